@@ -1,0 +1,18 @@
+/**
+ * The inline manager.
+ *
+ * @since 0.1.0
+ */
+import * as Layer from "effect/Layer"
+import { makeInline } from "../runtime/make.js"
+import { TaskManager } from "../services/TaskManager.js"
+
+/**
+ * The task manager for programs that run one call after the other: `startTask` runs the call in the foreground and
+ * answers `Ready` with its resolution. Routing is not asked. If the host detaches the call meanwhile, the answer is
+ * `Pending` and the result comes the background way.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const TaskManagerSimple: Layer.Layer<TaskManager> = Layer.scoped(TaskManager, makeInline)

@@ -1,0 +1,264 @@
+/**
+ * The state of a manager: every task, turn, session and queue, and the indexes over them. It is mutable and lives in one
+ * `Ref`; only the transitions beside this file change it, each in one synchronous step.
+ */
+import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
+import type { SessionId, TaskId, TurnId } from "../model/ids.js"
+import type { TaskSnapshot } from "../model/Task.js"
+import type { TaskEvent } from "../model/TaskEvent.js"
+import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
+import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import { LinkedList, type LinkedNode } from "./LinkedList.js"
+
+/** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
+export class Delivery<A> {
+  node: LinkedNode<Delivery<A>> | undefined = undefined
+  /** It must not be delivered any more, not even by a put-back: an approval that was answered. */
+  withdrawn = false
+  readonly value: A
+  readonly order: number
+  constructor(value: A, order: number) {
+    this.value = value
+    this.order = order
+  }
+  withdraw(): void {
+    this.withdrawn = true
+    this.node?.list?.remove(this.node)
+    this.node = undefined
+  }
+}
+
+/** A manual result stands in two queues, so that one session or all can be drained without a scan. */
+export interface ManualDelivery {
+  readonly item: TaskResolution.Item
+  readonly session: Session
+  allNode: LinkedNode<ManualDelivery> | undefined
+  sessionNode: LinkedNode<ManualDelivery> | undefined
+}
+
+/** Somebody who waits for a condition. `tasks` are the tasks that stand still meanwhile, innermost first. */
+export interface Waiter {
+  readonly tasks: ReadonlyArray<TaskRecord>
+  readonly wake: () => void
+  /** Where it is parked; undefined once it was woken or has left. */
+  node: LinkedNode<Waiter> | undefined
+  /** What it counts as no longer running while it waits. */
+  isWaiting: boolean
+}
+
+/** The caller of an inline `startTask`, and what it will be told. */
+export interface InlineCaller {
+  readonly wake: () => void
+  outcome: TaskStartOutcome | undefined
+}
+
+export interface Turn {
+  readonly id: TurnId
+  readonly session: Session
+  /** Live tasks of the turn, background included. */
+  readonly tasks: LinkedList<TaskRecord>
+  /** Foreground tasks that are Queued, Running or Cancelling and do not wait themselves. */
+  active: number
+  readonly updates: LinkedList<Delivery<TurnTaskUpdate>>
+  readonly waiters: LinkedList<Waiter>
+  /** Interrupted and not drained since: calls started for it settle at once as Cancelled. */
+  interrupted: boolean
+}
+
+export interface Session {
+  readonly id: SessionId
+  readonly turns: Map<TurnId, Turn>
+  readonly updates: LinkedList<Delivery<TaskResolution>>
+  readonly manual: LinkedList<ManualDelivery>
+  readonly waiters: LinkedList<Waiter>
+  /** Consumers that may still put something back. */
+  consumers: number
+  /** Closed sessions are out of the table; what still arrives for them is dropped. */
+  closed: boolean
+}
+
+/** What the runtime keeps beside a task; the machine only passes it on. */
+export interface TaskRuntime {
+  /** Runs the tool of the current launch. */
+  readonly launch: () => void
+  /** Interrupts the tool of the current launch and starts its grace period. */
+  readonly interrupt: () => void
+  /** Stops the timer that would detach the task. */
+  readonly stopDetachTimer: () => void
+  /** The launch is over: stops its timers and lets go of its fiber. */
+  readonly end: () => void
+}
+
+/**
+ * `held`: counts against the limit. `lent`: given up while the task waits. `shared`: the task runs in the place of the
+ * task that started it inline. `none`: not running.
+ */
+export type Place = "none" | "held" | "lent" | "shared"
+
+/** A live task. Whoever still holds the record of a settled one sees its terminal snapshot. */
+export class TaskRecord {
+  readonly isLive = true
+  snapshot: TaskSnapshot
+  request: ToolRequest
+  readonly session: Session
+  readonly turn: Turn
+  /** How a Cancelling task will end; decided once. */
+  ending: "Cancelled" | "TimedOut" = "Cancelled"
+  /** What is asked while Suspended. */
+  asked: TaskApproval | undefined = undefined
+  /** What the current launch was approved with. */
+  approval: ApprovalRequest | undefined = undefined
+  /** The approval on its way to a reader. */
+  undelivered: { readonly withdraw: () => void } | undefined = undefined
+  /** Milliseconds that the current launch may run; Infinity for no limit. */
+  timeout = Infinity
+  place: Place = "none"
+  /** How many waits of the task (or of tasks that it runs inline) are going on. */
+  waits = 0
+  /** The caller that waits for the current launch. */
+  inlineCaller: InlineCaller | undefined = undefined
+  /** The task whose tool is that caller. */
+  inlineParent: TaskRecord | undefined = undefined
+  readonly liveNode: LinkedNode<TaskRecord>
+  readonly turnNode: LinkedNode<TaskRecord>
+  queueNode: LinkedNode<TaskRecord> | undefined = undefined
+  suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
+  /** Whoever waits for the task to settle. */
+  settledWaiters: Array<() => void> | undefined = undefined
+  runtime: TaskRuntime | undefined = undefined
+
+  constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
+    this.snapshot = snapshot
+    this.request = request
+    this.session = turn.session
+    this.turn = turn
+    this.liveNode = table.live.append(this)
+    this.turnNode = turn.tasks.append(this)
+  }
+}
+
+/** A settled task as it is kept for the host. */
+export interface SettledTask {
+  readonly isLive: false
+  readonly snapshot: TaskSnapshot
+  readonly result: ToolResultPart
+}
+
+/** What a transition asks the runtime to do, in the same step and in this order: publish, launch, interrupt, wake. */
+export interface Consequences {
+  readonly events: Array<TaskEvent>
+  readonly launched: Array<TaskRuntime>
+  readonly interrupted: Array<TaskRuntime>
+  readonly woken: Array<() => void>
+}
+
+export interface TaskTable {
+  readonly limits: { readonly history: number; readonly concurrency: number }
+  readonly tasks: Map<TaskId, TaskRecord | SettledTask>
+  readonly sessions: Map<SessionId, Session>
+  /** Live tasks, oldest first. */
+  readonly live: LinkedList<TaskRecord>
+  readonly suspended: LinkedList<TaskRecord>
+  /** Settled tasks that are kept, in the order in which they settled. */
+  readonly history: LinkedList<SettledTask>
+  /** Results for the host, of all sessions. */
+  readonly manual: LinkedList<ManualDelivery>
+  /** Tasks that are Queued, Running or Cancelling and do not wait themselves. */
+  active: number
+  /** Places of the concurrency limit in use. */
+  places: number
+  /** Tasks that wait for a place, first come first served. */
+  readonly queue: LinkedList<TaskRecord>
+  /** Waits that are over and want their task's place back; served before the queue. */
+  readonly returning: LinkedList<Waiter>
+  readonly idleWaiters: LinkedList<Waiter>
+  readonly changeWaiters: LinkedList<Waiter>
+  /** Counts the changes of the set of live tasks, and how many of them the watchers were woken for. */
+  version: number
+  toldVersion: number
+  /** The number of the last event. */
+  seq: number
+  lastTaskNumber: number
+  lastDelivery: number
+  /** Nothing is started any more. */
+  closing: boolean
+  /** Shut down, and every task is settled. */
+  closed: boolean
+  readonly consequences: Consequences
+}
+
+export const make = (limits: { readonly history: number; readonly concurrency: number }): TaskTable => ({
+  limits,
+  tasks: new Map(),
+  sessions: new Map(),
+  live: new LinkedList(),
+  suspended: new LinkedList(),
+  history: new LinkedList(),
+  manual: new LinkedList(),
+  active: 0,
+  places: 0,
+  queue: new LinkedList(),
+  returning: new LinkedList(),
+  idleWaiters: new LinkedList(),
+  changeWaiters: new LinkedList(),
+  version: 0,
+  toldVersion: 0,
+  seq: 0,
+  lastTaskNumber: 0,
+  lastDelivery: 0,
+  closing: false,
+  closed: false,
+  consequences: { events: [], launched: [], interrupted: [], woken: [] }
+})
+
+/** The session, made when it is first needed. */
+export const ensureSession = (table: TaskTable, id: SessionId): Session => {
+  const known = table.sessions.get(id)
+  if (known !== undefined) return known
+  const session: Session = {
+    id,
+    turns: new Map(),
+    updates: new LinkedList(),
+    manual: new LinkedList(),
+    waiters: new LinkedList(),
+    consumers: 0,
+    closed: false
+  }
+  table.sessions.set(id, session)
+  return session
+}
+
+/** The turn, made when it is first needed. */
+export const ensureTurn = (session: Session, id: TurnId): Turn => {
+  const known = session.turns.get(id)
+  if (known !== undefined) return known
+  const turn: Turn = {
+    id,
+    session,
+    tasks: new LinkedList(),
+    active: 0,
+    updates: new LinkedList(),
+    waiters: new LinkedList(),
+    interrupted: false
+  }
+  session.turns.set(id, turn)
+  return turn
+}
+
+/** Forgets the session if nothing is left in it. */
+export const releaseSession = (table: TaskTable, session: Session): void => {
+  if (
+    !session.closed && session.turns.size === 0 && session.updates.isEmpty && session.manual.isEmpty &&
+    session.waiters.isEmpty && session.consumers === 0
+  ) {
+    table.sessions.delete(session.id)
+  }
+}
+
+/** Forgets the turn if nothing is left in it, and then its session. */
+export const releaseTurn = (table: TaskTable, turn: Turn): void => {
+  if (turn.tasks.isEmpty && turn.updates.isEmpty && turn.waiters.isEmpty && !turn.interrupted) {
+    turn.session.turns.delete(turn.id)
+    releaseSession(table, turn.session)
+  }
+}

@@ -1,0 +1,202 @@
+/** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
+import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
+import type { ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
+import type { TaskProgress } from "../model/TaskEvent.js"
+import { deliverDetached, discardUndelivered } from "./delivery.js"
+import { announce, change } from "./events.js"
+import { settle } from "./finish.js"
+import { stopSharing } from "./places.js"
+import * as results from "./results.js"
+import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
+
+/** An operation that means nothing in the task's state, or the lack of a task. */
+export type Refusal =
+  | { readonly _tag: "NotFound" }
+  | { readonly _tag: "WrongStatus"; readonly status: TaskStatus }
+
+const notFound: Refusal = { _tag: "NotFound" }
+
+const isChangeable = (task: TaskRecord): boolean =>
+  task.snapshot.status === "Queued" || task.snapshot.status === "Running"
+
+/**
+ * Decides that a live task ends. A queued or suspended one is settled at once; a running one is Cancelling until its
+ * tool has really ended. Returns false for a task whose end was already decided.
+ */
+const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["ending"], now: number): boolean => {
+  switch (task.snapshot.status) {
+    case "Queued":
+    case "Suspended":
+      settle(table, task, { _tag: "Cancelled" }, now)
+      return true
+    case "Running":
+      task.ending = ending
+      change(table, task, { status: "Cancelling" })
+      if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
+      return true
+    default:
+      return false
+  }
+}
+
+/** Cancels a task. Returns its record while it is not settled, to be waited for. */
+export const cancel = (table: TaskTable, id: TaskId, now: number): TaskRecord | "Settled" | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  if (!task.isLive) return "Settled"
+  cancelTask(table, task, "Cancelled", now)
+  return task
+}
+
+/** The caller that ran the task inline was interrupted: the result goes to the turn. */
+export const cancelInline = (table: TaskTable, task: TaskRecord, now: number): void => {
+  task.inlineCaller = undefined
+  cancelTask(table, task, "Cancelled", now)
+}
+
+/** The timeout of a launch has passed. */
+export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now: number): void => {
+  if (task.snapshot.launch === launch && task.snapshot.status === "Running") cancelTask(table, task, "TimedOut", now)
+}
+
+const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
+  uncountFromTurn(task)
+  const snapshot = change(table, task, { kind: "Background" })
+  announce(table, now, { _tag: "Detached", snapshot })
+  deliverDetached(table, task)
+  stopSharing(table, task)
+  task.inlineCaller = undefined
+  task.inlineParent = undefined
+  task.runtime?.stopDetachTimer()
+  wakeUncounted(table, task)
+}
+
+/** Sends a task to the background. Returns whether it was in the foreground. */
+export const detach = (table: TaskTable, id: TaskId, now: number): boolean | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  if (!task.isLive || !isChangeable(task)) return { _tag: "WrongStatus", status: task.snapshot.status }
+  if (task.snapshot.kind === "Background") return false
+  detachTask(table, task, now)
+  return true
+}
+
+/** The detach timer of a launch has run out. */
+export const detachAfter = (table: TaskTable, task: TaskRecord, launch: number, now: number): void => {
+  if (task.snapshot.launch === launch && task.snapshot.kind === "Foreground" && isChangeable(task)) {
+    detachTask(table, task, now)
+  }
+}
+
+/** Changes where a background result will go, or whether it asks for another turn. */
+export const configure = (
+  table: TaskTable,
+  id: TaskId,
+  patch: { readonly deliveryMode: DeliveryMode } | { readonly continuePolicy: ContinuePolicy }
+): true | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
+    return { _tag: "WrongStatus", status: task.snapshot.status }
+  }
+  change(table, task, patch)
+  return true
+}
+
+/** Ends a suspended task as not approved. */
+export const rejectApproval = (
+  table: TaskTable,
+  id: TaskId,
+  reason: string | undefined,
+  now: number
+): true | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  if (!task.isLive || task.snapshot.status !== "Suspended") {
+    return { _tag: "WrongStatus", status: task.snapshot.status }
+  }
+  settle(table, task, { _tag: "Failed", error: results.approvalRejected(task.request, reason) }, now)
+  return true
+}
+
+/** A running tool says how far it is. */
+export const progress = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  said: TaskProgress,
+  now: number
+): void => {
+  if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
+  announce(table, now, { _tag: "Progress", snapshot: task.snapshot, progress: said })
+}
+
+/** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */
+export interface Interruption {
+  readonly cancelled: ReadonlyArray<TaskRecord>
+  readonly kept: ReadonlyArray<TaskRecord>
+  readonly unsettled: ReadonlyArray<TaskRecord>
+}
+
+const interrupt = (
+  table: TaskTable,
+  tasks: Iterable<TaskRecord>,
+  isMeant: (task: TaskRecord) => boolean,
+  now: number
+): Interruption => {
+  const cancelled: Array<TaskRecord> = []
+  const kept: Array<TaskRecord> = []
+  const unsettled: Array<TaskRecord> = []
+  // a copy: settling a task takes it out of the list
+  for (const task of [...tasks]) {
+    if (!isMeant(task)) {
+      if (task.snapshot.status !== "Cancelling") kept.push(task)
+      continue
+    }
+    if (cancelTask(table, task, "Cancelled", now)) cancelled.push(task)
+    if (task.snapshot.status === "Cancelling") unsettled.push(task)
+  }
+  return { cancelled, kept, unsettled }
+}
+
+/** Cancels the foreground of a turn; what is started for it from now on is cancelled at once, until it has drained. */
+export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
+  const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
+  turn.interrupted = true
+  return interrupt(table, turn.tasks, (task) => task.snapshot.kind === "Foreground", now)
+}
+
+/**
+ * Cancels everything of a session and forgets it. Its record leaves the table at once, so that the id can be used
+ * again; what its tasks still deliver finds a closed session and is dropped.
+ */
+export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
+  const session = table.sessions.get(id)
+  if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
+  session.closed = true
+  discardUndelivered(table, session)
+  table.sessions.delete(id)
+  const turns = [...session.turns.values()]
+  const interruption = interrupt(table, turns.flatMap((turn) => [...turn.tasks]), () => true, now)
+  for (const turn of turns) wakeAll(table, turn.waiters)
+  wakeAll(table, session.waiters)
+  return interruption
+}
+
+/** Stops starting tasks and cancels every live one. */
+export const beginShutdown = (table: TaskTable, now: number): Interruption => {
+  table.closing = true
+  return interrupt(table, table.live, () => true, now)
+}
+
+/** Everything is settled: nobody has anything to wait for any more. */
+export const endShutdown = (table: TaskTable): void => {
+  table.closed = true
+  table.version++
+  for (const session of table.sessions.values()) {
+    wakeAll(table, session.waiters)
+    for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
+  }
+  wakeAll(table, table.idleWaiters)
+}

@@ -1,0 +1,145 @@
+/**
+ * How a launch ends and how a task settles. `settle` is the only place that gives a task its terminal status: it decides
+ * once, writes the result, delivers it and tells of it, in one step.
+ */
+import type { ApprovalRequired, ToolError } from "../errors.js"
+import type { TaskApproval } from "../model/Approval.js"
+import { jsonCopy } from "../model/json.js"
+import { TaskResolution } from "../model/TaskResolution.js"
+import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
+import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
+import { announce, change, requestContinue } from "./events.js"
+import { grant, vacate } from "./places.js"
+import * as results from "./results.js"
+import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import { uncount, wakeUncounted } from "./waiting.js"
+
+/** How a task ends. */
+export type Ending =
+  | { readonly _tag: "Completed"; readonly result: ToolResult }
+  | { readonly _tag: "Failed"; readonly error: ToolError }
+  | { readonly _tag: "Cancelled" }
+
+/** How the tool of one launch ended. */
+export type LaunchExit =
+  | Ending
+  | { readonly _tag: "ApprovalRequired"; readonly approval: ApprovalRequired["approval"] }
+
+const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
+  snapshot.status === "Suspended"
+    ? "AwaitingApproval"
+    : snapshot.startedAt === undefined
+    ? "NotStarted"
+    : "Running"
+
+const resultOf = (task: TaskRecord, ending: Ending) => {
+  switch (ending._tag) {
+    case "Completed": {
+      const { result } = ending.result
+      // whatever the executor wrote, the model gets an answer to the call that it made
+      return result.callId === task.request.callId ? result : { ...result, callId: task.request.callId }
+    }
+    case "Failed":
+      return results.failedResult(task.request, ending.error)
+    case "Cancelled":
+      return results.cancelledResult(task.request, progressOf(task))
+  }
+}
+
+const remember = (table: TaskTable, settled: SettledTask): void => {
+  const { history } = table.limits
+  if (history === 0) {
+    table.tasks.delete(settled.snapshot.id)
+    return
+  }
+  table.tasks.set(settled.snapshot.id, settled)
+  table.history.append(settled)
+  if (table.history.size > history) {
+    const oldest = table.history.shift()
+    if (oldest !== undefined) table.tasks.delete(oldest.snapshot.id)
+  }
+}
+
+/** Ends a live task. */
+export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
+  const result = resultOf(task, ending)
+  if (task.snapshot.status !== "Suspended") uncount(table, task)
+  withdrawApproval(task)
+  task.asked = undefined
+  vacate(table, task)
+  const snapshot = change(table, task, { status: ending._tag, settledAt: now })
+  remember(table, { isLive: false, snapshot, result })
+  table.live.remove(task.liveNode)
+  task.turn.tasks.remove(task.turnNode)
+  if (task.suspendedNode !== undefined) table.suspended.remove(task.suspendedNode)
+  switch (ending._tag) {
+    case "Completed":
+      announce(table, now, { _tag: "Completed", snapshot, result })
+      break
+    case "Failed":
+      announce(table, now, { _tag: "Failed", snapshot, error: ending.error, result })
+      break
+    case "Cancelled":
+      announce(table, now, { _tag: "Cancelled", snapshot })
+  }
+  const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
+  const toLoop = deliverItem(table, task, results.itemOf(snapshot.id, result, metadata))
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  if (task.settledWaiters !== undefined) {
+    for (const wake of task.settledWaiters) table.consequences.woken.push(wake)
+    task.settledWaiters = undefined
+  }
+  task.runtime?.end()
+  grant(table, now)
+  wakeUncounted(table, task)
+  releaseTurn(table, task.turn)
+}
+
+/** A copy of the call that nobody can change: what is shown is what will run. */
+const frozenRequest = (request: ToolRequest): ToolRequest =>
+  Object.freeze({ ...request, input: jsonCopy(request.input, { freeze: true }) })
+
+const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired["approval"], now: number): void => {
+  const toolRequest = frozenRequest(task.request)
+  const { id: taskId } = task.snapshot
+  const asked: TaskApproval = Object.freeze({
+    taskId,
+    toolRequest,
+    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId })
+  })
+  task.request = toolRequest
+  task.asked = asked
+  uncount(table, task)
+  vacate(table, task)
+  task.suspendedNode = table.suspended.append(task)
+  const snapshot = change(table, task, { status: "Suspended" })
+  announce(table, now, { _tag: "AwaitingApproval", snapshot, approval: asked.approval })
+  const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  task.runtime?.end()
+  grant(table, now)
+  wakeUncounted(table, task)
+}
+
+const decidedEnding = (task: TaskRecord): Ending =>
+  task.ending === "TimedOut"
+    ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
+    : { _tag: "Cancelled" }
+
+/** The fiber of a launch has ended. What was decided while it ran wins over how it ended. */
+export const launchEnded = (table: TaskTable, task: TaskRecord, launch: number, exit: LaunchExit, now: number): void => {
+  // an abandoned tool that ends after all, or one of an earlier launch
+  if (task.snapshot.launch !== launch) return
+  if (task.snapshot.status === "Cancelling") settle(table, task, decidedEnding(task), now)
+  else if (task.snapshot.status === "Running") {
+    if (exit._tag === "ApprovalRequired") suspend(table, task, exit.approval, now)
+    else settle(table, task, exit, now)
+  }
+}
+
+/** The tool of a cancelled launch did not end within its grace period. Returns whether that is news. */
+export const abandon = (table: TaskTable, task: TaskRecord, launch: number, now: number): boolean => {
+  if (task.snapshot.launch !== launch || task.snapshot.status !== "Cancelling") return false
+  settle(table, task, decidedEnding(task), now)
+  return true
+}

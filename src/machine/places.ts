@@ -1,0 +1,96 @@
+/** The places of the concurrency limit: who holds one, who waits for one, and in which order they are given out. */
+import { announce, change } from "./events.js"
+import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
+
+/** The task of a chain in whose place all of it runs. */
+const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>
+  tasks.find((task) => task.place !== "shared")
+
+const take = (table: TaskTable, task: TaskRecord): void => {
+  task.place = "held"
+  table.places++
+}
+
+/** The tool begins (in this step, by the runtime). */
+const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
+  const snapshot = change(table, task, { status: "Running", startedAt: now })
+  announce(table, now, { _tag: "Started", snapshot })
+  if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
+}
+
+/** Begins a launch that is admitted, or queues it behind the limit. The caller has counted it as active. */
+export const admit = (table: TaskTable, task: TaskRecord, now: number): void => {
+  const parent = task.inlineParent
+  if (parent !== undefined && parent.place !== "none") {
+    task.place = "shared"
+    begin(table, task, now)
+  } else if (table.places < table.limits.concurrency && table.queue.isEmpty && table.returning.isEmpty) {
+    take(table, task)
+    begin(table, task, now)
+  } else {
+    task.queueNode = table.queue.append(task)
+    announce(table, now, { _tag: "Queued", snapshot: change(table, task, { status: "Queued" }) })
+  }
+}
+
+/** Gives out free places: first to waits that are over, then to the queue. */
+export const grant = (table: TaskTable, now: number): void => {
+  while (table.places < table.limits.concurrency) {
+    const waiter = table.returning.shift()
+    if (waiter !== undefined) {
+      waiter.node = undefined
+      const holder = holderOf(waiter.tasks)
+      if (holder?.place === "lent") take(table, holder)
+      table.consequences.woken.push(waiter.wake)
+      continue
+    }
+    const task = table.queue.shift()
+    if (task === undefined) return
+    task.queueNode = undefined
+    take(table, task)
+    begin(table, task, now)
+  }
+}
+
+/** The launch is over, or left the queue. */
+export const vacate = (table: TaskTable, task: TaskRecord): void => {
+  if (task.queueNode !== undefined) {
+    table.queue.remove(task.queueNode)
+    task.queueNode = undefined
+  }
+  if (task.place === "held") table.places--
+  task.place = "none"
+}
+
+/** A waiting task's place is free for others. */
+export const lend = (table: TaskTable, waiter: Waiter, now: number): void => {
+  const holder = holderOf(waiter.tasks)
+  if (holder?.place !== "held") return
+  holder.place = "lent"
+  table.places--
+  grant(table, now)
+}
+
+/** Wakes a waiter whose wait is over, once its task has its place back. */
+export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
+  const holder = holderOf(waiter.tasks)
+  if (holder?.place === "lent") {
+    if (table.places >= table.limits.concurrency) {
+      waiter.node = table.returning.append(waiter)
+      return
+    }
+    take(table, holder)
+  }
+  table.consequences.woken.push(waiter.wake)
+}
+
+/** A waiter left before it was woken: its task goes on at once, over the limit if need be, for it cannot be made to wait. */
+export const reclaim = (table: TaskTable, waiter: Waiter): void => {
+  const holder = holderOf(waiter.tasks)
+  if (holder?.place === "lent") take(table, holder)
+}
+
+/** A task that ran in its parent's place goes on without its parent: it needs a place of its own, over the limit if need be. */
+export const stopSharing = (table: TaskTable, task: TaskRecord): void => {
+  if (task.place === "shared") take(table, task)
+}

@@ -1,0 +1,67 @@
+/** What the host can look up. Nothing here changes anything. */
+import type { TaskApproval } from "../model/Approval.js"
+import type { TaskId } from "../model/ids.js"
+import type { TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { ToolResultPart } from "../model/ToolCall.js"
+import type { TaskFilter } from "../services/TaskManager.js"
+import type { LinkedList } from "./LinkedList.js"
+import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
+
+export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
+
+/** The result of a settled task; undefined while it is live. */
+export const resultOf = (table: TaskTable, id: TaskId): ToolResultPart | undefined => {
+  const task = table.tasks.get(id)
+  return task === undefined || task.isLive ? undefined : task.result
+}
+
+const collect = (
+  tasks: LinkedList<TaskRecord> | LinkedList<SettledTask>,
+  isWanted: (snapshot: TaskSnapshot) => boolean
+): Array<TaskSnapshot> => {
+  const snapshots: Array<TaskSnapshot> = []
+  for (const { snapshot } of tasks) {
+    if (isWanted(snapshot)) snapshots.push(snapshot)
+  }
+  return snapshots
+}
+
+const settledStatuses: ReadonlyArray<TaskStatus> = ["Completed", "Failed", "Cancelled"]
+
+/** Tasks that match: the settled ones first, as they settled, then the live ones, oldest first. */
+export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<TaskSnapshot> => {
+  const statuses: ReadonlyArray<TaskStatus> | undefined = typeof filter.status === "string"
+    ? [filter.status]
+    : filter.status
+  const matches = (snapshot: TaskSnapshot): boolean =>
+    (statuses === undefined || statuses.includes(snapshot.status)) &&
+    (filter.kind === undefined || snapshot.kind === filter.kind) &&
+    (filter.sessionId === undefined || snapshot.sessionId === filter.sessionId) &&
+    (filter.turnId === undefined || snapshot.turnId === filter.turnId)
+  // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
+  const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
+  const settled = wantsSettled ? collect(table.history, matches) : []
+  return settled.concat(collect(liveTasks(table, filter), matches))
+}
+
+const liveTasks = (table: TaskTable, filter: TaskFilter): LinkedList<TaskRecord> => {
+  if (filter.sessionId === undefined || filter.turnId === undefined) return table.live
+  // a closing session is out of the index, but its tasks are still live
+  return table.sessions.get(filter.sessionId)?.turns.get(filter.turnId)?.tasks ?? table.live
+}
+
+export const listLive = (table: TaskTable): ReadonlyArray<TaskSnapshot> => collect(table.live, () => true)
+
+export const listRunning = (table: TaskTable): ReadonlyArray<TaskSnapshot> =>
+  collect(table.live, ({ status }) => status !== "Suspended")
+
+export const listCompleted = (table: TaskTable): ReadonlyArray<TaskSnapshot> =>
+  collect(table.history, ({ status }) => status !== "Cancelled")
+
+export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => {
+  const asked: Array<TaskApproval> = []
+  for (const task of table.suspended) {
+    if (task.asked !== undefined) asked.push(task.asked)
+  }
+  return asked
+}

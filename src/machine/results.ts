@@ -1,0 +1,75 @@
+/** The tool results that the manager writes itself. All of it is read by a model: no cause, no stack, no secret. */
+import * as Duration from "effect/Duration"
+import { ToolError } from "../errors.js"
+import { emptyMetadata } from "../model/json.js"
+import { TaskResolution } from "../model/TaskResolution.js"
+import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
+
+// the fields are ours, so the constructor need not check them again
+const trusted = { disableValidation: true } as const
+
+/** A defect of the tool, or something that is no tool result at all. */
+export const internalError = (request: ToolRequest, cause: unknown): ToolError =>
+  new ToolError(
+    {
+      reason: "Internal",
+      toolName: request.toolName,
+      message: "The tool failed because of an internal error.",
+      cause
+    },
+    trusted
+  )
+
+export const timedOut = (request: ToolRequest, timeoutMillis: number): ToolError =>
+  new ToolError(
+    {
+      reason: "TimedOut",
+      toolName: request.toolName,
+      message: `The tool was stopped because it did not finish within ${
+        Duration.format(timeoutMillis)
+      }. It may have had effects.`
+    },
+    trusted
+  )
+
+export const approvalRejected = (request: ToolRequest, reason: string | undefined): ToolError =>
+  new ToolError(
+    {
+      reason: "ApprovalRejected",
+      toolName: request.toolName,
+      message: reason === undefined || reason === ""
+        ? "The tool call was not approved and did not go on."
+        : `The tool call was not approved and did not go on: ${reason}`
+    },
+    trusted
+  )
+
+const errorResult = (request: ToolRequest, text: string): ToolResultPart => ({
+  _tag: "ToolResult",
+  callId: request.callId,
+  output: ToolOutput.Text({ text }),
+  isError: true,
+  metadata: request.metadata
+})
+
+export const failedResult = (request: ToolRequest, error: ToolError): ToolResultPart =>
+  errorResult(request, error.message)
+
+/** How far a cancelled call had come: the model must not be told that nothing happened when something may have. */
+export type Progress = "NotStarted" | "Running" | "AwaitingApproval"
+
+const cancelledText: Record<Progress, string> = {
+  NotStarted: "The tool call was cancelled before it started.",
+  Running: "The tool call was cancelled while it was running. It may have had effects.",
+  AwaitingApproval: "The tool call was cancelled while it waited for approval."
+}
+
+export const cancelledResult = (request: ToolRequest, progress: Progress): ToolResultPart =>
+  errorResult(request, cancelledText[progress])
+
+/** The transcript item for a result. */
+export const itemOf = (
+  taskId: TaskResolution.Item["taskId"],
+  result: ToolResultPart,
+  metadata: ToolResult["metadata"] = emptyMetadata
+): TaskResolution.Item => TaskResolution.Item({ taskId, item: { kind: "Tool", parts: [result], metadata } })

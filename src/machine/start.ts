@@ -1,0 +1,137 @@
+/** How a task comes to life, and how a suspended one is resumed. */
+import type { ApprovalMismatchField } from "../errors.js"
+import { jsonCopy, jsonEquals } from "../model/json.js"
+import { TaskId } from "../model/ids.js"
+import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
+import { withdrawApproval } from "./delivery.js"
+import { settle } from "./finish.js"
+import { admit } from "./places.js"
+import { ensureSession, ensureTurn, type InlineCaller, TaskRecord, type TaskRuntime, type TaskTable } from "./TaskTable.js"
+import { count } from "./waiting.js"
+
+/** What routing decided for one launch. Times are milliseconds, Infinity for never. */
+export interface Route {
+  readonly kind: TaskKind
+  readonly deliveryMode: DeliveryMode
+  readonly continuePolicy: ContinuePolicy
+  readonly timeout: number
+  readonly detachAfter: number
+}
+
+/** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
+export interface Starter {
+  readonly inlineCaller: InlineCaller | undefined
+  readonly parent: TaskRecord | undefined
+}
+
+export type StartRefusal = "Shutdown" | "AlreadyExists"
+
+const nextTaskId = (table: TaskTable): TaskId => {
+  for (;;) {
+    // never empty, so the check of the constructor is not needed
+    const id = TaskId.make(`task-${++table.lastTaskNumber}`, { disableValidation: true })
+    if (!table.tasks.has(id)) return id
+  }
+}
+
+/** Why a plain launch cannot start, if so. */
+export const refusal = (table: TaskTable, taskId: TaskId | undefined): StartRefusal | undefined =>
+  table.closing ? "Shutdown" : taskId !== undefined && table.tasks.has(taskId) ? "AlreadyExists" : undefined
+
+/** Starts a task that `refusal` has nothing against. `makeRuntime` gives what will run its tool. */
+export const startPlain = (
+  table: TaskTable,
+  launch: TaskLaunchRequest.Plain,
+  route: Route,
+  starter: Starter,
+  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  now: number
+): TaskRecord => {
+  const { request } = launch
+  const session = ensureSession(table, request.sessionId)
+  const turn = ensureTurn(session, request.turnId)
+  const snapshot: TaskSnapshot = {
+    id: launch.taskId ?? nextTaskId(table),
+    sessionId: request.sessionId,
+    turnId: request.turnId,
+    callId: request.callId,
+    toolName: request.toolName,
+    kind: route.kind,
+    status: "Queued",
+    launch: 1,
+    deliveryMode: launch.deliveryMode ?? route.deliveryMode,
+    continuePolicy: launch.continuePolicy ?? route.continuePolicy,
+    createdAt: now,
+    metadata: request.metadata
+  }
+  const task = new TaskRecord(table, turn, request, snapshot)
+  table.tasks.set(snapshot.id, task)
+  begin(table, task, route, starter, makeRuntime, now)
+  return task
+}
+
+/** What in an approved launch differs from what was asked, if anything does. */
+export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
+  const task = table.tasks.get(launch.taskId)
+  if (task === undefined) return "taskId"
+  if (!task.isLive || task.asked === undefined) return "status"
+  const { approval, toolRequest } = task.asked
+  const { request } = launch
+  if (request.sessionId !== toolRequest.sessionId) return "sessionId"
+  if (request.turnId !== toolRequest.turnId) return "turnId"
+  if (request.callId !== toolRequest.callId) return "callId"
+  if (request.toolName !== toolRequest.toolName) return "toolName"
+  if (!jsonEquals(request.input, toolRequest.input)) return "input"
+  if (launch.approval.id !== approval.id) return "approvalId"
+  return undefined
+}
+
+/** The suspended task that an approved launch means; undefined unless `mismatch` has nothing against it. */
+export const findSuspended = (table: TaskTable, launch: TaskLaunchRequest.Approved): TaskRecord | undefined => {
+  const task = table.tasks.get(launch.taskId)
+  return task?.isLive === true && mismatch(table, launch) === undefined ? task : undefined
+}
+
+/** Runs a suspended task again, with the call and the approval that were shown, not with those of the caller. */
+export const resume = (
+  table: TaskTable,
+  task: TaskRecord,
+  route: Route,
+  starter: Starter,
+  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  now: number
+): void => {
+  // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
+  task.request = { ...task.request, input: jsonCopy(task.request.input) }
+  task.approval = task.asked?.approval
+  task.asked = undefined
+  withdrawApproval(task)
+  if (task.suspendedNode !== undefined) {
+    table.suspended.remove(task.suspendedNode)
+    task.suspendedNode = undefined
+  }
+  task.snapshot = { ...task.snapshot, launch: task.snapshot.launch + 1 }
+  begin(table, task, route, starter, makeRuntime, now)
+}
+
+const begin = (
+  table: TaskTable,
+  task: TaskRecord,
+  route: Route,
+  starter: Starter,
+  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  now: number
+): void => {
+  task.timeout = route.timeout
+  // nobody waits inline for a task that is in the background
+  const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
+  task.inlineCaller = isInline ? starter.inlineCaller : undefined
+  task.inlineParent = isInline ? starter.parent : undefined
+  count(table, task)
+  if (task.turn.interrupted && task.snapshot.launch === 1) {
+    settle(table, task, { _tag: "Cancelled" }, now)
+  } else {
+    task.runtime = makeRuntime(task)
+    admit(table, task, now)
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Asking a human before a tool call goes on.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { ApprovalId, TaskId, ToolCallId } from "./ids.js"
+import { Metadata } from "./json.js"
+import { ToolRequest } from "./ToolCall.js"
+
+/**
+ * What a tool asks for before it goes on. The manager fills in `taskId` and `callId`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ApprovalRequest = Schema.Struct({
+  id: ApprovalId,
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  callId: Schema.optionalWith(ToolCallId, { exact: true }),
+  requestKind: Schema.String,
+  reason: Schema.String,
+  summary: Schema.String,
+  metadata: Metadata
+})
+
+/**
+ * What a tool asks for before it goes on. The manager fills in `taskId` and `callId`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ApprovalRequest extends Schema.Schema.Type<typeof ApprovalRequest> {}
+
+/**
+ * A suspended task with the call it stands for and what is asked. `toolRequest` is a frozen copy of the call: what is
+ * shown is what will run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskApproval = Schema.Struct({
+  taskId: TaskId,
+  toolRequest: ToolRequest,
+  approval: ApprovalRequest
+})
+
+/**
+ * A suspended task with the call it stands for and what is asked. `toolRequest` is a frozen copy of the call: what is
+ * shown is what will run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskApproval extends Schema.Schema.Type<typeof TaskApproval> {}

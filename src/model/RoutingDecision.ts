@@ -1,0 +1,98 @@
+/**
+ * Where a call runs.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type { ContinuePolicy, DeliveryMode } from "./Task.js"
+
+/**
+ * Whether a call runs in the foreground (the turn waits), in the background (the result comes later), or in the
+ * foreground until a time has passed and then in the background. The functions named after the members make decisions.
+ *
+ * @example
+ * ```ts
+ * import { RoutingDecision } from "effect-task-manager"
+ *
+ * const decision = RoutingDecision.ForegroundThenDetachAfter({
+ *   duration: "10 seconds",
+ *   continuePolicy: "RequestContinue",
+ *   timeout: "10 minutes"
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RoutingDecision: {
+  readonly Foreground: (options?: RoutingDecision.Options) => RoutingDecision
+  readonly Background: (options?: RoutingDecision.Options) => RoutingDecision
+  readonly ForegroundThenDetachAfter: (
+    options: RoutingDecision.Options & { readonly duration: Duration.DurationInput }
+  ) => RoutingDecision
+} = {
+  Foreground: (options) => ({ ...options, _tag: "Foreground" }),
+  Background: (options) => ({ ...options, _tag: "Background" }),
+  ForegroundThenDetachAfter: (options) => ({ ...options, _tag: "ForegroundThenDetachAfter" })
+}
+
+/**
+ * Whether a call runs in the foreground, in the background, or in the foreground until a time has passed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RoutingDecision =
+  | RoutingDecision.Foreground
+  | RoutingDecision.Background
+  | RoutingDecision.ForegroundThenDetachAfter
+
+/**
+ * The members of `RoutingDecision` and what all of them take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace RoutingDecision {
+  /**
+   * What every decision may say besides where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
+   * (default `NotifyOnly`) hold once the task is in the background; `timeout` (default none) runs from `Started` and
+   * ends the task as `Failed` with reason `TimedOut`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Options {
+    readonly deliveryMode?: DeliveryMode | undefined
+    readonly continuePolicy?: ContinuePolicy | undefined
+    readonly timeout?: Duration.DurationInput | undefined
+  }
+  /**
+   * The turn waits for the call.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Foreground extends Options {
+    readonly _tag: "Foreground"
+  }
+  /**
+   * The turn goes on without the call.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Background extends Options {
+    readonly _tag: "Background"
+  }
+  /**
+   * The turn waits for `duration`, counted from the launch, queueing included; then the call goes on in the background.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface ForegroundThenDetachAfter extends Options {
+    readonly _tag: "ForegroundThenDetachAfter"
+    readonly duration: Duration.DurationInput
+  }
+}

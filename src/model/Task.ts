@@ -1,0 +1,217 @@
+/**
+ * A task: the life of one accepted tool call.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { ApprovalRequest } from "./Approval.js"
+import { SessionId, TaskId, ToolCallId, TurnId } from "./ids.js"
+import { Metadata } from "./json.js"
+import { ToolRequest } from "./ToolCall.js"
+
+/**
+ * Whether the turn waits for the task (`Foreground`) or goes on without it (`Background`). A task goes from foreground
+ * to background at most once (detach), never back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskKind = Schema.Literal("Foreground", "Background")
+
+/**
+ * Whether the turn waits for the task (`Foreground`) or goes on without it (`Background`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskKind = typeof TaskKind.Type
+
+/**
+ * Where a task is in its life. `Completed`, `Failed` and `Cancelled` are settled; everything else is live.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskStatus = Schema.Literal(
+  "Queued",
+  "Running",
+  "Suspended",
+  "Cancelling",
+  "Completed",
+  "Failed",
+  "Cancelled"
+)
+
+/**
+ * Where a task is in its life. `Completed`, `Failed` and `Cancelled` are settled; everything else is live.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskStatus = typeof TaskStatus.Type
+
+/**
+ * Whether a background result also asks the host to start another turn (`RequestContinue` publishes a
+ * `ContinueRequested` event) or only waits to be taken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ContinuePolicy = Schema.Literal("NotifyOnly", "RequestContinue")
+
+/**
+ * Whether a background result also asks the host to start another turn, or only waits to be taken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ContinuePolicy = typeof ContinuePolicy.Type
+
+/**
+ * Where a background result goes: to the session's loop queue or to the manual queue that the host drains.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const DeliveryMode = Schema.Literal("ToLoop", "Manual")
+
+/**
+ * Where a background result goes: to the session's loop queue or to the manual queue that the host drains.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeliveryMode = typeof DeliveryMode.Type
+
+/**
+ * A task at one moment. A snapshot never changes; the next change of the task makes a new one. `launch` counts the runs
+ * of the tool from 1. Times are epoch milliseconds: `startedAt` is when the tool of the latest launch began, `settledAt`
+ * when the task reached its terminal status.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskSnapshot = Schema.Struct({
+  id: TaskId,
+  sessionId: SessionId,
+  turnId: TurnId,
+  callId: ToolCallId,
+  toolName: Schema.String,
+  kind: TaskKind,
+  status: TaskStatus,
+  launch: Schema.Int,
+  deliveryMode: DeliveryMode,
+  continuePolicy: ContinuePolicy,
+  createdAt: Schema.Finite,
+  startedAt: Schema.optionalWith(Schema.Finite, { exact: true }),
+  settledAt: Schema.optionalWith(Schema.Finite, { exact: true }),
+  metadata: Metadata
+})
+
+/**
+ * A task at one moment. A snapshot never changes; the next change of the task makes a new one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskSnapshot extends Schema.Schema.Type<typeof TaskSnapshot> {}
+
+/**
+ * What `startTask` takes: a new call (`plain`) or a suspended task that was approved (`approved`).
+ *
+ * @example
+ * ```ts
+ * import { SessionId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
+ *
+ * const launch = TaskLaunchRequest.plain({
+ *   request: {
+ *     sessionId: SessionId.make("session-1"),
+ *     turnId: TurnId.make("turn-1"),
+ *     callId: ToolCallId.make("call-1"),
+ *     toolName: "read_file",
+ *     input: { path: "README.md" },
+ *     metadata: {}
+ *   }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskLaunchRequest = Object.assign(
+  Schema.Union(
+    Schema.TaggedStruct("Plain", {
+      request: ToolRequest,
+      taskId: Schema.optionalWith(TaskId, { exact: true }),
+      deliveryMode: Schema.optionalWith(DeliveryMode, { exact: true }),
+      continuePolicy: Schema.optionalWith(ContinuePolicy, { exact: true })
+    }),
+    Schema.TaggedStruct("Approved", { taskId: TaskId, request: ToolRequest, approval: ApprovalRequest })
+  ),
+  {
+    plain: (fields: {
+      readonly request: ToolRequest
+      readonly taskId?: TaskId | undefined
+      readonly deliveryMode?: DeliveryMode | undefined
+      readonly continuePolicy?: ContinuePolicy | undefined
+    }): TaskLaunchRequest.Plain => ({
+      _tag: "Plain",
+      request: fields.request,
+      ...(fields.taskId === undefined ? undefined : { taskId: fields.taskId }),
+      ...(fields.deliveryMode === undefined ? undefined : { deliveryMode: fields.deliveryMode }),
+      ...(fields.continuePolicy === undefined ? undefined : { continuePolicy: fields.continuePolicy })
+    }),
+    approved: (fields: {
+      readonly taskId: TaskId
+      readonly request: ToolRequest
+      readonly approval: ApprovalRequest
+    }): TaskLaunchRequest.Approved => ({
+      _tag: "Approved",
+      taskId: fields.taskId,
+      request: fields.request,
+      approval: fields.approval
+    })
+  }
+)
+
+/**
+ * What `startTask` takes: a new call (`plain`) or a suspended task that was approved (`approved`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskLaunchRequest = TaskLaunchRequest.Plain | TaskLaunchRequest.Approved
+
+/**
+ * The members of `TaskLaunchRequest`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace TaskLaunchRequest {
+  /**
+   * Starts a new task. Without `taskId` the manager makes one. The other fields win over the routing decision.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Plain {
+    readonly _tag: "Plain"
+    readonly request: ToolRequest
+    readonly taskId?: TaskId
+    readonly deliveryMode?: DeliveryMode
+    readonly continuePolicy?: ContinuePolicy
+  }
+  /**
+   * Resumes a suspended task; request and approval must match what was asked.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Approved {
+    readonly _tag: "Approved"
+    readonly taskId: TaskId
+    readonly request: ToolRequest
+    readonly approval: ApprovalRequest
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What a launch hands back, and how it reaches the loop.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { TaskApproval } from "./Approval.js"
+import { TaskId } from "./ids.js"
+import { TaskKind, TaskSnapshot } from "./Task.js"
+import { Item } from "./ToolCall.js"
+
+const ItemResolution = Schema.TaggedStruct("Item", { taskId: TaskId, item: Item })
+const ApprovalResolution = Schema.TaggedStruct("Approval", { approval: TaskApproval })
+
+/**
+ * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskResolution = Object.assign(Schema.Union(ItemResolution, ApprovalResolution), {
+  Item: (fields: { readonly taskId: TaskId; readonly item: Item }): TaskResolution.Item => ({
+    _tag: "Item",
+    taskId: fields.taskId,
+    item: fields.item
+  }),
+  Approval: (fields: { readonly approval: TaskApproval }): TaskResolution.Approval => ({
+    _tag: "Approval",
+    approval: fields.approval
+  })
+})
+
+/**
+ * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskResolution = TaskResolution.Item | TaskResolution.Approval
+
+/**
+ * The members of `TaskResolution`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace TaskResolution {
+  /**
+   * The tool result of a task that is settled.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Item extends Schema.Schema.Type<typeof ItemResolution> {}
+  /**
+   * The request for approval of a task that is suspended.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Approval extends Schema.Schema.Type<typeof ApprovalResolution> {}
+}
+
+const ReadyOutcome = Schema.TaggedStruct("Ready", { resolution: TaskResolution })
+const PendingOutcome = Schema.TaggedStruct("Pending", { taskId: TaskId, kind: TaskKind })
+
+/**
+ * What `startTask` answers: the resolution itself (inline managers), or that the task runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskStartOutcome = Object.assign(
+  Schema.Union(ReadyOutcome, PendingOutcome),
+  {
+    Ready: (fields: { readonly resolution: TaskResolution }): TaskStartOutcome => ({
+      _tag: "Ready",
+      resolution: fields.resolution
+    }),
+    Pending: (fields: { readonly taskId: TaskId; readonly kind: TaskKind }): TaskStartOutcome => ({
+      _tag: "Pending",
+      taskId: fields.taskId,
+      kind: fields.kind
+    })
+  }
+)
+
+/**
+ * What `startTask` answers: the resolution itself (inline managers), or that the task runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskStartOutcome = typeof ReadyOutcome.Type | typeof PendingOutcome.Type
+
+const ResolutionUpdate = Schema.TaggedStruct("Resolution", { resolution: TaskResolution })
+const DetachedUpdate = Schema.TaggedStruct("Detached", { snapshot: TaskSnapshot })
+
+/**
+ * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TurnTaskUpdate = Object.assign(
+  Schema.Union(ResolutionUpdate, DetachedUpdate),
+  {
+    Resolution: (fields: { readonly resolution: TaskResolution }): TurnTaskUpdate => ({
+      _tag: "Resolution",
+      resolution: fields.resolution
+    }),
+    Detached: (fields: { readonly snapshot: TaskSnapshot }): TurnTaskUpdate => ({
+      _tag: "Detached",
+      snapshot: fields.snapshot
+    })
+  }
+)
+
+/**
+ * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TurnTaskUpdate = typeof ResolutionUpdate.Type | typeof DetachedUpdate.Type
+
+/**
+ * A batch of background resolutions of one session, oldest first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const PendingLoopUpdates = Schema.Struct({ resolutions: Schema.Array(TaskResolution) })
+
+/**
+ * A batch of background resolutions of one session, oldest first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PendingLoopUpdates extends Schema.Schema.Type<typeof PendingLoopUpdates> {}
+
+/**
+ * What an interrupt did: the tasks it newly cancelled, and the live tasks of the turn or session that it kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const InterruptReceipt = Schema.Struct({
+  cancelled: Schema.Array(TaskSnapshot),
+  kept: Schema.Array(TaskSnapshot)
+})
+
+/**
+ * What an interrupt did: the tasks it newly cancelled, and the live tasks of the turn or session that it kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface InterruptReceipt extends Schema.Schema.Type<typeof InterruptReceipt> {}

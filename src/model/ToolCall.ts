@@ -1,0 +1,310 @@
+/**
+ * A tool call, what comes back from it, and how both stand in a transcript.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { SessionId, ToolCallId, TurnId } from "./ids.js"
+import { isJson, Json, Metadata } from "./json.js"
+
+/**
+ * One tool call of a turn, as the model asked for it. It is also the `TurnRef` of its turn.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolRequest = Schema.Struct({
+  sessionId: SessionId,
+  turnId: TurnId,
+  callId: ToolCallId,
+  toolName: Schema.String,
+  input: Json,
+  metadata: Metadata
+})
+
+/**
+ * One tool call of a turn, as the model asked for it. It is also the `TurnRef` of its turn.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolRequest extends Schema.Schema.Type<typeof ToolRequest> {}
+
+/**
+ * A piece of text in a transcript or in the output of a tool.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TextPart = Schema.TaggedStruct("Text", { text: Schema.String })
+
+/**
+ * A piece of text in a transcript or in the output of a tool.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TextPart extends Schema.Schema.Type<typeof TextPart> {}
+
+/**
+ * A file, an image or a sound: base64 data with its media type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const MediaPart = Schema.TaggedStruct("Media", { mediaType: Schema.String, data: Schema.String })
+
+/**
+ * A file, an image or a sound: base64 data with its media type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MediaPart extends Schema.Schema.Type<typeof MediaPart> {}
+
+/**
+ * What a tool may put into `ToolOutput.Parts`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolOutputPart = Schema.Union(TextPart, MediaPart)
+
+/**
+ * What a tool may put into `ToolOutput.Parts`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ToolOutputPart = typeof ToolOutputPart.Type
+
+/**
+ * What a tool answers: text, a JSON value, or several parts. The functions named after the members make them.
+ *
+ * @example
+ * ```ts
+ * import { ToolOutput } from "effect-task-manager"
+ *
+ * const output: ToolOutput = ToolOutput.Text({ text: "3 files changed" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolOutput = Object.assign(
+  Schema.Union(
+    Schema.TaggedStruct("Text", { text: Schema.String }),
+    Schema.TaggedStruct("Structured", { value: Json }),
+    Schema.TaggedStruct("Parts", { parts: Schema.Array(ToolOutputPart) })
+  ),
+  {
+    Text: (fields: { readonly text: string }): ToolOutput.Text => ({ _tag: "Text", text: fields.text }),
+    Structured: (fields: { readonly value: unknown }): ToolOutput.Structured => ({
+      _tag: "Structured",
+      value: fields.value
+    }),
+    Parts: (fields: { readonly parts: ReadonlyArray<ToolOutputPart> }): ToolOutput.Parts => ({
+      _tag: "Parts",
+      parts: fields.parts
+    })
+  }
+)
+
+/**
+ * What a tool answers: text, a JSON value, or several parts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ToolOutput = ToolOutput.Text | ToolOutput.Structured | ToolOutput.Parts
+
+/**
+ * The members of `ToolOutput`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace ToolOutput {
+  /**
+   * Plain text.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Text {
+    readonly _tag: "Text"
+    readonly text: string
+  }
+  /**
+   * A JSON value.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Structured {
+    readonly _tag: "Structured"
+    readonly value: unknown
+  }
+  /**
+   * Several parts, in order.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Parts {
+    readonly _tag: "Parts"
+    readonly parts: ReadonlyArray<ToolOutputPart>
+  }
+}
+
+const isOutputPart = (part: unknown): part is ToolOutputPart =>
+  Predicate.isTagged(part, "Text")
+    ? Predicate.hasProperty(part, "text") && Predicate.isString(part.text)
+    : Predicate.isTagged(part, "Media") && Predicate.hasProperty(part, "mediaType") && Predicate.isString(part.mediaType) &&
+      Predicate.hasProperty(part, "data") && Predicate.isString(part.data)
+
+/**
+ * Whether a value is a tool output, JSON all through. Checked by hand, not by the schema: this runs for every result.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isToolOutput = (output: unknown): output is ToolOutput => {
+  if (!Predicate.hasProperty(output, "_tag")) return false
+  switch (output._tag) {
+    case "Text":
+      return Predicate.hasProperty(output, "text") && Predicate.isString(output.text)
+    case "Structured":
+      return Predicate.hasProperty(output, "value") && isJson(output.value)
+    case "Parts":
+      return Predicate.hasProperty(output, "parts") && Array.isArray(output.parts) && output.parts.every(isOutputPart)
+    default:
+      return false
+  }
+}
+
+/**
+ * The answer to one tool call, good or bad, as it goes into the transcript.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolResultPart = Schema.TaggedStruct("ToolResult", {
+  callId: ToolCallId,
+  output: ToolOutput,
+  isError: Schema.Boolean,
+  metadata: Metadata
+})
+
+/**
+ * The answer to one tool call, good or bad, as it goes into the transcript.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart> {}
+
+/**
+ * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
+ * took (milliseconds when encoded).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolResult = Schema.Struct({
+  result: ToolResultPart,
+  metadata: Metadata,
+  duration: Schema.optionalWith(Schema.DurationFromMillis, { exact: true })
+})
+
+/**
+ * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
+ * took (milliseconds when encoded).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
+
+/**
+ * A tool call inside a transcript item.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
+  callId: ToolCallId,
+  toolName: Schema.String,
+  input: Json,
+  metadata: Metadata
+})
+
+/**
+ * A tool call inside a transcript item.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
+
+/**
+ * A part of a transcript item.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ItemPart = Schema.Union(ToolResultPart, ToolCallPart, TextPart, MediaPart)
+
+/**
+ * A part of a transcript item.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ItemPart = typeof ItemPart.Type
+
+/**
+ * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them; the other kinds
+ * let a host keep its whole transcript in one type. `createdAt` is epoch milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Item = Schema.Struct({
+  kind: Schema.Literal("System", "User", "Assistant", "Tool"),
+  parts: Schema.Array(ItemPart),
+  metadata: Metadata,
+  id: Schema.optionalWith(Schema.String, { exact: true }),
+  createdAt: Schema.optionalWith(Schema.Finite, { exact: true })
+})
+
+/**
+ * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Item extends Schema.Schema.Type<typeof Item> {}
+
+/**
+ * A tool as it is shown to a model: its name, what it does, and the JSON Schema of its input.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolSpec = Schema.Struct({
+  name: Schema.String,
+  description: Schema.String,
+  inputSchema: Json,
+  annotations: Schema.optionalWith(Metadata, { exact: true }),
+  metadata: Metadata
+})
+
+/**
+ * A tool as it is shown to a model: its name, what it does, and the JSON Schema of its input.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolSpec extends Schema.Schema.Type<typeof ToolSpec> {}

@@ -1,0 +1,109 @@
+/**
+ * Branded ids: a session, a turn, a task, a tool call and an approval can never be mixed up.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The id of one conversation. A non-empty string.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const SessionId = Schema.NonEmptyString.pipe(Schema.brand("SessionId"))
+
+/**
+ * The id of one conversation. A non-empty string.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export type SessionId = typeof SessionId.Type
+
+/**
+ * The id of one round of the agent loop, unique within its session only.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TurnId = Schema.NonEmptyString.pipe(Schema.brand("TurnId"))
+
+/**
+ * The id of one round of the agent loop, unique within its session only.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export type TurnId = typeof TurnId.Type
+
+/**
+ * The id of a task, unique among the live and the retained tasks of a manager.
+ *
+ * @example
+ * ```ts
+ * import { TaskId } from "effect-task-manager"
+ *
+ * const id: TaskId = TaskId.make("task-1")
+ * ```
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TaskId = Schema.NonEmptyString.pipe(Schema.brand("TaskId"))
+
+/**
+ * The id of a task, unique among the live and the retained tasks of a manager.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export type TaskId = typeof TaskId.Type
+
+/**
+ * The id that the model gave to a tool call; its result carries it back.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const ToolCallId = Schema.NonEmptyString.pipe(Schema.brand("ToolCallId"))
+
+/**
+ * The id that the model gave to a tool call; its result carries it back.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export type ToolCallId = typeof ToolCallId.Type
+
+/**
+ * The id of a request for approval, chosen by the tool that asks.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const ApprovalId = Schema.NonEmptyString.pipe(Schema.brand("ApprovalId"))
+
+/**
+ * The id of a request for approval, chosen by the tool that asks.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export type ApprovalId = typeof ApprovalId.Type
+
+/**
+ * Names one turn. Turns are always keyed by session and turn id together; a `ToolRequest` is a `TurnRef`.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TurnRef = Schema.Struct({ sessionId: SessionId, turnId: TurnId })
+
+/**
+ * Names one turn. Turns are always keyed by session and turn id together; a `ToolRequest` is a `TurnRef`.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export interface TurnRef extends Schema.Schema.Type<typeof TurnRef> {}

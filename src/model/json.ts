@@ -1,0 +1,171 @@
+/**
+ * JSON values as they come from a model or a tool: hostile, possibly very deep, with keys like `__proto__` that are data.
+ *
+ * Every walk here is iterative, so that no depth of nesting overflows the stack, and no copy ever assigns a key.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * Deeper values than this are not taken for JSON. A cycle is an endless depth and so is refused too.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxJsonDepth = 512
+
+const isPlainObject = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
+}
+
+/**
+ * Whether a value is JSON: null, booleans, finite numbers, strings, arrays and plain objects of these.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isJson = (value: unknown): boolean => {
+  let level: Array<unknown> = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxJsonDepth) return false
+    const next: Array<unknown> = []
+    for (const current of level) {
+      if (current === null || typeof current === "string" || typeof current === "boolean") continue
+      if (typeof current === "number") {
+        if (!Number.isFinite(current)) return false
+      } else if (Array.isArray(current)) {
+        for (const child of current) next.push(child)
+      } else if (typeof current === "object" && isPlainObject(current)) {
+        for (const key of Object.keys(current)) next.push(Reflect.get(current, key))
+      } else {
+        return false
+      }
+    }
+    level = next
+  }
+  return true
+}
+
+/**
+ * Whether two JSON values are the same, deeply: same keys whatever their order, same items in the same order.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const jsonEquals = (left: unknown, right: unknown): boolean => {
+  const pending: Array<readonly [unknown, unknown]> = [[left, right]]
+  for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
+    const [a, b] = pair
+    if (Object.is(a, b)) continue
+    if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) {
+      // 0 and -0 are one number in JSON
+      if (a === b) continue
+      return false
+    }
+    if (Array.isArray(a) !== Array.isArray(b) || Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
+    const keys = Object.keys(a)
+    if (keys.length !== Object.keys(b).length) return false
+    for (const key of keys) {
+      if (!Object.hasOwn(b, key)) return false
+      pending.push([Reflect.get(a, key), Reflect.get(b, key)])
+    }
+  }
+  return true
+}
+
+/**
+ * A deep copy of a JSON value that shares nothing with it; deeply frozen when `freeze` is set. What is no JSON (a
+ * function, a class instance) is kept as it is.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const jsonCopy = (value: unknown, options?: { readonly freeze?: boolean | undefined }): unknown => {
+  const copies = new Map<object, object>()
+  const pending: Array<object> = []
+  const copyOf = (source: unknown): unknown => {
+    if (typeof source !== "object" || source === null) return source
+    if (!Array.isArray(source) && !isPlainObject(source)) return source
+    const known = copies.get(source)
+    if (known !== undefined) return known
+    const copy: object = Array.isArray(source) ? [] : Object.create(Object.getPrototypeOf(source))
+    copies.set(source, copy)
+    pending.push(source)
+    return copy
+  }
+  const result = copyOf(value)
+  for (let source = pending.pop(); source !== undefined; source = pending.pop()) {
+    const copy = copies.get(source) ?? source
+    for (const key of Object.keys(source)) {
+      // defined, not assigned: "__proto__" is a key like any other
+      Object.defineProperty(copy, key, {
+        value: copyOf(Reflect.get(source, key)),
+        enumerable: true,
+        writable: true,
+        configurable: true
+      })
+    }
+  }
+  if (options?.freeze === true) {
+    for (const copy of copies.values()) Object.freeze(copy)
+  }
+  return result
+}
+
+/**
+ * Whether a value can be metadata: a plain object of JSON values.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isMetadata = (value: unknown): value is Metadata =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && isPlainObject(value) && isJson(value)
+
+/**
+ * Any JSON value. Nothing is copied: a decoded value is the value that was given.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Json: Schema.Schema<unknown> = Schema.Unknown.pipe(
+  Schema.filter((value) => isJson(value), {
+    identifier: "Json",
+    description: "a JSON value",
+    message: () => "Expected a JSON value",
+    arbitrary: () => (fc) => fc.jsonValue(),
+    jsonSchema: {}
+  })
+)
+
+/**
+ * Free-form JSON data that travels with requests, results and tasks. `__proto__` and its like are plain keys: the
+ * record is kept as it was decoded, never copied key by key.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Metadata: Schema.Schema<Metadata> = Schema.declare(isMetadata, {
+  identifier: "Metadata",
+  description: "an object of JSON values",
+  message: () => "Expected an object of JSON values",
+  arbitrary: () => (fc) => fc.dictionary(fc.string(), fc.jsonValue()),
+  jsonSchema: { type: "object" }
+})
+
+/**
+ * Free-form JSON data that travels with requests, results and tasks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Metadata extends Readonly<Record<string, unknown>> {}
+
+/**
+ * The metadata of whatever has none.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const emptyMetadata: Metadata = Object.freeze({})

@@ -1,0 +1,18 @@
+/** What the parts of a running manager share. */
+import type * as Clock from "effect/Clock"
+import type * as Runtime from "effect/Runtime"
+import type { RouteToolCall } from "../services/RoutingPolicy.js"
+import type { EventHub } from "./EventHub.js"
+import type { State } from "./State.js"
+import type { Timers } from "./Timers.js"
+
+export interface Engine {
+  readonly state: State
+  readonly events: EventHub
+  readonly timers: Timers
+  readonly clock: Clock.Clock
+  readonly route: RouteToolCall
+  readonly cancelGraceMillis: number
+  /** The manager's own runtime, for what no caller asked for: sleeping and warning. */
+  readonly runtime: Runtime.Runtime<never>
+}

@@ -1,0 +1,115 @@
+/** One launch of a task: the fiber that runs its tool, and the timers that watch it. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import { progress, timeOut } from "../machine/control.js"
+import { abandon, launchEnded } from "../machine/finish.js"
+import type { TaskRecord, TaskRuntime } from "../machine/TaskTable.js"
+import type { ToolResult } from "../model/ToolCall.js"
+import { CurrentTask } from "../services/CurrentTask.js"
+import type { ToolExecutor } from "../services/ToolExecutor.js"
+import { reportAbandoned } from "./abandoned.js"
+import type { Engine } from "./Engine.js"
+import { launchExit } from "./launchExit.js"
+import { type Ancestry, RunningIn } from "./RunningIn.js"
+import type { Timer } from "./Timers.js"
+
+/** Who starts the launch: the tool runs in the caller's context and with its FiberRefs. */
+export interface LaunchCaller {
+  readonly context: Context.Context<never>
+  readonly fiberRefs: FiberRefs.FiberRefs
+  readonly executor: ToolExecutor["Type"]
+  readonly ancestry: Ancestry | undefined
+}
+
+export class Launch implements TaskRuntime {
+  private readonly engine: Engine
+  private readonly task: TaskRecord
+  private readonly number: number
+  private caller: LaunchCaller | undefined
+  private fiber: Fiber.RuntimeFiber<ToolResult, unknown> | undefined = undefined
+  private detachTimer: Timer | undefined = undefined
+  private timeoutTimer: Timer | undefined = undefined
+  private graceTimer: Timer | undefined = undefined
+
+  constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
+    this.engine = engine
+    this.task = task
+    this.number = task.snapshot.launch
+    this.caller = caller
+  }
+
+  launch(): void {
+    const { caller, engine, number, task } = this
+    if (caller === undefined) return
+    this.caller = undefined
+    const runtime = Runtime.make({
+      context: this.context(caller),
+      fiberRefs: caller.fiberRefs,
+      // not the caller's: a tool started from an uninterruptible region can still be cancelled
+      runtimeFlags: Runtime.defaultRuntimeFlags
+    })
+    const { request } = task
+    const tool = Effect.scoped(Effect.suspend(() => caller.executor.execute(request)))
+    this.fiber = Runtime.runFork(runtime)(tool, { immediate: false })
+    // an observer sees every end, also that of a fiber which never took its first step
+    this.fiber.addObserver((exit: Exit.Exit<ToolResult, unknown>) => {
+      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, launchExit(request, exit), now))
+    })
+    if (task.timeout !== Infinity) {
+      this.timeoutTimer = engine.timers.start(task.timeout, () =>
+        engine.state.unsafeModify((table, now) => timeOut(table, task, number, now)))
+    }
+  }
+
+  private context(caller: LaunchCaller): Context.Context<CurrentTask> {
+    const { engine, number, task } = this
+    const current: CurrentTask["Type"] = {
+      taskId: task.snapshot.id,
+      request: task.request,
+      launch: number,
+      approval: Option.fromNullable(task.approval),
+      kind: Effect.sync(() => task.snapshot.kind),
+      reportProgress: (said) => engine.state.modify((table, now) => progress(table, task, number, said, now))
+    }
+    const services = new Map(caller.context.unsafeMap)
+    services.set(CurrentTask.key, current)
+    services.set(RunningIn.key, { table: engine.state.table, task, parent: caller.ancestry } satisfies Ancestry)
+    return Context.unsafeMake(services)
+  }
+
+  /** Detaches the task `millis` from now, unless the launch is over by then. */
+  startDetachTimer(millis: number, detach: () => void): void {
+    this.detachTimer = this.engine.timers.start(millis, detach)
+  }
+
+  stopDetachTimer(): void {
+    this.engine.timers.stop(this.detachTimer)
+    this.detachTimer = undefined
+  }
+
+  interrupt(): void {
+    const { engine, fiber, number, task } = this
+    this.graceTimer = engine.timers.start(engine.cancelGraceMillis, () => {
+      if (engine.state.unsafeModify((table, now) => abandon(table, task, number, now))) {
+        reportAbandoned(engine, task.snapshot)
+      }
+    })
+    fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  end(): void {
+    this.stopDetachTimer()
+    this.engine.timers.stop(this.timeoutTimer)
+    this.engine.timers.stop(this.graceTimer)
+    this.timeoutTimer = undefined
+    this.graceTimer = undefined
+    this.caller = undefined
+    this.fiber = undefined
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The table of tasks in its `Ref`, and the one place that changes it: a transition runs, and what follows from it is
+ * done in the same synchronous step. Whoever sees an event can therefore already see its effect, and the reverse.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as TaskTable from "../machine/TaskTable.js"
+import { wakeWatchers } from "../machine/waiting.js"
+import type { TaskEvent } from "../model/TaskEvent.js"
+
+/** A plain function that changes the table and returns an outcome; `now` is epoch milliseconds. */
+export type Transition<A> = (table: TaskTable.TaskTable, now: number) => A
+
+export interface State {
+  /** For reading only. */
+  readonly table: TaskTable.TaskTable
+  /**
+   * One step as an effect. It is a bare `Effect.sync`: put last, nothing can interrupt between the step and its caller's
+   * next line, so nothing taken is lost.
+   */
+  readonly modify: <A>(transition: Transition<A>) => Effect.Effect<A>
+  /** One step where no fiber runs: in the observer of a fiber, in a timer. */
+  readonly unsafeModify: <A>(transition: Transition<A>) => A
+}
+
+export const make = (options: {
+  readonly limits: TaskTable.TaskTable["limits"]
+  readonly clock: Clock.Clock
+  readonly publish: (event: TaskEvent) => void
+}): Effect.Effect<State> =>
+  Effect.gen(function*() {
+    const ref = yield* Ref.make(TaskTable.make(options.limits))
+    // the table is changed in place and never replaced, so this is what the Ref holds at any time
+    const table = yield* Ref.get(ref)
+
+    const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
+      const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
+      wakeWatchers(current)
+      const { events, interrupted, launched, woken } = current.consequences
+      for (const event of events) options.publish(event)
+      for (const task of launched) task.launch()
+      for (const task of interrupted) task.interrupt()
+      for (const wake of woken) wake()
+      events.length = 0
+      launched.length = 0
+      interrupted.length = 0
+      woken.length = 0
+      return outcome
+    }
+
+    return {
+      table,
+      modify: (transition) => Ref.modify(ref, (current) => [step(current, transition), current]),
+      unsafeModify: (transition) => step(table, transition)
+    }
+  })

@@ -1,0 +1,99 @@
+/** The host's view of the manager. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { TaskNotFound, TaskNotRunning } from "../errors.js"
+import * as control from "../machine/control.js"
+import { takeManual } from "../machine/delivery.js"
+import * as queries from "../machine/queries.js"
+import type { TaskTable } from "../machine/TaskTable.js"
+import type { TaskId } from "../model/ids.js"
+import type { TaskManagerHandle } from "../services/TaskManager.js"
+import type { Engine } from "./Engine.js"
+import { waitUntil, waitUntilSettled } from "./parking.js"
+import { ancestryOf, runsUnder } from "./RunningIn.js"
+
+const isRefusal = (outcome: unknown): outcome is control.Refusal =>
+  typeof outcome === "object" && outcome !== null && "_tag" in outcome
+
+const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, TaskNotFound | TaskNotRunning> =>
+  refusal._tag === "NotFound"
+    ? new TaskNotFound({ taskId })
+    : new TaskNotRunning({ taskId, status: refusal.status })
+
+/** The live tasks now and after each change, without those that came and went unread. */
+const changes = (engine: Engine): TaskManagerHandle["changes"] => {
+  const next = (seen: number) =>
+    Effect.map(
+      waitUntil(engine, {
+        isReady: (table) => table.version !== seen || table.closed,
+        waiters: (table) => table.changeWaiters
+      }),
+      () => {
+        const { table } = engine.state
+        return table.version === seen ? Option.none() : Option.some([queries.listLive(table), table.version] as const)
+      }
+    )
+  return Stream.unfoldEffect(-1, next)
+}
+
+export const makeHandle = (engine: Engine): TaskManagerHandle => {
+  const { events, state } = engine
+  const read = <A>(query: (table: TaskTable) => A): Effect.Effect<A> => Effect.sync(() => query(state.table))
+
+  return {
+    events: Stream.unwrapScoped(
+      Effect.map(Effect.scope, (scope) => {
+        // replay and subscription in one step: what is published next is in the queue
+        const replay = events.recent()
+        const live = events.unsafeSubscribe(scope)
+        return Stream.concat(Stream.fromIterable(replay), Stream.fromQueue(live))
+      })
+    ),
+    subscribe: Effect.map(Effect.scope, events.unsafeSubscribe),
+    watch: Effect.map(Effect.scope, (scope) => ({
+      seq: state.table.seq,
+      live: queries.listLive(state.table),
+      events: events.unsafeSubscribe(scope)
+    })),
+    changes: changes(engine),
+    get: (taskId) =>
+      Effect.suspend(() => {
+        const snapshot = queries.snapshotOf(state.table, taskId)
+        return snapshot === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(snapshot)
+      }),
+    result: (taskId) =>
+      Effect.suspend(() =>
+        queries.snapshotOf(state.table, taskId) === undefined
+          ? new TaskNotFound({ taskId })
+          : Effect.succeed(Option.fromNullable(queries.resultOf(state.table, taskId)))
+      ),
+    list: (filter) => read((table) => queries.list(table, filter)),
+    listRunning: read(queries.listRunning),
+    listSuspended: read(queries.listSuspended),
+    listCompleted: read(queries.listCompleted),
+    cancel: (taskId) =>
+      Effect.withFiberRuntime((fiber) => {
+        const cancelled = state.unsafeModify((table, now) => control.cancel(table, taskId, now))
+        if (cancelled === "Settled") return Effect.void
+        if (isRefusal(cancelled)) return new TaskNotFound({ taskId })
+        return waitUntilSettled([cancelled], (task) => runsUnder(ancestryOf(fiber), task))
+      }),
+    detach: (taskId) =>
+      Effect.flatMap(state.modify((table, now) => control.detach(table, taskId, now)), (outcome) =>
+        isRefusal(outcome) ? refuse(taskId, outcome) : Effect.succeed(outcome)),
+    setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
+    setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
+    drainReadyItems: state.modify((table) => takeManual(table)),
+    drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
+    waitForIdle: waitUntil(engine, {
+      isReady: (table) => table.active === 0,
+      waiters: (table) => table.idleWaiters
+    })
+  }
+
+  function configure(taskId: TaskId, patch: Parameters<typeof control.configure>[2]) {
+    return Effect.flatMap(state.modify((table) => control.configure(table, taskId, patch)), (outcome) =>
+      isRefusal(outcome) ? refuse(taskId, outcome) : Effect.void)
+  }
+}

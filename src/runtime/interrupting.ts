@@ -1,0 +1,50 @@
+/** Ending many tasks at once: a turn, a session, the whole manager. */
+import * as Effect from "effect/Effect"
+import { TaskNotFound, TaskNotSuspended } from "../errors.js"
+import * as control from "../machine/control.js"
+import type { TaskRecord } from "../machine/TaskTable.js"
+import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
+import type { InterruptReceipt } from "../model/TaskResolution.js"
+import type { Engine } from "./Engine.js"
+import { waitUntilSettled } from "./parking.js"
+import { ancestryOf, runsUnder } from "./RunningIn.js"
+import type { Transition } from "./State.js"
+
+const snapshotOf = ({ snapshot }: TaskRecord) => snapshot
+
+/** Decides in one step, then waits for the tasks to settle; the receipt shows them settled. */
+const interrupt = (engine: Engine, decide: Transition<control.Interruption>): Effect.Effect<InterruptReceipt> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { cancelled, kept, unsettled } = engine.state.unsafeModify(decide)
+    const keptSnapshots = kept.map(snapshotOf)
+    const settled = waitUntilSettled(unsettled, (task) => runsUnder(ancestryOf(fiber), task))
+    return Effect.map(settled, () => ({ cancelled: cancelled.map(snapshotOf), kept: keptSnapshots }))
+  })
+
+export const onTurnInterrupted = (engine: Engine, turn: TurnRef): Effect.Effect<InterruptReceipt> =>
+  interrupt(engine, (table, now) => control.interruptTurn(table, turn, now))
+
+export const closeSession = (engine: Engine, sessionId: SessionId): Effect.Effect<InterruptReceipt> =>
+  interrupt(engine, (table, now) => control.closeSession(table, sessionId, now))
+
+export const rejectApproval = (
+  engine: Engine,
+  { reason, taskId }: { readonly taskId: TaskId; readonly reason?: string | undefined }
+): Effect.Effect<void, TaskNotFound | TaskNotSuspended> =>
+  Effect.flatMap(
+    engine.state.modify((table, now) => control.rejectApproval(table, taskId, reason, now)),
+    (outcome): Effect.Effect<void, TaskNotFound | TaskNotSuspended> =>
+      outcome === true
+        ? Effect.void
+        : outcome._tag === "NotFound"
+        ? new TaskNotFound({ taskId })
+        : new TaskNotSuspended({ taskId, status: outcome.status })
+  )
+
+/** Cancels everything, lets go of whoever waits, and ends the event streams once they are read. */
+export const shutdown = (engine: Engine): Effect.Effect<void> =>
+  interrupt(engine, control.beginShutdown).pipe(
+    Effect.zipRight(engine.state.modify(control.endShutdown)),
+    Effect.zipRight(engine.events.end),
+    Effect.zipRight(engine.timers.shutdown)
+  )

@@ -1,0 +1,87 @@
+/** Reads how a tool ended. Everything here is hostile: a tool may throw, lie about its types, or return garbage. */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
+import type { LaunchExit } from "../machine/finish.js"
+import { internalError } from "../machine/results.js"
+import { emptyMetadata, isMetadata, type Metadata } from "../model/json.js"
+import { isToolOutput, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
+
+const isString = Predicate.isString
+
+const isRecord = (value: unknown): boolean => Predicate.isRecord(value)
+
+const isToolResult = (value: unknown): value is ToolResult =>
+  Predicate.hasProperty(value, "result") && Predicate.isTagged(value.result, "ToolResult") &&
+  Predicate.hasProperty(value.result, "output") && isToolOutput(value.result.output) &&
+  Predicate.hasProperty(value.result, "isError") && Predicate.isBoolean(value.result.isError) &&
+  Predicate.hasProperty(value.result, "callId") && isString(value.result.callId) &&
+  Predicate.hasProperty(value.result, "metadata") && isRecord(value.result.metadata) &&
+  Predicate.hasProperty(value, "metadata") && isRecord(value.metadata) &&
+  (!Predicate.hasProperty(value, "duration") || value.duration === undefined || Duration.isDuration(value.duration))
+
+const isReason = Schema.is(ToolErrorReason)
+
+// by its tag, not its class: the tool may have been built against another copy of this library
+const toolErrorOf = (error: unknown): ToolError | undefined =>
+  Predicate.isTagged(error, "ToolError") &&
+    Predicate.hasProperty(error, "reason") && isReason(error.reason) &&
+    Predicate.hasProperty(error, "message") && isString(error.message) &&
+    Predicate.hasProperty(error, "toolName") && isString(error.toolName)
+    ? error instanceof ToolError ? error : new ToolError({
+      reason: error.reason,
+      toolName: error.toolName,
+      message: error.message
+    })
+    : undefined
+
+const metadataOf = (value: object): Metadata =>
+  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) ? value.metadata : emptyMetadata
+
+const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined => {
+  if (!Predicate.isTagged(error, "ApprovalRequired") || !Predicate.hasProperty(error, "approval")) return undefined
+  const { approval } = error
+  return Predicate.hasProperty(approval, "id") && isString(approval.id) && approval.id !== "" &&
+      Predicate.hasProperty(approval, "requestKind") && isString(approval.requestKind) &&
+      Predicate.hasProperty(approval, "reason") && isString(approval.reason) &&
+      Predicate.hasProperty(approval, "summary") && isString(approval.summary)
+    // each field was just checked; the id's brand stands for the same check
+    ? { ...(approval as ApprovalRequired["approval"]), metadata: metadataOf(approval) }
+    : undefined
+}
+
+const failed = (error: ToolError): LaunchExit => ({ _tag: "Failed", error })
+
+const ofFailure = (request: ToolRequest, error: unknown): LaunchExit => {
+  const toolError = toolErrorOf(error)
+  if (toolError !== undefined) return failed(toolError)
+  const approval = approvalOf(error)
+  return approval === undefined
+    ? failed(internalError(request, error))
+    : { _tag: "ApprovalRequired", approval }
+}
+
+const ofCause = (request: ToolRequest, cause: Cause.Cause<unknown>): LaunchExit => {
+  // a defect in a finalizer outweighs the failure before it: the tool is broken, and must not be run again on approval
+  if (!Chunk.isEmpty(Cause.defects(cause))) return failed(internalError(request, Cause.squash(cause)))
+  const failure = Cause.failureOption(cause)
+  return Option.isSome(failure) ? ofFailure(request, failure.value) : { _tag: "Cancelled" }
+}
+
+/** What the exit of a tool's fiber means. Never throws, whatever the tool handed back. */
+export const launchExit = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchExit => {
+  try {
+    if (exit._tag === "Failure") return ofCause(request, exit.cause)
+    const value = exit.value
+    if (isToolResult(value)) return { _tag: "Completed", result: value }
+    return failed(internalError(request, new TypeError("The executor did not return a ToolResult")))
+  } catch (thrower) {
+    // a getter or a proxy in what the tool returned
+    return failed(internalError(request, thrower))
+  }
+}

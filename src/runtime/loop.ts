@@ -1,0 +1,133 @@
+/** The methods of the agent loop that read results: where a result leaves the manager. */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as delivery from "../machine/delivery.js"
+import { type Delivery, ensureSession, ensureTurn, releaseSession, releaseTurn } from "../machine/TaskTable.js"
+import type { SessionId, TurnRef } from "../model/ids.js"
+import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
+import type { TurnCancellation } from "../services/TurnCancellation.js"
+import type { Engine } from "./Engine.js"
+import { waitUntil } from "./parking.js"
+
+/**
+ * Another reader took the update between the wake-up and the step that takes it. Thrown rather than returned: a result
+ * would have to be looked at by one more operation behind the step, and an interrupt there would lose the update.
+ */
+const lostRace: unique symbol = Symbol("effect-task-manager/lostRace")
+
+const isLostRace = (cause: Cause.Cause<unknown>): boolean => Chunk.contains(Cause.defects(cause), lostRace)
+
+const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
+
+const turnReady = (engine: Engine, ref: TurnRef): Effect.Effect<void> =>
+  waitUntil(engine, {
+    isReady: (table) => delivery.isTurnReady(table, ref),
+    waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
+    onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId))
+  })
+
+const takeTurn = (engine: Engine, ref: TurnRef): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
+  engine.state.modify((table) => {
+    const taken = delivery.takeTurnUpdate(table, ref)
+    if (taken === delivery.NotReady) throw lostRace
+    return Option.map(taken, valueOf)
+  })
+
+/** Waits with `ready`, then takes in one last, bare step; again if another reader was faster. */
+const takeWhenReady = <A>(ready: Effect.Effect<void>, take: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.catchAllCause(Effect.flatMap(ready, () => take), (cause) =>
+    isLostRace(cause) ? takeWhenReady(ready, take) : Effect.failCause(cause))
+
+const waitForTurnUntil = (
+  engine: Engine,
+  ref: TurnRef,
+  cancellation: TurnCancellation
+): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
+  Effect.raceFirst(turnReady(engine, ref), cancellation.cancelled).pipe(
+    Effect.zipRight(cancellation.isCancelled),
+    Effect.flatMap((isCancelled) => isCancelled ? Effect.succeedNone : takeTurn(engine, ref)),
+    Effect.catchAllCause((cause) =>
+      isLostRace(cause) ? waitForTurnUntil(engine, ref, cancellation) : Effect.failCause(cause)
+    )
+  )
+
+export const waitForTurn = (
+  engine: Engine,
+  ref: TurnRef,
+  options?: { readonly cancellation?: TurnCancellation | undefined }
+): Effect.Effect<Option.Option<TurnTaskUpdate>> => {
+  const cancellation = options?.cancellation
+  return cancellation === undefined
+    ? takeWhenReady(turnReady(engine, ref), takeTurn(engine, ref))
+    : waitForTurnUntil(engine, ref, cancellation)
+}
+
+export const consumeTurnUpdate = <A, E, R>(
+  engine: Engine,
+  ref: TurnRef,
+  use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>
+): Effect.Effect<Option.Option<A>, E, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const next: Effect.Effect<Option.Option<A>, E, R> = Effect.suspend(() => {
+      const { session, taken } = engine.state.unsafeModify((table) => ({
+        taken: delivery.takeTurnUpdate(table, ref),
+        session: delivery.enterConsumer(table, ref.sessionId)
+      }))
+      if (taken === delivery.NotReady || Option.isNone(taken)) {
+        engine.state.unsafeModify((table) => delivery.leaveConsumer(table, session))
+        return taken === delivery.NotReady
+          ? Effect.zipRight(restore(turnReady(engine, ref)), next)
+          : Effect.succeedNone
+      }
+      return restore(Effect.suspend(() => use(taken.value.value))).pipe(
+        Effect.onExit((exit) =>
+          engine.state.modify((table) =>
+            exit._tag === "Success"
+              ? delivery.leaveConsumer(table, session)
+              : delivery.putBackTurnUpdate(table, session, ref, taken.value)
+          )
+        ),
+        Effect.asSome
+      )
+    })
+    return next
+  })
+
+const batchOf = (deliveries: ReadonlyArray<Delivery<TaskResolution>>): PendingLoopUpdates => ({
+  resolutions: deliveries.map(valueOf)
+})
+
+export const takePendingLoopUpdates = (engine: Engine, sessionId: SessionId): Effect.Effect<PendingLoopUpdates> =>
+  engine.state.modify((table) => batchOf(delivery.takeLoopUpdates(table, sessionId)))
+
+export const consumePendingLoopUpdates = <A, E, R>(
+  engine: Engine,
+  sessionId: SessionId,
+  use: (updates: PendingLoopUpdates) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const { session, taken } = engine.state.unsafeModify((table) => ({
+        taken: delivery.takeLoopUpdates(table, sessionId),
+        session: delivery.enterConsumer(table, sessionId)
+      }))
+      return restore(Effect.suspend(() => use(batchOf(taken)))).pipe(
+        Effect.onExit((exit) =>
+          engine.state.modify((table) =>
+            exit._tag === "Success"
+              ? delivery.leaveConsumer(table, session)
+              : delivery.putBackLoopUpdates(table, session, taken)
+          )
+        )
+      )
+    })
+  )
+
+export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.Effect<void> =>
+  waitUntil(engine, {
+    isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
+    waiters: (table) => ensureSession(table, sessionId).waiters,
+    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
+  })

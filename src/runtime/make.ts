@@ -1,0 +1,59 @@
+/** Puts a manager together. Closing the scope shuts it down. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { RoutingPolicy } from "../services/RoutingPolicy.js"
+import { TaskManager } from "../services/TaskManager.js"
+import type { Engine } from "./Engine.js"
+import * as EventHub from "./EventHub.js"
+import { makeHandle } from "./handle.js"
+import * as interrupting from "./interrupting.js"
+import * as loop from "./loop.js"
+import { settings } from "./settings.js"
+import { startConcurrently, startInline } from "./startTask.js"
+import * as State from "./State.js"
+import * as Timers from "./Timers.js"
+
+const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
+  const { cancelGraceMillis, concurrency, eventBuffer, eventReplay, historyLimit } = yield* settings
+  const clock = yield* Effect.clock
+  const runtime = yield* Effect.runtime<never>()
+  const events = yield* EventHub.make({ buffer: eventBuffer, replay: eventReplay })
+  const state = yield* State.make({
+    limits: { history: historyLimit, concurrency },
+    clock,
+    publish: events.unsafePublish
+  })
+  const engine: Engine = {
+    state,
+    events,
+    timers: Timers.make(clock, runtime),
+    clock,
+    route: yield* RoutingPolicy,
+    cancelGraceMillis,
+    runtime
+  }
+  // registered last, so it runs before the PubSub goes
+  yield* Effect.addFinalizer(() => interrupting.shutdown(engine))
+  return engine
+})
+
+const make = (startTask: typeof startConcurrently): Effect.Effect<TaskManager["Type"], never, Scope.Scope> =>
+  Effect.map(makeEngine, (engine) =>
+    TaskManager.of({
+      startTask: (launch) => startTask(engine, launch),
+      waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
+      consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
+      takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
+      consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
+      waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
+      onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
+      rejectApproval: (options) => interrupting.rejectApproval(engine, options),
+      closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
+      handle: makeHandle(engine)
+    }))
+
+/** The manager whose `startTask` starts a task and answers at once. */
+export const makeConcurrent = make(startConcurrently)
+
+/** The manager whose `startTask` runs the call and answers with its resolution. */
+export const makeInline = make(startInline)

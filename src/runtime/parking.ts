@@ -1,0 +1,54 @@
+/** How a fiber waits for a condition of the table. */
+import * as Effect from "effect/Effect"
+import type { LinkedList } from "../machine/LinkedList.js"
+import type { TaskRecord, TaskTable, Waiter } from "../machine/TaskTable.js"
+import { leave, park } from "../machine/waiting.js"
+import type { Engine } from "./Engine.js"
+import { tasksStandingStill } from "./RunningIn.js"
+
+/** A condition of the table, where its waiters park, and what to do when one leaves before it holds. */
+export interface Condition {
+  readonly isReady: (table: TaskTable) => boolean
+  readonly waiters: (table: TaskTable) => LinkedList<Waiter>
+  readonly onLeave?: (table: TaskTable) => void
+}
+
+/** Returns once the condition holds. Whether it still does is for the caller's next step to see. */
+export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) =>
+    condition.isReady(engine.state.table)
+      ? Effect.void
+      : Effect.async<void>((resume) => {
+        const waiter: Waiter = {
+          tasks: tasksStandingStill(engine.state.table, fiber),
+          wake: () => resume(Effect.void),
+          node: undefined,
+          isWaiting: false
+        }
+        engine.state.unsafeModify((table, now) =>
+          park(table, waiter, condition.waiters(table), () => condition.isReady(table), now))
+        return engine.state.modify((table) => {
+          leave(table, waiter)
+          condition.onLeave?.(table)
+        })
+      })
+  )
+
+/** Returns once all the tasks are settled, those aside that the calling fiber works for: it would wait for itself. */
+export const waitUntilSettled = (
+  tasks: ReadonlyArray<TaskRecord>,
+  isExempt: (task: TaskRecord) => boolean
+): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    let unsettled = 0
+    const settled = (): void => {
+      if (--unsettled === 0) resume(Effect.void)
+    }
+    for (const task of tasks) {
+      if (task.snapshot.settledAt !== undefined || isExempt(task)) continue
+      unsettled++
+      task.settledWaiters = task.settledWaiters ?? []
+      task.settledWaiters.push(settled)
+    }
+    if (unsettled === 0) resume(Effect.void)
+  })

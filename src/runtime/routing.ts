@@ -1,0 +1,54 @@
+/** Turns what a routing policy answers into what the state machine needs. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Route } from "../machine/start.js"
+import type { RoutingDecision } from "../model/RoutingDecision.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+import type { RouteToolCall } from "../services/RoutingPolicy.js"
+
+/** Foreground, no timers: how an inline manager runs everything. */
+export const inlineRoute: Route = {
+  kind: "Foreground",
+  deliveryMode: "ToLoop",
+  continuePolicy: "NotifyOnly",
+  timeout: Infinity,
+  detachAfter: Infinity
+}
+
+const millis = (field: string, duration: Duration.DurationInput | undefined): number => {
+  if (duration === undefined) return Infinity
+  // Duration takes NaN for zero, which would end or detach the task at once
+  if (Number.isNaN(duration)) throw new RangeError(`RoutingDecision.${field} is NaN: it takes a duration`)
+  return Duration.toMillis(duration)
+}
+
+/** Throws for what is no decision: that fails the `startTask` that asked. */
+export const toRoute = (decision: RoutingDecision): Route => {
+  const rest = {
+    deliveryMode: decision.deliveryMode ?? inlineRoute.deliveryMode,
+    continuePolicy: decision.continuePolicy ?? inlineRoute.continuePolicy,
+    timeout: millis("timeout", decision.timeout)
+  }
+  switch (decision._tag) {
+    case "Foreground":
+      return { ...rest, kind: "Foreground", detachAfter: Infinity }
+    case "Background":
+      return { ...rest, kind: "Background", detachAfter: Infinity }
+    case "ForegroundThenDetachAfter":
+      return { ...rest, kind: "Foreground", detachAfter: millis("duration", decision.duration) }
+    default:
+      throw new TypeError("The routing policy did not return a RoutingDecision")
+  }
+}
+
+/** Asks the policy; `use` runs in the same step where the policy answers at once. */
+export const withRoute = <A, E, R>(
+  route: RouteToolCall,
+  request: ToolRequest,
+  use: (route: Route) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  const decision = route(request)
+  return Effect.isEffect(decision)
+    ? Effect.flatMap(decision, (answer) => use(toRoute(answer)))
+    : use(toRoute(decision))
+}

@@ -1,0 +1,45 @@
+/**
+ * What a running tool can see and say of the task it runs in.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { ApprovalRequest } from "../model/Approval.js"
+import type { TaskId } from "../model/ids.js"
+import type { TaskKind } from "../model/Task.js"
+import type { TaskProgress } from "../model/TaskEvent.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+
+/**
+ * The task that the calling tool runs in. The manager provides it to every launch.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CurrentTask } from "effect-task-manager"
+ *
+ * const tool = Effect.gen(function*() {
+ *   const task = yield* CurrentTask
+ *   yield* task.reportProgress({ message: "halfway", fraction: 0.5 })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<CurrentTask, {
+  /** The id of the task. */
+  readonly taskId: TaskId
+  /** The call that the task stands for. */
+  readonly request: ToolRequest
+  /** Which run of the tool this is, from 1. */
+  readonly launch: number
+  /** The approval that resumed the task, `None` on a first launch. */
+  readonly approval: Option.Option<ApprovalRequest>
+  /** Whether the turn waits for the task at this moment. */
+  readonly kind: Effect.Effect<TaskKind>
+  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
+}>() {}

@@ -1,0 +1,51 @@
+/**
+ * Who decides where a call runs.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { RoutingDecision } from "../model/RoutingDecision.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+
+/**
+ * A function that decides where a call runs. If it throws or dies, that `startTask` dies and leaves no trace.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RouteToolCall = (request: ToolRequest) => RoutingDecision | Effect.Effect<RoutingDecision>
+
+/**
+ * The routing of a manager, read once when its layer is built. Without one, every call runs in the foreground.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { RoutingDecision, RoutingPolicy, TaskManagerLive } from "effect-task-manager"
+ *
+ * const Manager = TaskManagerLive.pipe(
+ *   Layer.provide(
+ *     RoutingPolicy.layer((request) =>
+ *       request.toolName === "run_tests"
+ *         ? RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
+ *         : RoutingDecision.Foreground()
+ *     )
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class RoutingPolicy extends Context.Reference<RoutingPolicy>()("effect-task-manager/RoutingPolicy", {
+  defaultValue: (): RouteToolCall => () => RoutingDecision.Foreground()
+}) {
+  /**
+   * A layer that sets the routing policy.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer = (route: RouteToolCall): Layer.Layer<RoutingPolicy> => Layer.succeed(RoutingPolicy, route)
+}

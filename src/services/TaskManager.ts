@@ -1,0 +1,200 @@
+/**
+ * The two faces of the manager: `TaskManager` for the agent loop, `TaskManagerHandle` for the host around it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type {
+  ApprovalMismatch,
+  TaskAlreadyExists,
+  TaskManagerShutdown,
+  TaskNotFound,
+  TaskNotRunning,
+  TaskNotSuspended
+} from "../errors.js"
+import type { TaskApproval } from "../model/Approval.js"
+import type { SessionId, TaskId, TurnId, TurnRef } from "../model/ids.js"
+import type {
+  ContinuePolicy,
+  DeliveryMode,
+  TaskKind,
+  TaskLaunchRequest,
+  TaskSnapshot,
+  TaskStatus
+} from "../model/Task.js"
+import type { TaskEvent } from "../model/TaskEvent.js"
+import type {
+  InterruptReceipt,
+  PendingLoopUpdates,
+  TaskResolution,
+  TaskStartOutcome,
+  TurnTaskUpdate
+} from "../model/TaskResolution.js"
+import type { ToolResultPart } from "../model/ToolCall.js"
+import type { ToolExecutor } from "./ToolExecutor.js"
+import type { TurnCancellation } from "./TurnCancellation.js"
+
+/**
+ * Which tasks `list` gives; what is left out does not filter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskFilter {
+  readonly status?: TaskStatus | ReadonlyArray<TaskStatus> | undefined
+  readonly kind?: TaskKind | undefined
+  readonly sessionId?: SessionId | undefined
+  readonly turnId?: TurnId | undefined
+}
+
+/**
+ * The live tasks at event `seq`, and a queue whose first event is `seq + 1`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskWatch {
+  readonly seq: number
+  readonly live: ReadonlyArray<TaskSnapshot>
+  readonly events: Queue.Dequeue<TaskEvent>
+}
+
+/**
+ * What the host does with tasks: watch, look up, cancel, detach, redirect, drain.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface TaskManagerHandle {
+  /** The last `eventReplay` events, then every event as it happens. Ends when the manager shuts down. */
+  readonly events: Stream.Stream<TaskEvent>
+  /** Every event from the moment this returns, without replay. After shutdown what it holds can still be taken. */
+  readonly subscribe: Effect.Effect<Queue.Dequeue<TaskEvent>, never, Scope.Scope>
+  /** The live tasks and a subscription, taken in one step: no event is missed or seen twice. */
+  readonly watch: Effect.Effect<TaskWatch, never, Scope.Scope>
+  /**
+   * The live tasks: the current ones first, then the latest after each change. A slow reader skips values, but the last
+   * it sees is never stale. Ends when the manager shuts down.
+   */
+  readonly changes: Stream.Stream<ReadonlyArray<TaskSnapshot>>
+  /** The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit`. */
+  readonly get: (id: TaskId) => Effect.Effect<TaskSnapshot, TaskNotFound>
+  /** The result of a settled task, `None` while it is live. Reading it delivers nothing and takes nothing. */
+  readonly result: (id: TaskId) => Effect.Effect<Option.Option<ToolResultPart>, TaskNotFound>
+  /** Live tasks oldest first, after the settled ones that are kept, in the order in which they settled. */
+  readonly list: (filter?: TaskFilter) => Effect.Effect<ReadonlyArray<TaskSnapshot>>
+  /** Tasks that are Queued, Running or Cancelling, oldest first. */
+  readonly listRunning: Effect.Effect<ReadonlyArray<TaskSnapshot>>
+  /** Suspended tasks with what they ask, longest suspended first. */
+  readonly listSuspended: Effect.Effect<ReadonlyArray<TaskApproval>>
+  /** Tasks that are Completed or Failed, in the order in which they settled. */
+  readonly listCompleted: Effect.Effect<ReadonlyArray<TaskSnapshot>>
+  /** Cancels a task and returns when it is settled; does nothing to a settled one. */
+  readonly cancel: (id: TaskId) => Effect.Effect<void, TaskNotFound>
+  /**
+   * Sends a foreground task to the background. `false` if it was there already; `TaskNotRunning` unless it is queued or
+   * running.
+   */
+  readonly detach: (id: TaskId) => Effect.Effect<boolean, TaskNotFound | TaskNotRunning>
+  /**
+   * Changes whether the task's background result asks for another turn. `TaskNotRunning` once it is cancelling or
+   * settled.
+   */
+  readonly setContinuePolicy: (
+    id: TaskId,
+    policy: ContinuePolicy
+  ) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
+  /** Changes where the task's background result goes. `TaskNotRunning` once it is cancelling or settled. */
+  readonly setDeliveryMode: (id: TaskId, mode: DeliveryMode) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
+  /** Takes every result of the manual queue, of all sessions, oldest first. */
+  readonly drainReadyItems: Effect.Effect<ReadonlyArray<TaskResolution.Item>>
+  /** Takes the results of one session from the manual queue, oldest first. */
+  readonly drainReadyItemsOf: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<TaskResolution.Item>>
+  /**
+   * Returns when no task is Queued, Running or Cancelling. By then every result is in its queue and every event is
+   * published. Suspended tasks do not hold it up, nor does a task that waits for idle or for a turn itself.
+   */
+  readonly waitForIdle: Effect.Effect<void>
+}
+
+/**
+ * What the agent loop does with tool calls: start, wait for the turn, take late results, interrupt.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { TaskLaunchRequest, TaskManager, type ToolRequest } from "effect-task-manager"
+ *
+ * const runTurn = (calls: ReadonlyArray<ToolRequest>, turn: ToolRequest) =>
+ *   Effect.gen(function*() {
+ *     const manager = yield* TaskManager
+ *     yield* Effect.forEach(calls, (request) => manager.startTask(TaskLaunchRequest.plain({ request })))
+ *     while (true) {
+ *       const update = yield* manager.waitForTurn(turn)
+ *       if (Option.isNone(update)) return
+ *       yield* Effect.log(update.value)
+ *     }
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<TaskManager, {
+  /**
+   * Starts a task for a tool call, or resumes a suspended one that was approved. `TaskManagerLive` answers `Pending` at
+   * once; `TaskManagerSimple` runs the call and answers `Ready`. Fails with `TaskAlreadyExists` for an id in use, with
+   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
+   */
+  readonly startTask: (
+    launch: TaskLaunchRequest
+  ) => Effect.Effect<TaskStartOutcome, TaskAlreadyExists | ApprovalMismatch | TaskManagerShutdown, ToolExecutor>
+  /**
+   * The next update of a turn, in the order they happened, each to exactly one caller. `None` when the turn has drained:
+   * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when
+   * `cancellation` is cancelled. An interrupted caller loses nothing.
+   */
+  readonly waitForTurn: (
+    turn: TurnRef,
+    options?: { readonly cancellation?: TurnCancellation | undefined }
+  ) => Effect.Effect<Option.Option<TurnTaskUpdate>>
+  /** As `waitForTurn`, but an update whose `use` fails or is interrupted is put back in front. */
+  readonly consumeTurnUpdate: <A, E, R>(
+    turn: TurnRef,
+    use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E, R>
+  /** Takes every background resolution of a session that waits for its loop, oldest first. */
+  readonly takePendingLoopUpdates: (sessionId: SessionId) => Effect.Effect<PendingLoopUpdates>
+  /**
+   * Gives `use` what `takePendingLoopUpdates` would take (possibly nothing) and puts it back in front, in order, if
+   * `use` fails or is interrupted.
+   */
+  readonly consumePendingLoopUpdates: <A, E, R>(
+    sessionId: SessionId,
+    use: (updates: PendingLoopUpdates) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */
+  readonly waitForLoopUpdate: (sessionId: SessionId) => Effect.Effect<void>
+  /**
+   * Cancels every foreground task of a turn, suspended ones included, keeps the background ones, and returns when the
+   * cancelled ones are settled. Until the turn has drained, calls started for it settle at once as `Cancelled`.
+   */
+  readonly onTurnInterrupted: (turn: TurnRef) => Effect.Effect<InterruptReceipt>
+  /** Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. */
+  readonly rejectApproval: (options: {
+    readonly taskId: TaskId
+    readonly reason?: string | undefined
+  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
+  /**
+   * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not
+   * delivered is discarded. The session id may be used again.
+   */
+  readonly closeSession: (sessionId: SessionId) => Effect.Effect<InterruptReceipt>
+  /** The host's view of the same manager. */
+  readonly handle: TaskManagerHandle
+}>() {}

@@ -1,0 +1,64 @@
+/**
+ * The limits of a manager.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+
+/**
+ * The limits of a manager, each with its unit and default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskManagerSettings {
+  /** How many settled tasks are kept for `get`, `list` and `result`: an integer from 0. Default 1 000. */
+  readonly historyLimit: number
+  /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
+  readonly eventBuffer: number
+  /** How many past events `handle.events` begins with: an integer from 0, cut to `eventBuffer`. Default 256. */
+  readonly eventReplay: number
+  /** How long a cancelled or timed-out tool may take to end before it is abandoned: a finite duration. Default 5 s. */
+  readonly cancelGracePeriod: Duration.DurationInput
+  /** How many tasks run at once, first come first served: an integer from 1, or `Infinity`. Default `Infinity`. */
+  readonly concurrency: number
+}
+
+const defaults: TaskManagerSettings = {
+  historyLimit: 1_000,
+  eventBuffer: 4_096,
+  eventReplay: 256,
+  cancelGracePeriod: "5 seconds",
+  concurrency: Infinity
+}
+
+/**
+ * The limits of a manager, read once when its layer is built. Values out of range, fractions and NaN kill the
+ * construction of the layer with a defect that names the field and what it takes.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { TaskManagerConfig, TaskManagerLive } from "effect-task-manager"
+ *
+ * const Manager = TaskManagerLive.pipe(
+ *   Layer.provide(TaskManagerConfig.layer({ concurrency: 8, cancelGracePeriod: "2 seconds" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskManagerConfig extends Context.Reference<TaskManagerConfig>()("effect-task-manager/TaskManagerConfig", {
+  defaultValue: () => defaults
+}) {
+  /**
+   * A layer that overrides single values; the others keep their defaults.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer = (settings: Partial<TaskManagerSettings>): Layer.Layer<TaskManagerConfig> =>
+    Layer.succeed(TaskManagerConfig, { ...defaults, ...settings })
+}

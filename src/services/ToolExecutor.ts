@@ -1,0 +1,57 @@
+/**
+ * The tools of a session: who runs a call, and what a running tool can see.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { ApprovalRequired, ToolError } from "../errors.js"
+import type { ToolRequest, ToolResult, ToolSpec } from "../model/ToolCall.js"
+import type { CurrentTask } from "./CurrentTask.js"
+import { makeExecutor, type ToolHandlers } from "./toolHandlers.js"
+
+/**
+ * Runs tool calls. `startTask` takes it from its caller's context, so each session can bring its own; it must outlive
+ * the tasks it runs. Interrupting the effect of `execute` is how a task is cancelled.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor")<ToolExecutor, {
+  /** The tools, as they are shown to a model. */
+  readonly specs: Effect.Effect<ReadonlyArray<ToolSpec>>
+  /**
+   * Runs one call. Fails with `ToolError` when the call failed and with `ApprovalRequired` to ask a human first; a
+   * defect becomes a `ToolError` with reason `Internal`.
+   */
+  readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
+}>() {
+  /**
+   * An executor from plain functions by tool name. An unknown tool is a `NotFound` result. What the handlers need stays
+   * in the requirements of the layer, `CurrentTask` and `Scope` aside: those belong to each launch.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ToolExecutor } from "effect-task-manager"
+   *
+   * const Tools = ToolExecutor.fromHandlers({
+   *   echo: (request) => Effect.succeed(request.input)
+   * })
+   * ```
+   *
+   * @since 0.1.0
+   */
+  static readonly fromHandlers = <const H extends ToolHandlers>(
+    handlers: H
+  ): Layer.Layer<ToolExecutor, never, Exclude<ToolHandlers.Context<H>, CurrentTask | Scope.Scope>> =>
+    Layer.effect(
+      ToolExecutor,
+      Effect.map(
+        Effect.context<Exclude<ToolHandlers.Context<H>, CurrentTask | Scope.Scope>>(),
+        (context) => makeExecutor(handlers, context)
+      )
+    )
+}

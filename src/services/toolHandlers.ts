@@ -1,0 +1,151 @@
+/**
+ * Tools as plain functions, and tools that check their input: the smallest things that make a `ToolExecutor`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as JSONSchema from "effect/JSONSchema"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { type ApprovalRequired, ToolError } from "../errors.js"
+import { emptyMetadata, type Metadata } from "../model/json.js"
+import { isToolOutput, ToolOutput, type ToolRequest, type ToolResult, type ToolSpec } from "../model/ToolCall.js"
+import { CurrentTask } from "./CurrentTask.js"
+import { describeInvalidInput } from "./invalidInput.js"
+
+/**
+ * Answers one tool call with a `ToolOutput`, a string, or any other JSON value. `description`, `inputSchema` and
+ * `annotations` are what a model is told of the tool.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolHandler<out R = never> {
+  (request: ToolRequest): Effect.Effect<unknown, ToolError | ApprovalRequired, R>
+  readonly description?: string | undefined
+  readonly inputSchema?: unknown
+  readonly annotations?: Metadata | undefined
+}
+
+/**
+ * Constructors of `ToolHandler`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ToolHandler: {
+  /**
+   * A tool that checks its input: what does not match the schema is an `InvalidInput` result that names the field and
+   * never shows the value.
+   */
+  readonly make: <A, I, R, RI = never>(options: {
+    readonly description?: string | undefined
+    readonly input: Schema.Schema<A, I, RI>
+    readonly annotations?: Metadata | undefined
+    readonly handle: (input: A, request: ToolRequest) => Effect.Effect<unknown, ToolError | ApprovalRequired, R>
+  }) => ToolHandler<R | RI>
+} = {
+  make: (options) => {
+    const decode = Schema.decodeUnknown(options.input, { errors: "all" })
+    const handler = (request: ToolRequest) =>
+      Effect.mapError(decode(request.input), (error) =>
+        new ToolError({
+          reason: "InvalidInput",
+          toolName: request.toolName,
+          message: `Invalid input for the tool: ${describeInvalidInput(error)}.`
+        })).pipe(Effect.flatMap((input) => options.handle(input, request)))
+    return Object.assign(handler, {
+      description: options.description,
+      inputSchema: JSONSchema.make(options.input),
+      annotations: options.annotations
+    })
+  }
+}
+
+/**
+ * Handlers by tool name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolHandlers extends Readonly<Record<string, ToolHandler<unknown>>> {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace ToolHandlers {
+  /**
+   * What the handlers of a record need.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Context<H extends ToolHandlers> = {
+    readonly [Name in keyof H]: H[Name] extends (request: ToolRequest) => Effect.Effect<infer _A, infer _E, infer R> ? R
+      : never
+  }[keyof H]
+}
+
+const anyObject = { type: "object" }
+
+const specOf = ([name, handler]: readonly [string, ToolHandler<unknown>]): ToolSpec => ({
+  name,
+  description: handler.description ?? "",
+  inputSchema: handler.inputSchema ?? anyObject,
+  ...(handler.annotations === undefined ? undefined : { annotations: handler.annotations }),
+  metadata: emptyMetadata
+})
+
+const toOutput = (value: unknown): ToolOutput =>
+  typeof value === "string"
+    ? ToolOutput.Text({ text: value })
+    : isToolOutput(value)
+    ? value
+    : ToolOutput.Structured({ value })
+
+// these belong to each launch; what the layer saw when it was built must not hide them
+const perLaunch: ReadonlyArray<string> = [CurrentTask.key, Scope.Scope.key, Tracer.ParentSpan.key]
+
+/**
+ * The service that runs handlers, with what they need taken from the context the layer was built in.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeExecutor = <H extends ToolHandlers>(
+  handlers: H,
+  captured: Context.Context<Exclude<ToolHandlers.Context<H>, CurrentTask | Scope.Scope>>
+): {
+  readonly specs: Effect.Effect<ReadonlyArray<ToolSpec>>
+  readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
+} => {
+  const services = [...captured.unsafeMap].filter(([key]) => !perLaunch.includes(key))
+  const withServices = (context: Context.Context<CurrentTask>): Context.Context<unknown> =>
+    Context.unsafeMake(new Map([...context.unsafeMap, ...services]))
+  return {
+    specs: Effect.succeed(Object.entries(handlers).map(specOf)),
+    execute: (request) => {
+      const handler = Object.hasOwn(handlers, request.toolName) ? handlers[request.toolName] : undefined
+      if (handler === undefined) {
+        return new ToolError({
+          reason: "NotFound",
+          toolName: request.toolName,
+          message: "There is no tool of this name."
+        })
+      }
+      return Effect.map(Effect.mapInputContext(handler(request), withServices), (value) => ({
+        result: {
+          _tag: "ToolResult",
+          callId: request.callId,
+          output: toOutput(value),
+          isError: false,
+          metadata: emptyMetadata
+        },
+        metadata: emptyMetadata
+      }))
+    }
+  }
+}

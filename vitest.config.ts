@@ -1,0 +1,28 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // the longer name first: an alias given as a string also matches its sub-paths
+    alias: [
+      { find: /^effect-task-manager\/testing$/, replacement: source("testing/index.ts") },
+      { find: /^effect-task-manager$/, replacement: source("index.ts") }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      reporter: ["text", "json-summary", "html"],
+      reportsDirectory: "coverage",
+      thresholds: { lines: 95, branches: 90 }
+    }
+  }
+})
