@@ -10,7 +10,9 @@ import { TaskId } from "./model/ids.js"
 import { TaskStatus } from "./model/Task.js"
 
 /**
- * Why a tool call failed.
+ * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
+ * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`. The
+ * others are for tools and executors to raise; the manager ends a task that it cancels as `Cancelled`, without an error.
  *
  * @since 0.1.0
  * @category models
@@ -36,9 +38,9 @@ export const ToolErrorReason = Schema.Literal(
 export type ToolErrorReason = typeof ToolErrorReason.Type
 
 /**
- * The failure of a tool call. Tools raise it, and the manager makes it for defects (`Internal`), timeouts (`TimedOut`)
- * and rejected approvals (`ApprovalRejected`). `message` is what the model reads. `cause` is for the host alone: it is
- * never encoded and never part of `message`.
+ * The failure of a tool call, which ends its task as `Failed`. Tools raise it, and the manager makes it for defects
+ * (`Internal`), timeouts (`TimedOut`) and rejected approvals (`ApprovalRejected`). `message` is what the model reads.
+ * `cause` is for the host alone, in the `Failed` event: it is never encoded and never part of `message`.
  *
  * @example
  * ```ts
@@ -61,7 +63,8 @@ export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manage
 }) {}
 
 /**
- * The typed failure with which a tool or an executor asks for approval. It suspends the task; it does not end it.
+ * The typed failure with which a tool or an executor asks for approval. It suspends the task and does not end it: once
+ * the call is approved, the tool runs again from its beginning and finds the approval in `CurrentTask`.
  *
  * @example
  * ```ts
@@ -94,7 +97,8 @@ export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effe
 }
 
 /**
- * No live or retained task has this id.
+ * No live or retained task has this id. Every method that looks up a task by id fails with it, also for a settled task
+ * that is beyond `historyLimit`.
  *
  * @since 0.1.0
  * @category errors
@@ -108,7 +112,8 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
 }
 
 /**
- * The task exists but is not in a state in which the operation means anything; `status` is the state it was found in.
+ * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode` and
+ * `setContinuePolicy` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
  *
  * @since 0.1.0
  * @category errors
@@ -123,7 +128,7 @@ export class TaskNotRunning extends Schema.TaggedError<TaskNotRunning>("effect-t
 }
 
 /**
- * Only a suspended task can be rejected; `status` is the state it was found in.
+ * Only a suspended task can be rejected: `rejectApproval` fails with the `status` it was found in.
  *
  * @since 0.1.0
  * @category errors
@@ -138,7 +143,7 @@ export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effe
 }
 
 /**
- * A live or retained task already has the id that `startTask` was given. Nothing was changed.
+ * A live or retained task already has the id that `startTask` was given. Nothing was started or changed.
  *
  * @since 0.1.0
  * @category errors
@@ -153,7 +158,8 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
 }
 
 /**
- * What an approved launch differs in from what was asked.
+ * What an approved launch differs in from what was asked, in the order in which it is looked at. `taskId`: there is no
+ * such task; `status`: it is not suspended.
  *
  * @since 0.1.0
  * @category models
@@ -178,8 +184,8 @@ export const ApprovalMismatchField = Schema.Literal(
 export type ApprovalMismatchField = typeof ApprovalMismatchField.Type
 
 /**
- * An approved launch does not match a suspended task; `field` is the first thing that differs (`taskId`: no such task,
- * `status`: it is not suspended). The task stays as it was, and its tool does not run.
+ * An approved launch does not match a suspended task: `startTask` fails with the first `field` that differs (`taskId`: no
+ * such task, `status`: it is not suspended). The task stays as it was, and its tool does not run.
  *
  * @since 0.1.0
  * @category errors
@@ -194,7 +200,8 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
 }
 
 /**
- * The scope of the manager's layer is closed or closing; nothing is started any more.
+ * The scope of the manager's layer is closed or closing: `startTask` starts nothing any more. Methods that read, drain and
+ * wait still answer.
  *
  * @since 0.1.0
  * @category errors
@@ -208,7 +215,16 @@ export class TaskManagerShutdown
 }
 
 /**
- * Every error that a method of the manager or of its handle can fail with.
+ * Every error that a method of the manager or of its handle can fail with, as one schema.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { TaskId, TaskManagerError, TaskNotFound } from "effect-task-manager"
+ *
+ * const encode = Schema.encodeSync(TaskManagerError)
+ * const json = encode(new TaskNotFound({ taskId: TaskId.make("task-7") })) // { _tag: "TaskNotFound", taskId: "task-7" }
+ * ```
  *
  * @since 0.1.0
  * @category errors

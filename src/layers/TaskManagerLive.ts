@@ -9,7 +9,8 @@ import { TaskManager } from "../services/TaskManager.js"
 
 /**
  * The task manager for agent programs: `startTask` starts a fiber and answers `Pending` at once. It reads
- * `TaskManagerConfig` and `RoutingPolicy` when it is built; closing its scope cancels every task.
+ * `TaskManagerConfig` and `RoutingPolicy` when it is built, and dies there if a setting is out of range. Closing its scope
+ * cancels every task and waits for their finalizers, at most `cancelGracePeriod`.
  *
  * @example
  * ```ts

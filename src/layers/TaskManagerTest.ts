@@ -14,7 +14,23 @@ import { ToolExecutor } from "../services/ToolExecutor.js"
 
 /**
  * The engine of `TaskManagerLive` with tools that the test scripts through `TaskManagerTestControl`. It needs no
- * `ToolExecutor`: it provides its own. Ids are `task-1`, `task-2`, … in the order of the starts.
+ * `ToolExecutor`: it provides its own. Ids are `task-1`, `task-2`, … in the order of the starts. Timeouts and detach times
+ * follow the `Clock`, so a `TestClock` drives them.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ScriptedOutcome, TaskManager, TaskManagerTest, TaskManagerTestControl } from "effect-task-manager"
+ *
+ * const test = Effect.gen(function*() {
+ *   const control = yield* TaskManagerTestControl
+ *   yield* control.script("read_file", ScriptedOutcome.Succeed("# Title"))
+ *   const manager = yield* TaskManager
+ *   // ... run the agent, then look at what it launched ...
+ *   yield* manager.handle.waitForIdle
+ *   return yield* control.launches
+ * }).pipe(Effect.provide(TaskManagerTest))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -44,6 +44,8 @@ export interface Waiter {
   node: LinkedNode<Waiter> | undefined
   /** What it counts as no longer running while it waits. */
   isWaiting: boolean
+  /** It is a task itself, and the turn it waits for had drained but for the tasks that wait for it themselves. */
+  foundDrained: boolean
 }
 
 /** The caller of an inline `startTask`, and what it will be told. */

@@ -3,7 +3,7 @@ import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
-import { announce, change } from "./events.js"
+import { announce, change, nextSeq } from "./events.js"
 import { settle } from "./finish.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
@@ -32,7 +32,7 @@ const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["endi
       return true
     case "Running":
       task.ending = ending
-      change(table, task, { status: "Cancelling" })
+      change(table, task, { ...task.snapshot, status: "Cancelling" })
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:
@@ -62,8 +62,8 @@ export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now:
 
 const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   uncountFromTurn(task)
-  const snapshot = change(table, task, { kind: "Background" })
-  announce(table, now, { _tag: "Detached", snapshot })
+  const snapshot = change(table, task, { ...task.snapshot, kind: "Background" })
+  announce(table, { _tag: "Detached", seq: nextSeq(table), at: now, snapshot })
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined
@@ -100,7 +100,7 @@ export const configure = (
   if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
-  change(table, task, patch)
+  change(table, task, { ...task.snapshot, ...patch })
   return true
 }
 
@@ -129,7 +129,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
-  announce(table, now, { _tag: "Progress", snapshot: task.snapshot, progress: said })
+  announce(table, { _tag: "Progress", seq: nextSeq(table), at: now, snapshot: task.snapshot, progress: said })
 }
 
 /** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */

@@ -115,7 +115,9 @@ export const redirectToTurn = (table: TaskTable, task: TaskRecord, caller: Inlin
   if (outcome?._tag !== "Ready") return
   const { resolution } = outcome
   if (resolution._tag === "Approval" && task.asked !== resolution.approval) return
-  const turn = task.session.closed ? task.turn : ensureTurn(task.session, task.turn.id)
+  if (task.session.closed) return
+  // the turn and the session of a settled task may have been forgotten since
+  const turn = ensureTurn(ensureSession(table, task.session.id), task.turn.id)
   const delivery = sendToTurn(table, turn, TurnTaskUpdate.Resolution({ resolution }))
   if (resolution._tag === "Approval") task.undelivered = delivery
 }

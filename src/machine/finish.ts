@@ -8,7 +8,7 @@ import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
-import { announce, change, requestContinue } from "./events.js"
+import { announce, change, nextSeq, requestContinue } from "./events.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
@@ -67,20 +67,20 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = change(table, task, { status: ending._tag, settledAt: now })
+  const snapshot = change(table, task, { ...task.snapshot, status: ending._tag, settledAt: now })
   remember(table, { isLive: false, snapshot, result })
   table.live.remove(task.liveNode)
   task.turn.tasks.remove(task.turnNode)
   if (task.suspendedNode !== undefined) table.suspended.remove(task.suspendedNode)
   switch (ending._tag) {
     case "Completed":
-      announce(table, now, { _tag: "Completed", snapshot, result })
+      announce(table, { _tag: "Completed", seq: nextSeq(table), at: now, snapshot, result })
       break
     case "Failed":
-      announce(table, now, { _tag: "Failed", snapshot, error: ending.error, result })
+      announce(table, { _tag: "Failed", seq: nextSeq(table), at: now, snapshot, error: ending.error, result })
       break
     case "Cancelled":
-      announce(table, now, { _tag: "Cancelled", snapshot })
+      announce(table, { _tag: "Cancelled", seq: nextSeq(table), at: now, snapshot })
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
   const toLoop = deliverItem(table, task, results.itemOf(snapshot.id, result, metadata))
@@ -112,8 +112,8 @@ const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired[
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
-  const snapshot = change(table, task, { status: "Suspended" })
-  announce(table, now, { _tag: "AwaitingApproval", snapshot, approval: asked.approval })
+  const snapshot = change(table, task, { ...task.snapshot, status: "Suspended" })
+  announce(table, { _tag: "AwaitingApproval", seq: nextSeq(table), at: now, snapshot, approval: asked.approval })
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
   task.runtime?.end()

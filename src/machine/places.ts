@@ -1,5 +1,5 @@
 /** The places of the concurrency limit: who holds one, who waits for one, and in which order they are given out. */
-import { announce, change } from "./events.js"
+import { announce, change, nextSeq } from "./events.js"
 import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 
 /** The task of a chain in whose place all of it runs. */
@@ -13,8 +13,8 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
-  const snapshot = change(table, task, { status: "Running", startedAt: now })
-  announce(table, now, { _tag: "Started", snapshot })
+  const snapshot = change(table, task, { ...task.snapshot, status: "Running", startedAt: now })
+  announce(table, { _tag: "Started", seq: nextSeq(table), at: now, snapshot })
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }
 
@@ -29,7 +29,7 @@ export const admit = (table: TaskTable, task: TaskRecord, now: number): void => 
     begin(table, task, now)
   } else {
     task.queueNode = table.queue.append(task)
-    announce(table, now, { _tag: "Queued", snapshot: change(table, task, { status: "Queued" }) })
+    announce(table, { _tag: "Queued", seq: nextSeq(table), at: now, snapshot: change(table, task, { ...task.snapshot, status: "Queued" }) })
   }
 }
 

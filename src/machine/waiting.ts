@@ -24,7 +24,10 @@ export const wakeAll = (table: TaskTable, waiters: LinkedList<Waiter>): void => 
 }
 
 const wakeDrained = (table: TaskTable, turn: Turn): void => {
-  if (turn.active === 0) wakeAll(table, turn.waiters)
+  if (turn.active > 0) return
+  // before one of them counts again: to each other, tasks that wait for their own turn would never have ended
+  for (const waiter of turn.waiters) waiter.foundDrained = waiter.tasks.length > 0
+  wakeAll(table, turn.waiters)
 }
 
 const wakeIdle = (table: TaskTable): void => {

@@ -9,7 +9,8 @@ import { Metadata } from "./json.js"
 import { ToolRequest } from "./ToolCall.js"
 
 /**
- * What a tool asks for before it goes on. The manager fills in `taskId` and `callId`.
+ * What a tool asks for before it goes on. `id` is the tool's own choice, and an approval must name it; `summary` is what the
+ * human is shown; `requestKind` and `reason` are words for the host to decide by. The manager fills in `taskId` and `callId`.
  *
  * @since 0.1.0
  * @category models

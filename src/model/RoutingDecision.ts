@@ -6,6 +6,9 @@
 import type * as Duration from "effect/Duration"
 import type { ContinuePolicy, DeliveryMode } from "./Task.js"
 
+const foreground: RoutingDecision.Foreground = Object.freeze({ _tag: "Foreground" })
+const background: RoutingDecision.Background = Object.freeze({ _tag: "Background" })
+
 /**
  * Whether a call runs in the foreground (the turn waits), in the background (the result comes later), or in the
  * foreground until a time has passed and then in the background. The functions named after the members make decisions.
@@ -31,8 +34,8 @@ export const RoutingDecision: {
     options: RoutingDecision.Options & { readonly duration: Duration.DurationInput }
   ) => RoutingDecision
 } = {
-  Foreground: (options) => ({ ...options, _tag: "Foreground" }),
-  Background: (options) => ({ ...options, _tag: "Background" }),
+  Foreground: (options) => options === undefined ? foreground : { ...options, _tag: "Foreground" },
+  Background: (options) => options === undefined ? background : { ...options, _tag: "Background" },
   ForegroundThenDetachAfter: (options) => ({ ...options, _tag: "ForegroundThenDetachAfter" })
 }
 
@@ -56,8 +59,9 @@ export type RoutingDecision =
 export declare namespace RoutingDecision {
   /**
    * What every decision may say besides where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
-   * (default `NotifyOnly`) hold once the task is in the background; `timeout` (default none) runs from `Started` and
-   * ends the task as `Failed` with reason `TimedOut`.
+   * (default `NotifyOnly`) hold once the task is in the background; the values of the launch request win over them.
+   * `timeout` (a duration; a number is milliseconds; default none) runs from `Started` and ends the task as `Failed` with
+   * reason `TimedOut`.
    *
    * @since 0.1.0
    * @category models
@@ -86,7 +90,8 @@ export declare namespace RoutingDecision {
     readonly _tag: "Background"
   }
   /**
-   * The turn waits for `duration`, counted from the launch, queueing included; then the call goes on in the background.
+   * The turn waits for `duration` (a number is milliseconds), counted from the launch, queueing included; then the call
+   * goes on in the background.
    *
    * @since 0.1.0
    * @category models

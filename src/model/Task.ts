@@ -27,7 +27,9 @@ export const TaskKind = Schema.Literal("Foreground", "Background")
 export type TaskKind = typeof TaskKind.Type
 
 /**
- * Where a task is in its life. `Completed`, `Failed` and `Cancelled` are settled; everything else is live.
+ * Where a task is in its life. `Queued`: held back by the concurrency limit; `Running`; `Suspended`: waits for an approval;
+ * `Cancelling`: its end is decided, its tool has not ended yet. `Completed`, `Failed` and `Cancelled` are settled;
+ * everything else is live.
  *
  * @since 0.1.0
  * @category models
@@ -68,7 +70,8 @@ export const ContinuePolicy = Schema.Literal("NotifyOnly", "RequestContinue")
 export type ContinuePolicy = typeof ContinuePolicy.Type
 
 /**
- * Where a background result goes: to the session's loop queue or to the manual queue that the host drains.
+ * Where a background result goes: to the session's loop queue (`ToLoop`) or to the manual queue that the host drains
+ * (`Manual`). A request for approval from the background goes to the loop queue in either mode.
  *
  * @since 0.1.0
  * @category models

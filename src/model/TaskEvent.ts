@@ -12,7 +12,8 @@ import { TaskSnapshot } from "./Task.js"
 import { ToolResultPart } from "./ToolCall.js"
 
 /**
- * How far a running tool is. `fraction` is from 0 to 1; everything in it is the tool's own, hostile text.
+ * How far a running tool is. `fraction` is meant to be from 0 to 1 and is not checked; everything in it is the tool's own,
+ * hostile text.
  *
  * @since 0.1.0
  * @category models
@@ -24,7 +25,7 @@ export const TaskProgress = Schema.Struct({
 })
 
 /**
- * How far a running tool is. `fraction` is from 0 to 1; everything in it is the tool's own, hostile text.
+ * How far a running tool is, in the tool's own words.
  *
  * @since 0.1.0
  * @category models
@@ -36,8 +37,18 @@ const ofTask = { ...stamp, snapshot: TaskSnapshot }
 
 /**
  * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds. Whoever has
- * seen an event can already see its effect through the handle. A background resolution that goes to the loop under
- * `RequestContinue` is followed by `ContinueRequested`.
+ * seen an event can already see its effect through the handle. Each task gets exactly one of `Completed`, `Failed` and
+ * `Cancelled`. A background resolution that goes to the loop under `RequestContinue` is followed by `ContinueRequested`,
+ * which alone has no `snapshot`.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { TaskEvent } from "effect-task-manager"
+ *
+ * // one line of a server-sent event stream
+ * const toLine = (event: TaskEvent) => `data: ${JSON.stringify(Schema.encodeSync(TaskEvent)(event))}\n\n`
+ * ```
  *
  * @since 0.1.0
  * @category models

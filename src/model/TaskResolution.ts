@@ -65,7 +65,8 @@ const ReadyOutcome = Schema.TaggedStruct("Ready", { resolution: TaskResolution }
 const PendingOutcome = Schema.TaggedStruct("Pending", { taskId: TaskId, kind: TaskKind })
 
 /**
- * What `startTask` answers: the resolution itself (inline managers), or that the task runs.
+ * What `startTask` answers: the resolution itself (`Ready`, from inline managers), or that the task was accepted and its
+ * resolution is delivered later (`Pending`).
  *
  * @since 0.1.0
  * @category models
@@ -97,7 +98,8 @@ const ResolutionUpdate = Schema.TaggedStruct("Resolution", { resolution: TaskRes
 const DetachedUpdate = Schema.TaggedStruct("Detached", { snapshot: TaskSnapshot })
 
 /**
- * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background.
+ * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background and its
+ * resolution will be delivered there.
  *
  * @since 0.1.0
  * @category models
@@ -141,7 +143,8 @@ export const PendingLoopUpdates = Schema.Struct({ resolutions: Schema.Array(Task
 export interface PendingLoopUpdates extends Schema.Schema.Type<typeof PendingLoopUpdates> {}
 
 /**
- * What an interrupt did: the tasks it newly cancelled, and the live tasks of the turn or session that it kept.
+ * What an interrupt did: the tasks it newly cancelled, as they settled, and the live tasks of the turn that it kept, as they
+ * were. Tasks that were already being cancelled are in neither list; `closeSession` keeps nothing.
  *
  * @since 0.1.0
  * @category models

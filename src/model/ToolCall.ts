@@ -161,7 +161,8 @@ export declare namespace ToolOutput {
 const isOutputPart = (part: unknown): part is ToolOutputPart =>
   Predicate.isTagged(part, "Text")
     ? Predicate.hasProperty(part, "text") && Predicate.isString(part.text)
-    : Predicate.isTagged(part, "Media") && Predicate.hasProperty(part, "mediaType") && Predicate.isString(part.mediaType) &&
+    : Predicate.isTagged(part, "Media") && Predicate.hasProperty(part, "mediaType") &&
+      Predicate.isString(part.mediaType) &&
       Predicate.hasProperty(part, "data") && Predicate.isString(part.data)
 
 /**

@@ -22,7 +22,7 @@ export const SessionId = Schema.NonEmptyString.pipe(Schema.brand("SessionId"))
 export type SessionId = typeof SessionId.Type
 
 /**
- * The id of one round of the agent loop, unique within its session only.
+ * The id of one round of the agent loop, unique within its session only. A non-empty string.
  *
  * @since 0.1.0
  * @category ids
@@ -38,7 +38,8 @@ export const TurnId = Schema.NonEmptyString.pipe(Schema.brand("TurnId"))
 export type TurnId = typeof TurnId.Type
 
 /**
- * The id of a task, unique among the live and the retained tasks of a manager.
+ * The id of a task, unique among the live and the retained tasks of a manager. A non-empty string: `make` throws for an
+ * empty one, as that of every id does.
  *
  * @example
  * ```ts
@@ -61,7 +62,7 @@ export const TaskId = Schema.NonEmptyString.pipe(Schema.brand("TaskId"))
 export type TaskId = typeof TaskId.Type
 
 /**
- * The id that the model gave to a tool call; its result carries it back.
+ * The id that the model gave to a tool call; its result carries it back. A non-empty string.
  *
  * @since 0.1.0
  * @category ids
@@ -77,7 +78,7 @@ export const ToolCallId = Schema.NonEmptyString.pipe(Schema.brand("ToolCallId"))
 export type ToolCallId = typeof ToolCallId.Type
 
 /**
- * The id of a request for approval, chosen by the tool that asks.
+ * The id of a request for approval, chosen by the tool that asks. A non-empty string.
  *
  * @since 0.1.0
  * @category ids

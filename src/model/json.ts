@@ -27,23 +27,27 @@ const isPlainObject = (value: object): boolean => {
  * @category guards
  */
 export const isJson = (value: unknown): boolean => {
-  let level: Array<unknown> = [value]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > maxJsonDepth) return false
-    const next: Array<unknown> = []
+  // a set: a cyclic or shared object stands in a level once, or two references to it would double every level below
+  let next = new Set<object>()
+  const accept = (child: unknown): boolean => {
+    if (child === null || typeof child === "string" || typeof child === "boolean") return true
+    if (typeof child === "number") return Number.isFinite(child)
+    if (typeof child !== "object" || !(Array.isArray(child) || isPlainObject(child))) return false
+    next.add(child)
+    return true
+  }
+  if (!accept(value)) return false
+  for (let depth = 0; next.size > 0; depth++) {
+    if (depth === maxJsonDepth) return false
+    const level = next
+    next = new Set()
     for (const current of level) {
-      if (current === null || typeof current === "string" || typeof current === "boolean") continue
-      if (typeof current === "number") {
-        if (!Number.isFinite(current)) return false
-      } else if (Array.isArray(current)) {
-        for (const child of current) next.push(child)
-      } else if (typeof current === "object" && isPlainObject(current)) {
-        for (const key of Object.keys(current)) next.push(Reflect.get(current, key))
+      if (Array.isArray(current)) {
+        for (const child of current) if (!accept(child)) return false
       } else {
-        return false
+        for (const key of Object.keys(current)) if (!accept(Reflect.get(current, key))) return false
       }
     }
-    level = next
   }
   return true
 }
@@ -56,6 +60,8 @@ export const isJson = (value: unknown): boolean => {
  */
 export const jsonEquals = (left: unknown, right: unknown): boolean => {
   const pending: Array<readonly [unknown, unknown]> = [[left, right]]
+  // what is being compared already: without it a cycle would be walked for ever
+  const compared = new Map<object, object>()
   for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
     const [a, b] = pair
     if (Object.is(a, b)) continue
@@ -65,6 +71,8 @@ export const jsonEquals = (left: unknown, right: unknown): boolean => {
       return false
     }
     if (Array.isArray(a) !== Array.isArray(b) || Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
+    if (compared.get(a) === b) continue
+    compared.set(a, b)
     const keys = Object.keys(a)
     if (keys.length !== Object.keys(b).length) return false
     for (const key of keys) {

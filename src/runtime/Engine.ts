@@ -13,6 +13,8 @@ export interface Engine {
   readonly clock: Clock.Clock
   readonly route: RouteToolCall
   readonly cancelGraceMillis: number
+  /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
+  readonly startsImmediately: boolean
   /** The manager's own runtime, for what no caller asked for: sleeping and warning. */
   readonly runtime: Runtime.Runtime<never>
 }

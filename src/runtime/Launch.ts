@@ -1,12 +1,12 @@
 /** One launch of a task: the fiber that runs its tool, and the timers that watch it. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../machine/control.js"
 import { abandon, launchEnded } from "../machine/finish.js"
 import type { TaskRecord, TaskRuntime } from "../machine/TaskTable.js"
@@ -16,6 +16,7 @@ import type { ToolExecutor } from "../services/ToolExecutor.js"
 import { reportAbandoned } from "./abandoned.js"
 import type { Engine } from "./Engine.js"
 import { launchExit } from "./launchExit.js"
+import { LaunchScope } from "./LaunchScope.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
 import type { Timer } from "./Timers.js"
 
@@ -48,26 +49,40 @@ export class Launch implements TaskRuntime {
     const { caller, engine, number, task } = this
     if (caller === undefined) return
     this.caller = undefined
-    const runtime = Runtime.make({
-      context: this.context(caller),
-      fiberRefs: caller.fiberRefs,
-      // not the caller's: a tool started from an uninterruptible region can still be cancelled
-      runtimeFlags: Runtime.defaultRuntimeFlags
-    })
     const { request } = task
-    const tool = Effect.scoped(Effect.suspend(() => caller.executor.execute(request)))
-    this.fiber = Runtime.runFork(runtime)(tool, { immediate: false })
-    // an observer sees every end, also that of a fiber which never took its first step
-    this.fiber.addObserver((exit: Exit.Exit<ToolResult, unknown>) => {
-      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, launchExit(request, exit), now))
-    })
+    if (task.snapshot.status === "Cancelling") {
+      // cancelled by another tool's first step, after its own Started and before its turn to begin
+      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, { _tag: "Cancelled" }, now))
+      return
+    }
     if (task.timeout !== Infinity) {
       this.timeoutTimer = engine.timers.start(task.timeout, () =>
         engine.state.unsafeModify((table, now) => timeOut(table, task, number, now)))
     }
+    const scope = new LaunchScope()
+    const runtime = Runtime.make({
+      context: this.context(caller, scope.service),
+      fiberRefs: caller.fiberRefs,
+      // not the caller's: a tool started from an uninterruptible region can still be cancelled
+      runtimeFlags: Runtime.defaultRuntimeFlags
+    })
+    const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
+      // before anything of the tool: it may cancel itself in its very first step
+      this.fiber = fiber
+      return caller.executor.execute(request)
+    })
+    const fiber = Runtime.runFork(runtime)(tool, { immediate: engine.startsImmediately })
+    // the deferred fiber has not said so itself yet, and one that has ended is to be let go
+    if (fiber.unsafePoll() === null) this.fiber = fiber
+    // an observer sees every end, also that of a fiber which never took its first step
+    fiber.addObserver((exit) =>
+      scope.close(runtime, exit, (closed) => {
+        engine.state.unsafeModify((table, now) => launchEnded(table, task, number, launchExit(request, closed), now))
+      })
+    )
   }
 
-  private context(caller: LaunchCaller): Context.Context<CurrentTask> {
+  private context(caller: LaunchCaller, scope: Scope.Scope): Context.Context<CurrentTask> {
     const { engine, number, task } = this
     const current: CurrentTask["Type"] = {
       taskId: task.snapshot.id,
@@ -79,6 +94,7 @@ export class Launch implements TaskRuntime {
     }
     const services = new Map(caller.context.unsafeMap)
     services.set(CurrentTask.key, current)
+    services.set(Scope.Scope.key, scope)
     services.set(RunningIn.key, { table: engine.state.table, task, parent: caller.ancestry } satisfies Ancestry)
     return Context.unsafeMake(services)
   }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as TaskTable from "../machine/TaskTable.js"
 import { wakeWatchers } from "../machine/waiting.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { EventHub } from "./EventHub.js"
 
 /** A plain function that changes the table and returns an outcome; `now` is epoch milliseconds. */
 export type Transition<A> = (table: TaskTable.TaskTable, now: number) => A
@@ -27,25 +27,41 @@ export interface State {
 export const make = (options: {
   readonly limits: TaskTable.TaskTable["limits"]
   readonly clock: Clock.Clock
-  readonly publish: (event: TaskEvent) => void
+  readonly events: EventHub
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
     const ref = yield* Ref.make(TaskTable.make(options.limits))
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
 
+    const launching: Array<TaskTable.TaskRuntime> = []
+    let isLaunching = false
+
+    // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
+    const launch = (): void => {
+      if (isLaunching) return
+      isLaunching = true
+      for (let index = 0; index < launching.length; index++) launching[index]?.launch()
+      launching.length = 0
+      isLaunching = false
+    }
+
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
       const { events, interrupted, launched, woken } = current.consequences
-      for (const event of events) options.publish(event)
-      for (const task of launched) task.launch()
+      if (events.length > 0) {
+        for (const event of events) options.events.unsafePublish(event)
+        options.events.unsafeWake()
+      }
+      for (const task of launched) launching.push(task)
       for (const task of interrupted) task.interrupt()
       for (const wake of woken) wake()
       events.length = 0
       launched.length = 0
       interrupted.length = 0
       woken.length = 0
+      if (launching.length > 0) launch()
       return outcome
     }
 

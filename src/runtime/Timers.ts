@@ -107,7 +107,9 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     const current: Sleeper = { until: Math.min(next.deadline, now + longestSleepMillis), fiber: undefined }
     sleeper = current
     const sleep = clock.sleep(Duration.millis(current.until - now))
-    current.fiber = Runtime.runFork(runtime)(Effect.flatMap(sleep, () => Effect.sync(() => finish(current))))
+    const fired = Effect.flatMap(sleep, () => Effect.sync(() => finish(current)))
+    // not immediately: a sleep of no length must not fire within the step that starts the timer
+    current.fiber = Runtime.runFork(runtime)(fired, { immediate: false })
   }
 
   const finish = (current: Sleeper): void => {

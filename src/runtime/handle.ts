@@ -80,20 +80,24 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
         return waitUntilSettled([cancelled], (task) => runsUnder(ancestryOf(fiber), task))
       }),
     detach: (taskId) =>
-      Effect.flatMap(state.modify((table, now) => control.detach(table, taskId, now)), (outcome) =>
-        isRefusal(outcome) ? refuse(taskId, outcome) : Effect.succeed(outcome)),
+      Effect.flatMap(
+        state.modify((table, now) => control.detach(table, taskId, now)),
+        (outcome) => isRefusal(outcome) ? refuse(taskId, outcome) : Effect.succeed(outcome)
+      ),
     setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
     setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
-    waitForIdle: waitUntil(engine, {
+    waitForIdle: Effect.asVoid(waitUntil(engine, {
       isReady: (table) => table.active === 0,
       waiters: (table) => table.idleWaiters
-    })
+    }))
   }
 
   function configure(taskId: TaskId, patch: Parameters<typeof control.configure>[2]) {
-    return Effect.flatMap(state.modify((table) => control.configure(table, taskId, patch)), (outcome) =>
-      isRefusal(outcome) ? refuse(taskId, outcome) : Effect.void)
+    return Effect.flatMap(
+      state.modify((table) => control.configure(table, taskId, patch)),
+      (outcome) => isRefusal(outcome) ? refuse(taskId, outcome) : Effect.void
+    )
   }
 }

@@ -25,6 +25,18 @@ const isToolResult = (value: unknown): value is ToolResult =>
   Predicate.hasProperty(value, "metadata") && isRecord(value.metadata) &&
   (!Predicate.hasProperty(value, "duration") || value.duration === undefined || Duration.isDuration(value.duration))
 
+/** Read here, where a getter may still throw, and not when the task settles; and the tool cannot change it afterwards. */
+const ownCopy = ({ metadata, result }: ToolResult): ToolResult => ({
+  result: {
+    _tag: "ToolResult",
+    callId: result.callId,
+    output: result.output,
+    isError: result.isError,
+    metadata: result.metadata
+  },
+  metadata
+})
+
 const isReason = Schema.is(ToolErrorReason)
 
 // by its tag, not its class: the tool may have been built against another copy of this library
@@ -78,7 +90,7 @@ export const launchExit = (request: ToolRequest, exit: Exit.Exit<unknown, unknow
   try {
     if (exit._tag === "Failure") return ofCause(request, exit.cause)
     const value = exit.value
-    if (isToolResult(value)) return { _tag: "Completed", result: value }
+    if (isToolResult(value)) return { _tag: "Completed", result: ownCopy(value) }
     return failed(internalError(request, new TypeError("The executor did not return a ToolResult")))
   } catch (thrower) {
     // a getter or a proxy in what the tool returned

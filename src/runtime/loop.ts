@@ -1,6 +1,5 @@
 /** The methods of the agent loop that read results: where a result leaves the manager. */
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as delivery from "../machine/delivery.js"
@@ -17,37 +16,48 @@ import { waitUntil } from "./parking.js"
  */
 const lostRace: unique symbol = Symbol("effect-task-manager/lostRace")
 
-const isLostRace = (cause: Cause.Cause<unknown>): boolean => Chunk.contains(Cause.defects(cause), lostRace)
+const isLostRace = (cause: Cause.Cause<unknown>): boolean => cause._tag === "Die" && cause.defect === lostRace
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 
-const turnReady = (engine: Engine, ref: TurnRef): Effect.Effect<void> =>
+/** Waits for an update or the end of the turn. True: the caller is a task that found the turn drained, itself aside. */
+const turnReady = (engine: Engine, ref: TurnRef): Effect.Effect<boolean> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
     waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
     onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId))
   })
 
-const takeTurn = (engine: Engine, ref: TurnRef): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
+const takeTurn = (
+  engine: Engine,
+  ref: TurnRef,
+  foundDrained: boolean
+): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
   engine.state.modify((table) => {
     const taken = delivery.takeTurnUpdate(table, ref)
-    if (taken === delivery.NotReady) throw lostRace
-    return Option.map(taken, valueOf)
+    if (taken !== delivery.NotReady) return Option.map(taken, valueOf)
+    // the caller's own task is running again, and nothing but the like of it
+    if (foundDrained) return Option.none()
+    throw lostRace
   })
 
 /** Waits with `ready`, then takes in one last, bare step; again if another reader was faster. */
-const takeWhenReady = <A>(ready: Effect.Effect<void>, take: Effect.Effect<A>): Effect.Effect<A> =>
-  Effect.catchAllCause(Effect.flatMap(ready, () => take), (cause) =>
-    isLostRace(cause) ? takeWhenReady(ready, take) : Effect.failCause(cause))
+const takeWhenReady = <A, B>(ready: Effect.Effect<B>, take: (found: B) => Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.catchAllCause(
+    Effect.flatMap(ready, take),
+    (cause) => isLostRace(cause) ? takeWhenReady(ready, take) : Effect.failCause(cause)
+  )
 
 const waitForTurnUntil = (
   engine: Engine,
   ref: TurnRef,
   cancellation: TurnCancellation
 ): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
-  Effect.raceFirst(turnReady(engine, ref), cancellation.cancelled).pipe(
-    Effect.zipRight(cancellation.isCancelled),
-    Effect.flatMap((isCancelled) => isCancelled ? Effect.succeedNone : takeTurn(engine, ref)),
+  Effect.raceFirst(turnReady(engine, ref), Effect.as(cancellation.cancelled, false)).pipe(
+    Effect.zip(cancellation.isCancelled),
+    Effect.flatMap(([foundDrained, isCancelled]) =>
+      isCancelled ? Effect.succeedNone : takeTurn(engine, ref, foundDrained)
+    ),
     Effect.catchAllCause((cause) =>
       isLostRace(cause) ? waitForTurnUntil(engine, ref, cancellation) : Effect.failCause(cause)
     )
@@ -60,7 +70,7 @@ export const waitForTurn = (
 ): Effect.Effect<Option.Option<TurnTaskUpdate>> => {
   const cancellation = options?.cancellation
   return cancellation === undefined
-    ? takeWhenReady(turnReady(engine, ref), takeTurn(engine, ref))
+    ? takeWhenReady(turnReady(engine, ref), (foundDrained) => takeTurn(engine, ref, foundDrained))
     : waitForTurnUntil(engine, ref, cancellation)
 }
 
@@ -70,29 +80,30 @@ export const consumeTurnUpdate = <A, E, R>(
   use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>
 ): Effect.Effect<Option.Option<A>, E, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const next: Effect.Effect<Option.Option<A>, E, R> = Effect.suspend(() => {
-      const { session, taken } = engine.state.unsafeModify((table) => ({
-        taken: delivery.takeTurnUpdate(table, ref),
-        session: delivery.enterConsumer(table, ref.sessionId)
-      }))
-      if (taken === delivery.NotReady || Option.isNone(taken)) {
-        engine.state.unsafeModify((table) => delivery.leaveConsumer(table, session))
-        return taken === delivery.NotReady
-          ? Effect.zipRight(restore(turnReady(engine, ref)), next)
-          : Effect.succeedNone
-      }
-      return restore(Effect.suspend(() => use(taken.value.value))).pipe(
-        Effect.onExit((exit) =>
-          engine.state.modify((table) =>
-            exit._tag === "Success"
-              ? delivery.leaveConsumer(table, session)
-              : delivery.putBackTurnUpdate(table, session, ref, taken.value)
-          )
-        ),
-        Effect.asSome
-      )
-    })
-    return next
+    const next = (foundDrained: boolean): Effect.Effect<Option.Option<A>, E, R> =>
+      Effect.suspend(() => {
+        const { session, taken } = engine.state.unsafeModify((table) => ({
+          taken: delivery.takeTurnUpdate(table, ref),
+          session: delivery.enterConsumer(table, ref.sessionId)
+        }))
+        if (taken === delivery.NotReady || Option.isNone(taken)) {
+          engine.state.unsafeModify((table) => delivery.leaveConsumer(table, session))
+          return taken === delivery.NotReady && !foundDrained
+            ? Effect.flatMap(restore(turnReady(engine, ref)), next)
+            : Effect.succeedNone
+        }
+        return restore(Effect.suspend(() => use(taken.value.value))).pipe(
+          Effect.onExit((exit) =>
+            engine.state.modify((table) =>
+              exit._tag === "Success"
+                ? delivery.leaveConsumer(table, session)
+                : delivery.putBackTurnUpdate(table, session, ref, taken.value)
+            )
+          ),
+          Effect.asSome
+        )
+      })
+    return next(false)
   })
 
 const batchOf = (deliveries: ReadonlyArray<Delivery<TaskResolution>>): PendingLoopUpdates => ({
@@ -126,8 +137,8 @@ export const consumePendingLoopUpdates = <A, E, R>(
   )
 
 export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.Effect<void> =>
-  waitUntil(engine, {
+  Effect.asVoid(waitUntil(engine, {
     isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
     waiters: (table) => ensureSession(table, sessionId).waiters,
     onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
-  })
+  }))

@@ -1,4 +1,5 @@
 /** Puts a manager together. Closing the scope shuts it down. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
@@ -13,7 +14,14 @@ import { startConcurrently, startInline } from "./startTask.js"
 import * as State from "./State.js"
 import * as Timers from "./Timers.js"
 
-const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
+/** Internal, so that the simulator can run both ways. */
+export class StartsImmediately extends Context.Reference<StartsImmediately>()(
+  "effect-task-manager/runtime/make/StartsImmediately",
+  { defaultValue: () => true }
+) {}
+
+/** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
+export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
   const { cancelGraceMillis, concurrency, eventBuffer, eventReplay, historyLimit } = yield* settings
   const clock = yield* Effect.clock
   const runtime = yield* Effect.runtime<never>()
@@ -21,7 +29,7 @@ const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(functio
   const state = yield* State.make({
     limits: { history: historyLimit, concurrency },
     clock,
-    publish: events.unsafePublish
+    events
   })
   const engine: Engine = {
     state,
@@ -30,6 +38,7 @@ const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(functio
     clock,
     route: yield* RoutingPolicy,
     cancelGraceMillis,
+    startsImmediately: yield* StartsImmediately,
     runtime
   }
   // registered last, so it runs before the PubSub goes
@@ -37,20 +46,23 @@ const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(functio
   return engine
 })
 
+/** The manager around an engine. */
+export const makeManager = (engine: Engine, startTask: typeof startConcurrently): TaskManager["Type"] =>
+  TaskManager.of({
+    startTask: (launch) => startTask(engine, launch),
+    waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
+    consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
+    takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
+    consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
+    waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
+    onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
+    rejectApproval: (options) => interrupting.rejectApproval(engine, options),
+    closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
+    handle: makeHandle(engine)
+  })
+
 const make = (startTask: typeof startConcurrently): Effect.Effect<TaskManager["Type"], never, Scope.Scope> =>
-  Effect.map(makeEngine, (engine) =>
-    TaskManager.of({
-      startTask: (launch) => startTask(engine, launch),
-      waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
-      consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
-      takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
-      consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
-      waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
-      onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
-      rejectApproval: (options) => interrupting.rejectApproval(engine, options),
-      closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
-      handle: makeHandle(engine)
-    }))
+  Effect.map(makeEngine, (engine) => makeManager(engine, startTask))
 
 /** The manager whose `startTask` starts a task and answers at once. */
 export const makeConcurrent = make(startConcurrently)

@@ -13,20 +13,27 @@ export interface Condition {
   readonly onLeave?: (table: TaskTable) => void
 }
 
-/** Returns once the condition holds. Whether it still does is for the caller's next step to see. */
-export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<void> =>
+const atOnce = Effect.succeed(false)
+
+/**
+ * Returns once the condition holds. Whether it still does is for the caller's next step to see; the answer is whether
+ * the caller is a task that waited for a turn and found it drained, itself aside.
+ */
+export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<boolean> =>
   Effect.withFiberRuntime((fiber) =>
     condition.isReady(engine.state.table)
-      ? Effect.void
-      : Effect.async<void>((resume) => {
+      ? atOnce
+      : Effect.async<boolean>((resume) => {
         const waiter: Waiter = {
           tasks: tasksStandingStill(engine.state.table, fiber),
-          wake: () => resume(Effect.void),
+          wake: () => resume(Effect.succeed(waiter.foundDrained)),
           node: undefined,
-          isWaiting: false
+          isWaiting: false,
+          foundDrained: false
         }
         engine.state.unsafeModify((table, now) =>
-          park(table, waiter, condition.waiters(table), () => condition.isReady(table), now))
+          park(table, waiter, condition.waiters(table), () => condition.isReady(table), now)
+        )
         return engine.state.modify((table) => {
           leave(table, waiter)
           condition.onLeave?.(table)

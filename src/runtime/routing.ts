@@ -22,24 +22,26 @@ const millis = (field: string, duration: Duration.DurationInput | undefined): nu
   return Duration.toMillis(duration)
 }
 
-/** Throws for what is no decision: that fails the `startTask` that asked. */
-export const toRoute = (decision: RoutingDecision): Route => {
-  const rest = {
-    deliveryMode: decision.deliveryMode ?? inlineRoute.deliveryMode,
-    continuePolicy: decision.continuePolicy ?? inlineRoute.continuePolicy,
-    timeout: millis("timeout", decision.timeout)
-  }
+const isForeground = (decision: RoutingDecision): boolean => {
   switch (decision._tag) {
     case "Foreground":
-      return { ...rest, kind: "Foreground", detachAfter: Infinity }
-    case "Background":
-      return { ...rest, kind: "Background", detachAfter: Infinity }
     case "ForegroundThenDetachAfter":
-      return { ...rest, kind: "Foreground", detachAfter: millis("duration", decision.duration) }
+      return true
+    case "Background":
+      return false
     default:
       throw new TypeError("The routing policy did not return a RoutingDecision")
   }
 }
+
+/** Throws for what is no decision: that fails the `startTask` that asked. */
+export const toRoute = (decision: RoutingDecision): Route => ({
+  kind: isForeground(decision) ? "Foreground" : "Background",
+  deliveryMode: decision.deliveryMode ?? inlineRoute.deliveryMode,
+  continuePolicy: decision.continuePolicy ?? inlineRoute.continuePolicy,
+  timeout: millis("timeout", decision.timeout),
+  detachAfter: decision._tag === "ForegroundThenDetachAfter" ? millis("duration", decision.duration) : Infinity
+})
 
 /** Asks the policy; `use` runs in the same step where the policy answers at once. */
 export const withRoute = <A, E, R>(

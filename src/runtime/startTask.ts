@@ -42,6 +42,17 @@ const refusal = (engine: Engine, launch: TaskLaunchRequest): StartError | undefi
     : new TaskAlreadyExists({ taskId: launch.taskId })
 }
 
+interface Started {
+  readonly task: TaskRecord
+  /** What the caller is told: the kind before the tool's first step, which may already have detached it. */
+  readonly pending: TaskStartOutcome
+}
+
+const started = (task: TaskRecord): Started => ({
+  task,
+  pending: TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: task.snapshot.kind })
+})
+
 /** Starts or resumes in one step; the refusal is looked at again, for routing may have taken its time. */
 const startNow = (
   engine: Engine,
@@ -49,7 +60,7 @@ const startNow = (
   route: start.Route,
   fiber: AnyFiber,
   inlineCaller: InlineCaller | undefined
-): TaskRecord | StartError => {
+): Started | StartError => {
   const refused = refusal(engine, launch)
   if (refused !== undefined) return refused
   const caller = callerOf(fiber)
@@ -64,16 +75,13 @@ const startNow = (
     return launched
   }
   return engine.state.unsafeModify((table, now) => {
-    if (launch._tag === "Plain") return start.startPlain(table, launch, route, starter, makeRuntime, now)
+    if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
     const task = start.findSuspended(table, launch)
     if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: "status" })
     start.resume(table, task, route, starter, makeRuntime, now)
-    return task
+    return started(task)
   })
 }
-
-const pending = ({ snapshot: { id, kind } }: TaskRecord): TaskStartOutcome =>
-  TaskStartOutcome.Pending({ taskId: id, kind })
 
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
@@ -83,11 +91,10 @@ export const startConcurrently = (
   Effect.withFiberRuntime((fiber) => {
     const refused = refusal(engine, launch)
     if (refused !== undefined) return Effect.fail(refused)
-    return withRoute(engine.route, launch.request, (route) =>
-      Effect.suspend(() => {
-        const task = startNow(engine, launch, route, fiber, undefined)
-        return "_tag" in task ? Effect.fail(task) : Effect.succeed(pending(task))
-      }))
+    return withRoute(engine.route, launch.request, (route) => {
+      const outcome = startNow(engine, launch, route, fiber, undefined)
+      return "_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(outcome.pending)
+    })
   })
 
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
@@ -98,9 +105,11 @@ export const startInline = (
   Effect.withFiberRuntime((fiber) => {
     let resumeCaller: (() => void) | undefined = undefined
     const caller: InlineCaller = { wake: () => resumeCaller?.(), outcome: undefined }
-    const task = startNow(engine, launch, inlineRoute, fiber, caller)
-    if ("_tag" in task) return Effect.fail(task)
-    if (task.snapshot.kind === "Background") return Effect.succeed(pending(task))
+    const outcome = startNow(engine, launch, inlineRoute, fiber, caller)
+    if ("_tag" in outcome) return Effect.fail(outcome)
+    const { pending, task } = outcome
+    // it was in the background before
+    if (task.inlineCaller !== caller && caller.outcome === undefined) return Effect.succeed(pending)
 
     const giveUp = () =>
       engine.state.unsafeModify((table, now) => {
@@ -111,18 +120,20 @@ export const startInline = (
     fiber.addObserver(giveUp)
     const taken = () => fiber.removeObserver(giveUp)
 
-    const reply = Effect.async<void>((resume) => {
+    const reply = caller.outcome !== undefined ? Effect.void : Effect.async<void>((resume) => {
       resumeCaller = () => resume(Effect.void)
       if (caller.outcome !== undefined) resumeCaller()
       return Effect.suspend(() => {
         taken()
+        // suspended or detached by now, it may stay so for long, and is not cancelled
+        const isReplied = caller.outcome !== undefined
         giveUp()
-        return waitUntilSettled([task], (other) => runsUnder(ancestryOf(fiber), other))
+        return isReplied ? Effect.void : waitUntilSettled([task], (other) => runsUnder(ancestryOf(fiber), other))
       })
     })
     return Effect.flatMap(reply, () =>
       Effect.sync(() => {
         taken()
-        return caller.outcome ?? pending(task)
+        return caller.outcome ?? pending
       }))
   })

@@ -13,7 +13,8 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
 
 /**
- * The task that the calling tool runs in. The manager provides it to every launch.
+ * The task that the calling tool runs in. The manager provides it to every launch; a tool that needs approval looks at
+ * `approval`, and asks by failing with `ApprovalRequired` while it is `None`.
  *
  * @example
  * ```ts

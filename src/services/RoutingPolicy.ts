@@ -10,7 +10,8 @@ import { RoutingDecision } from "../model/RoutingDecision.js"
 import type { ToolRequest } from "../model/ToolCall.js"
 
 /**
- * A function that decides where a call runs. If it throws or dies, that `startTask` dies and leaves no trace.
+ * A function that decides where a call runs; it is asked once per launch, also when a task is resumed. If it throws or
+ * dies, that `startTask` dies with the same defect and leaves no trace of the task.
  *
  * @since 0.1.0
  * @category models

@@ -67,6 +67,19 @@ export interface TaskWatch {
 /**
  * What the host does with tasks: watch, look up, cancel, detach, redirect, drain.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { type SessionId, TaskManager } from "effect-task-manager"
+ *
+ * const cancelBackground = (sessionId: SessionId) =>
+ *   Effect.gen(function*() {
+ *     const { handle } = yield* TaskManager
+ *     const tasks = yield* handle.list({ sessionId, kind: "Background", status: ["Queued", "Running"] })
+ *     yield* Effect.forEach(tasks, ({ id }) => handle.cancel(id), { concurrency: "unbounded", discard: true })
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
@@ -94,7 +107,10 @@ export interface TaskManagerHandle {
   readonly listSuspended: Effect.Effect<ReadonlyArray<TaskApproval>>
   /** Tasks that are Completed or Failed, in the order in which they settled. */
   readonly listCompleted: Effect.Effect<ReadonlyArray<TaskSnapshot>>
-  /** Cancels a task and returns when it is settled; does nothing to a settled one. */
+  /**
+   * Cancels a task in whatever state it is and returns when it is settled, at most `cancelGracePeriod` later; does nothing to
+   * a settled one. A tool that cancels its own task does not wait.
+   */
   readonly cancel: (id: TaskId) => Effect.Effect<void, TaskNotFound>
   /**
    * Sends a foreground task to the background. `false` if it was there already; `TaskNotRunning` unless it is queued or
@@ -147,9 +163,11 @@ export interface TaskManagerHandle {
  */
 export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<TaskManager, {
   /**
-   * Starts a task for a tool call, or resumes a suspended one that was approved. `TaskManagerLive` answers `Pending` at
-   * once; `TaskManagerSimple` runs the call and answers `Ready`. Fails with `TaskAlreadyExists` for an id in use, with
-   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
+   * Starts a task for a tool call, or resumes a suspended one that was approved. `TaskManagerLive` answers `Pending` without
+   * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
+   * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
+   * with `TaskAlreadyExists` for an id in use, with `ApprovalMismatch` when what is approved is not what was asked, with
+   * `TaskManagerShutdown` once the layer closes.
    */
   readonly startTask: (
     launch: TaskLaunchRequest

@@ -20,7 +20,10 @@ export interface TaskManagerSettings {
   readonly eventBuffer: number
   /** How many past events `handle.events` begins with: an integer from 0, cut to `eventBuffer`. Default 256. */
   readonly eventReplay: number
-  /** How long a cancelled or timed-out tool may take to end before it is abandoned: a finite duration. Default 5 s. */
+  /**
+   * How long a cancelled or timed-out tool may take to end before it is abandoned: a duration from 0, of which a number is
+   * milliseconds; with `Infinity` it never is. Default 5 s.
+   */
   readonly cancelGracePeriod: Duration.DurationInput
   /** How many tasks run at once, first come first served: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly concurrency: number

@@ -56,7 +56,7 @@ export const ScriptedOutcome: {
 }
 
 /**
- * One launch of a scripted tool, as it was recorded.
+ * One launch of a scripted tool, as it was recorded; `launch` is 1, or 2 and more for runs after an approval.
  *
  * @since 0.1.0
  * @category models

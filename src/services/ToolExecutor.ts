@@ -16,6 +16,26 @@ import { makeExecutor, type ToolHandlers } from "./toolHandlers.js"
  * Runs tool calls. `startTask` takes it from its caller's context, so each session can bring its own; it must outlive
  * the tasks it runs. Interrupting the effect of `execute` is how a task is cancelled.
  *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { ToolError, ToolExecutor, ToolOutput } from "effect-task-manager"
+ *
+ * declare const callRemote: (name: string, input: unknown, signal: AbortSignal) => Promise<string>
+ *
+ * const RemoteTools = Layer.succeed(ToolExecutor, {
+ *   specs: Effect.succeed([]),
+ *   execute: ({ callId, input, toolName }) =>
+ *     Effect.tryPromise({
+ *       try: (signal) => callRemote(toolName, input, signal),
+ *       catch: (cause) => new ToolError({ reason: "Unavailable", toolName, message: "The server did not answer.", cause })
+ *     }).pipe(Effect.map((text) => ({
+ *       result: { _tag: "ToolResult", callId, output: ToolOutput.Text({ text }), isError: false, metadata: {} },
+ *       metadata: {}
+ *     })))
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */

@@ -21,6 +21,18 @@ export interface TurnCancellation {
 /**
  * Constructors of `TurnCancellation`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TaskManager, TurnCancellation, type TurnRef } from "effect-task-manager"
+ *
+ * const waitWith = (turn: TurnRef, signal: AbortSignal) =>
+ *   Effect.flatMap(
+ *     TaskManager,
+ *     (manager) => manager.waitForTurn(turn, { cancellation: TurnCancellation.fromAbortSignal(signal) })
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */

@@ -12,6 +12,7 @@ import * as Tracer from "effect/Tracer"
 import { type ApprovalRequired, ToolError } from "../errors.js"
 import { emptyMetadata, type Metadata } from "../model/json.js"
 import { isToolOutput, ToolOutput, type ToolRequest, type ToolResult, type ToolSpec } from "../model/ToolCall.js"
+import { RunningIn } from "../runtime/RunningIn.js"
 import { CurrentTask } from "./CurrentTask.js"
 import { describeInvalidInput } from "./invalidInput.js"
 
@@ -32,13 +33,27 @@ export interface ToolHandler<out R = never> {
 /**
  * Constructors of `ToolHandler`.
  *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { ToolExecutor, ToolHandler } from "effect-task-manager"
+ *
+ * const Tools = ToolExecutor.fromHandlers({
+ *   add: ToolHandler.make({
+ *     description: "Adds two numbers",
+ *     input: Schema.Struct({ a: Schema.Number, b: Schema.Number }),
+ *     handle: ({ a, b }) => Effect.succeed(a + b)
+ *   })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
 export const ToolHandler: {
   /**
    * A tool that checks its input: what does not match the schema is an `InvalidInput` result that names the field and
-   * never shows the value.
+   * never shows the value. The schema's JSON Schema is what a model is told; one that has none throws here.
    */
   readonly make: <A, I, R, RI = never>(options: {
     readonly description?: string | undefined
@@ -73,12 +88,14 @@ export const ToolHandler: {
 export interface ToolHandlers extends Readonly<Record<string, ToolHandler<unknown>>> {}
 
 /**
+ * What can be said of handlers by their type.
+ *
  * @since 0.1.0
  * @category models
  */
 export declare namespace ToolHandlers {
   /**
-   * What the handlers of a record need.
+   * The services that the handlers of a record need.
    *
    * @since 0.1.0
    * @category models
@@ -107,7 +124,7 @@ const toOutput = (value: unknown): ToolOutput =>
     : ToolOutput.Structured({ value })
 
 // these belong to each launch; what the layer saw when it was built must not hide them
-const perLaunch: ReadonlyArray<string> = [CurrentTask.key, Scope.Scope.key, Tracer.ParentSpan.key]
+const perLaunch: ReadonlyArray<string> = [CurrentTask.key, RunningIn.key, Scope.Scope.key, Tracer.ParentSpan.key]
 
 /**
  * The service that runs handlers, with what they need taken from the context the layer was built in.

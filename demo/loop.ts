@@ -1,0 +1,110 @@
+/**
+ * The agent loop, as an application would write it: start the calls of a turn, drain the turn, answer approvals, take what
+ * comes later, and ask for the next step.
+ */
+import {
+  type SessionId,
+  type TaskApproval,
+  TaskLaunchRequest,
+  TaskManager,
+  type TaskResolution,
+  ToolCallId,
+  ToolExecutor,
+  TurnId,
+  type TurnRef
+} from "effect-task-manager"
+import { Effect, Option, Ref } from "effect"
+import type { Verdict } from "./approval.js"
+import { Journal } from "./journal.js"
+import { nextStep, type PlannedCall } from "./planner.js"
+import { type Call, empty, type Transcript, withCalls, withItem } from "./transcript.js"
+
+export interface Host<R> {
+  /** Answers a request for approval. */
+  readonly decide: (asked: TaskApproval) => Effect.Effect<Verdict, never, R>
+  /** Runs beside a turn once its calls are started; the turn's end interrupts it. */
+  readonly duringTurn: (turn: TurnRef, calls: ReadonlyArray<Call>) => Effect.Effect<void, never, R>
+  /** Runs once a call was cancelled by its task's id. */
+  readonly afterCancel: (call: ToolCallId) => Effect.Effect<void, never, R>
+}
+
+/** Runs the agent until the planner has its answer; gives everything that was asked and that came back. */
+export const runAgent = <R>(sessionId: SessionId, host: Host<R>) =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    const journal = yield* Journal
+    const tools = (yield* (yield* ToolExecutor).specs).map((spec) => spec.name)
+    const transcript = yield* Ref.make(empty)
+    let turnCount = 0
+
+    const resolve = (via: "turn" | "later") =>
+      Effect.fnUntraced(function*(resolution: TaskResolution) {
+        if (resolution._tag === "Item") return yield* Ref.update(transcript, (known) => withItem(known, via, resolution))
+        const { approval, taskId, toolRequest } = resolution.approval
+        const { isApproved, reason } = yield* host.decide(resolution.approval)
+        yield* isApproved
+          ? manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+          : manager.rejectApproval({ taskId, reason })
+      })
+
+    const takeLateResults = manager.consumePendingLoopUpdates(sessionId, ({ resolutions }) =>
+      Effect.forEach(resolutions, resolve("later"), { discard: true }))
+
+    const drain = Effect.fnUntraced(function*(turn: TurnRef) {
+      while (true) {
+        const update = yield* manager.waitForTurn(turn)
+        if (Option.isNone(update)) return
+        if (update.value._tag === "Resolution") yield* resolve("turn")(update.value.resolution)
+      }
+    })
+
+    const runTurn = Effect.fnUntraced(function*(planned: ReadonlyArray<PlannedCall>) {
+      const turn = { sessionId, turnId: TurnId.make(`turn-${turnCount}`) }
+      const known = (yield* Ref.get(transcript)).calls.length
+      const calls = planned.map((call, index): Call => ({
+        ...call,
+        turnId: turn.turnId,
+        callId: ToolCallId.make(`call-${known + index + 1}`)
+      }))
+      yield* Ref.update(transcript, (known) => withCalls(known, calls))
+      yield* Effect.forEach(calls, ({ callId, input, toolName }) =>
+        manager.startTask(TaskLaunchRequest.plain({ request: { ...turn, callId, toolName, input, metadata: {} } })))
+      yield* Effect.scoped(Effect.zipRight(Effect.forkScoped(host.duringTurn(turn, calls)), drain(turn)))
+    })
+
+    const cancel = Effect.fnUntraced(function*(callId: ToolCallId) {
+      const live = yield* manager.handle.list({ sessionId })
+      const task = live.find((snapshot) => snapshot.callId === callId)
+      if (task === undefined) return
+      yield* journal.say("loop", `cancels ${task.id} by its id`)
+      yield* manager.handle.cancel(task.id)
+      yield* host.afterCancel(callId)
+    })
+
+    while (true) {
+      yield* takeLateResults
+      const step = nextStep(yield* Ref.get(transcript), tools)
+      switch (step._tag) {
+        case "Calls":
+          turnCount++
+          yield* journal.heading(`turn ${turnCount}`)
+          yield* journal.say("planner", step.thought)
+          yield* runTurn(step.calls)
+          break
+        case "Wait":
+          yield* journal.heading("between turns")
+          yield* journal.say("planner", step.thought)
+          yield* manager.waitForLoopUpdate(sessionId)
+          break
+        case "Cancel":
+          yield* journal.say("planner", step.thought)
+          yield* cancel(step.callId)
+          break
+        case "Answer": {
+          yield* journal.say("planner", step.text)
+          const final: Transcript = yield* Ref.get(transcript)
+          return final
+        }
+      }
+    }
+  })

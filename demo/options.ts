@@ -1,0 +1,56 @@
+/** The command line. */
+import { Data, Effect, Option } from "effect"
+import { parseArgs } from "node:util"
+
+export interface Options {
+  /** How the request for approval is answered without asking: `--yes`, `--no`. */
+  readonly answer: Option.Option<"yes" | "no">
+  /** A repository of the user's to run the read-only part on: `--repo PATH`. */
+  readonly repo: Option.Option<string>
+  readonly help: boolean
+}
+
+/** The demo was called in a way it cannot serve; it exits with 2. */
+export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
+
+export const usage = `Usage: npm run demo -- [--yes | --no] [--repo PATH]
+
+  --yes        approve the destructive command without asking
+  --no         reject it without asking
+  --repo PATH  run the read-only part on a git repository of yours
+  --help       show this text
+
+Without --yes and --no the demo asks at the terminal; where there is none, the command is rejected.
+Exit code: 0 everything held, 1 something did not, 2 wrong usage, 130 interrupted with Ctrl-C.`
+
+export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>
+  Effect.try({
+    try: () =>
+      parseArgs({
+        args: [...args],
+        strict: true,
+        allowPositionals: false,
+        options: {
+          yes: { type: "boolean" },
+          no: { type: "boolean" },
+          repo: { type: "string" },
+          help: { type: "boolean", short: "h" }
+        }
+      }).values,
+    // the words of Node: which option it is, and what is wrong with it
+    catch: (error) => new UsageError({ message: error instanceof Error ? error.message : String(error) })
+  }).pipe(
+    Effect.filterOrFail(
+      (values) => !(values.yes === true && values.no === true),
+      () => new UsageError({ message: "--yes and --no exclude each other" })
+    ),
+    Effect.filterOrFail(
+      (values) => values.repo !== "",
+      () => new UsageError({ message: "--repo needs the path of a git repository" })
+    ),
+    Effect.map((values) => ({
+      answer: values.yes === true ? Option.some("yes") : values.no === true ? Option.some("no") : Option.none(),
+      repo: Option.fromNullable(values.repo),
+      help: values.help === true
+    }))
+  )

@@ -1,0 +1,81 @@
+/** The terminal: lines, colours where they are wanted, and one question that stays at the bottom while lines scroll by. */
+import { Terminal } from "@effect/platform"
+import { Console, Context, Effect, Layer, Option } from "effect"
+
+export type Colour = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan"
+
+const codes: Readonly<Record<Colour, number>> = {
+  bold: 1,
+  dim: 2,
+  red: 31,
+  green: 32,
+  yellow: 33,
+  blue: 34,
+  magenta: 35,
+  cyan: 36
+}
+
+export class Screen extends Context.Tag("effect-task-manager/demo/Screen")<Screen, {
+  /** How many columns a line should have at most. */
+  readonly columns: number
+  /** Whether somebody sits there who can answer a question. */
+  readonly canAsk: boolean
+  readonly paint: (colour: Colour, text: string) => string
+  readonly line: (text: string) => Effect.Effect<void>
+  /** Asks for one key, y or n. Ctrl-C interrupts; `None` when the input ends. */
+  readonly ask: (question: string) => Effect.Effect<Option.Option<boolean>>
+}>() {
+  static readonly layer: Layer.Layer<Screen, never, Terminal.Terminal> = Layer.effect(
+    Screen,
+    Effect.gen(function*() {
+      const terminal = yield* Terminal.Terminal
+      const isTerminal = yield* terminal.isTTY
+      const width = yield* terminal.columns
+      const { NO_COLOR, TERM } = process.env
+      const colours = isTerminal && (NO_COLOR === undefined || NO_COLOR === "") && TERM !== "dumb"
+      let question: string | undefined = undefined
+
+      const write = (text: string) => Effect.ignore(terminal.display(text))
+
+      const answer: Effect.Effect<Option.Option<boolean>> = Effect.scoped(
+        Effect.gen(function*() {
+          // single keys: in a line of readline's, Ctrl-C would be swallowed
+          const keys = yield* terminal.readInput
+          while (true) {
+            const pressed = yield* Effect.option(keys.take)
+            if (Option.isNone(pressed)) return Option.none()
+            const { key } = pressed.value
+            if (key.ctrl && key.name === "c") return yield* Effect.interrupt
+            if (key.name === "y") return Option.some(true)
+            if (key.name === "n" || key.name === "escape") return Option.some(false)
+          }
+        })
+      )
+
+      return {
+        columns: isTerminal && width > 0 ? Math.min(Math.max(width - 1, 60), 120) : 100,
+        canAsk: isTerminal && process.stdin.isTTY,
+        paint: (colour, text) => colours ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text,
+        line: (text) =>
+          Effect.suspend(() =>
+            question === undefined
+              ? Console.log(text)
+              // the line goes where the question stood, the question moves down
+              : write(`\r\u001b[K${text}\n${question}`)
+          ),
+        ask: (text) =>
+          Effect.suspend(() => {
+            question = text
+            return write(text)
+          }).pipe(
+            Effect.zipRight(answer),
+            Effect.tap((answered) => write(Option.getOrElse(answered, () => false) ? "y" : "n")),
+            Effect.ensuring(Effect.suspend(() => {
+              question = undefined
+              return write("\n")
+            }))
+          )
+      }
+    })
+  )
+}

@@ -1,0 +1,44 @@
+/** What was asked and what came back: all that the planner knows, and the material of the proof at the end. */
+import type { Item, TaskId, TaskResolution, ToolCallId, ToolResultPart, TurnId } from "effect-task-manager"
+
+export interface Call {
+  readonly callId: ToolCallId
+  readonly turnId: TurnId
+  readonly toolName: string
+  readonly input: unknown
+}
+
+/** One tool result, where it reached the loop. */
+export interface Arrival {
+  readonly callId: ToolCallId
+  readonly taskId: TaskId
+  readonly via: "turn" | "later"
+  readonly result: ToolResultPart
+}
+
+export interface Transcript {
+  readonly calls: ReadonlyArray<Call>
+  readonly arrivals: ReadonlyArray<Arrival>
+}
+
+export const empty: Transcript = { calls: [], arrivals: [] }
+
+export const withCalls = (transcript: Transcript, calls: ReadonlyArray<Call>): Transcript => ({
+  ...transcript,
+  calls: [...transcript.calls, ...calls]
+})
+
+const resultsOf = (item: Item): ReadonlyArray<ToolResultPart> =>
+  item.parts.flatMap((part) => part._tag === "ToolResult" ? [part] : [])
+
+export const withItem = (
+  transcript: Transcript,
+  via: Arrival["via"],
+  { item, taskId }: TaskResolution.Item
+): Transcript => ({
+  ...transcript,
+  arrivals: [
+    ...transcript.arrivals,
+    ...resultsOf(item).map((result) => ({ callId: result.callId, taskId, via, result }))
+  ]
+})

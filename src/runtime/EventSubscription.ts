@@ -1,0 +1,113 @@
+/**
+ * One reader of the host events. The buffer is a subscription of the `PubSub`; waiting is done here, for three reasons:
+ * what it holds can be read to its end after shutdown, a reader that is interrupted while it waits loses nothing, and it
+ * is woken once for all events of a step.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import { LinkedList } from "../machine/LinkedList.js"
+import type { TaskEvent } from "../model/TaskEvent.js"
+
+export class EventSubscription extends Effectable.Class<TaskEvent> implements Queue.Dequeue<TaskEvent> {
+  readonly [Queue.DequeueTypeId] = { _Out: (_: never): TaskEvent => _ }
+  private readonly buffer: Queue.Dequeue<TaskEvent>
+  private readonly isEnded: () => boolean
+  private readonly parked = new LinkedList<() => void>()
+
+  constructor(buffer: Queue.Dequeue<TaskEvent>, isEnded: () => boolean) {
+    super()
+    this.buffer = buffer
+    this.isEnded = isEnded
+  }
+
+  /** Wakes whoever waits, if there is something to see. */
+  unsafeWake(): void {
+    if (this.parked.isEmpty || (this.held() === 0 && !this.isOver())) return
+    for (const wake of this.parked.drain()) wake()
+  }
+
+  private held(): number {
+    return Option.getOrElse(this.buffer.unsafeSize(), () => 0)
+  }
+
+  /** Nothing is held, and nothing more will come. */
+  private isOver(): boolean {
+    return this.held() === 0 && (this.isEnded() || !this.buffer.isActive())
+  }
+
+  private get waitForEvent(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.held() > 0 || this.isOver() ? Effect.void : Effect.async<void>((resume) => {
+        const node = this.parked.append(() => resume(Effect.void))
+        return Effect.sync(() => this.parked.remove(node))
+      })
+    )
+  }
+
+  commit(): Effect.Effect<TaskEvent> {
+    return this.take
+  }
+
+  get take(): Effect.Effect<TaskEvent> {
+    return Effect.flatMap(this.takeBetween(1, 1), (events) =>
+      Chunk.isNonEmpty(events) ? Effect.succeed(Chunk.headNonEmpty(events)) : this.take)
+  }
+
+  get takeAll(): Effect.Effect<Chunk.Chunk<TaskEvent>> {
+    return this.takeUpTo(Infinity)
+  }
+
+  takeUpTo(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
+    return Effect.suspend(() => this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.buffer.takeUpTo(max))
+  }
+
+  takeBetween(min: number, max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
+    if (min <= 0) return this.takeUpTo(max)
+    return Effect.flatMap(this.waitForEvent, () =>
+      Effect.suspend(() => {
+        if (this.isOver()) return Effect.interrupt
+        if (this.held() >= min || this.isEnded()) return this.buffer.takeUpTo(max)
+        return Effect.flatMap(this.takeUpTo(max), (first) =>
+          Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) => Chunk.appendAll(first, rest)))
+      }))
+  }
+
+  capacity(): number {
+    return this.buffer.capacity()
+  }
+
+  isActive(): boolean {
+    return !this.isOver()
+  }
+
+  unsafeSize(): Option.Option<number> {
+    return this.isOver() ? Option.none() : this.buffer.unsafeSize()
+  }
+
+  get size(): Effect.Effect<number> {
+    return Effect.sync(() => this.held())
+  }
+
+  get isFull(): Effect.Effect<boolean> {
+    return Effect.sync(() => this.held() === this.capacity())
+  }
+
+  get isEmpty(): Effect.Effect<boolean> {
+    return Effect.sync(() => this.held() === 0)
+  }
+
+  get shutdown(): Effect.Effect<void> {
+    return Effect.zipRight(this.buffer.shutdown, Effect.sync(() => this.unsafeWake()))
+  }
+
+  get isShutdown(): Effect.Effect<boolean> {
+    return Effect.sync(() => this.isOver())
+  }
+
+  get awaitShutdown(): Effect.Effect<void> {
+    return this.buffer.awaitShutdown
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The scope of one launch, made only if the tool asks for it: most tools never do, and `Effect.scoped` around every tool
+ * costs as much as one and a half fibers.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+
+export class LaunchScope {
+  private scope: Scope.CloseableScope | undefined = undefined
+  private exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** What the tool finds in its context. */
+  readonly service: Scope.Scope
+
+  constructor() {
+    // every access goes to the real scope, so nothing is assumed of what a scope is made of
+    const open = () => this.open()
+    this.service = new Proxy<Scope.Scope>(unopened, {
+      get: (_, key) => Reflect.get(open(), key),
+      set: (_, key, value) => Reflect.set(open(), key, value),
+      has: (_, key) => Reflect.has(open(), key)
+    })
+  }
+
+  private open(): Scope.CloseableScope {
+    if (this.scope === undefined) {
+      this.scope = Effect.runSync(Scope.make())
+      // somebody the tool left behind asks for the scope of a launch that is over
+      if (this.exit !== undefined) Effect.runSync(Scope.close(this.scope, this.exit))
+    }
+    return this.scope
+  }
+
+  /**
+   * Runs the finalizers, if there are any, then `done` with the exit of it all: that of the tool, unless a finalizer
+   * died. Without finalizers, `done` is called at once.
+   */
+  close(
+    runtime: Runtime.Runtime<never>,
+    exit: Exit.Exit<unknown, unknown>,
+    done: (exit: Exit.Exit<unknown, unknown>) => void
+  ): void {
+    this.exit = exit
+    if (this.scope === undefined) return done(exit)
+    Runtime.runFork(runtime)(Effect.uninterruptible(Scope.close(this.scope, exit))).addObserver((closed) =>
+      done(Exit.zipRight(closed, exit))
+    )
+  }
+}
+
+// never read: the traps of the proxy answer everything
+const unopened: Scope.Scope = Object.create(null)

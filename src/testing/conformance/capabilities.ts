@@ -1,0 +1,41 @@
+/**
+ * What a layer can do: cases that need more are left out.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * What a layer can do beyond running foreground calls. `TaskManagerLive` can do all of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConformanceCapabilities {
+  /** `startTask` answers `Pending` at once; without it, `startTask` runs the call inline and answers `Ready`. */
+  readonly startsConcurrently: boolean
+  /** `RoutingPolicy` is asked, so a call can start in the background, detach by itself and time out. */
+  readonly background: boolean
+  /** The host can send a call to the background. */
+  readonly detach: boolean
+  /** A tool can ask for approval and be resumed. */
+  readonly approvals: boolean
+  /** `TaskManagerConfig.concurrency` holds. */
+  readonly concurrency: boolean
+  /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
+  readonly grace: boolean
+}
+
+/**
+ * Everything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const allCapabilities: ConformanceCapabilities = {
+  startsConcurrently: true,
+  background: true,
+  detach: true,
+  approvals: true,
+  concurrency: true,
+  grace: true
+}

@@ -1,0 +1,101 @@
+/**
+ * The contract as a list of named effects, for whoever writes a layer of their own.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import type * as Layer from "effect/Layer"
+import type { TaskManager } from "../../services/TaskManager.js"
+import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
+import { ConformanceFailure } from "./ConformanceFailure.js"
+import { audit } from "./internal/audit.js"
+import type { CaseDefinition } from "./internal/define.js"
+import { life } from "./internal/life.js"
+import * as Time from "./internal/time.js"
+import * as World from "./internal/World.js"
+
+/**
+ * One promise of the contract. `run` builds the layer afresh, does something with it, and fails unless the promise was
+ * kept. It brings its own clock and its own tools, needs nothing, and always returns.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConformanceCase {
+  /** The section of the contract, for example "4.3 Waiting and delivery". */
+  readonly section: string
+  /** The promise. Unique within its section. */
+  readonly name: string
+  readonly run: Effect.Effect<void, ConformanceFailure>
+}
+
+const definitions: ReadonlyArray<CaseDefinition> = [...life]
+
+/**
+ * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
+ * (default 5 seconds of real time) is how long a step may hang before the case fails.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TaskManagerLive } from "effect-task-manager"
+ * import { conformanceSuite } from "effect-task-manager/testing"
+ *
+ * const main = Effect.forEach(conformanceSuite({ layer: TaskManagerLive }), ({ name, run }) =>
+ *   Effect.matchEffect(run, {
+ *     onSuccess: () => Effect.log(`ok ${name}`),
+ *     onFailure: (failure) => Effect.logError(name, failure.message)
+ *   }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const conformanceSuite = <E>(options: {
+  readonly layer: Layer.Layer<TaskManager, E>
+  readonly capabilities?: Partial<ConformanceCapabilities> | undefined
+  readonly patience?: Duration.DurationInput | undefined
+}): ReadonlyArray<ConformanceCase> => {
+  const capabilities: ConformanceCapabilities = { ...allCapabilities, ...options.capabilities }
+  const isMeant = ({ inlineOnly, needs = [] }: CaseDefinition): boolean =>
+    needs.every((need) => capabilities[need]) && !(inlineOnly === true && capabilities.startsConcurrently)
+  return definitions.filter(isMeant).map((definition) => ({
+    section: definition.section,
+    name: definition.name,
+    run: runCase(definition, { layer: options.layer, capabilities, patience: options.patience ?? "5 seconds" })
+  }))
+}
+
+const unexpected = (cause: Cause.Cause<unknown>): ConformanceFailure =>
+  new ConformanceFailure({ what: "nothing else goes wrong", expected: "no failure", actual: Cause.pretty(cause) })
+
+const runCase = <E>(
+  definition: CaseDefinition,
+  options: {
+    readonly layer: Layer.Layer<TaskManager, E>
+    readonly capabilities: ConformanceCapabilities
+    readonly patience: Duration.DurationInput
+  }
+): Effect.Effect<void, ConformanceFailure> =>
+  Effect.suspend(() => {
+    const time = Time.make()
+    return Effect.gen(function*() {
+      const world = yield* World.make({ ...options, time, settings: definition.settings ?? {} })
+      yield* definition.run(world)
+      yield* world.shutdown
+      if (definition.audit !== false) yield* audit(world)
+    }).pipe(
+      Effect.scoped,
+      Effect.withClock(time.clock),
+      // what a layer logs is not the output of the suite
+      Effect.locally(FiberRef.currentLoggers, HashSet.empty()),
+      Effect.catchAllCause((cause) => {
+        const failure = Cause.squash(cause)
+        return failure instanceof ConformanceFailure ? failure : unexpected(cause)
+      })
+    )
+  })

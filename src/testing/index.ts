@@ -1,0 +1,8 @@
+/**
+ * Tools for testing agents and task managers; no test runner is needed.
+ *
+ * @since 0.1.0
+ */
+export * from "./conformance/capabilities.js"
+export * from "./conformance/ConformanceFailure.js"
+export * from "./conformance/conformanceSuite.js"

@@ -1,0 +1,161 @@
+/** What a seed is about: the manager's settings, how many take part, and which features it uses. */
+import type { RoutingDecision } from "../../../model/RoutingDecision.js"
+import type { ContinuePolicy, DeliveryMode } from "../../../model/Task.js"
+import { SimRandom } from "../SimRandom.js"
+
+/** One thing a tool does before it ends. Times are milliseconds. */
+export type ToolStep =
+  | { readonly _tag: "Yield"; readonly times: number }
+  | { readonly _tag: "Sleep"; readonly millis: number }
+  | { readonly _tag: "Uninterruptible"; readonly millis: number }
+  | { readonly _tag: "Acquire"; readonly release: "Plain" | "Slow" | "CancelSelf" | "CancelOther" | "Die" }
+  | { readonly _tag: "Child" }
+  | {
+    readonly _tag:
+      | "Progress"
+      | "CancelSelf"
+      | "CancelOther"
+      | "DetachSelf"
+      | "WaitForIdle"
+      | "WaitForTurn"
+      | "InterruptTurn"
+      | "Fork"
+  }
+
+/** How a tool ends once it has every approval it wants. */
+export type ToolEnd = "Succeed" | "Fail" | "Die" | "Throw" | "ThrowAtOnce" | "Garbage" | "Interrupt"
+
+/** What one call is going to do, on each of its launches. */
+export interface ToolScript {
+  readonly steps: ReadonlyArray<ToolStep>
+  readonly end: ToolEnd
+  readonly approvals: number
+}
+
+/** Which features a seed uses: a few at a time go deeper than all of them always. */
+export interface Features {
+  readonly approvals: boolean
+  readonly background: boolean
+  readonly cancels: boolean
+  readonly children: boolean
+  readonly closings: boolean
+  readonly detaching: boolean
+  readonly failures: boolean
+  readonly interruptedReaders: boolean
+  readonly interruptedTurns: boolean
+  readonly stubborn: boolean
+  readonly timeouts: boolean
+  readonly waitingTools: boolean
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly manager: "Live" | "Simple"
+  readonly sessions: number
+  readonly turns: number
+  readonly calls: number
+  readonly hostActions: number
+  readonly watchers: number
+  readonly concurrency: number
+  readonly historyLimit: number
+  readonly eventBuffer: number
+  readonly eventReplay: number
+  readonly graceMillis: number
+  readonly jitterMillis: number
+  readonly preemption: number
+  /** When the layer is closed: at this time, or when everybody is done. */
+  readonly shutdownAt: number | undefined
+  /** Whether suspended tasks are answered before an orderly shutdown, or cancelled by it. */
+  readonly tidy: boolean
+  readonly features: Features
+}
+
+/** The grid on which everything happens: few values, so that much happens at the same instant. */
+export const tick = 10
+
+export const planOf = (seed: number): Plan => {
+  // dice of its own: the plan does not depend on how it is carried out
+  const random = new SimRandom(seed ^ 0x5bd1e995)
+  const some = () => random.chance(0.6)
+  return {
+    seed,
+    manager: random.chance(0.3) ? "Simple" : "Live",
+    sessions: random.pick([1, 1, 2, 2, 3]),
+    turns: random.pick([1, 1, 2]),
+    calls: random.pick([1, 2, 3, 4]),
+    hostActions: random.int(10),
+    watchers: random.int(3),
+    concurrency: random.chance(0.3) ? random.pick([1, 1, 2, 3]) : Infinity,
+    historyLimit: random.chance(0.2) ? random.int(3) : 1_000,
+    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 128,
+    eventReplay: random.chance(0.3) ? 0 : 16,
+    graceMillis: random.pick([4 * tick, 4 * tick, 0]),
+    jitterMillis: random.chance(0.25) ? 5 : 0,
+    preemption: random.pick([0.01, 0.04, 0.06]),
+    shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
+    tidy: random.chance(0.7),
+    features: {
+      approvals: some(),
+      background: some(),
+      cancels: some(),
+      children: random.chance(0.3),
+      closings: random.chance(0.3),
+      detaching: some(),
+      failures: some(),
+      interruptedReaders: some(),
+      interruptedTurns: random.chance(0.4),
+      stubborn: random.chance(0.4),
+      timeouts: random.chance(0.4),
+      waitingTools: random.chance(0.3)
+    }
+  }
+}
+
+const millis = (random: SimRandom): number => tick * (1 + random.int(4))
+
+const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep => {
+  const steps: Array<() => ToolStep> = [
+    () => ({ _tag: "Yield", times: 1 + random.int(4) }),
+    () => ({ _tag: "Sleep", millis: millis(random) }),
+    () => ({ _tag: "Sleep", millis: millis(random) }),
+    () => ({ _tag: "Progress" })
+  ]
+  if (features.cancels) {
+    steps.push(
+      () => ({ _tag: "CancelSelf" }),
+      () => ({ _tag: "CancelOther" }),
+      () => ({ _tag: "Acquire", release: random.pick(["Plain", "Slow", "CancelSelf", "CancelOther"]) })
+    )
+  }
+  if (features.failures) steps.push(() => ({ _tag: "Acquire", release: random.pick(["Plain", "Die"]) }))
+  if (features.detaching) steps.push(() => ({ _tag: "DetachSelf" }))
+  if (features.children) steps.push(() => ({ _tag: "Child" }), () => ({ _tag: "Fork" }))
+  if (features.waitingTools) steps.push(() => ({ _tag: "WaitForIdle" }), () => ({ _tag: "WaitForTurn" }))
+  if (features.interruptedTurns && random.chance(0.3)) steps.push(() => ({ _tag: "InterruptTurn" }))
+  if (features.stubborn) {
+    steps.push(() => ({ _tag: "Uninterruptible", millis: random.pick([tick, graceMillis, graceMillis + 3 * tick]) }))
+  }
+  return random.pickFrom(steps)?.() ?? { _tag: "Progress" }
+}
+
+/** Throws the dice for what a call does. */
+export const scriptOf = (random: SimRandom, plan: Plan): ToolScript => ({
+  steps: Array.from({ length: random.int(4) }, () => stepOf(random, plan)),
+  end: plan.features.failures
+    ? random.pick(["Succeed", "Succeed", "Succeed", "Fail", "Die", "Throw", "ThrowAtOnce", "Garbage", "Interrupt"])
+    : "Succeed",
+  approvals: plan.features.approvals && random.chance(0.5) ? 1 + random.int(2) : 0
+})
+
+/** Throws the dice for where a call runs. */
+export const routeOf = (random: SimRandom, { features }: Plan): RoutingDecision => {
+  const deliveryMode: DeliveryMode = random.pick(["ToLoop", "Manual"])
+  const continuePolicy: ContinuePolicy = random.pick(["NotifyOnly", "RequestContinue"])
+  const timeout = features.timeouts && random.chance(0.5) ? millis(random) : undefined
+  const options = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
+  if (features.background && random.chance(0.35)) return { _tag: "Background", ...options }
+  if (features.detaching && random.chance(0.5)) {
+    return { _tag: "ForegroundThenDetachAfter", duration: millis(random), ...options }
+  }
+  return { _tag: "Foreground", ...options }
+}
