@@ -1,6 +1,6 @@
 /** Who answers when a tool asks for approval: `--yes`, `--no`, the user at the terminal, or nobody. */
-import type { TaskApproval } from "effect-task-manager"
 import { Effect, Option } from "effect"
+import type { TaskApproval } from "effect-task-manager"
 import { Journal } from "./journal.js"
 import { Screen } from "./screen.js"
 import { fit } from "./text.js"

@@ -1,6 +1,6 @@
 /** What scrolls by: every event of the manager with its time, and between them what the loop and the user do. */
-import { type TaskEvent, TaskManager, type TaskSnapshot, type ToolOutput } from "effect-task-manager"
 import { Chunk, Clock, Context, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { type TaskEvent, TaskManager, type TaskSnapshot, type ToolError, type ToolOutput } from "effect-task-manager"
 import { type Colour, Screen } from "./screen.js"
 import { cell, fit, wrap } from "./text.js"
 
@@ -20,6 +20,10 @@ export const summaryOf = (output: ToolOutput): string => {
       return output.parts.map((part) => part._tag === "Text" ? part.text : part.mediaType).join(" ")
   }
 }
+
+/** The model reads the message alone; who runs the demo also sees what a broken tool threw. */
+const failureOf = ({ cause, message }: ToolError): string =>
+  cause instanceof Error ? `${message} (${cause.message})` : message
 
 interface Described {
   readonly word: string
@@ -41,7 +45,7 @@ const describe = (event: TaskEvent): Described | undefined => {
         word: "started",
         colour: event.snapshot.kind === "Foreground" ? "blue" : "magenta",
         snapshot: event.snapshot,
-        detail: `in the ${event.snapshot.kind.toLowerCase()}${again}`
+        detail: `in the ${event.snapshot.kind.toLowerCase()}${again}   ${String(event.snapshot.metadata.about ?? "")}`
       }
     }
     case "Progress":
@@ -54,11 +58,16 @@ const describe = (event: TaskEvent): Described | undefined => {
         detail: "goes on in the background, the turn does not wait any longer"
       }
     case "AwaitingApproval":
-      return { word: "suspended", colour: "yellow", snapshot: event.snapshot, detail: `asks: ${event.approval.summary}` }
+      return {
+        word: "suspended",
+        colour: "yellow",
+        snapshot: event.snapshot,
+        detail: `asks: ${event.approval.summary}`
+      }
     case "Completed":
       return { word: "completed", colour: "green", snapshot: event.snapshot, detail: summaryOf(event.result.output) }
     case "Failed":
-      return { word: "failed", colour: "red", snapshot: event.snapshot, detail: event.error.message }
+      return { word: "failed", colour: "red", snapshot: event.snapshot, detail: failureOf(event.error) }
     case "Cancelled":
       return { word: "cancelled", colour: "yellow", snapshot: event.snapshot, detail: "" }
   }
@@ -98,7 +107,7 @@ export class Journal extends Context.Tag("effect-task-manager/demo/Journal")<Jou
         const described = describe(event)
         if (described === undefined) return Effect.void
         const { colour, detail, snapshot, word } = described
-        const left = `${cell(snapshot.callId, 8)} ${cell(snapshot.toolName, 10)} `
+        const left = `${cell(snapshot.callId, 8)} ${cell(snapshot.toolName, 12)} `
         return line(
           `${stamp(event.at)} ${paint(colour, cell(word, wordWidth))}${left}${
             fit(detail, columns - margin - wordWidth - left.length)
@@ -108,7 +117,10 @@ export class Journal extends Context.Tag("effect-task-manager/demo/Journal")<Jou
 
       // everything is printed through here, so that what happened stands above what was said afterwards
       const catchUp = oneAtATime.withPermits(1)(
-        Effect.flatMap(queue.takeAll, (events) => Effect.forEach(Chunk.toReadonlyArray(events), print, { discard: true }))
+        Effect.flatMap(
+          queue.takeAll,
+          (events) => Effect.forEach(Chunk.toReadonlyArray(events), print, { discard: true })
+        )
       )
       yield* Effect.forkScoped(Effect.repeat(catchUp, Schedule.spaced("30 millis")))
 

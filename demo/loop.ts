@@ -2,6 +2,7 @@
  * The agent loop, as an application would write it: start the calls of a turn, drain the turn, answer approvals, take what
  * comes later, and ask for the next step.
  */
+import { Effect, Option, Ref } from "effect"
 import {
   type SessionId,
   type TaskApproval,
@@ -13,23 +14,26 @@ import {
   TurnId,
   type TurnRef
 } from "effect-task-manager"
-import { Effect, Option, Ref } from "effect"
 import type { Verdict } from "./approval.js"
 import { Journal } from "./journal.js"
 import { nextStep, type PlannedCall } from "./planner.js"
 import { type Call, empty, type Transcript, withCalls, withItem } from "./transcript.js"
 
-export interface Host<R> {
+/** The input in a few words. Events carry a task's metadata and not its input, so what a host wants to show goes there. */
+const about = (input: unknown): string =>
+  typeof input === "object" && input !== null ? Object.values(input).map(String).join(" ") : String(input)
+
+export interface Host<R1, R2, R3> {
   /** Answers a request for approval. */
-  readonly decide: (asked: TaskApproval) => Effect.Effect<Verdict, never, R>
-  /** Runs beside a turn once its calls are started; the turn's end interrupts it. */
-  readonly duringTurn: (turn: TurnRef, calls: ReadonlyArray<Call>) => Effect.Effect<void, never, R>
+  readonly decide: (asked: TaskApproval) => Effect.Effect<Verdict, never, R1>
+  /** Runs beside a turn once its calls are started. */
+  readonly duringTurn: (turn: TurnRef, calls: ReadonlyArray<Call>) => Effect.Effect<void, never, R2>
   /** Runs once a call was cancelled by its task's id. */
-  readonly afterCancel: (call: ToolCallId) => Effect.Effect<void, never, R>
+  readonly afterCancel: (call: ToolCallId) => Effect.Effect<void, never, R3>
 }
 
 /** Runs the agent until the planner has its answer; gives everything that was asked and that came back. */
-export const runAgent = <R>(sessionId: SessionId, host: Host<R>) =>
+export const runAgent = <R1, R2, R3>(sessionId: SessionId, host: Host<R1, R2, R3>) =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
     const journal = yield* Journal
@@ -39,7 +43,9 @@ export const runAgent = <R>(sessionId: SessionId, host: Host<R>) =>
 
     const resolve = (via: "turn" | "later") =>
       Effect.fnUntraced(function*(resolution: TaskResolution) {
-        if (resolution._tag === "Item") return yield* Ref.update(transcript, (known) => withItem(known, via, resolution))
+        if (resolution._tag === "Item") {
+          return yield* Ref.update(transcript, (known) => withItem(known, via, resolution))
+        }
         const { approval, taskId, toolRequest } = resolution.approval
         const { isApproved, reason } = yield* host.decide(resolution.approval)
         yield* isApproved
@@ -47,8 +53,10 @@ export const runAgent = <R>(sessionId: SessionId, host: Host<R>) =>
           : manager.rejectApproval({ taskId, reason })
       })
 
-    const takeLateResults = manager.consumePendingLoopUpdates(sessionId, ({ resolutions }) =>
-      Effect.forEach(resolutions, resolve("later"), { discard: true }))
+    const takeLateResults = manager.consumePendingLoopUpdates(
+      sessionId,
+      ({ resolutions }) => Effect.forEach(resolutions, resolve("later"), { discard: true })
+    )
 
     const drain = Effect.fnUntraced(function*(turn: TurnRef) {
       while (true) {
@@ -67,9 +75,16 @@ export const runAgent = <R>(sessionId: SessionId, host: Host<R>) =>
         callId: ToolCallId.make(`call-${known + index + 1}`)
       }))
       yield* Ref.update(transcript, (known) => withCalls(known, calls))
-      yield* Effect.forEach(calls, ({ callId, input, toolName }) =>
-        manager.startTask(TaskLaunchRequest.plain({ request: { ...turn, callId, toolName, input, metadata: {} } })))
-      yield* Effect.scoped(Effect.zipRight(Effect.forkScoped(host.duringTurn(turn, calls)), drain(turn)))
+      yield* Effect.forEach(
+        calls,
+        ({ callId, input, toolName }) =>
+          manager.startTask(
+            TaskLaunchRequest.plain({
+              request: { ...turn, callId, toolName, input, metadata: { about: about(input) } }
+            })
+          )
+      )
+      yield* Effect.all([drain(turn), host.duringTurn(turn, calls)], { concurrency: 2, discard: true })
     })
 
     const cancel = Effect.fnUntraced(function*(callId: ToolCallId) {

@@ -2,8 +2,8 @@
  * Stands in for the model. It is a script, but one that is told what a model is told (the tools, its calls, their results)
  * and decides from that alone: other results, other decisions.
  */
-import type { ToolCallId, ToolResultPart } from "effect-task-manager"
 import { Option, Schema } from "effect"
+import type { ToolCallId, ToolResultPart } from "effect-task-manager"
 import { plural } from "./text.js"
 import type { Call, Transcript } from "./transcript.js"
 

@@ -1,7 +1,7 @@
 /** What the operating system says is running: the proof that no process is left. */
 import { Command, FileSystem } from "@effect/platform"
 import type { CommandExecutor } from "@effect/platform"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 
 export interface ProcessRow {
   readonly pid: number
@@ -47,10 +47,12 @@ const proc = Effect.gen(function*() {
   return stats.flatMap((stat) => stat._tag === "Some" ? parseStat(stat.value) : [])
 })
 
-/** The living processes of these process groups. Dies where neither `ps` nor `/proc` is there to ask. */
+type Needs = CommandExecutor.CommandExecutor | FileSystem.FileSystem
+
+/** The living processes of these process groups. Dies where there is neither `ps` nor `/proc` to ask. */
 export const livingProcesses = (
   groups: ReadonlyArray<number>
-): Effect.Effect<ReadonlyArray<ProcessRow>, never, CommandExecutor.CommandExecutor | FileSystem.FileSystem> =>
+): Effect.Effect<ReadonlyArray<ProcessRow>, never, Needs> =>
   Effect.map(
     Effect.orDie(Effect.orElse(ps, () => proc)),
     (rows) => rows.filter((row) => !row.isZombie && groups.includes(row.group))
@@ -58,9 +60,25 @@ export const livingProcesses = (
 
 /** What is left of these groups, looked at again for up to a second: a killed process takes a moment to go. */
 export const leftProcesses = (
-  groups: ReadonlyArray<number>
-): Effect.Effect<ReadonlyArray<ProcessRow>, never, CommandExecutor.CommandExecutor | FileSystem.FileSystem> =>
-  Effect.repeat(livingProcesses(groups), {
-    schedule: Schedule.spaced("100 millis").pipe(Schedule.intersect(Schedule.recurs(10))),
-    while: (rows) => rows.length > 0
-  }).pipe(Effect.zipRight(livingProcesses(groups)))
+  groups: ReadonlyArray<number>,
+  looks = 10
+): Effect.Effect<ReadonlyArray<ProcessRow>, never, Needs> =>
+  Effect.flatMap(livingProcesses(groups), (rows) =>
+    rows.length === 0 || looks <= 1
+      ? Effect.succeed(rows)
+      : Effect.delay(leftProcesses(groups, looks - 1), "100 millis"))
+
+/** Cheap, but takes zombies for processes. */
+const canBeSignalled = (group: number): boolean => {
+  try {
+    return process.kill(-group, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Whether a process of the group lives. Where nobody reaps orphans quickly (containers), zombies stay for a while. */
+export const isGroupAlive = (group: number): Effect.Effect<boolean, never, Needs> =>
+  Effect.suspend(() =>
+    canBeSignalled(group) ? Effect.map(livingProcesses([group]), (rows) => rows.length > 0) : Effect.succeed(false)
+  )

@@ -117,8 +117,11 @@ export const temporaryRepository: Effect.Effect<
       Command.env(environment, { extendEnv: false }),
       Command.feed(input),
       Command.exitCode,
-      Effect.catchTag("SystemError", (error) =>
-        error.reason === "NotFound" ? new UsageError({ message: "The demo needs git, and finds none" }) : error),
+      Effect.mapError((error) =>
+        error._tag === "SystemError" && error.reason === "NotFound"
+          ? new UsageError({ message: "The demo needs git, and finds none" })
+          : error
+      ),
       Effect.filterOrFail(
         (code) => code === 0,
         (code) => new UsageError({ message: `git ${args.join(" ")} ended with ${code}` })
@@ -145,8 +148,8 @@ export const userRepository = (
         Command.env(environment, { extendEnv: false }),
         Command.string,
         Effect.map((output) => output.replace(/\n$/, "")),
-        Effect.filterOrFail((output) => output !== ""),
-        Effect.mapError(() => refuse)
+        Effect.mapError(() => refuse),
+        Effect.filterOrFail((output) => output !== "", () => refuse)
       )
     yield* ask("rev-parse", "--verify", "--quiet", "HEAD")
     const root = yield* ask("rev-parse", "--show-toplevel")

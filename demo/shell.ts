@@ -4,9 +4,10 @@
  * ignores SIGTERM, grandchildren that outlive the leader, and what a command that ended well left in the background.
  */
 import { Command, CommandExecutor } from "@effect/platform"
-import type { Error as PlatformErrors } from "@effect/platform"
-import { CurrentTask, type ToolCallId } from "effect-task-manager"
+import type { Error as PlatformErrors, FileSystem } from "@effect/platform"
 import { Context, Effect, Fiber, Layer, Option, Schedule, Stream, SubscriptionRef } from "effect"
+import { CurrentTask, type ToolCallId } from "effect-task-manager"
+import { isGroupAlive } from "./processTable.js"
 
 export interface StartedProcess {
   readonly callId: ToolCallId
@@ -26,30 +27,24 @@ const outputLimit = 1024 * 1024
 /** How long a group may take to end on SIGTERM before it gets SIGKILL. */
 const gracePeriod = "400 millis"
 
-/** Whether the group has a process that can be signalled. Zombies count until they are reaped; that costs the grace period. */
-const groupExists = (group: number): boolean => {
-  try {
-    return process.kill(-group, 0)
-  } catch {
-    return false
-  }
-}
+type LooksAtProcesses = CommandExecutor.CommandExecutor | FileSystem.FileSystem
 
-const stopGroup = (started: CommandExecutor.Process): Effect.Effect<void> => {
-  const gone = Effect.repeat(Effect.sync(() => groupExists(started.pid)), {
-    schedule: Schedule.spaced("20 millis"),
-    while: (exists) => exists
-  })
-  return Effect.suspend(() => groupExists(started.pid) ? started.kill("SIGTERM") : Effect.void).pipe(
-    Effect.ignore,
-    Effect.zipRight(gone),
+const stopGroup = (started: CommandExecutor.Process): Effect.Effect<void, never, LooksAtProcesses> => {
+  const isAlive = isGroupAlive(started.pid)
+  const end = Effect.zipRight(
+    started.kill("SIGTERM"),
+    Effect.repeat(isAlive, { schedule: Schedule.spaced("50 millis"), while: (alive) => alive })
+  )
+  return Effect.ignore(end).pipe(
     // in a finalizer nothing is interruptible by itself, and this waits for a process that may not want to end
     Effect.interruptible,
     Effect.timeoutOption(gracePeriod),
     Effect.flatMap(Option.match({
       onNone: () => Effect.ignore(started.kill("SIGKILL")),
       onSome: () => Effect.void
-    }))
+    })),
+    Effect.whenEffect(isAlive),
+    Effect.asVoid
   )
 }
 
@@ -70,18 +65,23 @@ export class Shell extends Context.Tag("effect-task-manager/demo/Shell")<Shell, 
   static readonly layer = (options: {
     readonly root: string
     readonly environment: Readonly<Record<string, string>>
-  }): Layer.Layer<Shell, never, CommandExecutor.CommandExecutor> =>
+  }): Layer.Layer<Shell, never, LooksAtProcesses> =>
     Layer.effect(
       Shell,
       Effect.gen(function*() {
         const executor = yield* CommandExecutor.CommandExecutor
+        const context = yield* Effect.context<LooksAtProcesses>()
         const processes = yield* SubscriptionRef.make<ReadonlyArray<StartedProcess>>([])
+
+        const stop = (started: CommandExecutor.Process) => Effect.provide(stopGroup(started), context)
 
         const start = (command: Command.Command, callId: ToolCallId) =>
           Effect.acquireRelease(
-            Effect.tap(executor.start(command), (started) =>
-              SubscriptionRef.update(processes, (all) => [...all, { callId, group: started.pid }])),
-            stopGroup
+            Effect.tap(
+              executor.start(command),
+              (started) => SubscriptionRef.update(processes, (all) => [...all, { callId, group: started.pid }])
+            ),
+            stop
           )
 
         const collect = (started: CommandExecutor.Process, onText: (text: string) => Effect.Effect<void>) => {
@@ -94,7 +94,7 @@ export class Shell extends Context.Tag("effect-task-manager/demo/Shell")<Shell, 
                 return onText(text)
               })
             ), { concurrency: 2, discard: true })
-          return Effect.as(reading, Effect.sync(() => output))
+          return Effect.map(reading, () => output)
         }
 
         return {
@@ -114,7 +114,7 @@ export class Shell extends Context.Tag("effect-task-manager/demo/Shell")<Shell, 
                 const reading = yield* Effect.forkScoped(collect(started, onText))
                 const exitCode = yield* Effect.orElseSucceed(started.exitCode, () => 128)
                 // processes the command left behind hold the pipes open; a tool's processes end with the tool
-                yield* stopGroup(started)
+                yield* stop(started)
                 const output = yield* Fiber.join(reading)
                 return { exitCode, output }
               })

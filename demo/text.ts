@@ -1,10 +1,20 @@
 /** Text from outside (tool output, file names, approvals) made fit for a terminal: it must not move a cursor or forge a line. */
 
-// CSI, OSC, DCS and their kin, then the two-character escapes
-const escapes =
-  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]/g
-// C0, DEL, C1, line separators, and the marks that turn the direction of writing or hide characters
-const controls = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+/g
+const esc = String.raw`\u001b`
+const bell = String.raw`\u0007`
+const escapes = new RegExp(
+  [
+    // colours and cursor movements
+    String.raw`(?:${esc}\[|\u009b)[0-?]*[ -/]*[@-~]`,
+    // titles, links and other strings, up to their end
+    String.raw`${esc}[\]PX^_][^${bell}${esc}\u009c]*(?:${bell}|${esc}\\|\u009c)?`,
+    // everything shorter
+    String.raw`${esc}[ -/]*[0-~]`
+  ].join("|"),
+  "g"
+)
+// what prints nothing (Cc, Cf: also the marks that turn the direction of writing) or breaks a line (Zl, Zp)
+const controls = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
 
 /** One line of harmless text. */
 export const plain = (text: string): string =>

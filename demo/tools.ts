@@ -1,8 +1,7 @@
 /** The agent's tools. Every one is a real command in the repository; what they answer is data with a one-line `summary`. */
 import { Command, FileSystem, Path } from "@effect/platform"
-import { ApprovalId, ApprovalRequired, CurrentTask, ToolError, type ToolExecutor } from "effect-task-manager"
-import { ToolExecutor as Executor, ToolHandler } from "effect-task-manager"
 import { Effect, type Layer, Option, Schema } from "effect"
+import { ApprovalId, ApprovalRequired, CurrentTask, ToolError, ToolExecutor, ToolHandler } from "effect-task-manager"
 import { Shell } from "./shell.js"
 import { fit, plain, plural } from "./text.js"
 
@@ -45,7 +44,8 @@ const inside = (given: string) =>
       () => failure(request.toolName, "there is no such file")
     )
     const relative = path.relative(root, resolved)
-    return relative === "" || relative.startsWith("..") || path.isAbsolute(relative) || relative.split(path.sep)[0] === ".git"
+    return relative === "" || relative.startsWith("..") || path.isAbsolute(relative) ||
+        relative.split(path.sep)[0] === ".git"
       ? yield* new ToolError({
         reason: "PermissionDenied",
         toolName: request.toolName,
@@ -194,7 +194,9 @@ const writing = {
         const file = `${shell.root}/${yield* inside(path)}`
         const text = yield* Effect.mapError(fs.readFileString(file), (error) => failure(toolName, plain(error.message)))
         const pieces = text.split(from)
-        if (pieces.length !== 2) return yield* failure(toolName, `the text is there ${pieces.length - 1} times, not once`)
+        if (pieces.length !== 2) {
+          return yield* failure(toolName, `the text is there ${pieces.length - 1} times, not once`)
+        }
         yield* Effect.mapError(
           fs.writeFileString(file, pieces.join(to)),
           (error) => failure(toolName, plain(error.message))
@@ -230,6 +232,6 @@ const writing = {
 type Needs = Shell | FileSystem.FileSystem | Path.Path
 
 /** What may run on a repository of the user's. */
-export const ReadOnlyTools: Layer.Layer<ToolExecutor, never, Needs> = Executor.fromHandlers(readOnly)
+export const ReadOnlyTools: Layer.Layer<ToolExecutor, never, Needs> = ToolExecutor.fromHandlers(readOnly)
 
-export const AllTools: Layer.Layer<ToolExecutor, never, Needs> = Executor.fromHandlers({ ...readOnly, ...writing })
+export const AllTools: Layer.Layer<ToolExecutor, never, Needs> = ToolExecutor.fromHandlers({ ...readOnly, ...writing })

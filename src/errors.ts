@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
 import { TaskId } from "./model/ids.js"
+import { describedError, oneOf, Text, union } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 
 /**
@@ -17,7 +18,7 @@ import { TaskStatus } from "./model/Task.js"
  * @since 0.1.0
  * @category models
  */
-export const ToolErrorReason = Schema.Literal(
+export const ToolErrorReason = oneOf(
   "NotFound",
   "InvalidInput",
   "PermissionDenied",
@@ -54,13 +55,13 @@ export type ToolErrorReason = typeof ToolErrorReason.Type
  */
 export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manager/ToolError")("ToolError", {
   reason: ToolErrorReason,
-  toolName: Schema.String,
-  message: Schema.String,
+  toolName: Text,
+  message: Text,
   cause: Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
     decode: () => Option.none(),
     encode: () => Option.none()
   })
-}) {}
+}, describedError) {}
 
 /**
  * The typed failure with which a tool or an executor asks for approval. It suspends the task and does not end it: once
@@ -89,7 +90,8 @@ export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manage
  */
 export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effect-task-manager/ApprovalRequired")(
   "ApprovalRequired",
-  { approval: ApprovalRequest }
+  { approval: ApprovalRequest },
+  describedError
 ) {
   override get message(): string {
     return `Approval required: ${this.approval.id}`
@@ -105,7 +107,7 @@ export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effe
  */
 export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-manager/TaskNotFound")("TaskNotFound", {
   taskId: TaskId
-}) {
+}, describedError) {
   override get message(): string {
     return `No task ${this.taskId}: it was never started, or its snapshot is no longer kept (see historyLimit)`
   }
@@ -120,7 +122,8 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
  */
 export class TaskNotRunning extends Schema.TaggedError<TaskNotRunning>("effect-task-manager/TaskNotRunning")(
   "TaskNotRunning",
-  { taskId: TaskId, status: TaskStatus }
+  { taskId: TaskId, status: TaskStatus },
+  describedError
 ) {
   override get message(): string {
     return `Task ${this.taskId} is ${this.status}: only a queued or running task can be changed`
@@ -135,7 +138,8 @@ export class TaskNotRunning extends Schema.TaggedError<TaskNotRunning>("effect-t
  */
 export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effect-task-manager/TaskNotSuspended")(
   "TaskNotSuspended",
-  { taskId: TaskId, status: TaskStatus }
+  { taskId: TaskId, status: TaskStatus },
+  describedError
 ) {
   override get message(): string {
     return `Task ${this.taskId} is ${this.status}: it does not wait for an approval`
@@ -150,7 +154,8 @@ export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effe
  */
 export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("effect-task-manager/TaskAlreadyExists")(
   "TaskAlreadyExists",
-  { taskId: TaskId }
+  { taskId: TaskId },
+  describedError
 ) {
   override get message(): string {
     return `Task ${this.taskId} already exists: leave taskId out to have one made`
@@ -164,7 +169,7 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
  * @since 0.1.0
  * @category models
  */
-export const ApprovalMismatchField = Schema.Literal(
+export const ApprovalMismatchField = oneOf(
   "taskId",
   "status",
   "sessionId",
@@ -192,7 +197,8 @@ export type ApprovalMismatchField = typeof ApprovalMismatchField.Type
  */
 export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effect-task-manager/ApprovalMismatch")(
   "ApprovalMismatch",
-  { taskId: TaskId, field: ApprovalMismatchField }
+  { taskId: TaskId, field: ApprovalMismatchField },
+  describedError
 ) {
   override get message(): string {
     return `The approval does not fit task ${this.taskId}: ${this.field} differs from what was asked`
@@ -207,7 +213,11 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
  * @category errors
  */
 export class TaskManagerShutdown
-  extends Schema.TaggedError<TaskManagerShutdown>("effect-task-manager/TaskManagerShutdown")("TaskManagerShutdown", {})
+  extends Schema.TaggedError<TaskManagerShutdown>("effect-task-manager/TaskManagerShutdown")(
+    "TaskManagerShutdown",
+    {},
+    describedError
+  )
 {
   override get message(): string {
     return "The task manager is shut down"
@@ -229,7 +239,7 @@ export class TaskManagerShutdown
  * @since 0.1.0
  * @category errors
  */
-export const TaskManagerError = Schema.Union(
+export const TaskManagerError = union(
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,

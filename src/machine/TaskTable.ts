@@ -39,10 +39,11 @@ export interface ManualDelivery {
 /** Somebody who waits for a condition. `tasks` are the tasks that stand still meanwhile, innermost first. */
 export interface Waiter {
   readonly tasks: ReadonlyArray<TaskRecord>
+  /** Whether its tasks hold up `waitForTurn` and `waitForIdle` all the same: it waits for neither. */
+  readonly staysCounted: boolean
   readonly wake: () => void
   /** Where it is parked; undefined once it was woken or has left. */
   node: LinkedNode<Waiter> | undefined
-  /** What it counts as no longer running while it waits. */
   isWaiting: boolean
   /** It is a task itself, and the turn it waits for had drained but for the tasks that wait for it themselves. */
   foundDrained: boolean

@@ -6,7 +6,7 @@
  */
 import type { LinkedList } from "./LinkedList.js"
 import { lend, reclaim, wakeInPlace } from "./places.js"
-import { releaseTurn, type TaskRecord, type TaskTable, type Turn, type Waiter } from "./TaskTable.js"
+import type { TaskRecord, TaskTable, Turn, Waiter } from "./TaskTable.js"
 
 const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>
   status === "Running" || status === "Queued" || status === "Cancelling"
@@ -68,6 +68,7 @@ export const wakeWatchers = (table: TaskTable): void => {
 
 const stopWaiting = (table: TaskTable, waiter: Waiter): void => {
   waiter.isWaiting = false
+  if (waiter.staysCounted) return
   for (const task of waiter.tasks) {
     task.waits--
     if (isActive(task)) count(table, task)
@@ -86,9 +87,11 @@ export const park = (
   now: number
 ): void => {
   waiter.isWaiting = true
-  for (const task of waiter.tasks) {
-    if (isActive(task)) uncount(table, task)
-    task.waits++
+  if (!waiter.staysCounted) {
+    for (const task of waiter.tasks) {
+      if (isActive(task)) uncount(table, task)
+      task.waits++
+    }
   }
   waiter.node = waiters.append(waiter)
   lend(table, waiter, now)
@@ -110,10 +113,4 @@ export const leave = (table: TaskTable, waiter: Waiter): void => {
   node.list?.remove(node)
   if (waiter.isWaiting) stopWaiting(table, waiter)
   reclaim(table, waiter)
-}
-
-/** As `leave`, for one who waited for a turn: a turn that was only kept for its waiters is forgotten. */
-export const leaveTurn = (table: TaskTable, waiter: Waiter, turn: Turn): void => {
-  leave(table, waiter)
-  releaseTurn(table, turn)
 }

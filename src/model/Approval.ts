@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ApprovalId, TaskId, ToolCallId } from "./ids.js"
 import { Metadata } from "./json.js"
+import { struct, Text } from "./schemas.js"
 import { ToolRequest } from "./ToolCall.js"
 
 /**
@@ -15,13 +16,13 @@ import { ToolRequest } from "./ToolCall.js"
  * @since 0.1.0
  * @category models
  */
-export const ApprovalRequest = Schema.Struct({
+export const ApprovalRequest = struct({
   id: ApprovalId,
   taskId: Schema.optionalWith(TaskId, { exact: true }),
   callId: Schema.optionalWith(ToolCallId, { exact: true }),
-  requestKind: Schema.String,
-  reason: Schema.String,
-  summary: Schema.String,
+  requestKind: Text,
+  reason: Text,
+  summary: Text,
   metadata: Metadata
 })
 
@@ -40,7 +41,7 @@ export interface ApprovalRequest extends Schema.Schema.Type<typeof ApprovalReque
  * @since 0.1.0
  * @category models
  */
-export const TaskApproval = Schema.Struct({
+export const TaskApproval = struct({
   taskId: TaskId,
   toolRequest: ToolRequest,
   approval: ApprovalRequest

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "./ids.js"
 import { Metadata } from "./json.js"
+import { Finite, oneOf, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { ToolRequest } from "./ToolCall.js"
 
 /**
@@ -16,7 +17,7 @@ import { ToolRequest } from "./ToolCall.js"
  * @since 0.1.0
  * @category models
  */
-export const TaskKind = Schema.Literal("Foreground", "Background")
+export const TaskKind = oneOf("Foreground", "Background")
 
 /**
  * Whether the turn waits for the task (`Foreground`) or goes on without it (`Background`).
@@ -34,7 +35,7 @@ export type TaskKind = typeof TaskKind.Type
  * @since 0.1.0
  * @category models
  */
-export const TaskStatus = Schema.Literal(
+export const TaskStatus = oneOf(
   "Queued",
   "Running",
   "Suspended",
@@ -59,7 +60,7 @@ export type TaskStatus = typeof TaskStatus.Type
  * @since 0.1.0
  * @category models
  */
-export const ContinuePolicy = Schema.Literal("NotifyOnly", "RequestContinue")
+export const ContinuePolicy = oneOf("NotifyOnly", "RequestContinue")
 
 /**
  * Whether a background result also asks the host to start another turn, or only waits to be taken.
@@ -76,7 +77,7 @@ export type ContinuePolicy = typeof ContinuePolicy.Type
  * @since 0.1.0
  * @category models
  */
-export const DeliveryMode = Schema.Literal("ToLoop", "Manual")
+export const DeliveryMode = oneOf("ToLoop", "Manual")
 
 /**
  * Where a background result goes: to the session's loop queue or to the manual queue that the host drains.
@@ -94,20 +95,20 @@ export type DeliveryMode = typeof DeliveryMode.Type
  * @since 0.1.0
  * @category models
  */
-export const TaskSnapshot = Schema.Struct({
+export const TaskSnapshot = struct({
   id: TaskId,
   sessionId: SessionId,
   turnId: TurnId,
   callId: ToolCallId,
-  toolName: Schema.String,
+  toolName: Text,
   kind: TaskKind,
   status: TaskStatus,
-  launch: Schema.Int,
+  launch: Whole,
   deliveryMode: DeliveryMode,
   continuePolicy: ContinuePolicy,
-  createdAt: Schema.Finite,
-  startedAt: Schema.optionalWith(Schema.Finite, { exact: true }),
-  settledAt: Schema.optionalWith(Schema.Finite, { exact: true }),
+  createdAt: Finite,
+  startedAt: Schema.optionalWith(Finite, { exact: true }),
+  settledAt: Schema.optionalWith(Finite, { exact: true }),
   metadata: Metadata
 })
 
@@ -142,14 +143,14 @@ export interface TaskSnapshot extends Schema.Schema.Type<typeof TaskSnapshot> {}
  * @category models
  */
 export const TaskLaunchRequest = Object.assign(
-  Schema.Union(
-    Schema.TaggedStruct("Plain", {
+  union(
+    tagged("Plain", {
       request: ToolRequest,
       taskId: Schema.optionalWith(TaskId, { exact: true }),
       deliveryMode: Schema.optionalWith(DeliveryMode, { exact: true }),
       continuePolicy: Schema.optionalWith(ContinuePolicy, { exact: true })
     }),
-    Schema.TaggedStruct("Approved", { taskId: TaskId, request: ToolRequest, approval: ApprovalRequest })
+    tagged("Approved", { taskId: TaskId, request: ToolRequest, approval: ApprovalRequest })
   ),
   {
     plain: (fields: {

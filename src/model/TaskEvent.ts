@@ -8,6 +8,7 @@ import { ToolError } from "../errors.js"
 import { ApprovalRequest } from "./Approval.js"
 import { SessionId, TaskId } from "./ids.js"
 import { Json } from "./json.js"
+import { Finite, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { TaskSnapshot } from "./Task.js"
 import { ToolResultPart } from "./ToolCall.js"
 
@@ -18,9 +19,9 @@ import { ToolResultPart } from "./ToolCall.js"
  * @since 0.1.0
  * @category models
  */
-export const TaskProgress = Schema.Struct({
-  message: Schema.optionalWith(Schema.String, { exact: true }),
-  fraction: Schema.optionalWith(Schema.Finite, { exact: true }),
+export const TaskProgress = struct({
+  message: Schema.optionalWith(Text, { exact: true }),
+  fraction: Schema.optionalWith(Finite, { exact: true }),
   data: Schema.optionalWith(Json, { exact: true })
 })
 
@@ -32,7 +33,7 @@ export const TaskProgress = Schema.Struct({
  */
 export interface TaskProgress extends Schema.Schema.Type<typeof TaskProgress> {}
 
-const stamp = { seq: Schema.Int, at: Schema.Finite }
+const stamp = { seq: Whole, at: Finite }
 const ofTask = { ...stamp, snapshot: TaskSnapshot }
 
 /**
@@ -53,16 +54,16 @@ const ofTask = { ...stamp, snapshot: TaskSnapshot }
  * @since 0.1.0
  * @category models
  */
-export const TaskEvent = Schema.Union(
-  Schema.TaggedStruct("Queued", ofTask),
-  Schema.TaggedStruct("Started", ofTask),
-  Schema.TaggedStruct("Progress", { ...ofTask, progress: TaskProgress }),
-  Schema.TaggedStruct("Detached", ofTask),
-  Schema.TaggedStruct("AwaitingApproval", { ...ofTask, approval: ApprovalRequest }),
-  Schema.TaggedStruct("Completed", { ...ofTask, result: ToolResultPart }),
-  Schema.TaggedStruct("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
-  Schema.TaggedStruct("Cancelled", ofTask),
-  Schema.TaggedStruct("ContinueRequested", { ...stamp, sessionId: SessionId, taskId: TaskId })
+export const TaskEvent = union(
+  tagged("Queued", ofTask),
+  tagged("Started", ofTask),
+  tagged("Progress", { ...ofTask, progress: TaskProgress }),
+  tagged("Detached", ofTask),
+  tagged("AwaitingApproval", { ...ofTask, approval: ApprovalRequest }),
+  tagged("Completed", { ...ofTask, result: ToolResultPart }),
+  tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
+  tagged("Cancelled", ofTask),
+  tagged("ContinueRequested", { ...stamp, sessionId: SessionId, taskId: TaskId })
 )
 
 /**

@@ -6,11 +6,12 @@
 import * as Schema from "effect/Schema"
 import { TaskApproval } from "./Approval.js"
 import { TaskId } from "./ids.js"
+import { list, struct, tagged, union } from "./schemas.js"
 import { TaskKind, TaskSnapshot } from "./Task.js"
 import { Item } from "./ToolCall.js"
 
-const ItemResolution = Schema.TaggedStruct("Item", { taskId: TaskId, item: Item })
-const ApprovalResolution = Schema.TaggedStruct("Approval", { approval: TaskApproval })
+const ItemResolution = tagged("Item", { taskId: TaskId, item: Item })
+const ApprovalResolution = tagged("Approval", { approval: TaskApproval })
 
 /**
  * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
@@ -18,7 +19,7 @@ const ApprovalResolution = Schema.TaggedStruct("Approval", { approval: TaskAppro
  * @since 0.1.0
  * @category models
  */
-export const TaskResolution = Object.assign(Schema.Union(ItemResolution, ApprovalResolution), {
+export const TaskResolution = Object.assign(union(ItemResolution, ApprovalResolution), {
   Item: (fields: { readonly taskId: TaskId; readonly item: Item }): TaskResolution.Item => ({
     _tag: "Item",
     taskId: fields.taskId,
@@ -61,8 +62,8 @@ export declare namespace TaskResolution {
   export interface Approval extends Schema.Schema.Type<typeof ApprovalResolution> {}
 }
 
-const ReadyOutcome = Schema.TaggedStruct("Ready", { resolution: TaskResolution })
-const PendingOutcome = Schema.TaggedStruct("Pending", { taskId: TaskId, kind: TaskKind })
+const ReadyOutcome = tagged("Ready", { resolution: TaskResolution })
+const PendingOutcome = tagged("Pending", { taskId: TaskId, kind: TaskKind })
 
 /**
  * What `startTask` answers: the resolution itself (`Ready`, from inline managers), or that the task was accepted and its
@@ -72,7 +73,7 @@ const PendingOutcome = Schema.TaggedStruct("Pending", { taskId: TaskId, kind: Ta
  * @category models
  */
 export const TaskStartOutcome = Object.assign(
-  Schema.Union(ReadyOutcome, PendingOutcome),
+  union(ReadyOutcome, PendingOutcome),
   {
     Ready: (fields: { readonly resolution: TaskResolution }): TaskStartOutcome => ({
       _tag: "Ready",
@@ -94,8 +95,8 @@ export const TaskStartOutcome = Object.assign(
  */
 export type TaskStartOutcome = typeof ReadyOutcome.Type | typeof PendingOutcome.Type
 
-const ResolutionUpdate = Schema.TaggedStruct("Resolution", { resolution: TaskResolution })
-const DetachedUpdate = Schema.TaggedStruct("Detached", { snapshot: TaskSnapshot })
+const ResolutionUpdate = tagged("Resolution", { resolution: TaskResolution })
+const DetachedUpdate = tagged("Detached", { snapshot: TaskSnapshot })
 
 /**
  * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background and its
@@ -105,7 +106,7 @@ const DetachedUpdate = Schema.TaggedStruct("Detached", { snapshot: TaskSnapshot 
  * @category models
  */
 export const TurnTaskUpdate = Object.assign(
-  Schema.Union(ResolutionUpdate, DetachedUpdate),
+  union(ResolutionUpdate, DetachedUpdate),
   {
     Resolution: (fields: { readonly resolution: TaskResolution }): TurnTaskUpdate => ({
       _tag: "Resolution",
@@ -132,7 +133,7 @@ export type TurnTaskUpdate = typeof ResolutionUpdate.Type | typeof DetachedUpdat
  * @since 0.1.0
  * @category models
  */
-export const PendingLoopUpdates = Schema.Struct({ resolutions: Schema.Array(TaskResolution) })
+export const PendingLoopUpdates = struct({ resolutions: list(TaskResolution) })
 
 /**
  * A batch of background resolutions of one session, oldest first.
@@ -149,9 +150,9 @@ export interface PendingLoopUpdates extends Schema.Schema.Type<typeof PendingLoo
  * @since 0.1.0
  * @category models
  */
-export const InterruptReceipt = Schema.Struct({
-  cancelled: Schema.Array(TaskSnapshot),
-  kept: Schema.Array(TaskSnapshot)
+export const InterruptReceipt = struct({
+  cancelled: list(TaskSnapshot),
+  kept: list(TaskSnapshot)
 })
 
 /**

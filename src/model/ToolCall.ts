@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { SessionId, ToolCallId, TurnId } from "./ids.js"
 import { isJson, Json, Metadata } from "./json.js"
+import { Finite, Flag, list, Millis, oneOf, struct, tagged, Text, union } from "./schemas.js"
 
 /**
  * One tool call of a turn, as the model asked for it. It is also the `TurnRef` of its turn.
@@ -14,11 +15,11 @@ import { isJson, Json, Metadata } from "./json.js"
  * @since 0.1.0
  * @category models
  */
-export const ToolRequest = Schema.Struct({
+export const ToolRequest = struct({
   sessionId: SessionId,
   turnId: TurnId,
   callId: ToolCallId,
-  toolName: Schema.String,
+  toolName: Text,
   input: Json,
   metadata: Metadata
 })
@@ -37,7 +38,7 @@ export interface ToolRequest extends Schema.Schema.Type<typeof ToolRequest> {}
  * @since 0.1.0
  * @category models
  */
-export const TextPart = Schema.TaggedStruct("Text", { text: Schema.String })
+export const TextPart = tagged("Text", { text: Text })
 
 /**
  * A piece of text in a transcript or in the output of a tool.
@@ -53,7 +54,7 @@ export interface TextPart extends Schema.Schema.Type<typeof TextPart> {}
  * @since 0.1.0
  * @category models
  */
-export const MediaPart = Schema.TaggedStruct("Media", { mediaType: Schema.String, data: Schema.String })
+export const MediaPart = tagged("Media", { mediaType: Text, data: Text })
 
 /**
  * A file, an image or a sound: base64 data with its media type.
@@ -69,7 +70,7 @@ export interface MediaPart extends Schema.Schema.Type<typeof MediaPart> {}
  * @since 0.1.0
  * @category models
  */
-export const ToolOutputPart = Schema.Union(TextPart, MediaPart)
+export const ToolOutputPart = union(TextPart, MediaPart)
 
 /**
  * What a tool may put into `ToolOutput.Parts`.
@@ -93,10 +94,10 @@ export type ToolOutputPart = typeof ToolOutputPart.Type
  * @category models
  */
 export const ToolOutput = Object.assign(
-  Schema.Union(
-    Schema.TaggedStruct("Text", { text: Schema.String }),
-    Schema.TaggedStruct("Structured", { value: Json }),
-    Schema.TaggedStruct("Parts", { parts: Schema.Array(ToolOutputPart) })
+  union(
+    tagged("Text", { text: Text }),
+    tagged("Structured", { value: Json }),
+    tagged("Parts", { parts: list(ToolOutputPart) })
   ),
   {
     Text: (fields: { readonly text: string }): ToolOutput.Text => ({ _tag: "Text", text: fields.text }),
@@ -191,10 +192,10 @@ export const isToolOutput = (output: unknown): output is ToolOutput => {
  * @since 0.1.0
  * @category models
  */
-export const ToolResultPart = Schema.TaggedStruct("ToolResult", {
+export const ToolResultPart = tagged("ToolResult", {
   callId: ToolCallId,
   output: ToolOutput,
-  isError: Schema.Boolean,
+  isError: Flag,
   metadata: Metadata
 })
 
@@ -213,10 +214,10 @@ export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart
  * @since 0.1.0
  * @category models
  */
-export const ToolResult = Schema.Struct({
+export const ToolResult = struct({
   result: ToolResultPart,
   metadata: Metadata,
-  duration: Schema.optionalWith(Schema.DurationFromMillis, { exact: true })
+  duration: Schema.optionalWith(Millis, { exact: true })
 })
 
 /**
@@ -234,9 +235,9 @@ export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
  * @since 0.1.0
  * @category models
  */
-export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
+export const ToolCallPart = tagged("ToolCall", {
   callId: ToolCallId,
-  toolName: Schema.String,
+  toolName: Text,
   input: Json,
   metadata: Metadata
 })
@@ -255,7 +256,7 @@ export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
  * @since 0.1.0
  * @category models
  */
-export const ItemPart = Schema.Union(ToolResultPart, ToolCallPart, TextPart, MediaPart)
+export const ItemPart = union(ToolResultPart, ToolCallPart, TextPart, MediaPart)
 
 /**
  * A part of a transcript item.
@@ -272,12 +273,12 @@ export type ItemPart = typeof ItemPart.Type
  * @since 0.1.0
  * @category models
  */
-export const Item = Schema.Struct({
-  kind: Schema.Literal("System", "User", "Assistant", "Tool"),
-  parts: Schema.Array(ItemPart),
+export const Item = struct({
+  kind: oneOf("System", "User", "Assistant", "Tool"),
+  parts: list(ItemPart),
   metadata: Metadata,
-  id: Schema.optionalWith(Schema.String, { exact: true }),
-  createdAt: Schema.optionalWith(Schema.Finite, { exact: true })
+  id: Schema.optionalWith(Text, { exact: true }),
+  createdAt: Schema.optionalWith(Finite, { exact: true })
 })
 
 /**
@@ -294,9 +295,9 @@ export interface Item extends Schema.Schema.Type<typeof Item> {}
  * @since 0.1.0
  * @category models
  */
-export const ToolSpec = Schema.Struct({
-  name: Schema.String,
-  description: Schema.String,
+export const ToolSpec = struct({
+  name: Text,
+  description: Text,
   inputSchema: Json,
   annotations: Schema.optionalWith(Metadata, { exact: true }),
   metadata: Metadata

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { NonEmptyText, struct } from "./schemas.js"
 
 /**
  * The id of one conversation. A non-empty string.
@@ -11,7 +12,7 @@ import * as Schema from "effect/Schema"
  * @since 0.1.0
  * @category ids
  */
-export const SessionId = Schema.NonEmptyString.pipe(Schema.brand("SessionId"))
+export const SessionId = NonEmptyText.pipe(Schema.brand("SessionId"))
 
 /**
  * The id of one conversation. A non-empty string.
@@ -27,7 +28,7 @@ export type SessionId = typeof SessionId.Type
  * @since 0.1.0
  * @category ids
  */
-export const TurnId = Schema.NonEmptyString.pipe(Schema.brand("TurnId"))
+export const TurnId = NonEmptyText.pipe(Schema.brand("TurnId"))
 
 /**
  * The id of one round of the agent loop, unique within its session only.
@@ -51,7 +52,7 @@ export type TurnId = typeof TurnId.Type
  * @since 0.1.0
  * @category ids
  */
-export const TaskId = Schema.NonEmptyString.pipe(Schema.brand("TaskId"))
+export const TaskId = NonEmptyText.pipe(Schema.brand("TaskId"))
 
 /**
  * The id of a task, unique among the live and the retained tasks of a manager.
@@ -67,7 +68,7 @@ export type TaskId = typeof TaskId.Type
  * @since 0.1.0
  * @category ids
  */
-export const ToolCallId = Schema.NonEmptyString.pipe(Schema.brand("ToolCallId"))
+export const ToolCallId = NonEmptyText.pipe(Schema.brand("ToolCallId"))
 
 /**
  * The id that the model gave to a tool call; its result carries it back.
@@ -83,7 +84,7 @@ export type ToolCallId = typeof ToolCallId.Type
  * @since 0.1.0
  * @category ids
  */
-export const ApprovalId = Schema.NonEmptyString.pipe(Schema.brand("ApprovalId"))
+export const ApprovalId = NonEmptyText.pipe(Schema.brand("ApprovalId"))
 
 /**
  * The id of a request for approval, chosen by the tool that asks.
@@ -99,7 +100,7 @@ export type ApprovalId = typeof ApprovalId.Type
  * @since 0.1.0
  * @category ids
  */
-export const TurnRef = Schema.Struct({ sessionId: SessionId, turnId: TurnId })
+export const TurnRef = struct({ sessionId: SessionId, turnId: TurnId })
 
 /**
  * Names one turn. Turns are always keyed by session and turn id together; a `ToolRequest` is a `TurnRef`.

@@ -141,7 +141,7 @@ export const Json: Schema.Schema<unknown> = Schema.Unknown.pipe(
   Schema.filter((value) => isJson(value), {
     identifier: "Json",
     description: "a JSON value",
-    message: () => "Expected a JSON value",
+    message: () => "must be a JSON value",
     arbitrary: () => (fc) => fc.jsonValue(),
     jsonSchema: {}
   })
@@ -157,7 +157,7 @@ export const Json: Schema.Schema<unknown> = Schema.Unknown.pipe(
 export const Metadata: Schema.Schema<Metadata> = Schema.declare(isMetadata, {
   identifier: "Metadata",
   description: "an object of JSON values",
-  message: () => "Expected an object of JSON values",
+  message: () => "must be an object of JSON values",
   arbitrary: () => (fc) => fc.dictionary(fc.string(), fc.jsonValue()),
   jsonSchema: { type: "object" }
 })

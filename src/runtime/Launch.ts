@@ -17,8 +17,11 @@ import { reportAbandoned } from "./abandoned.js"
 import type { Engine } from "./Engine.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
+import { readProgress } from "./readProgress.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
 import type { Timer } from "./Timers.js"
+
+type CurrentTaskService = CurrentTask["Type"]
 
 /** Who starts the launch: the tool runs in the caller's context and with its FiberRefs. */
 export interface LaunchCaller {
@@ -82,18 +85,10 @@ export class Launch implements TaskRuntime {
     )
   }
 
-  private context(caller: LaunchCaller, scope: Scope.Scope): Context.Context<CurrentTask> {
+  private context(caller: LaunchCaller, scope: object): Context.Context<CurrentTask> {
     const { engine, number, task } = this
-    const current: CurrentTask["Type"] = {
-      taskId: task.snapshot.id,
-      request: task.request,
-      launch: number,
-      approval: Option.fromNullable(task.approval),
-      kind: Effect.sync(() => task.snapshot.kind),
-      reportProgress: (said) => engine.state.modify((table, now) => progress(table, task, number, said, now))
-    }
     const services = new Map(caller.context.unsafeMap)
-    services.set(CurrentTask.key, current)
+    services.set(CurrentTask.key, new RunningTask(engine, task, number))
     services.set(Scope.Scope.key, scope)
     services.set(RunningIn.key, { table: engine.state.table, task, parent: caller.ancestry } satisfies Ancestry)
     return Context.unsafeMake(services)
@@ -127,5 +122,36 @@ export class Launch implements TaskRuntime {
     this.graceTimer = undefined
     this.caller = undefined
     this.fiber = undefined
+  }
+}
+
+/** What the tool sees of its task. The effects are made when they are asked for: most tools ask for none. */
+class RunningTask implements CurrentTaskService {
+  readonly taskId: CurrentTaskService["taskId"]
+  readonly request: CurrentTaskService["request"]
+  readonly launch: number
+  readonly approval: CurrentTaskService["approval"]
+  readonly #engine: Engine
+  readonly #task: TaskRecord
+
+  constructor(engine: Engine, task: TaskRecord, launch: number) {
+    this.taskId = task.snapshot.id
+    this.request = task.request
+    this.launch = launch
+    this.approval = Option.fromNullable(task.approval)
+    this.#engine = engine
+    this.#task = task
+  }
+
+  get kind(): CurrentTaskService["kind"] {
+    const task = this.#task
+    return Effect.sync(() => task.snapshot.kind)
+  }
+
+  get reportProgress(): CurrentTaskService["reportProgress"] {
+    const engine = this.#engine
+    const task = this.#task
+    const { launch } = this
+    return (said) => engine.state.modify((table, now) => progress(table, task, launch, readProgress(said), now))
   }
 }

@@ -11,19 +11,14 @@ export class LaunchScope {
   private scope: Scope.CloseableScope | undefined = undefined
   private exit: Exit.Exit<unknown, unknown> | undefined = undefined
   /** What the tool finds in its context. */
-  readonly service: Scope.Scope
+  readonly service: object
 
   constructor() {
-    // every access goes to the real scope, so nothing is assumed of what a scope is made of
-    const open = () => this.open()
-    this.service = new Proxy<Scope.Scope>(unopened, {
-      get: (_, key) => Reflect.get(open(), key),
-      set: (_, key, value) => Reflect.set(open(), key, value),
-      has: (_, key) => Reflect.has(open(), key)
-    })
+    this.service = new Proxy<LaunchScope>(this, delegate)
   }
 
-  private open(): Scope.CloseableScope {
+  /** The real scope. */
+  open(): Scope.CloseableScope {
     if (this.scope === undefined) {
       this.scope = Effect.runSync(Scope.make())
       // somebody the tool left behind asks for the scope of a launch that is over
@@ -49,5 +44,9 @@ export class LaunchScope {
   }
 }
 
-// never read: the traps of the proxy answer everything
-const unopened: Scope.Scope = Object.create(null)
+// every access goes to the real scope, so nothing is assumed of what a scope is made of
+const delegate: ProxyHandler<LaunchScope> = {
+  get: (launchScope, key) => Reflect.get(launchScope.open(), key),
+  set: (launchScope, key, value) => Reflect.set(launchScope.open(), key, value),
+  has: (launchScope, key) => Reflect.has(launchScope.open(), key)
+}

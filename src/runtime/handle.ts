@@ -27,7 +27,8 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
     Effect.map(
       waitUntil(engine, {
         isReady: (table) => table.version !== seen || table.closed,
-        waiters: (table) => table.changeWaiters
+        waiters: (table) => table.changeWaiters,
+        staysCounted: true
       }),
       () => {
         const { table } = engine.state
@@ -90,7 +91,8 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
     waitForIdle: Effect.asVoid(waitUntil(engine, {
       isReady: (table) => table.active === 0,
-      waiters: (table) => table.idleWaiters
+      waiters: (table) => table.idleWaiters,
+      staysCounted: false
     }))
   }
 

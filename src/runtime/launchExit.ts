@@ -14,15 +14,13 @@ import { isToolOutput, type ToolRequest, type ToolResult } from "../model/ToolCa
 
 const isString = Predicate.isString
 
-const isRecord = (value: unknown): boolean => Predicate.isRecord(value)
-
 const isToolResult = (value: unknown): value is ToolResult =>
   Predicate.hasProperty(value, "result") && Predicate.isTagged(value.result, "ToolResult") &&
   Predicate.hasProperty(value.result, "output") && isToolOutput(value.result.output) &&
   Predicate.hasProperty(value.result, "isError") && Predicate.isBoolean(value.result.isError) &&
   Predicate.hasProperty(value.result, "callId") && isString(value.result.callId) &&
-  Predicate.hasProperty(value.result, "metadata") && isRecord(value.result.metadata) &&
-  Predicate.hasProperty(value, "metadata") && isRecord(value.metadata) &&
+  Predicate.hasProperty(value.result, "metadata") && isMetadata(value.result.metadata) &&
+  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) &&
   (!Predicate.hasProperty(value, "duration") || value.duration === undefined || Duration.isDuration(value.duration))
 
 /** Read here, where a getter may still throw, and not when the task settles; and the tool cannot change it afterwards. */

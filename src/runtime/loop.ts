@@ -25,7 +25,8 @@ const turnReady = (engine: Engine, ref: TurnRef): Effect.Effect<boolean> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
     waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
-    onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId))
+    onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)),
+    staysCounted: false
   })
 
 const takeTurn = (
@@ -140,5 +141,6 @@ export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.
   Effect.asVoid(waitUntil(engine, {
     isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
     waiters: (table) => ensureSession(table, sessionId).waiters,
-    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
+    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId)),
+    staysCounted: true
   }))

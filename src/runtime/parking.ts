@@ -11,6 +11,8 @@ export interface Condition {
   readonly isReady: (table: TaskTable) => boolean
   readonly waiters: (table: TaskTable) => LinkedList<Waiter>
   readonly onLeave?: (table: TaskTable) => void
+  /** Whether a task that waits for it still counts as running: only waiting for a turn or for idle may not. */
+  readonly staysCounted: boolean
 }
 
 const atOnce = Effect.succeed(false)
@@ -26,6 +28,7 @@ export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<b
       : Effect.async<boolean>((resume) => {
         const waiter: Waiter = {
           tasks: tasksStandingStill(engine.state.table, fiber),
+          staysCounted: condition.staysCounted,
           wake: () => resume(Effect.succeed(waiter.foundDrained)),
           node: undefined,
           isWaiting: false,

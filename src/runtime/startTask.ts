@@ -53,7 +53,7 @@ const started = (task: TaskRecord): Started => ({
   pending: TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: task.snapshot.kind })
 })
 
-/** Starts or resumes in one step; the refusal is looked at again, for routing may have taken its time. */
+/** Starts or resumes in one step. */
 const startNow = (
   engine: Engine,
   launch: TaskLaunchRequest,

@@ -10,11 +10,11 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { type ApprovalRequired, ToolError } from "../errors.js"
+import { describeIssue } from "../model/describeIssue.js"
 import { emptyMetadata, type Metadata } from "../model/json.js"
 import { isToolOutput, ToolOutput, type ToolRequest, type ToolResult, type ToolSpec } from "../model/ToolCall.js"
 import { RunningIn } from "../runtime/RunningIn.js"
 import { CurrentTask } from "./CurrentTask.js"
-import { describeInvalidInput } from "./invalidInput.js"
 
 /**
  * Answers one tool call with a `ToolOutput`, a string, or any other JSON value. `description`, `inputSchema` and
@@ -69,7 +69,7 @@ export const ToolHandler: {
         new ToolError({
           reason: "InvalidInput",
           toolName: request.toolName,
-          message: `Invalid input for the tool: ${describeInvalidInput(error)}.`
+          message: `Invalid input for the tool: ${describeIssue(error.issue)}.`
         })).pipe(Effect.flatMap((input) => options.handle(input, request)))
     return Object.assign(handler, {
       description: options.description,

@@ -13,8 +13,10 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
+import { delivery } from "./internal/delivery.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { life } from "./internal/life.js"
+import { operations } from "./internal/operations.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -33,7 +35,7 @@ export interface ConformanceCase {
   readonly run: Effect.Effect<void, ConformanceFailure>
 }
 
-const definitions: ReadonlyArray<CaseDefinition> = [...life]
+const definitions: ReadonlyArray<CaseDefinition> = [...life, ...operations, ...delivery]
 
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`

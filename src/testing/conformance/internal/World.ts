@@ -327,6 +327,10 @@ export const make = <E>(options: {
       Effect.gen(function*() {
         const state = stateOf(call)
         const { approvalId, begins = true } = changed
+        const wasInBackground = yield* Effect.match(handle.get(call.id), {
+          onSuccess: ({ kind }) => kind === "Background",
+          onFailure: () => false
+        })
         const fiber = yield* launch(
           call.request.callId,
           state.launch + 1,
@@ -342,10 +346,20 @@ export const make = <E>(options: {
         )
         // an inline manager tells its refusal to whoever waits for the answer
         const exit = yield* Fiber.poll(fiber)
-        if (Option.isSome(exit)) yield* exit.value
+        if (Option.isSome(exit)) {
+          const outcome = yield* exit.value
+          // nobody waits inline for a call in the background
+          if (wasInBackground) {
+            yield* equal(`what the resume of ${call.id} answers`, outcome, {
+              _tag: "Pending",
+              taskId: call.id,
+              kind: "Background"
+            })
+          }
+        }
         state.launch++
         state.fiber = fiber
-        state.answerRead = capabilities.startsConcurrently
+        state.answerRead = capabilities.startsConcurrently || wasInBackground
       })
 
     const turnUpdates: World["turnUpdates"] = (turn) =>

@@ -79,7 +79,6 @@ export interface ToolRun {
   readonly taskId: TaskId
   readonly launch: number
   readonly request: ToolRequest
-  readonly executorOf: SessionId
   readonly approvalId: string | undefined
   readonly began: Moment
   ended: Moment | undefined

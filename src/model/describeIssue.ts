@@ -1,10 +1,10 @@
 /**
- * What is wrong with a tool's input, for the model to read: which field, and what it takes; never the value.
+ * What is wrong with a value that was decoded: which field, and what it takes; never the value.
  *
  * @since 0.1.0
  */
 import type * as ParseResult from "effect/ParseResult"
-import { printable } from "../model/text.js"
+import { printable } from "./text.js"
 
 const at = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? "The input" : `\`${printable(path.map(String).join("."))}\``
@@ -28,7 +28,8 @@ const describe = (
       return
     case "Refinement":
     case "Transformation":
-      if (issue.kind === "From") return describe(issue.issue, path, found)
+      // in "Predicate" and "Transformation" the value had the right type, and the schema's own words say more
+      if (issue.kind !== "Predicate" && issue.kind !== "Transformation") return describe(issue.issue, path, found)
       found.push(`${at(path)} must be ${printable(String(issue.ast))}`)
       return
     case "Type":
@@ -42,10 +43,10 @@ const describe = (
  * The fields that are wrong, each with what it takes. The rejected values are not in it.
  *
  * @since 0.1.0
- * @category formatters
+ * @category formatting
  */
-export const describeInvalidInput = (error: ParseResult.ParseError): string => {
+export const describeIssue = (issue: ParseResult.ParseIssue): string => {
   const found: Array<string> = []
-  describe(error.issue, [], found)
+  describe(issue, [], found)
   return [...new Set(found)].slice(0, 10).join("; ")
 }

@@ -1,0 +1,245 @@
+/** One simulated run: the manager, the dice, and everything that is written down. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Queue from "effect/Queue"
+import type { SessionId, TaskId, TurnId, TurnRef } from "../../../model/ids.js"
+import type { TaskEvent } from "../../../model/TaskEvent.js"
+import type { TaskResolution } from "../../../model/TaskResolution.js"
+import type { Engine } from "../../../runtime/Engine.js"
+import type { TaskManager } from "../../../services/TaskManager.js"
+import type { Simulation } from "../runSimulated.js"
+import type {
+  CallRecord,
+  DeliveryRecord,
+  DetachedRecord,
+  EventRecord,
+  LeftSuspended,
+  Moment,
+  Operation,
+  PlannedCall,
+  RouteRecord,
+  ToolRun,
+  Violation
+} from "./history.js"
+import type { Plan } from "./plan.js"
+
+/** Somebody who calls the manager. */
+export interface Actor {
+  readonly name: string
+  /** The task whose tool it is. */
+  readonly inTask?: TaskId | undefined
+  /** A finalizer runs, where nothing can be interrupted. */
+  readonly inFinalizer?: boolean | undefined
+}
+
+/** For whom a fiber works; what the manager forks on its own account works for `manager`. */
+export const workingFor = FiberRef.unsafeMake("")
+
+/** What is simulated: the manager, its insides, and a subscription that is read in every step. */
+export interface Subject {
+  readonly engine: Engine
+  readonly manager: TaskManager["Type"]
+  readonly audit: Queue.Dequeue<TaskEvent>
+}
+
+export interface Target {
+  readonly taskId?: TaskId | undefined
+  readonly sessionId?: SessionId | undefined
+  readonly turnId?: TurnId | undefined
+}
+
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return typeof exit.value === "boolean" ? String(exit.value) : "ok"
+  if (Cause.isInterrupted(exit.cause)) return "interrupted"
+  const failure = Cause.failureOption(exit.cause)
+  if (Option.isNone(failure)) return "died"
+  return Predicate.hasProperty(failure.value, "_tag") ? String(failure.value._tag) : "failed"
+}
+
+export class World {
+  readonly plan: Plan
+  readonly random: Simulation["random"]
+  readonly clock: Simulation["clock"]
+  readonly scheduler: Simulation["scheduler"]
+  readonly calls: Array<CallRecord> = []
+  readonly deliveries: Array<DeliveryRecord> = []
+  readonly detached: Array<DetachedRecord> = []
+  readonly events: Array<EventRecord> = []
+  readonly routes: Array<RouteRecord> = []
+  readonly toolRuns: Array<ToolRun> = []
+  readonly planned = new Map<string, PlannedCall>()
+  readonly left: Array<LeftSuspended> = []
+  readonly violations: Array<Violation> = []
+  readonly taskIds: Array<TaskId> = []
+  /** Turns that somebody touched; the drain at the end visits all of them. */
+  readonly turns = new Map<string, TurnRef>()
+  /** Calls that have not returned, and whether they could. */
+  private readonly waiting = new Map<CallRecord, () => boolean>()
+  private readonly trace: Array<string> | undefined
+  private subject_: Subject | undefined = undefined
+  private lastOrder = 0
+  private lastBatch = 0
+  private lastKey = 0
+  /** Events that the audit lost to a small buffer. */
+  lostEvents = 0
+  /** Events that subscribers lost because they did not read. */
+  lagged = 0
+  abandonedWarnings = 0
+
+  constructor(plan: Plan, simulation: Simulation, trace: Array<string> | undefined) {
+    this.plan = plan
+    this.random = simulation.random
+    this.clock = simulation.clock
+    this.scheduler = simulation.scheduler
+    this.trace = trace
+  }
+
+  get subject(): Subject {
+    if (this.subject_ === undefined) throw new Error("The manager is not built yet")
+    return this.subject_
+  }
+
+  get manager(): TaskManager["Type"] {
+    return this.subject.manager
+  }
+
+  begin(subject: Subject): void {
+    this.subject_ = subject
+  }
+
+  violate(invariant: number, message: string): void {
+    this.violations.push({ invariant, message })
+    this.say("checker", () => `VIOLATION of invariant ${invariant}: ${message}`)
+  }
+
+  say(actor: string, text: () => string): void {
+    if (this.trace === undefined) return
+    this.trace.push(`${String(this.clock.unsafeCurrentTimeMillis()).padStart(5)}ms  ${actor.padEnd(16)} ${text()}`)
+  }
+
+  nextKey(): string {
+    return `k${++this.lastKey}`
+  }
+
+  nextBatch(): number {
+    return ++this.lastBatch
+  }
+
+  /** Now; events that were published before come before it. */
+  moment(): Moment {
+    this.readAudit()
+    return { at: this.clock.unsafeCurrentTimeMillis(), order: ++this.lastOrder }
+  }
+
+  /** Writes down the events since it was last called. */
+  readAudit(): void {
+    const audit = this.subject_?.audit
+    if (audit === undefined || Option.getOrElse(audit.unsafeSize(), () => 0) === 0) return
+    for (const event of Effect.runSync(audit.takeAll)) {
+      const seq = this.events.at(-1)?.event.seq ?? 0
+      if (event.seq !== seq + 1) {
+        this.lostEvents += event.seq - seq - 1
+        // whoever reads in every step only loses what one step publishes beyond the buffer
+        if (event.seq <= seq) this.violate(3, `event ${event.seq} came after event ${seq}`)
+        if (this.plan.eventBuffer > 4) this.violate(3, `events ${seq + 1} to ${event.seq - 1} are missing`)
+      }
+      this.events.push({ at: this.clock.unsafeCurrentTimeMillis(), order: ++this.lastOrder, event })
+      if (event._tag === "ContinueRequested") {
+        this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
+      } else {
+        const { id, kind, launch, sessionId, turnId } = event.snapshot
+        if (!this.taskIds.includes(id)) this.taskIds.push(id)
+        this.say("event", () => `#${event.seq} ${event._tag} ${id} launch ${launch} ${kind} of ${sessionId}/${turnId}`)
+      }
+    }
+  }
+
+  touch(turn: TurnRef): void {
+    const key = JSON.stringify([turn.sessionId, turn.turnId])
+    if (!this.turns.has(key)) this.turns.set(key, { sessionId: turn.sessionId, turnId: turn.turnId })
+  }
+
+  /** Runs one call of the manager and writes it down. `isDue` tells whether a call that waits could return. */
+  call<A, E, R>(
+    actor: Actor,
+    operation: Operation,
+    target: Target,
+    run: (record: CallRecord) => Effect.Effect<A, E, R>,
+    isDue?: () => boolean
+  ): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const record: CallRecord = {
+        operation,
+        actor: actor.name,
+        began: this.moment(),
+        inTask: actor.inTask,
+        inFinalizer: actor.inFinalizer === true,
+        taskId: target.taskId,
+        sessionId: target.sessionId,
+        turnId: target.turnId,
+        ended: undefined,
+        outcome: undefined,
+        inHand: [],
+        handed: undefined,
+        receipt: undefined
+      }
+      this.calls.push(record)
+      const what = [target.taskId, target.sessionId, target.turnId].filter((part) => part !== undefined).join(" ")
+      this.say(actor.name, () => `${operation} ${what}`)
+      // a tool may have to wait for its place as well, which is not to be seen from here
+      if (isDue !== undefined && actor.inTask === undefined) this.waiting.set(record, isDue)
+      return Effect.onExit(run(record), (exit) =>
+        Effect.sync(() => {
+          this.waiting.delete(record)
+          record.ended = this.moment()
+          record.outcome = outcomeOf(exit)
+          this.say(actor.name, () => `${operation} ${what} → ${record.outcome}`)
+        }))
+    })
+  }
+
+  /** To be called when nobody is ready: whoever waits for what is already there was not woken up. */
+  checkWaiting(): void {
+    for (const [record, isDue] of this.waiting) {
+      if (record.handed !== undefined || !isDue()) continue
+      this.waiting.delete(record)
+      this.violate(5, `${record.operation} of ${record.actor} is not woken up though it could return`)
+    }
+  }
+
+  /** The calls that have not returned, for a run that hangs. */
+  unreturned(): ReadonlyArray<string> {
+    return this.calls.filter((call) => call.ended === undefined).map((call) =>
+      `${call.actor} in ${call.operation} ${call.taskId ?? ""}${call.sessionId ?? ""} since ${call.began.at}ms`
+    )
+  }
+
+  deliver(
+    delivery: Omit<DeliveryRecord, keyof Moment>
+  ): void {
+    this.deliveries.push({ ...delivery, ...this.moment() })
+    const { resolution } = delivery
+    this.say(delivery.reader, () =>
+      resolution._tag === "Item"
+        ? `took the result of ${resolution.taskId} (${delivery.to})`
+        : `took the approval ${resolution.approval.approval.id} of ${resolution.approval.taskId} (${delivery.to})`)
+  }
+
+  deliverAll(
+    resolutions: ReadonlyArray<TaskResolution>,
+    delivery: Omit<DeliveryRecord, keyof Moment | "resolution" | "batch">
+  ): void {
+    const batch = this.nextBatch()
+    for (const resolution of resolutions) this.deliver({ ...delivery, resolution, batch })
+  }
+}
+
+const yields = (times: number): Effect.Effect<void> =>
+  times === 0 ? Effect.void : Effect.flatMap(Effect.yieldNow(), () => yields(times - 1))
+
+/** Yields some times. */
+export const step = yields

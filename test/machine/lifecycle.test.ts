@@ -1,0 +1,544 @@
+/** Starting, launching, suspending, resuming and settling: what each step writes, tells and delivers. */
+import { ApprovalId, SessionId, TaskId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
+import { assert, describe, it } from "vitest"
+import * as control from "../../src/machine/control.js"
+import * as finish from "../../src/machine/finish.js"
+import * as queries from "../../src/machine/queries.js"
+import * as start from "../../src/machine/start.js"
+import { approvalRequest, request, routeOf, toolError, toolResult, turnRef, World } from "../support/world.js"
+
+const id = (name: string): TaskId => TaskId.make(name)
+
+describe("start", () => {
+  it("runs a task at once", () => {
+    const world = new World()
+    const task = world.start("a")
+    assert.deepStrictEqual(world.lines, ["Started a", "launch a#1"])
+    assert.deepStrictEqual(task.snapshot, {
+      id: id("a"),
+      ...turnRef(),
+      callId: ToolCallId.make("call-a"),
+      toolName: "tool",
+      kind: "Foreground",
+      status: "Running",
+      launch: 1,
+      deliveryMode: "ToLoop",
+      continuePolicy: "NotifyOnly",
+      createdAt: 1_000,
+      startedAt: 1_000,
+      metadata: { for: "a" }
+    })
+    assert.strictEqual(task.timeout, Infinity)
+  })
+
+  it("what the launch says wins over the route", () => {
+    const world = new World()
+    const launch = TaskLaunchRequest.plain({
+      request: request("a"),
+      deliveryMode: "Manual",
+      continuePolicy: "RequestContinue"
+    })
+    const noCaller = { inlineCaller: undefined, parent: undefined }
+    const task = world.step((table, now) =>
+      start.startPlain(table, launch, routeOf({ timeout: 7 }), noCaller, world.makeRuntime, now)
+    )
+    assert.strictEqual(task.snapshot.deliveryMode, "Manual")
+    assert.strictEqual(task.snapshot.continuePolicy, "RequestContinue")
+    assert.strictEqual(task.timeout, 7)
+  })
+
+  it("the route decides what the launch leaves open", () => {
+    const task = new World().start("a", {
+      kind: "Background",
+      deliveryMode: "Manual",
+      continuePolicy: "RequestContinue"
+    })
+    assert.strictEqual(task.snapshot.kind, "Background")
+    assert.strictEqual(task.snapshot.deliveryMode, "Manual")
+    assert.strictEqual(task.snapshot.continuePolicy, "RequestContinue")
+  })
+
+  it("makes ids that skip those in use, live or settled", () => {
+    const world = new World()
+    const startAny = () =>
+      world.step((table, now) =>
+        start.startPlain(
+          table,
+          TaskLaunchRequest.plain({ request: request("x") }),
+          routeOf(),
+          { inlineCaller: undefined, parent: undefined },
+          world.makeRuntime,
+          now
+        )
+      ).snapshot.id
+    assert.strictEqual(startAny(), "task-1")
+    const second = world.start("task-2", { callId: "call-task-2" })
+    world.start("task-3", { callId: "call-task-3" })
+    world.complete(second)
+    assert.strictEqual(startAny(), "task-4")
+    assert.strictEqual(startAny(), "task-5")
+  })
+
+  it("is refused after shutdown began, approved or not", () => {
+    const world = new World()
+    assert.isUndefined(start.refusal(world.table, undefined))
+    assert.isUndefined(start.refusal(world.table, id("a")))
+    world.step((table, now) => control.beginShutdown(table, now))
+    assert.strictEqual(start.refusal(world.table, undefined), "Shutdown")
+    assert.strictEqual(start.refusal(world.table, id("a")), "Shutdown")
+  })
+
+  it("a call for an interrupted turn settles as Cancelled and its tool never runs, until the turn has drained", () => {
+    const world = new World()
+    const running = world.start("a")
+    world.step((table, now) => control.interruptTurn(table, turnRef(), now))
+    for (const kind of ["Foreground", "Background"] as const) {
+      const late = world.start(`late ${kind}`, { kind })
+      assert.deepStrictEqual(world.lines, [`Cancelled ${late.snapshot.id}`])
+      assert.isUndefined(late.runtime)
+      assert.isUndefined(late.snapshot.startedAt)
+    }
+    world.end(running, { _tag: "Cancelled" })
+    assert.strictEqual(world.takeTurn(), "late Foreground error: cancelled before start")
+    assert.strictEqual(world.takeTurn(), "a error: cancelled while running")
+    world.start("still too late")
+    assert.strictEqual(world.status("still too late"), "Cancelled Foreground")
+    assert.strictEqual(world.takeTurn(), "still too late error: cancelled before start")
+    assert.deepStrictEqual(world.takeLoop(), ["late Background error: cancelled before start"])
+    assert.strictEqual(world.takeTurn(), "none")
+    world.assertEmpty()
+    world.start("b")
+    assert.strictEqual(world.status("b"), "Running Foreground")
+  })
+
+  it("a turn interrupted before its first call waits for it", () => {
+    const world = new World()
+    world.step((table, now) => control.interruptTurn(table, turnRef(), now))
+    world.start("a")
+    assert.strictEqual(world.status("a"), "Cancelled Foreground")
+    assert.strictEqual(world.takeTurn(), "a error: cancelled before start")
+    assert.strictEqual(world.takeTurn(), "none")
+    world.assertEmpty()
+  })
+
+  it("a background task that was approved runs on in an interrupted turn", () => {
+    const world = new World()
+    const task = world.start("a", { kind: "Background" })
+    world.suspend(task)
+    world.step((table, now) => control.interruptTurn(table, turnRef(), now))
+    world.resume(task)
+    assert.strictEqual(world.status("a"), "Running Background")
+  })
+})
+
+describe("settle", () => {
+  it("completes: event, result, history, delivery", () => {
+    const world = new World()
+    const task = world.start("a")
+    world.now = 3_000
+    world.end(task, { _tag: "Completed", result: toolResult("42", "call-a", { cost: 1 }) })
+    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
+    assert.strictEqual(task.snapshot.settledAt, 3_000)
+    assert.strictEqual(task.snapshot.startedAt, 1_000)
+    const event = world.events[world.events.length - 1]
+    assert.deepStrictEqual(event, {
+      _tag: "Completed",
+      seq: 2,
+      at: 3_000,
+      snapshot: task.snapshot,
+      result: toolResult("42").result
+    })
+    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), toolResult("42").result)
+    const taken = world.table.sessions.get(turnRef().sessionId)?.turns.get(turnRef().turnId)?.updates.first?.value.value
+    assert.deepStrictEqual(taken, {
+      _tag: "Resolution",
+      resolution: {
+        _tag: "Item",
+        taskId: id("a"),
+        item: { kind: "Tool", parts: [toolResult("42").result], metadata: { cost: 1 } }
+      }
+    })
+    assert.strictEqual(world.takeTurn(), "a ok: 42")
+    assert.strictEqual(world.takeTurn(), "none")
+    world.assertEmpty()
+  })
+
+  it("answers the call that was made, whatever call the executor answered", () => {
+    const world = new World()
+    const task = world.start("a")
+    world.end(task, { _tag: "Completed", result: toolResult("42", "another call") })
+    assert.strictEqual(queries.resultOf(world.table, id("a"))?.callId, "call-a")
+    assert.strictEqual(world.takeTurn(), "a ok: 42")
+  })
+
+  it("fails: the error in the event, its message for the model", () => {
+    const world = new World()
+    const task = world.start("a", { kind: "Background" })
+    const error = toolError("disk is full")
+    world.end(task, { _tag: "Failed", error })
+    const event = world.events[world.events.length - 1]
+    assert.strictEqual(event?._tag, "Failed")
+    if (event?._tag === "Failed") {
+      assert.strictEqual(event.error, error)
+      assert.deepStrictEqual(event.result, {
+        _tag: "ToolResult",
+        callId: ToolCallId.make("call-a"),
+        output: { _tag: "Text", text: "disk is full" },
+        isError: true,
+        metadata: { for: "a" }
+      })
+    }
+    assert.deepStrictEqual(world.takeLoop(), ["a error: disk is full"])
+    world.assertEmpty()
+  })
+
+  it("a tool that interrupts itself is Cancelled", () => {
+    const world = new World()
+    const task = world.start("a")
+    world.end(task, { _tag: "Cancelled" })
+    assert.strictEqual(world.status("a"), "Cancelled Foreground")
+    assert.strictEqual(world.takeTurn(), "a error: cancelled while running")
+  })
+
+  it("what was decided wins over how the tool ends", () => {
+    const exits: ReadonlyArray<finish.LaunchExit> = [
+      { _tag: "Completed", result: toolResult() },
+      { _tag: "Failed", error: toolError() },
+      { _tag: "Cancelled" },
+      { _tag: "ApprovalRequired", approval: approvalRequest() }
+    ]
+    for (const exit of exits) {
+      const world = new World()
+      const task = world.start("a")
+      world.step((table, now) => control.cancel(table, id("a"), now))
+      world.end(task, exit)
+      assert.deepStrictEqual(world.lines, ["end a#1", "Cancelled a"])
+      assert.strictEqual(world.takeTurn(), "a error: cancelled while running")
+    }
+  })
+
+  it("times out as Failed, and a cancel after that changes nothing", () => {
+    const world = new World()
+    const task = world.start("a", { timeout: 1_000 })
+    world.step((table, now) => control.timeOut(table, task, 1, now))
+    assert.deepStrictEqual(world.lines, ["interrupt a#1"])
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    assert.deepStrictEqual(world.lines, [])
+    world.complete(task)
+    const event = world.events[world.events.length - 1]
+    assert.strictEqual(event?._tag === "Failed" ? event.error.reason : event?._tag, "TimedOut")
+    assert.strictEqual(event?._tag === "Failed" ? event.error.toolName : "", "tool")
+    assert.strictEqual(world.takeTurn(), "a error: timed out")
+  })
+
+  it("a timeout after a cancel changes nothing", () => {
+    const world = new World()
+    const task = world.start("a", { timeout: 1_000 })
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    world.step((table, now) => control.timeOut(table, task, 1, now))
+    world.end(task, { _tag: "Cancelled" })
+    assert.strictEqual(world.status("a"), "Cancelled Foreground")
+  })
+
+  it("ignores the timers and exits of an earlier launch", () => {
+    const world = new World()
+    const task = world.start("a", { timeout: 1_000 })
+    world.suspend(task)
+    world.resume(task)
+    world.step((table, now) => control.timeOut(table, task, 1, now))
+    world.step((table, now) => control.detachAfter(table, task, 1, now))
+    world.step((table, now) => control.progress(table, task, 1, { message: "old" }, now))
+    world.end(task, { _tag: "Completed", result: toolResult("old") }, 1)
+    assert.deepStrictEqual(world.lines, [])
+    assert.strictEqual(world.status("a"), "Running Foreground")
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    assert.isFalse(world.step((table, now) => finish.abandon(table, task, 1, now)))
+    assert.strictEqual(world.status("a"), "Cancelling Foreground")
+  })
+
+  it("abandons a tool that will not end, once, and ignores what it does later", () => {
+    const world = new World()
+    const task = world.start("a")
+    assert.isFalse(world.step((table, now) => finish.abandon(table, task, 1, now)))
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    assert.isTrue(world.step((table, now) => finish.abandon(table, task, 1, now)))
+    assert.deepStrictEqual(world.lines, ["end a#1", "Cancelled a"])
+    assert.isFalse(world.step((table, now) => finish.abandon(table, task, 1, now)))
+    world.complete(task)
+    assert.deepStrictEqual(world.lines, [])
+    assert.strictEqual(world.takeTurn(), "a error: cancelled while running")
+    assert.strictEqual(world.takeTurn(), "none")
+  })
+
+  it("abandons a tool that was timed out as Failed", () => {
+    const world = new World()
+    const task = world.start("a", { timeout: 1_000 })
+    world.step((table, now) => control.timeOut(table, task, 1, now))
+    assert.isTrue(world.step((table, now) => finish.abandon(table, task, 1, now)))
+    assert.strictEqual(world.status("a"), "Failed Foreground")
+  })
+
+  it("wakes whoever waits for the task to settle, once", () => {
+    const world = new World()
+    const task = world.start("a")
+    task.settledWaiters = [() => world.lines.push("first"), () => world.lines.push("second")]
+    world.complete(task)
+    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a", "first", "second"])
+    assert.isUndefined(task.settledWaiters)
+  })
+
+  it("delivers to the queue of the mode that holds when the task settles", () => {
+    const world = new World()
+    const task = world.start("a", { kind: "Background", continuePolicy: "RequestContinue" })
+    world.step((table) => control.configure(table, id("a"), { deliveryMode: "Manual" }))
+    world.complete(task)
+    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
+    assert.deepStrictEqual(world.peek.manual(), ["a ok: done"])
+    assert.deepStrictEqual(world.peek.loop(), [])
+    assert.deepStrictEqual(world.peek.turn(), [])
+  })
+
+  it("asks for another turn only for what goes to the loop", () => {
+    const lines = (kind: "Foreground" | "Background", deliveryMode: "ToLoop" | "Manual") => {
+      const world = new World()
+      world.complete(world.start("a", { kind, deliveryMode, continuePolicy: "RequestContinue" }))
+      return world.lines.slice(1)
+    }
+    assert.deepStrictEqual(lines("Background", "ToLoop"), ["Completed a", "ContinueRequested a"])
+    assert.deepStrictEqual(lines("Background", "Manual"), ["Completed a"])
+    assert.deepStrictEqual(lines("Foreground", "ToLoop"), ["Completed a"])
+  })
+
+  it("names the session and the task in ContinueRequested", () => {
+    const world = new World()
+    world.complete(world.start("a", { kind: "Background", continuePolicy: "RequestContinue" }))
+    assert.deepStrictEqual(world.events[2], {
+      _tag: "ContinueRequested",
+      seq: 3,
+      at: 1_000,
+      sessionId: SessionId.make("s"),
+      taskId: id("a")
+    })
+  })
+})
+
+describe("history", () => {
+  it("forgets the oldest beyond the limit", () => {
+    const world = new World({ history: 2 })
+    for (const name of ["a", "b", "c"]) world.complete(world.start(name))
+    assert.strictEqual(world.status("a"), "unknown")
+    assert.strictEqual(world.status("b"), "Completed Foreground")
+    assert.strictEqual(world.status("c"), "Completed Foreground")
+    assert.strictEqual(world.table.tasks.size, 2)
+    // its id is free again, and its result was delivered all the same
+    assert.isUndefined(start.refusal(world.table, id("a")))
+    assert.deepStrictEqual(world.peek.turn(), ["a ok: done", "b ok: done", "c ok: done"])
+  })
+
+  it("keeps nothing with limit 0, and delivers all the same", () => {
+    const world = new World({ history: 0 })
+    const task = world.start("a")
+    world.complete(task)
+    assert.strictEqual(world.status("a"), "unknown")
+    assert.strictEqual(world.table.tasks.size, 0)
+    assert.strictEqual(world.takeTurn(), "a ok: done")
+    assert.strictEqual(world.takeTurn(), "none")
+    world.assertEmpty()
+  })
+
+  it("never counts live tasks", () => {
+    const world = new World({ history: 1 })
+    const tasks = ["a", "b", "c"].map((name) => world.start(name))
+    world.complete(tasks[1]!)
+    assert.strictEqual(world.table.tasks.size, 3)
+    world.complete(tasks[0]!)
+    assert.strictEqual(world.status("b"), "unknown")
+    assert.strictEqual(world.status("a"), "Completed Foreground")
+    assert.strictEqual(world.status("c"), "Running Foreground")
+  })
+})
+
+describe("suspend and resume", () => {
+  it("suspends: event, approval with the ids filled in, delivery, end of the launch", () => {
+    const world = new World()
+    const task = world.start("a")
+    world.suspend(task)
+    assert.deepStrictEqual(world.lines, ["end a#1", "AwaitingApproval a"])
+    const [asked] = queries.listSuspended(world.table)
+    assert.deepStrictEqual(asked, {
+      taskId: id("a"),
+      toolRequest: request("a"),
+      approval: { ...approvalRequest(), taskId: id("a"), callId: ToolCallId.make("call-a") }
+    })
+    const event = world.events[world.events.length - 1]
+    assert.strictEqual(event?._tag === "AwaitingApproval" ? event.approval : undefined, asked?.approval)
+    assert.strictEqual(world.takeTurn(), "a asks approval")
+    assert.strictEqual(world.takeTurn(), "none")
+  })
+
+  it("a background approval goes to the loop in either mode, with ContinueRequested where asked for", () => {
+    for (const deliveryMode of ["ToLoop", "Manual"] as const) {
+      const world = new World()
+      const task = world.start("a", { kind: "Background", deliveryMode, continuePolicy: "RequestContinue" })
+      world.suspend(task)
+      assert.deepStrictEqual(world.lines, ["end a#1", "AwaitingApproval a", "ContinueRequested a"])
+      assert.deepStrictEqual(world.peek.loop(), ["a asks approval"])
+      assert.deepStrictEqual(world.peek.manual(), [])
+    }
+    const quiet = new World()
+    quiet.suspend(quiet.start("a", { kind: "Background" }))
+    assert.deepStrictEqual(quiet.lines, ["end a#1", "AwaitingApproval a"])
+  })
+
+  it("shows a frozen copy of the call", () => {
+    const input = { path: ["build"], "__proto__x": 1 }
+    const world = new World()
+    const task = world.start("a", { input })
+    world.suspend(task)
+    input.path.push("src")
+    const [asked] = queries.listSuspended(world.table)
+    assert.deepStrictEqual(asked?.toolRequest.input, { path: ["build"], "__proto__x": 1 })
+    assert.isTrue(Object.isFrozen(asked))
+    assert.isTrue(Object.isFrozen(asked?.approval))
+    assert.isTrue(Object.isFrozen(asked?.toolRequest))
+    assert.isTrue(Object.isFrozen(asked?.toolRequest.input))
+  })
+
+  it("resumes with the call that was shown, in a copy that the tool may change", () => {
+    const world = new World()
+    const task = world.start("a", { input: { path: ["build"] } })
+    world.suspend(task)
+    const shown = task.request
+    world.now = 2_000
+    world.resume(task, { timeout: 9 })
+    assert.deepStrictEqual(world.lines, ["Started a", "launch a#2"])
+    assert.deepStrictEqual(task.request, shown)
+    assert.notStrictEqual(task.request.input, shown.input)
+    assert.isFalse(Object.isFrozen(task.request.input))
+    assert.strictEqual(task.approval?.id, "approval")
+    assert.strictEqual(task.timeout, 9)
+    assert.strictEqual(task.snapshot.launch, 2)
+    assert.strictEqual(task.snapshot.startedAt, 2_000)
+    assert.strictEqual(task.snapshot.createdAt, 1_000)
+    assert.deepStrictEqual(queries.listSuspended(world.table), [])
+    world.complete(task)
+    assert.strictEqual(world.takeTurn(), "a ok: done")
+    assert.strictEqual(world.takeTurn(), "none")
+    world.assertEmpty()
+  })
+
+  it("keeps kind, delivery mode and policy of the first launch, whatever is routed now", () => {
+    const world = new World()
+    const task = world.start("a", { kind: "Background", deliveryMode: "Manual", continuePolicy: "RequestContinue" })
+    world.suspend(task)
+    world.resume(task)
+    assert.strictEqual(task.snapshot.kind, "Background")
+    assert.strictEqual(task.snapshot.deliveryMode, "Manual")
+    assert.strictEqual(task.snapshot.continuePolicy, "RequestContinue")
+  })
+
+  it("can be suspended again, with another approval", () => {
+    const world = new World()
+    const task = world.start("a")
+    world.suspend(task, "first")
+    world.resume(task)
+    world.suspend(task, "second")
+    assert.deepStrictEqual(world.peek.turn(), ["a asks second"])
+    world.resume(task)
+    assert.strictEqual(task.snapshot.launch, 3)
+    assert.strictEqual(task.approval?.id, "second")
+    assert.deepStrictEqual(world.peek.turn(), [])
+  })
+
+  it("lists what is suspended, longest first", () => {
+    const world = new World()
+    const [a, b] = [world.start("a"), world.start("b")]
+    world.suspend(b)
+    world.suspend(a)
+    assert.deepStrictEqual(queries.listSuspended(world.table).map(({ taskId }) => taskId), ["b", "a"])
+  })
+
+  describe("an approved launch must match", () => {
+    const situation = () => {
+      const world = new World()
+      world.suspend(world.start("a", { input: { deep: [{ x: 1, y: [2] }] } }))
+      return world
+    }
+    const asked = request("a", { input: { deep: [{ y: [2], x: 1 }] } })
+    const differences: Record<string, TaskLaunchRequest.Approved> = {
+      taskId: TaskLaunchRequest.approved({ taskId: id("b"), request: asked, approval: approvalRequest() }),
+      sessionId: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, sessionId: SessionId.make("other") },
+        approval: approvalRequest()
+      }),
+      turnId: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, turnId: TurnId.make("other") },
+        approval: approvalRequest()
+      }),
+      callId: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, callId: ToolCallId.make("other") },
+        approval: approvalRequest()
+      }),
+      toolName: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, toolName: "other" },
+        approval: approvalRequest()
+      }),
+      input: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, input: { deep: [{ x: 1, y: [3] }] } },
+        approval: approvalRequest()
+      }),
+      approvalId: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: asked,
+        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+      })
+    }
+
+    for (const [field, launch] of Object.entries(differences)) {
+      it(`${field} differs`, () => {
+        const world = situation()
+        assert.strictEqual(start.mismatch(world.table, launch), field)
+        assert.isUndefined(start.findSuspended(world.table, launch))
+        assert.strictEqual(world.status("a"), "Suspended Foreground")
+      })
+    }
+
+    it("in everything: keys of the input in another order are the same input", () => {
+      const world = situation()
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: approvalRequest() })
+      assert.isUndefined(start.mismatch(world.table, launch))
+      assert.strictEqual(start.findSuspended(world.table, launch)?.snapshot.id, "a")
+    })
+
+    it("the first thing that differs is named", () => {
+      const world = situation()
+      const launch = TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: { ...asked, turnId: TurnId.make("other"), toolName: "other" },
+        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+      })
+      assert.strictEqual(start.mismatch(world.table, launch), "turnId")
+    })
+  })
+})
+
+describe("reject", () => {
+  it("tells the model the reason, if one is given", () => {
+    const text = (reason: string | undefined) => {
+      const world = new World()
+      world.suspend(world.start("a"))
+      world.step((table, now) => control.rejectApproval(table, id("a"), reason, now))
+      const event = world.events[world.events.length - 1]
+      assert.strictEqual(event?._tag === "Failed" ? event.error.reason : "", "ApprovalRejected")
+      return world.takeTurn()
+    }
+    assert.strictEqual(text(undefined), "a error: rejected")
+    assert.strictEqual(text(""), "a error: rejected")
+    assert.strictEqual(text("too risky"), "a error: The tool call was not approved and did not go on: too risky")
+  })
+})

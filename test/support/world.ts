@@ -1,0 +1,344 @@
+/**
+ * The state machine without Effect: a table, a clock that only moves when told, and every consequence of a step as a
+ * line of text. After each step the indexes of the table are checked against each other.
+ */
+import {
+  ApprovalId,
+  type ApprovalRequest,
+  type ContinuePolicy,
+  type DeliveryMode,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  type TaskResolution,
+  ToolCallId,
+  ToolError,
+  ToolOutput,
+  type ToolRequest,
+  type ToolResult,
+  TurnId,
+  type TurnRef,
+  type TurnTaskUpdate
+} from "effect-task-manager"
+import { assert } from "vitest"
+import * as delivery from "../../src/machine/delivery.js"
+import * as finish from "../../src/machine/finish.js"
+import type { LinkedList } from "../../src/machine/LinkedList.js"
+import * as start from "../../src/machine/start.js"
+import * as TaskTable from "../../src/machine/TaskTable.js"
+import * as waiting from "../../src/machine/waiting.js"
+
+export const sessionId = (id: string): SessionId => SessionId.make(id)
+export const turnRef = (turn = "t", session = "s"): TurnRef => ({
+  sessionId: SessionId.make(session),
+  turnId: TurnId.make(turn)
+})
+
+export interface Call {
+  readonly session?: string
+  readonly turn?: string
+  readonly input?: unknown
+  readonly toolName?: string
+  readonly callId?: string
+}
+
+export const request = (id: string, call: Call = {}): ToolRequest => ({
+  ...turnRef(call.turn, call.session),
+  callId: ToolCallId.make(call.callId ?? `call-${id}`),
+  toolName: call.toolName ?? "tool",
+  input: call.input ?? { of: id },
+  metadata: { for: id }
+})
+
+export const approvalRequest = (id = "approval"): ApprovalRequest => ({
+  id: ApprovalId.make(id),
+  requestKind: "shell",
+  reason: "Destructive",
+  summary: "rm -r build",
+  metadata: {}
+})
+
+export const toolResult = (text = "done", callId = "call-a", metadata: ToolResult["metadata"] = {}): ToolResult => ({
+  result: {
+    _tag: "ToolResult",
+    callId: ToolCallId.make(callId),
+    output: ToolOutput.Text({ text }),
+    isError: false,
+    metadata: {}
+  },
+  metadata
+})
+
+export const toolError = (message = "no luck"): ToolError =>
+  new ToolError({ reason: "ExecutionFailed", toolName: "tool", message })
+
+const shortTexts: Record<string, string> = {
+  "The tool call was cancelled before it started.": "cancelled before start",
+  "The tool call was cancelled while it was running. It may have had effects.": "cancelled while running",
+  "The tool call was cancelled while it waited for approval.": "cancelled while asking",
+  "The tool call was not approved and did not go on.": "rejected",
+  "The tool was stopped because it did not finish within 1s. It may have had effects.": "timed out"
+}
+
+export const resolutionText = (resolution: TaskResolution): string => {
+  if (resolution._tag === "Approval") {
+    const { approval: { approval, taskId } } = resolution
+    assert.strictEqual(approval.taskId, taskId)
+    return `${taskId} asks ${approval.id}`
+  }
+  assert.strictEqual(resolution.item.kind, "Tool")
+  assert.lengthOf(resolution.item.parts, 1)
+  const [part] = resolution.item.parts
+  assert.strictEqual(part?._tag, "ToolResult")
+  if (part?._tag !== "ToolResult") return "?"
+  assert.strictEqual(part.callId, `call-${resolution.taskId}`)
+  const text = part.output._tag === "Text" ? part.output.text : JSON.stringify(part.output)
+  return `${resolution.taskId} ${part.isError ? "error" : "ok"}: ${shortTexts[text] ?? text}`
+}
+
+export const updateText = (update: TurnTaskUpdate): string =>
+  update._tag === "Detached" ? `${update.snapshot.id} detached` : resolutionText(update.resolution)
+
+const inOrder = <A>(list: LinkedList<A>): Array<A> => {
+  const forward = [...list]
+  const backward: Array<A> = []
+  for (let node = list.last; node !== undefined; node = node.previous) backward.push(node.value)
+  assert.deepStrictEqual(backward.reverse(), forward)
+  assert.strictEqual(list.size, forward.length)
+  assert.strictEqual(list.isEmpty, forward.length === 0)
+  return forward
+}
+
+const isCounted = ({ snapshot: { status }, waits }: TaskTable.TaskRecord): boolean =>
+  waits === 0 && (status === "Queued" || status === "Running" || status === "Cancelling")
+
+/** What must hold between any two steps. */
+export const checkTable = (table: TaskTable.TaskTable): void => {
+  const live = inOrder(table.live)
+  const settled = inOrder(table.history)
+  assert.sameMembers([...table.tasks.values()], [...live, ...settled])
+  assert.isAtMost(settled.length, table.limits.history)
+  for (const task of live) {
+    assert.strictEqual(table.tasks.get(task.snapshot.id), task)
+    assert.isUndefined(task.snapshot.settledAt)
+    assert.isFalse(["Completed", "Failed", "Cancelled"].includes(task.snapshot.status))
+    assert.isAtLeast(task.waits, 0)
+    if (task.place === "held" || task.place === "lent") {
+      assert.include(["Running", "Cancelling"], task.snapshot.status)
+    }
+    if (task.snapshot.status === "Suspended") assert.isDefined(task.asked)
+    else assert.isUndefined(task.asked)
+  }
+  for (const task of settled) assert.isDefined(task.snapshot.settledAt)
+  assert.strictEqual(table.active, live.filter(isCounted).length, "active")
+  assert.strictEqual(table.places, live.filter((task) => task.place === "held").length, "places")
+  assert.deepStrictEqual(
+    inOrder(table.queue).map((task) => task.snapshot.id).sort(),
+    live.filter((task) => task.snapshot.status === "Queued").map((task) => task.snapshot.id).sort()
+  )
+  assert.deepStrictEqual(
+    inOrder(table.suspended).map((task) => task.snapshot.id).sort(),
+    live.filter((task) => task.snapshot.status === "Suspended").map((task) => task.snapshot.id).sort()
+  )
+  if (table.places < table.limits.concurrency) {
+    assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
+  }
+  const manual = inOrder(table.manual)
+  for (const session of table.sessions.values()) {
+    assert.isFalse(session.closed)
+    assert.deepStrictEqual(inOrder(session.manual), manual.filter((delivery) => delivery.session === session))
+    inOrder(session.updates).forEach(({ node, withdrawn }) => {
+      assert.strictEqual(node?.list, session.updates)
+      assert.isFalse(withdrawn)
+    })
+    const isKept = session.turns.size > 0 || !session.updates.isEmpty || !session.manual.isEmpty ||
+      !session.waiters.isEmpty || session.consumers > 0
+    assert.isTrue(isKept, `session ${session.id} is kept for nothing`)
+    for (const turn of session.turns.values()) {
+      assert.strictEqual(turn.session, session)
+      const tasks = inOrder(turn.tasks)
+      assert.deepStrictEqual(tasks, live.filter((task) => task.turn === turn))
+      assert.strictEqual(
+        turn.active,
+        tasks.filter((task) => isCounted(task) && task.snapshot.kind === "Foreground").length,
+        "active of a turn"
+      )
+      inOrder(turn.updates).forEach(({ node, withdrawn }) => {
+        assert.strictEqual(node?.list, turn.updates)
+        assert.isFalse(withdrawn)
+      })
+      const turnIsKept = tasks.length > 0 || !turn.updates.isEmpty || !turn.waiters.isEmpty || turn.interrupted
+      assert.isTrue(turnIsKept, `turn ${turn.id} is kept for nothing`)
+    }
+  }
+  assert.isTrue(manual.every(({ session }) => table.sessions.get(session.id) === session))
+}
+
+export interface StartOptions extends Call {
+  readonly kind?: "Foreground" | "Background"
+  readonly deliveryMode?: DeliveryMode
+  readonly continuePolicy?: ContinuePolicy
+  readonly timeout?: number
+  readonly inlineCaller?: TaskTable.InlineCaller
+  readonly parent?: TaskTable.TaskRecord
+}
+
+export const routeOf = (options: StartOptions = {}): start.Route => ({
+  kind: options.kind ?? "Foreground",
+  deliveryMode: options.deliveryMode ?? "ToLoop",
+  continuePolicy: options.continuePolicy ?? "NotifyOnly",
+  timeout: options.timeout ?? Infinity,
+  detachAfter: Infinity
+})
+
+export class World {
+  readonly table: TaskTable.TaskTable
+  now = 1_000
+  /** Every event, launch, interrupt and wake-up of the last step, and what was asked of the runtime during it. */
+  lines: Array<string> = []
+  readonly events: Array<TaskTable.Consequences["events"][number]> = []
+
+  constructor(limits: { readonly history?: number; readonly concurrency?: number } = {}) {
+    this.table = TaskTable.make({ history: limits.history ?? 100, concurrency: limits.concurrency ?? Infinity })
+  }
+
+  step<A>(transition: (table: TaskTable.TaskTable, now: number) => A): A {
+    this.lines = []
+    const outcome = transition(this.table, this.now)
+    waiting.wakeWatchers(this.table)
+    const { events, interrupted, launched, woken } = this.table.consequences
+    for (const event of events) {
+      assert.strictEqual(event.seq, this.events.length + 1)
+      assert.strictEqual(event.at, this.now)
+      this.events.push(event)
+      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
+      this.lines.push(`${event._tag} ${id}`)
+    }
+    for (const runtime of launched) runtime.launch()
+    for (const runtime of interrupted) runtime.interrupt()
+    for (const wake of woken) wake()
+    events.length =
+      launched.length =
+      interrupted.length =
+      woken.length =
+        0
+    checkTable(this.table)
+    return outcome
+  }
+
+  readonly makeRuntime = (task: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
+    const name = `${task.snapshot.id}#${task.snapshot.launch}`
+    const say = (what: string) => () => {
+      this.lines.push(`${what} ${name}`)
+    }
+    return {
+      launch: say("launch"),
+      interrupt: say("interrupt"),
+      stopDetachTimer: say("stop detach timer"),
+      end: say("end")
+    }
+  }
+
+  start(id: string, options: StartOptions = {}): TaskTable.TaskRecord {
+    const launch = TaskLaunchRequest.plain({ request: request(id, options), taskId: TaskId.make(id) })
+    return this.step((table, now) => {
+      assert.isUndefined(start.refusal(table, launch.taskId))
+      return start.startPlain(
+        table,
+        launch,
+        routeOf(options),
+        { inlineCaller: options.inlineCaller, parent: options.parent },
+        this.makeRuntime,
+        now
+      )
+    })
+  }
+
+  resume(task: TaskTable.TaskRecord, options: StartOptions = {}): void {
+    this.step((table, now) =>
+      start.resume(
+        table,
+        task,
+        routeOf(options),
+        { inlineCaller: options.inlineCaller, parent: options.parent },
+        this.makeRuntime,
+        now
+      )
+    )
+  }
+
+  /** The tool of the task's current launch ends. */
+  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit, launch = task.snapshot.launch): void {
+    this.step((table, now) => finish.launchEnded(table, task, launch, exit, now))
+  }
+
+  complete(task: TaskTable.TaskRecord, text = "done"): void {
+    this.end(task, { _tag: "Completed", result: toolResult(text, task.request.callId) })
+  }
+
+  suspend(task: TaskTable.TaskRecord, approval = "approval"): void {
+    this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval) })
+  }
+
+  waiter(name: string, tasks: ReadonlyArray<TaskTable.TaskRecord> = []): TaskTable.Waiter {
+    return {
+      tasks,
+      wake: () => this.lines.push(`wake ${name}`),
+      node: undefined,
+      isWaiting: false,
+      foundDrained: false
+    }
+  }
+
+  parkForTurn(waiter: TaskTable.Waiter, ref = turnRef()): void {
+    this.step((table, now) => {
+      const turn = TaskTable.ensureTurn(TaskTable.ensureSession(table, ref.sessionId), ref.turnId)
+      waiting.park(table, waiter, turn.waiters, () => delivery.isTurnReady(table, ref), now)
+    })
+  }
+
+  parkForIdle(waiter: TaskTable.Waiter): void {
+    this.step((table, now) => waiting.park(table, waiter, table.idleWaiters, () => table.active === 0, now))
+  }
+
+  takeTurn(ref = turnRef()): string {
+    const taken = this.step((table) => delivery.takeTurnUpdate(table, ref))
+    if (taken === delivery.NotReady) return "not ready"
+    return taken._tag === "None" ? "none" : updateText(taken.value.value)
+  }
+
+  /** Everything that can be taken now, from a turn, a session's loop queue and the manual queue. */
+  readonly peek = {
+    turn: (ref = turnRef()): Array<string> =>
+      [...this.table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)?.updates ?? []]
+        .map(({ value }) => updateText(value)),
+    loop: (session = "s"): Array<string> =>
+      [...this.table.sessions.get(sessionId(session))?.updates ?? []].map(({ value }) => resolutionText(value)),
+    manual: (): Array<string> => [...this.table.manual].map(({ item }) => resolutionText(item))
+  }
+
+  takeLoop(session = "s"): Array<string> {
+    return this.step((table) => delivery.takeLoopUpdates(table, sessionId(session)))
+      .map(({ value }) => resolutionText(value))
+  }
+
+  status(id: string): string {
+    const snapshot = this.table.tasks.get(TaskId.make(id))?.snapshot
+    return snapshot === undefined ? "unknown" : `${snapshot.status} ${snapshot.kind}`
+  }
+
+  /** Nothing is left of turns, sessions, queues and waiters. */
+  assertEmpty(): void {
+    const { table } = this
+    assert.strictEqual(table.sessions.size, 0)
+    assert.strictEqual(table.live.size, 0)
+    assert.strictEqual(table.suspended.size, 0)
+    assert.strictEqual(table.manual.size, 0)
+    assert.strictEqual(table.queue.size, 0)
+    assert.strictEqual(table.returning.size, 0)
+    assert.strictEqual(table.idleWaiters.size, 0)
+    assert.strictEqual(table.changeWaiters.size, 0)
+    assert.strictEqual(table.active, 0)
+    assert.strictEqual(table.places, 0)
+  }
+}
