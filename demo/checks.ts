@@ -56,13 +56,20 @@ const checkDetach = (events: ReadonlyArray<OfTask>, { arrivals }: Transcript): C
   }
 }
 
-const checkSearch = (events: ReadonlyArray<OfTask>, { arrivals, calls }: Transcript): Check => {
+const checkSearch = (
+  events: ReadonlyArray<OfTask>,
+  { isWritable, transcript: { arrivals, calls } }: Evidence
+): Check => {
   const call = calls.find((call) => call.toolName === "search")
   const started = events[indexOf(events, "Started", "search")]
   return {
     name: "the search ran in the background and reported back later",
     holds: started?.snapshot.kind === "Background" &&
-      arrivals.some((arrival) => arrival.callId === call?.callId && arrival.via === "later" && !arrival.result.isError)
+      arrivals.some((arrival) =>
+        arrival.callId === call?.callId && arrival.via === "later" &&
+        // a big repository of the user's may take longer than the call may
+        (!isWritable || !arrival.result.isError)
+      )
   }
 }
 
@@ -133,7 +140,7 @@ export const checksOf = (evidence: Evidence, aftermath: Aftermath): ReadonlyArra
       holds: evidence.events.every((event, index) => event.seq === index + 1)
     },
     checkReads(events),
-    checkSearch(events, transcript),
+    checkSearch(events, evidence),
     ...(evidence.isWritable
       ? [checkDetach(events, transcript), checkApproval(events, evidence.approvals), checkWork(transcript)]
       : []),

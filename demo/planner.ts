@@ -127,8 +127,8 @@ const fixTheBug: Rule = (memory) => {
 const loadTest: Rule = (memory) => {
   if (memory.of("load_test").length > 0 || memory.of("read_file").length === 0) return undefined
   const load = [
-    { toolName: "load_test", input: { stubborn: false } },
-    { toolName: "load_test", input: { stubborn: true } }
+    { toolName: "load_test", input: { behaviour: "ends on SIGTERM" } },
+    { toolName: "load_test", input: { behaviour: "ignores SIGTERM" } }
   ]
   if (!memory.can("run_tests")) {
     return calls("Now I put the repository under load, in the foreground. That has no end by itself.", load)

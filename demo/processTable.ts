@@ -63,10 +63,11 @@ export const leftProcesses = (
   groups: ReadonlyArray<number>,
   looks = 10
 ): Effect.Effect<ReadonlyArray<ProcessRow>, never, Needs> =>
-  Effect.flatMap(livingProcesses(groups), (rows) =>
-    rows.length === 0 || looks <= 1
-      ? Effect.succeed(rows)
-      : Effect.delay(leftProcesses(groups, looks - 1), "100 millis"))
+  Effect.filterOrElse(
+    livingProcesses(groups),
+    (rows) => rows.length === 0 || looks <= 1,
+    () => Effect.delay(leftProcesses(groups, looks - 1), "100 millis")
+  )
 
 /** Cheap, but takes zombies for processes. */
 const canBeSignalled = (group: number): boolean => {

@@ -3,6 +3,7 @@ import { Command, FileSystem, Path } from "@effect/platform"
 import type { CommandExecutor, Error as PlatformErrors } from "@effect/platform"
 import { Effect, Option, type Scope } from "effect"
 import { UsageError } from "./options.js"
+import { plain } from "./text.js"
 
 export interface Repository {
   readonly root: string
@@ -136,11 +137,16 @@ export const temporaryRepository: Effect.Effect<
 /** A repository of the user's, used as it is. */
 export const userRepository = (
   given: string
-): Effect.Effect<Repository, UsageError, CommandExecutor.CommandExecutor | FileSystem.FileSystem> =>
+): Effect.Effect<Repository, UsageError, CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const refuse = new UsageError({ message: `--repo ${given} is not the folder of a git repository with a commit` })
-    const folder = yield* Effect.mapError(fs.realPath(given), () => refuse)
+    const path = yield* Path.Path
+    const refuse = new UsageError({
+      message: `--repo ${plain(given)} is not the folder of a git repository with files in it`
+    })
+    // npm starts scripts in the folder of the package, and says where the user was
+    const from = process.env.INIT_CWD ?? "."
+    const folder = yield* Effect.mapError(fs.realPath(path.resolve(from, given)), () => refuse)
     const environment = { ...inherited(), ...neverAsk }
     const ask = (...args: ReadonlyArray<string>) =>
       Command.make("git", ...args).pipe(
@@ -151,7 +157,7 @@ export const userRepository = (
         Effect.mapError(() => refuse),
         Effect.filterOrFail((output) => output !== "", () => refuse)
       )
-    yield* ask("rev-parse", "--verify", "--quiet", "HEAD")
+    yield* ask("ls-tree", "HEAD")
     const root = yield* ask("rev-parse", "--show-toplevel")
     return { root, temporary: Option.none(), environment }
   })

@@ -144,15 +144,17 @@ const readOnly = {
   }),
 
   load_test: ToolHandler.make({
-    description: "Reads the history again and again until it is stopped; a stubborn one ignores SIGTERM",
-    input: Schema.Struct({ stubborn: Schema.Boolean }),
-    handle: ({ stubborn }) =>
+    description: "Reads the history again and again until it is stopped",
+    input: Schema.Struct({ behaviour: Schema.Literal("ends on SIGTERM", "ignores SIGTERM") }),
+    handle: ({ behaviour }) =>
       Effect.as(
         // a pipeline: the shell has children that must not outlive it
         succeed(Command.make(
           "sh",
           "-c",
-          `${stubborn ? `trap "" TERM; ` : ""}while :; do git log -n 20 --format=%H; sleep 0.2; done | cat >/dev/null`
+          `${
+            behaviour === "ignores SIGTERM" ? `trap "" TERM; ` : ""
+          }while :; do git log -n 20 --format=%H; sleep 0.2; done | cat >/dev/null`
         )),
         { summary: "ended" }
       )

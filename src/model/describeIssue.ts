@@ -9,6 +9,9 @@ import { printable } from "./text.js"
 const at = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? "The input" : `\`${printable(path.map(String).join("."))}\``
 
+const isChoice = (ast: ParseResult.Composite["ast"]): boolean =>
+  ast._tag === "Union" && ast.types.every((member) => member._tag === "Literal")
+
 const describe = (
   issue: ParseResult.ParseIssue,
   path: ReadonlyArray<PropertyKey>,
@@ -18,6 +21,10 @@ const describe = (
     case "Pointer":
       return describe(issue.issue, path.concat(issue.path), found)
     case "Composite":
+      if (isChoice(issue.ast)) {
+        found.push(`${at(path)} must be ${printable(String(issue.ast))}`)
+        return
+      }
       for (const child of Array.isArray(issue.issues) ? issue.issues : [issue.issues]) describe(child, path, found)
       return
     case "Missing":

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
+import { warnOfDuplicateEffect } from "./duplicateEffect.js"
 import type { Engine } from "./Engine.js"
 import * as EventHub from "./EventHub.js"
 import { makeHandle } from "./handle.js"
@@ -22,6 +23,7 @@ export class StartsImmediately extends Context.Reference<StartsImmediately>()(
 
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
 export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
+  yield* warnOfDuplicateEffect
   const { cancelGraceMillis, concurrency, eventBuffer, eventReplay, historyLimit } = yield* settings
   const clock = yield* Effect.clock
   const runtime = yield* Effect.runtime<never>()
@@ -41,7 +43,6 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     startsImmediately: yield* StartsImmediately,
     runtime
   }
-  // registered last, so it runs before the PubSub goes
   yield* Effect.addFinalizer(() => interrupting.shutdown(engine))
   return engine
 })

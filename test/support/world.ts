@@ -285,6 +285,7 @@ export class World {
       tasks,
       wake: () => this.lines.push(`wake ${name}`),
       node: undefined,
+      staysCounted: false,
       isWaiting: false,
       foundDrained: false
     }
@@ -294,6 +295,8 @@ export class World {
     this.step((table, now) => {
       const turn = TaskTable.ensureTurn(TaskTable.ensureSession(table, ref.sessionId), ref.turnId)
       waiting.park(table, waiter, turn.waiters, () => delivery.isTurnReady(table, ref), now)
+      // as the runtime does
+      if (waiter.node === undefined) TaskTable.releaseTurn(table, turn)
     })
   }
 

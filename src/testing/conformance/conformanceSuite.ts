@@ -15,8 +15,11 @@ import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
 import { delivery } from "./internal/delivery.js"
 import type { CaseDefinition } from "./internal/define.js"
+import { events } from "./internal/events.js"
 import { life } from "./internal/life.js"
 import { operations } from "./internal/operations.js"
+import { reentrancy } from "./internal/reentrancy.js"
+import { shutdown } from "./internal/shutdown.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -35,7 +38,7 @@ export interface ConformanceCase {
   readonly run: Effect.Effect<void, ConformanceFailure>
 }
 
-const definitions: ReadonlyArray<CaseDefinition> = [...life, ...operations, ...delivery]
+const definitions: ReadonlyArray<CaseDefinition> = [...life, ...operations, ...delivery, ...events, ...shutdown, ...reentrancy]
 
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`

@@ -86,11 +86,13 @@ export const startCall = (
   turn: TurnRef
 ): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
   Effect.suspend(() => {
-    const { random } = world
+    const { plan, random } = world
     const request = planCall(world, turn)
-    // an id of the caller's own, now and then one that exists
+    // an id of the caller's own; now and then one that exists, unless it may have been forgotten and would be taken
     const taskId = random.chance(0.2)
-      ? random.chance(0.3) ? random.pickFrom(world.taskIds) : TaskId.make(`mine-${world.nextKey()}`)
+      ? random.chance(0.3) && plan.historyLimit === 1_000
+        ? random.pickFrom(world.taskIds)
+        : TaskId.make(`mine-${world.nextKey()}`)
       : undefined
     return launch(
       world,

@@ -38,7 +38,7 @@ const route = (world: World) => (request: ToolRequest): RoutingDecision | Effect
   return dice < 0.2 ? Effect.zipRight(step(random.int(3)), Effect.sync(decide)) : decide()
 }
 
-const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
+const build = (world: World, scope: Scope.Scope, watching: Scope.Scope): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { plan } = world
     const engine = yield* makeEngine.pipe(
@@ -53,7 +53,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
       Effect.locally(workingFor, "manager")
     )
     const manager = makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline)
-    world.begin({ engine, manager, audit: yield* manager.handle.subscribe })
+    world.begin({ engine, manager, audit: yield* Scope.extend(manager.handle.subscribe, watching) })
   }).pipe(Scope.extend(scope))
 
 const drainEverything = (world: World): Effect.Effect<void> =>
@@ -110,7 +110,7 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     const { plan } = world
     const managerScope = yield* Scope.make()
     const watching = yield* Scope.make()
-    yield* build(world, managerScope)
+    yield* build(world, managerScope, watching)
     const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) =>
       index), (index) =>
       Scope.extend(watcher(world, index), watching))

@@ -43,6 +43,8 @@ const isTurnDue = (world: World, { sessionId, turnId }: TurnRef) => (): boolean 
 }
 
 const checkDrained = (world: World, { sessionId, turnId }: TurnRef): void => {
+  // a tool that waits is not counted, and it goes on in the same instant
+  if (world.plan.features.waitingTools) return
   for (const { snapshot, waits } of world.subject.engine.state.table.live) {
     if (
       snapshot.sessionId === sessionId && snapshot.turnId === turnId && snapshot.kind === "Foreground" &&

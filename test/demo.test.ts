@@ -1,0 +1,251 @@
+/** The demo as a user starts it: a child process, in real time. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join, resolve } from "node:path"
+import { afterEach, assert, describe, it } from "vitest"
+
+const packageRoot = resolve(import.meta.dirname, "..")
+const tsx = join(packageRoot, "node_modules", "tsx", "dist", "cli.mjs")
+
+class Demo {
+  readonly child: ChildProcess
+  readonly ended: Promise<number | null>
+  output = ""
+  errors = ""
+  private isOver = false
+  private readonly waiting = new Set<() => void>()
+
+  constructor(args: ReadonlyArray<string>, options: { readonly ownGroup?: boolean; readonly cwd?: string } = {}) {
+    const { INIT_CWD: _ofOurNpm, ...env } = process.env
+    this.child = spawn(process.execPath, [tsx, join(packageRoot, "demo", "main.ts"), ...args], {
+      cwd: packageRoot,
+      env: options.cwd === undefined ? env : { ...env, INIT_CWD: options.cwd },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: options.ownGroup === true
+    })
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.output += text
+      this.wake()
+    })
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.errors += text
+    })
+    this.ended = new Promise((done) =>
+      this.child.on("close", (code) => {
+        this.isOver = true
+        this.wake()
+        done(code)
+      })
+    )
+  }
+
+  private wake(): void {
+    for (const look of [...this.waiting]) look()
+  }
+
+  /** Returns once the output has it. */
+  async waitFor(pattern: RegExp): Promise<RegExpExecArray> {
+    while (true) {
+      const found = pattern.exec(this.output)
+      if (found !== null) return found
+      if (this.isOver) throw new Error(`the demo ended without ${pattern}:\n${this.output}\n${this.errors}`)
+      await new Promise<void>((woken) => {
+        const look = () => {
+          this.waiting.delete(look)
+          woken()
+        }
+        this.waiting.add(look)
+      })
+    }
+  }
+
+  async root(): Promise<string> {
+    return (await this.waitFor(/^The repository: (.*) \(temporary/m))[1] ?? ""
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+}
+
+interface Row {
+  readonly pid: number
+  readonly parent: number
+  readonly state: string
+  readonly command: string
+}
+
+const processes = (): ReadonlyArray<Row> =>
+  execFileSync("ps", ["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "args="], { encoding: "utf8" })
+    .split("\n").flatMap((line) => {
+      const [, pid, parent, state = "", command = ""] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s*(.*)$/.exec(line) ?? []
+      return pid === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), state, command }]
+    })
+
+/** Everything that runs under a process. */
+const descendants = (pid: number, rows = processes()): ReadonlyArray<Row> =>
+  rows.filter((row) => row.parent === pid).flatMap((row) => [row, ...descendants(row.pid, rows)])
+
+const stillAlive = (before: ReadonlyArray<Row>): ReadonlyArray<Row> =>
+  processes().filter((row) => !row.state.startsWith("Z") && before.some(({ pid }) => pid === row.pid))
+
+/** Looks at the process table until the demo runs a command like this one. */
+const untilItRuns = async (demo: Demo, command: string): Promise<ReadonlyArray<Row>> => {
+  while (demo.child.exitCode === null) {
+    const running = descendants(demo.pid)
+    if (running.some((row) => row.command.includes(command))) return running
+    await new Promise((next) => setImmediate(next))
+  }
+  throw new Error(`never ran: ${command}\n${demo.output}`)
+}
+
+const assertProof = (demo: Demo, calls: number): void => {
+  const rows = demo.output.match(/^call-\d+ +task-\d+ +\w+ +\d+ +\d+ +(in its turn|later) +\w+$/gm) ?? []
+  assert.strictEqual(rows.length, calls, demo.output)
+  assert.strictEqual(new Set(rows.map((row) => row.split(" ")[0])).size, calls)
+  for (const row of rows) assert.match(row, /^call-\d+ +task-\d+ +\w+ +\d+ +1 /)
+  assert.include(demo.output, `${calls} tool calls, ${calls} results: every tool call id got exactly one result.`)
+}
+
+const assertClean = (demo: Demo, root: string): void => {
+  assert.isFalse(existsSync(dirname(root)), `${dirname(root)} is left`)
+  assert.notMatch(demo.output, /FAILED|STILL THERE|LIVE/)
+  // no terminal: no colour, no cursor tricks; and nothing of what the tools printed
+  // oxlint-disable-next-line no-control-regex
+  assert.notMatch(demo.output, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+}
+
+const folders: Array<string> = []
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+describe("npm run demo", { concurrent: false }, () => {
+  it("runs the destructive command with --yes, and proves one result per call", async () => {
+    const demo = new Demo(["--yes"])
+    const root = await demo.root()
+    await demo.waitFor(/completed +call-\d+ +remove/)
+    assert.isFalse(existsSync(join(root, "build")))
+    assert.isTrue(existsSync(join(root, "src", "cart.mjs")))
+    await demo.waitFor(/check +the background goes on/)
+    const running = descendants(demo.pid)
+    assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
+    assert.deepStrictEqual(stillAlive(running), [])
+    assertProof(demo, 16)
+    assertClean(demo, root)
+    assert.include(demo.output, "stands in for it")
+    assert.match(demo.output, /Verdict: everything held \(12 of 12 checks\)/)
+    assert.match(demo.output, /^call-\d+ +run_tests +█+▒+✓$/m)
+    assert.match(demo.output, /^call-\d+ +load_test +█+⊘$/m)
+    assert.strictEqual(demo.errors, "")
+  })
+
+  it("leaves the folder alone with --no", async () => {
+    const demo = new Demo(["--no"])
+    const root = await demo.root()
+    await demo.waitFor(/failed +call-\d+ +remove/)
+    assert.isTrue(existsSync(join(root, "build", "bundle.js")))
+    assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
+    assertProof(demo, 16)
+    assertClean(demo, root)
+    assert.match(demo.output, /rejects: the answer was given with --no/)
+  })
+
+  it("rejects and says so when there is nobody to ask", async () => {
+    const demo = new Demo([])
+    const root = await demo.root()
+    await demo.waitFor(/rejects: there is no terminal to ask at/)
+    await demo.waitFor(/failed +call-\d+ +remove/)
+    assert.isTrue(existsSync(join(root, "build", "bundle.js")))
+    assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
+    assertProof(demo, 16)
+    assertClean(demo, root)
+  })
+
+  it("runs the read-only part on a repository of the user's and changes nothing in it", async () => {
+    const outside = realpathSync(mkdtempSync(join(tmpdir(), "demo-test-")))
+    folders.push(outside)
+    const root = join(outside, "mine")
+    mkdirSync(root)
+    const git = (...args: ReadonlyArray<string>) =>
+      execFileSync("git", ["-c", "user.name=Me", "-c", "user.email=me@example.invalid", ...args], {
+        cwd: root,
+        encoding: "utf8"
+      })
+    git("init", "--quiet")
+    writeFileSync(join(root, "README.md"), "`build/` is generated; delete it.\n")
+    mkdirSync(join(root, "build"))
+    writeFileSync(join(root, "build", "kept.txt"), "TODO\n")
+    writeFileSync(join(root, "a\u001b[31mred\u001b[0m.md"), "a name that paints\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "First \u001b[2J TODO")
+    writeFileSync(join(root, "untracked.txt"), "mine\n")
+    const state = () => ({
+      status: git("--no-optional-locks", "status", "--porcelain"),
+      head: git("rev-parse", "HEAD"),
+      index: statSync(join(root, ".git", "index")).mtimeMs
+    })
+    const before = state()
+    // relative to where the user called npm
+    const demo = new Demo(["--repo", "mine"], { cwd: outside })
+    assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
+    assert.deepStrictEqual(state(), before)
+    assert.isTrue(existsSync(join(root, "build", "kept.txt")))
+    assert.include(demo.output, `The repository: ${root} (yours: only what reads it is run)`)
+    assert.notMatch(demo.output, /\b(remove|run_tests|replace_text)\b/)
+    assertProof(demo, 10)
+    assertClean(demo, join(tmpdir(), "never-made", "x"))
+  })
+
+  it.each([
+    { args: ["--bogus"], error: /Unknown option '--bogus'/ },
+    { args: ["extra"], error: /Unexpected argument 'extra'/ },
+    { args: ["--repo"], error: /--repo/ },
+    { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ },
+    { args: ["--yes", "--no"], error: /exclude each other/ }
+  ])("refuses $args", async ({ args, error }) => {
+    const demo = new Demo(args)
+    assert.strictEqual(await demo.ended, 2)
+    assert.match(demo.errors, error)
+    assert.include(demo.errors, "Usage: npm run demo")
+    assert.notInclude(demo.errors, "    at ")
+  })
+
+  it("ends every process and removes the folder on SIGINT in the middle of a turn", async () => {
+    const demo = new Demo(["--yes"])
+    const root = await demo.root()
+    await demo.waitFor(/started +call-\d+ +load_test .*ignores SIGTERM/)
+    const running = await untilItRuns(demo, `trap "" TERM`)
+    assert.isAtLeast(stillAlive(running).length, 4)
+    demo.child.kill("SIGINT")
+    assert.strictEqual(await demo.ended, 130, demo.output + demo.errors)
+    assert.deepStrictEqual(stillAlive(running), [])
+    assertClean(demo, root)
+    assert.match(demo.output, /Interrupted\.\n✓ no process is left/)
+  })
+
+  it("cleans up on Ctrl-C at a terminal, which every process of the demo gets, also when pressed twice", async () => {
+    const demo = new Demo(["--yes"], { ownGroup: true })
+    const root = await demo.root()
+    await demo.waitFor(/detached +call-\d+ +run_tests/)
+    const running = await untilItRuns(demo, "cart.test.mjs")
+    process.kill(-demo.pid, "SIGINT")
+    process.kill(-demo.pid, "SIGINT")
+    assert.strictEqual(await demo.ended, 130, demo.output + demo.errors)
+    assert.deepStrictEqual(stillAlive(running), [])
+    assertClean(demo, root)
+  })
+
+  it("cleans up on SIGTERM", async () => {
+    const demo = new Demo(["--no"])
+    const root = await demo.root()
+    await demo.waitFor(/suspended +call-\d+ +remove/)
+    const running = await untilItRuns(demo, "cart.test.mjs")
+    demo.child.kill("SIGTERM")
+    assert.strictEqual(await demo.ended, 143, demo.output + demo.errors)
+    assert.deepStrictEqual(stillAlive(running), [])
+    assertClean(demo, root)
+  })
+})
