@@ -1,4 +1,5 @@
 /** What must hold for exit code 0, each judged from events, results, files and the process table. */
+import { Option } from "effect"
 import type { TaskEvent } from "effect-task-manager"
 import type { ProcessRow } from "./processTable.js"
 import { isProved, proofRows } from "./proof.js"
@@ -21,7 +22,8 @@ export interface Evidence {
 export interface Aftermath {
   readonly started: number
   readonly left: ReadonlyArray<ProcessRow>
-  readonly isFolderLeft: boolean
+  /** None where no folder was made. */
+  readonly isFolderLeft: Option.Option<boolean>
 }
 
 export interface Check {
@@ -157,5 +159,5 @@ export const checksOfAftermath = ({ isFolderLeft, left, started }: Aftermath): R
     }`,
     holds: left.length === 0
   },
-  { name: "the temporary folder is removed", holds: !isFolderLeft }
+  ...Option.toArray(isFolderLeft).map((isLeft) => ({ name: "the temporary folder is removed", holds: !isLeft }))
 ]

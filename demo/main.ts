@@ -101,10 +101,7 @@ const inspect = (traces: Traces) =>
     const aftermath: Aftermath = {
       started: traces.processes.length,
       left: yield* leftProcesses(traces.processes.map((process) => process.group)),
-      isFolderLeft: yield* Option.match(traces.folder, {
-        onNone: () => Effect.succeed(false),
-        onSome: (folder) => Effect.orDie(fs.exists(folder))
-      })
+      isFolderLeft: yield* Effect.transposeMapOption(traces.folder, (folder) => Effect.orDie(fs.exists(folder)))
     }
     return aftermath
   })
@@ -147,31 +144,31 @@ const demo = (options: Options) =>
     if (failed > 0) return yield* new DemoFailed()
   })
 
+/** A mistake of ours or of the machine; the others have already said what there is to say. */
+const isUnexpected = (cause: Cause.Cause<unknown>): boolean =>
+  !Cause.isInterruptedOnly(cause) &&
+  !Option.exists(Cause.failureOption(cause), (error) => error instanceof UsageError || error instanceof DemoFailed)
+
 const main = Effect.gen(function*() {
   const options = yield* parseOptions(process.argv.slice(2))
   yield* options.help ? Console.log(usage) : demo(options)
 }).pipe(
   Effect.tapErrorTag("UsageError", ({ message }) => Console.error(`${message}\n\n${usage}`)),
-  Effect.tapErrorCause((cause) =>
-    Option.match(Cause.failureOption(cause), {
-      onNone: () => Console.error(Cause.pretty(cause)),
-      onSome: (error) =>
-        error._tag === "DemoFailed" || error._tag === "UsageError" ? Effect.void : Console.error(Cause.pretty(cause))
-    })
-  ),
+  Effect.tapErrorCause((cause) => isUnexpected(cause) ? Console.error(Cause.pretty(cause)) : Effect.void),
   Effect.provide(Screen.layer.pipe(Layer.provideMerge(NodeContext.layer)))
 )
 
 let interruptedCode = 130
-const endedBy = (code: number) => () => {
+const endWith = (code: number) => () => {
   interruptedCode = code
 }
 // these stay when runMain has taken its own away: a second Ctrl-C (npm and tsx pass one on, too) must not end the process
 // while it still cleans up, which takes a moment and no longer
-process.on("SIGINT", endedBy(130))
-process.on("SIGTERM", endedBy(143))
-// the terminal was closed: the same cleaning up
+process.on("SIGINT", endWith(130))
+process.on("SIGTERM", endWith(143))
+// the terminal was closed: clean up the same way, and do not stumble over writing to it or reading from it
 process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on("error", () => {})
 
 NodeRuntime.runMain(main, {
   disableErrorReporting: true,

@@ -90,7 +90,7 @@ const readSources: Rule = (memory) => {
   if (listed === undefined || memory.of("read_file").length > 0) return undefined
   const files = listed.files.filter((file) => !/^(build|dist)\//.test(file))
   const chosen = interesting.flatMap((pattern) => files.filter((file) => pattern.test(file)))
-  const paths = [...new Set([...chosen, ...files])].slice(0, 5)
+  const paths = [...new Set([...chosen, ...files, ...listed.files])].slice(0, 5)
   const test = files.find((file) => /\.test\.m?js$/.test(file))
   return paths.length === 0 ? undefined : calls(
     `${plural(listed.files.length, "file")}: I read the ones that matter, all at once${

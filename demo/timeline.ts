@@ -80,7 +80,7 @@ export const timeline = (
   const bars = barsOf(events)
   const end = Math.max(begin + 1, ...events.map((event) => event.at))
   const span = end - begin
-  const left = 21
+  const left = 23
   const width = Math.max(20, columns - left - 8)
   const column = (at: number) => Math.min(width - 1, Math.max(0, Math.floor(((at - begin) / span) * width)))
 

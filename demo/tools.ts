@@ -133,7 +133,7 @@ const readOnly = {
               "sh",
               "-c",
               `last=; while :; do now=$(git -c core.fsmonitor=false status --porcelain | wc -l | tr -d " ")
-               [ "$now" = "$last" ] || echo "$now changed files"; last=$now; sleep 0.3; done`
+               [ "$now" = "$last" ] || echo "changed files: $now"; last=$now; sleep 0.3; done`
             ),
             lastLineAsProgress(task)
           ),

@@ -1,6 +1,16 @@
 import { describe, it } from "@effect/vitest"
-import { TaskManagerLive, TaskManagerSimple, TaskManagerTest } from "effect-task-manager"
-import { type ConformanceCase, conformanceSuite } from "effect-task-manager/testing"
+import { type Duration, Effect, Layer, Option, Stream } from "effect"
+import {
+  TaskManager,
+  TaskManagerConfig,
+  TaskManagerLive,
+  TaskManagerSimple,
+  TaskManagerTest
+} from "effect-task-manager"
+import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
+import { assert } from "vitest"
+
+const inlineOnly = { startsConcurrently: false, background: false }
 
 const runAll = (layerName: string, cases: ReadonlyArray<ConformanceCase>): void => {
   describe(layerName, () => {
@@ -13,8 +23,277 @@ const runAll = (layerName: string, cases: ReadonlyArray<ConformanceCase>): void 
 }
 
 runAll("TaskManagerLive", conformanceSuite({ layer: TaskManagerLive }))
-runAll(
-  "TaskManagerSimple",
-  conformanceSuite({ layer: TaskManagerSimple, capabilities: { startsConcurrently: false, background: false } })
-)
+runAll("TaskManagerSimple", conformanceSuite({ layer: TaskManagerSimple, capabilities: inlineOnly }))
 runAll("TaskManagerTest", conformanceSuite({ layer: TaskManagerTest }))
+
+describe("the suite itself", () => {
+  type Manager = TaskManager["Type"]
+
+  /** `TaskManagerLive` with some of its methods replaced. */
+  const broken = (
+    replace: (manager: Manager) => { readonly loop?: Partial<Manager>; readonly host?: Partial<Manager["handle"]> }
+  ): Layer.Layer<TaskManager> =>
+    Layer.effect(
+      TaskManager,
+      Effect.map(TaskManager, (manager) => {
+        const { host, loop } = replace(manager)
+        return TaskManager.of({ ...manager, ...loop, handle: { ...manager.handle, ...host } })
+      })
+    ).pipe(Layer.provide(TaskManagerLive))
+
+  const caseOf = (
+    layer: Layer.Layer<TaskManager>,
+    name: string,
+    patience?: Duration.DurationInput
+  ): ConformanceCase => {
+    const found = conformanceSuite({ layer, patience }).find((one) => one.name === name)
+    assert(found !== undefined, `there is no case "${name}"`)
+    return found
+  }
+
+  const layers: ReadonlyArray<readonly [fault: string, layer: Layer.Layer<TaskManager>, caughtBy: string]> = [
+    [
+      "detach always says false and does nothing",
+      broken(() => ({ host: { detach: () => Effect.succeed(false) } })),
+      "detach, Running fg: goes to the background"
+    ],
+    [
+      "waitForTurn drops the first update",
+      broken((manager) => ({
+        loop: {
+          waitForTurn: (turn, options) =>
+            Effect.zipRight(manager.waitForTurn(turn, options), manager.waitForTurn(turn, options))
+        }
+      })),
+      "a turn's updates come in the order they happened, not in that of the starts"
+    ],
+    [
+      "waitForTurn never returns",
+      broken(() => ({ loop: { waitForTurn: () => Effect.never } })),
+      "waitForTurn of a turn that never was: None"
+    ],
+    [
+      "waitForTurn does not look at its cancellation",
+      broken((manager) => ({ loop: { waitForTurn: (turn) => manager.waitForTurn(turn) } })),
+      "a cancellation ends a wait with None, and cancels no task"
+    ],
+    [
+      "an update is taken before its reader is sure to get it",
+      broken((manager) => ({
+        loop: {
+          waitForTurn: (turn, options) =>
+            Effect.tap(manager.waitForTurn(turn, options), () => Effect.yieldNow().pipe(Effect.repeatN(3)))
+        }
+      })),
+      "interrupting a caller in the moment its update arrives: it or the next caller has the update"
+    ],
+    [
+      "consumeTurnUpdate does not put back",
+      broken((manager) => ({
+        loop: {
+          consumeTurnUpdate: (turn, use) =>
+            Effect.flatMap(
+              manager.waitForTurn(turn),
+              Option.match({
+                onNone: () => Effect.succeedNone,
+                onSome: (update) => Effect.asSome(use(update))
+              })
+            )
+        }
+      })),
+      "consumeTurnUpdate whose `use` fails puts the update back in front"
+    ],
+    [
+      "consumePendingLoopUpdates does not put back",
+      broken((manager) => ({
+        loop: {
+          consumePendingLoopUpdates: (sessionId, use) => Effect.flatMap(manager.takePendingLoopUpdates(sessionId), use)
+        }
+      })),
+      "consumePendingLoopUpdates whose `use` is interrupted puts the batch back in front, in order"
+    ],
+    [
+      "takePendingLoopUpdates mixes sessions up",
+      broken((manager) => {
+        const sessions = new Set<Parameters<Manager["takePendingLoopUpdates"]>[0]>()
+        return {
+          loop: {
+            startTask: (launch) =>
+              Effect.suspend(() => {
+                sessions.add(launch.request.sessionId)
+                return manager.startTask(launch)
+              }),
+            takePendingLoopUpdates: () =>
+              Effect.map(
+                Effect.forEach([...sessions], (sessionId) => manager.takePendingLoopUpdates(sessionId)),
+                (all) => ({ resolutions: all.flatMap(({ resolutions }) => resolutions) })
+              )
+          }
+        }
+      }),
+      "sessions with the same turn ids never see each other's results"
+    ],
+    [
+      "waitForIdle returns at once",
+      broken(() => ({ host: { waitForIdle: Effect.void } })),
+      "waitForIdle waits for foreground and background, and by then every result and event is there"
+    ],
+    [
+      "cancel does not wait",
+      broken((manager) => ({ host: { cancel: (id) => Effect.asVoid(Effect.forkDaemon(manager.handle.cancel(id))) } })),
+      "cancel returns when the tool's finalizers have run"
+    ],
+    [
+      "cancel sends the task to the background first",
+      broken((manager) => ({
+        host: { cancel: (id) => Effect.zipRight(Effect.ignore(manager.handle.detach(id)), manager.handle.cancel(id)) }
+      })),
+      "cancel, Running fg: Cancelled, one cancelled result to its destination"
+    ],
+    [
+      "onTurnInterrupted cancels the background too",
+      broken((manager) => ({
+        loop: {
+          onTurnInterrupted: (turn) =>
+            Effect.tap(
+              manager.onTurnInterrupted(turn),
+              () =>
+                Effect.flatMap(manager.handle.list(turn), (tasks) =>
+                  Effect.forEach(tasks, ({ id }) => Effect.ignore(manager.handle.cancel(id))))
+            )
+        }
+      })),
+      "onTurnInterrupted, Running bg: kept"
+    ],
+    [
+      "what is approved is not compared with what was asked",
+      broken((manager) => ({
+        loop: {
+          startTask: (launch) =>
+            launch._tag === "Plain" ? manager.startTask(launch) : Effect.flatMap(
+              manager.handle.listSuspended,
+              (suspended) => {
+                const asked = suspended.find(({ taskId }) => taskId === launch.taskId)
+                return manager.startTask(asked === undefined ? launch : { ...launch, request: asked.toolRequest })
+              }
+            )
+        }
+      })),
+      "startTask approved, Suspended fg, another input: ApprovalMismatch, still Suspended"
+    ],
+    [
+      "rejectApproval does nothing",
+      broken(() => ({ loop: { rejectApproval: () => Effect.void } })),
+      "rejectApproval, Suspended bg: Failed(ApprovalRejected), error result to its destination"
+    ],
+    [
+      "listSuspended is empty",
+      broken(() => ({ host: { listSuspended: Effect.succeed([]) } })),
+      "a tool that asks for approval: Suspended, and told with what it asks"
+    ],
+    [
+      "drainReadyItemsOf drains every session",
+      broken((manager) => ({ host: { drainReadyItemsOf: () => manager.handle.drainReadyItems } })),
+      "drainReadyItemsOf takes those of one session"
+    ],
+    [
+      "closeSession forgets to discard",
+      broken((manager) => ({
+        loop: {
+          closeSession: (sessionId) =>
+            Effect.map(
+              Effect.flatMap(manager.handle.list({ sessionId }), (tasks) =>
+                Effect.forEach(tasks, ({ id }) => Effect.ignore(manager.handle.cancel(id)))),
+              () => ({ cancelled: [], kept: [] })
+            )
+        }
+      })),
+      "closeSession discards what was not delivered, of all three destinations, and the session id may be used again"
+    ],
+    [
+      "watch is an event behind",
+      broken((manager) => ({
+        host: { watch: Effect.map(manager.handle.watch, (watch) => ({ ...watch, seq: watch.seq - 1 })) }
+      })),
+      "watch gives the live tasks and a subscription of one moment: the first event has seq + 1"
+    ],
+    [
+      "handle.events loses an event",
+      broken((manager) => ({
+        host: { events: Stream.filter(manager.handle.events, ({ seq }) => seq !== 2) }
+      })),
+      "handle.events begins with the past events, and goes on with each new one"
+    ],
+    [
+      "a subscription loses an event",
+      broken((manager) => ({
+        host: { subscribe: Effect.tap(manager.handle.subscribe, (queue) => Effect.forkScoped(queue.take)) }
+      })),
+      "seq counts all tasks of the manager in one order"
+    ],
+    [
+      "changes has no value of now",
+      broken((manager) => ({ host: { changes: Stream.drop(manager.handle.changes, 1) } })),
+      "changes begins with the live tasks and tells each change"
+    ],
+    [
+      "the configuration is not read",
+      Layer.provide(TaskManagerLive, TaskManagerConfig.layer({})),
+      "historyLimit bounds the settled tasks that are kept, oldest forgotten first; live ones are always kept"
+    ]
+  ]
+
+  for (const [fault, layer, caughtBy] of layers) {
+    it.live(`catches a manager where ${fault}`, () =>
+      Effect.gen(function*() {
+        yield* caseOf(TaskManagerLive, caughtBy).run
+        const failure = yield* Effect.flip(caseOf(layer, caughtBy, "200 millis").run)
+        assert(failure instanceof ConformanceFailure)
+        assert.include(failure.message, "expected")
+      }))
+  }
+
+  it.live("catches a manager whose construction dies", () =>
+    Effect.gen(function*() {
+      const layer = Layer.effect(TaskManager, Effect.dieMessage("no database"))
+      const failure = yield* Effect.flip(caseOf(layer, "waitForIdle of an idle manager returns at once").run)
+      assert.include(failure.message, "no database")
+    }))
+
+  it.live("catches an inline manager that is said to start concurrently", () =>
+    Effect.gen(function*() {
+      const failure = yield* Effect.flip(
+        caseOf(TaskManagerSimple, "a tool that succeeds: Running at once, then Completed", "200 millis").run
+      )
+      assert.strictEqual(failure.what, "startTask of a returns")
+    }))
+
+  it.effect("a case runs under a TestClock too, and leaves it alone", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      yield* caseOf(TaskManagerLive, "the default grace period is 5 seconds").run
+      assert.strictEqual(yield* Effect.clock, clock)
+      assert.strictEqual(yield* clock.currentTimeMillis, 0)
+    }))
+
+  it("leaves out what a layer cannot do", () => {
+    const all = conformanceSuite({ layer: TaskManagerLive })
+    const names = (capabilities: Parameters<typeof conformanceSuite>[0]["capabilities"]) =>
+      conformanceSuite({ layer: TaskManagerLive, capabilities }).map(({ name, section }) => `${section}: ${name}`)
+    assert.isAbove(all.length, 300)
+    assert.deepStrictEqual(names({ detach: false }).filter((name) => name.includes(": detach, ")), [])
+    assert.deepStrictEqual(names({ approvals: false }).filter((name) => name.includes(", Suspended")), [])
+    assert.deepStrictEqual(names({}).filter((name) => name.includes("The simple manager")), [])
+    assert.isTrue(names(inlineOnly).some((name) => name.includes("The simple manager")))
+  })
+
+  it("names every case once in its section", () => {
+    const names = [
+      ...conformanceSuite({ layer: TaskManagerLive }),
+      ...conformanceSuite({ layer: TaskManagerSimple, capabilities: inlineOnly })
+    ].map(({ name, section }) => `${section}: ${name}`)
+    const concurrent = conformanceSuite({ layer: TaskManagerLive }).map(({ name, section }) => `${section}: ${name}`)
+    assert.strictEqual(new Set(concurrent).size, concurrent.length)
+    assert.isAbove(new Set(names).size, concurrent.length)
+  })
+})

@@ -149,10 +149,10 @@ export interface SettledTask {
 
 /** What a transition asks the runtime to do, in the same step and in this order: publish, launch, interrupt, wake. */
 export interface Consequences {
-  readonly events: Array<TaskEvent>
-  readonly launched: Array<TaskRuntime>
-  readonly interrupted: Array<TaskRuntime>
-  readonly woken: Array<() => void>
+  events: Array<TaskEvent>
+  launched: Array<TaskRuntime>
+  interrupted: Array<TaskRuntime>
+  woken: Array<() => void>
 }
 
 export interface TaskTable {

@@ -11,6 +11,7 @@ import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import { announce, change, nextSeq, requestContinue } from "./events.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
+import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
 import { uncount, wakeUncounted } from "./waiting.js"
 
@@ -46,14 +47,14 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
-const remember = (table: TaskTable, settled: SettledTask): void => {
+const remember = (table: TaskTable, task: SettledTask): void => {
   const { history } = table.limits
   if (history === 0) {
-    table.tasks.delete(settled.snapshot.id)
+    table.tasks.delete(task.snapshot.id)
     return
   }
-  table.tasks.set(settled.snapshot.id, settled)
-  table.history.append(settled)
+  table.tasks.set(task.snapshot.id, task)
+  table.history.append(task)
   if (table.history.size > history) {
     const oldest = table.history.shift()
     if (oldest !== undefined) table.tasks.delete(oldest.snapshot.id)
@@ -67,7 +68,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = change(table, task, { ...task.snapshot, status: ending._tag, settledAt: now })
+  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
   remember(table, { isLive: false, snapshot, result })
   table.live.remove(task.liveNode)
   task.turn.tasks.remove(task.turnNode)

@@ -1,5 +1,6 @@
 /** The places of the concurrency limit: who holds one, who waits for one, and in which order they are given out. */
 import { announce, change, nextSeq } from "./events.js"
+import { started } from "./snapshots.js"
 import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 
 /** The task of a chain in whose place all of it runs. */
@@ -13,7 +14,7 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
-  const snapshot = change(table, task, { ...task.snapshot, status: "Running", startedAt: now })
+  const snapshot = change(table, task, started(task.snapshot, now))
   announce(table, { _tag: "Started", seq: nextSeq(table), at: now, snapshot })
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }

@@ -13,8 +13,8 @@ import { TaskSnapshot } from "./Task.js"
 import { ToolResultPart } from "./ToolCall.js"
 
 /**
- * How far a running tool is. `fraction` is meant to be from 0 to 1 and is not checked; everything in it is the tool's own,
- * hostile text.
+ * How far a running tool is. `fraction` is meant to be from 0 to 1, but only checked to be finite; a field that is of
+ * another type is left out of the event. Everything in it is the tool's own, hostile text.
  *
  * @since 0.1.0
  * @category models

@@ -50,7 +50,7 @@ const describe = (
  * The fields that are wrong, each with what it takes. The rejected values are not in it.
  *
  * @since 0.1.0
- * @category formatting
+ * @category formatters
  */
 export const describeIssue = (issue: ParseResult.ParseIssue): string => {
   const found: Array<string> = []

@@ -129,7 +129,9 @@ export const jsonCopy = (value: unknown, options?: { readonly freeze?: boolean |
  * @category guards
  */
 export const isMetadata = (value: unknown): value is Metadata =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && isPlainObject(value) && isJson(value)
+  typeof value === "object" && value !== null && !Array.isArray(value) && isPlainObject(value) &&
+  // nearly all metadata is empty, and this runs for every result
+  (Object.keys(value).length === 0 || isJson(value))
 
 /**
  * Any JSON value. Nothing is copied: a decoded value is the value that was given.

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
@@ -67,14 +68,16 @@ export const Whole = AnyNumber.pipe(Schema.int(takes("an integer")))
 export const Finite = AnyNumber.pipe(Schema.finite(takes("a finite number")))
 
 /**
- * A duration, encoded as milliseconds.
+ * A finite duration, encoded as milliseconds: JSON knows no endless one.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const Millis = Schema.DurationFromMillis.annotations({
-  message: () => ({ message: "must be a number of milliseconds from 0", override: true })
-})
+export const Millis = Schema.DurationFromMillis.pipe(
+  Schema.filter((duration) => Duration.isFinite(duration), {
+    message: () => ({ message: "must be a number of milliseconds from 0", override: true })
+  })
+)
 
 /**
  * One of several strings.

@@ -26,7 +26,8 @@ export const make = (options: {
 }): Effect.Effect<EventHub> =>
   Effect.gen(function*() {
     // never shut down: that would drop what its subscriptions hold, and it owns nothing but memory
-    const pubsub = yield* PubSub.sliding<TaskEvent>(options.buffer)
+    // two places at least: with one place a PubSub that slides hands out events twice, or undefined (effect 3.22.4)
+    const pubsub = yield* PubSub.sliding<TaskEvent>(Math.max(2, options.buffer))
     const runtime = yield* Effect.runtime<never>()
     const runSync = Runtime.runSync(runtime)
     const open = new Set<EventSubscription>()
@@ -49,7 +50,7 @@ export const make = (options: {
       unsafeSubscribe: (scope) => {
         // synchronous, and has to be within the caller's step
         const inner = runSync(Scope.extend(PubSub.subscribe(pubsub), scope))
-        const subscription = new EventSubscription(inner, () => ended)
+        const subscription = new EventSubscription(inner, options.buffer, () => ended)
         open.add(subscription)
         runSync(Scope.addFinalizer(scope, Effect.sync(() => {
           open.delete(subscription)

@@ -14,12 +14,15 @@ import type { TaskEvent } from "../model/TaskEvent.js"
 export class EventSubscription extends Effectable.Class<TaskEvent> implements Queue.Dequeue<TaskEvent> {
   readonly [Queue.DequeueTypeId] = { _Out: (_: never): TaskEvent => _ }
   private readonly buffer: Queue.Dequeue<TaskEvent>
+  /** The buffer may have more places than this. */
+  private readonly limit: number
   private readonly isEnded: () => boolean
   private readonly parked = new LinkedList<() => void>()
 
-  constructor(buffer: Queue.Dequeue<TaskEvent>, isEnded: () => boolean) {
+  constructor(buffer: Queue.Dequeue<TaskEvent>, limit: number, isEnded: () => boolean) {
     super()
     this.buffer = buffer
+    this.limit = limit
     this.isEnded = isEnded
   }
 
@@ -29,8 +32,12 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
     for (const wake of this.parked.drain()) wake()
   }
 
-  private held(): number {
+  private buffered(): number {
     return Option.getOrElse(this.buffer.unsafeSize(), () => 0)
+  }
+
+  private held(): number {
+    return Math.min(this.buffered(), this.limit)
   }
 
   /** Nothing is held, and nothing more will come. */
@@ -39,12 +46,15 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   private get waitForEvent(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.held() > 0 || this.isOver() ? Effect.void : Effect.async<void>((resume) => {
-        const node = this.parked.append(() => resume(Effect.void))
-        return Effect.sync(() => this.parked.remove(node))
-      })
-    )
+    // looking and parking are one step: a fiber may be preempted between two, and then nobody wakes it
+    return Effect.async<void>((resume) => {
+      if (this.held() > 0 || this.isOver()) {
+        resume(Effect.void)
+        return
+      }
+      const node = this.parked.append(() => resume(Effect.void))
+      return Effect.sync(() => this.parked.remove(node))
+    })
   }
 
   commit(): Effect.Effect<TaskEvent> {
@@ -61,7 +71,11 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   takeUpTo(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
-    return Effect.suspend(() => this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.buffer.takeUpTo(max))
+    return Effect.suspend(() => {
+      const surplus = this.buffered() - this.limit
+      if (surplus > 0) return Effect.zipRight(this.buffer.takeUpTo(surplus), this.buffer.takeUpTo(max))
+      return this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.buffer.takeUpTo(max)
+    })
   }
 
   takeBetween(min: number, max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
@@ -69,14 +83,14 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
     return Effect.flatMap(this.waitForEvent, () =>
       Effect.suspend(() => {
         if (this.isOver()) return Effect.interrupt
-        if (this.held() >= min || this.isEnded()) return this.buffer.takeUpTo(max)
+        if (this.held() >= min || this.isEnded()) return this.takeUpTo(max)
         return Effect.flatMap(this.takeUpTo(max), (first) =>
           Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) => Chunk.appendAll(first, rest)))
       }))
   }
 
   capacity(): number {
-    return this.buffer.capacity()
+    return this.limit
   }
 
   isActive(): boolean {
@@ -84,7 +98,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   unsafeSize(): Option.Option<number> {
-    return this.isOver() ? Option.none() : this.buffer.unsafeSize()
+    return this.isOver() ? Option.none() : Option.some(this.held())
   }
 
   get size(): Effect.Effect<number> {

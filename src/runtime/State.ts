@@ -49,18 +49,25 @@ export const make = (options: {
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
-      const { events, interrupted, launched, woken } = current.consequences
-      if (events.length > 0) {
-        for (const event of events) options.events.unsafePublish(event)
+      const { consequences } = current
+      if (consequences.events.length > 0) {
+        for (const event of consequences.events) options.events.unsafePublish(event)
         options.events.unsafeWake()
+        // a new array is cheaper than setting the length of the old one, here and below
+        consequences.events = []
       }
-      for (const task of launched) launching.push(task)
-      for (const task of interrupted) task.interrupt()
-      for (const wake of woken) wake()
-      events.length = 0
-      launched.length = 0
-      interrupted.length = 0
-      woken.length = 0
+      if (consequences.launched.length > 0) {
+        for (const task of consequences.launched) launching.push(task)
+        consequences.launched = []
+      }
+      if (consequences.interrupted.length > 0) {
+        for (const task of consequences.interrupted) task.interrupt()
+        consequences.interrupted = []
+      }
+      if (consequences.woken.length > 0) {
+        for (const wake of consequences.woken) wake()
+        consequences.woken = []
+      }
       if (launching.length > 0) launch()
       return outcome
     }

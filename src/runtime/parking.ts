@@ -37,7 +37,7 @@ export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<b
         engine.state.unsafeModify((table, now) => {
           park(table, waiter, condition.waiters(table), () => condition.isReady(table), now)
           // ready at last: the turn or session may be there only because it was asked for its waiters
-          if (waiter.node === undefined) condition.onLeave?.(table)
+          if (!waiter.isWaiting) condition.onLeave?.(table)
         })
         return engine.state.modify((table) => {
           leave(table, waiter)

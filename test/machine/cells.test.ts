@@ -93,7 +93,7 @@ const operations: Record<string, Operation> = {
   closeSession: ({ world }) =>
     receipt(world.step((table, now) => control.closeSession(table, turnRef().sessionId, now))),
   beginShutdown: ({ world }) => {
-    for (const other of [...world.table.live]) {
+    for (const other of world.table.live) {
       if (other.snapshot.id !== a) world.step((table, now) => control.cancel(table, other.snapshot.id, now))
     }
     return receipt(world.step((table, now) => control.beginShutdown(table, now)))

@@ -126,6 +126,9 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     if (task.place === "held" || task.place === "lent") {
       assert.include(["Running", "Cancelling"], task.snapshot.status)
     }
+    const isAdmitted = task.snapshot.status === "Running" || task.snapshot.status === "Cancelling"
+    assert.strictEqual(task.place !== "none", isAdmitted, `${task.snapshot.id} has place ${task.place}`)
+    if (task.place === "shared") assert.isDefined(task.inlineParent)
     if (task.snapshot.status === "Suspended") assert.isDefined(task.asked)
     else assert.isUndefined(task.asked)
   }
@@ -296,7 +299,7 @@ export class World {
       const turn = TaskTable.ensureTurn(TaskTable.ensureSession(table, ref.sessionId), ref.turnId)
       waiting.park(table, waiter, turn.waiters, () => delivery.isTurnReady(table, ref), now)
       // as the runtime does
-      if (waiter.node === undefined) TaskTable.releaseTurn(table, turn)
+      if (!waiter.isWaiting) TaskTable.releaseTurn(table, turn)
     })
   }
 

@@ -20,6 +20,8 @@ export class ConformanceFailure
   })
 {
   override get message(): string {
-    return `${this.what}\n  expected: ${Inspectable.toStringUnknown(this.expected, 0)}\n  actual:   ${Inspectable.toStringUnknown(this.actual, 0)}`
+    return `${this.what}\n  expected: ${Inspectable.toStringUnknown(this.expected, 0)}\n  actual:   ${
+      Inspectable.toStringUnknown(this.actual, 0)
+    }`
   }
 }

@@ -19,6 +19,8 @@ export interface ConformanceCapabilities {
   readonly detach: boolean
   /** A tool can ask for approval and be resumed. */
   readonly approvals: boolean
+  /** `TaskManagerConfig` is read when the layer is built. */
+  readonly config: boolean
   /** `TaskManagerConfig.concurrency` holds. */
   readonly concurrency: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
@@ -36,6 +38,7 @@ export const allCapabilities: ConformanceCapabilities = {
   background: true,
   detach: true,
   approvals: true,
+  config: true,
   concurrency: true,
   grace: true
 }

@@ -13,13 +13,16 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
-import { delivery } from "./internal/delivery.js"
 import type { CaseDefinition } from "./internal/define.js"
+import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
 import { life } from "./internal/life.js"
+import { limits } from "./internal/limits.js"
 import { operations } from "./internal/operations.js"
 import { reentrancy } from "./internal/reentrancy.js"
+import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
+import { simpleManager } from "./internal/simpleManager.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -38,7 +41,17 @@ export interface ConformanceCase {
   readonly run: Effect.Effect<void, ConformanceFailure>
 }
 
-const definitions: ReadonlyArray<CaseDefinition> = [...life, ...operations, ...delivery, ...events, ...shutdown, ...reentrancy]
+const definitions: ReadonlyArray<CaseDefinition> = [
+  ...life,
+  ...operations,
+  ...delivery,
+  ...events,
+  ...shutdown,
+  ...reentrancy,
+  ...simpleManager,
+  ...routing,
+  ...limits
+]
 
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`

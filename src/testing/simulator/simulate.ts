@@ -49,6 +49,7 @@ export const simulate = (options: { readonly seed: number; readonly trace?: bool
     onQuiet: () => {
       const [world] = worlds
       if (world === undefined) return
+      world.readAudit()
       world.checkWaiting()
       checkTable(world)
     },

@@ -1,5 +1,7 @@
 /** What one case works with: a fresh manager under a virtual clock, tools under the case's control, and short words. */
+import type * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,7 +10,6 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Context from "effect/Context"
 import { ApprovalRequired, type TaskManagerError } from "../../../errors.js"
 import type { ApprovalRequest } from "../../../model/Approval.js"
 import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../model/ids.js"
@@ -72,7 +73,7 @@ export interface Call {
   /** Lets a stubborn tool end. */
   readonly letGo: Effect.Effect<void>
   /** The call of `startTask` that started the current launch. */
-  readonly starting: Effect.Effect<Fiber.Fiber<TaskStartOutcome, StartError>>
+  readonly starting: Effect.Effect<Fiber.RuntimeFiber<TaskStartOutcome, StartError>>
 }
 
 /** Where the results of a call have arrived. */
@@ -125,6 +126,10 @@ export interface World {
   /** Closes the scope of the manager's layer. */
   readonly shutdown: Effect.Effect<void>
   readonly decide: (name: string, decision: () => RoutingDecision | Effect.Effect<RoutingDecision>) => void
+  /** Builds another manager from the same layer and closes it; fails with what its construction dies of. */
+  readonly build: (
+    settings: Partial<TaskManagerSettings>
+  ) => Effect.Effect<void, Cause.Cause<unknown> | ConformanceFailure>
 }
 
 export const turnOf = (sessionId: string, turnId: string): TurnRef => ({
@@ -155,17 +160,18 @@ const approvalOf = (name: string): ApprovalRequest => ({
 export const askingFor = (name: string): ApprovalRequired => new ApprovalRequired({ approval: approvalOf(name) })
 
 /** Waits that a broken layer would never end are cut off by the real clock. */
-const within = (virtual: Time.VirtualTime["clock"], patience: Duration.DurationInput) =>
-<A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConformanceFailure, R> =>
-  effect.pipe(
-    Effect.withClock(virtual),
-    Effect.disconnect,
-    Effect.timeoutFail({
-      duration: patience,
-      onTimeout: () => new ConformanceFailure({ what, expected: "it returns", actual: "it waits for ever" })
-    }),
-    Effect.withClock(Time.realClock)
-  )
+const within =
+  (virtual: Time.VirtualTime["clock"], patience: Duration.DurationInput) =>
+  <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConformanceFailure, R> =>
+    effect.pipe(
+      Effect.withClock(virtual),
+      Effect.disconnect,
+      Effect.timeoutFail({
+        duration: patience,
+        onTimeout: () => new ConformanceFailure({ what, expected: "it returns", actual: "it waits for ever" })
+      }),
+      Effect.withClock(Time.realClock)
+    )
 
 /** The layer of a case, built with the case's settings and routing. */
 export const layerOf = <E>(
@@ -449,7 +455,9 @@ export const make = <E>(options: {
       events,
       eventsOf: (id) =>
         Effect.map(events, (all) =>
-          all.filter((event) => (event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id) === id)
+          all.filter((event) =>
+            (event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id) === id
+          )
             .map(({ _tag }) => _tag)),
       launches: tools.launches,
       ends: tools.ends,
@@ -458,7 +466,12 @@ export const make = <E>(options: {
       shutdown: Effect.orDie(shutdown),
       decide: (name, decision) => {
         decisions.set(name, decision)
-      }
+      },
+      build: (other) =>
+        soon(
+          "the layer is built",
+          Effect.sandbox(Effect.scoped(Effect.asVoid(Layer.build(layerOf(options.layer, other, decisions)))))
+        )
     }
     return world
   })

@@ -27,7 +27,10 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
   Effect.gen(function*() {
     const events = yield* world.events
     yield* equal("seq counts 1, 2, 3… without a gap", events.map(({ seq }) => seq), events.map((_, index) => index + 1))
-    yield* isTrue("times never go back", events.every(({ at }, index) => index === 0 || at >= (events[index - 1]?.at ?? at)))
+    yield* isTrue(
+      "times never go back",
+      events.every(({ at }, index) => index === 0 || at >= (events[index - 1]?.at ?? at))
+    )
     const lives = new Map<TaskId, Array<TaskEvent>>()
     for (const event of events) {
       const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id

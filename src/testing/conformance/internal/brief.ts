@@ -1,6 +1,6 @@
 /** Resolutions, updates and events as one short line each, so that a failed comparison can be read. */
-import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
+import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../../model/TaskResolution.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
 

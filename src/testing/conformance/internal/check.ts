@@ -5,9 +5,7 @@ import { ConformanceFailure } from "../ConformanceFailure.js"
 
 /** Fails unless both are deeply the same; plain data is compared by structure, not by reference. */
 export const equal = (what: string, actual: unknown, expected: unknown): Effect.Effect<void, ConformanceFailure> =>
-  Effect.suspend(() =>
-    jsonEquals(actual, expected) ? Effect.void : new ConformanceFailure({ what, expected, actual })
-  )
+  Effect.suspend(() => jsonEquals(actual, expected) ? Effect.void : new ConformanceFailure({ what, expected, actual }))
 
 export const isTrue = (what: string, actual: boolean): Effect.Effect<void, ConformanceFailure> =>
   equal(what, actual, true)

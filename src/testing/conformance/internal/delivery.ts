@@ -24,7 +24,11 @@ test("a turn's updates come in the order they happened, not in that of the start
   yield* c.succeed()
   yield* a.succeed()
   yield* b.succeed()
-  yield* equal("the updates", yield* w.turnUpdates(theTurn), ["result c ok done", "result a ok done", "result b ok done"])
+  yield* equal("the updates", yield* w.turnUpdates(theTurn), [
+    "result c ok done",
+    "result a ok done",
+    "result b ok done"
+  ])
 })
 
 test("waitForTurn waits for a foreground task and gives its result the moment it is there", concurrent, function*(w) {
@@ -79,19 +83,23 @@ test("a task that is Cancelling holds up waitForTurn until its result is there",
   yield* equal("the update", briefly(yield* w.soon("it returns", Fiber.join(waiting))), Option.some("result a error"))
 })
 
-test("a detach lets a waiting loop go on: Detached, then None", { needs: ["startsConcurrently", "detach"] }, function*(w) {
-  const a = yield* w.start("a")
-  const waiting = yield* w.fork(w.manager.waitForTurn(theTurn))
-  yield* w.settle
-  yield* w.handle.detach(a.id)
-  const update = yield* w.soon("it returns", Fiber.join(waiting))
-  yield* equal("the update", briefly(update), Option.some("detached a"))
-  yield* isTrue(
-    "it shows the task in the background",
-    Option.isSome(update) && update.value._tag === "Detached" && update.value.snapshot.kind === "Background"
-  )
-  yield* equal("the next update", yield* w.soon("it returns", w.manager.waitForTurn(theTurn)), Option.none())
-})
+test(
+  "a detach lets a waiting loop go on: Detached, then None",
+  { needs: ["startsConcurrently", "detach"] },
+  function*(w) {
+    const a = yield* w.start("a")
+    const waiting = yield* w.fork(w.manager.waitForTurn(theTurn))
+    yield* w.settle
+    yield* w.handle.detach(a.id)
+    const update = yield* w.soon("it returns", Fiber.join(waiting))
+    yield* equal("the update", briefly(update), Option.some("detached a"))
+    yield* isTrue(
+      "it shows the task in the background",
+      Option.isSome(update) && update.value._tag === "Detached" && update.value.snapshot.kind === "Background"
+    )
+    yield* equal("the next update", yield* w.soon("it returns", w.manager.waitForTurn(theTurn)), Option.none())
+  }
+)
 
 test("with a cancellation that is cancelled already: None at once, and nothing is taken", concurrent, function*(w) {
   const a = yield* w.start("a")
@@ -146,20 +154,24 @@ test("interrupting a waiting caller loses nothing", concurrent, function*(w) {
   yield* w.delivers(a, { foreground: ["result a ok done"] })
 })
 
-test("interrupting a caller in the moment its update arrives: it or the next caller has the update", concurrent, function*(w) {
-  for (let steps = 0; steps < 12; steps++) {
-    const name = `a${steps}`
-    const call = yield* w.start(name)
-    const waiting = yield* w.fork(w.manager.waitForTurn(theTurn))
-    yield* w.settle
-    yield* w.fork(call.succeed())
-    for (let i = 0; i < steps; i++) yield* Effect.yieldNow()
-    const exit = yield* w.soon("the waiter ends", Fiber.interrupt(waiting))
-    yield* w.settle
-    const taken = Exit.isSuccess(exit) ? Option.toArray(briefly(exit.value)) : []
-    yield* equal("the update", taken.concat(yield* w.turnUpdates(theTurn)), [`result ${name} ok done`])
+test(
+  "interrupting a caller in the moment its update arrives: it or the next caller has the update",
+  concurrent,
+  function*(w) {
+    for (let steps = 0; steps < 12; steps++) {
+      const name = `a${steps}`
+      const call = yield* w.start(name)
+      const waiting = yield* w.fork(w.manager.waitForTurn(theTurn))
+      yield* w.settle
+      yield* w.fork(call.succeed())
+      for (let i = 0; i < steps; i++) yield* Effect.yieldNow()
+      const exit = yield* w.soon("the waiter ends", Fiber.interrupt(waiting))
+      yield* w.settle
+      const taken = Exit.isSuccess(exit) ? Option.toArray(briefly(exit.value)) : []
+      yield* equal("the update", taken.concat(yield* w.turnUpdates(theTurn)), [`result ${name} ok done`])
+    }
   }
-})
+)
 
 // ---- consumeTurnUpdate ----
 
@@ -224,31 +236,39 @@ test("an update that is put back wakes another waiter", concurrent, function*(w)
 
 // ---- after an interrupt ----
 
-test("after onTurnInterrupted the turn drains: what was there, then one cancelled result per call, then None", concurrent, function*(w) {
-  const a = yield* w.start("a")
-  yield* w.start("b")
-  yield* w.start("c")
-  yield* a.succeed()
-  const receipt = yield* w.manager.onTurnInterrupted(theTurn)
-  yield* equal("the receipt", brief.ids(receipt.cancelled), ["b", "c"])
-  const [first, ...others] = yield* w.turnUpdates(theTurn)
-  yield* equal("the first update", first, "result a ok done")
-  yield* equal("the others", others.sort(), ["result b error", "result c error"])
-  yield* equal("then", yield* w.manager.waitForTurn(theTurn), Option.none())
-})
+test(
+  "after onTurnInterrupted the turn drains: what was there, then one cancelled result per call, then None",
+  concurrent,
+  function*(w) {
+    const a = yield* w.start("a")
+    yield* w.start("b")
+    yield* w.start("c")
+    yield* a.succeed()
+    const receipt = yield* w.manager.onTurnInterrupted(theTurn)
+    yield* equal("the receipt", brief.ids(receipt.cancelled), ["b", "c"])
+    const [first, ...others] = yield* w.turnUpdates(theTurn)
+    yield* equal("the first update", first, "result a ok done")
+    yield* equal("the others", others.sort(), ["result b error", "result c error"])
+    yield* equal("then", yield* w.manager.waitForTurn(theTurn), Option.none())
+  }
+)
 
-test("a call started for an interrupted turn settles at once as Cancelled, its tool never run, until the turn has drained", {}, function*(w) {
-  const a = yield* w.start("a")
-  yield* w.soon("onTurnInterrupted returns", w.manager.onTurnInterrupted(theTurn))
-  const b = yield* w.start("b", { begins: false })
-  yield* w.hasStatus(b, "Cancelled")
-  yield* equal("only the first tool ran", yield* w.launches, ["a#1"])
-  yield* equal("the first call's result", (yield* w.foreground(a))[0], "result a error")
-  yield* w.foreground(b)
-  yield* equal("the turn has drained", yield* w.soon("it returns", w.manager.waitForTurn(theTurn)), Option.none())
-  const c = yield* w.start("c")
-  yield* w.hasStatus(c, "Running")
-})
+test(
+  "a call started for an interrupted turn settles at once as Cancelled, its tool never run, until the turn has drained",
+  {},
+  function*(w) {
+    const a = yield* w.start("a")
+    yield* w.soon("onTurnInterrupted returns", w.manager.onTurnInterrupted(theTurn))
+    const b = yield* w.start("b", { begins: false })
+    yield* w.hasStatus(b, "Cancelled")
+    yield* equal("only the first tool ran", yield* w.launches, ["a#1"])
+    yield* equal("the first call's result", (yield* w.foreground(a))[0], "result a error")
+    yield* w.foreground(b)
+    yield* equal("the turn has drained", yield* w.soon("it returns", w.manager.waitForTurn(theTurn)), Option.none())
+    const c = yield* w.start("c")
+    yield* w.hasStatus(c, "Running")
+  }
+)
 
 test("each call started for an interrupted turn still gets a result", {}, function*(w) {
   yield* w.manager.onTurnInterrupted(theTurn)
@@ -283,8 +303,10 @@ test("takePendingLoopUpdates of a session that never was: nothing", {}, function
 test("consumePendingLoopUpdates gives the batch to `use`, and it is gone", background, function*(w) {
   const a = yield* w.start("a", { kind: "Background" })
   yield* a.succeed()
-  const used = yield* w.manager.consumePendingLoopUpdates(theSession, ({ resolutions }) =>
-    Effect.succeed(resolutions.map(brief.resolution)))
+  const used = yield* w.manager.consumePendingLoopUpdates(
+    theSession,
+    ({ resolutions }) => Effect.succeed(resolutions.map(brief.resolution))
+  )
   yield* equal("what `use` got", used, ["result a ok done"])
   yield* w.delivers(a, {})
 })
@@ -296,22 +318,26 @@ for (
     ["is interrupted", Effect.interrupt]
   ] as const
 ) {
-  test(`consumePendingLoopUpdates whose \`use\` ${what} puts the batch back in front, in order`, background, function*(w) {
-    const a = yield* w.start("a", { kind: "Background" })
-    const b = yield* w.start("b", { kind: "Background" })
-    const c = yield* w.start("c", { kind: "Background" })
-    yield* a.succeed()
-    yield* b.succeed()
-    const exit = yield* Effect.exit(
-      w.manager.consumePendingLoopUpdates(theSession, () => Effect.zipRight(c.succeed(), fail))
-    )
-    yield* isTrue("the caller sees how `use` ended", Exit.isFailure(exit))
-    yield* equal("the batch", yield* w.loopUpdates(theSession), [
-      "result a ok done",
-      "result b ok done",
-      "result c ok done"
-    ])
-  })
+  test(
+    `consumePendingLoopUpdates whose \`use\` ${what} puts the batch back in front, in order`,
+    background,
+    function*(w) {
+      const a = yield* w.start("a", { kind: "Background" })
+      const b = yield* w.start("b", { kind: "Background" })
+      const c = yield* w.start("c", { kind: "Background" })
+      yield* a.succeed()
+      yield* b.succeed()
+      const exit = yield* Effect.exit(
+        w.manager.consumePendingLoopUpdates(theSession, () => Effect.zipRight(c.succeed(), fail))
+      )
+      yield* isTrue("the caller sees how `use` ended", Exit.isFailure(exit))
+      yield* equal("the batch", yield* w.loopUpdates(theSession), [
+        "result a ok done",
+        "result b ok done",
+        "result c ok done"
+      ])
+    }
+  )
 }
 
 test("a batch is with one consumer at a time", background, function*(w) {
@@ -399,15 +425,19 @@ for (
     ["Manual", "NotifyOnly", false]
   ] as const
 ) {
-  test(`a background result, ${deliveryMode} and ${continuePolicy}: ${asks ? "" : "no "}ContinueRequested`, background, function*(w) {
-    const a = yield* w.start("a", { kind: "Background", deliveryMode, continuePolicy })
-    yield* a.succeed()
-    const tags = (yield* w.events).map(({ _tag }) => _tag)
-    yield* equal("the last events", tags.slice(tags.indexOf("Completed")), [
-      "Completed",
-      ...(asks ? ["ContinueRequested"] : [])
-    ])
-  })
+  test(
+    `a background result, ${deliveryMode} and ${continuePolicy}: ${asks ? "" : "no "}ContinueRequested`,
+    background,
+    function*(w) {
+      const a = yield* w.start("a", { kind: "Background", deliveryMode, continuePolicy })
+      yield* a.succeed()
+      const tags = (yield* w.events).map(({ _tag }) => _tag)
+      yield* equal("the last events", tags.slice(tags.indexOf("Completed")), [
+        "Completed",
+        ...(asks ? ["ContinueRequested"] : [])
+      ])
+    }
+  )
 }
 
 test("ContinueRequested comes right behind its event and names session and task", background, function*(w) {
@@ -486,12 +516,15 @@ for (const how of ["resumed", "rejected", "cancelled"] as const) {
       ? w.manager.rejectApproval({ taskId: a.id })
       : w.handle.cancel(a.id)
     yield* Effect.exit(
-      w.manager.consumePendingLoopUpdates(theSession, ({ resolutions }) =>
-        equal("the batch", resolutions.map(brief.resolution), ["result b ok done", "approval a", "result c ok done"])
-          .pipe(
-            Effect.zipRight(answer),
-            Effect.zipRight(Effect.fail("no"))
-          ))
+      w.manager.consumePendingLoopUpdates(
+        theSession,
+        ({ resolutions }) =>
+          equal("the batch", resolutions.map(brief.resolution), ["result b ok done", "approval a", "result c ok done"])
+            .pipe(
+              Effect.zipRight(answer),
+              Effect.zipRight(Effect.fail("no"))
+            )
+      )
     )
     yield* equal("the batch afterwards", yield* w.loopUpdates(theSession), [
       "result b ok done",
@@ -528,22 +561,26 @@ test("waitForIdle of an idle manager returns at once", {}, function*(w) {
   yield* w.soon("it returns", w.handle.waitForIdle)
 })
 
-test("waitForIdle waits for foreground and background, and by then every result and event is there", background, function*(w) {
-  const a = yield* w.start("a")
-  const b = yield* w.start("b", { kind: "Background", turn: turnOf("other", "t") })
-  const idle = yield* w.fork(w.handle.waitForIdle)
-  yield* w.waits("waitForIdle waits for both", idle)
-  yield* a.succeed()
-  yield* w.waits("waitForIdle waits for the background", idle)
-  const idleThenLoop = yield* w.fork(
-    Effect.zipRight(w.handle.waitForIdle, w.manager.takePendingLoopUpdates(b.turn.sessionId))
-  )
-  yield* b.succeed()
-  yield* w.soon("it returns", Fiber.join(idle))
-  const { resolutions } = yield* w.soon("it returns", Fiber.join(idleThenLoop))
-  yield* equal("the result is in its queue", resolutions.map(brief.resolution), ["result b ok done"])
-  yield* equal("nothing runs", yield* w.handle.listRunning, [])
-})
+test(
+  "waitForIdle waits for foreground and background, and by then every result and event is there",
+  background,
+  function*(w) {
+    const a = yield* w.start("a")
+    const b = yield* w.start("b", { kind: "Background", turn: turnOf("other", "t") })
+    const idle = yield* w.fork(w.handle.waitForIdle)
+    yield* w.waits("waitForIdle waits for both", idle)
+    yield* a.succeed()
+    yield* w.waits("waitForIdle waits for the background", idle)
+    const idleThenLoop = yield* w.fork(
+      Effect.zipRight(w.handle.waitForIdle, w.manager.takePendingLoopUpdates(b.turn.sessionId))
+    )
+    yield* b.succeed()
+    yield* w.soon("it returns", Fiber.join(idle))
+    const { resolutions } = yield* w.soon("it returns", Fiber.join(idleThenLoop))
+    yield* equal("the result is in its queue", resolutions.map(brief.resolution), ["result b ok done"])
+    yield* equal("nothing runs", yield* w.handle.listRunning, [])
+  }
+)
 
 test("waitForIdle waits for a task that is Cancelling", {}, function*(w) {
   const a = yield* w.start("a", { stubborn: true })
@@ -647,24 +684,47 @@ test("onTurnInterrupted touches only foreground tasks of that session's turn", b
   for (const call of kept) yield* w.hasStatus(call, "Running")
 })
 
-test("sessions with the same turn and call ids never see each other's results", background, function*(w) {
-  const sessions = ["one", "two", "three"]
-  const call = (session: string, name: string, kind: "Foreground" | "Background") =>
-    w.start(`${session}-${name}`, { turn: turnOf(session, "t"), kind })
-  for (const session of sessions) {
-    const foreground = yield* call(session, "fg", "Foreground")
-    const background = yield* call(session, "bg", "Background")
-    yield* foreground.succeed(session)
-    yield* background.succeed(session)
+test("sessions with the same turn ids never see each other's results", background, function*(w) {
+  const sessions = yield* Effect.forEach(["one", "two", "three"], (session) =>
+    Effect.gen(function*() {
+      const turn = turnOf(session, "t")
+      const foreground = yield* w.start(`${session}-fg`, { turn })
+      const inBackground = yield* w.start(`${session}-bg`, { turn, kind: "Background" })
+      const manual = yield* w.start(`${session}-m`, { turn, kind: "Background", deliveryMode: "Manual" })
+      for (const call of [foreground, inBackground, manual]) yield* call.succeed(session)
+      return { session, foreground }
+    }))
+  for (const { foreground, session } of sessions) {
+    const items = yield* w.handle.drainReadyItemsOf(foreground.turn.sessionId)
+    yield* equal(`the manual items of ${session}`, items.map(brief.resolution), [`result ${session}-m ok ${session}`])
+  }
+  for (const { foreground, session } of sessions) {
     yield* w.delivers(foreground, {
       foreground: [`result ${session}-fg ok ${session}`],
       loop: [`result ${session}-bg ok ${session}`]
     })
-    for (const other of sessions) {
-      yield* equal(`turn of ${other}`, yield* w.turnUpdates(turnOf(other, "t")), [])
-      yield* equal(`loop queue of ${other}`, yield* w.loopUpdates(turnOf(other, "t").sessionId), [])
-    }
   }
 })
+
+test(
+  "turns of different sessions never mix, whatever their ids have in common",
+  { needs: ["startsConcurrently"] },
+  function*(w) {
+    const turns = [
+      turnOf("a", "b/c"),
+      turnOf("a/b", "c"),
+      turnOf("a", "b"),
+      turnOf("b", "a"),
+      turnOf("a b", "c"),
+      turnOf("a", "b c")
+    ]
+    for (const [index, turn] of turns.entries()) {
+      yield* Effect.flatMap(w.start(`call-${index}`, { turn }), (call) => call.succeed())
+    }
+    for (const [index, turn] of turns.entries()) {
+      yield* equal(`turn ${index}`, yield* w.turnUpdates(turn), [`result call-${index} ok done`])
+    }
+  }
+)
 
 export const delivery = cases

@@ -129,22 +129,31 @@ test("handle.events begins with the past events, and goes on with each new one",
   ])
 })
 
-test("handle.events begins with the last eventReplay events", { settings: { eventReplay: 3 } }, function*(w) {
-  for (const name of ["a", "b", "c", "d"]) yield* Effect.flatMap(w.start(name), (call) => call.succeed())
-  const events = yield* w.soon("three events come", Stream.runCollect(Stream.take(w.handle.events, 3)))
-  yield* equal("seq", seqs(events), [6, 7, 8])
-})
+test(
+  "handle.events begins with the last eventReplay events",
+  { needs: ["config"], settings: { eventReplay: 3 } },
+  function*(w) {
+    for (const name of ["a", "b", "c", "d"]) yield* Effect.flatMap(w.start(name), (call) => call.succeed())
+    const events = yield* w.soon("three events come", Stream.runCollect(Stream.take(w.handle.events, 3)))
+    yield* equal("seq", seqs(events), [6, 7, 8])
+  }
+)
 
-test("handle.events with eventReplay 0 begins with the next event", { settings: { eventReplay: 0 } }, function*(w) {
-  const a = yield* w.start("a")
-  const collecting = yield* w.fork(Stream.runCollect(Stream.take(w.handle.events, 1)))
-  yield* w.settle
-  yield* a.succeed()
-  const events = yield* w.soon("an event comes", Fiber.join(collecting))
-  yield* equal("the event", briefly(events), ["Completed a"])
-})
+test(
+  "handle.events with eventReplay 0 begins with the next event",
+  { needs: ["config"], settings: { eventReplay: 0 } },
+  function*(w) {
+    const a = yield* w.start("a")
+    const collecting = yield* w.fork(Stream.runCollect(Stream.take(w.handle.events, 1)))
+    yield* w.settle
+    yield* a.succeed()
+    const events = yield* w.soon("an event comes", Fiber.join(collecting))
+    yield* equal("the event", briefly(events), ["Completed a"])
+  }
+)
 
 test("a subscriber that does not read loses the oldest beyond eventBuffer, sees the gap, and slows nobody", {
+  needs: ["config"],
   settings: { eventBuffer: 4 },
   audit: false
 }, function*(w) {
@@ -161,8 +170,10 @@ test("changes begins with the live tasks and tells each change", {}, function*(w
   const a = yield* w.start("a")
   const seen: Array<ReadonlyArray<string>> = []
   yield* w.fork(
-    Stream.runForEach(w.handle.changes, (live) =>
-      Effect.sync(() => seen.push(live.map(({ id, status }) => `${id} ${status}`))))
+    Stream.runForEach(
+      w.handle.changes,
+      (live) => Effect.sync(() => seen.push(live.map(({ id, status }) => `${id} ${status}`)))
+    )
   )
   yield* w.settle
   yield* equal("the first value", seen, [["a Running"]])
@@ -177,7 +188,10 @@ test("changes begins with the live tasks and tells each change", {}, function*(w
 test("changes is conflated: a slow reader skips values and never sees a stale last one", {}, function*(w) {
   const seen: Array<number> = []
   yield* w.fork(
-    Stream.runForEach(w.handle.changes, (live) => Effect.zipRight(Effect.sync(() => seen.push(live.length)), Effect.sleep("1 minute")))
+    Stream.runForEach(
+      w.handle.changes,
+      (live) => Effect.zipRight(Effect.sync(() => seen.push(live.length)), Effect.sleep("1 minute"))
+    )
   )
   yield* w.settle
   for (let i = 0; i < 20; i++) yield* w.start(`a${i}`)

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { ToolError } from "../../../errors.js"
 import type { ToolResult } from "../../../model/ToolCall.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
-import { ToolError } from "../../../errors.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
@@ -120,7 +120,10 @@ for (
   const [what, text] of [
     ["null", "null"],
     ["an empty object", "{}"],
-    ["a result without an output", `{"result":{"_tag":"ToolResult","callId":"a","isError":false,"metadata":{}},"metadata":{}}`]
+    [
+      "a result without an output",
+      `{"result":{"_tag":"ToolResult","callId":"a","isError":false,"metadata":{}},"metadata":{}}`
+    ]
   ] as const
 ) {
   test(`an executor that returns ${what}: Failed with Internal`, {}, function*(w) {
@@ -187,16 +190,20 @@ test("a tool that asks for approval: Suspended, and told with what it asks", { n
   )
 })
 
-test("a resumed task runs again as launch 2, with the approval in sight, and completes", { needs: ["approvals"] }, function*(w) {
-  const a = yield* w.start("a", { tool: (task) => isApproved(task) ? Effect.succeed("approved") : askingFor("a") })
-  yield* w.delivers(a, { foreground: ["approval a"] })
-  yield* w.approve(a)
-  yield* w.delivers(a, { foreground: ["result a ok approved"] })
-  yield* equal("its launches", yield* w.launches, ["a#1", "a#2"])
-  yield* equal("the launch in the snapshot", (yield* w.handle.get(a.id)).launch, 2)
-  yield* equal("its events", yield* w.eventsOf(a.id), ["Started", "AwaitingApproval", "Started", "Completed"])
-  yield* equal("nothing is suspended any more", yield* w.handle.listSuspended, [])
-})
+test(
+  "a resumed task runs again as launch 2, with the approval in sight, and completes",
+  { needs: ["approvals"] },
+  function*(w) {
+    const a = yield* w.start("a", { tool: (task) => isApproved(task) ? Effect.succeed("approved") : askingFor("a") })
+    yield* w.delivers(a, { foreground: ["approval a"] })
+    yield* w.approve(a)
+    yield* w.delivers(a, { foreground: ["result a ok approved"] })
+    yield* equal("its launches", yield* w.launches, ["a#1", "a#2"])
+    yield* equal("the launch in the snapshot", (yield* w.handle.get(a.id)).launch, 2)
+    yield* equal("its events", yield* w.eventsOf(a.id), ["Started", "AwaitingApproval", "Started", "Completed"])
+    yield* equal("nothing is suspended any more", yield* w.handle.listSuspended, [])
+  }
+)
 
 test("a task can be asked about and approved several times", { needs: ["approvals"] }, function*(w) {
   const a = yield* w.start("a")
@@ -233,8 +240,7 @@ test("what is shown for approval is frozen and is what runs, whatever happens to
 
 test("Cancelling begins when it is decided: what the tool does afterwards changes nothing", {}, function*(w) {
   const a = yield* w.start("a", {
-    tool: (task, told) =>
-      Effect.uninterruptible(Effect.tap(told, () => task.reportProgress({ message: "late" })))
+    tool: (task, told) => Effect.uninterruptible(Effect.tap(told, () => task.reportProgress({ message: "late" })))
   })
   const cancelling = yield* w.fork(w.handle.cancel(a.id))
   yield* w.waits("cancel waits for the tool to end", cancelling)
@@ -259,7 +265,7 @@ test("cancel returns when the tool's finalizers have run", {}, function*(w) {
 })
 
 test("a tool that will not end is abandoned after cancelGracePeriod, and its late outcome is ignored", {
-  needs: ["grace"],
+  needs: ["grace", "config"],
   settings: { cancelGracePeriod: "2 seconds" }
 }, function*(w) {
   const a = yield* w.start("a", { tool: (_task, told) => Effect.uninterruptible(told) })

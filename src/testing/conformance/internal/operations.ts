@@ -47,23 +47,31 @@ for (const state of statesOf("Queued", "Running", "Suspended")) {
 
 for (const status of ["Running", "Suspended"] as const) {
   const state: State = { status, kind: "Background" }
-  test(`cancel, ${nameOf(state)}, Manual: the cancelled result goes to the manual queue`, optionsOf(state), function*(w) {
-    const { call } = yield* reach(w, state)
-    yield* w.handle.setDeliveryMode(call.id, "Manual")
-    yield* w.soon("cancel returns", w.handle.cancel(call.id))
-    yield* w.delivers(call, { manual: ["result a error"] })
-  })
+  test(
+    `cancel, ${nameOf(state)}, Manual: the cancelled result goes to the manual queue`,
+    optionsOf(state),
+    function*(w) {
+      const { call } = yield* reach(w, state)
+      yield* w.handle.setDeliveryMode(call.id, "Manual")
+      yield* w.soon("cancel returns", w.handle.cancel(call.id))
+      yield* w.delivers(call, { manual: ["result a error"] })
+    }
+  )
 }
 
 for (const kind of ["Foreground", "Background"] as const) {
   const state: State = { status: "Suspended", kind }
-  test(`cancel, ${nameOf(state)}, approval already taken: the cancelled result still comes`, optionsOf(state), function*(w) {
-    const { call } = yield* reach(w, state)
-    yield* w.foreground(call)
-    yield* w.loopUpdates(call.turn.sessionId)
-    yield* w.handle.cancel(call.id)
-    yield* w.delivers(call, cancelledResult(state))
-  })
+  test(
+    `cancel, ${nameOf(state)}, approval already taken: the cancelled result still comes`,
+    optionsOf(state),
+    function*(w) {
+      const { call } = yield* reach(w, state)
+      yield* w.foreground(call)
+      yield* w.loopUpdates(call.turn.sessionId)
+      yield* w.handle.cancel(call.id)
+      yield* w.delivers(call, cancelledResult(state))
+    }
+  )
 }
 
 for (const state of statesOf("Cancelling")) {
@@ -221,12 +229,20 @@ test("setDeliveryMode on a running background task applies to its result", { nee
 // ---- startTask plain, same id ----
 
 for (const state of statesOf("Queued", "Running", "Suspended", "Cancelling", "Completed", "Failed", "Cancelled")) {
-  test(`startTask plain with the id of a task that is ${nameOf(state)}: TaskAlreadyExists`, optionsOf(state), function*(w) {
-    const { call } = yield* reach(w, state)
-    const again = TaskLaunchRequest.plain({ request: requestOf("b"), taskId: call.id })
-    yield* isUntouched(w, call, failsWith("startTask fails", w.soon("it returns", w.startTask(again)), "TaskAlreadyExists"))
-    yield* isTrue("the second tool never ran", !(yield* w.launches).includes("b#1"))
-  })
+  test(
+    `startTask plain with the id of a task that is ${nameOf(state)}: TaskAlreadyExists`,
+    optionsOf(state),
+    function*(w) {
+      const { call } = yield* reach(w, state)
+      const again = TaskLaunchRequest.plain({ request: requestOf("b"), taskId: call.id })
+      yield* isUntouched(
+        w,
+        call,
+        failsWith("startTask fails", w.soon("it returns", w.startTask(again)), "TaskAlreadyExists")
+      )
+      yield* isTrue("the second tool never ran", !(yield* w.launches).includes("b#1"))
+    }
+  )
 }
 
 test("startTask plain with a new id: starts", {}, function*(w) {
@@ -416,8 +432,10 @@ for (const state of settled) {
     yield* isUntouched(
       w,
       call,
-      Effect.flatMap(w.manager.onTurnInterrupted(call.turn), (receipt) =>
-        equal("the receipt", receipt, { cancelled: [], kept: [] }))
+      Effect.flatMap(
+        w.manager.onTurnInterrupted(call.turn),
+        (receipt) => equal("the receipt", receipt, { cancelled: [], kept: [] })
+      )
     )
   })
 }

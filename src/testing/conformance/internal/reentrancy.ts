@@ -8,8 +8,8 @@ import { TaskLaunchRequest } from "../../../model/Task.js"
 import * as brief from "./brief.js"
 import { equal } from "./check.js"
 import { section } from "./define.js"
-import { requestOf, theTurn, turnOf, type World } from "./World.js"
 import { toolError } from "./tools.js"
+import { requestOf, theTurn, turnOf, type World } from "./World.js"
 
 const { cases, test } = section("4.6 Re-entrancy")
 
@@ -144,15 +144,19 @@ test("a tool waits for its own turn: None when nothing else of it runs", {}, fun
   yield* w.delivers(a, { foreground: ["result a ok None"] })
 })
 
-test("two tools that wait for their own turn do not wait for each other", { needs: ["startsConcurrently"] }, function*(w) {
-  const go = yield* Deferred.make<void>()
-  const tool = () => Effect.zipRight(Deferred.await(go), Effect.as(w.manager.waitForTurn(theTurn), "drained"))
-  yield* w.start("a", { tool })
-  yield* w.start("b", { tool })
-  yield* Deferred.succeed(go, undefined)
-  yield* w.soon("the manager is idle", w.handle.waitForIdle)
-  yield* equal("both ended", (yield* w.ends).slice().sort(), ["a#1", "b#1"])
-})
+test(
+  "two tools that wait for their own turn do not wait for each other",
+  { needs: ["startsConcurrently"] },
+  function*(w) {
+    const go = yield* Deferred.make<void>()
+    const tool = () => Effect.zipRight(Deferred.await(go), Effect.as(w.manager.waitForTurn(theTurn), "drained"))
+    yield* w.start("a", { tool })
+    yield* w.start("b", { tool })
+    yield* Deferred.succeed(go, undefined)
+    yield* w.soon("the manager is idle", w.handle.waitForIdle)
+    yield* equal("both ended", (yield* w.ends).slice().sort(), ["a#1", "b#1"])
+  }
+)
 
 test("a tool that consumes its own turn's updates does not wait for itself", {}, function*(w) {
   const a = yield* w.start("a", {
@@ -176,7 +180,6 @@ const delegates = (w: World, child: string) => () =>
     return `got ${Option.getOrUndefined(Option.map(update, brief.update)) ?? "nothing"}`
   })
 
-
 for (const concurrency of [Infinity, 1]) {
   test(`a tool starts a task and waits for its turn, ${concurrency === 1 ? "with one place" : "without a limit"}`, {
     needs: concurrency === 1 ? ["concurrency"] : [],
@@ -199,7 +202,9 @@ test("with one place, tools that wait for each other's turns in a chain all end"
       const turn = turnOf("s", `depth-${depth}`)
       const name = `child-${depth}`
       w.define(name, () => step(depth - 1))
-      yield* inTool(w.startTask(TaskLaunchRequest.plain({ request: requestOf(name, { turn }), taskId: TaskId.make(name) })))
+      yield* inTool(
+        w.startTask(TaskLaunchRequest.plain({ request: requestOf(name, { turn }), taskId: TaskId.make(name) }))
+      )
       yield* w.manager.waitForTurn(turn)
       return `above ${depth}`
     })

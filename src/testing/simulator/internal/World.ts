@@ -171,7 +171,8 @@ export class World {
     run: (record: CallRecord) => Effect.Effect<A, E, R>,
     isDue?: () => boolean
   ): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
+    // masked, so that no call is interrupted between its first note and what makes the last one
+    return Effect.uninterruptibleMask((restore) => {
       const record: CallRecord = {
         operation,
         actor: actor.name,
@@ -192,7 +193,7 @@ export class World {
       this.say(actor.name, () => `${operation} ${what}`)
       // a tool may have to wait for its place as well, which is not to be seen from here
       if (isDue !== undefined && actor.inTask === undefined) this.waiting.set(record, isDue)
-      return Effect.onExit(run(record), (exit) =>
+      return Effect.onExit(restore(run(record)), (exit) =>
         Effect.sync(() => {
           this.waiting.delete(record)
           record.ended = this.moment()
@@ -237,6 +238,16 @@ export class World {
     for (const resolution of resolutions) this.deliver({ ...delivery, resolution, batch })
   }
 }
+
+/**
+ * Makes a note in the very step in which the effect ends. Not `Effect.map`: its function runs in an operation of its own,
+ * and a fiber that is interrupted between the two has taken what it never noted.
+ */
+export const noting = <A, E, R>(effect: Effect.Effect<A, E, R>, note: (value: A) => void): Effect.Effect<A, E, R> =>
+  Effect.flatMap(effect, (value) => {
+    note(value)
+    return Effect.succeed(value)
+  })
 
 const yields = (times: number): Effect.Effect<void> =>
   times === 0 ? Effect.void : Effect.flatMap(Effect.yieldNow(), () => yields(times - 1))

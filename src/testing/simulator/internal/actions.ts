@@ -8,7 +8,7 @@ import type { ToolRequest } from "../../../model/ToolCall.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
 import { scriptOf } from "./plan.js"
-import type { Actor, World } from "./World.js"
+import { type Actor, noting, type World } from "./World.js"
 
 export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
 
@@ -72,10 +72,9 @@ const launch = (
       turnId: request.request.turnId
     },
     (record) =>
-      Effect.map(world.manager.startTask(request), (outcome) => {
+      noting(world.manager.startTask(request), (outcome) => {
         noteOutcome(world, actor, request.request, outcome)
         if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
-        return outcome
       })
   )))
 

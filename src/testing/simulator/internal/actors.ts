@@ -213,8 +213,14 @@ export const watcher = (
   Effect.suspend(() => {
     const { random } = world
     const actor: Actor = { name: `watcher ${index + 1}` }
-    const kind = random.pick([watchEvents, streamEvents, watchChanges])
-    const watch = world.call(actor, "watch", {}, () => kind(world, actor))
+    const kind = random.pick(["events one by one", "the stream of events", "the live tasks"])
+    const watching = kind === "events one by one"
+      ? watchEvents
+      : kind === "the live tasks"
+      ? watchChanges
+      : streamEvents
+    world.say(actor.name, () => `watches ${kind}`)
+    const watch = world.call(actor, "watch", {}, () => watching(world, actor))
     const closing = random.chance(0.3)
     return Effect.forkScoped(
       Effect.interruptible(

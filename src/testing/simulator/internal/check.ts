@@ -265,7 +265,9 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
       case "cancel":
         return call.taskId === id
       case "onTurnInterrupted":
-        return kind === "Foreground" && call.sessionId === request.sessionId && call.turnId === request.turnId
+        // what is started for an interrupted turn never begins, in the background neither
+        return (kind === "Foreground" || task.launches.every(({ run }) => run === undefined)) &&
+          call.sessionId === request.sessionId && call.turnId === request.turnId
       case "closeSession":
         return call.sessionId === request.sessionId && (call.ended?.order ?? Infinity) > (task.events[0]?.order ?? 0)
       case "shutdown":

@@ -70,6 +70,12 @@ const answerTheRest = (world: World): Effect.Effect<void, never, ToolExecutor> =
   Effect.gen(function*() {
     for (;;) {
       yield* actions.waitForIdle(world, root)
+      const running = yield* world.manager.handle.listRunning
+      if (running.length > 0) {
+        // a tool that waited for idle itself was not counted, and goes on
+        yield* Effect.sleep(tick)
+        continue
+      }
       yield* drainEverything(world)
       const suspended = yield* world.manager.handle.listSuspended
       if (suspended.length === 0) return

@@ -7,7 +7,7 @@ import type { TaskResolution, TurnTaskUpdate } from "../../../model/TaskResoluti
 import { CancellationController } from "../../../services/TurnCancellation.js"
 import type { CallRecord } from "./history.js"
 import { tick } from "./plan.js"
-import { type Actor, step, type World } from "./World.js"
+import { type Actor, noting, step, type World } from "./World.js"
 
 /** A moment of idleness: now and then some virtual time, mostly a few steps. */
 export const pause = (world: World): Effect.Effect<void> =>
@@ -59,10 +59,9 @@ const checkDrained = (world: World, { sessionId, turnId }: TurnRef): void => {
 const waitDirectly = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
   world.call(actor, "waitForTurn", turn, () =>
     // the note is made in the step that takes: nothing can come between
-    Effect.map(world.manager.waitForTurn(turn), (update) => {
+    noting(world.manager.waitForTurn(turn), (update) => {
       if (Option.isSome(update)) note(world, actor, turn, update.value, true)
       else checkDrained(world, turn)
-      return update
     }), isTurnDue(world, turn))
 
 /** Gives the turn up at some moment; `None` may then mean that it was cancelled. */
@@ -72,20 +71,19 @@ const waitCancellably = (world: World, actor: Actor, turn: TurnRef): Effect.Effe
     const cancellation = yield* controller.checkpoint
     yield* Effect.fork(Effect.zipRight(pause(world), controller.interrupt))
     return yield* world.call(actor, "waitForTurn", turn, () =>
-      Effect.map(world.manager.waitForTurn(turn, { cancellation }), (update) => {
+      noting(world.manager.waitForTurn(turn, { cancellation }), (update) => {
         if (Option.isSome(update)) note(world, actor, turn, update.value, true)
-        return update
       }), isTurnDue(world, turn))
   })
 
 /** Uses what it was given: at once or slowly, and now and then without success. */
-const use = (world: World, record: CallRecord, success: () => void): Effect.Effect<void, Refused> =>
-  Effect.gen(function*() {
+const use = <A>(world: World, record: CallRecord, success: () => A): Effect.Effect<A, Refused> =>
+  Effect.suspend(() => {
     record.handed = world.moment()
-    if (world.random.chance(0.6)) yield* pause(world)
-    if (world.random.chance(0.25)) return yield* Effect.fail(new Refused())
-    // last and bare: whoever has noted it has taken it
-    return yield* Effect.sync(success)
+    const used = world.random.chance(0.6) ? pause(world) : Effect.void
+    const refused = world.random.chance(0.25)
+    // the last step is bare: whoever has noted it has taken it
+    return Effect.flatMap(used, () => refused ? Effect.fail(new Refused()) : Effect.sync(success))
   })
 
 const isRefused = <A>(effect: Effect.Effect<A, Refused>): Effect.Effect<Option.Option<A>> =>
@@ -99,11 +97,10 @@ const consumeTurn = (
   isRefused(world.call(actor, "consumeTurnUpdate", turn, (record) =>
     world.manager.consumeTurnUpdate(turn, (update) => {
       if (update._tag === "Resolution") record.inHand.push(update.resolution)
-      return Effect.map(
-        use(world, record, () => note(world, actor, turn, update, false)),
-        () =>
-          update
-      )
+      return use(world, record, () => {
+        note(world, actor, turn, update, false)
+        return update
+      })
     }), isTurnDue(world, turn)))
 
 /** Interrupts a reader at a random moment, once or twice, and then lets it read. */
@@ -150,17 +147,18 @@ export const takeLoop = (
   actor: Actor,
   sessionId: SessionId
 ): Effect.Effect<ReadonlyArray<TaskResolution>> =>
-  world.call(actor, "takePendingLoopUpdates", { sessionId }, () =>
-    Effect.map(world.manager.takePendingLoopUpdates(sessionId), ({ resolutions }) => {
-      world.deliverAll(resolutions, {
-        to: "Loop",
-        reader: actor.name,
-        sessionId,
-        turnId: undefined,
-        isDirect: true
-      })
-      return resolutions
-    }))
+  Effect.map(
+    world.call(actor, "takePendingLoopUpdates", { sessionId }, () =>
+      noting(world.manager.takePendingLoopUpdates(sessionId), ({ resolutions }) =>
+        world.deliverAll(resolutions, {
+          to: "Loop",
+          reader: actor.name,
+          sessionId,
+          turnId: undefined,
+          isDirect: true
+        }))),
+    ({ resolutions }) => resolutions
+  )
 
 const consumeLoop = (
   world: World,
@@ -171,17 +169,16 @@ const consumeLoop = (
     isRefused(world.call(actor, "consumePendingLoopUpdates", { sessionId }, (record) =>
       world.manager.consumePendingLoopUpdates(sessionId, ({ resolutions }) => {
         record.inHand.push(...resolutions)
-        return Effect.map(
-          use(world, record, () =>
-            world.deliverAll(resolutions, {
-              to: "Loop",
-              reader: actor.name,
-              sessionId,
-              turnId: undefined,
-              isDirect: false
-            })),
-          () => resolutions
-        )
+        return use(world, record, () => {
+          world.deliverAll(resolutions, {
+            to: "Loop",
+            reader: actor.name,
+            sessionId,
+            turnId: undefined,
+            isDirect: false
+          })
+          return resolutions
+        })
       }))),
     Option.getOrElse(() => [])
   )
@@ -212,8 +209,8 @@ export const drainManual = (
 ): Effect.Effect<void> => {
   const { handle } = world.manager
   const operation = sessionId === undefined ? "drainReadyItems" : "drainReadyItemsOf"
-  return world.call(actor, operation, { sessionId }, () =>
-    Effect.map(sessionId === undefined ? handle.drainReadyItems : handle.drainReadyItemsOf(sessionId), (items) => {
+  return Effect.asVoid(world.call(actor, operation, { sessionId }, () =>
+    noting<ReadonlyArray<TaskResolution.Item>, never, never>(sessionId === undefined ? handle.drainReadyItems : handle.drainReadyItemsOf(sessionId), (items) => {
       const batch = world.nextBatch()
       for (const item of items) {
         const planned = sessionId ?? sessionOf(world, item)
@@ -231,7 +228,7 @@ export const drainManual = (
           batch
         })
       }
-    }))
+    })))
 }
 
 /** The made-up call that an item answers, by the key in its metadata. */

@@ -1,4 +1,6 @@
 /** The tools of a simulated session: they do what their script says. */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -135,8 +137,11 @@ const keyed = (request: ToolRequest): { readonly key: string } => {
 const outcomeOf = (exit: Exit.Exit<ToolResult, ToolError | ApprovalRequired>): ToolRun["outcome"] => {
   if (Exit.isSuccess(exit)) return "Succeeded"
   const { cause } = exit
-  if (cause._tag === "Fail") return cause.error._tag === "ToolError" ? "Failed" : "AskedForApproval"
-  return Exit.isInterrupted(exit) ? "Interrupted" : "Died"
+  // a finalizer that dies outweighs what the tool itself came to
+  if (!Chunk.isEmpty(Cause.defects(cause))) return "Died"
+  const failure = Cause.failureOption(cause)
+  if (Option.isNone(failure)) return "Interrupted"
+  return failure.value._tag === "ToolError" ? "Failed" : "AskedForApproval"
 }
 
 /** An executor whose tools do what was made up for their call. Whatever it runs is written down. */

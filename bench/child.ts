@@ -1,0 +1,26 @@
+/** One process per contender or target, bundled and run by plain Node: no loader and no helper of one in what is timed. */
+import { Effect } from "effect"
+import type { Job } from "./jobs.js"
+import { measureLifecycle } from "./lifecycle.js"
+import { soak } from "./soakRun.js"
+import { targetOf } from "./targets/index.js"
+
+const run = (job: Job): Effect.Effect<unknown> => {
+  switch (job._tag) {
+    case "Lifecycle":
+      return measureLifecycle(job.base, job.contender, job.quick)
+    case "Target":
+      return targetOf(job.name).measure(job.quick)
+    case "Soak":
+      return soak(job.tasks)
+  }
+}
+
+const job: Job = JSON.parse(process.argv[2] ?? "")
+Effect.runPromise(run(job)).then(
+  (result) => process.send?.(result, () => process.exit(0)),
+  (error) => {
+    console.error(error)
+    process.exit(1)
+  }
+)

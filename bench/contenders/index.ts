@@ -1,0 +1,27 @@
+import { aiSdk, langGraph } from "./agents.js"
+import type { Contender } from "./Contender.js"
+import { fiberMap } from "./fiberMap.js"
+import { floor } from "./floor.js"
+import { fastq, pQueue, promises, rxjs } from "./promises.js"
+import { live, liveTraced, simple, simpleTraced } from "./taskManager.js"
+
+export const contenders: ReadonlyArray<Contender> = [
+  floor,
+  live,
+  liveTraced,
+  simple,
+  simpleTraced,
+  fiberMap,
+  promises,
+  pQueue,
+  fastq,
+  rxjs,
+  aiSdk,
+  langGraph
+]
+
+export const contenderOf = (name: string): Contender => {
+  const found = contenders.find((contender) => contender.name === name)
+  if (found === undefined) throw new Error(`no contender ${name}`)
+  return found
+}

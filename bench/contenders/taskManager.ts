@@ -1,0 +1,119 @@
+import { Effect, Layer, Option, Tracer } from "effect"
+import {
+  TaskLaunchRequest,
+  TaskManager,
+  TaskManagerConfig,
+  TaskManagerLive,
+  TaskManagerSimple,
+  ToolExecutor
+} from "effect-task-manager"
+import { type Batch, type Body, effectBody } from "../work.js"
+import type { Contender } from "./Contender.js"
+import { type EventReader, gapless, readEvents } from "./eventReader.js"
+
+export const executorLayer = (body: Body): Layer.Layer<ToolExecutor> =>
+  Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: effectBody[body] })
+
+/** Large enough that the subscriber, which runs between two slices of the loop, loses nothing. */
+const config = TaskManagerConfig.layer({ eventBuffer: 16_384 })
+
+export const lost = (what: string): Effect.Effect<never> => Effect.dieMessage(`no result: ${what}`)
+
+/** The agent loop: start every call of a turn, then take the result of each. */
+const concurrently = (batches: ReadonlyArray<Batch>, events: EventReader) =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    let calls = 0
+    for (const batch of batches) {
+      const turn = batch[0]
+      if (turn === undefined) continue
+      for (const request of batch) yield* manager.startTask(TaskLaunchRequest.plain({ request }))
+      for (let taken = 0; taken < batch.length; taken++) {
+        const update = yield* manager.waitForTurn(turn)
+        if (Option.isNone(update)) yield* lost(turn.turnId)
+      }
+      calls += batch.length
+    }
+    yield* events.hasRead(2 * calls)
+  })
+
+/** The inline manager answers each call itself; several calls at once are several callers. */
+const inline = (batches: ReadonlyArray<Batch>, events: EventReader) =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    let calls = 0
+    for (const batch of batches) {
+      const start = (request: Batch[number]) => manager.startTask(TaskLaunchRequest.plain({ request }))
+      const outcomes = yield* Effect.forEach(batch, start, { concurrency: "unbounded" })
+      for (const outcome of outcomes) if (outcome._tag !== "Ready") yield* lost(outcome.taskId)
+      calls += batch.length
+    }
+    yield* events.hasRead(2 * calls)
+  })
+
+type Run = (batches: ReadonlyArray<Batch>, events: EventReader) => Effect.Effect<
+  void,
+  unknown,
+  TaskManager | ToolExecutor
+>
+
+const make = (manager: Layer.Layer<TaskManager>, run: Run): Contender["make"] => (batches, body) =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(Layer.merge(Layer.provide(manager, config), executorLayer(body)))
+    const { handle } = yield* Effect.provide(TaskManager, context)
+    const events = yield* readEvents(yield* handle.subscribe, gapless())
+    return Effect.orDie(Effect.provide(run(batches, events), context))
+  })
+
+/** A tracer that keeps nothing, so that what is measured is the making of spans. */
+const tracer = Tracer.make({
+  span: (name, parent, context, links, startTime, kind) => ({
+    _tag: "Span",
+    name,
+    spanId: "span",
+    traceId: "trace",
+    parent,
+    context,
+    status: { _tag: "Started", startTime },
+    attributes: new Map(),
+    links,
+    sampled: true,
+    kind,
+    end: () => {},
+    attribute: () => {},
+    event: () => {},
+    addLinks: () => {}
+  }),
+  context: (execution) => execution()
+})
+
+const traced = (run: Run): Run => (batches, events) =>
+  Effect.withTracer(Effect.withSpan(run(batches, events), "agent"), tracer)
+
+export const live: Contender = {
+  name: "live",
+  title: "**TaskManagerLive**",
+  lacks: "",
+  make: make(TaskManagerLive, concurrently)
+}
+
+export const liveTraced: Contender = {
+  name: "live-traced",
+  title: "TaskManagerLive, in a span, with a tracer",
+  lacks: "",
+  make: make(TaskManagerLive, traced(concurrently))
+}
+
+export const simple: Contender = {
+  name: "simple",
+  title: "TaskManagerSimple (a caller fiber per call from 16 on)",
+  lacks: "routing",
+  make: make(TaskManagerSimple, inline)
+}
+
+export const simpleTraced: Contender = {
+  name: "simple-traced",
+  title: "TaskManagerSimple, in a span, with a tracer",
+  lacks: "routing",
+  make: make(TaskManagerSimple, traced(inline))
+}

@@ -1,0 +1,2 @@
+import { Effect } from "effect"
+export const soak = (tasks: number): Effect.Effect<unknown> => Effect.succeed(tasks)
