@@ -8,7 +8,7 @@ import { targetOf } from "./targets/index.js"
 const run = (job: Job): Effect.Effect<unknown> => {
   switch (job._tag) {
     case "Lifecycle":
-      return measureLifecycle(job.base, job.contender, job.quick)
+      return measureLifecycle(job)
     case "Target":
       return targetOf(job.name).measure(job.quick)
     case "Soak":

@@ -1,6 +1,7 @@
 /** Whole lifecycles of one contender against another, cell by cell. */
 import { Effect } from "effect"
 import { contenderOf } from "./contenders/index.js"
+import type { Job } from "./jobs.js"
 import { alternate } from "./measuring.js"
 import { type Spread, spread } from "./stats.js"
 import { type Cell, cellName, cells, makeBatches } from "./work.js"
@@ -37,15 +38,14 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
     }
   }))
 
-/** Every cell that means something for the contender. */
+/** Every cell that means something for both. */
 export const measureLifecycle = (
-  base: string,
-  contender: string,
-  quick: boolean
+  { base, cell: only, contender, quick }: Extract<Job, { _tag: "Lifecycle" }>
 ): Effect.Effect<ReadonlyArray<CellResult>> =>
   Effect.forEach(
     cells.filter((cell) =>
-      [base, contender].every((name) => contenderOf(name).isMeasured?.(cell) ?? true)
+      [base, contender].every((name) => contenderOf(name).isMeasured?.(cell) ?? true) &&
+      (only === undefined || only === cellName(cell))
     ),
     (cell) => measureCell(base, contender, cell, quick)
   )

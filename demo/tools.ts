@@ -54,6 +54,9 @@ const inside = (given: string) =>
       : relative
   })
 
+/** An endless loop that also ends when this process was killed and could not end it. */
+const whileWeLive = "while kill -0 $PPID 2>/dev/null; do"
+
 const Nothing = Schema.Struct({})
 const AtPath = Schema.Struct({ path: Schema.NonEmptyString })
 
@@ -132,7 +135,7 @@ const readOnly = {
             Command.make(
               "sh",
               "-c",
-              `last=; while :; do now=$(git -c core.fsmonitor=false status --porcelain | wc -l | tr -d " ")
+              `last=; ${whileWeLive} now=$(git -c core.fsmonitor=false status --porcelain | wc -l | tr -d " ")
                [ "$now" = "$last" ] || echo "changed files: $now"; last=$now; sleep 0.3; done`
             ),
             lastLineAsProgress(task)
@@ -154,7 +157,7 @@ const readOnly = {
           "-c",
           `${
             behaviour === "ignores SIGTERM" ? `trap "" TERM; ` : ""
-          }while :; do git log -n 20 --format=%H; sleep 0.2; done | cat >/dev/null`
+          }${whileWeLive} git log -n 20 --format=%H; sleep 0.2; done | cat >/dev/null`
         )),
         { summary: "ended" }
       )

@@ -1,4 +1,6 @@
 /** The demo as a user starts it: a child process, in real time. */
+import { describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
 import {
   SessionId,
   type TaskEvent,
@@ -12,7 +14,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
-import { afterEach, assert, describe, it } from "vitest"
+import { assert } from "vitest"
+import { parseOptions } from "../demo/options.js"
 import { nextStep } from "../demo/planner.js"
 import { isProved, proofRows } from "../demo/proof.js"
 import { fit, plain } from "../demo/text.js"
@@ -131,14 +134,8 @@ const assertClean = (demo: Demo, root: string): void => {
   assert.notMatch(demo.output, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
 }
 
-const folders: Array<string> = []
-
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
-})
-
-describe("npm run demo", { concurrent: false }, () => {
-  it("runs the destructive command with --yes, and proves one result per call", async () => {
+describe("npm run demo", () => {
+  it.concurrent("runs the destructive command with --yes, and proves one result per call", async () => {
     const demo = new Demo(["--yes"])
     const root = await demo.root()
     await demo.waitFor(/completed +call-\d+ +remove/)
@@ -157,7 +154,7 @@ describe("npm run demo", { concurrent: false }, () => {
     assert.strictEqual(demo.errors, "")
   })
 
-  it("leaves the folder alone with --no", async () => {
+  it.concurrent("leaves the folder alone with --no", async () => {
     const demo = new Demo(["--no"])
     const root = await demo.root()
     await demo.waitFor(/failed +call-\d+ +remove/)
@@ -168,7 +165,7 @@ describe("npm run demo", { concurrent: false }, () => {
     assert.match(demo.output, /rejects: the answer was given with --no/)
   })
 
-  it("rejects and says so when there is nobody to ask", async () => {
+  it.concurrent("rejects and says so when there is nobody to ask", async () => {
     const demo = new Demo([])
     const root = await demo.root()
     await demo.waitFor(/rejects: there is no terminal to ask at/)
@@ -179,9 +176,9 @@ describe("npm run demo", { concurrent: false }, () => {
     assertClean(demo, root)
   })
 
-  it("runs the read-only part on a repository of the user's and changes nothing in it", async () => {
+  it.concurrent("runs the read-only part on a repository of the user's and changes nothing in it", async ({ onTestFinished }) => {
     const outside = realpathSync(mkdtempSync(join(tmpdir(), "demo-test-")))
-    folders.push(outside)
+    onTestFinished(() => rmSync(outside, { recursive: true, force: true }))
     const root = join(outside, "mine")
     mkdirSync(root)
     const git = (...args: ReadonlyArray<string>) =>
@@ -214,12 +211,9 @@ describe("npm run demo", { concurrent: false }, () => {
     assertClean(demo, join(tmpdir(), "never-made", "x"))
   })
 
-  it.each([
-    { args: ["--bogus"], error: /Unknown option '--bogus'/ },
-    { args: ["extra"], error: /Unexpected argument 'extra'/ },
-    { args: ["--repo"], error: /--repo/ },
-    { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ },
-    { args: ["--yes", "--no"], error: /exclude each other/ }
+  it.concurrent.each([
+    { args: ["--bogus"], error: /^Unknown option '--bogus'/ },
+    { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ }
   ])("refuses $args", async ({ args, error }) => {
     const demo = new Demo(args)
     assert.strictEqual(await demo.ended, 2)
@@ -263,6 +257,28 @@ describe("npm run demo", { concurrent: false }, () => {
     assert.deepStrictEqual(stillAlive(running), [])
     assertClean(demo, root)
   })
+})
+
+describe("the command line", () => {
+  it.effect.each([
+    { args: ["extra"], message: /^Unexpected argument 'extra'/ },
+    { args: ["--repo"], message: /--repo/ },
+    { args: ["--repo="], message: /--repo needs the path/ },
+    { args: ["--yes", "--no"], message: /exclude each other/ }
+  ])("refuses $args", ({ args, message }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(parseOptions(args))
+      assert.match(error.message, message)
+    }))
+
+  it.effect("takes what it knows", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* parseOptions(["--yes", "--repo", "x"]), {
+        answer: Option.some("yes"),
+        repo: Option.some("x"),
+        help: false
+      })
+    }))
 })
 
 describe("the proof", () => {

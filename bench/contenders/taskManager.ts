@@ -14,8 +14,9 @@ import { type EventReader, gapless, readEvents } from "./eventReader.js"
 export const executorLayer = (body: Body): Layer.Layer<ToolExecutor> =>
   Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: effectBody[body] })
 
-/** Large enough that the subscriber, which runs between two slices of the loop, loses nothing. */
-const config = TaskManagerConfig.layer({ eventBuffer: 16_384 })
+/** The subscriber may not get a turn before the whole batch has ended: then all of its events have to be held. */
+const config = (batches: ReadonlyArray<Batch>) =>
+  TaskManagerConfig.layer({ eventBuffer: Math.max(4_096, 2 * (batches[0]?.length ?? 0)) })
 
 export const lost = (what: string): Effect.Effect<never> => Effect.dieMessage(`no result: ${what}`)
 
@@ -59,7 +60,7 @@ type Run = (batches: ReadonlyArray<Batch>, events: EventReader) => Effect.Effect
 
 const make = (manager: Layer.Layer<TaskManager>, run: Run): Contender["make"] => (batches, body) =>
   Effect.gen(function*() {
-    const context = yield* Layer.build(Layer.merge(Layer.provide(manager, config), executorLayer(body)))
+    const context = yield* Layer.build(Layer.merge(Layer.provide(manager, config(batches)), executorLayer(body)))
     const { handle } = yield* Effect.provide(TaskManager, context)
     const events = yield* readEvents(yield* handle.subscribe, gapless())
     return Effect.orDie(Effect.provide(run(batches, events), context))

@@ -48,14 +48,15 @@ export const make = (options: {
       },
       unsafeWake,
       unsafeSubscribe: (scope) => {
-        // synchronous, and has to be within the caller's step
-        const inner = runSync(Scope.extend(PubSub.subscribe(pubsub), scope))
-        const subscription = new EventSubscription(inner, options.buffer, () => ended)
-        open.add(subscription)
+        // before the subscription, so that it runs after that has ended: who still waits is let go by then
         runSync(Scope.addFinalizer(scope, Effect.sync(() => {
           open.delete(subscription)
           subscription.unsafeWake()
         })))
+        // synchronous, and has to be within the caller's step
+        const inner = runSync(Scope.extend(PubSub.subscribe(pubsub), scope))
+        const subscription = new EventSubscription(inner, options.buffer, () => ended)
+        open.add(subscription)
         return subscription
       },
       recent: () => {

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import { LinkedList } from "../machine/LinkedList.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
+import { ParkedReaders } from "./ParkedReaders.js"
 
 export class EventSubscription extends Effectable.Class<TaskEvent> implements Queue.Dequeue<TaskEvent> {
   readonly [Queue.DequeueTypeId] = { _Out: (_: never): TaskEvent => _ }
@@ -17,7 +17,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   /** The buffer may have more places than this. */
   private readonly limit: number
   private readonly isEnded: () => boolean
-  private readonly parked = new LinkedList<() => void>()
+  private readonly parked = new ParkedReaders()
 
   constructor(buffer: Queue.Dequeue<TaskEvent>, limit: number, isEnded: () => boolean) {
     super()
@@ -29,7 +29,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   /** Wakes whoever waits, if there is something to see. */
   unsafeWake(): void {
     if (this.parked.isEmpty || (this.held() === 0 && !this.isOver())) return
-    for (const wake of this.parked.drain()) wake()
+    this.parked.wakeAll()
   }
 
   private buffered(): number {
@@ -46,15 +46,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   private get waitForEvent(): Effect.Effect<void> {
-    // looking and parking are one step: a fiber may be preempted between two, and then nobody wakes it
-    return Effect.async<void>((resume) => {
-      if (this.held() > 0 || this.isOver()) {
-        resume(Effect.void)
-        return
-      }
-      const node = this.parked.append(() => resume(Effect.void))
-      return Effect.sync(() => this.parked.remove(node))
-    })
+    return this.parked.parkUnless(() => this.held() > 0 || this.isOver())
   }
 
   commit(): Effect.Effect<TaskEvent> {
@@ -73,9 +65,15 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   takeUpTo(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
     return Effect.suspend(() => {
       const surplus = this.buffered() - this.limit
-      if (surplus > 0) return Effect.zipRight(this.buffer.takeUpTo(surplus), this.buffer.takeUpTo(max))
-      return this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.buffer.takeUpTo(max)
+      if (surplus > 0) return Effect.zipRight(this.buffer.takeUpTo(surplus), this.takeHeld(max))
+      return this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.takeHeld(max)
     })
+  }
+
+  private takeHeld(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
+    const taken = this.buffer.takeUpTo(max)
+    // whoever waits for the end waits for the last event to be read
+    return this.isEnded() ? Effect.tap(taken, () => Effect.sync(() => this.unsafeWake())) : taken
   }
 
   takeBetween(min: number, max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
@@ -122,6 +120,9 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   get awaitShutdown(): Effect.Effect<void> {
-    return this.buffer.awaitShutdown
+    return Effect.flatMap(
+      this.parked.parkUnless(() => this.isOver()),
+      () => this.isOver() ? Effect.void : this.awaitShutdown
+    )
   }
 }

@@ -1,6 +1,7 @@
 /** The methods of the agent loop that read results: where a result leaves the manager. */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as delivery from "../machine/delivery.js"
 import { type Delivery, ensureSession, ensureTurn, releaseSession, releaseTurn } from "../machine/TaskTable.js"
@@ -21,13 +22,40 @@ const isLostRace = (cause: Cause.Cause<unknown>): boolean => cause._tag === "Die
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 
 /** Waits for an update or the end of the turn. True: the caller is a task that found the turn drained, itself aside. */
-const turnReady = (engine: Engine, ref: TurnRef): Effect.Effect<boolean> =>
+const turnReady = (
+  engine: Engine,
+  ref: TurnRef,
+  orWhen?: (endWait: () => void) => void
+): Effect.Effect<boolean> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
     waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
     onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)),
-    staysCounted: false
+    staysCounted: false,
+    ...(orWhen === undefined ? undefined : { orWhen })
   })
+
+/**
+ * As `turnReady`, and returns when the turn is cancelled. Not `Effect.raceFirst`: that makes its two fibers in one
+ * operation and starts them in the next, and a caller that is interrupted between the two waits for them for ever.
+ */
+const turnReadyOrCancelled = (
+  engine: Engine,
+  ref: TurnRef,
+  cancellation: TurnCancellation
+): Effect.Effect<boolean> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.fork(restore(cancellation.cancelled)), (watching) =>
+      Effect.flatMap(
+        Effect.exit(restore(turnReady(engine, ref, (endWait) => watching.addObserver(endWait)))),
+        (ready) =>
+          Effect.flatMap(Fiber.interrupt(watching), (watched) =>
+            // a cancellation that fails must not be asked again and again
+            watched._tag === "Failure" && !Cause.isInterruptedOnly(watched.cause)
+              ? Effect.failCause(watched.cause)
+              : ready)
+      ))
+  )
 
 const takeTurn = (
   engine: Engine,
@@ -54,7 +82,7 @@ const waitForTurnUntil = (
   ref: TurnRef,
   cancellation: TurnCancellation
 ): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
-  Effect.raceFirst(turnReady(engine, ref), Effect.as(cancellation.cancelled, false)).pipe(
+  turnReadyOrCancelled(engine, ref, cancellation).pipe(
     Effect.zip(cancellation.isCancelled),
     Effect.flatMap(([foundDrained, isCancelled]) =>
       isCancelled ? Effect.succeedNone : takeTurn(engine, ref, foundDrained)

@@ -13,6 +13,8 @@ export interface Condition {
   readonly onLeave?: (table: TaskTable) => void
   /** Whether a task that waits for it still counts as running: only waiting for a turn or for idle may not. */
   readonly staysCounted: boolean
+  /** Is given what ends the wait before the condition holds. */
+  readonly orWhen?: (endWait: () => void) => void
 }
 
 const atOnce = Effect.succeed(false)
@@ -39,10 +41,17 @@ export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<b
           // ready at last: the turn or session may be there only because it was asked for its waiters
           if (!waiter.isWaiting) condition.onLeave?.(table)
         })
-        return engine.state.modify((table) => {
+        const leaveEarly = (table: TaskTable): void => {
           leave(table, waiter)
           condition.onLeave?.(table)
+        }
+        condition.orWhen?.(() => {
+          // woken already
+          if (waiter.node === undefined) return
+          engine.state.unsafeModify(leaveEarly)
+          resume(atOnce)
         })
+        return engine.state.modify(leaveEarly)
       })
   )
 

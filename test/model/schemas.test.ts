@@ -193,7 +193,15 @@ describe("an error of decoding names the field", () => {
 })
 
 describe("ids", () => {
-  for (const [name, schema] of Object.entries({ SessionId, TurnId, TaskId, ToolCallId, ApprovalId })) {
+  const ids: Record<string, Schema.Schema.AnyNoContext & { readonly make: (id: string) => string }> = {
+    SessionId,
+    TurnId,
+    TaskId,
+    ToolCallId,
+    ApprovalId
+  }
+
+  for (const [name, schema] of Object.entries(ids)) {
     it(`${name} refuses the empty string and what is no string`, () => {
       assert.throws(() => schema.make(""))
       for (const wrong of ["", 1, null, undefined, {}, ["a"]]) {

@@ -183,11 +183,19 @@ const consumeLoop = (
     Option.getOrElse(() => [])
   )
 
+/** Waits for some time. Not with a timeout: that races two fibers, and an interrupted race may never end. */
 const waitForLoop = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void> =>
-  world.call(actor, "waitForLoopUpdate", { sessionId }, () => world.manager.waitForLoopUpdate(sessionId), () => {
-    const { table } = world.subject.engine.state
-    return table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false
-  }).pipe(Effect.timeoutOption(tick * (1 + world.random.int(4))), Effect.asVoid)
+  Effect.gen(function*() {
+    const waiting = yield* Effect.fork(
+      world.call(actor, "waitForLoopUpdate", { sessionId }, () => world.manager.waitForLoopUpdate(sessionId), () => {
+        const { table } = world.subject.engine.state
+        return table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false
+      })
+    )
+    yield* pause(world)
+    if (waiting.unsafePoll() === null) yield* Effect.sleep(tick * (1 + world.random.int(3)))
+    yield* Fiber.interrupt(waiting)
+  })
 
 /** What waits for the loop of a session, in one of the ways to get it. */
 export const readLoop = (
