@@ -7,7 +7,7 @@ import { cell, fit, wrap } from "./text.js"
 const Summary = Schema.Struct({ summary: Schema.String })
 
 /** One line of a tool's output. */
-export const summaryOf = (output: ToolOutput): string => {
+const summaryOf = (output: ToolOutput): string => {
   switch (output._tag) {
     case "Text":
       return output.text
@@ -77,7 +77,7 @@ export type Speaker = "planner" | "user" | "loop" | "check"
 
 const colourOf: Readonly<Record<Speaker, Colour>> = { planner: "cyan", user: "yellow", loop: "bold", check: "green" }
 
-export const elapsed = (millis: number): string => `${(millis / 1000).toFixed(2)}s`
+const elapsed = (millis: number): string => `${(millis / 1000).toFixed(2)}s`
 
 const margin = 9
 const wordWidth = 11

@@ -14,6 +14,7 @@ import { type Repository, temporaryRepository, userRepository } from "./reposito
 import { route } from "./routing.js"
 import { Screen } from "./screen.js"
 import { Shell, type StartedProcess } from "./shell.js"
+import { plain } from "./text.js"
 import { timeline } from "./timeline.js"
 import { AllTools, ReadOnlyTools } from "./tools.js"
 import { type CancelReport, type InterruptReport, lookAfterCancel, pressEsc } from "./witness.js"
@@ -80,8 +81,8 @@ const session = (options: Options, traces: Traces) =>
     const isWritable = Option.isSome(repository.temporary)
     yield* screen.line(
       isWritable
-        ? `The repository: ${repository.root} (temporary, removed at the end)`
-        : `The repository: ${repository.root} (yours: only what reads it is run)`
+        ? `The repository: ${plain(repository.root)} (temporary, removed at the end)`
+        : `The repository: ${plain(repository.root)} (yours: only what reads it is run)`
     )
     const Manager = TaskManagerLive.pipe(Layer.provide(RoutingPolicy.layer(route)))
     const Tools = isWritable ? AllTools : ReadOnlyTools
@@ -162,8 +163,8 @@ let interruptedCode = 130
 const endWith = (code: number) => () => {
   interruptedCode = code
 }
-// these stay when runMain has taken its own away: a second Ctrl-C (npm and tsx pass one on, too) must not end the process
-// while it still cleans up, which takes a moment and no longer
+// these stay when runMain has taken its own away: a second Ctrl-C must not end the process while it still cleans
+// up, which takes a moment and no longer
 process.on("SIGINT", endWith(130))
 process.on("SIGTERM", endWith(143))
 // the terminal was closed: clean up the same way, and do not stumble over writing to it or reading from it

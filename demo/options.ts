@@ -1,6 +1,7 @@
 /** The command line. */
 import { Data, Effect, Option } from "effect"
 import { parseArgs } from "node:util"
+import { plain } from "./text.js"
 
 export interface Options {
   /** How the request for approval is answered without asking: `--yes`, `--no`. */
@@ -38,7 +39,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options
         }
       }).values,
     // the words of Node: which option it is, and what is wrong with it
-    catch: (error) => new UsageError({ message: error instanceof Error ? error.message : String(error) })
+    catch: (error) => new UsageError({ message: plain(error instanceof Error ? error.message : String(error)) })
   }).pipe(
     Effect.filterOrFail(
       (values) => !(values.yes === true && values.no === true),

@@ -54,7 +54,7 @@ export class Screen extends Context.Tag("effect-task-manager/demo/Screen")<Scree
 
       return {
         columns: isTerminal && width > 0 ? Math.min(Math.max(width - 1, 60), 120) : 100,
-        canAsk: isTerminal && process.stdin.isTTY,
+        canAsk: isTerminal && process.stdin.isTTY === true,
         paint: (colour, text) => colours ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text,
         line: (text) =>
           Effect.suspend(() =>

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
 import { TaskId } from "./model/ids.js"
-import { describedError, oneOf, Text, union } from "./model/schemas.js"
+import { describedError, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 
 /**
@@ -163,6 +163,26 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
 }
 
 /**
+ * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
+ * accepted and not settled, `maxUndelivered` the results of the session that nobody has taken. Nothing was started, and
+ * nothing that was accepted before is lost: let tasks settle or take results, then start the call again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskLimitReached extends Schema.TaggedError<TaskLimitReached>("effect-task-manager/TaskLimitReached")(
+  "TaskLimitReached",
+  { limit: oneOf("maxLive", "maxUndelivered"), max: Whole },
+  describedError
+) {
+  override get message(): string {
+    return this.limit === "maxLive"
+      ? `The manager already has ${this.max} live tasks (maxLive)`
+      : `The session already has ${this.max} results that nobody has taken (maxUndelivered)`
+  }
+}
+
+/**
  * What an approved launch differs in from what was asked, in the order in which it is looked at. `taskId`: there is no
  * such task; `status`: it is not suspended.
  *
@@ -244,6 +264,7 @@ export const TaskManagerError = union(
   TaskNotRunning,
   TaskNotSuspended,
   TaskAlreadyExists,
+  TaskLimitReached,
   ApprovalMismatch,
   TaskManagerShutdown
 )

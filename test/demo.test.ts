@@ -135,7 +135,7 @@ const assertClean = (demo: Demo, root: string): void => {
 }
 
 describe("npm run demo", () => {
-  it.concurrent("runs the destructive command with --yes, and proves one result per call", async () => {
+  it("runs the destructive command with --yes, and proves one result per call", async () => {
     const demo = new Demo(["--yes"])
     const root = await demo.root()
     await demo.waitFor(/completed +call-\d+ +remove/)
@@ -154,7 +154,7 @@ describe("npm run demo", () => {
     assert.strictEqual(demo.errors, "")
   })
 
-  it.concurrent("leaves the folder alone with --no", async () => {
+  it("leaves the folder alone with --no", async () => {
     const demo = new Demo(["--no"])
     const root = await demo.root()
     await demo.waitFor(/failed +call-\d+ +remove/)
@@ -165,7 +165,7 @@ describe("npm run demo", () => {
     assert.match(demo.output, /rejects: the answer was given with --no/)
   })
 
-  it.concurrent("rejects and says so when there is nobody to ask", async () => {
+  it("rejects and says so when there is nobody to ask", async () => {
     const demo = new Demo([])
     const root = await demo.root()
     await demo.waitFor(/rejects: there is no terminal to ask at/)
@@ -176,7 +176,7 @@ describe("npm run demo", () => {
     assertClean(demo, root)
   })
 
-  it.concurrent("runs the read-only part on a repository of the user's and changes nothing in it", async ({ onTestFinished }) => {
+  it("runs the read-only part on a repository of the user's and changes nothing in it", async ({ onTestFinished }) => {
     const outside = realpathSync(mkdtempSync(join(tmpdir(), "demo-test-")))
     onTestFinished(() => rmSync(outside, { recursive: true, force: true }))
     const root = join(outside, "mine")
@@ -211,7 +211,7 @@ describe("npm run demo", () => {
     assertClean(demo, join(tmpdir(), "never-made", "x"))
   })
 
-  it.concurrent.each([
+  it.each([
     { args: ["--bogus"], error: /^Unknown option '--bogus'/ },
     { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ }
   ])("refuses $args", async ({ args, error }) => {

@@ -11,10 +11,20 @@ export interface LinkedNode<A> {
   list: LinkedList<A> | undefined
 }
 
+/** Counts the entries of several lists together. */
+export interface Tally {
+  count: number
+}
+
 export class LinkedList<A> {
+  private readonly tally: Tally | undefined
   first: LinkedNode<A> | undefined = undefined
   last: LinkedNode<A> | undefined = undefined
   size = 0
+
+  constructor(tally?: Tally) {
+    this.tally = tally
+  }
 
   get isEmpty(): boolean {
     return this.first === undefined
@@ -33,6 +43,7 @@ export class LinkedList<A> {
     if (next === undefined) this.last = inserted
     else next.previous = inserted
     this.size++
+    if (this.tally !== undefined) this.tally.count++
     return inserted
   }
 
@@ -47,6 +58,7 @@ export class LinkedList<A> {
     node.next = undefined
     node.list = undefined
     this.size--
+    if (this.tally !== undefined) this.tally.count--
   }
 
   /** Removes and returns the first value. */

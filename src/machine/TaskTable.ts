@@ -8,7 +8,7 @@ import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
-import { LinkedList, type LinkedNode } from "./LinkedList.js"
+import { LinkedList, type LinkedNode, type Tally } from "./LinkedList.js"
 
 /** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
 export class Delivery<A> {
@@ -73,6 +73,8 @@ export interface Session {
   readonly turns: Map<TurnId, Turn>
   readonly updates: LinkedList<Delivery<TaskResolution>>
   readonly manual: LinkedList<ManualDelivery>
+  /** How much of the session waits to be taken: the updates of its turns, its loop queue, its manual queue. */
+  readonly undelivered: Tally
   readonly waiters: LinkedList<Waiter>
   /** Consumers that may still put something back. */
   consumers: number
@@ -147,6 +149,17 @@ export interface SettledTask {
   readonly result: ToolResultPart
 }
 
+export interface Limits {
+  /** How many settled tasks are kept. */
+  readonly history: number
+  /** How many tasks run at once. */
+  readonly concurrency: number
+  /** How many tasks are accepted and not settled. */
+  readonly live: number
+  /** How many updates and results of one session wait to be taken. */
+  readonly undelivered: number
+}
+
 /** What a transition asks the runtime to do, in the same step and in this order: publish, launch, interrupt, wake. */
 export interface Consequences {
   events: Array<TaskEvent>
@@ -156,7 +169,7 @@ export interface Consequences {
 }
 
 export interface TaskTable {
-  readonly limits: { readonly history: number; readonly concurrency: number }
+  readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
   /** Live tasks, oldest first. */
@@ -190,8 +203,8 @@ export interface TaskTable {
   readonly consequences: Consequences
 }
 
-export const make = (limits: { readonly history: number; readonly concurrency: number }): TaskTable => ({
-  limits,
+export const make = (limits: Partial<Limits> = {}): TaskTable => ({
+  limits: { history: 1_000, concurrency: Infinity, live: Infinity, undelivered: Infinity, ...limits },
   tasks: new Map(),
   sessions: new Map(),
   live: new LinkedList(),
@@ -218,11 +231,13 @@ export const make = (limits: { readonly history: number; readonly concurrency: n
 export const ensureSession = (table: TaskTable, id: SessionId): Session => {
   const known = table.sessions.get(id)
   if (known !== undefined) return known
+  const undelivered: Tally = { count: 0 }
   const session: Session = {
     id,
     turns: new Map(),
-    updates: new LinkedList(),
-    manual: new LinkedList(),
+    updates: new LinkedList(undelivered),
+    manual: new LinkedList(undelivered),
+    undelivered,
     waiters: new LinkedList(),
     consumers: 0,
     closed: false
@@ -240,7 +255,7 @@ export const ensureTurn = (session: Session, id: TurnId): Turn => {
     session,
     tasks: new LinkedList(),
     active: 0,
-    updates: new LinkedList(),
+    updates: new LinkedList(session.undelivered),
     waiters: new LinkedList(),
     interrupted: false
   }

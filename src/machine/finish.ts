@@ -128,7 +128,13 @@ const decidedEnding = (task: TaskRecord): Ending =>
     : { _tag: "Cancelled" }
 
 /** The fiber of a launch has ended. What was decided while it ran wins over how it ended. */
-export const launchEnded = (table: TaskTable, task: TaskRecord, launch: number, exit: LaunchExit, now: number): void => {
+export const launchEnded = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  exit: LaunchExit,
+  now: number
+): void => {
   // an abandoned tool that ends after all, or one of an earlier launch
   if (task.snapshot.launch !== launch) return
   if (task.snapshot.status === "Cancelling") settle(table, task, decidedEnding(task), now)

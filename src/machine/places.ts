@@ -30,7 +30,12 @@ export const admit = (table: TaskTable, task: TaskRecord, now: number): void => 
     begin(table, task, now)
   } else {
     task.queueNode = table.queue.append(task)
-    announce(table, { _tag: "Queued", seq: nextSeq(table), at: now, snapshot: change(table, task, { ...task.snapshot, status: "Queued" }) })
+    announce(table, {
+      _tag: "Queued",
+      seq: nextSeq(table),
+      at: now,
+      snapshot: change(table, task, { ...task.snapshot, status: "Queued" })
+    })
   }
 }
 

@@ -37,7 +37,8 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
     (statuses === undefined || statuses.includes(snapshot.status)) &&
     (filter.kind === undefined || snapshot.kind === filter.kind) &&
     (filter.sessionId === undefined || snapshot.sessionId === filter.sessionId) &&
-    (filter.turnId === undefined || snapshot.turnId === filter.turnId)
+    (filter.turnId === undefined || snapshot.turnId === filter.turnId) &&
+    (filter.callId === undefined || snapshot.callId === filter.callId)
   // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
   const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
   const settled = wantsSettled ? collect(table.history, matches) : []

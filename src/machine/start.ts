@@ -1,12 +1,19 @@
 /** How a task comes to life, and how a suspended one is resumed. */
 import type { ApprovalMismatchField } from "../errors.js"
+import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, jsonEquals } from "../model/json.js"
-import { TaskId } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import { withdrawApproval } from "./delivery.js"
 import { settle } from "./finish.js"
 import { admit } from "./places.js"
-import { ensureSession, ensureTurn, type InlineCaller, TaskRecord, type TaskRuntime, type TaskTable } from "./TaskTable.js"
+import {
+  ensureSession,
+  ensureTurn,
+  type InlineCaller,
+  TaskRecord,
+  type TaskRuntime,
+  type TaskTable
+} from "./TaskTable.js"
 import { count } from "./waiting.js"
 
 /** What routing decided for one launch. Times are milliseconds, Infinity for never. */
@@ -38,7 +45,17 @@ const nextTaskId = (table: TaskTable): TaskId => {
 export const refusal = (table: TaskTable, taskId: TaskId | undefined): StartRefusal | undefined =>
   table.closing ? "Shutdown" : taskId !== undefined && table.tasks.has(taskId) ? "AlreadyExists" : undefined
 
-/** Starts a task that `refusal` has nothing against. `makeRuntime` gives what will run its tool. */
+/** The limit that a new task of the session would break, if any. What was accepted before is never dropped for it. */
+export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" | "maxUndelivered" | undefined => {
+  const { live, undelivered } = table.limits
+  if (table.live.size >= live) return "maxLive"
+  // most managers set no limit, and then the session need not be looked up
+  if (undelivered === Infinity) return undefined
+  const waiting = table.sessions.get(sessionId)?.undelivered.count ?? 0
+  return waiting >= undelivered ? "maxUndelivered" : undefined
+}
+
+/** Starts a task that neither `refusal` nor `limitReached` has anything against. `makeRuntime` gives what will run its tool. */
 export const startPlain = (
   table: TaskTable,
   launch: TaskLaunchRequest.Plain,

@@ -15,7 +15,13 @@ import * as Schema from "effect/Schema"
  */
 export const maxJsonDepth = 512
 
-const isPlainObject = (value: object): boolean => {
+/**
+ * Whether an object is a plain one, not an instance of a class.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isPlainObject = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || prototype === Object.prototype
 }

@@ -3,6 +3,7 @@ import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
 import type { EventHub } from "./EventHub.js"
+import type { OutputLimits } from "./outputLimits.js"
 import type { State } from "./State.js"
 import type { Timers } from "./Timers.js"
 
@@ -13,6 +14,7 @@ export interface Engine {
   readonly clock: Clock.Clock
   readonly route: RouteToolCall
   readonly cancelGraceMillis: number
+  readonly outputLimits: OutputLimits
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean
   /** The manager's own runtime, for what no caller asked for: sleeping and warning. */

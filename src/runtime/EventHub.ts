@@ -48,14 +48,21 @@ export const make = (options: {
       },
       unsafeWake,
       unsafeSubscribe: (scope) => {
-        // before the subscription, so that it runs after that has ended: who still waits is let go by then
-        runSync(Scope.addFinalizer(scope, Effect.sync(() => {
-          open.delete(subscription)
-          subscription.unsafeWake()
-        })))
+        const subscribed: Array<EventSubscription> = []
+        // before the subscription, so that it runs after that has ended: who still waits is let go then
+        runSync(Scope.addFinalizer(
+          scope,
+          Effect.sync(() => {
+            for (const subscription of subscribed) {
+              open.delete(subscription)
+              subscription.unsafeWake()
+            }
+          })
+        ))
         // synchronous, and has to be within the caller's step
         const inner = runSync(Scope.extend(PubSub.subscribe(pubsub), scope))
         const subscription = new EventSubscription(inner, options.buffer, () => ended)
+        subscribed.push(subscription)
         open.add(subscription)
         return subscription
       },

@@ -54,8 +54,10 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   get take(): Effect.Effect<TaskEvent> {
-    return Effect.flatMap(this.takeBetween(1, 1), (events) =>
-      Chunk.isNonEmpty(events) ? Effect.succeed(Chunk.headNonEmpty(events)) : this.take)
+    return Effect.flatMap(
+      this.takeBetween(1, 1),
+      (events) => Chunk.isNonEmpty(events) ? Effect.succeed(Chunk.headNonEmpty(events)) : this.take
+    )
   }
 
   get takeAll(): Effect.Effect<Chunk.Chunk<TaskEvent>> {
@@ -83,7 +85,8 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
         if (this.isOver()) return Effect.interrupt
         if (this.held() >= min || this.isEnded()) return this.takeUpTo(max)
         return Effect.flatMap(this.takeUpTo(max), (first) =>
-          Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) => Chunk.appendAll(first, rest)))
+          Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) =>
+            Chunk.appendAll(first, rest)))
       }))
   }
 

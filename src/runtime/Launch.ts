@@ -17,6 +17,7 @@ import { reportAbandoned } from "./abandoned.js"
 import type { Engine } from "./Engine.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
+import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
 import type { Timer } from "./Timers.js"
@@ -59,8 +60,10 @@ export class Launch implements TaskRuntime {
       return
     }
     if (task.timeout !== Infinity) {
-      this.timeoutTimer = engine.timers.start(task.timeout, () =>
-        engine.state.unsafeModify((table, now) => timeOut(table, task, number, now)))
+      this.timeoutTimer = engine.timers.start(
+        task.timeout,
+        () => engine.state.unsafeModify((table, now) => timeOut(table, task, number, now))
+      )
     }
     const scope = new LaunchScope()
     const runtime = Runtime.make({
@@ -80,7 +83,8 @@ export class Launch implements TaskRuntime {
     // an observer sees every end, also that of a fiber which never took its first step
     fiber.addObserver((exit) =>
       scope.close(runtime, exit, (closed) => {
-        engine.state.unsafeModify((table, now) => launchEnded(table, task, number, launchExit(request, closed), now))
+        const ended = capExit(engine.outputLimits, launchExit(request, closed))
+        engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
       })
     )
   }
@@ -152,6 +156,9 @@ class RunningTask implements CurrentTaskService {
     const engine = this.#engine
     const task = this.#task
     const { launch } = this
-    return (said) => engine.state.modify((table, now) => progress(table, task, launch, readProgress(said), now))
+    return (said) =>
+      engine.state.modify((table, now) =>
+        progress(table, task, launch, capProgress(engine.outputLimits, readProgress(said)), now)
+      )
   }
 }

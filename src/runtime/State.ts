@@ -25,7 +25,7 @@ export interface State {
 }
 
 export const make = (options: {
-  readonly limits: TaskTable.TaskTable["limits"]
+  readonly limits: TaskTable.Limits
   readonly clock: Clock.Clock
   readonly events: EventHub
 }): Effect.Effect<State> =>

@@ -24,12 +24,17 @@ export class StartsImmediately extends Context.Reference<StartsImmediately>()(
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
 export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
   yield* warnOfDuplicateEffect
-  const { cancelGraceMillis, concurrency, eventBuffer, eventReplay, historyLimit } = yield* settings
+  const limits = yield* settings
   const clock = yield* Effect.clock
   const runtime = yield* Effect.runtime<never>()
-  const events = yield* EventHub.make({ buffer: eventBuffer, replay: eventReplay })
+  const events = yield* EventHub.make({ buffer: limits.eventBuffer, replay: limits.eventReplay })
   const state = yield* State.make({
-    limits: { history: historyLimit, concurrency },
+    limits: {
+      history: limits.historyLimit,
+      concurrency: limits.concurrency,
+      live: limits.maxLive,
+      undelivered: limits.maxUndelivered
+    },
     clock,
     events
   })
@@ -39,7 +44,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     timers: Timers.make(clock, runtime),
     clock,
     route: yield* RoutingPolicy,
-    cancelGraceMillis,
+    cancelGraceMillis: limits.cancelGraceMillis,
+    outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime
   }

@@ -9,7 +9,11 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import { ToolOutput, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
 import { CurrentTask } from "../services/CurrentTask.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
-import { type RecordedLaunch, ScriptedOutcome, type TaskManagerTestControl } from "../services/TaskManagerTestControl.js"
+import {
+  type RecordedLaunch,
+  ScriptedOutcome,
+  type TaskManagerTestControl
+} from "../services/TaskManagerTestControl.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
 
 type Failure = ToolError | ApprovalRequired
@@ -98,8 +102,10 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
   }
 
   const whileRunning = <A>(taskId: TaskId, act: () => Effect.Effect<A>) =>
-    Effect.flatMap(handle.get(taskId), ({ status }) =>
-      status === "Running" || status === "Queued" ? act() : new TaskNotRunning({ taskId, status }))
+    Effect.flatMap(
+      handle.get(taskId),
+      ({ status }) => status === "Running" || status === "Queued" ? act() : new TaskNotRunning({ taskId, status })
+    )
 
   const control: TaskManagerTestControl["Type"] = {
     script: (toolName, outcome) =>
@@ -107,11 +113,14 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
         scripts.set(toolName, outcome)
       }),
     awaitLaunch: (callId, options) => Effect.suspend(() => Deferred.await(launchOf(callId, options?.launch ?? 1))),
-    complete: (taskId, output) => whileRunning(taskId, () => Effect.asVoid(Deferred.succeed(releaseOf(taskId), output))),
+    complete: (taskId, output) =>
+      whileRunning(taskId, () => Effect.asVoid(Deferred.succeed(releaseOf(taskId), output))),
     fail: (taskId, error) => whileRunning(taskId, () => Effect.asVoid(Deferred.fail(releaseOf(taskId), error))),
     progress: (taskId: TaskId, said: TaskProgress) =>
-      Effect.flatMap(handle.get(taskId), ({ status }) =>
-        running.get(taskId)?.reportProgress(said) ?? new TaskNotRunning({ taskId, status })),
+      Effect.flatMap(
+        handle.get(taskId),
+        ({ status }) => running.get(taskId)?.reportProgress(said) ?? new TaskNotRunning({ taskId, status })
+      ),
     launches: Effect.sync(() => launches.slice())
   }
 

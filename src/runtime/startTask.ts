@@ -2,7 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { ApprovalMismatch, TaskAlreadyExists, TaskManagerShutdown } from "../errors.js"
+import { ApprovalMismatch, TaskAlreadyExists, TaskLimitReached, TaskManagerShutdown } from "../errors.js"
 import { cancelInline, detachAfter } from "../machine/control.js"
 import { redirectToTurn } from "../machine/delivery.js"
 import * as start from "../machine/start.js"
@@ -16,7 +16,7 @@ import { waitUntilSettled } from "./parking.js"
 import { inlineRoute, withRoute } from "./routing.js"
 import { ancestryOf, runsUnder, taskOf } from "./RunningIn.js"
 
-type StartError = TaskAlreadyExists | ApprovalMismatch | TaskManagerShutdown
+type StartError = TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const callerOf = (fiber: AnyFiber): LaunchCaller => ({
@@ -37,9 +37,12 @@ const refusal = (engine: Engine, launch: TaskLaunchRequest): StartError | undefi
     const field = start.mismatch(table, launch)
     return field === undefined ? undefined : new ApprovalMismatch({ taskId: launch.taskId, field })
   }
-  return refused === undefined || launch.taskId === undefined
-    ? undefined
-    : new TaskAlreadyExists({ taskId: launch.taskId })
+  if (refused === "AlreadyExists" && launch.taskId !== undefined) {
+    return new TaskAlreadyExists({ taskId: launch.taskId })
+  }
+  const limit = start.limitReached(table, launch.request.sessionId)
+  if (limit === undefined) return undefined
+  return new TaskLimitReached({ limit, max: limit === "maxLive" ? table.limits.live : table.limits.undelivered })
 }
 
 interface Started {
@@ -69,8 +72,10 @@ const startNow = (
     const launched = new Launch(engine, task, caller)
     if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
       const { launch: number } = task.snapshot
-      launched.startDetachTimer(route.detachAfter, () =>
-        engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now)))
+      launched.startDetachTimer(
+        route.detachAfter,
+        () => engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now))
+      )
     }
     return launched
   }

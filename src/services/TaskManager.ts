@@ -12,13 +12,14 @@ import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
   TaskAlreadyExists,
+  TaskLimitReached,
   TaskManagerShutdown,
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended
 } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
-import type { SessionId, TaskId, TurnId, TurnRef } from "../model/ids.js"
+import type { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../model/ids.js"
 import type {
   ContinuePolicy,
   DeliveryMode,
@@ -50,6 +51,7 @@ export interface TaskFilter {
   readonly kind?: TaskKind | undefined
   readonly sessionId?: SessionId | undefined
   readonly turnId?: TurnId | undefined
+  readonly callId?: ToolCallId | undefined
 }
 
 /**
@@ -171,7 +173,11 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    */
   readonly startTask: (
     launch: TaskLaunchRequest
-  ) => Effect.Effect<TaskStartOutcome, TaskAlreadyExists | ApprovalMismatch | TaskManagerShutdown, ToolExecutor>
+  ) => Effect.Effect<
+    TaskStartOutcome,
+    TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+    ToolExecutor
+  >
   /**
    * The next update of a turn, in the order they happened, each to exactly one caller. `None` when the turn has drained:
    * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when

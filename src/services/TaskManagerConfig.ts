@@ -27,6 +27,14 @@ export interface TaskManagerSettings {
   readonly cancelGracePeriod: Duration.DurationInput
   /** How many tasks run at once, first come first served: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly concurrency: number
+  /** How many tasks may be accepted and not settled: an integer from 1, or `Infinity`. Default `Infinity`. */
+  readonly maxLive: number
+  /** How many results of one session may wait to be taken: an integer from 1, or `Infinity`. Default `Infinity`. */
+  readonly maxUndelivered: number
+  /** How many bytes of UTF-8 a tool result, its metadata or a progress may have: an integer from 1 024. Default 1 MiB. */
+  readonly maxResultBytes: number
+  /** How deep structured tool output and metadata may be nested: an integer from 1 to 512. Default 64. */
+  readonly maxResultDepth: number
 }
 
 const defaults: TaskManagerSettings = {
@@ -34,7 +42,11 @@ const defaults: TaskManagerSettings = {
   eventBuffer: 4_096,
   eventReplay: 256,
   cancelGracePeriod: "5 seconds",
-  concurrency: Infinity
+  concurrency: Infinity,
+  maxLive: Infinity,
+  maxUndelivered: Infinity,
+  maxResultBytes: 1_048_576,
+  maxResultDepth: 64
 }
 
 /**

@@ -178,6 +178,16 @@ describe("EventHub", () => {
     }))
 })
 
+it.scoped("a subscription in a scope that is closed is over at once", () =>
+  Effect.gen(function*() {
+    const { hub } = yield* setup()
+    const scope = yield* Scope.make()
+    yield* Scope.close(scope, Exit.void)
+    const queue = hub.unsafeSubscribe(scope)
+    const fiber = yield* Effect.fork(queue.take)
+    assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)))
+  }))
+
 describe("after the end", () => {
   const ended = Effect.gen(function*() {
     const { hub, queue, subscribe } = yield* setup()

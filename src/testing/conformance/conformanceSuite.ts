@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
@@ -55,7 +55,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
 
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
- * (default 5 seconds of real time) is how long a step may hang before the case fails.
+ * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets three times that.
  *
  * @example
  * ```ts
@@ -91,6 +91,12 @@ export const conformanceSuite = <E>(options: {
 const unexpected = (cause: Cause.Cause<unknown>): ConformanceFailure =>
   new ConformanceFailure({ what: "nothing else goes wrong", expected: "no failure", actual: Cause.pretty(cause) })
 
+const hangs = new ConformanceFailure({
+  what: "the case comes to its end",
+  expected: "it returns",
+  actual: "it waits for ever"
+})
+
 const runCase = <E>(
   definition: CaseDefinition,
   options: {
@@ -109,6 +115,10 @@ const runCase = <E>(
     }).pipe(
       Effect.scoped,
       Effect.withClock(time.clock),
+      // a layer may hang anywhere, in its finalizers too; `soon` within the cases says more of it, and is faster
+      Effect.disconnect,
+      Effect.timeoutFail({ duration: Duration.times(options.patience, 3), onTimeout: () => hangs }),
+      Effect.withClock(Time.realClock),
       // what a layer logs is not the output of the suite
       Effect.locally(FiberRef.currentLoggers, HashSet.empty()),
       Effect.catchAllCause((cause) => {

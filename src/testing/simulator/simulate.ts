@@ -32,7 +32,9 @@ export interface SimulationReport {
  * @since 0.1.0
  * @category running
  */
-export const simulate = (options: { readonly seed: number; readonly trace?: boolean | undefined }): SimulationReport => {
+export const simulate = (
+  options: { readonly seed: number; readonly trace?: boolean | undefined }
+): SimulationReport => {
   const plan = planOf(options.seed)
   const trace: Array<string> = []
   // in a list: what a callback assigns to a variable is not seen here

@@ -625,6 +625,33 @@ test("closeSession discards what was not delivered, of all three destinations, a
   yield* w.delivers(d, { foreground: ["result d ok done"] })
 })
 
+for (const deliveryMode of ["ToLoop", "Manual"] as const) {
+  test(
+    `closeSession discards the cancelled result of a running background task, ${deliveryMode}`,
+    background,
+    function*(w) {
+      const a = yield* w.start("a", { kind: "Background", deliveryMode, stubborn: true })
+      const closing = yield* w.fork(w.manager.closeSession(theSession))
+      yield* w.settle
+      yield* a.letGo
+      yield* w.soon("closeSession returns", Fiber.join(closing))
+      yield* w.delivers(a, {})
+      yield* equal("its last event", (yield* w.eventsOf(a.id)).at(-1), "Cancelled")
+    }
+  )
+}
+
+test("a session that is used again while the old one closes keeps its own results", background, function*(w) {
+  const a = yield* w.start("a", { kind: "Background", stubborn: true })
+  const closing = yield* w.fork(w.manager.closeSession(theSession))
+  yield* w.settle
+  const b = yield* w.start("b", { kind: "Background" })
+  yield* b.succeed()
+  yield* a.letGo
+  yield* w.soon("closeSession returns", Fiber.join(closing))
+  yield* w.delivers(b, { loop: ["result b ok done"] })
+})
+
 test("closeSession waits for the tools it cancels", {}, function*(w) {
   const a = yield* w.start("a", { stubborn: true })
   const closing = yield* w.fork(w.manager.closeSession(theSession))

@@ -1,15 +1,19 @@
 /** SPEC 4.1: one life. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import { ToolError } from "../../../errors.js"
+import * as Scope from "effect/Scope"
+import { TaskId } from "../../../model/ids.js"
+import { TaskLaunchRequest } from "../../../model/Task.js"
 import type { ToolResult } from "../../../model/ToolCall.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
 import { isApproved, toolError } from "./tools.js"
-import { askingFor } from "./World.js"
+import { askingFor, requestOf } from "./World.js"
 
 const { cases, test } = section("4.1 One life")
 
@@ -332,22 +336,90 @@ test("a running tool sees its task: id, request, launch and kind", {}, function*
   })
 })
 
-test("each launch runs in a scope of its own", {}, function*(w) {
+test("each launch runs in a scope of its own, closed when the tool has ended", { needs: ["approvals"] }, function*(w) {
   const closed: Array<string> = []
   const a = yield* w.start("a", {
-    executor: {
-      specs: Effect.succeed([]),
-      execute: (request) =>
-        Effect.scoped(
-          Effect.zipRight(
-            Effect.addFinalizer(() => Effect.sync(() => closed.push(request.callId))),
-            Effect.fail(new ToolError({ reason: "ExecutionFailed", toolName: "tool", message: "no" }))
-          )
-        )
-    }
+    tool: (task, told) =>
+      Effect.zipRight(
+        Effect.flatMap(Effect.serviceOption(Scope.Scope), (scope) =>
+          Option.match(scope, {
+            onNone: () => Effect.void,
+            onSome: (own) => Scope.addFinalizer(own, Effect.sync(() => closed.push(`launch ${task.launch}`)))
+          })),
+        told
+      )
   })
-  yield* w.hasStatus(a, "Failed")
-  yield* equal("the finalizer ran", closed, ["a"])
+  yield* a.ask
+  yield* equal("after the first launch", closed, ["launch 1"])
+  yield* w.foreground(a)
+  yield* w.approve(a)
+  yield* equal("while the second runs", closed, ["launch 1"])
+  yield* a.succeed()
+  yield* equal("after the second launch", closed, ["launch 1", "launch 2"])
+})
+
+test("the caller's scope is not the tool's: closing it ends nothing", { needs: ["startsConcurrently"] }, function*(w) {
+  let kept = true
+  w.define("a", (_task, told) =>
+    Effect.zipRight(
+      Effect.flatMap(Effect.serviceOption(Scope.Scope), (scope) =>
+        Option.match(scope, {
+          onNone: () => Effect.void,
+          onSome: (own) =>
+            Scope.addFinalizer(
+              own,
+              Effect.sync(() => {
+                kept = false
+              })
+            )
+        })),
+      told
+    ))
+  yield* Effect.scoped(
+    Effect.zipRight(
+      Effect.addFinalizer(() => Effect.void),
+      w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") }))
+    )
+  )
+  yield* w.soon("the tool begins", w.began("a"))
+  yield* w.settle
+  yield* equal("the tool's finalizer has not run", kept, true)
+  yield* equal("it runs", (yield* w.handle.get(TaskId.make("a"))).status, "Running")
+})
+
+test("a tool runs with the FiberRefs and the context of whoever started it", {}, function*(w) {
+  class Tenant extends Context.Tag("effect-task-manager/conformance/Tenant")<Tenant, string>() {}
+  const ref = FiberRef.unsafeMake("unset")
+  w.define("a", () =>
+    Effect.map(
+      Effect.all([FiberRef.get(ref), Effect.serviceOption(Tenant)]),
+      ([value, tenant]) => `${value} ${Option.getOrElse(tenant, () => "nobody")}`
+    ))
+  yield* w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") })).pipe(
+    Effect.locally(ref, "mine"),
+    Effect.provideService(Tenant, "acme")
+  )
+  yield* w.soon("the manager is idle", w.handle.waitForIdle)
+  const result = yield* w.handle.result(TaskId.make("a"))
+  yield* equal("what the tool saw", Option.map(result, brief.result), Option.some("ok mine acme"))
+})
+
+test("a tool started from an uninterruptible region can be cancelled", { needs: ["startsConcurrently"] }, function*(w) {
+  yield* Effect.uninterruptible(
+    w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") }))
+  )
+  yield* w.soon("the tool begins", w.began("a"))
+  yield* w.soon("cancel returns", w.handle.cancel(TaskId.make("a")))
+  yield* equal("the tool has ended", yield* w.ends, ["a#1"])
+})
+
+test("a tool outlives the fiber that started it", { needs: ["startsConcurrently"] }, function*(w) {
+  const starter = yield* w.fork(
+    w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") }))
+  )
+  yield* w.soon("startTask returns", Fiber.join(starter))
+  yield* w.settle
+  yield* equal("it runs", (yield* w.handle.get(TaskId.make("a"))).status, "Running")
 })
 
 export const life = cases

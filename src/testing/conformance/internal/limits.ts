@@ -1,5 +1,6 @@
 /** SPEC 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { TaskId } from "../../../model/ids.js"
 import type { TaskStatus } from "../../../model/Task.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
@@ -35,6 +36,22 @@ test("as many tasks run as the limit allows; the others are Queued, first come f
 
 test("without a limit nothing is ever queued", {}, function*(w) {
   for (let i = 0; i < 30; i++) yield* w.hasStatus(yield* w.start(`a${i}`, own(`t${i}`)), "Running")
+})
+
+test("a queued foreground task holds up waitForTurn and waitForIdle", {
+  needs: ["concurrency", "startsConcurrently"],
+  settings: { concurrency: 1 }
+}, function*(w) {
+  const a = yield* w.start("a", own("a"))
+  const b = yield* w.start("b", { ...own("b"), begins: false })
+  const turn = yield* w.fork(w.manager.waitForTurn(b.turn))
+  const idle = yield* w.fork(w.handle.waitForIdle)
+  yield* w.waits("waitForTurn waits", turn)
+  yield* a.succeed()
+  yield* w.waits("waitForIdle waits", idle)
+  yield* b.succeed()
+  yield* w.soon("waitForTurn returns", Fiber.join(turn))
+  yield* w.soon("waitForIdle returns", Fiber.join(idle))
 })
 
 test("a queued task that is cancelled gives its place in the queue up", limited, function*(w) {

@@ -151,6 +151,32 @@ test("a task started from inside a tool uses its parent's place", {
   yield* equal("the child was never queued", yield* w.eventsOf(TaskId.make("child")), ["Started", "Completed"])
 })
 
+test("a nested call that goes to the background takes a place of its own", {
+  inlineOnly: true,
+  needs: ["concurrency", "detach"],
+  settings: { concurrency: 1 }
+}, function*(w) {
+  const a = yield* w.start("a", {
+    tool: (_task, told) =>
+      Effect.zipRight(
+        Effect.ignore(w.startTask(TaskLaunchRequest.plain({
+          request: requestOf("child", { turn: turnOf("s", "sub") }),
+          taskId: TaskId.make("child")
+        }))),
+        told
+      )
+  })
+  yield* w.soon("the child begins", w.began("child"))
+  yield* w.handle.detach(TaskId.make("child"))
+  const b = yield* w.start("b", { turn: turnOf("s", "t2"), begins: false })
+  yield* a.succeed()
+  yield* w.hasStatus(a, "Completed")
+  yield* w.hasStatus(b, "Queued")
+  yield* w.handle.cancel(TaskId.make("child"))
+  yield* w.settle
+  yield* w.hasStatus(b, "Running")
+})
+
 test("cancelling a suspended task sends its cancelled result to the turn: nobody waits inline any more", {
   inlineOnly: true,
   needs: ["approvals"]

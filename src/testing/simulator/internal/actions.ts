@@ -54,8 +54,7 @@ const noteOutcome = (world: World, actor: Actor, request: ToolRequest, outcome: 
 export const routingFailure = "the routing function failed"
 
 const routingMayFail = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, E, R> =>
-  Effect.catchAllDefect(effect, (defect) =>
-    defect === routingFailure ? Effect.succeed(undefined) : Effect.die(defect))
+  Effect.catchAllDefect(effect, (defect) => defect === routingFailure ? Effect.succeed(undefined) : Effect.die(defect))
 
 const launch = (
   world: World,
@@ -133,8 +132,7 @@ export const approve = (
 
 export const reject = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
   Effect.asVoid(quietly(
-    world.call(actor, "rejectApproval", { taskId }, () =>
-      world.manager.rejectApproval({ taskId, reason: "not today" }))
+    world.call(actor, "rejectApproval", { taskId }, () => world.manager.rejectApproval({ taskId, reason: "not today" }))
   ))
 
 /** Answers an approval in some way, or leaves it to others. Follows what an inline manager hands back. */
@@ -179,8 +177,7 @@ export const cancel = (world: World, actor: Actor, taskId: TaskId): Effect.Effec
         // a tool does not wait for itself, nor for a task it runs under
         if (actor.inTask !== undefined || isSettled(world, taskId)) return
         world.violate(4, `cancel of ${taskId} returned to ${actor.name} before it is settled`)
-      }), () =>
-      isSettled(world, taskId))
+      }), () => isSettled(world, taskId))
   ))
 
 export const detach = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
@@ -210,9 +207,11 @@ export const interruptTurn = (world: World, actor: Actor, turn: TurnRef): Effect
   })
 
 export const closeSession = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void> =>
-  Effect.asVoid(world.call(actor, "closeSession", { sessionId }, (record) =>
-    Effect.map(world.manager.closeSession(sessionId), (receipt) =>
-      noteReceipt(world, actor, record, receipt))))
+  Effect.asVoid(
+    world.call(actor, "closeSession", { sessionId }, (record) =>
+      Effect.map(world.manager.closeSession(sessionId), (receipt) =>
+        noteReceipt(world, actor, record, receipt)))
+  )
 
 /** Some task that was seen, or one that never was. */
 export const someTask = (world: World): TaskId => {

@@ -47,17 +47,21 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
   Effect.gen(function*() {
     const { plan, random } = world
     const started = yield* Effect.forkAll(
-      Array.from({ length: plan.calls }, () =>
-        random.chance(0.3) ? Effect.zipRight(pause(world), start(world, actor, turn)) : start(world, actor, turn))
+      Array.from(
+        { length: plan.calls },
+        () => random.chance(0.3) ? Effect.zipRight(pause(world), start(world, actor, turn)) : start(world, actor, turn)
+      )
     )
     if (random.chance(0.5)) yield* Fiber.await(started)
     const readers = 1 + random.int(2)
-    yield* Effect.forEach(Array.from({ length: readers }, (_, index) =>
-      index), (index) =>
-      readToEnd(world, { ...actor, name: `${actor.name}.${index}` }, turn), {
-      concurrency: "unbounded",
-      discard: true
-    })
+    yield* Effect.forEach(
+      Array.from({ length: readers }, (_, index) => index),
+      (index) => readToEnd(world, { ...actor, name: `${actor.name}.${index}` }, turn),
+      {
+        concurrency: "unbounded",
+        discard: true
+      }
+    )
     yield* Fiber.await(started)
   })
 
@@ -96,8 +100,7 @@ const act = (world: World, actor: Actor): Effect.Effect<void, never, ToolExecuto
     () => {
       const taskId = actions.someTask(world)
       const policy = random.pick(["NotifyOnly", "RequestContinue"])
-      return ignored(world.call(actor, "setContinuePolicy", { taskId }, () =>
-        handle.setContinuePolicy(taskId, policy)))
+      return ignored(world.call(actor, "setContinuePolicy", { taskId }, () => handle.setContinuePolicy(taskId, policy)))
     },
     () =>
       Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /** The invariants of the contract, looked for in what was written down. */
-import type { TaskId } from "../../../model/ids.js"
 import * as Duration from "effect/Duration"
+import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
 import { keyOf } from "./reading.js"
@@ -108,7 +108,9 @@ export const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   const runs = group(world.toolRuns, ({ taskId }) => taskId)
   const logs = new Map<TaskId, TaskLog>()
   for (const [id, ofTask] of events) {
-    const key = ofTask.flatMap(({ event }) => event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]])
+    const key = ofTask.flatMap(({ event }) =>
+      event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]]
+    )
       .at(0)
     const planned = typeof key === "string" ? world.planned.get(key) : undefined
     if (planned === undefined) {
@@ -156,7 +158,10 @@ const grammar = /^Q?D?S?[PD]*(AC?Q?D?S?[PD]*)*TC?$/
 const checkOrder = (world: World, task: TaskLog): void => {
   const word = task.events.map(({ event }) => letters[event._tag]).join("")
   if (!grammar.test(word) || word.split("D").length > 2) {
-    world.violate(3, `the events of ${task.id} are out of order: ${task.events.map(({ event }) => event._tag).join(", ")}`)
+    world.violate(
+      3,
+      `the events of ${task.id} are out of order: ${task.events.map(({ event }) => event._tag).join(", ")}`
+    )
   }
   for (const { number, run, startedAt } of task.launches) {
     if (run !== undefined && startedAt === undefined) {
@@ -177,7 +182,10 @@ const checkDelivery = (world: World, task: TaskLog): void => {
   const { id, items, planned: { key, request }, terminal } = task
   const discardable = mayBeDiscarded(world, task)
   if (items.length > 1) {
-    world.violate(2, `the result of ${id} was delivered ${items.length} times: to ${items.map(({ to }) => to).join(", ")}`)
+    world.violate(
+      2,
+      `the result of ${id} was delivered ${items.length} times: to ${items.map(({ to }) => to).join(", ")}`
+    )
   }
   if (items.length === 0 && !discardable) world.violate(2, `the result of ${id} was never delivered`)
   for (const delivery of [...items, ...task.approvals]) {
@@ -211,7 +219,8 @@ const checkApprovals = (world: World, task: TaskLog): void => {
     if (end?.event._tag !== "AwaitingApproval") continue
     const { order } = end
     const next = events.find((record) =>
-      record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval")
+      record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval"
+    )
     const given = approvals.filter((delivery) =>
       delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.id.endsWith(`-${number}`)
     )
@@ -492,4 +501,3 @@ const checkDeliveredOnce = (world: World): void => {
     given.add(resolution.taskId)
   }
 }
-

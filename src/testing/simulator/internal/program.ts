@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as HashSet from "effect/HashSet"
 import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -117,17 +117,21 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     const managerScope = yield* Scope.make()
     const watching = yield* Scope.make()
     yield* build(world, managerScope, watching)
-    const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) =>
-      index), (index) =>
+    const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) => index), (index) =>
       Scope.extend(watcher(world, index), watching))
-    const loops = yield* Effect.forEach(Array.from({ length: plan.sessions }, (_, index) => index), (index) =>
-      Effect.fork(agentLoop(world, index)))
+    const loops = yield* Effect.forEach(
+      Array.from({ length: plan.sessions }, (_, index) =>
+        index),
+      (index) => Effect.fork(agentLoop(world, index))
+    )
     const hosting = yield* Effect.fork(host(world))
     const closing = plan.shutdownAt === undefined
       ? undefined
       : yield* Effect.fork(Effect.zipRight(Effect.sleep(plan.shutdownAt), shutDown(world, managerScope)))
 
-    for (const fiber of [...loops, hosting]) yield* Effect.flatten(Fiber.await(fiber))
+    for (const fiber of [...loops, hosting]) {
+      yield* Effect.flatten(Fiber.await(fiber))
+    }
     if (closing === undefined) {
       if (plan.tidy) {
         yield* answerTheRest(world)

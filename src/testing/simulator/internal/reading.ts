@@ -12,7 +12,8 @@ import { type Actor, noting, step, type World } from "./World.js"
 /** A moment of idleness: now and then some virtual time, mostly a few steps. */
 export const pause = (world: World): Effect.Effect<void> =>
   Effect.suspend(() =>
-    world.random.chance(0.4) ? Effect.sleep(tick * (1 + world.random.int(3))) : step(world.random.int(8)))
+    world.random.chance(0.4) ? Effect.sleep(tick * (1 + world.random.int(3))) : step(world.random.int(8))
+  )
 
 /** What a failed consumer fails with. */
 class Refused {
@@ -70,10 +71,16 @@ const waitCancellably = (world: World, actor: Actor, turn: TurnRef): Effect.Effe
     const controller = yield* CancellationController.make
     const cancellation = yield* controller.checkpoint
     yield* Effect.fork(Effect.zipRight(pause(world), controller.interrupt))
-    return yield* world.call(actor, "waitForTurn", turn, () =>
-      noting(world.manager.waitForTurn(turn, { cancellation }), (update) => {
-        if (Option.isSome(update)) note(world, actor, turn, update.value, true)
-      }), isTurnDue(world, turn))
+    return yield* world.call(
+      actor,
+      "waitForTurn",
+      turn,
+      () =>
+        noting(world.manager.waitForTurn(turn, { cancellation }), (update) => {
+          if (Option.isSome(update)) note(world, actor, turn, update.value, true)
+        }),
+      isTurnDue(world, turn)
+    )
   })
 
 /** Uses what it was given: at once or slowly, and now and then without success. */
@@ -157,7 +164,8 @@ export const takeLoop = (
           turnId: undefined,
           isDirect: true
         }))),
-    ({ resolutions }) => resolutions
+    ({ resolutions }) =>
+      resolutions
   )
 
 const consumeLoop = (
@@ -217,26 +225,31 @@ export const drainManual = (
 ): Effect.Effect<void> => {
   const { handle } = world.manager
   const operation = sessionId === undefined ? "drainReadyItems" : "drainReadyItemsOf"
-  return Effect.asVoid(world.call(actor, operation, { sessionId }, () =>
-    noting<ReadonlyArray<TaskResolution.Item>, never, never>(sessionId === undefined ? handle.drainReadyItems : handle.drainReadyItemsOf(sessionId), (items) => {
-      const batch = world.nextBatch()
-      for (const item of items) {
-        const planned = sessionId ?? sessionOf(world, item)
-        if (planned === undefined) {
-          world.violate(2, `${item.taskId} was in the manual queue and is not known`)
-          continue
+  return Effect.asVoid(
+    world.call(actor, operation, { sessionId }, () =>
+      noting<ReadonlyArray<TaskResolution.Item>, never, never>(
+        sessionId === undefined ? handle.drainReadyItems : handle.drainReadyItemsOf(sessionId),
+        (items) => {
+          const batch = world.nextBatch()
+          for (const item of items) {
+            const planned = sessionId ?? sessionOf(world, item)
+            if (planned === undefined) {
+              world.violate(2, `${item.taskId} was in the manual queue and is not known`)
+              continue
+            }
+            world.deliver({
+              to: "Manual",
+              reader: actor.name,
+              sessionId: planned,
+              turnId: undefined,
+              resolution: item,
+              isDirect: true,
+              batch
+            })
+          }
         }
-        world.deliver({
-          to: "Manual",
-          reader: actor.name,
-          sessionId: planned,
-          turnId: undefined,
-          resolution: item,
-          isDirect: true,
-          batch
-        })
-      }
-    })))
+      ))
+  )
 }
 
 /** The made-up call that an item answers, by the key in its metadata. */

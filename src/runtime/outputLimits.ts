@@ -1,0 +1,188 @@
+/**
+ * Keeps what tools hand back within bounds: text is cut in the middle, what is nested too deep or too large is replaced by
+ * a note. What was cut says so, to the model in the text and to the host in the metadata.
+ */
+import { ToolError } from "../errors.js"
+import type { LaunchExit } from "../machine/finish.js"
+import type { ApprovalRequest } from "../model/Approval.js"
+import { isPlainObject, type Metadata } from "../model/json.js"
+import type { TaskProgress } from "../model/TaskEvent.js"
+import { ToolOutput, type ToolOutputPart, type ToolResult } from "../model/ToolCall.js"
+
+export interface OutputLimits {
+  /** Bytes of UTF-8. */
+  readonly maxResultBytes: number
+  readonly maxResultDepth: number
+}
+
+/** The key under which metadata says how many bytes were cut. */
+export const cutKey = "effect-task-manager/cut"
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80
+
+/** Text of at most `max` bytes and how many bytes are missing; the first and the last part are kept. */
+const cutText = (text: string, max: number): { readonly text: string; readonly missing: number } => {
+  // no UTF-16 unit takes more than three bytes: most text need not be measured
+  if (text.length * 3 <= max) return { text, missing: 0 }
+  const bytes = encoder.encode(text)
+  if (bytes.length <= max) return { text, missing: 0 }
+  const note = (missing: number) => `\n[… ${missing} bytes cut …]\n`
+  const kept = Math.max(0, max - encoder.encode(note(bytes.length)).length)
+  let head = Math.ceil(kept / 2)
+  let tail = bytes.length - Math.floor(kept / 2)
+  while (isContinuation(bytes[head])) head--
+  while (isContinuation(bytes[tail])) tail++
+  const missing = tail - head
+  return {
+    text: decoder.decode(bytes.subarray(0, head)) + note(missing) + decoder.decode(bytes.subarray(tail)),
+    missing
+  }
+}
+
+/** How deep a JSON value is nested, and a bound for the bytes of its JSON text that is cheap to compute. */
+const measure = (value: unknown): { readonly depth: number; readonly bytesAtMost: number } => {
+  let bytesAtMost = 0
+  let depth = 0
+  for (let level: Array<unknown> = [value]; level.length > 0; depth++) {
+    const next: Array<unknown> = []
+    for (const current of level) {
+      if (typeof current === "string") bytesAtMost += 6 * current.length + 3
+      else if (typeof current !== "object" || current === null) bytesAtMost += 25
+      else {
+        const isList = Array.isArray(current)
+        for (const [key, child] of Object.entries(current)) {
+          bytesAtMost += isList ? 1 : 6 * key.length + 4
+          next.push(child)
+        }
+        bytesAtMost += 3
+      }
+    }
+    level = next
+  }
+  return { depth: depth - 1, bytesAtMost }
+}
+
+/** The value with everything below a depth replaced by a note. Depth is bounded, so recursion is. */
+const prune = (value: unknown, depth: number): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (depth === 0) return "[… cut: nested too deep …]"
+  if (Array.isArray(value)) return value.map((child) => prune(child, depth - 1))
+  return isPlainObject(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, prune(child, depth - 1)]))
+    : value
+}
+
+interface Cut<A> {
+  readonly value: A
+  readonly missing: number
+  readonly pruned: boolean
+}
+
+const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> => {
+  switch (output._tag) {
+    case "Text": {
+      const { missing, text } = cutText(output.text, limits.maxResultBytes)
+      return { value: missing === 0 ? output : ToolOutput.Text({ text }), missing, pruned: false }
+    }
+    case "Structured": {
+      const { bytesAtMost, depth } = measure(output.value)
+      const pruned = depth > limits.maxResultDepth
+      const value = pruned ? prune(output.value, limits.maxResultDepth) : output.value
+      if (bytesAtMost > limits.maxResultBytes) {
+        const { missing, text } = cutText(JSON.stringify(value), limits.maxResultBytes)
+        // a JSON value cannot be cut in the middle; its text can
+        if (missing > 0) return { value: ToolOutput.Text({ text }), missing, pruned }
+      }
+      return { value: pruned ? ToolOutput.Structured({ value }) : output, missing: 0, pruned }
+    }
+    case "Parts": {
+      let left = limits.maxResultBytes
+      let missing = 0
+      const parts = output.parts.map((part): ToolOutputPart => {
+        if (part._tag === "Text") {
+          const cut = cutText(part.text, left)
+          left = Math.max(0, left - encoder.encode(cut.text).length)
+          missing += cut.missing
+          return cut.missing === 0 ? part : { _tag: "Text", text: cut.text }
+        }
+        const size = part.data.length + part.mediaType.length
+        if (size <= left) {
+          left -= size
+          return part
+        }
+        missing += size
+        return { _tag: "Text", text: `[… a file of ${size} bytes cut …]` }
+      })
+      return { value: missing === 0 ? output : ToolOutput.Parts({ parts }), missing, pruned: false }
+    }
+  }
+}
+
+const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
+  if (Object.keys(metadata).length === 0) return metadata
+  const { bytesAtMost, depth } = measure(metadata)
+  if (depth > limits.maxResultDepth) return { [cutKey]: { metadata: "nested too deep" } }
+  if (bytesAtMost <= limits.maxResultBytes) return metadata
+  const size = encoder.encode(JSON.stringify(metadata)).length
+  return size <= limits.maxResultBytes ? metadata : { [cutKey]: { metadataBytes: size } }
+}
+
+/** The result within the limits; the same object if it already was. */
+export const capResult = (limits: OutputLimits, { metadata, result }: ToolResult): ToolResult => {
+  const { missing, pruned, value } = capOutput(limits, result.output)
+  const own = capMetadata(limits, result.metadata)
+  const note = { ...(missing > 0 ? { missingBytes: missing } : undefined), ...(pruned ? { pruned } : undefined) }
+  return {
+    result: {
+      _tag: "ToolResult",
+      callId: result.callId,
+      output: value,
+      isError: result.isError,
+      metadata: missing > 0 || pruned ? { ...own, [cutKey]: note } : own
+    },
+    metadata: capMetadata(limits, metadata)
+  }
+}
+
+const capError = (limits: OutputLimits, error: ToolError): ToolError => {
+  const { missing, text } = cutText(error.message, limits.maxResultBytes)
+  if (missing === 0) return error
+  return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })
+}
+
+const capApproval = (limits: OutputLimits, approval: ApprovalRequest): ApprovalRequest => ({
+  ...approval,
+  summary: cutText(approval.summary, limits.maxResultBytes).text,
+  reason: cutText(approval.reason, limits.maxResultBytes).text,
+  metadata: capMetadata(limits, approval.metadata)
+})
+
+/** What a launch handed back, within the limits. */
+export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
+  switch (exit._tag) {
+    case "Completed":
+      return { _tag: "Completed", result: capResult(limits, exit.result) }
+    case "Failed":
+      return { _tag: "Failed", error: capError(limits, exit.error) }
+    case "ApprovalRequired":
+      return { _tag: "ApprovalRequired", approval: capApproval(limits, exit.approval) }
+    case "Cancelled":
+      return exit
+  }
+}
+
+/** Progress within the limits: its message is cut, data that is too large is left out. */
+export const capProgress = (limits: OutputLimits, { data, fraction, message }: TaskProgress): TaskProgress => ({
+  ...(message === undefined ? undefined : { message: cutText(message, limits.maxResultBytes).text }),
+  ...(fraction === undefined ? undefined : { fraction }),
+  ...(data === undefined || !fits(limits, data) ? undefined : { data })
+})
+
+const fits = (limits: OutputLimits, data: unknown): boolean => {
+  const { bytesAtMost, depth } = measure(data)
+  return depth <= limits.maxResultDepth &&
+    (bytesAtMost <= limits.maxResultBytes || encoder.encode(JSON.stringify(data)).length <= limits.maxResultBytes)
+}

@@ -1,0 +1,134 @@
+/** What a routing policy answers, right or wrong. */
+import { it } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, Layer, Option } from "effect"
+import {
+  type RouteToolCall,
+  RoutingDecision,
+  RoutingPolicy,
+  ScriptedOutcome,
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  TaskManagerTest,
+  TaskManagerTestControl
+} from "effect-task-manager"
+import { assert, describe } from "vitest"
+import { inlineRoute, toRoute } from "../../src/runtime/routing.js"
+import { request } from "../support/world.js"
+
+const start = (route: RouteToolCall, fields: { readonly taskId?: TaskId } = {}) =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    const control = yield* TaskManagerTestControl
+    yield* control.script("tool", ScriptedOutcome.Hang)
+    const exit = yield* Effect.exit(manager.startTask(TaskLaunchRequest.plain({ request: request("a"), ...fields })))
+    return {
+      exit,
+      tasks: yield* manager.handle.list(),
+      launches: yield* control.launches,
+      updates: yield* manager.waitForTurn(request("nobody", { session: "nobody" }))
+    }
+  }).pipe(Effect.provide(TaskManagerTest.pipe(Layer.provide(RoutingPolicy.layer(route)))))
+
+const defectOf = <A, E>(exit: Exit.Exit<A, E>): unknown =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+
+describe("toRoute", () => {
+  it("fills in the defaults", () => {
+    assert.deepStrictEqual(toRoute(RoutingDecision.Foreground()), inlineRoute)
+    assert.deepStrictEqual(toRoute(RoutingDecision.Background()), { ...inlineRoute, kind: "Background" })
+    assert.deepStrictEqual(toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: "2 seconds" })), {
+      ...inlineRoute,
+      detachAfter: 2_000
+    })
+    assert.deepStrictEqual(inlineRoute, {
+      kind: "Foreground",
+      deliveryMode: "ToLoop",
+      continuePolicy: "NotifyOnly",
+      timeout: Infinity,
+      detachAfter: Infinity
+    })
+  })
+
+  it("takes what the decision says", () => {
+    const options = { deliveryMode: "Manual", continuePolicy: "RequestContinue", timeout: Duration.minutes(1) } as const
+    const expected = { deliveryMode: "Manual", continuePolicy: "RequestContinue", timeout: 60_000 }
+    assert.deepStrictEqual(toRoute(RoutingDecision.Foreground(options)), {
+      ...expected,
+      kind: "Foreground",
+      detachAfter: Infinity
+    })
+    assert.deepStrictEqual(toRoute(RoutingDecision.Background(options)), {
+      ...expected,
+      kind: "Background",
+      detachAfter: Infinity
+    })
+    assert.deepStrictEqual(toRoute(RoutingDecision.ForegroundThenDetachAfter({ ...options, duration: 5 })), {
+      ...expected,
+      kind: "Foreground",
+      detachAfter: 5
+    })
+  })
+
+  it("takes an endless duration for never", () => {
+    const route = toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: Duration.infinity, timeout: Infinity }))
+    assert.deepStrictEqual([route.timeout, route.detachAfter], [Infinity, Infinity])
+  })
+
+  it("refuses NaN, which would time out or detach at once", () => {
+    assert.throws(() => toRoute(RoutingDecision.Foreground({ timeout: NaN })), /timeout/)
+    assert.throws(() => toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: NaN })), /duration/)
+  })
+})
+
+describe("a routing policy", () => {
+  const garbage: ReadonlyArray<unknown> = [undefined, null, "Foreground", {}, { _tag: "Sideways" }, 7, []]
+
+  for (const answer of garbage) {
+    it.effect(`that answers ${JSON.stringify(answer)} fails that startTask and leaves no trace`, () =>
+      Effect.gen(function*() {
+        // what a policy without types may answer, at once or as an effect
+        const wrong = answer as RoutingDecision
+        for (const route of [() => wrong, () => Effect.succeed(wrong)]) {
+          const { exit, launches, tasks } = yield* start(route)
+          assert.instanceOf(defectOf(exit), TypeError)
+          assert.deepStrictEqual(tasks, [])
+          assert.deepStrictEqual(launches, [])
+        }
+      }))
+  }
+
+  it.effect("that throws or dies fails that startTask with its defect and leaves no trace, its id is free", () =>
+    Effect.gen(function*() {
+      const broken = new Error("broken policy")
+      const policies: ReadonlyArray<RouteToolCall> = [
+        () => {
+          throw broken
+        },
+        () => Effect.die(broken)
+      ]
+      for (const route of policies) {
+        const { exit, launches, tasks } = yield* start(route, { taskId: TaskId.make("mine") })
+        assert.strictEqual(defectOf(exit), broken)
+        assert.deepStrictEqual(tasks, [])
+        assert.deepStrictEqual(launches, [])
+      }
+    }))
+
+  it.effect("that answers with an effect is waited for", () =>
+    Effect.gen(function*() {
+      const { exit, tasks } = yield* start(() => Effect.as(Effect.yieldNow(), RoutingDecision.Background()))
+      assert.isTrue(Exit.isSuccess(exit), String(exit))
+      assert.deepStrictEqual(tasks.map(({ kind }) => kind), ["Background"])
+    }))
+
+  it.effect("sees the call", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      yield* start((call) => {
+        seen.push(call)
+        return RoutingDecision.Foreground()
+      })
+      assert.deepStrictEqual(seen, [request("a")])
+    }))
+})
