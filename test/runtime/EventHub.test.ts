@@ -205,7 +205,7 @@ describe("after the end", () => {
       assert.isTrue(queue.isActive())
       // fewer than asked for, but nothing more will come
       assert.deepStrictEqual(seqs(yield* queue.takeBetween(2, 5)), [3])
-      for (const taking of [queue.take, queue.takeBetween(1, 2)]) {
+      for (const taking of [Effect.asVoid(queue.take), Effect.asVoid(queue.takeBetween(1, 2))]) {
         const fiber = yield* Effect.fork(taking)
         assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)))
       }
@@ -241,7 +241,9 @@ describe("after the end", () => {
     Effect.gen(function*() {
       const { hub, queue } = yield* setup()
       const readers = yield* Effect.forEach(
-        [queue.take, queue.takeBetween(1, 2), Effect.asVoid(queue.takeBetween(3, 3))],
+        [queue.take, queue.takeBetween(1, 2), queue.takeBetween(3, 3)].map((taking) =>
+          Effect.asVoid<unknown, never, never>(taking)
+        ),
         (taking) => Effect.fork(taking)
       )
       yield* Effect.yieldNow()

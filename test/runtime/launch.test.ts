@@ -36,8 +36,9 @@ import { approvalRequest, type Call, request, toolError, turnRef } from "../supp
 const plain = (id: string, call: Call = {}) =>
   TaskLaunchRequest.plain({ request: request(id, call), taskId: TaskId.make(id) })
 
+/** The tools may use the manager that runs them. */
 const live = <const H extends ToolHandlers>(handlers: H) =>
-  Layer.merge(TaskManagerLive, ToolExecutor.fromHandlers(handlers))
+  Layer.provideMerge(ToolExecutor.fromHandlers(handlers), TaskManagerLive)
 
 const textOf = (part: Option.Option<ToolResultPart>): string =>
   Option.match(part, {
@@ -248,7 +249,7 @@ describe("what a tool sees of its task", () => {
             return "done"
           })
       })
-      yield* run().pipe(Effect.provide(tools), Effect.provide(TaskManagerLive))
+      yield* run().pipe(Effect.provide(tools))
       assert.deepStrictEqual(seen, ["a", 1, Option.none(), true, "Foreground", "Background"])
     }).pipe(Effect.scoped))
 
@@ -468,7 +469,7 @@ describe("tools that use the same manager", () => {
           yield* handle.waitForIdle
           for (const id of ids) assert.strictEqual((yield* handle.get(TaskId.make(id))).status, "Completed", id)
         }
-      }).pipe(Effect.provide(tools), Effect.provide(TaskManagerLive))
+      }).pipe(Effect.provide(tools))
     }))
 
   it.effect("know which task they are though their executor was built inside another tool", () =>

@@ -32,7 +32,11 @@ describe("settings", () => {
         eventBuffer: 4_096,
         eventReplay: 256,
         cancelGraceMillis: 5_000,
-        concurrency: Infinity
+        concurrency: Infinity,
+        maxLive: Infinity,
+        maxUndelivered: Infinity,
+        maxResultBytes: 1_048_576,
+        maxResultDepth: 64
       })
     }))
 

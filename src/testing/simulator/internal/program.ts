@@ -42,13 +42,13 @@ const build = (world: World, scope: Scope.Scope, watching: Scope.Scope): Effect.
   Effect.gen(function*() {
     const { plan } = world
     const engine = yield* makeEngine.pipe(
-      Effect.provideService(TaskManagerConfig, {
+      Effect.provide(TaskManagerConfig.layer({
         concurrency: plan.concurrency,
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
         eventReplay: plan.eventReplay,
         cancelGracePeriod: plan.graceMillis
-      }),
+      })),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.locally(workingFor, "manager")
     )
