@@ -388,7 +388,7 @@ test("the caller's scope is not the tool's: closing it ends nothing", { needs: [
 })
 
 test("a tool runs with the FiberRefs and the context of whoever started it", {}, function*(w) {
-  class Tenant extends Context.Tag("effect-task-manager/conformance/Tenant")<Tenant, string>() {}
+  class Tenant extends Context.Tag("effect-task-manager/life/Tenant")<Tenant, string>() {}
   const ref = FiberRef.unsafeMake("unset")
   w.define("a", () =>
     Effect.map(

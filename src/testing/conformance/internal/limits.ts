@@ -60,6 +60,8 @@ test("a queued task that is cancelled gives its place in the queue up", limited,
   const c = yield* w.start("c", { ...own("c"), begins: false })
   const d = yield* w.start("d", { ...own("d"), begins: false })
   yield* w.handle.cancel(c.id)
+  yield* w.settle
+  yield* w.hasStatus(d, "Queued")
   yield* a.succeed()
   yield* w.hasStatus(d, "Running")
   yield* equal("what ran", yield* w.launches, ["a#1", "b#1", "d#1"])
