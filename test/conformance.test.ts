@@ -12,8 +12,9 @@ import { assert } from "vitest"
 
 const inlineOnly = { startsConcurrently: false, background: false }
 
+// side by side: each case has a manager and a clock of its own, and mostly waits for the event loop
 const runAll = (layerName: string, cases: ReadonlyArray<ConformanceCase>): void => {
-  describe(layerName, () => {
+  describe(layerName, { concurrent: true }, () => {
     for (const section of new Set(cases.map(({ section }) => section))) {
       describe(section, () => {
         for (const { name, run } of cases.filter((one) => one.section === section)) it.live(name, () => run)

@@ -8,19 +8,21 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../machine/control.js"
-import { abandon, launchEnded } from "../machine/finish.js"
+import { abandon, launchEnded, type LaunchExit } from "../machine/finish.js"
 import type { TaskRecord, TaskRuntime } from "../machine/TaskTable.js"
 import type { ToolResult } from "../model/ToolCall.js"
 import { CurrentTask } from "../services/CurrentTask.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
 import { reportAbandoned } from "./abandoned.js"
+import type { Timer } from "./DeadlineQueue.js"
 import type { Engine } from "./Engine.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
-import type { Timer } from "./Timers.js"
+
+const cancelled: LaunchExit = { _tag: "Cancelled" }
 
 type CurrentTaskService = CurrentTask["Type"]
 
@@ -56,7 +58,7 @@ export class Launch implements TaskRuntime {
     const { request } = task
     if (task.snapshot.status === "Cancelling") {
       // cancelled by another tool's first step, after its own Started and before its turn to begin
-      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, { _tag: "Cancelled" }, now))
+      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, cancelled, now))
       return
     }
     if (task.timeout !== Infinity) {
@@ -83,7 +85,10 @@ export class Launch implements TaskRuntime {
     // an observer sees every end, also that of a fiber which never took its first step
     fiber.addObserver((exit) =>
       scope.close(runtime, exit, (closed) => {
-        const ended = capExit(engine.outputLimits, launchExit(request, closed))
+        // how a cancelled tool ended changes nothing any more, and reading its cause is dear
+        const ended = task.snapshot.status === "Running"
+          ? capExit(engine.outputLimits, launchExit(request, closed))
+          : cancelled
         engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
       })
     )

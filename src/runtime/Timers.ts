@@ -1,6 +1,6 @@
 /**
- * Every timer of a manager on one sleeping fiber: a heap of deadlines on the `Clock`. A fiber per timer would cost more
- * than the task it watches.
+ * Every timer of a manager on one sleeping fiber of the `Clock`. A fiber per timer would cost more than the task it
+ * watches.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -8,14 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
-
-/** An armed timer. */
-export interface Timer {
-  readonly deadline: number
-  readonly fire: () => void
-  /** Its place in the heap, -1 once it has fired or was stopped. */
-  index: number
-}
+import { DeadlineQueue, type Timer } from "./DeadlineQueue.js"
 
 export interface Timers {
   /** Calls `fire` once, `millis` from now. Never for Infinity. */
@@ -37,54 +30,13 @@ interface Sleeper {
 const longestSleepMillis = 2 ** 30
 
 export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timers => {
-  const heap: Array<Timer> = []
+  const queue = new DeadlineQueue()
   let sleeper: Sleeper | undefined = undefined
-
-  const place = (timer: Timer, index: number): void => {
-    heap[index] = timer
-    timer.index = index
-  }
-
-  const up = (timer: Timer, from: number): void => {
-    let index = from
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      const above = heap[parent]
-      if (above === undefined || above.deadline <= timer.deadline) break
-      place(above, index)
-      index = parent
-    }
-    place(timer, index)
-  }
-
-  const down = (timer: Timer, from: number): void => {
-    let index = from
-    for (;;) {
-      const left = heap[2 * index + 1]
-      const right = heap[2 * index + 2]
-      const child = right !== undefined && left !== undefined && right.deadline < left.deadline ? right : left
-      if (child === undefined || child.deadline >= timer.deadline) break
-      const below = child.index
-      place(child, index)
-      index = below
-    }
-    place(timer, index)
-  }
-
-  const remove = (timer: Timer): void => {
-    const index = timer.index
-    timer.index = -1
-    const last = heap.pop()
-    if (last === undefined || last === timer) return
-    const parent = heap[(index - 1) >> 1]
-    if (index > 0 && parent !== undefined && parent.deadline > last.deadline) up(last, index)
-    else down(last, index)
-  }
 
   const wakeUp = (): void => {
     const now = clock.unsafeCurrentTimeMillis()
-    for (let next = heap[0]; next !== undefined && next.deadline <= now; next = heap[0]) {
-      remove(next)
+    for (let next = queue.first; next !== undefined && next.deadline <= now; next = queue.first) {
+      queue.remove(next)
       next.fire()
     }
   }
@@ -96,7 +48,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
 
   /** Sleeps until the first deadline, unless somebody already does. */
   const adjust = (): void => {
-    const next = heap[0]
+    const next = queue.first
     if (next === undefined) {
       stopSleeper()
       return
@@ -124,21 +76,20 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
   return {
     start: (millis, fire) => {
       if (millis === Infinity) return undefined
-      const timer: Timer = { deadline: clock.unsafeCurrentTimeMillis() + millis, fire, index: heap.length }
-      up(timer, heap.length)
+      const timer = queue.add(clock.unsafeCurrentTimeMillis(), millis, fire)
       adjust()
       return timer
     },
     stop: (timer) => {
-      if (timer === undefined || timer.index < 0) return
-      remove(timer)
+      if (timer?.place === undefined) return
+      queue.remove(timer)
       adjust()
     },
-    size: () => heap.length,
+    size: () => queue.size,
     shutdown: Effect.suspend(() => {
       const last = sleeper?.fiber
       sleeper = undefined
-      heap.length = 0
+      queue.clear()
       return last === undefined ? Effect.void : Fiber.interrupt(last)
     })
   }

@@ -168,8 +168,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * Starts a task for a tool call, or resumes a suspended one that was approved. `TaskManagerLive` answers `Pending` without
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
-   * with `TaskAlreadyExists` for an id in use, with `ApprovalMismatch` when what is approved is not what was asked, with
-   * `TaskManagerShutdown` once the layer closes.
+   * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
+   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
    */
   readonly startTask: (
     launch: TaskLaunchRequest

@@ -198,7 +198,7 @@ describe("Timers", () => {
       Effect.gen(function*() {
         const { clock, timers } = yield* make
         const armed: Array<
-          { readonly id: number; readonly deadline: number; readonly timer: Timers.Timer | undefined }
+          { readonly id: number; readonly deadline: number; readonly timer: ReturnType<Timers.Timers["start"]> }
         > = []
         const fired: Array<number> = []
         const expected: Array<number> = []
