@@ -28,6 +28,7 @@ import {
   TaskId,
   type TaskKind,
   TaskLaunchRequest,
+  type TaskLimitReached,
   TaskManager,
   TaskManagerConfig,
   type TaskManagerError,
@@ -116,7 +117,11 @@ describe("the methods of the manager", () => {
     expectTypeOf<ManagerService["startTask"]>().toEqualTypeOf<
       (
         launch: TaskLaunchRequest
-      ) => EffectType.Effect<TaskStartOutcome, TaskAlreadyExists | ApprovalMismatch | TaskManagerShutdown, ToolExecutor>
+      ) => EffectType.Effect<
+        TaskStartOutcome,
+        TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+        ToolExecutor
+      >
     >()
     expectTypeOf<ManagerService["waitForTurn"]>().returns.toEqualTypeOf<
       EffectType.Effect<Option.Option<TurnTaskUpdate>>

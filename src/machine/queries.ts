@@ -1,9 +1,8 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
 import type { TaskId } from "../model/ids.js"
-import type { TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
-import type { TaskFilter } from "../services/TaskManager.js"
 import type { LinkedList } from "./LinkedList.js"
 import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
 

@@ -121,6 +121,20 @@ export const TaskSnapshot = struct({
 export interface TaskSnapshot extends Schema.Schema.Type<typeof TaskSnapshot> {}
 
 /**
+ * Which tasks `list` gives; what is left out does not filter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskFilter {
+  readonly status?: TaskStatus | ReadonlyArray<TaskStatus> | undefined
+  readonly kind?: TaskKind | undefined
+  readonly sessionId?: SessionId | undefined
+  readonly turnId?: TurnId | undefined
+  readonly callId?: ToolCallId | undefined
+}
+
+/**
  * What `startTask` takes: a new call (`plain`) or a suspended task that was approved (`approved`).
  *
  * @example

@@ -19,15 +19,8 @@ import type {
   TaskNotSuspended
 } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
-import type { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../model/ids.js"
-import type {
-  ContinuePolicy,
-  DeliveryMode,
-  TaskKind,
-  TaskLaunchRequest,
-  TaskSnapshot,
-  TaskStatus
-} from "../model/Task.js"
+import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
+import type { ContinuePolicy, DeliveryMode, TaskFilter, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type {
   InterruptReceipt,
@@ -39,20 +32,6 @@ import type {
 import type { ToolResultPart } from "../model/ToolCall.js"
 import type { ToolExecutor } from "./ToolExecutor.js"
 import type { TurnCancellation } from "./TurnCancellation.js"
-
-/**
- * Which tasks `list` gives; what is left out does not filter.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TaskFilter {
-  readonly status?: TaskStatus | ReadonlyArray<TaskStatus> | undefined
-  readonly kind?: TaskKind | undefined
-  readonly sessionId?: SessionId | undefined
-  readonly turnId?: TurnId | undefined
-  readonly callId?: ToolCallId | undefined
-}
 
 /**
  * The live tasks at event `seq`, and a queue whose first event is `seq + 1`.
