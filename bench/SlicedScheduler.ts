@@ -5,10 +5,13 @@
  */
 import { Scheduler } from "effect"
 
-/** Only what is due at once is run by priority: a bucket per priority, first come first served within it. */
+type Task = () => void
+
 export class SlicedScheduler implements Scheduler.Scheduler {
   private readonly sliceMillis: number
-  private tasks = new Scheduler.PriorityBuckets()
+  private next = new Scheduler.PriorityBuckets<Task>()
+  private batch: ReadonlyArray<Task> = []
+  private position = 0
   private isScheduled = false
   private sliceEnd = 0
 
@@ -17,19 +20,17 @@ export class SlicedScheduler implements Scheduler.Scheduler {
   }
 
   shouldYield(fiber: Parameters<Scheduler.Scheduler["shouldYield"]>[0]): number | false {
-    // the clock is read every 64 operations: read at every one, it costs as much as the operation
-    return (fiber.currentOpCount & 63) === 0 && performance.now() > this.sliceEnd && this.isRunning
+    // one look at the clock costs as much as an operation of a fiber
+    return (fiber.currentOpCount & 63) === 63 && performance.now() > this.sliceEnd
       ? 0
       : Scheduler.defaultScheduler.shouldYield(fiber)
   }
 
-  private isRunning = false
-
-  scheduleTask(task: () => void, priority: number): void {
-    this.tasks.scheduleTask(task, priority)
+  scheduleTask(task: Task, priority: number): void {
+    this.next.scheduleTask(task, priority)
     if (this.isScheduled) return
     this.isScheduled = true
-    // within the slice a microtask is soon enough, and eight times as cheap as a turn of the event loop
+    // within a slice a microtask is soon enough, and much cheaper than a turn of the event loop
     if (performance.now() < this.sliceEnd) queueMicrotask(this.run)
     else this.handOver()
   }
@@ -42,33 +43,24 @@ export class SlicedScheduler implements Scheduler.Scheduler {
   }
 
   private readonly run = (): void => {
-    this.isRunning = true
-    const { buckets } = this.tasks
-    this.tasks = new Scheduler.PriorityBuckets()
-    for (const [bucket, [priority, tasks]] of buckets.entries()) {
-      for (let index = 0; index < tasks.length; index++) {
-        tasks[index]?.()
-        // the clock is read once per task: a task is a fiber's whole stretch
-        if (performance.now() > this.sliceEnd) {
-          // what is left comes before what was scheduled meanwhile
-          const rest = new Scheduler.PriorityBuckets()
-          for (const later of tasks.slice(index + 1)) rest.scheduleTask(later, priority)
-          for (const [laterPriority, laterTasks] of buckets.slice(bucket + 1)) {
-            for (const later of laterTasks) rest.scheduleTask(later, laterPriority)
-          }
-          for (const [newPriority, newTasks] of this.tasks.buckets) {
-            for (const later of newTasks) rest.scheduleTask(later, newPriority)
-          }
-          this.tasks = rest
-          this.isRunning = false
-          if (rest.buckets.length === 0) this.isScheduled = false
-          else this.handOver()
-          return
-        }
+    if (this.position === this.batch.length) {
+      const { buckets } = this.next
+      this.next = new Scheduler.PriorityBuckets()
+      this.batch = buckets.flatMap(([, tasks]) => tasks)
+      this.position = 0
+    }
+    while (this.position < this.batch.length) {
+      const task = this.batch[this.position++]
+      task?.()
+      // a task is a fiber's whole stretch, so one look per task is cheap
+      if (performance.now() > this.sliceEnd) {
+        this.handOver()
+        return
       }
     }
-    this.isRunning = false
-    if (this.tasks.buckets.length === 0) this.isScheduled = false
+    this.batch = []
+    this.position = 0
+    if (this.next.buckets.length === 0) this.isScheduled = false
     else queueMicrotask(this.run)
   }
 }

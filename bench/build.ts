@@ -52,16 +52,18 @@ export const buildChild = async (lib?: string): Promise<void> => {
 }
 
 /** Runs one job in a process of its own and gives its answer. */
-export const runChild = (job: Job, nodeOptions: ReadonlyArray<string> = []): Promise<unknown> =>
+export const runChild = <A>(job: Job, nodeOptions: ReadonlyArray<string> = []): Promise<A> =>
   new Promise((resolveJob, reject) => {
     const child = fork(join(out, "child.js"), [JSON.stringify(job)], {
       execArgv: ["--expose-gc", "--max-old-space-size=8192", ...nodeOptions],
       stdio: ["ignore", "inherit", "inherit", "ipc"]
     })
-    let answer: unknown = undefined
-    child.on("message", (message) => {
-      answer = message
+    const answers: Array<A> = []
+    // the child is this program's own, and answers each job with what the job's type says
+    child.on("message", (message) => answers.push(message as A))
+    child.on("exit", (code) => {
+      const answer = answers[0]
+      if (code === 0 && answer !== undefined) resolveJob(answer)
+      else reject(new Error(`${JSON.stringify(job)} ended with ${code}`))
     })
-    child.on("exit", (code) =>
-      code === 0 ? resolveJob(answer) : reject(new Error(`${JSON.stringify(job)} ended with ${code}`)))
   })

@@ -1,6 +1,23 @@
+import { cancelling } from "./cancelling.js"
+import { detaching } from "./detaching.js"
+import { growth } from "./growth.js"
+import { lifecycleTargets } from "./lifecycles.js"
+import { blockedHeap, drainedHeap } from "./memory.js"
+import { retained } from "./retained.js"
+import { stall } from "./stall.js"
 import type { Target } from "./Target.js"
 
-export const targets: ReadonlyArray<Target> = []
+/** One per row (or group of rows) of the table of targets, each in a process of its own. */
+export const targets: ReadonlyArray<Target> = [
+  ...lifecycleTargets,
+  growth,
+  retained,
+  cancelling,
+  blockedHeap,
+  drainedHeap,
+  stall,
+  detaching
+]
 
 export const targetOf = (name: string): Target => {
   const found = targets.find((target) => target.name === name)

@@ -28,7 +28,7 @@ import * as World from "./internal/World.js"
 
 /**
  * One promise of the contract. `run` builds the layer afresh, does something with it, and fails unless the promise was
- * kept. It brings its own clock and its own tools, needs nothing, and always returns.
+ * kept. It brings its own clock and its own tools, needs nothing, and also returns where the layer waits for ever.
  *
  * @since 0.1.0
  * @category models
@@ -55,7 +55,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
 
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
- * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets three times that.
+ * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets six times that.
  *
  * @example
  * ```ts
@@ -117,7 +117,7 @@ const runCase = <E>(
       Effect.withClock(time.clock),
       // a layer may hang anywhere, in its finalizers too; `soon` within the cases says more of it, and is faster
       Effect.disconnect,
-      Effect.timeoutFail({ duration: Duration.times(options.patience, 3), onTimeout: () => hangs }),
+      Effect.timeoutFail({ duration: Duration.times(options.patience, 6), onTimeout: () => hangs }),
       Effect.withClock(Time.realClock),
       // what a layer logs is not the output of the suite
       Effect.locally(FiberRef.currentLoggers, HashSet.empty()),

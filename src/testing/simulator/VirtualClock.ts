@@ -100,7 +100,8 @@ export class VirtualClock implements Clock.Clock {
     let next = Infinity
     for (const { until } of this.sleepers) next = Math.min(next, until)
     this.now = next
-    for (const sleeper of [...this.sleepers]) {
+    // whoever is woken only runs later, so nobody new begins to sleep here
+    for (const sleeper of this.sleepers) {
       if (sleeper.until > next) continue
       this.sleepers.delete(sleeper)
       sleeper.wake()

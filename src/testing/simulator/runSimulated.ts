@@ -82,7 +82,7 @@ export interface Simulation {
  * ```
  *
  * @since 0.1.0
- * @category running
+ * @category runners
  */
 export const runSimulated = <A, E>(
   program: (simulation: Simulation) => Effect.Effect<A, E>,
@@ -108,15 +108,19 @@ export const runSimulated = <A, E>(
   const fiber = Runtime.runFork(Runtime.defaultRuntime)(main, { scheduler, immediate: false })
 
   let steps = 0
-  const settle = (): void => {
-    while (steps < maxSteps && scheduler.runNext()) steps++
+  /** Runs everybody who is ready. Returns false when there is no end to it. */
+  const settle = (): boolean => {
+    while (scheduler.runNext()) {
+      if (++steps >= maxSteps) return false
+    }
+    return true
   }
   const end = (): SimulatedEnd<A, E> => {
     for (;;) {
-      settle()
+      const isQuiet = settle()
       const exit = fiber.unsafePoll()
       if (exit !== null) return { _tag: "Done", exit }
-      if (steps >= maxSteps) return { _tag: "Endless" }
+      if (!isQuiet) return { _tag: "Endless" }
       options.onQuiet?.()
       if (!clock.advance()) return { _tag: "Hang" }
     }
@@ -124,9 +128,8 @@ export const runSimulated = <A, E>(
   const ended = end()
   const millis = clock.unsafeCurrentTimeMillis()
   options.onEnd?.()
-  if (ended._tag === "Done") {
-    do settle()
-    while (steps < maxSteps && clock.advance())
+  while (ended._tag === "Done" && settle() && clock.advance()) {
+    // who still sleeps may wake up and end
   }
   return { end: ended, steps, millis, fibersLeft: scheduler.liveFibers().length }
 }

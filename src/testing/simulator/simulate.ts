@@ -81,7 +81,7 @@ const describe = (plan: Plan): string => {
  * ```
  *
  * @since 0.1.0
- * @category running
+ * @category runners
  */
 export const simulate = (options: {
   readonly seed: number
@@ -145,7 +145,7 @@ export const simulate = (options: {
  * Runs many seeds, one after the other, and runs those that fail again for their trace.
  *
  * @since 0.1.0
- * @category running
+ * @category runners
  */
 export const runSimulations = (options: {
   readonly seeds: number
@@ -178,7 +178,7 @@ export const runSimulations = (options: {
  * A report for people: the seed, what was broken, and the trace if there is one.
  *
  * @since 0.1.0
- * @category formatting
+ * @category formatters
  */
 export const formatSimulation = (report: SimulationReport): string =>
   [

@@ -174,7 +174,7 @@ const within =
     )
 
 /** The layer of a case, built with the case's settings and routing. */
-export const layerOf = <E>(
+const layerOf = <E>(
   layer: Layer.Layer<TaskManager, E>,
   settings: Partial<TaskManagerSettings>,
   decisions: ReadonlyMap<string, () => RoutingDecision | Effect.Effect<RoutingDecision>>

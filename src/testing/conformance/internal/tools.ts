@@ -29,7 +29,7 @@ export interface Tools {
   readonly ends: Effect.Effect<ReadonlyArray<string>>
 }
 
-export const resultOf = (request: ToolRequest, output: ToolOutput | string): ToolResult => ({
+const resultOf = (request: ToolRequest, output: ToolOutput | string): ToolResult => ({
   result: {
     _tag: "ToolResult",
     callId: request.callId,

@@ -58,7 +58,7 @@ const build = (world: World, scope: Scope.Scope, watching: Scope.Scope): Effect.
 
 const drainEverything = (world: World): Effect.Effect<void> =>
   Effect.gen(function*() {
-    for (const turn of [...world.turns.values()]) yield* drainTurn(world, root, turn)
+    for (const turn of world.turns.values()) yield* drainTurn(world, root, turn)
     for (let index = 0; index < world.plan.sessions; index++) {
       yield* takeLoop(world, root, actions.sessionOf(index))
     }

@@ -25,8 +25,9 @@ const launchRace = (isOne: (task: TaskLog, launch: LaunchLog, world: World) => b
 const taskRace = (isOne: (task: TaskLog, world: World) => boolean): Race => ({ tasks, world }) =>
   count(tasks, (task) => isOne(task, world))
 
-const callRace = (operations: ReadonlyArray<Operation>, isOne: (call: CallRecord, run: Run) => boolean): Race => (run) =>
-  count(run.world.calls, (call) => operations.includes(call.operation) && isOne(call, run))
+const callRace =
+  (operations: ReadonlyArray<Operation>, isOne: (call: CallRecord, run: Run) => boolean): Race => (run) =>
+    count(run.world.calls, (call) => operations.includes(call.operation) && isOne(call, run))
 
 const within = (at: number, due: number, world: World): boolean => at >= due && at <= due + world.plan.jitterMillis
 
@@ -133,19 +134,23 @@ export const races: Readonly<Record<string, Race>> = {
     consumers,
     (call) => call.outcome === "Refused" && call.inHand.length > 0
   ),
-  "several wait for one turn": callRace(["waitForTurn"], (call, { world }) =>
-    world.calls.some((other) =>
-      other !== call && (other.operation === "waitForTurn" || other.operation === "consumeTurnUpdate") &&
-      other.sessionId === call.sessionId && other.turnId === call.turnId && other.began.order > call.began.order &&
-      other.began.order < (call.ended?.order ?? 0)
-    )),
-  "a subscriber closes as events are published": callRace(["watch"], (call, { world }) =>
-    call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)),
+  "several wait for one turn": callRace(
+    ["waitForTurn"],
+    (call, { world }) =>
+      world.calls.some((other) =>
+        other !== call && (other.operation === "waitForTurn" || other.operation === "consumeTurnUpdate") &&
+        other.sessionId === call.sessionId && other.turnId === call.turnId && other.began.order > call.began.order &&
+        other.began.order < (call.ended?.order ?? 0)
+      )
+  ),
+  "a subscriber closes as events are published": callRace(
+    ["watch"],
+    (call, { world }) => call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)
+  ),
   "a subscriber lags behind": ({ world }) => world.lagged + world.lostEvents,
   "delivery mode / completion: the mode first": taskRace(({ calls, terminal }) =>
-    terminal?.event.snapshot.kind === "Background" && calls.some((call) =>
-      call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call)
-    )
+    terminal?.event.snapshot.kind === "Background" &&
+    calls.some((call) => call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call))
   ),
   "delivery mode / completion: the completion first": taskRace(({ calls, terminal }) =>
     calls.some((call) =>
@@ -160,9 +165,12 @@ export const races: Readonly<Record<string, Race>> = {
     return call.outcome === "TaskManagerShutdown" && call.began.order > (shutdown?.began.order ?? Infinity) &&
       call.began.order < (shutdown?.ended?.order ?? 0)
   }),
-  "start / shutdown: afterwards": callRace(["startTask", "approve"], (call, { world }) =>
-    call.outcome === "TaskManagerShutdown" &&
-    call.began.order > (shutdownOf(world)?.ended?.order ?? Infinity)),
+  "start / shutdown: afterwards": callRace(
+    ["startTask", "approve"],
+    (call, { world }) =>
+      call.outcome === "TaskManagerShutdown" &&
+      call.began.order > (shutdownOf(world)?.ended?.order ?? Infinity)
+  ),
   "completion / shutdown": taskRace(({ terminal }, world) =>
     terminal?.event._tag === "Completed" && terminal.at === shutdownOf(world)?.began.at
   ),
@@ -174,50 +182,62 @@ export const races: Readonly<Record<string, Race>> = {
     task.events.some(({ event, order }) => event._tag === "Queued" && order === launch.beganOrder)
   ),
   "detached in the queue": taskRace(({ detached, launches }) =>
-    detached !== undefined && launches.some(({ beganOrder, end, run }) =>
+    detached !== undefined &&
+    launches.some(({ beganOrder, end, run }) =>
       beganOrder < detached.order && detached.order < (end?.order ?? 0) &&
       (run === undefined || run.began.order > detached.order)
     )
   ),
-  "a tool cancels itself": callRace(["cancel"], (call) =>
-    call.inTask !== undefined && call.inTask === call.taskId && !call.inFinalizer),
-  "a finalizer cancels its own task": callRace(["cancel"], (call) =>
-    call.inFinalizer && call.inTask === call.taskId),
-  "a tool detaches itself": callRace(["detach"], (call) =>
-    call.inTask !== undefined && call.inTask === call.taskId && call.outcome === "true"),
+  "a tool cancels itself": callRace(
+    ["cancel"],
+    (call) => call.inTask !== undefined && call.inTask === call.taskId && !call.inFinalizer
+  ),
+  "a finalizer cancels its own task": callRace(["cancel"], (call) => call.inFinalizer && call.inTask === call.taskId),
+  "a tool detaches itself": callRace(
+    ["detach"],
+    (call) => call.inTask !== undefined && call.inTask === call.taskId && call.outcome === "true"
+  ),
   "a tool waits for idle": callRace(["waitForIdle"], (call) => call.inTask !== undefined && call.outcome === "ok"),
-  "a tool waits for its own turn": callRace(["waitForTurn"], (call) =>
-    call.inTask !== undefined && call.outcome === "ok"),
+  "a tool waits for its own turn": callRace(
+    ["waitForTurn"],
+    (call) => call.inTask !== undefined && call.outcome === "ok"
+  ),
   "a tool starts another": callRace(["startTask"], (call) => call.inTask !== undefined && call.outcome === "ok"),
   "approval / cancel: the approval first": taskRace((task) =>
     pairOf(task, "approve", "cancel", (approve) => isPut(approve))
   ),
   "approval / cancel: the cancel first": taskRace((task) =>
-    pairOf(task, "approve", "cancel", (approve, cancel) =>
-      isPut(cancel) && (approve.outcome === "ApprovalMismatch"))
+    pairOf(task, "approve", "cancel", (approve, cancel) => isPut(cancel) && (approve.outcome === "ApprovalMismatch"))
   ),
   "approval / rejection": taskRace((task) => pairOf(task, "approve", "rejectApproval", () => true)),
   "two approvals of one launch": taskRace((task) =>
     pairOf(task, "approve", "approve", (one, other) => isPut(one) && other.outcome === "ApprovalMismatch")
   ),
   "a wrong approval": callRace(["approveWrongly"], (call) => call.outcome === "ApprovalMismatch"),
-  "an approval is withdrawn from a consumer's hands": callRace(consumers, (call, { tasks }) =>
-    call.outcome !== "ok" && call.handed !== undefined && call.inHand.some((resolution) => {
-      if (resolution._tag !== "Approval") return false
-      const task = tasks.find(({ id }) => id === resolution.approval.taskId)
-      const answered = task?.events.find(({ event, order }) =>
-        order > (call.handed?.order ?? 0) && event._tag !== "ContinueRequested" && event._tag !== "AwaitingApproval"
+  "an approval is withdrawn from a consumer's hands": callRace(
+    consumers,
+    (call, { tasks }) =>
+      call.outcome !== "ok" && call.handed !== undefined && call.inHand.some((resolution) => {
+        if (resolution._tag !== "Approval") return false
+        const task = tasks.find(({ id }) => id === resolution.approval.taskId)
+        const answered = task?.events.find(({ event, order }) =>
+          order > (call.handed?.order ?? 0) && event._tag !== "ContinueRequested" && event._tag !== "AwaitingApproval"
+        )
+        return answered !== undefined && answered.order < (call.ended?.order ?? 0)
+      })
+  ),
+  "put-back / close of the session": callRace(
+    consumers,
+    (call, { world }) =>
+      call.outcome !== "ok" && call.handed !== undefined && call.inHand.length > 0 &&
+      world.calls.some(({ began, operation, sessionId }) =>
+        operation === "closeSession" && sessionId === call.sessionId && began.order > (call.handed?.order ?? 0) &&
+        began.order < (call.ended?.order ?? 0)
       )
-      return answered !== undefined && answered.order < (call.ended?.order ?? 0)
-    })),
-  "put-back / close of the session": callRace(consumers, (call, { world }) =>
-    call.outcome !== "ok" && call.handed !== undefined && call.inHand.length > 0 &&
-    world.calls.some(({ began, operation, sessionId }) =>
-      operation === "closeSession" && sessionId === call.sessionId && began.order > (call.handed?.order ?? 0) &&
-      began.order < (call.ended?.order ?? 0)
-    )),
+  ),
   "completion / close of the session": taskRace(({ planned: { request }, terminal }, world) =>
-    terminal?.event._tag === "Completed" && world.calls.some(({ began, operation, sessionId }) =>
+    terminal?.event._tag === "Completed" &&
+    world.calls.some(({ began, operation, sessionId }) =>
       operation === "closeSession" && sessionId === request.sessionId && began.at === terminal.at
     )
   ),

@@ -1,0 +1,202 @@
+/**
+ * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
+ * at a time, and each has to be found.
+ */
+import { Effect } from "effect"
+import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Control from "../src/machine/control.js"
+import type * as Delivery from "../src/machine/delivery.js"
+import type * as Finish from "../src/machine/finish.js"
+import type * as Places from "../src/machine/places.js"
+import type * as Start from "../src/machine/start.js"
+import type * as TaskTable from "../src/machine/TaskTable.js"
+import type * as Waiting from "../src/machine/waiting.js"
+import type * as Launch from "../src/runtime/Launch.js"
+import type * as Loop from "../src/runtime/loop.js"
+import type * as Parking from "../src/runtime/parking.js"
+
+interface Modules {
+  "machine/control": typeof Control
+  "machine/delivery": typeof Delivery
+  "machine/finish": typeof Finish
+  "machine/places": typeof Places
+  "machine/start": typeof Start
+  "machine/TaskTable": typeof TaskTable
+  "machine/waiting": typeof Waiting
+  "runtime/Launch": typeof Launch
+  "runtime/loop": typeof Loop
+  "runtime/parking": typeof Parking
+}
+
+type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
+
+const enough = 2_000
+
+afterEach(() => {
+  vi.resetModules()
+})
+
+const findsWith = async (mutation: Mutation) => {
+  const paths = Object.entries(mutation).map(([name, mutate]) => [`../src/${name}.js`, mutate] as const)
+  for (const [path, mutate] of paths) {
+    vi.doMock(path, async (importOriginal) => {
+      const original: any = await importOriginal()
+      return { ...original, ...(mutate as (module: unknown) => object)(original) }
+    })
+  }
+  vi.resetModules()
+  const { simulate } = await import("../src/testing/simulator/simulate.js")
+  try {
+    for (let seed = 0; seed < enough; seed++) {
+      const report = simulate({ seed })
+      if (report.violations.length > 0) return report
+    }
+    return undefined
+  } finally {
+    for (const [path] of paths) vi.doUnmock(path)
+  }
+}
+
+/** `invariants` are those that may be the first to tell: one mistake shows in more than one way. */
+const bites = (mistake: string, invariants: ReadonlyArray<number>, mutation: Mutation): void => {
+  it(mistake, async () => {
+    const report = await findsWith(mutation)
+    const found = report?.violations[0]
+    if (report === undefined || found === undefined) return assert.fail(`not found in ${enough} seeds`)
+    console.log(`${mistake}: seed ${report.seed}, invariant ${found.invariant}: ${found.message}`)
+    assert.include(invariants, found.invariant, found.message)
+  })
+}
+
+describe("the simulator finds the mistakes of the seed crate", () => {
+  bites("(a) look and wait in two steps", [5], {
+    "runtime/parking": () => ({
+      waitUntil: (engine, condition) =>
+        Effect.suspend(() =>
+          condition.isReady(engine.state.table)
+            ? Effect.succeed(false)
+            // between the two the condition may come true, and its wake-up finds nobody
+            : Effect.async<boolean>((resume) => {
+              engine.state.unsafeModify((table) => {
+                const waiter: TaskTable.Waiter = {
+                  tasks: [],
+                  staysCounted: true,
+                  wake: () => resume(Effect.succeed(false)),
+                  node: undefined,
+                  isWaiting: true,
+                  foundDrained: false
+                }
+                waiter.node = condition.waiters(table).append(waiter)
+              })
+            })
+        )
+    })
+  })
+
+  bites("(b) settling is not guarded: a second terminal event", [1, 2, 3, 10], {
+    "machine/finish": (original) => ({
+      launchEnded: (table, task, launch, exit, now) => {
+        const { status } = task.snapshot
+        const isLive = status === "Running" || status === "Cancelling" || status === "Queued" || status === "Suspended"
+        if (isLive || exit._tag === "ApprovalRequired") original.launchEnded(table, task, launch, exit, now)
+        else original.settle(table, task, exit, now)
+      }
+    })
+  })
+
+  bites("(c) waitForTurn loses its update to an interrupt behind the pop", [2], {
+    "runtime/loop": (original) => ({
+      waitForTurn: (engine, turn, options) => Effect.map(original.waitForTurn(engine, turn, options), (update) => update)
+    })
+  })
+
+  bites("(c) takePendingLoopUpdates loses its batch to an interrupt behind the pop", [2], {
+    "runtime/loop": (original) => ({
+      takePendingLoopUpdates: (engine, sessionId) =>
+        Effect.map(original.takePendingLoopUpdates(engine, sessionId), (updates) => updates)
+    })
+  })
+
+  bites("(d) a detach timer outlives its task", [4, 10], {
+    "runtime/Launch": (original) => ({
+      Launch: class extends original.Launch {
+        override stopDetachTimer(): void {}
+      }
+    })
+  })
+
+  bites("(d) a detach timer outlives its launch and hits the next", [4], {
+    "machine/control": (original) => ({
+      detachAfter: (table, task, _launch, now) => {
+        if (task.snapshot.kind === "Foreground") original.detach(table, task.snapshot.id, now)
+      }
+    }),
+    "runtime/Launch": (original) => ({
+      Launch: class extends original.Launch {
+        override stopDetachTimer(): void {
+          if ((this as any).task.snapshot.status !== "Suspended") super.stopDetachTimer()
+        }
+      }
+    })
+  })
+
+  bites("(e) a tool that dies never settles", [1, 5], {
+    "machine/finish": (original) => ({
+      launchEnded: (table, task, launch, exit, now) => {
+        if (exit._tag === "Failed" && exit.error.reason === "Internal") return
+        original.launchEnded(table, task, launch, exit, now)
+      }
+    })
+  })
+})
+
+describe("the simulator finds other mistakes", () => {
+  bites("an update that a consumer refuses is not put back", [2], {
+    "machine/delivery": (original) => ({
+      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session)
+    })
+  })
+
+  bites("sessions are not told apart", [8], {
+    "machine/delivery": (original) => ({
+      takeLoopUpdates: (table) => [...table.sessions.keys()].flatMap((id) => original.takeLoopUpdates(table, id))
+    })
+  })
+
+  bites("what is approved is not compared with what was asked", [9], {
+    "machine/start": (original) => ({
+      mismatch: (table, launch) => {
+        const field = original.mismatch(table, launch)
+        return field === "input" ? undefined : field
+      },
+      findSuspended: (table, launch) => {
+        const task = table.tasks.get(launch.taskId)
+        return task?.isLive === true && task.asked !== undefined ? task : undefined
+      }
+    })
+  })
+
+  bites("an answered approval is still delivered", [2], {
+    "machine/delivery": () => ({ withdrawApproval: () => {} })
+  })
+
+  bites("nobody is woken when the last task ends", [5], {
+    "machine/waiting": () => ({ wakeUncounted: () => {} })
+  })
+
+  bites("a free place is not given to the queue", [5], {
+    "machine/places": () => ({ grant: () => {} })
+  })
+
+  bites("an interrupt of a turn takes the background with it", [4, 7], {
+    "machine/control": (original) => ({
+      interruptTurn: (table, ref, now) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        const before = [...(turn?.tasks ?? [])]
+        const interruption = original.interruptTurn(table, ref, now)
+        for (const task of before) original.cancel(table, task.snapshot.id, now)
+        return interruption
+      }
+    })
+  })
+})
