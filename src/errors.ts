@@ -61,7 +61,17 @@ export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manage
     decode: () => Option.none(),
     encode: () => Option.none()
   })
-}, describedError) {}
+}, describedError) {
+  /**
+   * What `JSON.stringify` and loggers ask for: everything but the cause, which they would show without it.
+   *
+   * @since 0.1.0
+   */
+  override toJSON(): object {
+    const { _tag, message, reason, toolName } = this
+    return { _tag, reason, toolName, message }
+  }
+}
 
 /**
  * The typed failure with which a tool or an executor asks for approval. It suspends the task and does not end it: once

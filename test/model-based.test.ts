@@ -18,7 +18,7 @@ import {
   TaskManagerLive,
   type TaskResolution,
   ToolCallId,
-  ToolError,
+  type ToolError,
   ToolExecutor,
   type ToolRequest,
   type TurnTaskUpdate
@@ -114,7 +114,7 @@ class Model {
       policy: options.policy,
       // no two deadlines fall together: the clock only rests on hundreds
       detachAfter: options.route === "detach" ? 200 + number : Infinity,
-      timeout: options.timeout ? 400 + 50 + number / 100 : Infinity,
+      timeout: options.timeout ? 450 + number : Infinity,
       detachAt: Infinity,
       timeoutAt: Infinity,
       closed: false
@@ -609,7 +609,7 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       )
     }
   })
-  return program.pipe(Effect.scoped, Effect.provide(tools.layer), Effect.provide(TestContext.TestContext))
+  return program.pipe(Effect.scoped, Effect.provide(Layer.provideMerge(tools.layer, TestContext.TestContext)))
 }
 
 it("the manager behaves like the model", async () => {
@@ -620,7 +620,7 @@ it("the manager behaves like the model", async () => {
       await Effect.runPromise(runCommands(commands, trace.lines))
     }),
     {
-      numRuns: 100,
+      numRuns: 300,
       asyncReporter: async (out) => {
         if (!out.failed) return
         const [commands = []] = out.counterexample ?? []

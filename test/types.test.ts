@@ -1,4 +1,6 @@
 /** What the compiler must accept and must refuse. Nothing here runs; `tsc` is the test, `expectTypeOf` its words. */
+// @effect-diagnostics floatingEffect:off missingEffectContext:off missingEffectError:off
+// @effect-diagnostics multipleEffectProvide:off globalErrorInEffectFailure:off
 import {
   Context,
   Effect,
@@ -12,7 +14,7 @@ import {
   type Stream
 } from "effect"
 import {
-  ApprovalId,
+  type ApprovalId,
   type ApprovalMismatch,
   type ApprovalRequest,
   ApprovalRequired,
@@ -24,7 +26,7 @@ import {
   RoutingPolicy,
   SessionId,
   type TaskAlreadyExists,
-  TaskEvent,
+  type TaskEvent,
   TaskId,
   type TaskKind,
   TaskLaunchRequest,
@@ -37,7 +39,7 @@ import {
   type TaskManagerShutdown,
   TaskManagerSimple,
   TaskManagerTest,
-  TaskManagerTestControl,
+  type TaskManagerTestControl,
   type TaskNotFound,
   type TaskNotRunning,
   type TaskNotSuspended,

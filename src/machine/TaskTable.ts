@@ -84,8 +84,8 @@ export interface Session {
 
 /** What the runtime keeps beside a task; the machine only passes it on. */
 export interface TaskRuntime {
-  /** Runs the tool of the current launch. */
-  readonly launch: () => void
+  /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
+  readonly launch: (later?: boolean) => void
   /** Interrupts the tool of the current launch and starts its grace period. */
   readonly interrupt: () => void
   /** Stops the timer that would detach the task. */

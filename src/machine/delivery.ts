@@ -231,7 +231,11 @@ export const putBackLoopUpdates = (
   deliveries: ReadonlyArray<Delivery<TaskResolution>>
 ): void => {
   if (!session.closed) {
-    for (const delivery of deliveries) putBack(session.updates, delivery)
+    // from the last: each finds its place in front of the one before, without a walk
+    for (let index = deliveries.length - 1; index >= 0; index--) {
+      const delivery = deliveries[index]
+      if (delivery !== undefined) putBack(session.updates, delivery)
+    }
     if (!session.updates.isEmpty) wakeAll(table, session.waiters)
   }
   leaveConsumer(table, session)

@@ -98,7 +98,11 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
 
 /** A copy of the call that nobody can change: what is shown is what will run. */
 const frozenRequest = (request: ToolRequest): ToolRequest =>
-  Object.freeze({ ...request, input: jsonCopy(request.input, { freeze: true }) })
+  Object.freeze({
+    ...request,
+    input: jsonCopy(request.input, { freeze: true }),
+    metadata: jsonCopy(request.metadata, { freeze: true })
+  })
 
 const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired["approval"], now: number): void => {
   const toolRequest = frozenRequest(task.request)

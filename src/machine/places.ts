@@ -7,6 +7,9 @@ import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>
   tasks.find((task) => task.place !== "shared")
 
+/** A task that still waits elsewhere goes on without its place: what it waits for there may need it. */
+const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && task.waits === 0
+
 const take = (table: TaskTable, task: TaskRecord): void => {
   task.place = "held"
   table.places++
@@ -46,7 +49,7 @@ export const grant = (table: TaskTable, now: number): void => {
     if (waiter !== undefined) {
       waiter.node = undefined
       const holder = holderOf(waiter.tasks)
-      if (holder?.place === "lent") take(table, holder)
+      if (needsPlace(holder)) take(table, holder)
       table.consequences.woken.push(waiter.wake)
       continue
     }
@@ -80,7 +83,7 @@ export const lend = (table: TaskTable, waiter: Waiter, now: number): void => {
 /** Wakes a waiter whose wait is over, once its task has its place back. */
 export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
   const holder = holderOf(waiter.tasks)
-  if (holder?.place === "lent") {
+  if (needsPlace(holder)) {
     if (table.places >= table.limits.concurrency) {
       waiter.node = table.returning.append(waiter)
       return
@@ -93,7 +96,7 @@ export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
 /** A waiter left before it was woken: its task goes on at once, over the limit if need be, for it cannot be made to wait. */
 export const reclaim = (table: TaskTable, waiter: Waiter): void => {
   const holder = holderOf(waiter.tasks)
-  if (holder?.place === "lent") take(table, holder)
+  if (needsPlace(holder)) take(table, holder)
 }
 
 /** A task that ran in its parent's place goes on without its parent: it needs a place of its own, over the limit if need be. */

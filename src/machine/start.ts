@@ -119,7 +119,7 @@ export const resume = (
   now: number
 ): void => {
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
-  task.request = { ...task.request, input: jsonCopy(task.request.input) }
+  task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   task.approval = task.asked?.approval
   task.asked = undefined
   withdrawApproval(task)

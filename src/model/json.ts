@@ -96,7 +96,7 @@ export const jsonEquals = (left: unknown, right: unknown): boolean => {
  * @since 0.1.0
  * @category combinators
  */
-export const jsonCopy = (value: unknown, options?: { readonly freeze?: boolean | undefined }): unknown => {
+export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | undefined }): A => {
   const copies = new Map<object, object>()
   const pending: Array<object> = []
   const copyOf = (source: unknown): unknown => {
@@ -125,7 +125,8 @@ export const jsonCopy = (value: unknown, options?: { readonly freeze?: boolean |
   if (options?.freeze === true) {
     for (const copy of copies.values()) Object.freeze(copy)
   }
-  return result
+  // of the same shape as what was given
+  return result as A
 }
 
 /**

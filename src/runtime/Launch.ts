@@ -51,7 +51,7 @@ export class Launch implements TaskRuntime {
     this.caller = caller
   }
 
-  launch(): void {
+  launch(later = false): void {
     const { caller, engine, number, task } = this
     if (caller === undefined) return
     this.caller = undefined
@@ -79,7 +79,7 @@ export class Launch implements TaskRuntime {
       this.fiber = fiber
       return caller.executor.execute(request)
     })
-    const fiber = Runtime.runFork(runtime)(tool, { immediate: engine.startsImmediately })
+    const fiber = Runtime.runFork(runtime)(tool, { immediate: engine.startsImmediately && !later })
     // the deferred fiber has not said so itself yet, and one that has ended is to be let go
     if (fiber.unsafePoll() === null) this.fiber = fiber
     // an observer sees every end, also that of a fiber which never took its first step
@@ -87,7 +87,7 @@ export class Launch implements TaskRuntime {
       scope.close(runtime, exit, (closed) => {
         // how a cancelled tool ended changes nothing any more, and reading its cause is dear
         const ended = task.snapshot.status === "Running"
-          ? capExit(engine.outputLimits, launchExit(request, closed))
+          ? launchExit(request, closed, (read) => capExit(engine.outputLimits, read))
           : cancelled
         engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
       })

@@ -24,6 +24,9 @@ export interface State {
   readonly unsafeModify: <A>(transition: Transition<A>) => A
 }
 
+// tools that start tools and never wait would otherwise keep every other fiber, timer and socket from running
+const launchesAtOnce = 8
+
 export const make = (options: {
   readonly limits: TaskTable.Limits
   readonly clock: Clock.Clock
@@ -35,15 +38,21 @@ export const make = (options: {
     const table = yield* Ref.get(ref)
 
     const launching: Array<TaskTable.TaskRuntime> = []
+    let launched = 0
     let isLaunching = false
 
     // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
     const launch = (): void => {
       if (isLaunching) return
       isLaunching = true
-      for (let index = 0; index < launching.length; index++) launching[index]?.launch()
-      launching.length = 0
-      isLaunching = false
+      try {
+        while (launched < launching.length) launching[launched++]?.launch(launched > launchesAtOnce)
+      } finally {
+        // whatever was thrown, the next launch must not find the door shut
+        launching.splice(0, launched)
+        launched = 0
+        isLaunching = false
+      }
     }
 
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {

@@ -58,7 +58,8 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     const now = clock.unsafeCurrentTimeMillis()
     const current: Sleeper = { until: Math.min(next.deadline, now + longestSleepMillis), fiber: undefined }
     sleeper = current
-    const sleep = clock.sleep(Duration.millis(current.until - now))
+    // whole milliseconds: a rest below a nanosecond is no sleep at all, and would be taken again for ever
+    const sleep = clock.sleep(Duration.millis(Math.ceil(current.until - now)))
     const fired = Effect.flatMap(sleep, () => Effect.sync(() => finish(current)))
     // not immediately: a sleep of no length must not fire within the step that starts the timer
     current.fiber = Runtime.runFork(runtime)(fired, { immediate: false })

@@ -3,14 +3,15 @@ import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
 import type { LaunchExit } from "../machine/finish.js"
 import { internalError } from "../machine/results.js"
-import { emptyMetadata, isMetadata, type Metadata } from "../model/json.js"
-import { isToolOutput, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
+import { emptyMetadata, isMetadata, jsonCopy, type Metadata } from "../model/json.js"
+import { isToolOutput, ToolOutput, type ToolOutputPart, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
 
 const isString = Predicate.isString
 
@@ -23,16 +24,35 @@ const isToolResult = (value: unknown): value is ToolResult =>
   Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) &&
   (!Predicate.hasProperty(value, "duration") || value.duration === undefined || Duration.isDuration(value.duration))
 
+const ownMetadata = (metadata: Metadata): Metadata =>
+  Object.keys(metadata).length === 0 ? emptyMetadata : jsonCopy(metadata)
+
+const ownPart = (part: ToolOutputPart): ToolOutputPart =>
+  part._tag === "Text"
+    ? { _tag: "Text", text: part.text }
+    : { _tag: "Media", mediaType: part.mediaType, data: part.data }
+
+const ownOutput = (output: ToolOutput): ToolOutput => {
+  switch (output._tag) {
+    case "Text":
+      return ToolOutput.Text({ text: output.text })
+    case "Structured":
+      return ToolOutput.Structured({ value: jsonCopy(output.value) })
+    case "Parts":
+      return ToolOutput.Parts({ parts: output.parts.map(ownPart) })
+  }
+}
+
 /** Read here, where a getter may still throw, and not when the task settles; and the tool cannot change it afterwards. */
 const ownCopy = ({ metadata, result }: ToolResult): ToolResult => ({
   result: {
     _tag: "ToolResult",
     callId: result.callId,
-    output: result.output,
+    output: ownOutput(result.output),
     isError: result.isError,
-    metadata: result.metadata
+    metadata: ownMetadata(result.metadata)
   },
-  metadata
+  metadata: ownMetadata(metadata)
 })
 
 const isReason = Schema.is(ToolErrorReason)
@@ -51,7 +71,7 @@ const toolErrorOf = (error: unknown): ToolError | undefined =>
     : undefined
 
 const metadataOf = (value: object): Metadata =>
-  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) ? value.metadata : emptyMetadata
+  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) ? ownMetadata(value.metadata) : emptyMetadata
 
 const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined => {
   if (!Predicate.isTagged(error, "ApprovalRequired") || !Predicate.hasProperty(error, "approval")) return undefined
@@ -60,8 +80,14 @@ const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined =>
       Predicate.hasProperty(approval, "requestKind") && isString(approval.requestKind) &&
       Predicate.hasProperty(approval, "reason") && isString(approval.reason) &&
       Predicate.hasProperty(approval, "summary") && isString(approval.summary)
-    // each field was just checked; the id's brand stands for the same check
-    ? { ...(approval as ApprovalRequired["approval"]), metadata: metadataOf(approval) }
+    // the id's brand stands for the check that was just made
+    ? {
+      id: approval.id as ApprovalRequired["approval"]["id"],
+      requestKind: approval.requestKind,
+      reason: approval.reason,
+      summary: approval.summary,
+      metadata: metadataOf(approval)
+    }
     : undefined
 }
 
@@ -71,9 +97,10 @@ const ofFailure = (request: ToolRequest, error: unknown): LaunchExit => {
   const toolError = toolErrorOf(error)
   if (toolError !== undefined) return failed(toolError)
   const approval = approvalOf(error)
-  return approval === undefined
-    ? failed(internalError(request, error))
-    : { _tag: "ApprovalRequired", approval }
+  if (approval === undefined) return failed(internalError(request, error))
+  // the step that suspends the task copies the call, and the tool may have put a getter into it that throws
+  jsonCopy([request.input, request.metadata])
+  return { _tag: "ApprovalRequired", approval }
 }
 
 const ofCause = (request: ToolRequest, cause: Cause.Cause<unknown>): LaunchExit => {
@@ -83,15 +110,23 @@ const ofCause = (request: ToolRequest, cause: Cause.Cause<unknown>): LaunchExit 
   return Option.isSome(failure) ? ofFailure(request, failure.value) : { _tag: "Cancelled" }
 }
 
-/** What the exit of a tool's fiber means. Never throws, whatever the tool handed back. */
-export const launchExit = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchExit => {
+/** What the exit of a tool's fiber means, within the limits of `cap`. Never throws, whatever the tool handed back. */
+export const launchExit = (
+  request: ToolRequest,
+  exit: Exit.Exit<unknown, unknown>,
+  cap: (exit: LaunchExit) => LaunchExit = identity
+): LaunchExit => {
   try {
-    if (exit._tag === "Failure") return ofCause(request, exit.cause)
-    const value = exit.value
-    if (isToolResult(value)) return { _tag: "Completed", result: ownCopy(value) }
-    return failed(internalError(request, new TypeError("The executor did not return a ToolResult")))
+    return cap(read(request, exit))
   } catch (thrower) {
-    // a getter or a proxy in what the tool returned
+    // a getter or a proxy in what the tool returned, or more of it than fits into a string
     return failed(internalError(request, thrower))
   }
+}
+
+const read = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchExit => {
+  if (exit._tag === "Failure") return ofCause(request, exit.cause)
+  const value = exit.value
+  if (isToolResult(value)) return { _tag: "Completed", result: ownCopy(value) }
+  return failed(internalError(request, new TypeError("The executor did not return a ToolResult")))
 }

@@ -42,28 +42,36 @@ const cutText = (text: string, max: number): { readonly text: string; readonly m
   }
 }
 
-/** How deep a JSON value is nested, and a bound for the bytes of its JSON text that is cheap to compute. */
-const measure = (value: unknown): { readonly depth: number; readonly bytesAtMost: number } => {
-  let bytesAtMost = 0
-  let depth = 0
-  for (let level: Array<unknown> = [value]; level.length > 0; depth++) {
-    const next: Array<unknown> = []
-    for (const current of level) {
-      if (typeof current === "string") bytesAtMost += 6 * current.length + 3
-      else if (typeof current !== "object" || current === null) bytesAtMost += 25
-      else {
-        const isList = Array.isArray(current)
-        for (const [key, child] of Object.entries(current)) {
-          bytesAtMost += isList ? 1 : 6 * key.length + 4
-          next.push(child)
-        }
-        bytesAtMost += 3
-      }
-    }
-    level = next
-  }
-  return { depth: depth - 1, bytesAtMost }
+interface Measure {
+  readonly depth: number
+  readonly bytesAtMost: number
 }
+
+/**
+ * How deep a JSON value is nested, and a bound for the bytes of its JSON text that is cheap to compute. What several
+ * places share is measured once and counted in each: a small value can have an endless text. No value is deeper than
+ * `maxJsonDepth` here, so recursion is bounded.
+ */
+const measure = (value: unknown, known = new Map<object, Measure>()): Measure => {
+  if (typeof value === "string") return { depth: 0, bytesAtMost: 6 * value.length + 3 }
+  if (typeof value !== "object" || value === null) return { depth: 0, bytesAtMost: 25 }
+  const before = known.get(value)
+  if (before !== undefined) return before
+  const isList = Array.isArray(value)
+  let depth = 0
+  let bytesAtMost = 3
+  for (const [key, child] of Object.entries(value)) {
+    const inner = measure(child, known)
+    depth = Math.max(depth, inner.depth + 1)
+    bytesAtMost += inner.bytesAtMost + (isList ? 1 : 6 * key.length + 4)
+  }
+  const measured = { depth, bytesAtMost }
+  known.set(value, measured)
+  return measured
+}
+
+// a longer JSON text is never made, not even to be cut: it may not fit into a string, or into memory
+const longestText = 2 ** 28
 
 /** The value with everything below a depth replaced by a note. Depth is bounded, so recursion is. */
 const prune = (value: unknown, depth: number): unknown => {
@@ -81,6 +89,20 @@ interface Cut<A> {
   readonly pruned: boolean
 }
 
+const sizeOf = (part: ToolOutputPart): number =>
+  part._tag === "Text" ? encoder.encode(part.text).length : part.data.length + part.mediaType.length
+
+const capPart = (part: ToolOutputPart, max: number): Pick<Cut<ToolOutputPart>, "value" | "missing"> => {
+  if (part._tag === "Text") {
+    const { missing, text } = cutText(part.text, max)
+    return { value: missing === 0 ? part : { _tag: "Text", text }, missing }
+  }
+  const size = sizeOf(part)
+  return size <= max
+    ? { value: part, missing: 0 }
+    : { value: { _tag: "Text", text: `[… a file of ${size} bytes cut …]` }, missing: size }
+}
+
 const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> => {
   switch (output._tag) {
     case "Text": {
@@ -89,6 +111,9 @@ const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> =>
     }
     case "Structured": {
       const { bytesAtMost, depth } = measure(output.value)
+      if (bytesAtMost > longestText) {
+        return { value: ToolOutput.Text({ text: "[… cut: a value too large to show …]" }), missing: 0, pruned: true }
+      }
       const pruned = depth > limits.maxResultDepth
       const value = pruned ? prune(output.value, limits.maxResultDepth) : output.value
       if (bytesAtMost > limits.maxResultBytes) {
@@ -101,22 +126,23 @@ const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> =>
     case "Parts": {
       let left = limits.maxResultBytes
       let missing = 0
-      const parts = output.parts.map((part): ToolOutputPart => {
-        if (part._tag === "Text") {
-          const cut = cutText(part.text, left)
-          left = Math.max(0, left - encoder.encode(cut.text).length)
-          missing += cut.missing
-          return cut.missing === 0 ? part : { _tag: "Text", text: cut.text }
+      let dropped = 0
+      const parts: Array<ToolOutputPart> = []
+      for (const part of output.parts) {
+        if (left === 0) {
+          dropped++
+          missing += sizeOf(part)
+          continue
         }
-        const size = part.data.length + part.mediaType.length
-        if (size <= left) {
-          left -= size
-          return part
-        }
-        missing += size
-        return { _tag: "Text", text: `[… a file of ${size} bytes cut …]` }
-      })
-      return { value: missing === 0 ? output : ToolOutput.Parts({ parts }), missing, pruned: false }
+        const cut = capPart(part, left)
+        parts.push(cut.value)
+        missing += cut.missing
+        // an empty part takes room too, and so does the note about one that was cut
+        left = Math.max(0, left - Math.max(1, sizeOf(cut.value)))
+      }
+      if (dropped > 0) parts.push({ _tag: "Text", text: `[… ${dropped} more parts cut …]` })
+      const isCut = missing > 0 || dropped > 0
+      return { value: isCut ? ToolOutput.Parts({ parts }) : output, missing, pruned: dropped > 0 }
     }
   }
 }
@@ -126,6 +152,7 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
   const { bytesAtMost, depth } = measure(metadata)
   if (depth > limits.maxResultDepth) return { [cutKey]: { metadata: "nested too deep" } }
   if (bytesAtMost <= limits.maxResultBytes) return metadata
+  if (bytesAtMost > longestText) return { [cutKey]: { metadata: "too large" } }
   const size = encoder.encode(JSON.stringify(metadata)).length
   return size <= limits.maxResultBytes ? metadata : { [cutKey]: { metadataBytes: size } }
 }
@@ -184,5 +211,6 @@ export const capProgress = (limits: OutputLimits, { data, fraction, message }: T
 const fits = (limits: OutputLimits, data: unknown): boolean => {
   const { bytesAtMost, depth } = measure(data)
   return depth <= limits.maxResultDepth &&
-    (bytesAtMost <= limits.maxResultBytes || encoder.encode(JSON.stringify(data)).length <= limits.maxResultBytes)
+    (bytesAtMost <= limits.maxResultBytes ||
+      bytesAtMost <= longestText && encoder.encode(JSON.stringify(data)).length <= limits.maxResultBytes)
 }

@@ -25,34 +25,44 @@ const atOnce = Effect.succeed(false)
  */
 export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<boolean> =>
   Effect.withFiberRuntime((fiber) =>
-    condition.isReady(engine.state.table)
-      ? atOnce
-      : Effect.async<boolean>((resume) => {
-        const waiter: Waiter = {
-          tasks: tasksStandingStill(engine.state.table, fiber),
-          staysCounted: condition.staysCounted,
-          wake: () => resume(Effect.succeed(waiter.foundDrained)),
-          node: undefined,
-          isWaiting: false,
-          foundDrained: false
-        }
-        engine.state.unsafeModify((table, now) => {
-          park(table, waiter, condition.waiters(table), () => condition.isReady(table), now)
-          // ready at last: the turn or session may be there only because it was asked for its waiters
-          if (!waiter.isWaiting) condition.onLeave?.(table)
-        })
-        const leaveEarly = (table: TaskTable): void => {
-          leave(table, waiter)
-          condition.onLeave?.(table)
-        }
-        condition.orWhen?.(() => {
-          // woken already
-          if (waiter.node === undefined) return
-          engine.state.unsafeModify(leaveEarly)
-          resume(atOnce)
-        })
-        return engine.state.modify(leaveEarly)
+    condition.isReady(engine.state.table) ? atOnce : Effect.uninterruptibleMask((restore) => {
+      let resume: ((answer: Effect.Effect<boolean>) => void) | undefined = undefined
+      let answer: Effect.Effect<boolean> | undefined = undefined
+      const end = (withAnswer: Effect.Effect<boolean>): void => {
+        answer = withAnswer
+        resume?.(withAnswer)
+      }
+      const waiter: Waiter = {
+        tasks: tasksStandingStill(engine.state.table, fiber),
+        staysCounted: condition.staysCounted,
+        wake: () => end(Effect.succeed(waiter.foundDrained)),
+        node: undefined,
+        isWaiting: false,
+        foundDrained: false
+      }
+      const leaveEarly = (table: TaskTable): void => {
+        leave(table, waiter)
+        condition.onLeave?.(table)
+      }
+      engine.state.unsafeModify((table, now) => {
+        park(table, waiter, condition.waiters(table), () => condition.isReady(table), now)
+        // ready at last: the turn or session may be there only because it was asked for its waiters
+        if (!waiter.isWaiting) condition.onLeave?.(table)
       })
+      condition.orWhen?.(() => {
+        // woken already
+        if (waiter.node === undefined) return
+        engine.state.unsafeModify(leaveEarly)
+        end(atOnce)
+      })
+      // parked under the mask, not in the registration of the async: that is one operation before its canceler is in
+      // place, and a fiber interrupted between the two would stay parked
+      const woken = Effect.async<boolean>((resumeFiber) => {
+        if (answer === undefined) resume = resumeFiber
+        else resumeFiber(answer)
+      })
+      return Effect.onInterrupt(restore(woken), () => engine.state.modify(leaveEarly))
+    })
   )
 
 /** Returns once all the tasks are settled, those aside that the calling fiber works for: it would wait for itself. */

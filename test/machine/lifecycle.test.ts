@@ -402,6 +402,8 @@ describe("suspend and resume", () => {
     assert.isTrue(Object.isFrozen(asked?.approval))
     assert.isTrue(Object.isFrozen(asked?.toolRequest))
     assert.isTrue(Object.isFrozen(asked?.toolRequest.input))
+    assert.isTrue(Object.isFrozen(asked?.toolRequest.metadata))
+    assert.notStrictEqual(asked?.toolRequest.metadata, task.snapshot.metadata)
   })
 
   it("resumes with the call that was shown, in a copy that the tool may change", () => {
@@ -415,6 +417,8 @@ describe("suspend and resume", () => {
     assert.deepStrictEqual(task.request, shown)
     assert.notStrictEqual(task.request.input, shown.input)
     assert.isFalse(Object.isFrozen(task.request.input))
+    assert.notStrictEqual(task.request.metadata, shown.metadata)
+    assert.isFalse(Object.isFrozen(task.request.metadata))
     assert.strictEqual(task.approval?.id, "approval")
     assert.strictEqual(task.timeout, 9)
     assert.strictEqual(task.snapshot.launch, 2)

@@ -185,13 +185,27 @@ describe("lending", () => {
     assert.strictEqual(world.table.places, 1)
     assert.strictEqual(world.status("c"), "Queued Foreground")
     world.complete(b)
-    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "wake first"])
-    assert.strictEqual(a.place, "held")
-    world.complete(a)
-    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a", "Started c", "launch c#1"])
+    // it goes on without its place: what it still waits for may need it
+    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "Started c", "launch c#1", "wake first"])
+    assert.strictEqual(a.place, "lent")
     world.complete(c)
     assert.deepStrictEqual(world.lines, ["end c#1", "Completed c", "wake second"])
+    assert.strictEqual(a.place, "held")
+    world.complete(a)
     assert.strictEqual(world.table.places, 0)
+  })
+
+  it("a wait that is left while another goes on does not take the place back", () => {
+    const world = new World({ concurrency: 1 })
+    const a = world.start("a")
+    world.start("b", { turn: "t2" })
+    const [first, second] = [world.waiter("first", [a]), world.waiter("second", [a])]
+    world.parkForTurn(first, turnRef("t2"))
+    world.parkForTurn(second, turnRef("t2"))
+    world.step((table) => leave(table, first))
+    assert.strictEqual(a.place, "lent")
+    world.step((table) => leave(table, second))
+    assert.strictEqual(a.place, "held")
   })
 
   it("a task that ended while its place was lent does not get it back", () => {

@@ -348,9 +348,7 @@ describe("ToolError", () => {
   })
 
   it("is a failure that can be yielded and told apart by its tag", () => {
-    const exit = Effect.runSyncExit(Effect.gen(function*() {
-      return yield* error
-    }))
+    const exit = Effect.runSyncExit(error)
     assert.isTrue(Exit.isFailure(exit) && Cause.failureOption(exit.cause).pipe((found) => found._tag === "Some"))
     const caught = Effect.runSync(Effect.catchTag(error, "ToolError", ({ reason }) => Effect.succeed(reason)))
     assert.strictEqual(caught, "Internal")

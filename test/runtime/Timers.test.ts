@@ -163,6 +163,22 @@ describe("Timers", () => {
       assert.isTrue(sleeps.begun.every((millis) => millis <= longest))
     }))
 
+  it.effect("with deadlines between two moments of the clock fire soon after, and do not spin until then", () =>
+    Effect.gen(function*() {
+      const { sleeps, timers } = yield* make
+      const fired: Array<string> = []
+      yield* TestClock.adjust(0.1)
+      // 0.1 + 0.2 is a little more than 0.3
+      timers.start(0.2, () => fired.push("first"))
+      timers.start(1.5, () => fired.push("second"))
+      yield* TestClock.adjust(0.2)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(fired, ["first"])
+      yield* TestClock.adjust(2)
+      assert.deepStrictEqual(fired, ["first", "second"])
+      assert.isAtMost(sleeps.begun.length, 4)
+    }))
+
   it.effect("shutdown ends the sleeper and forgets everything", () =>
     Effect.gen(function*() {
       const { sleeps, timers } = yield* make

@@ -325,12 +325,12 @@ describe("a tool that will not end", () => {
     incremental: true
   }))
 
-  const logged = Effect.gen(function*() {
+  const logged = Effect.sync(() => {
     const lines: Array<
       { readonly level: string; readonly text: string; readonly annotations: Record<string, unknown> }
     > = []
     const logger = Logger.make(({ annotations, logLevel, message }) => {
-      lines.push({ level: logLevel.label, text: String(message), annotations: Object.fromEntries([...annotations]) })
+      lines.push({ level: logLevel.label, text: String(message), annotations: Object.fromEntries(annotations) })
     })
     return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
   })
@@ -365,7 +365,7 @@ describe("a tool that will not end", () => {
         assert.isTrue(Option.isSome(yield* waitForTurn(turnRef())))
         assert.isTrue(Option.isNone(yield* waitForTurn(turnRef())))
         assert.strictEqual((yield* abandoned).count, before + 1)
-      }).pipe(Effect.provide(live(stubborn(gate))), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(live(stubborn(gate)), layer)))
     }))
 
   it.effect("that ends within the grace period is not warned of", () =>
@@ -380,8 +380,9 @@ describe("a tool that will not end", () => {
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(lines, [])
       }).pipe(
-        Effect.provide(live({ tool: () => Effect.ensuring(Effect.never, Effect.sleep("4 seconds")) })),
-        Effect.provide(layer)
+        Effect.provide(
+          Layer.provideMerge(live({ tool: () => Effect.ensuring(Effect.never, Effect.sleep("4 seconds")) }), layer)
+        )
       )
     }))
 
@@ -400,7 +401,7 @@ describe("a tool that will not end", () => {
           toolName: "evil\ufffdlevel=ERROR\ufffd[2J\ufffdname"
         })
         yield* Deferred.succeed(gate, undefined)
-      }).pipe(Effect.provide(live(stubborn(gate, toolName))), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(live(stubborn(gate, toolName)), layer)))
     }))
 
   it.effect("is abandoned when it was timed out, too, and fails as TimedOut", () =>
@@ -425,9 +426,8 @@ describe("a tool that will not end", () => {
               Layer.provide(TaskManagerConfig.layer({ cancelGracePeriod: "1 second" }))
             ),
             ToolExecutor.fromHandlers(stubborn(gate))
-          )
-        ),
-        Effect.provide(layer)
+          ).pipe(Layer.provideMerge(layer))
+        )
       )
     }))
 
@@ -492,7 +492,7 @@ describe("tools that use the same manager", () => {
         yield* TestClock.adjust(0)
         assert.deepStrictEqual(yield* handle.listRunning, [])
         assert.strictEqual(textOf(yield* handle.result(TaskId.make("outer"))), "ok: outer")
-      }).pipe(Effect.provide(outer), Effect.provide(TaskManagerLive))
+      }).pipe(Effect.provide(Layer.provideMerge(outer, TaskManagerLive)))
     }))
 })
 

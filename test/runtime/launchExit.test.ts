@@ -1,4 +1,5 @@
 /** How a tool ended, read from whatever it handed back. */
+// @effect-diagnostics globalErrorInEffectFailure:off
 import { Cause, Duration, Exit, FastCheck as fc, FiberId, Schema } from "effect"
 import { ApprovalRequired, TaskEvent, ToolError, ToolOutput } from "effect-task-manager"
 import { assert, describe, it } from "vitest"

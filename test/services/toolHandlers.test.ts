@@ -5,7 +5,7 @@ import {
   type ApprovalRequired,
   CurrentTask,
   TaskId,
-  ToolError,
+  type ToolError,
   ToolExecutor,
   ToolHandler,
   type ToolHandlers,
@@ -170,8 +170,8 @@ describe("fromHandlers", () => {
         properties: { a: { type: "number" }, b: { type: "string" } }
       })
       for (const spec of specs) {
-        const text = JSON.stringify(Schema.encodeSync(ToolSpec)(spec))
-        assert.deepStrictEqual(Schema.decodeUnknownSync(ToolSpec)(JSON.parse(text)), JSON.parse(text))
+        const text = JSON.stringify(yield* Schema.encode(ToolSpec)(spec))
+        assert.deepStrictEqual(yield* Schema.decodeUnknown(ToolSpec)(JSON.parse(text)), JSON.parse(text))
       }
     }))
 })

@@ -71,13 +71,13 @@ export interface Simulation {
  *
  * @example
  * ```ts
- * import { Effect } from "effect"
+ * import { Deferred, Effect } from "effect"
  * import { runSimulated } from "effect-task-manager/testing"
  *
  * const run = runSimulated(() => Effect.sleep("1 hour").pipe(Effect.as("done")), { seed: 1 })
  * run.end // { _tag: "Done", exit: Exit.succeed("done") }
  *
- * const stuck = runSimulated(() => Effect.never, { seed: 1 })
+ * const stuck = runSimulated(() => Effect.flatMap(Deferred.make<void>(), Deferred.await), { seed: 1 })
  * stuck.end // { _tag: "Hang" }
  * ```
  *

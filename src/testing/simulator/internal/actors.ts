@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { TurnRef } from "../../../model/ids.js"
+import type { SessionId, TurnRef } from "../../../model/ids.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
@@ -65,20 +65,29 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
     yield* Fiber.await(started)
   })
 
-/** The agent loop of one session: its turns, one after the other, and what comes late. */
+/** Reads what comes late, some times over. */
+const readLate = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void, never, ToolExecutor> =>
+  Effect.gen(function*() {
+    const late = world.random.int(4)
+    for (let times = 0; times < late; times++) {
+      const resolutions = yield* readLoop(world, actor, sessionId)
+      for (const resolution of resolutions) yield* actions.followResolution(world, actor, resolution)
+      yield* pause(world)
+    }
+  })
+
+/** The agent loop of one session: its turns, one after the other, and what comes late, between the turns or meanwhile. */
 export const agentLoop = (world: World, index: number): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { plan, random } = world
     const sessionId = actions.sessionOf(index)
     const actor: Actor = { name: `loop ${sessionId}` }
     for (let turn = 0; turn < plan.turns; turn++) {
+      const late = readLate(world, actor, sessionId)
+      const meanwhile = random.chance(0.5) ? yield* Effect.fork(late) : undefined
       yield* playTurn(world, actor, { sessionId, turnId: actions.turnOf(turn) })
-      const late = random.int(3)
-      for (let times = 0; times < late; times++) {
-        const resolutions = yield* readLoop(world, actor, sessionId)
-        for (const resolution of resolutions) yield* actions.followResolution(world, actor, resolution)
-        yield* pause(world)
-      }
+      if (meanwhile === undefined) yield* late
+      else yield* Effect.flatten(Fiber.await(meanwhile))
     }
   }).pipe(
     Effect.provideService(ToolExecutor, makeTools(world)),

@@ -91,7 +91,7 @@ export const planOf = (seed: number): Plan => {
     eventReplay: random.chance(0.3) ? 0 : 16,
     graceMillis: random.pick([4 * tick, 4 * tick, 0]),
     jitterMillis: random.chance(0.25) ? 5 : 0,
-    preemption: random.pick([0.01, 0.04, 0.06]),
+    preemption: random.pick([0.02, 0.08, 0.2]),
     shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
     tidy: random.chance(0.7),
     features: {
@@ -147,15 +147,24 @@ export const scriptOf = (random: SimRandom, plan: Plan): ToolScript => ({
   approvals: plan.features.approvals && random.chance(0.5) ? 1 + random.int(2) : 0
 })
 
-/** Throws the dice for where a call runs. */
-export const routeOf = (random: SimRandom, { features }: Plan): RoutingDecision => {
+/** How long the script sleeps. */
+const lengthOf = ({ steps }: ToolScript): number => {
+  let length = 0
+  for (const step of steps) if (step._tag === "Sleep" || step._tag === "Uninterruptible") length += step.millis
+  return length
+}
+
+/** Throws the dice for where a call runs; often a timer runs out at the very moment in which the tool comes to its end. */
+export const routeOf = (random: SimRandom, { features }: Plan, script: ToolScript): RoutingDecision => {
+  const length = lengthOf(script)
+  const time = (): number => length > 0 && random.chance(0.5) ? length : millis(random)
   const deliveryMode: DeliveryMode = random.pick(["ToLoop", "Manual"])
   const continuePolicy: ContinuePolicy = random.pick(["NotifyOnly", "RequestContinue"])
-  const timeout = features.timeouts && random.chance(0.5) ? millis(random) : undefined
+  const timeout = features.timeouts && random.chance(0.5) ? time() : undefined
   const options = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   if (features.background && random.chance(0.35)) return { _tag: "Background", ...options }
   if (features.detaching && random.chance(0.5)) {
-    return { _tag: "ForegroundThenDetachAfter", duration: millis(random), ...options }
+    return { _tag: "ForegroundThenDetachAfter", duration: time(), ...options }
   }
   return { _tag: "Foreground", ...options }
 }

@@ -19,18 +19,20 @@ import { agentLoop, host, watcher } from "./actors.js"
 import { checkNothingLeft } from "./checkTable.js"
 import { routeOf, tick } from "./plan.js"
 import { drainManual, drainTurn, takeLoop } from "./reading.js"
-import { makeTools } from "./tools.js"
+import { keyOf, makeTools } from "./tools.js"
 import { type Actor, step, workingFor, type World } from "./World.js"
 
 const root: Actor = { name: "root" }
 
 const route = (world: World) => (request: ToolRequest): RoutingDecision | Effect.Effect<RoutingDecision> => {
   const { plan, random } = world
-  const key = request.metadata["key"]
+  const planned = world.planned.get(keyOf(request))
+  if (planned === undefined) throw new Error("Nobody made this call up")
+  const { key, script } = planned
   const decide = (): RoutingDecision => {
-    const decision = routeOf(random, plan)
-    if (typeof key === "string") world.routes.push({ ...world.moment(), key, decision })
-    world.say("routing", () => `${String(key)} → ${JSON.stringify(decision)}`)
+    const decision = routeOf(random, plan, script)
+    world.routes.push({ ...world.moment(), key, decision })
+    world.say("routing", () => `${key} → ${JSON.stringify(decision)}`)
     return decision
   }
   const dice = random.next()

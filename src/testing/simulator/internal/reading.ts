@@ -46,12 +46,9 @@ const isTurnDue = (world: World, { sessionId, turnId }: TurnRef) => (): boolean 
 const checkDrained = (world: World, { sessionId, turnId }: TurnRef): void => {
   // a tool that waits is not counted, and it goes on in the same instant
   if (world.plan.features.waitingTools) return
-  for (const { snapshot, waits } of world.subject.engine.state.table.live) {
-    if (
-      snapshot.sessionId === sessionId && snapshot.turnId === turnId && snapshot.kind === "Foreground" &&
-      snapshot.status !== "Suspended" && waits === 0 && world.subject.engine.state.table.sessions.has(sessionId) &&
-      world.subject.engine.state.table.sessions.get(sessionId)?.turns.get(turnId)?.tasks.isEmpty === false
-    ) {
+  // not the tasks of a closed session whose id is used again
+  for (const { snapshot } of world.subject.engine.state.table.sessions.get(sessionId)?.turns.get(turnId)?.tasks ?? []) {
+    if (snapshot.kind === "Foreground" && snapshot.status !== "Suspended") {
       world.violate(5, `waitForTurn gave None while ${snapshot.id} is ${snapshot.status} in the foreground of the turn`)
     }
   }
@@ -191,18 +188,40 @@ const consumeLoop = (
     Option.getOrElse(() => [])
   )
 
-/** Waits for some time. Not with a timeout: that races two fibers, and an interrupted race may never end. */
-const waitForLoop = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void> =>
+/** Waits and then reads, and is interrupted at about the time when results come. */
+const waitAndRead = (
+  world: World,
+  actor: Actor,
+  sessionId: SessionId,
+  read: Effect.Effect<ReadonlyArray<TaskResolution>>
+): Effect.Effect<ReadonlyArray<TaskResolution>> =>
   Effect.gen(function*() {
-    const waiting = yield* Effect.fork(
-      world.call(actor, "waitForLoopUpdate", { sessionId }, () => world.manager.waitForLoopUpdate(sessionId), () => {
-        const { table } = world.subject.engine.state
-        return table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false
-      })
-    )
-    yield* pause(world)
-    if (waiting.unsafePoll() === null) yield* Effect.sleep(tick * (1 + world.random.int(3)))
-    yield* Fiber.interrupt(waiting)
+    const wait = world.call(actor, "waitForLoopUpdate", { sessionId }, () =>
+      world.manager.waitForLoopUpdate(sessionId), () => {
+      const { table } = world.subject.engine.state
+      return table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false
+    })
+    // not with a timeout: that races two fibers, and a race that is interrupted as it begins never ends
+    const reading = yield* Effect.fork(Effect.zipRight(wait, read))
+    // somebody else who waits for the same strikes when the reader is about to take
+    const striking = world.random.chance(0.5)
+      ? yield* Effect.fork(
+        world.manager.waitForLoopUpdate(sessionId).pipe(
+          Effect.zipRight(Effect.suspend(() =>
+            step(world.random.int(12))
+          )),
+          Effect.zipRight(Fiber.interruptFork(reading))
+        )
+      )
+      : undefined
+    while (reading.unsafePoll() === null && world.random.chance(0.7)) {
+      yield* Effect.sleep(tick)
+    }
+    const exit = yield* Fiber.interrupt(reading)
+    if (striking !== undefined) {
+      yield* Fiber.interrupt(striking)
+    }
+    return exit._tag === "Success" ? exit.value : []
   })
 
 /** What waits for the loop of a session, in one of the ways to get it. */
@@ -212,9 +231,8 @@ export const readLoop = (
   sessionId: SessionId
 ): Effect.Effect<ReadonlyArray<TaskResolution>> =>
   Effect.suspend(() => {
-    const first = world.random.chance(0.5) ? waitForLoop(world, actor, sessionId) : Effect.void
     const read = world.random.chance(0.5) ? takeLoop(world, actor, sessionId) : consumeLoop(world, actor, sessionId)
-    return Effect.zipRight(first, unsettled(world, read))
+    return world.random.chance(0.5) ? waitAndRead(world, actor, sessionId, read) : unsettled(world, read)
   })
 
 /** Takes the manual queue, of one session or of all. */

@@ -98,7 +98,7 @@ const conclude = (
   request: ToolRequest,
   end: ToolEnd
 ): Effect.Effect<ToolResult, ToolError> => {
-  const { key } = keyed(request)
+  const key = keyOf(request)
   switch (end) {
     case "Fail":
       return Effect.fail(
@@ -129,9 +129,10 @@ const conclude = (
   }
 }
 
-const keyed = (request: ToolRequest): { readonly key: string } => {
+/** Under which key the call was made up. */
+export const keyOf = (request: ToolRequest): string => {
   const key = request.metadata["key"]
-  return { key: typeof key === "string" ? key : "" }
+  return typeof key === "string" ? key : ""
 }
 
 const outcomeOf = (exit: Exit.Exit<ToolResult, ToolError | ApprovalRequired>): ToolRun["outcome"] => {
@@ -158,7 +159,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
       if (!asks) return yield* conclude(world, request, end)
       return yield* new ApprovalRequired({
         approval: {
-          id: ApprovalId.make(`a-${keyed(request).key}-${launch}`),
+          id: ApprovalId.make(`a-${keyOf(request)}-${launch}`),
           requestKind: "simulated",
           reason: "Because",
           summary: "May it go on?",
@@ -175,7 +176,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
   const executor: ToolExecutor["Type"] = {
     specs: Effect.succeed([]),
     execute: (request) => {
-      const planned = world.planned.get(keyed(request).key)
+      const planned = world.planned.get(keyOf(request))
       if (planned === undefined) throw new Error("Nobody made this call up")
       const { approvals, end, steps } = planned.script
       if (end === "ThrowAtOnce" && approvals === 0) throw new Error("the executor threw")
