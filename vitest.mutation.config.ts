@@ -1,25 +1,13 @@
-import { mergeConfig } from "vitest/config"
+import { defineConfig } from "vitest/config"
 import base from "./vitest.config.js"
 
-/** What Stryker runs for every mutant: the unit tests alone, without properties and simulations, which take seconds each. */
-export default mergeConfig(base, {
+/** What Stryker runs for every mutant: unit tests alone. Properties, simulations and processes take seconds each. */
+export default defineConfig({
+  ...base,
   test: {
-    exclude: [
-      "test/simulator*",
-      "test/demo.test.ts",
-      "test/seed.test.ts",
-      "test/conformance.test.ts",
-      "test/model-based.test.ts",
-      "test/machine/random.test.ts",
-      "test/types.test.ts",
-      "test/model/**",
-      "test/runtime/duplicateEffect.test.ts",
-      "test/runtime/outputLimits.test.ts",
-      "test/runtime/settings.test.ts",
-      "test/runtime/routing.test.ts",
-      "test/runtime/launchExit.test.ts",
-      "test/runtime/Timers.test.ts"
-    ],
-    testTimeout: 10_000
+    ...base.test,
+    include: ["test/support/mutated.ts"],
+    poolOptions: { forks: { minForks: 1, maxForks: 1, isolate: false } },
+    testTimeout: 5_000
   }
 })

@@ -2,11 +2,11 @@
  * Builds what is measured: the library as it is published (by tsc), and the benchmark as one bundle that imports it. tsx
  * would wrap every function and class in a helper that keeps its name, which costs up to a fifth in code made of closures.
  */
+import { build } from "esbuild"
 import { fork, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import type { Job } from "./jobs.js"
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..")

@@ -25,9 +25,9 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
   Effect.scoped(Effect.gen(function*() {
     const calls = callsOf(cell, quick)
     const batches = makeBatches(calls, cell.inFlight === "all" ? calls : cell.inFlight)
-    const runBase = yield* contenderOf(base).make(batches, cell.body)
-    const runContender = yield* contenderOf(contender).make(batches, cell.body)
-    const rounds = yield* alternate({ rounds: quick ? 5 : 15, warmups: quick ? 2 : 3 }, runBase, runContender)
+    const prepared = yield* contenderOf(base).make(batches, cell.body)
+    const contending = yield* contenderOf(contender).make(batches, cell.body)
+    const rounds = yield* alternate({ rounds: quick ? 5 : 15, warmups: quick ? 2 : 3 }, prepared.run, contending.run)
     return {
       cell: cellName(cell),
       calls,

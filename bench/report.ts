@@ -78,7 +78,9 @@ export const write = (report: Report): void => {
     new URL("RESULTS.md", import.meta.url),
     `# Results
 
-Written by \`npm run bench${quick ? " -- --quick" : ""}\` on ${at.slice(0, 10)}, in ${minutes} minutes. How it is measured and
+Written by \`npm run bench${quick ? " -- --quick" : ""}\` on ${
+      at.slice(0, 10)
+    }, in ${minutes} minutes. How it is measured and
 what each word means: [README.md](./README.md). ${
       quick ? "**A quick run**: fewer calls and rounds, so wider spreads.\n" : ""
     }

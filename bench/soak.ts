@@ -5,7 +5,9 @@ import type { SoakReport } from "./soakRun.js"
 
 const { values } = parseArgs({ options: { tasks: { type: "string", default: "1000000" } } })
 const tasks = Number(values.tasks)
-if (!Number.isSafeInteger(tasks) || tasks < 1) throw new RangeError(`--tasks takes an integer from 1, not ${values.tasks}`)
+if (!Number.isSafeInteger(tasks) || tasks < 1) {
+  throw new RangeError(`--tasks takes an integer from 1, not ${values.tasks}`)
+}
 
 await buildChild()
 const report = await runChild<SoakReport>({ _tag: "Soak", tasks })

@@ -10,8 +10,9 @@ import {
   RoutingDecision,
   RoutingPolicy,
   SessionId,
+  type TaskId,
   TaskLaunchRequest,
-  TaskManager,
+  type TaskManager,
   TaskManagerConfig,
   type TaskResolution,
   ToolCallId,
@@ -19,9 +20,9 @@ import {
   ToolExecutor,
   type ToolRequest,
   type ToolResult,
-  TurnId
+  TurnId,
+  type TurnRef
 } from "effect-task-manager"
-import type { TaskId, TurnRef } from "effect-task-manager"
 import type { Engine } from "../src/runtime/Engine.js"
 import { makeEngine, makeManager } from "../src/runtime/make.js"
 import { startConcurrently } from "../src/runtime/startTask.js"
@@ -49,33 +50,41 @@ export interface SoakReport {
 const historyLimit = 1_000
 const callsPerTurn = 40
 const turnsPerSession = 60
-const sessionsAtOnce = 8
+const sessionsAtOnce = 32
 
 // ---- tools of every fate ----
 
 const succeed = (request: ToolRequest) => Effect.sync(() => resultOf(request))
 
 const askFirst = (request: ToolRequest): Effect.Effect<ToolResult, ApprovalRequired, CurrentTask> =>
-  Effect.flatMap(CurrentTask, ({ approval }): Effect.Effect<ToolResult, ApprovalRequired> =>
-    Option.isSome(approval) ? succeed(request) : Effect.fail(
-      new ApprovalRequired({
-        approval: {
-          id: ApprovalId.make(`approval-${request.callId}`),
-          requestKind: "soak",
-          reason: "it asks",
-          summary: "may it?",
-          metadata: {}
-        }
-      })
-    ))
+  Effect.flatMap(
+    CurrentTask,
+    ({ approval }): Effect.Effect<ToolResult, ApprovalRequired> =>
+      Option.isSome(approval) ? succeed(request) : Effect.fail(
+        new ApprovalRequired({
+          approval: {
+            id: ApprovalId.make(`approval-${request.callId}`),
+            requestKind: "soak",
+            reason: "it asks",
+            summary: "may it?",
+            metadata: {}
+          }
+        })
+      )
+  )
 
-const tools: Record<string, (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>> = {
+const tools: Record<
+  string,
+  (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
+> = {
   atOnce: succeed,
   afterYield: (request) => Effect.zipRight(Effect.yieldNow(), succeed(request)),
   afterSleep: (request) => Effect.zipRight(Effect.sleep(1), succeed(request)),
   talks: (request) =>
-    Effect.flatMap(CurrentTask, (task) =>
-      Effect.zipRight(task.reportProgress({ message: "halfway", fraction: 0.5 }), succeed(request))),
+    Effect.flatMap(
+      CurrentTask,
+      (task) => Effect.zipRight(task.reportProgress({ message: "halfway", fraction: 0.5 }), succeed(request))
+    ),
   cleansUp: (request) =>
     Effect.scoped(Effect.zipRight(
       Effect.addFinalizer(() => Effect.yieldNow()),
@@ -217,7 +226,7 @@ const runTurn = (state: SessionState, number: number): Effect.Effect<void> =>
     // by the host, while the loop drains
     const byHost = yield* Effect.fork(
       choice === 0
-        ? manager.onTurnInterrupted(turn)
+        ? Effect.asVoid(manager.onTurnInterrupted(turn))
         : Effect.forEach(blocking, (id, index) =>
           Effect.zipRight(
             // some are sent to the background first
@@ -330,7 +339,9 @@ export const soak = (tasks: number): Effect.Effect<SoakReport> =>
     const start = performance.now()
     const rootsBefore = Fiber.unsafeRoots().length
     const engine = yield* makeEngine.pipe(
-      Effect.provide(Layer.merge(RoutingPolicy.layer(route), TaskManagerConfig.layer({ historyLimit, concurrency: 256 })))
+      Effect.provide(
+        Layer.merge(RoutingPolicy.layer(route), TaskManagerConfig.layer({ historyLimit, concurrency: 512 }))
+      )
     )
     const manager = makeManager(engine, startConcurrently)
     const tally: Tally = {

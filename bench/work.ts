@@ -1,6 +1,6 @@
 /** The work that every contender does: the same calls, the same two bodies, in the same batches. */
 import { Effect } from "effect"
-import { ToolCallId, type ToolRequest, type ToolResult, SessionId, ToolOutput, TurnId } from "effect-task-manager"
+import { SessionId, ToolCallId, ToolOutput, type ToolRequest, type ToolResult, TurnId } from "effect-task-manager"
 
 export type Body = "sync" | "yield"
 

@@ -30,7 +30,7 @@ interface Modules {
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
 
-const enough = 2_000
+const enough = 5_000
 
 afterEach(() => {
   vi.resetModules()
@@ -64,7 +64,7 @@ const bites = (mistake: string, invariants: ReadonlyArray<number>, mutation: Mut
     const found = await findsWith(invariants, mutation)
     if (found === undefined) return assert.fail(`not found in ${enough} seeds`)
     console.log(`${mistake}: seed ${found.seed}, invariant ${found.invariant}: ${found.message}`)
-  })
+  }, 600_000)
 }
 
 describe("the simulator finds the mistakes of the seed crate", () => {

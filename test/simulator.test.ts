@@ -18,7 +18,7 @@ describe("the simulated manager", () => {
     assert.strictEqual(failed, 0, failures.map(formatSimulation).join("\n\n"))
     assert.isAbove(tasks, seeds)
     if (seeds >= 10_000) assert.deepStrictEqual(neverHappened, [])
-  })
+  }, 900_000)
 
   it("gives the same trace for the same seed, byte for byte", () => {
     const once = Array.from({ length: 40 }, (_, seed) => formatSimulation(simulate({ seed, trace: true })))

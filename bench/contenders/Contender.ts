@@ -2,6 +2,11 @@
 import type { Effect, Scope } from "effect"
 import type { Batch, Body, Cell } from "../work.js"
 
+export interface Prepared {
+  /** Does the work once, and can be run again. */
+  readonly run: Effect.Effect<void>
+}
+
 export interface Contender {
   readonly name: string
   readonly title: string
@@ -9,6 +14,5 @@ export interface Contender {
   readonly lacks: string
   /** Cells that mean nothing for it are left out. */
   readonly isMeasured?: (cell: Cell) => boolean
-  /** Sets the contender up; the effect it gives does the work once, and can be run again. */
-  readonly make: (batches: ReadonlyArray<Batch>, body: Body) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  readonly make: (batches: ReadonlyArray<Batch>, body: Body) => Effect.Effect<Prepared, never, Scope.Scope>
 }

@@ -25,43 +25,45 @@ export const aiSdk: Contender = {
   lacks: "routing, events per task, cancel of one task, background delivery; adds: two model steps per batch",
   isMeasured,
   make: (batches, body) =>
-    Effect.succeed(Effect.promise(async () => {
-      for (const batch of batches) {
-        const byId = new Map(batch.map((request) => [String(request.callId), request]))
-        let step = 0
-        const model = new MockLanguageModelV3({
-          doGenerate: async () =>
-            step++ === 0
-              ? {
-                content: batch.map((request) => ({
-                  type: "tool-call" as const,
-                  toolCallId: request.callId,
-                  toolName: "work",
-                  input: "{}"
-                })),
-                finishReason: { unified: "tool-calls" as const, raw: undefined },
-                usage,
-                warnings: []
-              }
-              : {
-                content: [{ type: "text" as const, text: "done" }],
-                finishReason: { unified: "stop" as const, raw: undefined },
-                usage,
-                warnings: []
-              }
-        })
-        const work = tool({
-          inputSchema: jsonSchema<object>(inputSchema),
-          execute: (_input, { toolCallId }) => {
-            const request = byId.get(toolCallId)
-            if (request === undefined) throw new Error("unknown call")
-            return promiseBody[body](request)
-          }
-        })
-        const { steps } = await generateText({ model, prompt: "go", tools: { work }, stopWhen: stepCountIs(2) })
-        if (steps[0]?.toolResults.length !== batch.length) throw new Error("lost a result")
-      }
-    }))
+    Effect.succeed({
+      run: Effect.promise(async () => {
+        for (const batch of batches) {
+          const byId = new Map(batch.map((request) => [String(request.callId), request]))
+          let step = 0
+          const model = new MockLanguageModelV3({
+            doGenerate: async () =>
+              step++ === 0
+                ? {
+                  content: batch.map((request) => ({
+                    type: "tool-call" as const,
+                    toolCallId: request.callId,
+                    toolName: "work",
+                    input: "{}"
+                  })),
+                  finishReason: { unified: "tool-calls" as const, raw: undefined },
+                  usage,
+                  warnings: []
+                }
+                : {
+                  content: [{ type: "text" as const, text: "done" }],
+                  finishReason: { unified: "stop" as const, raw: undefined },
+                  usage,
+                  warnings: []
+                }
+          })
+          const work = tool({
+            inputSchema: jsonSchema<object>(inputSchema),
+            execute: (_input, { toolCallId }) => {
+              const request = byId.get(toolCallId)
+              if (request === undefined) throw new Error("unknown call")
+              return promiseBody[body](request)
+            }
+          })
+          const { steps } = await generateText({ model, prompt: "go", tools: { work }, stopWhen: stepCountIs(2) })
+          if (steps[0]?.toolResults.length !== batch.length) throw new Error("lost a result")
+        }
+      })
+    })
 }
 
 export const langGraph: Contender = {
@@ -78,7 +80,7 @@ export const langGraph: Contender = {
         return JSON.stringify((await promiseBody[body](request)).result.output)
       }, { name: "work", description: "works", schema: inputSchema })
       const node = new ToolNode([work])
-      return Effect.promise(async () => {
+      const runAll = Effect.promise(async () => {
         for (const batch of batches) {
           const asked = new AIMessage({
             content: "",
@@ -88,5 +90,6 @@ export const langGraph: Contender = {
           if (messages.length !== batch.length) throw new Error("lost a result")
         }
       })
+      return { run: runAll }
     })
 }

@@ -1,4 +1,4 @@
-import { Effect, Exit, FiberMap, PubSub, Queue } from "effect"
+import { Effect, type Exit, FiberMap, PubSub, Queue } from "effect"
 import type { ToolRequest, ToolResult } from "effect-task-manager"
 import { effectBody } from "../work.js"
 import type { Contender } from "./Contender.js"
@@ -39,7 +39,7 @@ export const fiberMap: Contender = {
         )
       }
 
-      return Effect.gen(function*() {
+      const runAll = Effect.gen(function*() {
         let calls = 0
         for (const batch of batches) {
           for (const request of batch) yield* start(request)
@@ -48,5 +48,6 @@ export const fiberMap: Contender = {
         }
         yield* reader.hasRead(2 * calls)
       })
+      return { run: runAll }
     })
 }

@@ -9,12 +9,13 @@ export const floor: Contender = {
   lacks: "routing, events, cancel by id, delivery",
   make: (batches, body) => {
     const run = effectBody[body]
-    return Effect.succeed(Effect.gen(function*() {
+    const runAll = Effect.gen(function*() {
       for (const batch of batches) {
         const fibers = []
         for (const request of batch) fibers.push(yield* Effect.fork(run(request)))
         for (const fiber of fibers) yield* Fiber.await(fiber)
       }
-    }))
+    })
+    return Effect.succeed({ run: runAll })
   }
 }

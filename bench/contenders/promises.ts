@@ -1,22 +1,23 @@
 import { Effect } from "effect"
+import type { ToolRequest, ToolResult } from "effect-task-manager"
 import { promise as fastqPromise } from "fastq"
 import PQueue from "p-queue"
 import { from, lastValueFrom, mergeMap, tap } from "rxjs"
-import type { ToolRequest, ToolResult } from "effect-task-manager"
 import { type Batch, promiseBody } from "../work.js"
-import type { Contender } from "./Contender.js"
+import type { Contender, Prepared } from "./Contender.js"
 
 /** Starts every call of a batch, then takes every result. */
 const eachBatch = (
   batches: ReadonlyArray<Batch>,
   start: (request: ToolRequest) => Promise<ToolResult | void>
-): Effect.Effect<void> =>
-  Effect.promise(async () => {
+): Prepared => ({
+  run: Effect.promise(async () => {
     for (const batch of batches) {
       const results = batch.map(start)
       for (const result of results) await result
     }
   })
+})
 
 export const promises: Contender = {
   name: "promises",
@@ -71,12 +72,13 @@ export const rxjs: Contender = {
   make: (batches, body) =>
     Effect.sync(() => {
       const run = promiseBody[body]
-      return Effect.promise(async () => {
+      const runAll = Effect.promise(async () => {
         for (const batch of batches) {
           let taken = 0
           await lastValueFrom(from(batch).pipe(mergeMap((request) => run(request)), tap(() => taken++)))
           if (taken !== batch.length) throw new Error("lost a result")
         }
       })
+      return { run: runAll }
     })
 }

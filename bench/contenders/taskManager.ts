@@ -11,14 +11,14 @@ import { type Batch, type Body, effectBody } from "../work.js"
 import type { Contender } from "./Contender.js"
 import { type EventReader, gapless, readEvents } from "./eventReader.js"
 
-export const executorLayer = (body: Body): Layer.Layer<ToolExecutor> =>
+const executorLayer = (body: Body): Layer.Layer<ToolExecutor> =>
   Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: effectBody[body] })
 
 /** The subscriber may not get a turn before the whole batch has ended: then all of its events have to be held. */
 const config = (batches: ReadonlyArray<Batch>) =>
   TaskManagerConfig.layer({ eventBuffer: Math.max(4_096, 2 * (batches[0]?.length ?? 0)) })
 
-export const lost = (what: string): Effect.Effect<never> => Effect.dieMessage(`no result: ${what}`)
+const lost = (what: string): Effect.Effect<never> => Effect.dieMessage(`no result: ${what}`)
 
 /** The agent loop: start every call of a turn, then take the result of each. */
 const concurrently = (batches: ReadonlyArray<Batch>, events: EventReader) =>
@@ -31,7 +31,7 @@ const concurrently = (batches: ReadonlyArray<Batch>, events: EventReader) =>
       for (const request of batch) yield* manager.startTask(TaskLaunchRequest.plain({ request }))
       for (let taken = 0; taken < batch.length; taken++) {
         const update = yield* manager.waitForTurn(turn)
-        if (Option.isNone(update)) yield* lost(turn.turnId)
+        if (Option.isNone(update)) return yield* lost(turn.turnId)
       }
       calls += batch.length
     }
@@ -46,7 +46,7 @@ const inline = (batches: ReadonlyArray<Batch>, events: EventReader) =>
     for (const batch of batches) {
       const start = (request: Batch[number]) => manager.startTask(TaskLaunchRequest.plain({ request }))
       const outcomes = yield* Effect.forEach(batch, start, { concurrency: "unbounded" })
-      for (const outcome of outcomes) if (outcome._tag !== "Ready") yield* lost(outcome.taskId)
+      for (const outcome of outcomes) if (outcome._tag !== "Ready") return yield* lost(outcome.taskId)
       calls += batch.length
     }
     yield* events.hasRead(2 * calls)
@@ -63,7 +63,7 @@ const make = (manager: Layer.Layer<TaskManager>, run: Run): Contender["make"] =>
     const context = yield* Layer.build(Layer.merge(Layer.provide(manager, config(batches)), executorLayer(body)))
     const { handle } = yield* Effect.provide(TaskManager, context)
     const events = yield* readEvents(yield* handle.subscribe, gapless())
-    return Effect.orDie(Effect.provide(run(batches, events), context))
+    return { run: Effect.orDie(Effect.provide(run(batches, events), context)) }
   })
 
 /** A tracer that keeps nothing, so that what is measured is the making of spans. */

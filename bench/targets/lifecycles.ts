@@ -12,15 +12,18 @@ interface Row {
 const against = (base: string, rows: ReadonlyArray<Row>): Target => ({
   name: `vs-${base}`,
   measure: (quick) =>
-    Effect.map(measureLifecycle({ _tag: "Lifecycle", base, contender: "live", quick }), (measured) =>
-      rows.flatMap(({ cells, target, what }) =>
-        measured.filter(({ cell }) => cells.test(cell)).map(({ cell, ratio }): TargetResult => ({
-          what: `${what} (${cell})`,
-          measured: ratio,
-          unit: "ratio",
-          target
-        }))
-      ))
+    Effect.map(
+      measureLifecycle({ _tag: "Lifecycle", base, contender: "live", quick }),
+      (measured) =>
+        rows.flatMap(({ cells, target, what }) =>
+          measured.filter(({ cell }) => cells.test(cell)).map(({ cell, ratio }): TargetResult => ({
+            what: `${what} (${cell})`,
+            measured: ratio,
+            unit: "ratio",
+            target
+          }))
+        )
+    )
 })
 
 export const lifecycleTargets: ReadonlyArray<Target> = [

@@ -1,6 +1,7 @@
 /** What the targets share: a manager with an executor of their own, and blocked bodies. */
 import { Effect, Layer, type Option, type Scope } from "effect"
 import {
+  type RouteToolCall,
   RoutingPolicy,
   SessionId,
   TaskLaunchRequest,
@@ -15,7 +16,6 @@ import {
   TurnId,
   type TurnTaskUpdate
 } from "effect-task-manager"
-import type { RouteToolCall } from "effect-task-manager"
 
 export type Manager = TaskManager["Type"]
 
@@ -56,8 +56,11 @@ export const runTurn = ({ manager, start }: Bench, calls: ReadonlyArray<ToolRequ
   })
 
 export const takeUpdate = (manager: Manager, turn: ToolRequest): Effect.Effect<TurnTaskUpdate> =>
-  Effect.flatMap(manager.waitForTurn(turn), (update: Option.Option<TurnTaskUpdate>) =>
-    update._tag === "Some" ? Effect.succeed(update.value) : Effect.dieMessage(`${turn.turnId} lost a result`))
+  Effect.flatMap(
+    manager.waitForTurn(turn),
+    (update: Option.Option<TurnTaskUpdate>) =>
+      update._tag === "Some" ? Effect.succeed(update.value) : Effect.dieMessage(`${turn.turnId} lost a result`)
+  )
 
 /** One fiber's wait that nothing ends but an interrupt: the least a blocked tool can be. */
 export const blocked: Effect.Effect<never> = Effect.async<never>((_resume) => Effect.void)

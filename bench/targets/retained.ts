@@ -1,11 +1,12 @@
 import { Effect, type Scope } from "effect"
 import { type Time, timed } from "../measuring.js"
 import { spread } from "../stats.js"
-import { blocked, type Bench, call, calls, makeBench, runTurn, takeUpdate } from "./managers.js"
 import { resultOf } from "../work.js"
+import { type Bench, blocked, call, calls, makeBench, runTurn, takeUpdate } from "./managers.js"
 import { atMost, type Target } from "./Target.js"
 
-const operations = 1_000
+// enough for the clock, and for the collector to be in every round
+const operations = 5_000
 
 type Measure = (bench: Bench) => Effect.Effect<Time>
 
@@ -15,7 +16,7 @@ const measures: Record<string, Measure> = {
     Effect.gen(function*() {
       const running = calls("listed", 8, "block")
       for (const one of running) yield* bench.start(one)
-      const time = yield* timed(Effect.replicateEffect(bench.manager.handle.listRunning, operations * 5))
+      const time = yield* timed(Effect.replicateEffect(bench.manager.handle.listRunning, operations * 4))
       const turn = call("listed", 0)
       yield* bench.manager.onTurnInterrupted(turn)
       for (const one of running) yield* takeUpdate(bench.manager, one)
@@ -74,7 +75,7 @@ export const retained: Target = {
       const rows = []
       for (const [name, measure] of Object.entries(measures)) {
         const ratios: Array<number> = []
-        for (let round = -3; round < (quick ? 7 : 21); round++) {
+        for (let round = -2; round < (quick ? 5 : 11); round++) {
           const contenderFirst = round % 2 !== 0
           const early = contenderFirst ? yield* measure(full) : undefined
           const base = yield* measure(empty)

@@ -101,5 +101,8 @@ export const reclaim = (table: TaskTable, waiter: Waiter): void => {
 
 /** A task that ran in its parent's place goes on without its parent: it needs a place of its own, over the limit if need be. */
 export const stopSharing = (table: TaskTable, task: TaskRecord): void => {
-  if (task.place === "shared") take(table, task)
+  if (task.place !== "shared") return
+  // what it waits for may need the place
+  if (task.waits > 0) task.place = "lent"
+  else take(table, task)
 }

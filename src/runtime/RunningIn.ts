@@ -6,7 +6,8 @@ import type { TaskRecord, TaskTable } from "../machine/TaskTable.js"
 /** One link of the chain of tasks that a fiber runs under, innermost first, of this manager or of others. */
 export interface Ancestry {
   readonly table: TaskTable
-  readonly task: TaskRecord
+  /** Undefined once the launch is over: whatever a tool leaves behind does not work for its task any more. */
+  readonly task: TaskRecord | undefined
   /** The task whose tool started this one. */
   parent: Ancestry | undefined
 }
@@ -14,15 +15,13 @@ export interface Ancestry {
 /** The innermost task that a fiber works for. */
 export class RunningIn extends Context.Tag("effect-task-manager/RunningIn")<RunningIn, Ancestry>() {}
 
-const isLive = ({ table, task }: Ancestry): boolean => table.tasks.get(task.snapshot.id) === task
-
 /** The chain that the fiber works under. */
 export const ancestryOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Ancestry | undefined => {
   // the map is read without a default: most fibers work for no task
   const ancestry: Ancestry | undefined = fiber.currentContext.unsafeMap.get(RunningIn.key)
   // tasks that start their successors would otherwise keep every predecessor in memory
   for (let link = ancestry; link !== undefined; link = link.parent) {
-    while (link.parent !== undefined && !isLive(link.parent)) link.parent = link.parent.parent
+    while (link.parent !== undefined && link.parent.task === undefined) link.parent = link.parent.parent
   }
   return ancestry
 }
@@ -30,7 +29,7 @@ export const ancestryOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Ancestr
 /** The innermost task of one manager that the fiber works for. */
 export const taskOf = (table: TaskTable, ancestry: Ancestry | undefined): TaskRecord | undefined => {
   for (let link = ancestry; link !== undefined; link = link.parent) {
-    if (link.table === table) return link.task
+    if (link.table === table && link.task !== undefined) return link.task
   }
   return undefined
 }

@@ -31,11 +31,13 @@ const longestSleepMillis = 2 ** 30
 
 export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timers => {
   const queue = new DeadlineQueue()
+  // not the wall clock: set back by an hour, it would make a grace period of seconds an hour long
+  const monotonicMillis = (): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
   let sleeper: Sleeper | undefined = undefined
 
   const wakeUp = (): void => {
-    const now = clock.unsafeCurrentTimeMillis()
-    for (let next = queue.first; next !== undefined && next.deadline <= now; next = queue.first) {
+    const due = monotonicMillis()
+    for (let next = queue.first; next !== undefined && next.deadline <= due; next = queue.first) {
       queue.remove(next)
       next.fire()
     }
@@ -55,7 +57,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     }
     if (sleeper !== undefined && sleeper.until <= next.deadline) return
     stopSleeper()
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = monotonicMillis()
     const current: Sleeper = { until: Math.min(next.deadline, now + longestSleepMillis), fiber: undefined }
     sleeper = current
     // whole milliseconds: a rest below a nanosecond is no sleep at all, and would be taken again for ever
@@ -77,7 +79,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
   return {
     start: (millis, fire) => {
       if (millis === Infinity) return undefined
-      const timer = queue.add(clock.unsafeCurrentTimeMillis(), millis, fire)
+      const timer = queue.add(monotonicMillis(), millis, fire)
       adjust()
       return timer
     },

@@ -131,6 +131,40 @@ describe("start", () => {
   })
 })
 
+describe("limits on what is accepted", () => {
+  const reached = (world: World, session = "s") => start.limitReached(world.table, SessionId.make(session))
+
+  it("there are none by default", () => {
+    const world = new World()
+    for (let number = 0; number < 50; number++) world.complete(world.start(`task${number}`))
+    assert.isUndefined(reached(world))
+    assert.strictEqual(world.table.limits.live, Infinity)
+    assert.strictEqual(world.table.limits.undelivered, Infinity)
+  })
+
+  it("live: tasks of all sessions that are not settled, suspended ones too", () => {
+    const world = new World({ live: 2 })
+    const task = world.start("a", { session: "other" })
+    assert.isUndefined(reached(world))
+    world.suspend(world.start("b"))
+    assert.strictEqual(reached(world), "maxLive")
+    world.complete(task)
+    assert.isUndefined(reached(world))
+  })
+
+  it("undelivered: what waits in the turns and queues of one session", () => {
+    const world = new World({ undelivered: 3 })
+    world.complete(world.start("a"))
+    world.complete(world.start("b", { kind: "Background" }))
+    assert.isUndefined(reached(world))
+    world.complete(world.start("c", { kind: "Background", deliveryMode: "Manual" }))
+    assert.strictEqual(reached(world), "maxUndelivered")
+    assert.isUndefined(reached(world, "other"))
+    world.takeTurn()
+    assert.isUndefined(reached(world))
+  })
+})
+
 describe("settle", () => {
   it("completes: event, result, history, delivery", () => {
     const world = new World()

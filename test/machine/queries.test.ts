@@ -3,7 +3,7 @@ import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as queries from "../../src/machine/queries.js"
-import { sessionId, toolError, turnRef, World } from "../support/world.js"
+import { request, sessionId, toolError, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)
 
@@ -67,6 +67,14 @@ describe("list", () => {
     ])
     assert.deepStrictEqual(names(queries.list(table, turnRef())), ["failed", "completed", "running"])
     assert.deepStrictEqual(names(queries.list(table, turnRef("t2", "other"))), [])
+  })
+
+  it("filters by call, settled or live", () => {
+    const { table } = situation()
+    for (const name of ["completed", "running"]) {
+      assert.deepStrictEqual(names(queries.list(table, { callId: request(name).callId })), [name])
+    }
+    assert.deepStrictEqual(names(queries.list(table, { callId: request("nobody").callId })), [])
   })
 
   it("combines what it filters by", () => {

@@ -154,6 +154,12 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       assert.strictEqual(node?.list, session.updates)
       assert.isFalse(withdrawn)
     })
+    const undelivered = [session.updates, session.manual, ...[...session.turns.values()].map(({ updates }) => updates)]
+    assert.strictEqual(
+      session.undelivered.count,
+      undelivered.reduce((count, { size }) => count + size, 0),
+      "undelivered"
+    )
     const isKept = session.turns.size > 0 || !session.updates.isEmpty || !session.manual.isEmpty ||
       !session.waiters.isEmpty || session.consumers > 0
     assert.isTrue(isKept, `session ${session.id} is kept for nothing`)
@@ -201,8 +207,8 @@ export class World {
   lines: Array<string> = []
   readonly events: Array<TaskTable.Consequences["events"][number]> = []
 
-  constructor(limits: { readonly history?: number; readonly concurrency?: number } = {}) {
-    this.table = TaskTable.make({ history: limits.history ?? 100, concurrency: limits.concurrency ?? Infinity })
+  constructor(limits: Partial<TaskTable.Limits> = {}) {
+    this.table = TaskTable.make({ history: 100, ...limits })
   }
 
   step<A>(transition: (table: TaskTable.TaskTable, now: number) => A): A {

@@ -68,11 +68,11 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
 /** Reads what comes late, some times over. */
 const readLate = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void, never, ToolExecutor> =>
   Effect.gen(function*() {
-    const late = world.random.int(4)
+    const late = world.random.int(5)
     for (let times = 0; times < late; times++) {
       const resolutions = yield* readLoop(world, actor, sessionId)
       for (const resolution of resolutions) yield* actions.followResolution(world, actor, resolution)
-      yield* pause(world)
+      if (world.random.chance(0.5)) yield* pause(world)
     }
   })
 

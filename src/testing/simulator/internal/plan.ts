@@ -91,7 +91,7 @@ export const planOf = (seed: number): Plan => {
     eventReplay: random.chance(0.3) ? 0 : 16,
     graceMillis: random.pick([4 * tick, 4 * tick, 0]),
     jitterMillis: random.chance(0.25) ? 5 : 0,
-    preemption: random.pick([0.02, 0.08, 0.2]),
+    preemption: random.pick([0.02, 0.1, 0.25]),
     shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
     tidy: random.chance(0.7),
     features: {
@@ -148,7 +148,7 @@ export const scriptOf = (random: SimRandom, plan: Plan): ToolScript => ({
 })
 
 /** How long the script sleeps. */
-const lengthOf = ({ steps }: ToolScript): number => {
+export const lengthOf = ({ steps }: ToolScript): number => {
   let length = 0
   for (const step of steps) if (step._tag === "Sleep" || step._tag === "Uninterruptible") length += step.millis
   return length
@@ -162,7 +162,7 @@ export const routeOf = (random: SimRandom, { features }: Plan, script: ToolScrip
   const continuePolicy: ContinuePolicy = random.pick(["NotifyOnly", "RequestContinue"])
   const timeout = features.timeouts && random.chance(0.5) ? time() : undefined
   const options = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
-  if (features.background && random.chance(0.35)) return { _tag: "Background", ...options }
+  if (features.background && random.chance(0.5)) return { _tag: "Background", ...options }
   if (features.detaching && random.chance(0.5)) {
     return { _tag: "ForegroundThenDetachAfter", duration: time(), ...options }
   }

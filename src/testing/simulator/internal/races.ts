@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import type { LaunchLog, TaskLog } from "./check.js"
 import type { CallRecord, Operation } from "./history.js"
+import { lengthOf } from "./plan.js"
 import type { World } from "./World.js"
 
 interface Run {
@@ -245,10 +246,11 @@ export const races: Readonly<Record<string, Race>> = {
     task.terminal?.event._tag === "Completed" && task.terminal.order === launch.end?.order &&
     endsAt(launch, timesOutAt(launch), world)
   ),
-  "completion / timeout: the timeout first": launchRace(({ terminal }, launch, world) =>
+  "completion / timeout: the timeout first": launchRace(({ planned: { script }, terminal }, launch) =>
     terminal?.event._tag === "Failed" && terminal.event.error.reason === "TimedOut" &&
-    terminal.order === launch.end?.order && launch.run?.outcome === "Succeeded" &&
-    endsAt(launch, timesOutAt(launch), world)
+    terminal.order === launch.end?.order && launch.startedAt !== undefined && lengthOf(script) > 0 &&
+    // the tool was about to end at the same instant
+    timesOutAt(launch).includes(launch.startedAt + lengthOf(script))
   ),
   "a timer of an earlier launch would be due": taskRace(({ launches }) =>
     launches.some((launch, index) =>

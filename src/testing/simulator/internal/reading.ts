@@ -204,11 +204,11 @@ const waitAndRead = (
     // not with a timeout: that races two fibers, and a race that is interrupted as it begins never ends
     const reading = yield* Effect.fork(Effect.zipRight(wait, read))
     // somebody else who waits for the same strikes when the reader is about to take
-    const striking = world.random.chance(0.5)
+    const striking = world.random.chance(0.7)
       ? yield* Effect.fork(
         world.manager.waitForLoopUpdate(sessionId).pipe(
           Effect.zipRight(Effect.suspend(() =>
-            step(world.random.int(12))
+            step(world.random.int(8))
           )),
           Effect.zipRight(Fiber.interruptFork(reading))
         )
@@ -231,8 +231,8 @@ export const readLoop = (
   sessionId: SessionId
 ): Effect.Effect<ReadonlyArray<TaskResolution>> =>
   Effect.suspend(() => {
-    const read = world.random.chance(0.5) ? takeLoop(world, actor, sessionId) : consumeLoop(world, actor, sessionId)
-    return world.random.chance(0.5) ? waitAndRead(world, actor, sessionId, read) : unsettled(world, read)
+    const read = world.random.chance(0.6) ? takeLoop(world, actor, sessionId) : consumeLoop(world, actor, sessionId)
+    return world.random.chance(0.8) ? waitAndRead(world, actor, sessionId, read) : unsettled(world, read)
   })
 
 /** Takes the manual queue, of one session or of all. */
