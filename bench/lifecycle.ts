@@ -27,7 +27,9 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
     const batches = makeBatches(calls, cell.inFlight === "all" ? calls : cell.inFlight)
     const prepared = yield* contenderOf(base).make(batches, cell.body)
     const contending = yield* contenderOf(contender).make(batches, cell.body)
-    const rounds = yield* alternate({ rounds: quick ? 5 : 15, warmups: quick ? 2 : 3 }, prepared.run, contending.run)
+    // the compiler needs tens of thousands of calls: with fewer, the larger code looks twice as slow as it is
+    const warmups = Math.max(2, Math.ceil(40_000 / calls))
+    const rounds = yield* alternate({ rounds: quick ? 9 : 25, warmups }, prepared.run, contending.run)
     return {
       cell: cellName(cell),
       calls,

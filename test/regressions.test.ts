@@ -1,6 +1,6 @@
 /** Bugs that a review found, each with what it did before. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, FiberRef, Layer, Option, Schema } from "effect"
+import { Clock, Deferred, Effect, Fiber, FiberRef, Layer, Option, Schema, TestClock } from "effect"
 import {
   ApprovalId,
   type ApprovalRequest,
@@ -14,6 +14,7 @@ import {
   TaskManagerConfig,
   TaskManagerLive,
   type TaskManagerSettings,
+  TaskManagerSimple,
   ToolCallId,
   ToolError,
   ToolExecutor,
@@ -22,6 +23,7 @@ import {
   type ToolResult,
   TurnId
 } from "effect-task-manager"
+import * as Timers from "../src/runtime/Timers.js"
 
 const sessionId = SessionId.make("s")
 const turnOf = (turn: string) => ({ sessionId, turnId: TurnId.make(turn) })
@@ -174,7 +176,9 @@ it.effect("what is shown for approval is what runs, metadata included", () =>
     yield* startTask(launch).pipe(Effect.provide(tools))
     Reflect.set(Object(launch.request.metadata["cwd"]), "path", "/b")
     for (const { approval, taskId, toolRequest } of yield* handle.listSuspended) {
-      yield* startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval })).pipe(Effect.provide(tools))
+      yield* startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval })).pipe(
+        Effect.provide(tools)
+      )
     }
     assert.deepStrictEqual(ran[1], { cwd: { path: "/a" } })
   }).pipe(Effect.provide(live())))
@@ -272,3 +276,56 @@ it.effect("a large batch is put back in order", () =>
     TaskManagerLive.pipe(Layer.provide(RoutingPolicy.layer(() => RoutingDecision.Background()))),
     executor(() => done)
   ))))
+
+// at concurrency 1 the detached task took a place of its own while it waited, and what it waited for never ran
+it.effect("a waiting task that stops sharing its place does not keep one", () =>
+  Effect.gen(function*() {
+    const { handle, startTask } = yield* TaskManager
+    const othersQueued = yield* Deferred.make<void>()
+    const childDetached = yield* Deferred.make<void>()
+    const tools: Layer.Layer<ToolExecutor> = executor(({ toolName }) => {
+      switch (toolName) {
+        case "parent":
+          return Effect.zipRight(Effect.orDie(Effect.provide(startTask(call("child")), tools)), done)
+        case "child":
+          return Effect.zipRight(Deferred.await(othersQueued), Effect.zipRight(handle.waitForIdle, done))
+        default:
+          return Effect.zipRight(Deferred.await(childDetached), done)
+      }
+    })
+    const settled = yield* Effect.forEach(["parent", "first", "second"], (tool) =>
+      Effect.tap(
+        Effect.fork(Effect.provide(startTask(call(tool)), tools)),
+        () => TestClock.adjust(1)
+      ))
+    yield* Deferred.succeed(othersQueued, undefined)
+    yield* TestClock.adjust(1)
+    yield* handle.detach(TaskId.make("child"))
+    yield* Deferred.succeed(childDetached, undefined)
+    yield* Effect.forEach(settled, Fiber.join, { discard: true })
+    yield* TestClock.adjust(1)
+    assert.lengthOf(yield* handle.listCompleted, 4)
+  }).pipe(Effect.provide(TaskManagerSimple.pipe(Layer.provide(TaskManagerConfig.layer({ concurrency: 1 }))))))
+
+// the deadline was of the wall clock, and the tool was abandoned an hour late
+it.effect("a wall clock that is set back does not stretch a grace period", () =>
+  Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    let setBack = 0
+    let fired = false
+    const wall: Clock.Clock = {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() - setBack,
+      currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis - setBack),
+      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+      currentTimeNanos: clock.currentTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    }
+    const timers = Timers.make(wall, yield* Effect.runtime<never>())
+    timers.start(5_000, () => {
+      fired = true
+    })
+    setBack = 3_600_000
+    yield* TestClock.adjust("5 seconds")
+    assert.isTrue(fired)
+  }))

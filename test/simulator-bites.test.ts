@@ -48,6 +48,8 @@ const findsWith = async (invariants: ReadonlyArray<number>, mutation: Mutation) 
   const { simulate } = await import("../src/testing/simulator/simulate.js")
   try {
     for (let seed = 0; seed < enough; seed++) {
+      // the test runner has to be heard between
+      if (seed % 200 === 199) await new Promise<void>((resume) => setImmediate(resume))
       const { violations } = simulate({ seed })
       const found = violations.find(({ invariant }) => invariants.includes(invariant))
       if (found !== undefined) return { seed, ...found }

@@ -12,13 +12,34 @@ import { assert, describe, it } from "vitest"
 
 const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 10_000)
 
+// in parts, so that the test runner hears of it meanwhile
+const part = 500
+const parts = Array.from({ length: Math.ceil(seeds / part) }, (_, index) => ({
+  from: index * part,
+  seeds: Math.min(part, seeds - index * part)
+}))
+
 describe("the simulated manager", () => {
-  it(`keeps its promises for ${seeds} seeds, and meets every race`, () => {
-    const { failed, failures, neverHappened, tasks } = runSimulations({ seeds })
-    assert.strictEqual(failed, 0, failures.map(formatSimulation).join("\n\n"))
-    assert.isAbove(tasks, seeds)
-    if (seeds >= 10_000) assert.deepStrictEqual(neverHappened, [])
-  }, 900_000)
+  const met = new Set<string>()
+  let never: ReadonlyArray<string> = []
+  let played = 0
+
+  for (const { from, seeds: count } of parts) {
+    it(`keeps its promises for the seeds from ${from} to ${from + count - 1}`, () => {
+      const { failed, failures, races, tasks } = runSimulations({ from, seeds: count })
+      assert.strictEqual(failed, 0, failures.map(formatSimulation).join("\n\n"))
+      assert.isAbove(tasks, count)
+      for (const [race, times] of Object.entries(races)) if (times > 0) met.add(race)
+      never = Object.keys(races).filter((race) => !met.has(race))
+      played += count
+    })
+  }
+
+  it("has met every race", () => {
+    // fewer seeds need not meet the rarest
+    if (played >= 10_000) assert.deepStrictEqual(never, [])
+    assert.isAbove(met.size, 20)
+  })
 
   it("gives the same trace for the same seed, byte for byte", () => {
     const once = Array.from({ length: 40 }, (_, seed) => formatSimulation(simulate({ seed, trace: true })))

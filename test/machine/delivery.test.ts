@@ -116,13 +116,18 @@ describe("putting back", () => {
     assert.strictEqual(world.takeTurn(), "a ok: done")
   })
 
-  it("two turn updates return to their order, whichever comes back first", () => {
-    const world = new World()
-    for (const name of ["a", "b", "c"]) world.complete(world.start(name))
-    const [first, second] = [consumeTurn(world), consumeTurn(world)]
-    world.step((table) => delivery.putBackTurnUpdate(table, second.session, turnRef(), second.taken))
-    world.step((table) => delivery.putBackTurnUpdate(table, first.session, turnRef(), first.taken))
-    assert.deepStrictEqual(world.peek.turn(), ["a ok: done", "b ok: done", "c ok: done"])
+  it("turn updates return to their order, whichever comes back first", () => {
+    for (const order of [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]]) {
+      const world = new World()
+      for (const name of ["a", "b", "c", "d"]) world.complete(world.start(name))
+      const taken = [consumeTurn(world), consumeTurn(world), consumeTurn(world)]
+      for (const index of order) {
+        const consumer = taken[index]
+        if (consumer === undefined) return
+        world.step((table) => delivery.putBackTurnUpdate(table, consumer.session, turnRef(), consumer.taken))
+      }
+      assert.deepStrictEqual(world.peek.turn(), ["a ok: done", "b ok: done", "c ok: done", "d ok: done"])
+    }
   })
 
   it("a turn that was forgotten meanwhile comes back for it", () => {
@@ -143,6 +148,32 @@ describe("putting back", () => {
     world.step((table, now) => control.rejectApproval(table, id("a"), undefined, now))
     world.step((table) => delivery.putBackTurnUpdate(table, session, turnRef(), taken))
     assert.deepStrictEqual(world.peek.turn(), ["a error: rejected"])
+  })
+
+  it("an approval that stays away brings no turn back for it", () => {
+    const world = new World()
+    world.suspend(world.start("a"))
+    const { session, taken } = consumeTurn(world)
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    assert.strictEqual(world.takeTurn(), "a error: cancelled while asking")
+    world.step((table) => delivery.putBackTurnUpdate(table, session, turnRef(), taken))
+    world.assertEmpty()
+  })
+
+  it("two batches return to their order, whichever comes back first", () => {
+    for (const firstFirst of [true, false]) {
+      const world = new World()
+      const complete = (...names: ReadonlyArray<string>) => {
+        for (const name of names) world.complete(world.start(name, { kind: "Background" }))
+      }
+      complete("a", "b")
+      const first = consume(world)
+      complete("c", "d")
+      const second = consume(world)
+      complete("e")
+      for (const batch of firstFirst ? [first, second] : [second, first]) putBack(world, batch)
+      assert.deepStrictEqual(world.takeLoop(), ["a", "b", "c", "d", "e"].map((name) => `${name} ok: done`))
+    }
   })
 
   it("nothing returns to a session that was closed, also when its id is used again", () => {

@@ -279,11 +279,16 @@ describe("settle", () => {
     const task = world.start("a", { timeout: 1_000 })
     world.suspend(task)
     world.resume(task)
-    world.step((table, now) => control.timeOut(table, task, 1, now))
-    world.step((table, now) => control.detachAfter(table, task, 1, now))
-    world.step((table, now) => control.progress(table, task, 1, { message: "old" }, now))
-    world.end(task, { _tag: "Completed", result: toolResult("old") }, 1)
-    assert.deepStrictEqual(world.lines, [])
+    const late: ReadonlyArray<() => void> = [
+      () => world.step((table, now) => control.timeOut(table, task, 1, now)),
+      () => world.step((table, now) => control.detachAfter(table, task, 1, now)),
+      () => world.step((table, now) => control.progress(table, task, 1, { message: "old" }, now)),
+      () => world.end(task, { _tag: "Completed", result: toolResult("old") }, 1)
+    ]
+    for (const happens of late) {
+      happens()
+      assert.deepStrictEqual(world.lines, [])
+    }
     assert.strictEqual(world.status("a"), "Running Foreground")
     world.step((table, now) => control.cancel(table, id("a"), now))
     assert.isFalse(world.step((table, now) => finish.abandon(table, task, 1, now)))
@@ -419,9 +424,17 @@ describe("suspend and resume", () => {
       assert.deepStrictEqual(world.peek.loop(), ["a asks approval"])
       assert.deepStrictEqual(world.peek.manual(), [])
     }
-    const quiet = new World()
-    quiet.suspend(quiet.start("a", { kind: "Background" }))
-    assert.deepStrictEqual(quiet.lines, ["end a#1", "AwaitingApproval a"])
+    for (
+      const options of [
+        { kind: "Background" },
+        // a foreground approval is no reason for another turn: this one waits for it
+        { kind: "Foreground", continuePolicy: "RequestContinue" }
+      ] as const
+    ) {
+      const quiet = new World()
+      quiet.suspend(quiet.start("a", options))
+      assert.deepStrictEqual(quiet.lines, ["end a#1", "AwaitingApproval a"])
+    }
   })
 
   it("shows a frozen copy of the call", () => {

@@ -1,4 +1,5 @@
 /** For Stryker: the unit tests of what it mutates as one file, so that a mutant costs one load of the modules. */
+// oxlint-disable import/no-unassigned-import -- a test file is its effect
 import "../machine/cells.test.js"
 import "../machine/delivery.test.js"
 import "../machine/lifecycle.test.js"

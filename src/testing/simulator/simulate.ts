@@ -104,7 +104,6 @@ export const simulate = (options: {
     onQuiet: () => {
       const [world] = worlds
       if (world === undefined) return
-      world.readAudit()
       world.checkWaiting()
       checkTable(world)
     },

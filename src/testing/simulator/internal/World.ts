@@ -5,7 +5,6 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Queue from "effect/Queue"
 import type { SessionId, TaskId, TurnId, TurnRef } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { TaskResolution } from "../../../model/TaskResolution.js"
@@ -39,11 +38,10 @@ export interface Actor {
 /** For whom a fiber works; what the manager forks on its own account works for `manager`. */
 export const workingFor = FiberRef.unsafeMake("")
 
-/** What is simulated: the manager, its insides, and a subscription that is read in every step. */
+/** What is simulated: the manager and its insides. */
 export interface Subject {
   readonly engine: Engine
   readonly manager: TaskManager["Type"]
-  readonly audit: Queue.Dequeue<TaskEvent>
 }
 
 export interface Target {
@@ -74,7 +72,9 @@ export class World {
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
   readonly violations: Array<Violation> = []
+  /** Every task, oldest first. */
   readonly taskIds: Array<TaskId> = []
+  private readonly known = new Set<TaskId>()
   /** Turns that somebody touched; the drain at the end visits all of them. */
   readonly turns = new Map<string, TurnRef>()
   /** Calls that have not returned, and whether they could. */
@@ -84,8 +84,6 @@ export class World {
   private lastOrder = 0
   private lastBatch = 0
   private lastKey = 0
-  /** Events that the audit lost to a small buffer. */
-  lostEvents = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
   abandonedWarnings = 0
@@ -129,33 +127,25 @@ export class World {
     return ++this.lastBatch
   }
 
-  /** Now; events that were published before come before it. */
   moment(): Moment {
-    this.readAudit()
     return { at: this.clock.unsafeCurrentTimeMillis(), order: ++this.lastOrder }
   }
 
-  /** Writes down the events since it was last called. */
-  readAudit(): void {
-    const audit = this.subject_?.audit
-    if (audit === undefined || Option.getOrElse(audit.unsafeSize(), () => 0) === 0) return
-    for (const event of Effect.runSync(audit.takeAll)) {
-      const seq = this.events.at(-1)?.event.seq ?? 0
-      if (event.seq !== seq + 1) {
-        this.lostEvents += event.seq - seq - 1
-        // whoever reads in every step only loses what one step publishes beyond the buffer
-        if (event.seq <= seq) this.violate(3, `event ${event.seq} came after event ${seq}`)
-        if (this.plan.eventBuffer > 4) this.violate(3, `events ${seq + 1} to ${event.seq - 1} are missing`)
-      }
-      this.events.push({ at: this.clock.unsafeCurrentTimeMillis(), order: ++this.lastOrder, event })
-      if (event._tag === "ContinueRequested") {
-        this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
-      } else {
-        const { id, kind, launch, sessionId, turnId } = event.snapshot
-        if (!this.taskIds.includes(id)) this.taskIds.push(id)
-        this.say("event", () => `#${event.seq} ${event._tag} ${id} launch ${launch} ${kind} of ${sessionId}/${turnId}`)
-      }
+  /** An event, in the step that publishes it. */
+  hear(event: TaskEvent): void {
+    const seq = this.events.at(-1)?.event.seq ?? 0
+    if (event.seq !== seq + 1) this.violate(3, `event ${event.seq} came after event ${seq}`)
+    this.events.push({ ...this.moment(), event })
+    if (event._tag === "ContinueRequested") {
+      this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
+      return
     }
+    const { id, kind, launch, sessionId, turnId } = event.snapshot
+    if (!this.known.has(id)) {
+      this.known.add(id)
+      this.taskIds.push(id)
+    }
+    this.say("event", () => `#${event.seq} ${event._tag} ${id} launch ${launch} ${kind} of ${sessionId}/${turnId}`)
   }
 
   touch(turn: TurnRef): void {

@@ -15,7 +15,7 @@ export const sessionOf = (index: number): SessionId => SessionId.make(`s${index 
 export const turnOf = (index: number): TurnId => TurnId.make(`t${index + 1}`)
 
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, never, R> =>
-  Effect.catchAll(effect, () => Effect.succeed(undefined))
+  Effect.orElseSucceed(effect, () => undefined)
 
 /** Makes up a call. The same call ids come up in every session, and now and then twice in one. */
 export const planCall = (world: World, turn: TurnRef): ToolRequest => {
@@ -54,7 +54,10 @@ const noteOutcome = (world: World, actor: Actor, request: ToolRequest, outcome: 
 export const routingFailure = "the routing function failed"
 
 const routingMayFail = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, E, R> =>
-  Effect.catchAllDefect(effect, (defect) => defect === routingFailure ? Effect.succeed(undefined) : Effect.die(defect))
+  Effect.catchAllDefect(
+    effect,
+    (defect) => defect === routingFailure ? Effect.sync(() => undefined) : Effect.die(defect)
+  )
 
 const launch = (
   world: World,
@@ -215,7 +218,6 @@ export const closeSession = (world: World, actor: Actor, sessionId: SessionId): 
 
 /** Some task that was seen, or one that never was. */
 export const someTask = (world: World): TaskId => {
-  world.readAudit()
   // recent tasks are the interesting ones
   const recent = world.random.chance(0.7) ? world.taskIds.slice(-4) : world.taskIds
   return world.random.pickFrom(recent) ?? TaskId.make("nobody")

@@ -33,7 +33,7 @@ export interface ToolScript {
 }
 
 /** Which features a seed uses: a few at a time go deeper than all of them always. */
-export interface Features {
+interface Features {
   readonly approvals: boolean
   readonly background: boolean
   readonly cancels: boolean

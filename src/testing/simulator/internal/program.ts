@@ -8,6 +8,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { RoutingDecision } from "../../../model/RoutingDecision.js"
+import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { ToolRequest } from "../../../model/ToolCall.js"
 import { makeEngine, makeManager } from "../../../runtime/make.js"
 import { startConcurrently, startInline } from "../../../runtime/startTask.js"
@@ -40,22 +41,30 @@ const route = (world: World) => (request: ToolRequest): RoutingDecision | Effect
   return dice < 0.2 ? Effect.zipRight(step(random.int(3)), Effect.sync(decide)) : decide()
 }
 
-const build = (world: World, scope: Scope.Scope, watching: Scope.Scope): Effect.Effect<void> =>
+const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { plan } = world
     const engine = yield* makeEngine.pipe(
-      Effect.provide(TaskManagerConfig.layer({
+      Effect.provideService(TaskManagerConfig, {
+        ...(yield* TaskManagerConfig),
         concurrency: plan.concurrency,
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
         eventReplay: plan.eventReplay,
         cancelGracePeriod: plan.graceMillis
-      })),
+      }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.locally(workingFor, "manager")
     )
-    const manager = makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline)
-    world.begin({ engine, manager, audit: yield* Scope.extend(manager.handle.subscribe, watching) })
+    // a subscriber would see events later, and one with a small buffer not all of them
+    const publish = engine.events.unsafePublish
+    Object.assign(engine.events, {
+      unsafePublish: (event: TaskEvent) => {
+        world.hear(event)
+        publish(event)
+      }
+    })
+    world.begin({ engine, manager: makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline) })
   }).pipe(Scope.extend(scope))
 
 const drainEverything = (world: World): Effect.Effect<void> =>
@@ -118,7 +127,7 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     const { plan } = world
     const managerScope = yield* Scope.make()
     const watching = yield* Scope.make()
-    yield* build(world, managerScope, watching)
+    yield* build(world, managerScope)
     const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) => index), (index) =>
       Scope.extend(watcher(world, index), watching))
     const loops = yield* Effect.forEach(
@@ -162,6 +171,3 @@ export const program = (world: World): Effect.Effect<void> =>
     Effect.locally(workingFor, "root"),
     Effect.locally(FiberRef.currentLoggers, HashSet.make(countWarnings(world)))
   )
-
-/** How long a run may take in virtual time; everything in it is over long before. */
-export const longestRun = 1_000 * tick

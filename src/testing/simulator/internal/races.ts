@@ -148,7 +148,7 @@ export const races: Readonly<Record<string, Race>> = {
     ["watch"],
     (call, { world }) => call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)
   ),
-  "a subscriber lags behind": ({ world }) => world.lagged + world.lostEvents,
+  "a subscriber lags behind": ({ world }) => world.lagged,
   "delivery mode / completion: the mode first": taskRace(({ calls, terminal }) =>
     terminal?.event.snapshot.kind === "Background" &&
     calls.some((call) => call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call))

@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import type { SessionId, TurnRef } from "../../../model/ids.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../model/TaskResolution.js"
 import { CancellationController } from "../../../services/TurnCancellation.js"
+import { closeSession } from "./actions.js"
 import type { CallRecord } from "./history.js"
 import { tick } from "./plan.js"
 import { type Actor, noting, step, type World } from "./World.js"
@@ -80,12 +81,21 @@ const waitCancellably = (world: World, actor: Actor, turn: TurnRef): Effect.Effe
     )
   })
 
-/** Uses what it was given: at once or slowly, and now and then without success. */
-const use = <A>(world: World, record: CallRecord, success: () => A): Effect.Effect<A, Refused> =>
+/** Uses what it was given: at once or slowly, and now and then without success, or while its session is closed. */
+const use = <A>(
+  world: World,
+  record: CallRecord,
+  sessionId: SessionId,
+  success: () => A
+): Effect.Effect<A, Refused> =>
   Effect.suspend(() => {
+    const { plan, random } = world
     record.handed = world.moment()
-    const used = world.random.chance(0.6) ? pause(world) : Effect.void
-    const refused = world.random.chance(0.25)
+    const closing = plan.features.closings && random.chance(0.15)
+      ? Effect.fork(closeSession(world, { name: record.actor }, sessionId))
+      : Effect.void
+    const used = random.chance(0.6) ? Effect.zipRight(closing, pause(world)) : Effect.void
+    const refused = random.chance(0.25)
     // the last step is bare: whoever has noted it has taken it
     return Effect.flatMap(used, () => refused ? Effect.fail(new Refused()) : Effect.sync(success))
   })
@@ -101,7 +111,7 @@ const consumeTurn = (
   isRefused(world.call(actor, "consumeTurnUpdate", turn, (record) =>
     world.manager.consumeTurnUpdate(turn, (update) => {
       if (update._tag === "Resolution") record.inHand.push(update.resolution)
-      return use(world, record, () => {
+      return use(world, record, turn.sessionId, () => {
         note(world, actor, turn, update, false)
         return update
       })
@@ -174,7 +184,7 @@ const consumeLoop = (
     isRefused(world.call(actor, "consumePendingLoopUpdates", { sessionId }, (record) =>
       world.manager.consumePendingLoopUpdates(sessionId, ({ resolutions }) => {
         record.inHand.push(...resolutions)
-        return use(world, record, () => {
+        return use(world, record, sessionId, () => {
           world.deliverAll(resolutions, {
             to: "Loop",
             reader: actor.name,
