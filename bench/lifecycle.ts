@@ -19,7 +19,7 @@ export interface CellResult {
 }
 
 const callsOf = ({ inFlight }: Cell, quick: boolean): number =>
-  inFlight === "all" ? (quick ? 10_000 : 100_000) : quick ? 3_200 : 16_000
+  inFlight === "all" ? (quick ? 20_000 : 100_000) : quick ? 8_000 : 16_000
 
 const measureCell = (base: string, contender: string, cell: Cell, quick: boolean): Effect.Effect<CellResult> =>
   Effect.scoped(Effect.gen(function*() {
@@ -29,7 +29,7 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
     const contending = yield* contenderOf(contender).make(batches, cell.body)
     // the compiler needs tens of thousands of calls: with fewer, the larger code looks twice as slow as it is
     const warmups = Math.max(2, Math.ceil(40_000 / calls))
-    const rounds = yield* alternate({ rounds: quick ? 9 : 25, warmups }, prepared.run, contending.run)
+    const rounds = yield* alternate({ rounds: quick ? 7 : 25, warmups }, prepared.run, contending.run)
     return {
       cell: cellName(cell),
       calls,

@@ -48,19 +48,16 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 const lifecycleTable = (rows: ReadonlyArray<LifecycleRow>): string =>
   table(
     ["", ...cells.map(cellName), "what it does not do"],
-    [
-      ["floor: `Effect.fork` + `Fiber.await`", ...cells.map(() => "1"), "routing, events, cancel by id, delivery"],
-      ...rows.map(({ cells: measured, lacks, title }) => [
-        title,
-        ...cells.map((cell) => {
-          const ratio = measured.find((found) => found.cell === cellName(cell))?.ratio
-          return ratio === undefined
-            ? "–"
-            : `${ratio.median.toFixed(2)} (${ratio.q1.toFixed(2)}–${ratio.q3.toFixed(2)})`
-        }),
-        lacks === "" ? "–" : lacks
-      ])
-    ]
+    rows.map(({ cells: measured, lacks, title }) => [
+      title,
+      ...cells.map((cell) => {
+        const ratio = measured.find((found) => found.cell === cellName(cell))?.ratio
+        return ratio === undefined
+          ? "–"
+          : `${ratio.median.toFixed(2)} (${ratio.q1.toFixed(2)}–${ratio.q3.toFixed(2)})`
+      }),
+      lacks === "" ? "–" : lacks
+    ])
   )
 
 const floorTimes = (rows: ReadonlyArray<LifecycleRow>): string =>

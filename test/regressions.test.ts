@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, FiberRef, Layer, Option, Schema, TestClock } from "effect"
 import {
   ApprovalId,
+  ApprovalMismatch,
   type ApprovalRequest,
   ApprovalRequired,
   RoutingDecision,
@@ -329,3 +330,48 @@ it.effect("a wall clock that is set back does not stretch a grace period", () =>
     yield* TestClock.adjust("5 seconds")
     assert.isTrue(fired)
   }))
+
+describe("an approval", () => {
+  it.effect("answers one question: sent again, it does not approve the next one under the same id", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      let ran = 0
+      const tools = ToolExecutor.fromHandlers({
+        ask: () => {
+          ran++
+          const approval = {
+            id: ApprovalId.make("same"),
+            requestKind: "shell",
+            reason: "why",
+            summary: `question ${ran}`,
+            metadata: {}
+          }
+          return Effect.fail(new ApprovalRequired({ approval }))
+        }
+      })
+      const request = {
+        sessionId: SessionId.make("s"),
+        turnId: TurnId.make("t"),
+        callId: ToolCallId.make("c"),
+        toolName: "ask",
+        input: {},
+        metadata: {}
+      }
+      yield* Effect.gen(function*() {
+        yield* manager.startTask(TaskLaunchRequest.plain({ request }))
+        const [first] = yield* manager.handle.listSuspended
+        assert(first !== undefined)
+        const answer = TaskLaunchRequest.approved({ ...first, request })
+        yield* manager.startTask(answer)
+        const refused = yield* Effect.flip(manager.startTask(answer))
+        assert(refused instanceof ApprovalMismatch)
+        assert.strictEqual(refused.field, "approvalId")
+        const [second] = yield* manager.handle.listSuspended
+        assert(second !== undefined)
+        assert.strictEqual(second.approval.summary, "question 2")
+        assert.strictEqual(ran, 2)
+        yield* manager.startTask(TaskLaunchRequest.approved({ ...second, request }))
+        assert.strictEqual(ran, 3)
+      }).pipe(Effect.provide(tools))
+    }).pipe(Effect.provide(TaskManagerLive)))
+})

@@ -5,7 +5,7 @@ import type { Contender } from "./Contender.js"
 /** The unit of everything here: what it costs to run the body in a fiber and wait for it. */
 export const floor: Contender = {
   name: "floor",
-  title: "floor: `Effect.fork` + `Fiber.await`",
+  title: "the floor against itself: `Effect.fork` + `Fiber.await`",
   lacks: "routing, events, cancel by id, delivery",
   make: (batches, body) => {
     const run = effectBody[body]

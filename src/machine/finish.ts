@@ -114,6 +114,8 @@ const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired[
   })
   task.request = toolRequest
   task.asked = asked
+  task.asksAgain = task.askedIds?.has(approval.id) === true
+  task.askedIds = (task.askedIds ?? new Set()).add(approval.id)
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)

@@ -1,5 +1,6 @@
 /** How a task comes to life, and how a suspended one is resumed. */
 import type { ApprovalMismatchField } from "../errors.js"
+import type { ApprovalRequest } from "../model/Approval.js"
 import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
@@ -87,6 +88,9 @@ export const startPlain = (
   return task
 }
 
+const isSameQuestion = (left: ApprovalRequest, right: ApprovalRequest): boolean =>
+  left.requestKind === right.requestKind && left.reason === right.reason && left.summary === right.summary
+
 /** What in an approved launch differs from what was asked, if anything does. */
 export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
   const task = table.tasks.get(launch.taskId)
@@ -100,7 +104,8 @@ export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): 
   if (request.toolName !== toolRequest.toolName) return "toolName"
   if (!jsonEquals(request.input, toolRequest.input)) return "input"
   if (launch.approval.id !== approval.id) return "approvalId"
-  return undefined
+  // a host that sends its first answer again must not answer a second question that nobody has seen
+  return task.asksAgain && !isSameQuestion(launch.approval, approval) ? "approvalId" : undefined
 }
 
 /** The suspended task that an approved launch means; undefined unless `mismatch` has nothing against it. */

@@ -76,7 +76,10 @@ export const jsonEquals = (left: unknown, right: unknown): boolean => {
       if (a === b) continue
       return false
     }
-    if (Array.isArray(a) !== Array.isArray(b) || Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
+    if (Array.isArray(a) !== Array.isArray(b)) return false
+    // some parsers make objects without a prototype
+    const isPlain = isPlainObject(a) && isPlainObject(b)
+    if (!isPlain && Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
     if (compared.get(a) === b) continue
     compared.set(a, b)
     const keys = Object.keys(a)

@@ -78,7 +78,8 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
         const cancelled = state.unsafeModify((table, now) => control.cancel(table, taskId, now))
         if (cancelled === "Settled") return Effect.void
         if (isRefusal(cancelled)) return new TaskNotFound({ taskId })
-        return waitUntilSettled([cancelled], (task) => runsUnder(ancestryOf(fiber), task))
+        const ancestry = ancestryOf(fiber)
+        return waitUntilSettled([cancelled], (task) => runsUnder(ancestry, task))
       }),
     detach: (taskId) =>
       Effect.flatMap(

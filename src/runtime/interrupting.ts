@@ -17,7 +17,8 @@ const interrupt = (engine: Engine, decide: Transition<control.Interruption>): Ef
   Effect.withFiberRuntime((fiber) => {
     const { cancelled, kept, unsettled } = engine.state.unsafeModify(decide)
     const keptSnapshots = kept.map(snapshotOf)
-    const settled = waitUntilSettled(unsettled, (task) => runsUnder(ancestryOf(fiber), task))
+    const ancestry = ancestryOf(fiber)
+    const settled = waitUntilSettled(unsettled, (task) => runsUnder(ancestry, task))
     return Effect.map(settled, () => ({ cancelled: cancelled.map(snapshotOf), kept: keptSnapshots }))
   })
 

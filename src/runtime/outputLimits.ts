@@ -182,6 +182,7 @@ const capError = (limits: OutputLimits, error: ToolError): ToolError => {
 
 const capApproval = (limits: OutputLimits, approval: ApprovalRequest): ApprovalRequest => ({
   ...approval,
+  requestKind: cutText(approval.requestKind, limits.maxResultBytes).text,
   summary: cutText(approval.summary, limits.maxResultBytes).text,
   reason: cutText(approval.reason, limits.maxResultBytes).text,
   metadata: capMetadata(limits, approval.metadata)

@@ -1,8 +1,10 @@
 /** Turns what a routing policy answers into what the state machine needs. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { Route } from "../machine/start.js"
 import type { RoutingDecision } from "../model/RoutingDecision.js"
+import { ContinuePolicy, DeliveryMode } from "../model/Task.js"
 import type { ToolRequest } from "../model/ToolCall.js"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
 
@@ -34,11 +36,21 @@ const isForeground = (decision: RoutingDecision): boolean => {
   }
 }
 
+const isDeliveryMode = Schema.is(DeliveryMode)
+const isContinuePolicy = Schema.is(ContinuePolicy)
+
+/** The value, or the default; throws for a value that no snapshot could carry. */
+const checked = <A>(field: string, is: (value: unknown) => value is A, value: A | undefined, otherwise: A): A => {
+  if (value === undefined) return otherwise
+  if (!is(value)) throw new TypeError(`RoutingDecision.${field} is none of its values`)
+  return value
+}
+
 /** Throws for what is no decision: that fails the `startTask` that asked. */
 export const toRoute = (decision: RoutingDecision): Route => ({
   kind: isForeground(decision) ? "Foreground" : "Background",
-  deliveryMode: decision.deliveryMode ?? inlineRoute.deliveryMode,
-  continuePolicy: decision.continuePolicy ?? inlineRoute.continuePolicy,
+  deliveryMode: checked("deliveryMode", isDeliveryMode, decision.deliveryMode, inlineRoute.deliveryMode),
+  continuePolicy: checked("continuePolicy", isContinuePolicy, decision.continuePolicy, inlineRoute.continuePolicy),
   timeout: millis("timeout", decision.timeout),
   detachAfter: decision._tag === "ForegroundThenDetachAfter" ? millis("duration", decision.duration) : Infinity
 })
