@@ -8,7 +8,7 @@ import {
   simulate,
   VirtualClock
 } from "effect-task-manager/testing"
-import { assert, describe, it } from "vitest"
+import { assert, beforeEach, describe, it } from "vitest"
 
 const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 10_000)
 
@@ -18,6 +18,9 @@ const parts = Array.from({ length: Math.ceil(seeds / part) }, (_, index) => ({
   from: index * part,
   seeds: Math.min(part, seeds - index * part)
 }))
+
+// a part is one long synchronous run, and between tests there are only microtasks: the runner's messages need more
+beforeEach(() => new Promise<void>((resume) => setImmediate(resume)))
 
 describe("the simulated manager", () => {
   const met = new Set<string>()

@@ -148,8 +148,9 @@ const interrupt = (
   const cancelled: Array<TaskRecord> = []
   const kept: Array<TaskRecord> = []
   const unsettled: Array<TaskRecord> = []
-  // a copy: settling a task takes it out of the list
-  for (const task of [...tasks]) {
+  // settling a task takes it out of the list
+  const members = [...tasks]
+  for (const task of members) {
     if (!isMeant(task)) {
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue

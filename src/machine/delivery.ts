@@ -7,7 +7,7 @@
  */
 import * as Option from "effect/Option"
 import type { SessionId, TurnRef } from "../model/ids.js"
-import { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
+import { type TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { LinkedList } from "./LinkedList.js"
 import {
   Delivery,
@@ -183,7 +183,9 @@ const discardManual = (table: TaskTable, { allNode, session, sessionNode }: Manu
 /** Throws away what a closed session never took. */
 export const discardUndelivered = (table: TaskTable, session: Session): void => {
   session.updates.drain()
-  for (const delivery of [...session.manual]) discardManual(table, delivery)
+  for (let node = session.manual.first; node !== undefined; node = session.manual.first) {
+    discardManual(table, node.value)
+  }
   for (const turn of session.turns.values()) turn.updates.drain()
 }
 

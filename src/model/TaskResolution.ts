@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import { TaskApproval } from "./Approval.js"
 import { TaskId } from "./ids.js"
 import { list, struct, tagged, union } from "./schemas.js"

@@ -56,6 +56,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   get take(): Effect.Effect<TaskEvent> {
     return Effect.flatMap(
       this.takeBetween(1, 1),
+      // oxlint-disable-next-line no-accessor-recursion -- asked again when the effect runs, not by the getter
       (events) => Chunk.isNonEmpty(events) ? Effect.succeed(Chunk.headNonEmpty(events)) : this.take
     )
   }
@@ -125,6 +126,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   get awaitShutdown(): Effect.Effect<void> {
     return Effect.flatMap(
       this.parked.parkUnless(() => this.isOver()),
+      // oxlint-disable-next-line no-accessor-recursion -- asked again when the effect runs, not by the getter
       () => this.isOver() ? Effect.void : this.awaitShutdown
     )
   }

@@ -360,6 +360,19 @@ describe("parking", () => {
     }))
 })
 
+it.scoped("waitForIdle: a caller that is interrupted leaves nothing behind", () =>
+  Effect.gen(function*() {
+    const { complete, handle, start, table } = yield* setup
+    yield* start("a")
+    const waiting = yield* Effect.fork(handle.waitForIdle)
+    yield* settle
+    assert.strictEqual(table.idleWaiters.size, 1)
+    yield* Fiber.interrupt(waiting)
+    assert.strictEqual(table.idleWaiters.size, 0)
+    yield* complete("a")
+    yield* handle.waitForIdle
+  }))
+
 describe("steps", () => {
   it.scoped("whoever sees an event can already see its effect", () =>
     Effect.gen(function*() {

@@ -63,6 +63,8 @@ export interface Plan {
   readonly graceMillis: number
   readonly jitterMillis: number
   readonly preemption: number
+  /** Whether a tool takes its first steps within the step that starts it. */
+  readonly startsImmediately: boolean
   /** When the layer is closed: at this time, or when everybody is done. */
   readonly shutdownAt: number | undefined
   /** Whether suspended tasks are answered before an orderly shutdown, or cancelled by it. */
@@ -93,6 +95,7 @@ export const planOf = (seed: number): Plan => {
     jitterMillis: random.chance(0.25) ? 5 : 0,
     preemption: random.pick([0.02, 0.1, 0.25]),
     shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
+    startsImmediately: seed % 3 !== 0,
     tidy: random.chance(0.7),
     features: {
       approvals: some(),

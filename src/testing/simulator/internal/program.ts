@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import type { RoutingDecision } from "../../../model/RoutingDecision.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { ToolRequest } from "../../../model/ToolCall.js"
-import { makeEngine, makeManager } from "../../../runtime/make.js"
+import { makeEngine, makeManager, StartsImmediately } from "../../../runtime/make.js"
 import { startConcurrently, startInline } from "../../../runtime/startTask.js"
 import { RoutingPolicy } from "../../../services/RoutingPolicy.js"
 import { TaskManagerConfig } from "../../../services/TaskManagerConfig.js"
@@ -54,6 +54,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         cancelGracePeriod: plan.graceMillis
       }),
       Effect.provideService(RoutingPolicy, route(world)),
+      Effect.provideService(StartsImmediately, plan.startsImmediately),
       Effect.locally(workingFor, "manager")
     )
     // a subscriber would see events later, and one with a small buffer not all of them
