@@ -1,11 +1,12 @@
-import { Effect, Layer, Option, Tracer } from "effect"
+import { Effect, Fiber, Layer, Option, Tracer } from "effect"
 import {
   TaskLaunchRequest,
   TaskManager,
   TaskManagerConfig,
   TaskManagerLive,
   TaskManagerSimple,
-  ToolExecutor
+  ToolExecutor,
+  type ToolRequest
 } from "effect-task-manager"
 import { type Batch, type Body, effectBody } from "../work.js"
 import type { Contender } from "./Contender.js"
@@ -42,11 +43,22 @@ const concurrently = (batches: ReadonlyArray<Batch>, events: EventReader) =>
 const inline = (batches: ReadonlyArray<Batch>, events: EventReader) =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
+    const start = (request: ToolRequest) => manager.startTask(TaskLaunchRequest.plain({ request }))
     let calls = 0
     for (const batch of batches) {
-      const start = (request: Batch[number]) => manager.startTask(TaskLaunchRequest.plain({ request }))
-      const outcomes = yield* Effect.forEach(batch, start, { concurrency: "unbounded" })
-      for (const outcome of outcomes) if (outcome._tag !== "Ready") return yield* lost(outcome.taskId)
+      const [first] = batch
+      if (batch.length === 1 && first !== undefined) {
+        const outcome = yield* start(first)
+        if (outcome._tag !== "Ready") return yield* lost(outcome.taskId)
+      } else {
+        // not forEach with concurrency: that alone costs several fibers per call
+        const callers = []
+        for (const request of batch) callers.push(yield* Effect.fork(start(request)))
+        for (const caller of callers) {
+          const outcome = yield* Fiber.join(caller)
+          if (outcome._tag !== "Ready") return yield* lost(outcome.taskId)
+        }
+      }
       calls += batch.length
     }
     yield* events.hasRead(2 * calls)
