@@ -6,7 +6,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { SessionId, ToolCallId, TurnId } from "./ids.js"
-import { isJson, Json, Metadata } from "./json.js"
+import { emptyMetadata, isJson, Json, Metadata } from "./json.js"
 import { Finite, Flag, list, Millis, oneOf, struct, tagged, Text, union } from "./schemas.js"
 
 /**
@@ -228,6 +228,23 @@ export const ToolResult = struct({
  * @category models
  */
 export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
+
+/**
+ * The good result of a call, without metadata; a string is text.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const goodResult = (callId: ToolCallId, output: ToolOutput | string): ToolResult => ({
+  result: {
+    _tag: "ToolResult",
+    callId,
+    output: typeof output === "string" ? ToolOutput.Text({ text: output }) : output,
+    isError: false,
+    metadata: emptyMetadata
+  },
+  metadata: emptyMetadata
+})
 
 /**
  * A tool call inside a transcript item.

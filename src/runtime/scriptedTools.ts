@@ -6,7 +6,7 @@ import { ApprovalRequired, TaskNotRunning, ToolError } from "../errors.js"
 import type { TaskId, ToolCallId } from "../model/ids.js"
 import { emptyMetadata } from "../model/json.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
-import { ToolOutput, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
+import { goodResult, type ToolOutput } from "../model/ToolCall.js"
 import { CurrentTask } from "../services/CurrentTask.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import {
@@ -61,17 +61,6 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
     }
   }
 
-  const resultOf = (request: ToolRequest, output: ToolOutput | string): ToolResult => ({
-    result: {
-      _tag: "ToolResult",
-      callId: request.callId,
-      output: typeof output === "string" ? ToolOutput.Text({ text: output }) : output,
-      isError: false,
-      metadata: emptyMetadata
-    },
-    metadata: emptyMetadata
-  })
-
   const executor: ToolExecutor["Type"] = {
     specs: Effect.sync(() =>
       [...scripts.keys()].map((name) => ({ name, description: "", inputSchema: {}, metadata: emptyMetadata }))
@@ -92,7 +81,7 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
             message: "There is no tool of this name: script it with TaskManagerTestControl.script."
           })
         }
-        return resultOf(request, yield* run(script, recorded))
+        return goodResult(request.callId, yield* run(script, recorded))
       }).pipe(
         Effect.ensuring(CurrentTask.pipe(Effect.map(({ taskId }) => {
           running.delete(taskId)

@@ -12,7 +12,14 @@ import * as Tracer from "effect/Tracer"
 import { type ApprovalRequired, ToolError } from "../errors.js"
 import { describeIssue } from "../model/describeIssue.js"
 import { emptyMetadata, type Metadata } from "../model/json.js"
-import { isToolOutput, ToolOutput, type ToolRequest, type ToolResult, type ToolSpec } from "../model/ToolCall.js"
+import {
+  goodResult,
+  isToolOutput,
+  ToolOutput,
+  type ToolRequest,
+  type ToolResult,
+  type ToolSpec
+} from "../model/ToolCall.js"
 import { RunningIn } from "../runtime/RunningIn.js"
 import { CurrentTask } from "./CurrentTask.js"
 
@@ -153,16 +160,10 @@ export const makeExecutor = <H extends ToolHandlers>(
           message: "There is no tool of this name."
         })
       }
-      return Effect.map(Effect.mapInputContext(handler(request), withServices), (value) => ({
-        result: {
-          _tag: "ToolResult",
-          callId: request.callId,
-          output: toOutput(value),
-          isError: false,
-          metadata: emptyMetadata
-        },
-        metadata: emptyMetadata
-      }))
+      return Effect.map(
+        Effect.mapInputContext(handler(request), withServices),
+        (value) => goodResult(request.callId, toOutput(value))
+      )
     }
   }
 }

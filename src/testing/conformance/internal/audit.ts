@@ -2,26 +2,10 @@
 import * as Effect from "effect/Effect"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
+import { isInOrder, isTerminal } from "../../eventOrder.js"
 import type { ConformanceFailure } from "../ConformanceFailure.js"
 import { equal, isTrue } from "./check.js"
 import type { World } from "./World.js"
-
-const letters: Record<TaskEvent["_tag"], string> = {
-  Queued: "Q",
-  Started: "S",
-  Progress: "P",
-  Detached: "D",
-  AwaitingApproval: "A",
-  Completed: "T",
-  Failed: "T",
-  Cancelled: "T",
-  ContinueRequested: "C"
-}
-
-// a task that is detached while it is queued is told so before it starts
-const grammar = /^(Q?D?S?[PD]*AC?)*Q?D?S?[PD]*TC?$/
-
-const isTerminal = ({ _tag }: TaskEvent): boolean => letters[_tag] === "T"
 
 export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
   Effect.gen(function*() {
@@ -39,9 +23,8 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
       lives.set(id, life)
     }
     for (const [id, life] of lives) {
-      const word = life.map(({ _tag }) => letters[_tag]).join("")
       const told = life.map(({ _tag }) => _tag)
-      yield* isTrue(`the events of ${id} come in the order of 4.4: ${told.join(", ")}`, grammar.test(word))
+      yield* isTrue(`the events of ${id} come in the order of 4.4: ${told.join(", ")}`, isInOrder(life))
       yield* equal(`terminal events of ${id}`, life.filter(isTerminal).length, 1)
       yield* isTrue(`${id} is detached at most once`, life.filter(({ _tag }) => _tag === "Detached").length <= 1)
       const last = life.find(isTerminal)

@@ -5,8 +5,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { type ApprovalRequired, ToolError } from "../../../errors.js"
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
-import { emptyMetadata } from "../../../model/json.js"
-import { ToolOutput, type ToolRequest, type ToolResult } from "../../../model/ToolCall.js"
+import { goodResult, type ToolOutput } from "../../../model/ToolCall.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 
@@ -28,17 +27,6 @@ export interface Tools {
   readonly launches: Effect.Effect<ReadonlyArray<string>>
   readonly ends: Effect.Effect<ReadonlyArray<string>>
 }
-
-const resultOf = (request: ToolRequest, output: ToolOutput | string): ToolResult => ({
-  result: {
-    _tag: "ToolResult",
-    callId: request.callId,
-    output: typeof output === "string" ? ToolOutput.Text({ text: output }) : output,
-    isError: false,
-    metadata: emptyMetadata
-  },
-  metadata: emptyMetadata
-})
 
 export const toolError = (reason: ToolError["reason"], message: string): ToolError =>
   new ToolError({ reason, toolName: "tool", message })
@@ -74,7 +62,7 @@ export const make = (): Tools => {
           launches.push(`${taskId}#${launch}`)
           yield* Deferred.succeed(ensure(begins, callId, launch), taskId)
           const output = yield* Effect.ensuring(tool(task, told), Effect.sync(() => ends.push(`${taskId}#${launch}`)))
-          return resultOf(request, output)
+          return goodResult(request.callId, output)
         })
     },
     define: (callId, tool) => {

@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
+import { isInOrder } from "../../eventOrder.js"
 import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
@@ -140,24 +141,8 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
 
 // ---- per task ----
 
-const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
-  Queued: "Q",
-  Started: "S",
-  Progress: "P",
-  Detached: "D",
-  AwaitingApproval: "A",
-  Completed: "T",
-  Failed: "T",
-  Cancelled: "T",
-  ContinueRequested: "C"
-}
-
-// a queued task may be detached before it is started
-const grammar = /^Q?D?S?[PD]*(AC?Q?D?S?[PD]*)*TC?$/
-
 const checkOrder = (world: World, task: TaskLog): void => {
-  const word = task.events.map(({ event }) => letters[event._tag]).join("")
-  if (!grammar.test(word) || word.split("D").length > 2) {
+  if (!isInOrder(task.events.map(({ event }) => event))) {
     world.violate(
       3,
       `the events of ${task.id} are out of order: ${task.events.map(({ event }) => event._tag).join(", ")}`
