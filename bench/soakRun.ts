@@ -239,8 +239,19 @@ const runTurn = (state: SessionState, number: number): Effect.Effect<void> =>
     // a turn that is interrupted after it has drained has to be drained again
     yield* drain(state, turn)
     state.tally.turns++
-    if (number % 8 === 7) yield* takeLate(state)
+    if (number % 4 === 3) {
+      // before what hangs in the background takes every place of the concurrency limit
+      yield* cancelHanging(state)
+      yield* takeLate(state)
+    }
   }).pipe(Effect.orDie)
+
+const cancelHanging = ({ hanging, manager }: SessionState): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const ids = [...hanging]
+    hanging.clear()
+    return Effect.forEach(ids, (id) => Effect.ignore(manager.handle.cancel(id)), { discard: true })
+  })
 
 /** What came the background way meanwhile. */
 const takeLate = (state: SessionState): Effect.Effect<void> =>
@@ -264,7 +275,7 @@ const runSession = (manager: Manager, tally: Tally, number: number): Effect.Effe
       tally.discarded += state.started - state.results
       return
     }
-    for (const id of state.hanging) yield* Effect.ignore(manager.handle.cancel(id))
+    yield* cancelHanging(state)
     // resumed tasks and late results, until nothing of the session is live
     for (;;) {
       yield* takeLate(state)
