@@ -1,0 +1,6 @@
+/**
+ * `effect-task-manager/promise`: the task manager for programs that are not written in Effect.
+ *
+ * @since 0.1.0
+ */
+export {}
