@@ -156,7 +156,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
 describe("the simulator finds other mistakes", () => {
   bites("an update that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
-      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session)
+      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)
     })
   })
 

@@ -78,6 +78,8 @@ export interface Session {
   readonly waiters: LinkedList<Waiter>
   /** Consumers that may still put something back. */
   consumers: number
+  /** How much they have in hand: it is not delivered until they have succeeded. */
+  inHand: number
   /** Closed sessions are out of the table; what still arrives for them is dropped. */
   closed: boolean
 }
@@ -244,6 +246,7 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     undelivered,
     waiters: new LinkedList(),
     consumers: 0,
+    inHand: 0,
     closed: false
   }
   table.sessions.set(id, session)

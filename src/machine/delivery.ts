@@ -191,16 +191,18 @@ export const discardUndelivered = (table: TaskTable, session: Session): void => 
 
 // ---- putting back ----
 
-/** Keeps the session while a consumer may still put something back into it. */
-export const enterConsumer = (table: TaskTable, sessionId: SessionId): Session => {
+/** Keeps the session while a consumer may still put back into it what it took; `count` is how much that is. */
+export const enterConsumer = (table: TaskTable, sessionId: SessionId, count: number): Session => {
   const session = ensureSession(table, sessionId)
   session.consumers++
+  session.inHand += count
   return session
 }
 
 /** The consumer is done with what it took. */
-export const leaveConsumer = (table: TaskTable, session: Session): void => {
+export const leaveConsumer = (table: TaskTable, session: Session, count: number): void => {
   session.consumers--
+  session.inHand -= count
   releaseSession(table, session)
 }
 
@@ -223,7 +225,7 @@ export const putBackTurnUpdate = (
     putBack(turn.updates, delivery)
     wakeAll(table, turn.waiters)
   }
-  leaveConsumer(table, session)
+  leaveConsumer(table, session, 1)
 }
 
 /** Puts a batch back where it was, unless its session was closed; withdrawn approvals stay away. */
@@ -240,5 +242,5 @@ export const putBackLoopUpdates = (
     }
     if (!session.updates.isEmpty) wakeAll(table, session.waiters)
   }
-  leaveConsumer(table, session)
+  leaveConsumer(table, session, deliveries.length)
 }

@@ -111,22 +111,22 @@ export const consumeTurnUpdate = <A, E, R>(
   Effect.uninterruptibleMask((restore) => {
     const next = (foundDrained: boolean): Effect.Effect<Option.Option<A>, E, R> =>
       Effect.suspend(() => {
-        const { session, taken } = engine.state.unsafeModify((table) => ({
-          taken: delivery.takeTurnUpdate(table, ref),
-          session: delivery.enterConsumer(table, ref.sessionId)
-        }))
-        if (taken === delivery.NotReady || Option.isNone(taken)) {
-          engine.state.unsafeModify((table) => delivery.leaveConsumer(table, session))
-          return taken === delivery.NotReady && !foundDrained
-            ? Effect.flatMap(restore(turnReady(engine, ref)), next)
-            : Effect.succeedNone
+        const taken = engine.state.unsafeModify((table) => {
+          const update = delivery.takeTurnUpdate(table, ref)
+          if (update === delivery.NotReady) return update
+          return Option.map(update, (held) => ({ held, session: delivery.enterConsumer(table, ref.sessionId, 1) }))
+        })
+        if (taken === delivery.NotReady) {
+          return foundDrained ? Effect.succeedNone : Effect.flatMap(restore(turnReady(engine, ref)), next)
         }
-        return restore(Effect.suspend(() => use(taken.value.value))).pipe(
+        if (Option.isNone(taken)) return Effect.succeedNone
+        const { held, session } = taken.value
+        return restore(Effect.suspend(() => use(held.value))).pipe(
           Effect.onExit((exit) =>
             engine.state.modify((table) =>
               exit._tag === "Success"
-                ? delivery.leaveConsumer(table, session)
-                : delivery.putBackTurnUpdate(table, session, ref, taken.value)
+                ? delivery.leaveConsumer(table, session, 1)
+                : delivery.putBackTurnUpdate(table, session, ref, held)
             )
           ),
           Effect.asSome
@@ -149,15 +149,15 @@ export const consumePendingLoopUpdates = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      const { session, taken } = engine.state.unsafeModify((table) => ({
-        taken: delivery.takeLoopUpdates(table, sessionId),
-        session: delivery.enterConsumer(table, sessionId)
-      }))
+      const { session, taken } = engine.state.unsafeModify((table) => {
+        const deliveries = delivery.takeLoopUpdates(table, sessionId)
+        return { taken: deliveries, session: delivery.enterConsumer(table, sessionId, deliveries.length) }
+      })
       return restore(Effect.suspend(() => use(batchOf(taken)))).pipe(
         Effect.onExit((exit) =>
           engine.state.modify((table) =>
             exit._tag === "Success"
-              ? delivery.leaveConsumer(table, session)
+              ? delivery.leaveConsumer(table, session, taken.length)
               : delivery.putBackLoopUpdates(table, session, taken)
           )
         )

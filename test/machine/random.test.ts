@@ -241,7 +241,7 @@ class Run {
         const held = world.step((table) => {
           const taken = delivery.takeTurnUpdate(table, ref)
           if (taken === delivery.NotReady || taken._tag === "None") return undefined
-          return { taken: taken.value, session: delivery.enterConsumer(table, ref.sessionId) }
+          return { taken: taken.value, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
         if (held === undefined) return
         this.held.push(() => {
@@ -249,7 +249,7 @@ class Run {
             world.step((table) => delivery.putBackTurnUpdate(table, held.session, ref, held.taken))
           } else {
             this.deliver(updateText(held.taken.value))
-            world.step((table) => delivery.leaveConsumer(table, held.session))
+            world.step((table) => delivery.leaveConsumer(table, held.session, 1))
           }
         })
         return
@@ -259,17 +259,17 @@ class Run {
         return
       case "consumeLoop": {
         const held: { readonly taken: ReadonlyArray<Delivery<TaskResolution>>; readonly session: Session } = world.step(
-          (table) => ({
-            taken: delivery.takeLoopUpdates(table, ref.sessionId),
-            session: delivery.enterConsumer(table, ref.sessionId)
-          })
+          (table) => {
+            const taken = delivery.takeLoopUpdates(table, ref.sessionId)
+            return { taken, session: delivery.enterConsumer(table, ref.sessionId, taken.length) }
+          }
         )
         this.held.push(() => {
           if (background) {
             world.step((table) => delivery.putBackLoopUpdates(table, held.session, held.taken))
           } else {
             held.taken.forEach(({ value }) => this.deliver(resolutionText(value)))
-            world.step((table) => delivery.leaveConsumer(table, held.session))
+            world.step((table) => delivery.leaveConsumer(table, held.session, held.taken.length))
           }
         })
         return

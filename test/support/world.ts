@@ -160,6 +160,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       undelivered.reduce((count, { size }) => count + size, 0),
       "undelivered"
     )
+    assert.isTrue(session.consumers > 0 ? session.inHand >= 0 : session.inHand === 0, "in hand")
     const isKept = session.turns.size > 0 || !session.updates.isEmpty || !session.manual.isEmpty ||
       !session.waiters.isEmpty || session.consumers > 0
     assert.isTrue(isKept, `session ${session.id} is kept for nothing`)
