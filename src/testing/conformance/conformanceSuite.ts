@@ -13,6 +13,7 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
+import { bounds } from "./internal/bounds.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
@@ -50,7 +51,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...reentrancy,
   ...simpleManager,
   ...routing,
-  ...limits
+  ...limits,
+  ...bounds
 ]
 
 /**
