@@ -191,6 +191,61 @@ describe("the simulator finds other mistakes", () => {
     "machine/places": () => ({ grant: () => {} })
   })
 
+  bites("a Suspended task is not live for maxLive", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return table.live.size - table.suspended.size < table.limits.live && limit === "maxLive" ? undefined : limit
+      }
+    })
+  })
+
+  bites("a place under maxLive never comes free", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) =>
+        table.tasks.size >= table.limits.live ? "maxLive" : original.limitReached(table, sessionId)
+    })
+  })
+
+  bites("maxUndelivered is not looked at", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return limit === "maxUndelivered" ? undefined : limit
+      }
+    })
+  })
+
+  bites("maxUndelivered counts all sessions", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limits = [sessionId, ...table.sessions.keys()].map((id) => original.limitReached(table, id))
+        return limits.find((limit) => limit !== undefined)
+      }
+    })
+  })
+
+  bites("what a consumer has in hand counts as delivered", [10], {
+    "machine/delivery": (original) => ({
+      enterConsumer: (table, sessionId) => original.enterConsumer(table, sessionId, 0),
+      leaveConsumer: (table, session) => original.leaveConsumer(table, session, 0),
+      putBackTurnUpdate: (table, session, ref, update) => {
+        session.inHand++
+        original.putBackTurnUpdate(table, session, ref, update)
+      },
+      putBackLoopUpdates: (table, session, updates) => {
+        session.inHand += updates.length
+        original.putBackLoopUpdates(table, session, updates)
+      }
+    })
+  })
+
+  bites("one task more than maxLive is accepted", [10], {
+    "machine/TaskTable": (original) => ({
+      make: (limits) => original.make({ ...limits, live: (limits?.live ?? Infinity) + 1 })
+    })
+  })
+
   bites("an interrupt of a turn takes the background with it", [7], {
     "machine/control": (original) => ({
       interruptTurn: (table, ref, now) => {

@@ -440,6 +440,20 @@ const checkWrongApprovals = (world: World): void => {
   }
 }
 
+/** Whoever was refused for a limit met it, and an answer to what was accepted before is never refused for one. */
+const checkRefusals = (world: World): void => {
+  const { maxLive, maxUndelivered } = world.plan
+  for (const { actor, operation, peak, refused } of world.calls) {
+    if (refused === undefined) continue
+    if (operation !== "startTask") world.violate(9, `${operation} of ${actor} was refused for ${refused.limit}`)
+    const [max, reached] = refused.limit === "maxLive" ? [maxLive, peak.live] : [maxUndelivered, peak.undelivered]
+    if (refused.max !== max) world.violate(10, `${actor} was told that ${refused.limit} is ${refused.max}, not ${max}`)
+    if (reached < max) {
+      world.violate(10, `${actor} was refused for ${refused.limit} ${max}, and there were ${reached} at most`)
+    }
+  }
+}
+
 /** The terminal event agrees with what is still kept. */
 const checkKept = (world: World, task: TaskLog): void => {
   const kept = world.subject.engine.state.table.tasks.get(task.id)
@@ -466,6 +480,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
   checkReceipts(world)
   checkWrongApprovals(world)
+  checkRefusals(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)

@@ -1,7 +1,23 @@
 /** Looks at the manager's own state: whether it is consistent at rest, and whether anything is left at the end. */
+import type { SessionId } from "../../../model/ids.js"
 import type { World } from "./World.js"
 
 const isActive = (status: string): boolean => status === "Queued" || status === "Running" || status === "Cancelling"
+
+/** What consumers have in hand; unknown if the session was closed since, for then they work for one that is gone. */
+const heldIn = (world: World, sessionId: SessionId): number | undefined => {
+  let held = 0
+  for (const { began, ended, handed, inHand, operation, sessionId: of } of world.calls) {
+    if (of !== sessionId || handed === undefined || ended !== undefined) continue
+    const isClosed = world.calls.some((call) =>
+      call.operation === "closeSession" && call.sessionId === sessionId && call.began.order > began.order
+    )
+    if (isClosed) return undefined
+    // an update of a turn may be the notice of a detach, which is not in hand here
+    held += operation === "consumeTurnUpdate" ? 1 : inHand.length
+  }
+  return held
+}
 
 /** To be called when nobody is ready. */
 export const checkTable = (world: World): void => {
@@ -30,6 +46,11 @@ export const checkTable = (world: World): void => {
     world.violate(5, "a task is queued while a place is free")
   }
   for (const session of table.sessions.values()) {
+    let waiting = session.updates.size + session.manual.size
+    for (const turn of session.turns.values()) waiting += turn.updates.size
+    expect(`the number of results of ${session.id} that wait`, session.undelivered.count, waiting)
+    const held = heldIn(world, session.id)
+    if (held !== undefined) expect(`what the consumers of ${session.id} have in hand`, session.inHand, held)
     for (const turn of session.turns.values()) {
       let foreground = 0
       for (const { snapshot: { kind, status }, waits } of turn.tasks) {

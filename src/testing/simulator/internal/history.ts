@@ -51,6 +51,10 @@ export interface CallRecord {
   outcome: string | undefined
   /** What was asked in an approval that was given to `use`, or was shown when it was answered. */
   readonly inHand: Array<TaskResolution>
+  /** The limit that it was refused for. */
+  refused: { readonly limit: "maxLive" | "maxUndelivered"; readonly max: number } | undefined
+  /** The most that was live, and undelivered in its session, while it was in progress. */
+  readonly peak: { live: number; undelivered: number }
   /** When `use` got what is in hand. */
   handed: Moment | undefined
   receipt: ReadonlyArray<TaskSnapshot> | undefined

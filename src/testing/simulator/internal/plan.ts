@@ -57,6 +57,8 @@ export interface Plan {
   readonly hostActions: number
   readonly watchers: number
   readonly concurrency: number
+  readonly maxLive: number
+  readonly maxUndelivered: number
   readonly historyLimit: number
   readonly eventBuffer: number
   readonly eventReplay: number
@@ -79,7 +81,7 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  return {
+  const plan: Omit<Plan, "maxLive" | "maxUndelivered"> = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 2, 2, 3]),
@@ -111,6 +113,11 @@ export const planOf = (seed: number): Plan => {
       timeouts: random.chance(0.4),
       waitingTools: random.chance(0.3)
     }
+  }
+  return {
+    ...plan,
+    maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
+    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
   }
 }
 

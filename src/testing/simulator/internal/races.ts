@@ -265,6 +265,27 @@ export const races: Readonly<Record<string, Race>> = {
     terminal !== undefined && run !== undefined && run.began.order < terminal.order &&
     (run.ended?.order ?? Infinity) > terminal.order
   ),
+  "maxLive refuses a start": callRace(["startTask"], ({ refused }) => refused?.limit === "maxLive"),
+  "maxUndelivered refuses a start": callRace(["startTask"], ({ refused }) => refused?.limit === "maxUndelivered"),
+  "completion / start at maxLive: the start first": callRace(
+    ["startTask"],
+    ({ began, ended, refused }, { tasks }) =>
+      refused?.limit === "maxLive" &&
+      tasks.some(({ terminal }) => terminal?.at === ended?.at && (terminal?.order ?? 0) > began.order)
+  ),
+  "a tool is refused for a limit": callRace(
+    ["startTask"],
+    ({ inTask, refused }) => inTask !== undefined && refused !== undefined
+  ),
+  "a start is refused for what a consumer has in hand": callRace(
+    ["startTask"],
+    ({ began, ended, refused, sessionId }, { world }) =>
+      refused?.limit === "maxUndelivered" &&
+      world.calls.some((call) =>
+        consumers.includes(call.operation) && call.sessionId === sessionId &&
+        (call.handed?.order ?? Infinity) < began.order && (call.ended?.order ?? Infinity) > (ended?.order ?? 0)
+      )
+  ),
   "an inline caller is interrupted after its task has ended": taskRace(({ items, terminal }, world) =>
     world.plan.manager === "Simple" && terminal?.event._tag === "Completed" && items[0]?.to === "Turn"
   ),
