@@ -27,6 +27,7 @@ export {
   ToolResultPart,
   ToolSpec
 } from "./model/ToolCall.js"
+export * from "./scheduling/SlicedScheduler.js"
 export * from "./services/CurrentTask.js"
 export * from "./services/RoutingPolicy.js"
 export * from "./services/TaskManager.js"
