@@ -334,6 +334,11 @@ describe("the suite itself", () => {
       "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
     ],
     [
+      "the limit is looked at before the id",
+      countingLive(isLive),
+      "an id in use is TaskAlreadyExists at a limit too"
+    ],
+    [
       "the wrong limit is named",
       broken((manager) => ({
         loop: {
@@ -429,6 +434,7 @@ describe("the suite itself", () => {
     ].map((caughtBy) =>
       [
         `room is never made: ${caughtBy}`,
+        // whatever was once given or asked stays counted; b is the call that room is to be made for
         countingUndelivered(() => ({}), ({ sessionId, startedAt, status }, { request }) =>
           sessionId === request.sessionId && startedAt !== undefined &&
           (status !== "Running" || request.callId === "b")),

@@ -29,7 +29,10 @@ export interface TaskManagerSettings {
   readonly concurrency: number
   /** How many tasks may be accepted and not settled: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly maxLive: number
-  /** How many results of one session may wait to be taken: an integer from 1, or `Infinity`. Default `Infinity`. */
+  /**
+   * How many results of one session may be undelivered, requests for approval and notices of a detach included: an
+   * integer from 1, or `Infinity`. What a consumer has in hand is undelivered until it has succeeded. Default `Infinity`.
+   */
   readonly maxUndelivered: number
   /** How many bytes of UTF-8 a tool result, its metadata or a progress may have: an integer from 1 024. Default 1 MiB. */
   readonly maxResultBytes: number

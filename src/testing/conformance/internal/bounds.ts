@@ -57,6 +57,12 @@ test(
   }
 )
 
+test("an id in use is TaskAlreadyExists at a limit too", live(1), function*(w) {
+  const a = yield* w.start("a", own("a"))
+  yield* failsWith("startTask of a again", w.startTask(launchOf("a")), "TaskAlreadyExists")
+  yield* w.hasStatus(a, "Running")
+})
+
 test("what was accepted before a refusal goes on and is delivered", live(2), function*(w) {
   const a = yield* w.start("a", own("a"))
   const b = yield* w.start("b", own("b"))
