@@ -82,11 +82,9 @@ export class SlicedScheduler implements Scheduler.Scheduler {
     this.goOn()
   }
 
-  private isOver(): boolean {
-    return this.now() > this.sliceEnd
-  }
+  private readonly isOver = (): boolean => this.now() > this.sliceEnd
 
-  private goOn(): void {
+  private readonly goOn = (): void => {
     // within a slice a microtask is soon enough, and much cheaper than a turn of the event loop
     if (this.isOver()) setImmediate(this.beginSlice)
     else queueMicrotask(this.run)

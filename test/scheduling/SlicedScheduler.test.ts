@@ -1,5 +1,5 @@
 import { it } from "@effect/vitest"
-import { Effect, Fiber, Option, TestClock } from "effect"
+import { Effect, Fiber, Layer, Option, TestClock } from "effect"
 import {
   SessionId,
   SlicedScheduler,
@@ -247,7 +247,7 @@ describe("together with", () => {
       let results = 0
       while (Option.isSome(yield* manager.waitForTurn(call(0)))) results++
       return results
-    }).pipe(Effect.provide(TaskManagerLive), Effect.provide(ToolExecutor.fromHandlers({ work: () => work })))
+    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, ToolExecutor.fromHandlers({ work: () => work }))))
 
   it.live("the manager: the event loop turns while its tasks run, and every result arrives", () =>
     Effect.gen(function*() {
