@@ -561,6 +561,11 @@ describe("the suite itself", () => {
     assert.isAbove(all.length, 300)
     assert.deepStrictEqual(names({ detach: false }).filter((name) => name.includes(": detach, ")), [])
     assert.deepStrictEqual(names({ approvals: false }).filter((name) => name.includes(", Suspended")), [])
+    assert.deepStrictEqual(
+      names({ backpressure: false, resultLimits: false }).filter((name) => name.includes("result limits: ")),
+      []
+    )
+    assert.isAtLeast(names(inlineOnly).filter((name) => name.includes("result limits: ")).length, 30)
     assert.deepStrictEqual(names({}).filter((name) => name.includes("The simple manager")), [])
     assert.isTrue(names(inlineOnly).some((name) => name.includes("The simple manager")))
   })
