@@ -43,6 +43,11 @@ export class OutputRing {
     return this.kept
   }
 
+  /** How many bytes of memory it takes, room for more included. */
+  get memory(): number {
+    return this.bytes.length
+  }
+
   write(chunk: string): void {
     const text = this.half + chunk
     this.half = isHighSurrogate(text.charCodeAt(text.length - 1)) ? text.slice(-1) : ""

@@ -268,7 +268,7 @@ export const consumeResult = (table: TaskTable, id: TaskId): Option.Option<Consu
   if (task === undefined) return undefined
   if (task.isLive || task.undelivered === undefined) return Option.none()
   const { snapshot: turn, undelivered: delivery } = task
-  const session = enterConsumer(table, turn.sessionId)
+  const session = enterConsumer(table, turn.sessionId, 1)
   return Option.map(takeOut(table, turn, delivery), (item) => ({ item, delivery, session, turn }))
 }
 
@@ -351,7 +351,7 @@ const putBackManual = (table: TaskTable, session: Session, delivery: ManualDeliv
     delivery.sessionNode = insertInOrder(session.manual, delivery)
     tie(table, delivery.settled, delivery)
   }
-  leaveConsumer(table, session)
+  leaveConsumer(table, session, 1)
 }
 
 /** Puts one result back where it was, unless its session was closed. */

@@ -169,7 +169,7 @@ export const consumeResult = <A, E, R>(
         Effect.onExit((exit) =>
           engine.state.modify((table) =>
             exit._tag === "Success"
-              ? delivery.leaveConsumer(table, taken.value.session)
+              ? delivery.leaveConsumer(table, taken.value.session, 1)
               : delivery.putBackResult(table, taken.value)
           )
         ),
