@@ -55,7 +55,9 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
     )
     if (random.chance(0.5)) yield* Fiber.await(started)
     // beside the readers of the turn
-    const beside = plan.features.singleResults ? yield* Effect.fork(readResult(world, actor)) : undefined
+    const beside = plan.features.singleResults
+      ? yield* Effect.fork(Effect.repeatN(readResult(world, actor), random.int(4)))
+      : undefined
     const readers = 1 + random.int(2)
     yield* Effect.forEach(
       Array.from({ length: readers }, (_, index) => index),

@@ -8,7 +8,7 @@ import { CurrentTask } from "../../../services/CurrentTask.js"
 import { someTask } from "./actions.js"
 import { tick } from "./plan.js"
 import { isRefused, keyOf, pause, unsettled, use } from "./reading.js"
-import { type Actor, noting, type World } from "./World.js"
+import { type Actor, noting, step, type World } from "./World.js"
 
 const note = (
   world: World,
@@ -49,8 +49,11 @@ const consume = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void
   ))
 
 /** Takes the result of some task before its turn, its loop or the host comes to it. */
-export const takeResult = (world: World, actor: Actor, taskId = someTask(world)): Effect.Effect<void> =>
-  unsettled(world, world.random.chance(0.5) ? take(world, actor, taskId) : consume(world, actor, taskId))
+export const takeResult = (world: World, actor: Actor): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const taskId = someTask(world)
+    return unsettled(world, world.random.chance(0.5) ? take(world, actor, taskId) : consume(world, actor, taskId))
+  })
 
 const hasStopped = (world: World, taskId: TaskId): boolean => {
   const task = world.subject.engine.state.table.tasks.get(taskId)
@@ -74,18 +77,29 @@ export const waitForTask = (world: World, actor: Actor): Effect.Effect<void> =>
     yield* Fiber.interrupt(waiting)
   })
 
+/** Waits for a task and takes its result, and is interrupted at about that time. */
+const waitAndTake = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const read = world.random.chance(0.7) ? take(world, actor, taskId) : consume(world, actor, taskId)
+    const reading = yield* Effect.fork(Effect.zipRight(wait(world, actor, [taskId]), read))
+    // somebody else who waits for the same strikes when the reader is about to take
+    const striking = yield* Effect.fork(
+      Effect.ignore(world.manager.waitForTask([taskId])).pipe(
+        Effect.zipRight(Effect.suspend(() => step(world.random.int(8)))),
+        Effect.zipRight(Fiber.interruptFork(reading))
+      )
+    )
+    yield* pause(world)
+    yield* Fiber.interrupt(reading)
+    yield* Fiber.interrupt(striking)
+  })
+
 /** Waits for some task, takes its result, or both. */
 export const readResult = (world: World, actor: Actor): Effect.Effect<void> =>
   Effect.suspend(() => {
     const dice = world.random.next()
     if (dice < 0.3) return takeResult(world, actor)
-    if (dice < 0.5) return waitForTask(world, actor)
-    const taskId = someTask(world)
-    const waiting = Effect.flatMap(
-      Effect.fork(wait(world, actor, [taskId])),
-      (fiber) => Effect.zipRight(pause(world), Fiber.interrupt(fiber))
-    )
-    return Effect.zipRight(waiting, takeResult(world, actor, taskId))
+    return dice < 0.5 ? waitForTask(world, actor) : waitAndTake(world, actor, someTask(world))
   })
 
 /** The running tool writes; the note says when the write had returned. */
