@@ -13,6 +13,7 @@ export { Json, Metadata } from "./model/json.js"
 export * from "./model/RoutingDecision.js"
 export * from "./model/Task.js"
 export * from "./model/TaskEvent.js"
+export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {
   Item,

@@ -10,6 +10,7 @@ import {
   type TaskManagerSettings,
   TaskManagerSimple,
   TaskManagerTest,
+  type TaskResolution,
   type TaskSnapshot
 } from "effect-task-manager"
 import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
@@ -184,6 +185,55 @@ describe("the suite itself", () => {
         }
       })),
       "consumeTurnUpdate whose `use` fails puts the update back in front"
+    ],
+    [
+      "takeResult delivers a result that stays in its queue",
+      broken((manager) => ({
+        loop: {
+          takeResult: (id) =>
+            Effect.map(
+              manager.handle.result(id),
+              Option.map((part): TaskResolution.Item => ({
+                _tag: "Item",
+                taskId: id,
+                item: { kind: "Tool", parts: [part], metadata: {} }
+              }))
+            )
+        }
+      })),
+      "takeResult takes a background result (ToLoop) from between others"
+    ],
+    [
+      "consumeResult does not put back",
+      broken((manager) => ({
+        loop: {
+          consumeResult: (id, use) =>
+            Effect.flatMap(
+              manager.takeResult(id),
+              Option.match({
+                onNone: () => Effect.succeedNone,
+                onSome: (item) => Effect.asSome(use(item))
+              })
+            )
+        }
+      })),
+      "consumeResult puts a background result (Manual) back at its place"
+    ],
+    [
+      "waitForTask waits for all of the tasks",
+      broken((manager) => ({
+        loop: {
+          waitForTask: (ids) => Effect.forEach(ids, (id) => manager.waitForTask([id]), { discard: true })
+        }
+      })),
+      "waitForTask returns once one of the tasks is settled, its result in its queue"
+    ],
+    [
+      "output is that of the first launch alone",
+      broken((manager) => ({
+        host: { output: (id) => Effect.map(manager.handle.output(id, { start: 0, maxBytes: 6 }), (first) => first) }
+      })),
+      "goes on when the task is resumed; what an earlier launch left behind is not heard"
     ],
     [
       "consumePendingLoopUpdates does not put back",

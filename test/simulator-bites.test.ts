@@ -2,11 +2,12 @@
  * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
  * at a time, and each has to be found.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Control from "../src/machine/control.js"
 import type * as Delivery from "../src/machine/delivery.js"
 import type * as Finish from "../src/machine/finish.js"
+import type * as Output from "../src/machine/output.js"
 import type * as Places from "../src/machine/places.js"
 import type * as Start from "../src/machine/start.js"
 import type * as TaskTable from "../src/machine/TaskTable.js"
@@ -19,6 +20,7 @@ interface Modules {
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/output": typeof Output
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
@@ -148,6 +150,47 @@ describe("the simulator finds the mistakes of the seed crate", () => {
       launchEnded: (table, task, launch, exit, now) => {
         if (exit._tag === "Failed" && exit.error.reason === "Internal") return
         original.launchEnded(table, task, launch, exit, now)
+      }
+    })
+  })
+})
+
+describe("the simulator finds mistakes with single results", () => {
+  bites("takeResult loses its result to an interrupt behind the pop", [2], {
+    "runtime/loop": (original) => ({
+      takeResult: (engine, taskId) => Effect.map(original.takeResult(engine, taskId), (taken) => taken)
+    })
+  })
+
+  bites("a result that was taken alone stays in its queue", [2], {
+    "machine/delivery": (original) => ({
+      takeResult: (table, id) => {
+        const task = table.tasks.get(id)
+        if (task?.isLive !== false) return original.takeResult(table, id)
+        const { undelivered } = task
+        const taken = original.consumeResult(table, id)
+        if (taken?._tag !== "Some" || undelivered === undefined) return Option.none()
+        original.putBackResult(table, taken.value)
+        return Option.some(taken.value.item)
+      }
+    })
+  })
+
+  bites("one result that a consumer refuses is not put back", [2], {
+    "machine/delivery": (original) => ({
+      putBackResult: (table, { session }) => original.leaveConsumer(table, session, 1)
+    })
+  })
+
+  bites("who waits for a task is not woken", [5], {
+    "machine/waiting": () => ({ wakeTaskWaits: () => {} })
+  })
+
+  bites("what a tool writes is kept twice", [10], {
+    "machine/output": (original) => ({
+      write: (table, task, _launch, chunk) => {
+        original.write(table, task, task.snapshot.launch, chunk)
+        original.write(table, task, task.snapshot.launch, chunk)
       }
     })
   })

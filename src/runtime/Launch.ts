@@ -6,10 +6,12 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../machine/control.js"
 import { abandon, launchEnded, type LaunchExit } from "../machine/finish.js"
+import { write } from "../machine/output.js"
 import type { TaskRecord, TaskRuntime, TaskTable } from "../machine/TaskTable.js"
 import type { TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
@@ -152,6 +154,16 @@ export class Launch implements TaskRuntime, Ancestry {
     })
   }
 
+  /** The tool writes; after the end of the launch nobody reads. */
+  write(chunk: string): Effect.Effect<void> {
+    const { engine, number } = this
+    return engine.state.modify((table) => {
+      const { task } = this
+      // a tool that is written without types may write anything
+      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk)
+    })
+  }
+
   /** Detaches the task `millis` from now, unless the launch is over by then. */
   startDetachTimer(millis: number, detach: () => void): void {
     this.detachTimer = this.engine.timers.start(millis, detach)
@@ -208,5 +220,9 @@ class RunningTask implements CurrentTaskService {
 
   get reportProgress(): CurrentTaskService["reportProgress"] {
     return (said) => this.#launch.reportProgress(said)
+  }
+
+  get write(): CurrentTaskService["write"] {
+    return (chunk) => this.#launch.write(chunk)
   }
 }

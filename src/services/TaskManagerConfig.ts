@@ -38,6 +38,13 @@ export interface TaskManagerSettings {
   readonly maxResultBytes: number
   /** How deep structured tool output and metadata may be nested: an integer from 1 to 512. Default 64. */
   readonly maxResultDepth: number
+  /** How many bytes of what a task writes are kept, the newest: an integer from 0 to 256 MiB. Default 64 KiB. */
+  readonly outputBuffer: number
+  /**
+   * How many bytes of output are kept over all settled tasks together, those of the task that settled first are forgotten
+   * first: an integer from 0. Default 16 MiB.
+   */
+  readonly outputHistory: number
 }
 
 const defaults: TaskManagerSettings = {
@@ -49,7 +56,9 @@ const defaults: TaskManagerSettings = {
   maxLive: Infinity,
   maxUndelivered: Infinity,
   maxResultBytes: 1_048_576,
-  maxResultDepth: 64
+  maxResultDepth: 64,
+  outputBuffer: 65_536,
+  outputHistory: 16_777_216
 }
 
 /**

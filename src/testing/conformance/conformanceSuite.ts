@@ -20,10 +20,12 @@ import { events } from "./internal/events.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
 import { operations } from "./internal/operations.js"
+import { output } from "./internal/output.js"
 import { reentrancy } from "./internal/reentrancy.js"
 import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
+import { singleResults } from "./internal/singleResults.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -52,7 +54,9 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...simpleManager,
   ...routing,
   ...limits,
-  ...bounds
+  ...bounds,
+  ...output,
+  ...singleResults
 ]
 
 /**

@@ -25,7 +25,8 @@ import type {
   PlannedCall,
   RouteRecord,
   ToolRun,
-  Violation
+  Violation,
+  WriteRecord
 } from "./history.js"
 import type { Plan } from "./plan.js"
 
@@ -78,6 +79,7 @@ export class World {
   readonly events: Array<EventRecord> = []
   readonly routes: Array<RouteRecord> = []
   readonly toolRuns: Array<ToolRun> = []
+  readonly written: Array<WriteRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
   readonly violations: Array<Violation> = []

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { isInOrder } from "../../eventOrder.js"
+import { checkOutput } from "./checkOutput.js"
 import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
@@ -187,9 +188,9 @@ const checkDelivery = (world: World, task: TaskLog): void => {
     }
     if (terminal === undefined) continue
     const { deliveryMode, kind } = terminal.event.snapshot
-    const isRight = kind === "Foreground"
+    const isRight = to === "Result" || (kind === "Foreground"
       ? to === "Turn" || to === "Ready"
-      : to === (deliveryMode === "Manual" ? "Manual" : "Loop")
+      : to === (deliveryMode === "Manual" ? "Manual" : "Loop"))
     if (!isRight) world.violate(2, `the ${kind} result of ${id} in mode ${deliveryMode} came to ${to}`)
     if (delivery.order < terminal.order) world.violate(2, `the result of ${id} was delivered before it settled`)
   }
@@ -472,7 +473,8 @@ const perTask = [
   checkOutcome,
   checkDetached,
   checkContinue,
-  checkKept
+  checkKept,
+  checkOutput
 ]
 
 /** Looks at a run that has ended. */

@@ -38,6 +38,10 @@ export const checkTable = (world: World): void => {
   expect("the number of suspended tasks", table.suspended.size, suspended)
   expect("the number of places in use", table.places, held)
   expect("the number of known tasks", table.tasks.size, table.live.size + table.history.size)
+  let outputBytes = 0
+  for (const output of table.settledOutputs) outputBytes += output.size
+  expect("the number of bytes of settled output", table.settledOutputBytes, outputBytes)
+  if (outputBytes > table.limits.outputHistory) world.violate(10, `${outputBytes} bytes of settled output are kept`)
   if (table.history.size > table.limits.history) world.violate(10, `${table.history.size} settled tasks are kept`)
   if (timers.size() > 3 * table.live.size) {
     world.violate(10, `${timers.size()} timers are armed for ${table.live.size} live tasks`)
@@ -78,6 +82,7 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("waits for a place", table.returning.size)
   none("waiters for idle", table.idleWaiters.size)
   none("timers", timers.size())
+  for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)
   none("settled tasks too many", Math.max(0, table.history.size - table.limits.history))
   if (table.closed) none("watchers", table.changeWaiters.size)
 }

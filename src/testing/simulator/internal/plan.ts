@@ -16,7 +16,10 @@ export type ToolStep =
       | "CancelSelf"
       | "CancelOther"
       | "DetachSelf"
+      | "Write"
+      | "TakeResult"
       | "WaitForIdle"
+      | "WaitForTask"
       | "WaitForTurn"
       | "InterruptTurn"
       | "Fork"
@@ -43,6 +46,8 @@ interface Features {
   readonly failures: boolean
   readonly interruptedReaders: boolean
   readonly interruptedTurns: boolean
+  readonly output: boolean
+  readonly singleResults: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
   readonly waitingTools: boolean
@@ -63,6 +68,8 @@ export interface Plan {
   readonly eventBuffer: number
   readonly eventReplay: number
   readonly graceMillis: number
+  readonly outputBuffer: number
+  readonly outputHistory: number
   readonly jitterMillis: number
   readonly preemption: number
   /** Whether a tool takes its first steps within the step that starts it. */
@@ -111,8 +118,12 @@ export const planOf = (seed: number): Plan => {
       interruptedTurns: random.chance(0.4),
       stubborn: random.chance(0.4),
       timeouts: random.chance(0.4),
-      waitingTools: random.chance(0.3)
-    }
+      waitingTools: random.chance(0.3),
+      output: random.chance(0.3),
+      singleResults: random.chance(0.3)
+    },
+    outputBuffer: random.pick([65_536, 20, 0]),
+    outputHistory: random.pick([16_777_216, 30])
   }
   return {
     ...plan,
@@ -130,6 +141,9 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
     () => ({ _tag: "Sleep", millis: millis(random) }),
     () => ({ _tag: "Progress" })
   ]
+  if (features.output) steps.push(() => ({ _tag: "Write" }), () => ({ _tag: "Write" }))
+  if (features.singleResults) steps.push(() => ({ _tag: "TakeResult" }))
+  if (features.singleResults && features.waitingTools) steps.push(() => ({ _tag: "WaitForTask" }))
   if (features.cancels) {
     steps.push(
       () => ({ _tag: "CancelSelf" }),

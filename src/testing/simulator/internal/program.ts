@@ -54,7 +54,9 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
         eventReplay: plan.eventReplay,
-        cancelGracePeriod: plan.graceMillis
+        cancelGracePeriod: plan.graceMillis,
+        outputBuffer: plan.outputBuffer,
+        outputHistory: plan.outputHistory
       }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.provideService(StartsImmediately, plan.startsImmediately),

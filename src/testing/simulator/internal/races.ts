@@ -77,7 +77,7 @@ const interruptions = ({ calls }: World, task: TaskLog): ReadonlyArray<CallRecor
     turnId === task.planned.request.turnId
   )
 
-const consumers: ReadonlyArray<Operation> = ["consumeTurnUpdate", "consumePendingLoopUpdates"]
+const consumers: ReadonlyArray<Operation> = ["consumeTurnUpdate", "consumePendingLoopUpdates", "consumeResult"]
 
 /** Something that a reader of the turn would be given happened at this time. */
 const isTold = ({ tasks }: Run, { sessionId, turnId }: CallRecord, at: number | undefined): boolean =>
@@ -260,6 +260,19 @@ export const races: Readonly<Record<string, Race>> = {
         )
       )
     )
+  ),
+  "a result is taken alone at the moment in which it comes": taskRace(({ items, terminal }) =>
+    items[0]?.to === "Result" && items[0].at === terminal?.at
+  ),
+  "one result is put back": callRace(
+    ["consumeResult"],
+    (call) => call.outcome !== "ok" && call.handed !== undefined
+  ),
+  "a tool takes a result": callRace(["takeResult"], (call) => call.inTask !== undefined && call.outcome === "ok"),
+  "a tool waits for a task": callRace(["waitForTask"], (call) => call.inTask !== undefined && call.outcome === "ok"),
+  "a tool gives up waiting for a task": callRace(
+    ["waitForTask"],
+    (call) => call.inTask !== undefined && call.outcome === "interrupted"
   ),
   "abandoned after the grace period": launchRace(({ terminal }, { run }) =>
     terminal !== undefined && run !== undefined && run.began.order < terminal.order &&
