@@ -65,10 +65,11 @@ const refusable = (
   record: CallRecord,
   request: TaskLaunchRequest
 ): ReturnType<TaskManager["Type"]["startTask"]> =>
-  Effect.tapErrorTag(world.manager.startTask(request), "TaskLimitReached", ({ limit, max }) =>
-    Effect.sync(() => {
-      record.refused = { limit, max }
-    }))
+  // not tapErrorTag, which also does one more operation behind a success, where an interrupt loses what was handed over
+  Effect.catchTag(world.manager.startTask(request), "TaskLimitReached", (error) => {
+    record.refused = { limit: error.limit, max: error.max }
+    return Effect.fail(error)
+  })
 
 const launch = (
   world: World,

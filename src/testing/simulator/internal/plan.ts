@@ -98,7 +98,8 @@ export const planOf = (seed: number): Plan => {
     watchers: random.int(3),
     concurrency: random.chance(0.3) ? random.pick([1, 1, 2, 3]) : Infinity,
     historyLimit: random.chance(0.2) ? random.int(3) : 1_000,
-    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 128,
+    // a few that overflow, the others larger than all events of a simulation
+    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 4_096,
     eventReplay: random.chance(0.3) ? 0 : 16,
     graceMillis: random.pick([4 * tick, 4 * tick, 0]),
     jitterMillis: random.chance(0.25) ? 5 : 0,
