@@ -23,6 +23,10 @@ const toolkit = Toolkit.make(
   Tool.make("chosenElseDetaching", { parameters })
     .annotate(ToolAnnotations.ModelChoosesBackground, true)
     .annotate(ToolAnnotations.DetachAfter, "10 seconds"),
+  Tool.make("chosenEmpty").annotate(ToolAnnotations.ModelChoosesBackground, true),
+  Tool.make("chosenOpen", { success: Schema.Unknown })
+    .setParameters(Schema.Struct({}, Schema.Record({ key: Schema.String, value: Schema.Unknown })))
+    .annotate(ToolAnnotations.ModelChoosesBackground, true),
   Tool.make("ownParameter", { parameters: { background: Schema.Boolean }, success: Schema.Boolean }),
   Tool.providerDefined({ id: "test.search", toolkitName: "Search", providerName: "search", args: {} })({})
 )
@@ -120,6 +124,8 @@ describe("on a manager", () => {
     everything: hang,
     chosen: (given) => Effect.sync(() => void seen.push(given)).pipe(Effect.as(given)),
     chosenElseDetaching: hang,
+    chosenEmpty: () => Effect.void,
+    chosenOpen: (given) => Effect.succeed(given),
     ownParameter: ({ background }) => Effect.succeed(background)
   })))
   const world = Layer.suspend(() => {
@@ -177,6 +183,13 @@ describe("on a manager", () => {
       }
       yield* startedAs("chosen", { a: "2", background: true })
       assert.deepStrictEqual(seen, [{ a: 1 }, { a: 1 }, { a: 1 }, { a: 2 }])
+    }).pipe(Effect.provide(world)))
+
+  it.effect("the choice is stripped before the schema sees it: one that takes no field, and one that takes any", () =>
+    Effect.gen(function*() {
+      assert.isFalse((yield* run("chosenEmpty", { background: 5 })).isError)
+      assert.isFalse((yield* run("chosenEmpty", { background: null })).isError)
+      assert.deepStrictEqual(good(yield* run("chosenOpen", { a: 1, background: 5 })), structured({ a: 1 }))
     }).pipe(Effect.provide(world)))
 
   it.effect("a choice that is none fails that call, without its value, and nothing runs", () =>

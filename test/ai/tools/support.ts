@@ -37,7 +37,7 @@ export const start = (request: ToolRequest) =>
   Effect.flatMap(TaskManager, (manager) => manager.startTask(TaskLaunchRequest.plain({ request })))
 
 /** What the turn is given next. */
-export const nextOf = (request: ToolRequest) =>
+const nextOf = (request: ToolRequest) =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
     const update = Option.getOrThrow(yield* manager.waitForTurn(request))
@@ -68,7 +68,7 @@ export const run = (toolName: string, input?: unknown) => {
   return Effect.zipRight(start(request), resultOf(request))
 }
 
-export const textOf = (part: ToolResultPart): string =>
+const textOf = (part: ToolResultPart): string =>
   part.output._tag === "Text" ? part.output.text : assert.fail(`no text: ${JSON.stringify(part.output)}`)
 
 /** What a good result holds. */
