@@ -19,6 +19,7 @@ import { approvalOf, approve, bad, callOf, good, managerOf, resultOf, run, start
 
 const canary = "sk-live-CANARY-1234"
 
+class Colour extends Context.Tag("test/Colour")<Colour, string>() {}
 class Flavour extends Context.Tag("test/Flavour")<Flavour, string>() {}
 
 /** What the `Failed` event of the only task says. */
@@ -117,11 +118,14 @@ describe("parameters", () => {
       assert.notProperty({}, "admin")
     }).pipe(Effect.provide(world)))
 
-  it.effect("may be very wide, and very deep as far as the tool's schema allows", () =>
+  it.effect("may be very wide, cyclic, and very deep as far as the tool's schema allows", () =>
     Effect.gen(function*() {
       let deep: unknown = 1
       for (let depth = 0; depth < 100_000; depth++) deep = [deep]
       assert.isFalse((yield* run("anything", { deep })).isError)
+      const cyclic: Record<string, unknown> = {}
+      cyclic["self"] = cyclic
+      assert.isFalse((yield* run("anything", cyclic)).isError)
       assert.isFalse((yield* run("anything", { wide: Array.from({ length: 300_000 }, () => 0) })).isError)
     }).pipe(Effect.provide(world)))
 
@@ -390,6 +394,51 @@ describe("what a handler sees", () => {
         )
       ))
     ))
+
+  it.effect("beneath these what the layer of the handlers was built with, but not the span of that", () =>
+    Effect.gen(function*() {
+      const looking = Toolkit.make(Tool.make("look", { dependencies: [Flavour], success: Schema.Unknown }))
+      const building = Tracer.externalSpan({ spanId: "building", traceId: "trace" })
+      const ambient = Layer.mergeAll(
+        Layer.succeed(Flavour, "the handlers'"),
+        Layer.succeed(Colour, "the handlers'"),
+        Layer.succeed(Tracer.ParentSpan, building)
+      )
+      const world = managerOf(
+        looking,
+        ToolkitExecutor.layer(looking).pipe(
+          Layer.provide(Layer.succeed(Flavour, "the layer's")),
+          Layer.provide(
+            looking.toLayer({
+              look: () =>
+                Effect.all({
+                  flavour: Flavour,
+                  colour: Effect.serviceOption(Colour),
+                  span: Effect.serviceOption(Tracer.ParentSpan)
+                }).pipe(Effect.map(({ colour, flavour, span }) => [
+                  flavour,
+                  Option.getOrNull(colour),
+                  Option.isNone(span) ? null : span.value.spanId
+                ]))
+            }).pipe(Layer.provide(ambient))
+          )
+        )
+      )
+      const here = Tracer.externalSpan({ spanId: "here", traceId: "trace" })
+      const looked = Effect.map(run("look"), good)
+      assert.deepStrictEqual(
+        yield* looked.pipe(Effect.provide(world)),
+        structured(["the layer's", "the handlers'", null])
+      )
+      assert.deepStrictEqual(
+        yield* looked.pipe(
+          Effect.provideService(Colour, "the caller's"),
+          Effect.withParentSpan(here),
+          Effect.provide(world)
+        ),
+        structured(["the layer's", "the caller's", "here"])
+      )
+    }))
 
   it.effect("its own task also where the layers were built inside another one", () =>
     Effect.gen(function*() {
