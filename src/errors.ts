@@ -12,8 +12,9 @@ import { TaskStatus } from "./model/Task.js"
 
 /**
  * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
- * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`. The
- * others are for tools and executors to raise; the manager ends a task that it cancels as `Cancelled`, without an error.
+ * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
+ * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
+ * manager ends a task that it cancels as `Cancelled`, without an error.
  *
  * @since 0.1.0
  * @category models
