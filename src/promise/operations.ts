@@ -69,10 +69,13 @@ const filterOf = reader(
   })
 )
 
-const toFilter = ({ status, ...others }: PlainFilter): TaskFilter =>
-  filterOf(
-    Record.filter({ status: Predicate.isString(status) ? [status] : status, ...others }, Predicate.isNotUndefined)
-  )
+const toFilter = ({ status, ...others }: PlainFilter): TaskFilter => {
+  const fields: Readonly<Record<string, unknown>> = {
+    ...others,
+    status: Predicate.isString(status) ? [status] : status
+  }
+  return filterOf(Record.filter(fields, Predicate.isNotUndefined))
+}
 
 const callOf = (request: PlainRequest): ToolRequest =>
   // nothing has checked that a program without types passes an object
