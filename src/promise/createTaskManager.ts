@@ -17,9 +17,10 @@ import { type RouteToolCall, RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
-import { operationsOver, type Parts } from "./operations.js"
+import { operationsOver, type Parts } from "./internal/operations.js"
+import { toHandler } from "./internal/toHandler.js"
 import type { PromiseTaskManager } from "./PromiseTaskManager.js"
-import { type PromiseTool, toHandler } from "./PromiseTool.js"
+import type { PromiseTool } from "./PromiseTool.js"
 
 /**
  * What a manager is made of. `routing` decides where a call runs (default: all in the foreground), now or with a promise;

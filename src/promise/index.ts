@@ -5,4 +5,4 @@
  */
 export * from "./createTaskManager.js"
 export * from "./PromiseTaskManager.js"
-export { type PromiseTool, type PromiseToolFunction, type ToolContext } from "./PromiseTool.js"
+export * from "./PromiseTool.js"

@@ -436,7 +436,7 @@ describe("managers", () => {
       return manager
     })()
     log.push("closed")
-    await (await reading.promise)
+    await reading.promise
     assert.deepStrictEqual([...log].sort(), ["Cancelled", "Started", "closed", "events ended", "tool ended"])
     assert.isBelow(log.indexOf("tool ended"), log.indexOf("closed"))
     assert.isTrue((await nextResult(closed)).isError)

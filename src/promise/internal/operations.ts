@@ -10,10 +10,10 @@ import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { ApprovalRequest } from "../model/Approval.js"
-import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../model/ids.js"
-import { emptyMetadata } from "../model/json.js"
-import { list, struct, Text } from "../model/schemas.js"
+import { ApprovalRequest } from "../../model/Approval.js"
+import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../../model/ids.js"
+import { emptyMetadata } from "../../model/json.js"
+import { list, struct, Text } from "../../model/schemas.js"
 import {
   ContinuePolicy,
   DeliveryMode,
@@ -21,11 +21,11 @@ import {
   TaskKind,
   TaskLaunchRequest,
   TaskStatus
-} from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
-import { ToolRequest, type ToolSpec } from "../model/ToolCall.js"
-import type { TaskManager } from "../services/TaskManager.js"
-import { ToolExecutor } from "../services/ToolExecutor.js"
+} from "../../model/Task.js"
+import type { TaskEvent } from "../../model/TaskEvent.js"
+import { ToolRequest, type ToolSpec } from "../../model/ToolCall.js"
+import type { TaskManager } from "../../services/TaskManager.js"
+import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type {
   PlainFilter,
   PlainRequest,
@@ -34,7 +34,7 @@ import type {
   TaskOperations,
   TurnWaitOptions,
   WaitOptions
-} from "./PromiseTaskManager.js"
+} from "../PromiseTaskManager.js"
 import { iterate, promised, runOver } from "./running.js"
 
 /** Throws what names the field and never shows the value. */
@@ -181,13 +181,14 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
     waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds)), options),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
-    rejectApproval: ({ reason, taskId }) =>
-      call(() =>
-        manager.rejectApproval({
+    rejectApproval: (options) =>
+      call(() => {
+        const { reason, taskId } = options
+        return manager.rejectApproval({
           taskId: taskOf(taskId),
           reason: reason === undefined ? undefined : reasonOf(reason)
         })
-      ),
+      }),
     closeSession: (sessionId, options) => call(() => manager.closeSession(sessionOf(sessionId)), options),
     events: (options) => iteratorOf(handle.events, options),
     subscribe: (options) => subscribed(handle.subscribe, options, (events, read) => read(events)),

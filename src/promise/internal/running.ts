@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { TaskIterator, WaitOptions } from "./PromiseTaskManager.js"
+import type { TaskIterator, WaitOptions } from "../PromiseTaskManager.js"
 
 /**
  * Runs an effect as a promise that rejects with the error itself. The signal interrupts the effect, unless `isKept` says
@@ -41,7 +41,8 @@ export const runOver = (runtime: Runtime.Runtime<never>): Run => {
       fiber.addObserver((exit) => {
         signal?.removeEventListener("abort", abort)
         if (Exit.isSuccess(exit)) resolve(exit.value)
-        else reject(Cause.isInterruptedOnly(exit.cause) ? signal?.reason : Cause.squash(exit.cause))
+        else if (signal?.aborted === true && Cause.isInterruptedOnly(exit.cause)) reject(signal.reason)
+        else reject(Cause.squash(exit.cause))
       })
     })
 }
