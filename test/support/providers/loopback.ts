@@ -1,6 +1,7 @@
 /** An HTTP server on loopback that refuses what an API refuses and plays scripted replies to the rest. */
 import { once } from "node:events"
 import * as Http from "node:http"
+import { setImmediate } from "node:timers/promises"
 import { isObject, type JsonObject } from "./json.js"
 import type { ProviderReply, Refusal, ReplyBlock, Sent } from "./script.js"
 
@@ -74,16 +75,18 @@ const gateOf = (gates: Map<number, Gate>, requestNumber: number): Gate => {
 /** A prime, so that the cuts fall in the middle of lines, of JSON and of characters, and somewhere else each time. */
 const chunkBytes = 13
 
-const sendPieces = (response: Http.ServerResponse, data: string) => {
+/** Each piece goes out by itself: what is written in one round of the event loop arrives as one. */
+const sendPieces = async (response: Http.ServerResponse, data: string) => {
   const bytes = Buffer.from(data, "utf8")
-  for (let start = 0; start < bytes.length; start += chunkBytes) {
+  for (let start = 0; start < bytes.length && !response.destroyed; start += chunkBytes) {
     response.write(bytes.subarray(start, start + chunkBytes))
+    await setImmediate()
   }
 }
 
-const sendJson = (response: Http.ServerResponse, status: number, body: JsonObject) => {
+const sendJson = async (response: Http.ServerResponse, status: number, body: JsonObject) => {
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" })
-  sendPieces(response, JSON.stringify(body))
+  await sendPieces(response, JSON.stringify(body))
   response.end()
 }
 
@@ -113,7 +116,7 @@ export const startLoopback = async (options: {
     const endpoint = Object.entries(options.endpoints).find(([known]) => known === path.split("?")[0])?.[1]
     const parsed = await readBody(incoming)
     if (endpoint === undefined || incoming.method !== "POST") {
-      sendJson(response, 404, { error: { message: `Unknown request URL: ${incoming.method} ${path}` } })
+      await sendJson(response, 404, { error: { message: `Unknown request URL: ${incoming.method} ${path}` } })
       return
     }
     const body = isObject(parsed) ? parsed : {}
@@ -126,7 +129,7 @@ export const startLoopback = async (options: {
     requests.push(request)
     gateOf(arrivals, number).open()
     if (refusal !== undefined) {
-      sendJson(response, refusal.status, endpoint.errorBody(refusal))
+      await sendJson(response, refusal.status, endpoint.errorBody(refusal))
       return
     }
     const made = otherwise === undefined ? undefined : { _tag: "Blocks" as const, blocks: otherwise(request) }
@@ -134,7 +137,7 @@ export const startLoopback = async (options: {
     if (reply === undefined || reply._tag === "Failure") {
       const status = reply?.status ?? 500
       const message = reply === undefined ? `The test has no reply for request ${number}.` : `Scripted ${status}.`
-      sendJson(response, status, endpoint.errorBody({ status, message }))
+      await sendJson(response, status, endpoint.errorBody({ status, message }))
       return
     }
     const { ending, events, whole } = endpoint.render(body, reply.blocks)
@@ -142,7 +145,7 @@ export const startLoopback = async (options: {
     const pass = () => Promise.race([gateOf(releases, number).promise, gone])
     if (!streamed) {
       if (reply.blocks.some(({ type }) => type === "hold")) await pass()
-      if (!response.destroyed) sendJson(response, 200, whole)
+      if (!response.destroyed) await sendJson(response, 200, whole)
       return
     }
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" })
@@ -151,7 +154,7 @@ export const startLoopback = async (options: {
       if (response.destroyed) return
       if (sent.type === "event") {
         const name = sent.name === undefined ? "" : `event: ${sent.name}\n`
-        sendPieces(response, `${name}data: ${sent.data === "[DONE]" ? sent.data : JSON.stringify(sent.data)}\n\n`)
+        await sendPieces(response, `${name}data: ${sent.data === "[DONE]" ? sent.data : JSON.stringify(sent.data)}\n\n`)
       }
     }
     response.end()
