@@ -3,4 +3,7 @@
  *
  * @since 0.1.0
  */
-export {}
+export * as ModelToolkit from "./tools/ModelToolkit.js"
+export * as ToolAnnotations from "./tools/ToolAnnotations.js"
+export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"
+export * as ToolRouting from "./tools/ToolRouting.js"
