@@ -3,4 +3,6 @@
  *
  * @since 0.1.0
  */
-export {}
+export { type ScriptedProviderCall, ScriptedStep, type ScriptedToolCall } from "./ScriptedStep.js"
+export * as TestLanguageModel from "./TestLanguageModel.js"
+export { type RecordedModelRequest, type ScriptedReply, TestLanguageModelControl } from "./TestLanguageModelControl.js"
