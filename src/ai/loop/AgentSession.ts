@@ -7,7 +7,13 @@ import type * as AiError from "@effect/ai/AiError"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Stream from "effect/Stream"
-import type { ApprovalMismatch, TaskManagerShutdown, TaskNotFound, TaskNotSuspended } from "../../errors.js"
+import type {
+  ApprovalMismatch,
+  TaskLimitReached,
+  TaskManagerShutdown,
+  TaskNotFound,
+  TaskNotSuspended
+} from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { InterruptReceipt } from "../../model/TaskResolution.js"
@@ -103,7 +109,10 @@ export interface AgentSession {
    */
   readonly approve: (
     taskId: TaskId
-  ) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch | TaskManagerShutdown>
+  ) => Effect.Effect<
+    void,
+    TaskNotFound | TaskNotSuspended | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown
+  >
   /** Ends a suspended task with an error result that tells the model `reason`. Fails as `approve` does. */
   readonly reject: (taskId: TaskId, reason?: string) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
   /** The conversation as it is now. */

@@ -15,10 +15,10 @@ export const neverStarted = "The turn was interrupted before this call was start
 export const notAccepted = (why: string): string => `The call was not started: ${why}`
 
 /** Of a task that was in the background when the program that ran it ended. */
-export const taskLost = (taskId: TaskId): string =>
+const taskLost = (taskId: TaskId): string =>
   `The program that ran ${taskId} has ended. Unless its result came in another way, its outcome is unknown; it may have had effects.`
 
-export const placeholder = (taskId: TaskId): string =>
+const placeholder = (taskId: TaskId): string =>
   `This call now runs in the background as ${taskId}. Its result will come by itself, in a later message: go on with other work, ` +
   `and neither poll nor call the tool again for it. To wait for it on purpose, use task_wait if you have that tool.`
 
@@ -36,6 +36,32 @@ export const interruptedResult = (
   outcome: "Interrupted",
   isError: true,
   output: ToolOutput.Text({ text })
+})
+
+export const placeholderResult = (
+  callId: ToolCallId,
+  toolName: string,
+  taskId: TaskId
+): TranscriptEntry.ToolResult => ({
+  _tag: "ToolResult",
+  callId,
+  toolName,
+  outcome: "Placeholder",
+  taskId,
+  isError: false,
+  output: ToolOutput.Text({ text: placeholder(taskId) })
+})
+
+export const lostResult = (
+  callId: ToolCallId,
+  toolName: string,
+  taskId: TaskId
+): Omit<TranscriptEntry.LateResult, "_tag" | "boundary"> => ({
+  callId,
+  toolName,
+  taskId,
+  isError: true,
+  output: ToolOutput.Text({ text: taskLost(taskId) })
 })
 
 // a name comes from the model: it must end neither the attribute nor the tag
