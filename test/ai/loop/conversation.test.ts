@@ -39,7 +39,7 @@ const yields = (count: number) =>
 const makeConversation = () => {
   const log: Array<TranscriptEntry> = []
   const append = (_: SessionId, entry: TranscriptEntry) =>
-    Effect.zipRight(yields(2), Effect.sync(() => void log.push(entry)))
+    yields(2).pipe(Effect.zipRight(Effect.sync(() => void log.push(entry))), Effect.zipRight(yields(2)))
   return { log, conversation: new Conversation(Transcript.fromEntries(sessionId, [said]), { append }, () => {}) }
 }
 
