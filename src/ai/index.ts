@@ -7,3 +7,11 @@ export * as ModelToolkit from "./tools/ModelToolkit.js"
 export * as ToolAnnotations from "./tools/ToolAnnotations.js"
 export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"
 export * as ToolRouting from "./tools/ToolRouting.js"
+export {
+  type ShellCommand,
+  type ShellDecision,
+  ShellPolicy,
+  type ShellRule,
+  type ShellVerdict
+} from "./shell/ShellPolicy.js"
+export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
