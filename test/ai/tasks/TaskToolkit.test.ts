@@ -385,6 +385,25 @@ describe("a result is delivered exactly once when the call that waits is cancell
         assert.deepStrictEqual(yield* late, ["result of a"])
       })))
 
+  it.scoped("after it took the result, while the tools around it are still at work", () =>
+    withWorld({}, (work) =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const executor = yield* ToolExecutor
+        const lingering = ToolExecutor.of({
+          specs: executor.specs,
+          execute: (request) => Effect.zipRight(executor.execute(request), Effect.never)
+        })
+        const a = yield* inBackground("a")
+        const own = yield* Effect.provideService(start(tool("task_wait", { task_ids: [a] })), ToolExecutor, lingering)
+        yield* work.end("a")
+        yield* settle
+        assert.deepStrictEqual([yield* statusOf(own), yield* late], ["Running", []])
+        yield* handle.cancel(own)
+        yield* settle
+        assert.deepStrictEqual(yield* late, ["result of a"])
+      })))
+
   it.scoped("by an interrupt of its turn", () =>
     withWorld({}, (work) =>
       Effect.gen(function*() {
