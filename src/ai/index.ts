@@ -3,10 +3,6 @@
  *
  * @since 0.1.0
  */
-export * as ModelToolkit from "./tools/ModelToolkit.js"
-export * as ToolAnnotations from "./tools/ToolAnnotations.js"
-export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"
-export * as ToolRouting from "./tools/ToolRouting.js"
 export {
   type ShellCommand,
   type ShellDecision,
@@ -17,3 +13,7 @@ export {
 export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
 export { ResultStore, ResultStoreError } from "./tasks/ResultStore.js"
 export { TaskToolkit } from "./tasks/TaskToolkit.js"
+export * as ModelToolkit from "./tools/ModelToolkit.js"
+export * as ToolAnnotations from "./tools/ToolAnnotations.js"
+export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"
+export * as ToolRouting from "./tools/ToolRouting.js"

@@ -15,10 +15,10 @@ import {
   ToolError,
   ToolExecutor
 } from "effect-task-manager"
-import { ResultStore, TaskToolkit } from "effect-task-manager/ai"
+import { ResultStore, TaskToolkit, ToolkitExecutor } from "effect-task-manager/ai"
 import { assert } from "vitest"
 import { goodResult } from "../../../src/model/ToolCall.js"
-import { call, callOf, start, toolkitExecutor, valueOf } from "../../support/toolkit.js"
+import { call, callOf, start, valueOf } from "../../support/toolkit.js"
 
 type Outcome = Deferred.Deferred<string, ToolError | ApprovalRequired>
 
@@ -72,7 +72,7 @@ const world = (work: Work, options: Options = {}) => {
     }),
     TaskToolkit.layer
   )
-  const tools = toolkitExecutor(Toolkit.merge(workToolkit, TaskToolkit.toolkit)).pipe(Layer.provide(handlers))
+  const tools = ToolkitExecutor.layer(Toolkit.merge(workToolkit, TaskToolkit.toolkit)).pipe(Layer.provide(handlers))
   const storing = ResultStore.executor(tools).pipe(Layer.provide(ResultStore.layerMemory({ maxBytes: 1_000_000 })))
   return (options.stored === false ? tools : storing).pipe(
     Layer.provideMerge(TaskManagerLive),
