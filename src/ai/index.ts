@@ -3,4 +3,18 @@
  *
  * @since 0.1.0
  */
-export {}
+export * from "./loop/AgentEvent.js"
+export * from "./loop/AgentLoop.js"
+export * from "./loop/AgentSession.js"
+export * from "./loop/errors.js"
+export * from "./loop/TranscriptStore.js"
+export * from "./loop/WakePolicy.js"
+export * as ModelToolkit from "./tools/ModelToolkit.js"
+export * as ToolAnnotations from "./tools/ToolAnnotations.js"
+export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"
+export * as ToolRouting from "./tools/ToolRouting.js"
+export * from "./transcript/LateResultCodec.js"
+export * from "./transcript/renderPrompt.js"
+export * from "./transcript/Transcript.js"
+export * from "./transcript/TranscriptEntry.js"
+export * from "./transcript/validatePrompt.js"

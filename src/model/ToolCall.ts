@@ -247,6 +247,17 @@ export const goodResult = (callId: ToolCallId, output: ToolOutput | string): Too
 })
 
 /**
+ * The result of a call that went wrong in a way that its tool foresaw, without metadata.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const badResult = (callId: ToolCallId, output: ToolOutput): ToolResult => {
+  const { metadata, result } = goodResult(callId, output)
+  return { result: { ...result, isError: true }, metadata }
+}
+
+/**
  * A tool call inside a transcript item.
  *
  * @since 0.1.0

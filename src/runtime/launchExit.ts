@@ -57,8 +57,8 @@ const ownCopy = ({ metadata, result }: ToolResult): ToolResult => ({
 
 const isReason = Schema.is(ToolErrorReason)
 
-// by its tag, not its class: the tool may have been built against another copy of this library
-const toolErrorOf = (error: unknown): ToolError | undefined =>
+/** By its tag, not its class: the tool may have been built against another copy of this library. */
+export const toolErrorOf = (error: unknown): ToolError | undefined =>
   Predicate.isTagged(error, "ToolError") &&
     Predicate.hasProperty(error, "reason") && isReason(error.reason) &&
     Predicate.hasProperty(error, "message") && isString(error.message) &&
@@ -73,7 +73,8 @@ const toolErrorOf = (error: unknown): ToolError | undefined =>
 const metadataOf = (value: object): Metadata =>
   Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) ? ownMetadata(value.metadata) : emptyMetadata
 
-const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined => {
+/** What a failure of a tool asks for, if it asks. */
+export const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined => {
   if (!Predicate.isTagged(error, "ApprovalRequired") || !Predicate.hasProperty(error, "approval")) return undefined
   const { approval } = error
   return Predicate.hasProperty(approval, "id") && isString(approval.id) && approval.id !== "" &&

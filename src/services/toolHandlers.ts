@@ -72,12 +72,10 @@ export const ToolHandler: {
   make: (options) => {
     const decode = Schema.decodeUnknown(options.input, { errors: "all" })
     const handler = (request: ToolRequest) =>
-      Effect.mapError(decode(request.input), (error) =>
-        new ToolError({
-          reason: "InvalidInput",
-          toolName: request.toolName,
-          message: `Invalid input for the tool: ${describeIssue(error.issue)}.`
-        })).pipe(Effect.flatMap((input) => options.handle(input, request)))
+      Effect.mapError(decode(request.input), (error) => invalidInput(request.toolName, describeIssue(error.issue)))
+        .pipe(
+          Effect.flatMap((input) => options.handle(input, request))
+        )
     return Object.assign(handler, {
       description: options.description,
       inputSchema: JSONSchema.make(options.input),
@@ -123,7 +121,31 @@ const specOf = ([name, handler]: readonly [string, ToolHandler<unknown>]): ToolS
   metadata: emptyMetadata
 })
 
-const toOutput = (value: unknown): ToolOutput =>
+/**
+ * The failure of a call whose input is wrong; `what` names the fields and never their values.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const invalidInput = (toolName: string, what: string): ToolError =>
+  new ToolError({ reason: "InvalidInput", toolName, message: `Invalid input for the tool: ${what}.` })
+
+/**
+ * The failure of a call to a tool that does not exist.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const unknownTool = (toolName: string): ToolError =>
+  new ToolError({ reason: "NotFound", toolName, message: "There is no tool of this name." })
+
+/**
+ * What a handler answers, as output: a string is text, an output is itself, any other value is structured.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toOutput = (value: unknown): ToolOutput =>
   typeof value === "string"
     ? ToolOutput.Text({ text: value })
     : isToolOutput(value)
@@ -132,6 +154,28 @@ const toOutput = (value: unknown): ToolOutput =>
 
 // these belong to each launch; what the layer saw when it was built must not hide them
 const perLaunch: ReadonlyArray<string> = [CurrentTask.key, RunningIn.key, Scope.Scope.key, Tracer.ParentSpan.key]
+
+/**
+ * A context that was captured when a layer was built, without what belongs to each launch.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withoutLaunch = (captured: Context.Context<never>): Context.Context<never> =>
+  Context.unsafeMake(new Map([...captured.unsafeMap].filter(([key]) => !perLaunch.includes(key))))
+
+/**
+ * The context of a launch with the services of a captured one on top. What belongs to the launch stays the launch's.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withCaptured = (
+  captured: Context.Context<never>
+): (context: Context.Context<CurrentTask>) => Context.Context<unknown> => {
+  const services = [...withoutLaunch(captured).unsafeMap]
+  return (context) => Context.unsafeMake(new Map([...context.unsafeMap, ...services]))
+}
 
 /**
  * The service that runs handlers, with what they need taken from the context the layer was built in.
@@ -146,20 +190,12 @@ export const makeExecutor = <H extends ToolHandlers>(
   readonly specs: Effect.Effect<ReadonlyArray<ToolSpec>>
   readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
 } => {
-  const services = [...captured.unsafeMap].filter(([key]) => !perLaunch.includes(key))
-  const withServices = (context: Context.Context<CurrentTask>): Context.Context<unknown> =>
-    Context.unsafeMake(new Map([...context.unsafeMap, ...services]))
+  const withServices = withCaptured(captured)
   return {
     specs: Effect.succeed(Object.entries(handlers).map(specOf)),
     execute: (request) => {
       const handler = Object.hasOwn(handlers, request.toolName) ? handlers[request.toolName] : undefined
-      if (handler === undefined) {
-        return new ToolError({
-          reason: "NotFound",
-          toolName: request.toolName,
-          message: "There is no tool of this name."
-        })
-      }
+      if (handler === undefined) return unknownTool(request.toolName)
       return Effect.map(
         Effect.mapInputContext(handler(request), withServices),
         (value) => goodResult(request.callId, toOutput(value))

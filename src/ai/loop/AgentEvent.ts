@@ -1,0 +1,94 @@
+/**
+ * What a session tells the host.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { TaskApproval } from "../../model/Approval.js"
+import { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
+import { Json } from "../../model/json.js"
+import { Flag, list, tagged, Text, union, Whole } from "../../model/schemas.js"
+import { TaskEvent } from "../../model/TaskEvent.js"
+import { ReplyEnd } from "../transcript/TranscriptEntry.js"
+import { TurnFailure } from "./errors.js"
+
+const ofTurn = { turnId: TurnId }
+
+/**
+ * Why a turn began: messages of the user, background results that asked for it, or `resume`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TurnCause = union(
+  tagged("Message", { messageIds: list(Text) }),
+  tagged("Wake", { taskIds: list(TaskId) }),
+  tagged("Resume", {})
+)
+
+/**
+ * Why a turn began.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TurnCause = typeof TurnCause.Type
+
+/**
+ * How a turn ended. `Completed`: with a reply without calls, which the provider ended because of `end`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TurnEnd = union(
+  tagged("Completed", { end: ReplyEnd }),
+  tagged("Interrupted", {}),
+  tagged("Failed", { error: TurnFailure })
+)
+
+/**
+ * How a turn ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TurnEnd = typeof TurnEnd.Type
+
+/**
+ * Something that happened in a session, in the order in which it happened.
+ *
+ * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
+ * - `MessageTaken`: a message of the user becomes part of the turn's next request. It comes again in a later turn if the
+ *   store could not write the message.
+ * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
+ *   said in it does not count.
+ * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.
+ * - `Task`: an event of a task of the session, also of the background and between turns.
+ * - `ApprovalRequested`: a task waits for `approve` or `reject`.
+ * - `LateResult`: a background result became part of the conversation; `WakeHeld`: the budget of wake-ups is used up, so
+ *   results wait for the next message.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AgentEvent = union(
+  tagged("TurnStarted", { ...ofTurn, cause: TurnCause }),
+  tagged("MessageTaken", { ...ofTurn, messageId: Text }),
+  tagged("TextDelta", { ...ofTurn, delta: Text }),
+  tagged("ReasoningDelta", { ...ofTurn, delta: Text }),
+  tagged("Retrying", { ...ofTurn, attempt: Whole, error: TurnFailure }),
+  tagged("ToolCall", { ...ofTurn, callId: ToolCallId, toolName: Text, params: Json, providerExecuted: Flag }),
+  tagged("Task", { event: TaskEvent }),
+  tagged("ApprovalRequested", { approval: TaskApproval }),
+  tagged("LateResult", { taskId: TaskId, callId: ToolCallId, toolName: Text, isError: Flag }),
+  tagged("WakeHeld", { taskIds: list(TaskId) }),
+  tagged("TurnEnded", { ...ofTurn, reason: TurnEnd })
+)
+
+/**
+ * Something that happened in a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AgentEvent = Schema.Schema.Type<typeof AgentEvent>

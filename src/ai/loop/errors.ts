@@ -1,0 +1,103 @@
+/**
+ * The typed errors of the loop. Their messages carry no cause, no prompt and no reply.
+ *
+ * @since 0.1.0
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { SessionId } from "../../model/ids.js"
+import { describedError, oneOf, Text } from "../../model/schemas.js"
+
+// for the program alone: a cause may hold what must not be logged or sent
+const hiddenCause = Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
+  decode: () => Option.none(),
+  encode: () => Option.none()
+})
+
+/**
+ * A `TranscriptStore` could not write an entry. `cause` is for the host alone: it is never encoded.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TranscriptStoreError
+  extends Schema.TaggedError<TranscriptStoreError>("effect-task-manager/ai/TranscriptStoreError")(
+    "TranscriptStoreError",
+    { message: Text, cause: hiddenCause },
+    describedError
+  )
+{}
+
+/**
+ * Why a turn failed. `Model`: the language model, `cause` is its `AiError`; `Store`: the transcript store, `cause` is its
+ * `TranscriptStoreError`; `Shutdown`: the task manager is shut down; `Internal`: a defect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
+
+/**
+ * Why a turn failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TurnFailureReason = typeof TurnFailureReason.Type
+
+/**
+ * A turn could not go on. Nothing is lost: the next turn takes up what it left. `cause` is for the host alone: it is
+ * never encoded and never part of `message`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-manager/ai/TurnFailure")(
+  "TurnFailure",
+  { reason: TurnFailureReason, message: Text, cause: hiddenCause },
+  describedError
+) {
+  /**
+   * What `JSON.stringify` and loggers ask for: everything but the cause.
+   *
+   * @since 0.1.0
+   */
+  override toJSON(): object {
+    const { _tag, message, reason } = this
+    return { _tag, reason, message }
+  }
+}
+
+/**
+ * A session with this id is open already: `AgentLoop.open` fails with it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionAlreadyOpen
+  extends Schema.TaggedError<SessionAlreadyOpen>("effect-task-manager/ai/SessionAlreadyOpen")(
+    "SessionAlreadyOpen",
+    { sessionId: SessionId },
+    describedError
+  )
+{
+  override get message(): string {
+    return `Session ${this.sessionId} is open already`
+  }
+}
+
+/**
+ * The session is closed, or was closed before the message was taken: `submit`, `run` and `resume` fail with it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-task-manager/ai/SessionClosed")(
+  "SessionClosed",
+  { sessionId: SessionId },
+  describedError
+) {
+  override get message(): string {
+    return `Session ${this.sessionId} is closed`
+  }
+}

@@ -1,0 +1,348 @@
+/**
+ * What a session does next: its states, what it is told, and what follows. Plain functions, no Effect.
+ *
+ * One turn at a time, and in it one step at a time: `Collect` looks for late results before a turn that they would start,
+ * `Reply` makes a request to the model, `RunCalls` starts what it asked for and takes what comes of it.
+ *
+ * |                  | Submit    | Wake      | step ended                                   | Interrupt        |
+ * |------------------|-----------|-----------|----------------------------------------------|------------------|
+ * | Idle             | Reply¹    | Collect²  |                                              | answered         |
+ * | Collecting       | queued    | kept      | found: Reply¹; nothing: Idle; failed: Idle³  | Interrupting     |
+ * | Replying         | queued    | kept      | calls: RunCalls; none: end; failed: end      | Interrupting     |
+ * | RunningTools     | queued    | kept      | all answered: Reply; some ask: AwaitingApproval; failed: end | Interrupting |
+ * | AwaitingApproval | queued    | kept      | (a task changed: RunCalls)                   | Interrupting     |
+ * | Interrupting     | queued    | kept      | once the manager has stopped the turn and it has drained: end | joins |
+ * | Closed           |           |           |                                              | answered         |
+ *
+ * ¹ `RunCalls` first where an earlier turn left open calls. ² By the wake policy. ³ After an event that says so.
+ * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. After a
+ * failure only what that turn had not tried yet starts one: nothing fails in a circle.
+ */
+import { type TaskId, TurnId } from "../../../model/ids.js"
+import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
+import type { AgentEvent, TurnCause, TurnEnd } from "../AgentEvent.js"
+import type { TurnFailure } from "../errors.js"
+import type { WakePolicy } from "../WakePolicy.js"
+
+export type Phase =
+  | { readonly _tag: "Idle" | "Collecting" | "Replying" | "RunningTools" | "AwaitingApproval" | "Closed" }
+  /** `stopping`: the manager cancels the turn; `draining`: the last `RunCalls` is on its way. */
+  | { readonly _tag: "Interrupting"; readonly stopping: boolean; readonly draining: boolean }
+
+export interface QueuedMessage {
+  readonly id: string
+  /** A turn has tried to take it. */
+  readonly isTried: boolean
+}
+
+export interface SessionState {
+  readonly phase: Phase
+  readonly turnId: TurnId | undefined
+  readonly nextTurn: number
+  /** A step's fiber has not reported its end. */
+  readonly isStepRunning: boolean
+  /** Not yet part of the transcript. */
+  readonly messages: ReadonlyArray<QueuedMessage>
+  /** Tasks whose results asked for a turn since the last step that took results began. */
+  readonly wakes: ReadonlyArray<TaskId>
+  readonly wakesInARow: number
+  readonly isWindowOpen: boolean
+  /** A task of the session changed since `RunCalls` began. */
+  readonly hasTaskChanged: boolean
+  /** What the interrupted turn could not write down. */
+  readonly failure: TurnFailure | undefined
+  readonly isClosing: boolean
+}
+
+export type Command =
+  | { readonly _tag: "Submit"; readonly messageId: string }
+  | { readonly _tag: "Resume" }
+  | { readonly _tag: "Wake"; readonly taskId: TaskId }
+  | { readonly _tag: "TaskChanged" }
+  | { readonly _tag: "WindowElapsed" }
+  | { readonly _tag: "Interrupt" }
+  | { readonly _tag: "Close" }
+  /** The message is part of the transcript. */
+  | { readonly _tag: "MessageStored"; readonly messageId: string }
+  /** `Collect` ended: the results of these tasks became part of the transcript. */
+  | { readonly _tag: "Collected"; readonly taskIds: ReadonlyArray<TaskId> }
+  /** `Reply` ended with a reply. */
+  | { readonly _tag: "Replied"; readonly calls: number; readonly end: ReplyEnd }
+  /** `RunCalls` ended: nothing of the turn runs, and `open` calls have no result. */
+  | { readonly _tag: "Drained"; readonly open: number }
+  | { readonly _tag: "StepFailed"; readonly error: TurnFailure }
+  | { readonly _tag: "StepInterrupted" }
+  /** The manager has cancelled the foreground of the turn. */
+  | { readonly _tag: "TurnStopped" }
+
+export type Action =
+  | { readonly _tag: "Emit"; readonly event: AgentEvent }
+  | { readonly _tag: "Collect" }
+  | { readonly _tag: "Reply"; readonly turnId: TurnId; readonly messageIds: ReadonlyArray<string> }
+  /** `start`: calls that were never started are started, else closed. */
+  | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
+  | { readonly _tag: "InterruptStep" }
+  | { readonly _tag: "StopTurn"; readonly turnId: TurnId }
+  | { readonly _tag: "StartWindow" }
+  | { readonly _tag: "AnswerInterrupts" }
+  | { readonly _tag: "Finish" }
+
+/** What the transcript says at the moment of a command. */
+export interface Facts {
+  readonly openCalls: number
+  /** It is the model's turn to speak. */
+  readonly awaitsReply: boolean
+}
+
+export interface Step {
+  readonly state: SessionState
+  readonly actions: ReadonlyArray<Action>
+}
+
+export const initialState = (nextTurn: number): SessionState => ({
+  phase: { _tag: "Idle" },
+  turnId: undefined,
+  nextTurn,
+  isStepRunning: false,
+  messages: [],
+  wakes: [],
+  wakesInARow: 0,
+  isWindowOpen: false,
+  hasTaskChanged: false,
+  failure: undefined,
+  isClosing: false
+})
+
+/** Nothing runs, and nothing is about to. */
+export const isIdle = ({ isWindowOpen, phase, wakes }: SessionState): boolean =>
+  phase._tag === "Closed" || phase._tag === "Idle" && !(isWindowOpen && wakes.length > 0)
+
+const stay = (state: SessionState): Step => ({ state, actions: [] })
+
+const followedBy = (before: ReadonlyArray<Action>, { actions, state }: Step): Step => ({
+  state,
+  actions: [...before, ...actions]
+})
+
+const emit = (event: AgentEvent): Action => ({ _tag: "Emit", event })
+
+// ---- steps ----
+
+const collect = (state: SessionState): Step => ({
+  state: { ...state, phase: { _tag: "Collecting" }, isStepRunning: true, wakes: [] },
+  actions: [{ _tag: "Collect" }]
+})
+
+const reply = (state: SessionState, turnId: TurnId): Step => {
+  const messageIds = state.messages.map(({ id }) => id)
+  return {
+    state: {
+      ...state,
+      phase: { _tag: "Replying" },
+      isStepRunning: true,
+      messages: messageIds.map((id) => ({ id, isTried: true })),
+      // it takes every result that is there
+      wakes: [],
+      wakesInARow: messageIds.length > 0 ? 0 : state.wakesInARow
+    },
+    actions: [
+      ...messageIds.map((messageId) => emit({ _tag: "MessageTaken", turnId, messageId })),
+      { _tag: "Reply", turnId, messageIds }
+    ]
+  }
+}
+
+const runCalls = (state: SessionState, turnId: TurnId): Step => ({
+  state: { ...state, phase: { _tag: "RunningTools" }, isStepRunning: true, hasTaskChanged: false },
+  actions: [{ _tag: "RunCalls", turnId, start: true }]
+})
+
+// ---- turns ----
+
+const begin = (state: SessionState, cause: TurnCause, { openCalls }: Facts): Step => {
+  const turnId = TurnId.make(`turn-${state.nextTurn}`)
+  const begun = {
+    ...state,
+    turnId,
+    nextTurn: state.nextTurn + 1,
+    failure: undefined,
+    wakesInARow: cause._tag === "Wake" ? state.wakesInARow + 1 : state.wakesInARow
+  }
+  return followedBy(
+    [emit({ _tag: "TurnStarted", turnId, cause })],
+    openCalls > 0 ? runCalls(begun, turnId) : reply(begun, turnId)
+  )
+}
+
+const beginWithMessages = (state: SessionState, facts: Facts): Step =>
+  begin(state, { _tag: "Message", messageIds: state.messages.map(({ id }) => id) }, facts)
+
+const finish = (state: SessionState): Step => ({
+  state: { ...state, phase: { _tag: "Closed" } },
+  actions: [{ _tag: "AnswerInterrupts" }, { _tag: "Finish" }]
+})
+
+/** No turn is running: wakes up, if something asks for it and the policy lets it. */
+const considerWakes = (state: SessionState, policy: WakePolicy): Step => {
+  if (state.wakes.length === 0 || policy._tag === "WithNextMessage" || state.wakesInARow >= policy.budget) {
+    return stay(state)
+  }
+  if (policy._tag === "AtOnce") return collect(state)
+  return state.isWindowOpen
+    ? stay(state)
+    : { state: { ...state, isWindowOpen: true }, actions: [{ _tag: "StartWindow" }] }
+}
+
+/** The turn, if there is one, is over. */
+const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Facts): Step => {
+  const { turnId } = state
+  const idle: SessionState = { ...state, phase: { _tag: "Idle" }, turnId: undefined, failure: undefined }
+  const ended = turnId === undefined ? [] : [emit({ _tag: "TurnEnded", turnId, reason })]
+  if (state.isClosing) return followedBy(ended, finish(idle))
+  const actions: ReadonlyArray<Action> = [...ended, { _tag: "AnswerInterrupts" }]
+  const failed = reason._tag === "Failed"
+  const hasMessage = failed ? state.messages.some(({ isTried }) => !isTried) : state.messages.length > 0
+  if (hasMessage) return followedBy(actions, beginWithMessages(idle, facts))
+  return followedBy(actions, failed ? stay(idle) : considerWakes(idle, policy))
+}
+
+const interrupted: TurnEnd = { _tag: "Interrupted" }
+
+const interruptNow = (state: SessionState): Step => {
+  switch (state.phase._tag) {
+    case "Idle":
+    case "Closed":
+      return { state, actions: [{ _tag: "AnswerInterrupts" }] }
+    case "Collecting":
+    case "Replying":
+      return {
+        state: { ...state, phase: { _tag: "Interrupting", stopping: false, draining: false } },
+        actions: [{ _tag: "InterruptStep" }]
+      }
+    case "RunningTools":
+    case "AwaitingApproval":
+      return {
+        state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
+        // the step is not interrupted: it starts the calls that are left, which settle at once, and drains the turn
+        actions: state.turnId === undefined ? [] : [{ _tag: "StopTurn", turnId: state.turnId }]
+      }
+    case "Interrupting":
+      return stay(state)
+  }
+}
+
+/** A step of an interrupted turn has ended, or the manager has stopped the turn. */
+const goOnInterrupting = (
+  state: SessionState,
+  phase: Extract<Phase, { readonly _tag: "Interrupting" }>,
+  policy: WakePolicy,
+  facts: Facts
+): Step => {
+  if (state.isStepRunning || phase.stopping) return stay({ ...state, phase })
+  const { turnId } = state
+  // drained once more after the manager has stopped it: whatever the last step saw was before that
+  if (!phase.draining && turnId !== undefined) {
+    return {
+      state: { ...state, phase: { ...phase, draining: true }, isStepRunning: true },
+      actions: [{ _tag: "RunCalls", turnId, start: false }]
+    }
+  }
+  const { failure } = state
+  return end(state, failure === undefined ? interrupted : { _tag: "Failed", error: failure }, policy, facts)
+}
+
+// ---- commands ----
+
+const stepEnded = (
+  before: SessionState,
+  command: Extract<Command, { readonly _tag: "Collected" | "Replied" | "Drained" | "StepFailed" | "StepInterrupted" }>,
+  policy: WakePolicy,
+  facts: Facts
+): Step => {
+  const state = { ...before, isStepRunning: false }
+  const { phase, turnId } = state
+  if (phase._tag === "Interrupting") {
+    // a request that fails while it is stopped is no news; what could not be written is
+    const failure = command._tag === "StepFailed" && command.error.reason !== "Model" ? command.error : state.failure
+    return goOnInterrupting({ ...state, failure }, phase, policy, facts)
+  }
+  if (phase._tag === "Collecting") {
+    if (command._tag === "StepFailed") {
+      const begun = { ...state, turnId: TurnId.make(`turn-${state.nextTurn}`), nextTurn: state.nextTurn + 1 }
+      return followedBy(
+        [emit({ _tag: "TurnStarted", turnId: begun.turnId, cause: { _tag: "Wake", taskIds: [] } })],
+        end(begun, { _tag: "Failed", error: command.error }, policy, facts)
+      )
+    }
+    if (state.messages.length > 0) return beginWithMessages(state, facts)
+    if (command._tag === "Collected" && command.taskIds.length > 0) {
+      return begin(state, { _tag: "Wake", taskIds: command.taskIds }, facts)
+    }
+    return considerWakes({ ...state, phase: { _tag: "Idle" } }, policy)
+  }
+  if (turnId === undefined) return stay(state)
+  switch (command._tag) {
+    case "Replied":
+      if (command.calls > 0) return runCalls(state, turnId)
+      // the provider works on and wants its own words back
+      if (command.end === "pause") return reply(state, turnId)
+      return end(state, { _tag: "Completed", end: command.end }, policy, facts)
+    case "Drained":
+      if (command.open === 0) return reply(state, turnId)
+      return state.hasTaskChanged
+        ? runCalls(state, turnId)
+        : stay({ ...state, phase: { _tag: "AwaitingApproval" } })
+    case "StepFailed":
+      return end(state, { _tag: "Failed", error: command.error }, policy, facts)
+    case "StepInterrupted":
+      return end(state, interrupted, policy, facts)
+    case "Collected":
+      return stay(state)
+  }
+}
+
+/** What follows from a command. */
+export const step = (state: SessionState, command: Command, policy: WakePolicy, facts: Facts): Step => {
+  const { phase } = state
+  switch (command._tag) {
+    case "Submit": {
+      if (phase._tag === "Closed") return stay(state)
+      const queued = { ...state, messages: [...state.messages, { id: command.messageId, isTried: false }] }
+      return phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
+    }
+    case "Resume":
+      if (phase._tag !== "Idle") return stay(state)
+      if (state.messages.length > 0) return beginWithMessages(state, facts)
+      return facts.openCalls > 0 || facts.awaitsReply ? begin(state, { _tag: "Resume" }, facts) : stay(state)
+    case "Wake": {
+      if (phase._tag === "Closed") return stay(state)
+      const woken = { ...state, wakes: [...state.wakes, command.taskId] }
+      if (phase._tag !== "Idle") return stay(woken)
+      if (policy._tag !== "WithNextMessage" && state.wakesInARow >= policy.budget) {
+        return { state: woken, actions: [emit({ _tag: "WakeHeld", taskIds: woken.wakes })] }
+      }
+      return considerWakes(woken, policy)
+    }
+    case "WindowElapsed": {
+      const closed = { ...state, isWindowOpen: false }
+      return phase._tag === "Idle" && closed.wakes.length > 0 ? collect(closed) : stay(closed)
+    }
+    case "TaskChanged":
+      if (phase._tag === "AwaitingApproval" && state.turnId !== undefined) return runCalls(state, state.turnId)
+      return stay(state.hasTaskChanged ? state : { ...state, hasTaskChanged: true })
+    case "MessageStored":
+      return stay({ ...state, messages: state.messages.filter(({ id }) => id !== command.messageId) })
+    case "Interrupt":
+      return interruptNow(state)
+    case "Close": {
+      const closing = { ...state, isClosing: true }
+      return phase._tag === "Idle" || phase._tag === "Closed" ? finish(closing) : interruptNow(closing)
+    }
+    case "TurnStopped":
+      return phase._tag === "Interrupting"
+        ? goOnInterrupting(state, { ...phase, stopping: false }, policy, facts)
+        : stay(state)
+    default:
+      return stepEnded(state, command, policy, facts)
+  }
+}

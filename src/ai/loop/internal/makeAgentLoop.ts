@@ -1,0 +1,120 @@
+/** The loop: its open sessions, and the fiber that tells them what happens to their tasks. */
+import * as LanguageModel from "@effect/ai/LanguageModel"
+import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import type { SessionId } from "../../../model/ids.js"
+import type { TaskEvent } from "../../../model/TaskEvent.js"
+import { TaskManager } from "../../../services/TaskManager.js"
+import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import * as ModelToolkit from "../../tools/ModelToolkit.js"
+import { LateResultCodec } from "../../transcript/LateResultCodec.js"
+import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
+import { Transcript } from "../../transcript/Transcript.js"
+import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
+import { SessionAlreadyOpen } from "../errors.js"
+import { TranscriptStore } from "../TranscriptStore.js"
+import { WakePolicy } from "../WakePolicy.js"
+import { type LoopSession, makeSession, type SessionSettings } from "./Session.js"
+
+/** What `AgentLoop` offers. */
+export interface AgentLoopService {
+  /** Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop. */
+  readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
+}
+
+const sessionOf = (event: TaskEvent): SessionId =>
+  event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
+
+export const makeAgentLoop = (
+  toolkit: Toolkit.Any,
+  defaults: AgentSessionDefaults
+): Effect.Effect<
+  AgentLoopService,
+  never,
+  LanguageModel.LanguageModel | TaskManager | ToolExecutor | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const languageModel = yield* LanguageModel.LanguageModel
+    const manager = yield* TaskManager
+    const store = yield* TranscriptStore
+    const context = yield* Effect.context<TaskManager | ToolExecutor>()
+    const modelToolkit = ModelToolkit.fromToolkit(toolkit)
+    // undefined: it is being opened
+    const sessions = new Map<SessionId, LoopSession | undefined>()
+
+    const events = yield* manager.handle.subscribe
+    let lastSeq: number | undefined
+    yield* Queue.take(events).pipe(
+      Effect.flatMap((event) => {
+        const isGap = lastSeq !== undefined && event.seq !== lastSeq + 1
+        lastSeq = event.seq
+        const told = Effect.suspend(() => sessions.get(sessionOf(event))?.onTaskEvent(event) ?? Effect.void)
+        return isGap
+          ? Effect.zipRight(
+            Effect.forEach([...sessions.values()], (session) => session?.onGap ?? Effect.void, { discard: true }),
+            told
+          )
+          : told
+      }),
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+
+    const settingsOf = (given: AgentSessionOptions): SessionSettings => {
+      const options = { ...defaults, ...given }
+      return {
+        transcript: given.transcript === undefined
+          ? Transcript.empty(given.sessionId)
+          : { ...given.transcript, sessionId: given.sessionId },
+        model: {
+          languageModel,
+          toolkit: modelToolkit,
+          isStreaming: options.streaming ?? true,
+          retry: options.retry
+        },
+        store,
+        wake: options.wake ?? WakePolicy.AtOnce(),
+        system: options.system,
+        codec: options.codec ?? LateResultCodec.UserNote,
+        maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes
+      }
+    }
+
+    const acquire = (options: AgentSessionOptions) =>
+      Effect.gen(function*() {
+        const { sessionId } = options
+        if (sessions.has(sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
+        sessions.set(sessionId, undefined)
+        const scope = yield* Scope.make()
+        const opened = yield* makeSession(settingsOf(options)).pipe(
+          Effect.provide(context),
+          Scope.extend(scope),
+          Effect.onError(() => Effect.sync(() => sessions.delete(sessionId)))
+        )
+        sessions.set(sessionId, opened)
+        const forget = Effect.sync(() => {
+          if (sessions.get(sessionId) === opened) sessions.delete(sessionId)
+        })
+        const close = opened.session.close.pipe(
+          Effect.tap(() => forget),
+          Effect.uninterruptible
+        )
+        return { session: { ...opened.session, close }, release: Effect.zipRight(close, Scope.close(scope, Exit.void)) }
+      })
+
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach([...sessions.values()], (opened) => opened?.session.close ?? Effect.void, {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+
+    return {
+      open: (options) =>
+        Effect.map(Effect.acquireRelease(acquire(options), ({ release }) => release), ({ session }) => session)
+    }
+  })

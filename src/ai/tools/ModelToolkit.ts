@@ -1,0 +1,104 @@
+/**
+ * A toolkit as a language model is shown it: the same tools, and whatever the model answers is accepted as it is.
+ *
+ * @since 0.1.0
+ */
+import * as Tool from "@effect/ai/Tool"
+import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Schema from "effect/Schema"
+import { advertisedSchema } from "./BackgroundParameter.js"
+import { isProviderDefined, isRunByProvider } from "./providerDefined.js"
+import { annotationsOf } from "./ToolAnnotations.js"
+
+/**
+ * Parameters of any shape, undecoded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AnyParameters extends Schema.Schema<unknown> {
+  readonly fields: {}
+  readonly make: (parameters: unknown) => unknown
+}
+
+/**
+ * A tool that takes parameters of any shape and needs nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ModelTool extends
+  Tool.Tool<string, {
+    readonly parameters: AnyParameters
+    readonly success: typeof Schema.Unknown
+    readonly failure: typeof Schema.Unknown
+    readonly failureMode: "error"
+  }>
+{}
+
+/**
+ * What `LanguageModel.generateText` and `streamText` take as their `toolkit`, together with `disableToolCallResolution`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ModelToolkit extends Toolkit.WithHandler<Readonly<Record<string, ModelTool>>> {}
+
+const anyParameters = (jsonSchema: object): AnyParameters =>
+  Object.assign(Schema.Unknown.annotations({ jsonSchema }), { fields: {}, make: identity })
+
+const mirror = (tool: Tool.Any): ModelTool => {
+  const parameters = anyParameters(advertisedSchema(tool))
+  return Tool.make(tool.name, {
+    description: tool.description ?? Tool.getDescriptionFromSchemaAst(tool.parametersSchema.ast),
+    success: Schema.Unknown,
+    failure: Schema.Unknown
+  }).setParameters(parameters).annotateContext(annotationsOf(tool))
+}
+
+const mirrorProviderDefined = (tool: Tool.AnyProviderDefined): ModelTool => {
+  const parametersSchema = isRunByProvider(tool) ? tool.parametersSchema : anyParameters({})
+  // a copy with its prototype, which is how a provider knows its own tools; Tool has no constructor for that. It takes
+  // any parameters now, or is never called by a model but run by the provider itself, by schemas that need nothing
+  return Object.assign(Object.create(Object.getPrototypeOf(tool)), tool, { parametersSchema }) as ModelTool
+}
+
+/**
+ * Mirrors of the tools: names, descriptions, annotations and JSON Schemas (with the parameter `background` where the model
+ * may choose) are the same, but parameters are neither checked nor decoded, so that wrong ones fail one call and not the
+ * whole reply: the executor checks them. Tools that the provider runs itself are as they were. Calls are not resolved
+ * here: use it with `disableToolCallResolution`. Throws if a tool that is annotated with `ModelChoosesBackground` has a
+ * parameter `background` of its own, or if its parameters have no JSON Schema.
+ *
+ * @example
+ * ```ts
+ * import { LanguageModel, Tool, Toolkit } from "@effect/ai"
+ * import { Schema } from "effect"
+ * import { ModelToolkit } from "effect-task-manager/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("add", { parameters: { a: Schema.NumberFromString, b: Schema.Number }, success: Schema.Number })
+ * )
+ *
+ * const reply = LanguageModel.generateText({
+ *   prompt: "What is 1 + 2?",
+ *   toolkit: ModelToolkit.fromToolkit(toolkit),
+ *   disableToolCallResolution: true
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromToolkit = (toolkit: Toolkit.Any): ModelToolkit => ({
+  tools: Object.fromEntries(
+    Object.entries(toolkit.tools).map(([name, tool]) => [
+      name,
+      isProviderDefined(tool) ? mirrorProviderDefined(tool) : mirror(tool)
+    ])
+  ),
+  handle: (name) =>
+    Effect.dieMessage(`"${String(name)}" was to be run by the model's toolkit: set disableToolCallResolution`)
+})

@@ -1,0 +1,138 @@
+/**
+ * What the author of a tool says of how its calls run: where, for how long, and whether a human is asked first.
+ *
+ * @since 0.1.0
+ */
+import type * as Tool from "@effect/ai/Tool"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+
+/**
+ * Whether calls of the tool start in the background: the turn goes on without them, and the result comes later. Default
+ * `false`.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const indexRepository = Tool.make("index_repository").annotate(ToolAnnotations.Background, true)
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Background extends Context.Reference<Background>()(
+  "effect-task-manager/ai/ToolAnnotations/Background",
+  { defaultValue: (): boolean => false }
+) {}
+
+/**
+ * How long the turn waits for a call of the tool before the call goes on in the background (a number is milliseconds).
+ * Default: as long as it takes.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const runTests = Tool.make("run_tests").annotate(ToolAnnotations.DetachAfter, "20 seconds")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class DetachAfter extends Context.Reference<DetachAfter>()(
+  "effect-task-manager/ai/ToolAnnotations/DetachAfter",
+  { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * How long a call of the tool may run before it ends with a `TimedOut` error (a number is milliseconds). Default: as long
+ * as it takes.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const fetchPage = Tool.make("fetch_page").annotate(ToolAnnotations.Timeout, "1 minute")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Timeout extends Context.Reference<Timeout>()(
+  "effect-task-manager/ai/ToolAnnotations/Timeout",
+  { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * Whether a call may only run once a human has approved it, by the parameters as the model sent them (checked against the
+ * tool's schema, but not decoded). A string asks too, and is the reason that the human is told. A function that throws
+ * fails the call, and its handler does not run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalRule =
+  | boolean
+  | ((params: unknown) => boolean | string | Effect.Effect<boolean | string>)
+
+/**
+ * Whether a human must approve a call of the tool before its handler runs. Default `false`. One approval is enough for a
+ * call: a handler that asks as well finds it in `CurrentTask`.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { Schema } from "effect"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const isWrite = Schema.is(Schema.Struct({ method: Schema.Literal("POST", "PUT", "DELETE") }))
+ *
+ * const request = Tool.make("request", { parameters: { method: Schema.String, url: Schema.String } })
+ *   .annotate(ToolAnnotations.NeedsApproval, (params) => isWrite(params) ? "It changes something" : false)
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class NeedsApproval extends Context.Reference<NeedsApproval>()(
+  "effect-task-manager/ai/ToolAnnotations/NeedsApproval",
+  { defaultValue: (): ApprovalRule => false }
+) {}
+
+/**
+ * Whether the model may send a call of the tool to the background: its advertised parameters then have one more,
+ * `background`, which the handler never sees. `true` starts the call in the background, a number sends it there after so
+ * many seconds, and `false` or `null` leave it to the other annotations. Default `false`.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const build = Tool.make("build").annotate(ToolAnnotations.ModelChoosesBackground, true)
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class ModelChoosesBackground extends Context.Reference<ModelChoosesBackground>()(
+  "effect-task-manager/ai/ToolAnnotations/ModelChoosesBackground",
+  { defaultValue: (): boolean => false }
+) {}
+
+/**
+ * The annotations of a tool.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const annotationsOf = (tool: Tool.Any): Context.Context<never> => {
+  // whatever its type says, a tool made by Tool.providerDefined has none
+  const annotations: Context.Context<never> | undefined = tool.annotations
+  return annotations ?? Context.empty()
+}

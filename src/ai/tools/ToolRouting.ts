@@ -1,0 +1,103 @@
+/**
+ * Where the calls of a toolkit run, by the annotations of its tools.
+ *
+ * @since 0.1.0
+ */
+import type * as Tool from "@effect/ai/Tool"
+import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import type * as Layer from "effect/Layer"
+import { RoutingDecision } from "../../model/RoutingDecision.js"
+import type { ContinuePolicy } from "../../model/Task.js"
+import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
+import { advertisedSchema, takeChoice } from "./BackgroundParameter.js"
+import { annotationsOf, Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
+
+/**
+ * What holds for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for
+ * another turn; default `RequestContinue`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly continuePolicy?: ContinuePolicy | undefined
+}
+
+const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy): RoutingDecision => {
+  const annotations = annotationsOf(tool)
+  // the policy also holds for a foreground call: the host may detach it
+  const common = { continuePolicy, timeout: Context.get(annotations, Timeout) }
+  const { choice } = takeChoice(tool, input)
+  if (choice._tag === "AtOnce") return RoutingDecision.Background(common)
+  if (choice._tag === "After") {
+    return RoutingDecision.ForegroundThenDetachAfter({ ...common, duration: Duration.seconds(choice.seconds) })
+  }
+  if (Context.get(annotations, Background)) return RoutingDecision.Background(common)
+  const duration = Context.get(annotations, DetachAfter)
+  return duration === undefined
+    ? RoutingDecision.Foreground(common)
+    : RoutingDecision.ForegroundThenDetachAfter({ ...common, duration })
+}
+
+/**
+ * A routing function made of the annotations `Background`, `DetachAfter`, `Timeout` and, where a tool is annotated with
+ * `ModelChoosesBackground`, of what the model chose. Calls of unknown tools run in the foreground. Throws if a tool that
+ * is annotated with `ModelChoosesBackground` has a parameter `background` of its own.
+ *
+ * @example
+ * ```ts
+ * import { Tool, Toolkit } from "@effect/ai"
+ * import { Effect } from "effect"
+ * import { RoutingDecision, RoutingPolicy } from "effect-task-manager"
+ * import { ToolAnnotations, ToolRouting } from "effect-task-manager/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("run_tests").annotate(ToolAnnotations.DetachAfter, "20 seconds")
+ * )
+ *
+ * const byAnnotations = ToolRouting.fromToolkit(toolkit)
+ *
+ * // anything before it decides first
+ * const Routing = RoutingPolicy.layer((request) =>
+ *   request.metadata["urgent"] === true ? RoutingDecision.Foreground() : byAnnotations(request)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromToolkit = (toolkit: Toolkit.Any, options?: Options): RouteToolCall => {
+  const tools = new Map(Object.entries(toolkit.tools))
+  // refuses here what no call could be told
+  for (const tool of tools.values()) advertisedSchema(tool)
+  const continuePolicy = options?.continuePolicy ?? "RequestContinue"
+  return (request) => {
+    const tool = tools.get(request.toolName)
+    return tool === undefined ? RoutingDecision.Foreground() : routeOf(tool, request.input, continuePolicy)
+  }
+}
+
+/**
+ * `fromToolkit` as the routing policy of a manager.
+ *
+ * @example
+ * ```ts
+ * import { Tool, Toolkit } from "@effect/ai"
+ * import { Layer } from "effect"
+ * import { TaskManagerLive } from "effect-task-manager"
+ * import { ToolAnnotations, ToolRouting } from "effect-task-manager/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("index_repository").annotate(ToolAnnotations.Background, true)
+ * )
+ *
+ * const Manager = TaskManagerLive.pipe(Layer.provide(ToolRouting.layer(toolkit)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (toolkit: Toolkit.Any, options?: Options): Layer.Layer<RoutingPolicy> =>
+  RoutingPolicy.layer(fromToolkit(toolkit, options))

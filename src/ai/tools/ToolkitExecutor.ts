@@ -1,0 +1,308 @@
+/**
+ * Runs the calls of an `@effect/ai` toolkit as tasks.
+ *
+ * @since 0.1.0
+ */
+import * as Tool from "@effect/ai/Tool"
+import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { ApprovalRequired, ToolError } from "../../errors.js"
+import { describeIssue } from "../../model/describeIssue.js"
+import { ApprovalId } from "../../model/ids.js"
+import { emptyMetadata, isJson } from "../../model/json.js"
+import { printable } from "../../model/text.js"
+import {
+  badResult,
+  goodResult,
+  type ToolOutput,
+  type ToolRequest,
+  type ToolResult,
+  type ToolSpec
+} from "../../model/ToolCall.js"
+import { approvalOf, toolErrorOf } from "../../runtime/launchExit.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
+import { isRunByProvider } from "./providerDefined.js"
+import { annotationsOf, type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
+
+/**
+ * What holds for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
+ * `Tool.Destructive` and says nothing about `NeedsApproval` asks a human before each call; default `false`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly approveDestructive?: boolean | undefined
+}
+
+/**
+ * What the tools of a toolkit need: their handlers, and the services that these and the schemas depend on. `CurrentTask`
+ * and `Scope` are not among them: they belong to each launch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Requirements<Tools extends Record<string, Tool.Any>> =
+  | Tool.HandlersFor<Tools>
+  | Exclude<Tool.Requirements<Tools[keyof Tools]>, CurrentTask | Scope.Scope>
+
+type Run = (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, unknown>
+
+const specOf = (tool: Tool.Any): ToolSpec => {
+  const annotations = annotationsOf(tool)
+  const title = Context.getOption(annotations, Tool.Title)
+  return {
+    name: tool.name,
+    description: tool.description ?? Tool.getDescriptionFromSchemaAst(tool.parametersSchema.ast) ?? "",
+    inputSchema: advertisedSchema(tool),
+    // the names that MCP gives them
+    annotations: {
+      ...(Option.isSome(title) ? { title: title.value } : undefined),
+      readOnlyHint: Context.get(annotations, Tool.Readonly),
+      destructiveHint: Context.get(annotations, Tool.Destructive),
+      idempotentHint: Context.get(annotations, Tool.Idempotent),
+      openWorldHint: Context.get(annotations, Tool.OpenWorld)
+    },
+    metadata: emptyMetadata
+  }
+}
+
+/** Where an object has a key `__proto__`: a schema that copies it key by key would take it for the copy's prototype. */
+const hasPrototypeKey = (input: unknown): boolean => {
+  const seen = new Set<unknown>()
+  const pending: Array<unknown> = [input]
+  while (pending.length > 0) {
+    const value = pending.pop()
+    if (typeof value !== "object" || value === null || seen.has(value)) continue
+    if (Object.hasOwn(value, "__proto__")) return true
+    seen.add(value)
+    pending.push(...Object.values(value))
+  }
+  return false
+}
+
+const longestSummary = 160
+
+const summaryOf = (toolName: string, input: unknown): string => {
+  const text = isJson(input) ? JSON.stringify(input) : ""
+  // what is cut says so: a summary that only looks whole could hide the rest from whoever approves it
+  const shown = text.length <= longestSummary
+    ? text
+    : `${text.slice(0, longestSummary)}… (cut, ${text.length} characters in all)`
+  return `${printable(toolName)} ${printable(shown)}`
+}
+
+const textOf = (failure: unknown): string => {
+  if (typeof failure === "string") return printable(failure)
+  const tag = Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string" ? failure._tag : undefined
+  // its own message, not a computed one: what Schema makes for an error without a message shows every field
+  const message = Predicate.isObject(failure) && Object.hasOwn(failure, "message") &&
+      Predicate.hasProperty(failure, "message") && typeof failure.message === "string" && failure.message !== ""
+    ? failure.message
+    : undefined
+  return printable([tag, message].filter((part) => part !== undefined).join(": "))
+}
+
+const executionFailed = (toolName: string, failure: unknown): ToolError => {
+  const text = textOf(failure)
+  return new ToolError({
+    reason: "ExecutionFailed",
+    toolName,
+    message: text === "" ? "The tool failed." : `The tool failed: ${text}`,
+    cause: failure
+  })
+}
+
+/** The encoded result as JSON, as a provider would write it: without what is undefined. */
+const toJson = (value: unknown): unknown => isJson(value) ? value : JSON.parse(JSON.stringify(value) ?? "null")
+
+const encoded = (
+  toolName: string,
+  encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
+): Effect.Effect<ToolOutput, ToolError, unknown> =>
+  encoding.pipe(
+    Effect.tryMap({ try: (value) => toOutput(toJson(value) ?? ""), catch: identity }),
+    Effect.mapError((cause) =>
+      new ToolError({
+        reason: "Internal",
+        toolName,
+        message: "The tool answered with something that is not in its schema.",
+        cause
+      })
+    )
+  )
+
+const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
+  const annotations = annotationsOf(tool)
+  // it is destructive by default in @effect/ai, so only what the author wrote counts
+  return options?.approveDestructive === true && !annotations.unsafeMap.has(NeedsApproval.key) &&
+      annotations.unsafeMap.has(Tool.Destructive.key) && Context.get(annotations, Tool.Destructive)
+    ? "Destructive"
+    : Context.get(annotations, NeedsApproval)
+}
+
+/** Asks for approval unless the rule plainly says no, or the call is approved already. */
+const askFirst = (
+  rule: ApprovalRule | "Destructive",
+  toolName: string,
+  input: unknown
+): Effect.Effect<void, ApprovalRequired, CurrentTask> =>
+  Effect.gen(function*() {
+    const task = yield* CurrentTask
+    if (rule === false || Option.isSome(task.approval)) return
+    const answer = typeof rule === "function" ? rule(input) : rule
+    const reason = Effect.isEffect(answer) ? yield* answer : answer
+    if (reason === false) return
+    return yield* new ApprovalRequired({
+      approval: {
+        id: ApprovalId.make(`approval-${task.taskId}-${task.launch}`),
+        requestKind: "tool",
+        reason: typeof reason === "string" && reason !== "" ? printable(reason) : "NeedsApproval",
+        summary: summaryOf(toolName, input),
+        metadata: emptyMetadata
+      }
+    })
+  })
+
+/** What a tool's schemas are; `Tool.Any` has lost it. */
+type AnySchema = Schema.Schema<unknown, unknown, unknown>
+
+/**
+ * Not through `handle` of the toolkit: it writes the parameters into its span and its errors, and its own failures cannot
+ * be told from those of a handler that calls a model itself.
+ */
+const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options | undefined): Run => {
+  // Tool makes no tool without schemas
+  const decode = Schema.decodeUnknown(tool.parametersSchema as unknown as AnySchema, { errors: "all" })
+  const encodeSuccess = Schema.encodeUnknown(tool.successSchema as AnySchema)
+  const encodeFailure = Schema.encodeUnknown(tool.failureSchema as unknown as AnySchema)
+  const rule = approvalRule(tool, options)
+  const beneath = withoutLaunch(handler.context)
+
+  const failed = (request: ToolRequest, failure: unknown) => {
+    const toolError = toolErrorOf(failure)
+    if (toolError !== undefined) return toolError
+    const approval = approvalOf(failure)
+    if (approval !== undefined) return new ApprovalRequired({ approval })
+    return tool.failureMode === "error"
+      ? executionFailed(request.toolName, failure)
+      : Effect.map(encoded(request.toolName, encodeFailure(failure)), (output) => badResult(request.callId, output))
+  }
+
+  return Effect.fnUntraced(function*(request) {
+    const { callId, toolName } = request
+    const { choice, input } = takeChoice(tool, request.input)
+    if (choice._tag === "Invalid") {
+      return yield* invalidInput(toolName, `\`${parameterName}\` must be ${parameterTakes}`)
+    }
+    if (hasPrototypeKey(input)) return yield* invalidInput(toolName, "`__proto__` is not expected")
+    const parameters = yield* Effect.mapError(
+      decode(input),
+      (error) => invalidInput(toolName, describeIssue(error.issue))
+    )
+    yield* askFirst(rule, toolName, input)
+    const answer = yield* Effect.either(handler.handler(parameters))
+    return Either.isRight(answer)
+      ? goodResult(callId, yield* encoded(toolName, encodeSuccess(answer.right)))
+      : yield* failed(request, answer.left)
+  }, Effect.mapInputContext((context: Context.Context<unknown>) => Context.merge(beneath, context)))
+}
+
+/**
+ * A `ToolExecutor` that runs the calls of a toolkit, with what its handlers need taken from the context this effect runs
+ * in.
+ *
+ * - The input of a call is what the model sent; the tool's schema decodes it, once. What does not match is an
+ *   `InvalidInput` error that names the fields and never shows a value, and a name that is no tool's is `NotFound`.
+ * - What the handler answers is encoded by the tool's success schema: a string becomes text, nothing an empty text,
+ *   anything else a structured result.
+ * - What it fails with ends the call as `ExecutionFailed`, or, for tools with `failureMode: "return"`, becomes a result
+ *   that is marked as an error and holds the encoded failure. A `ToolError` or `ApprovalRequired` stays what it is.
+ * - An answer that is not in its schema is an `Internal` error.
+ * - A tool annotated with `NeedsApproval` asks before its handler runs.
+ * - Tools that the provider runs itself are not run here.
+ *
+ * Dies if a tool has no JSON Schema, or has a parameter `background` of its own and is annotated with
+ * `ModelChoosesBackground`.
+ *
+ * @example
+ * ```ts
+ * import { Tool, Toolkit } from "@effect/ai"
+ * import { Effect, Schema } from "effect"
+ * import { ToolkitExecutor } from "effect-task-manager/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("add", { parameters: { a: Schema.NumberFromString, b: Schema.Number }, success: Schema.Number })
+ * )
+ *
+ * const names = ToolkitExecutor.make(toolkit).pipe(
+ *   Effect.flatMap((executor) => executor.specs),
+ *   Effect.map((specs) => specs.map((spec) => spec.name)),
+ *   Effect.provide(toolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b) }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Tools extends Record<string, Tool.Any>>(
+  toolkit: Toolkit.Toolkit<Tools>,
+  options?: Options
+): Effect.Effect<ToolExecutor["Type"], never, Requirements<Tools>> =>
+  Effect.map(Effect.context<Requirements<Tools>>(), (captured) => {
+    const tools = Object.entries(toolkit.tools).filter(([, tool]) => !isRunByProvider(tool))
+    const runners = new Map<string, Run>()
+    for (const [name, tool] of tools) {
+      // where Toolkit puts it
+      const handler: Tool.Handler<string> | undefined = captured.unsafeMap.get(tool.id)
+      if (handler === undefined) throw new TypeError(`The tool "${name}" has no handler`)
+      runners.set(name, runner(tool, handler, options))
+    }
+    const specs = tools.map(([, tool]) => specOf(tool))
+    const withServices = withCaptured(captured)
+    return {
+      specs: Effect.succeed(specs),
+      execute: (request) => {
+        const run = runners.get(request.toolName)
+        return run === undefined ? unknownTool(request.toolName) : Effect.mapInputContext(run(request), withServices)
+      }
+    }
+  })
+
+/**
+ * `make` as a layer.
+ *
+ * @example
+ * ```ts
+ * import { Tool, Toolkit } from "@effect/ai"
+ * import { Effect, Layer, Schema } from "effect"
+ * import { ToolkitExecutor } from "effect-task-manager/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("read_file", { parameters: { path: Schema.String }, success: Schema.String })
+ * )
+ *
+ * const Tools = ToolkitExecutor.layer(toolkit).pipe(
+ *   Layer.provide(toolkit.toLayer({ read_file: ({ path }) => Effect.succeed(`the text of ${path}`) }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Tools extends Record<string, Tool.Any>>(
+  toolkit: Toolkit.Toolkit<Tools>,
+  options?: Options
+): Layer.Layer<ToolExecutor, never, Requirements<Tools>> => Layer.effect(ToolExecutor, make(toolkit, options))
