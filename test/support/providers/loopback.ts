@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises"
 import { isObject, type JsonObject } from "./json.js"
 import type { ProviderReply, Refusal, ReplyBlock, Sent } from "./script.js"
 
-interface ProviderRequest {
+export interface ProviderRequest {
   /** 1 for the first request of this server */
   readonly number: number
   readonly path: string
