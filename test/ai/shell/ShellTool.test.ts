@@ -262,9 +262,15 @@ describe("no process is left", () => {
       assert.include(valueOf(resolution.item), "did not finish within")
       yield* assertGone(Number(group))
     }).pipe(
-      Effect.provide(shell()),
-      Effect.provide(Layer.succeed(RoutingPolicy, () =>
-        Effect.succeed({ ...RoutingDecision.Foreground(), timeout: "700 millis" } as any)))
+      Effect.provide(
+        shell().pipe(
+          // the manager reads it when it is built
+          Layer.provideMerge(
+            Layer.succeed(RoutingPolicy, () =>
+              Effect.succeed({ ...RoutingDecision.Foreground(), timeout: "700 millis" } as any))
+          )
+        )
+      )
     ))
 
   it.live("after an interrupt of the turn and after closeSession", () =>
@@ -316,7 +322,7 @@ describe("no process is left", () => {
       yield* Effect.provide(start(request), tools)
       const late: any = yield* next(request)
       assert.strictEqual(valueOf(late.item), "The shell is closed. Nothing was run.")
-    }).pipe(Effect.provide(TaskManagerLive), Effect.provide(NodeContext.layer)))
+    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, NodeContext.layer))))
 
   it.live.runIf(process.platform === "linux")("that has left the process group", () =>
     Effect.gen(function*() {
