@@ -9,6 +9,7 @@ import {
   RoutingDecision,
   RoutingPolicy,
   SessionId,
+  TaskManagerConfig,
   TaskManagerTest,
   type TaskManagerTestControl,
   ToolCallId
@@ -33,13 +34,14 @@ export const { Hold, ProviderCall, Reasoning, Text, ToolCall } = ScriptedStep
 
 const tool = (name: string) => Tool.make(name)
 
-/** `later` runs in the background, `slow` detaches after ten seconds, the others run in the foreground. */
+/** `later` runs in the background, `manual` too, and its result goes to the host; `slow` detaches after ten seconds, the others run in the foreground. */
 const toolkit = Toolkit.make(
   tool("first"),
   tool("second"),
   tool("third"),
   tool("later"),
   tool("quiet"),
+  tool("manual"),
   tool("slow")
 )
 
@@ -50,6 +52,8 @@ const decide = (toolName: string) => {
       return RoutingDecision.Background({ continuePolicy })
     case "quiet":
       return RoutingDecision.Background()
+    case "manual":
+      return RoutingDecision.Background({ deliveryMode: "Manual" })
     case "slow":
       return RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds", continuePolicy })
     default:
@@ -57,7 +61,11 @@ const decide = (toolName: string) => {
   }
 }
 
-const Manager = TaskManagerTest.pipe(Layer.provide(RoutingPolicy.layer((request) => decide(request.toolName))))
+const managerWith = (config: Parameters<typeof TaskManagerConfig.layer>[0]) =>
+  TaskManagerTest.pipe(
+    Layer.provide(RoutingPolicy.layer((request) => decide(request.toolName))),
+    Layer.provide(TaskManagerConfig.layer(config))
+  )
 
 export const sessionId = SessionId.make("session-1")
 export const callId = (id: string): ToolCallId => ToolCallId.make(id)
@@ -73,12 +81,13 @@ export const approvalRequest = (id: string): ApprovalRequest => ({
 export interface Given extends AgentSessionDefaults {
   readonly model?: ReadonlyArray<ScriptedReply>
   readonly store?: Layer.Layer<TranscriptStore>
+  readonly config?: Parameters<typeof TaskManagerConfig.layer>[0]
 }
 
-type Services = AgentLoop | TaskManagerTestControl | TestLanguageModelControl | Layer.Layer.Success<typeof Manager>
+type Services = AgentLoop | TaskManagerTestControl | TestLanguageModelControl | Layer.Layer.Success<ReturnType<typeof managerWith>>
 
-const world = ({ model = [], store = Layer.empty as never, ...defaults }: Given): Layer.Layer<Services> => {
-  const base = Layer.merge(Manager, TestLanguageModel.layer(model))
+const world = ({ config = {}, model = [], store = Layer.empty as never, ...defaults }: Given): Layer.Layer<Services> => {
+  const base = Layer.merge(managerWith(config), TestLanguageModel.layer(model))
   return Layer.provideMerge(AgentLoop.layer(toolkit, defaults), base).pipe(Layer.provide(store))
 }
 
