@@ -57,8 +57,8 @@ export type TurnEnd = typeof TurnEnd.Type
  * Something that happened in a session, in the order in which it happened.
  *
  * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
- * - `MessageTaken`: a message of the user becomes part of the turn's next request. It comes again in a later turn if the
- *   store could not write the message.
+ * - `MessageTaken`: a message of the user becomes part of the turn's next request. It comes again in a later turn if this
+ *   one ended before the message was stored.
  * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
  *   said in it does not count.
  * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.

@@ -15,8 +15,9 @@
  * | Closed           |           |           |                                              | answered         |
  *
  * ¹ `RunCalls` first where an earlier turn left open calls. ² By the wake policy. ³ After an event that says so.
- * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. After a
- * failure only what that turn had not tried yet starts one: nothing fails in a circle.
+ * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
+ * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
+ * so. The next turn takes it. Nor does a wake-up after a failure.
  */
 import { type TaskId, TurnId } from "../../../model/ids.js"
 import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
@@ -201,7 +202,10 @@ const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Fa
   if (state.isClosing) return followedBy(ended, finish(idle))
   const actions: ReadonlyArray<Action> = [...ended, { _tag: "AnswerInterrupts" }]
   const failed = reason._tag === "Failed"
-  const hasMessage = failed ? state.messages.some(({ isTried }) => !isTried) : state.messages.length > 0
+  // what this turn took and did not store is what failed, or what the user did not want any more
+  const hasMessage = reason._tag === "Completed"
+    ? state.messages.length > 0
+    : state.messages.some(({ isTried }) => !isTried)
   if (hasMessage) return followedBy(actions, beginWithMessages(idle, facts))
   return followedBy(actions, failed ? stay(idle) : considerWakes(idle, policy))
 }
