@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Prompt from "@effect/ai/Prompt"
+import * as Arr from "effect/Array"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import type { ToolOutput } from "../../model/ToolCall.js"
@@ -147,7 +148,9 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   }
 
   const replyMessages = (reply: TranscriptEntry.AssistantMessage): ReadonlyArray<Prompt.Message> => {
-    const parts = reply.parts.flatMap(replyPart)
+    const all = reply.parts.flatMap(replyPart)
+    // providers refuse a thought that nothing follows: a reply that was cut off in its thoughts
+    const parts = Arr.dropWhile(all.reverse(), (part) => part.type === "reasoning").reverse()
     if (parts.length === 0) return []
     const answers = parts.flatMap((part) => {
       if (part.type !== "tool-call" || part.providerExecuted) return []
@@ -172,8 +175,9 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   for (const entry of entries) {
     switch (entry._tag) {
       case "UserMessage": {
-        const content = entry.content.flatMap(userPart)
-        if (content.length > 0) messages.push(Prompt.makeMessage("user", { content }))
+        const said = entry.content.flatMap(userPart)
+        const content = said.length > 0 ? said : [Prompt.makePart("text", { text: texts.noWords })]
+        messages.push(Prompt.makeMessage("user", { content }))
         break
       }
       case "AssistantMessage":

@@ -1,6 +1,6 @@
 /** What a session does at its edges: before the first turn, after the last one, and where somebody else meddles. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import {
   ScriptedOutcome,
   type TaskId,
@@ -72,9 +72,10 @@ describe("a session that is closed", () => {
         const stopped = yield* Effect.fork(session.interrupt)
         yield* Scope.close(scope, Exit.void)
         yield* settle
-        for (const fiber of [all, running, queued, idle, stopped]) {
-          assert.strictEqual((yield* Fiber.poll(fiber))._tag, "Some")
-        }
+        const exits = yield* Effect.all(
+          [all, running, queued, idle, stopped].map((fiber: Fiber.Fiber<unknown, unknown>) => Fiber.poll(fiber))
+        )
+        assert.isTrue(exits.every(Option.isSome))
         assert.deepStrictEqual(yield* session.interrupt, { cancelled: [], kept: [] })
         yield* session.waitForIdle
         yield* Stream.runDrain(session.events)
@@ -182,7 +183,10 @@ describe("what a tool starts in the name of its call", () => {
       Effect.gen(function*() {
         const manager = yield* TaskManager
         const control = yield* TaskManagerTestControl
-        yield* control.script("first", ScriptedOutcome.RequireApproval(approvalRequest("a"), ScriptedOutcome.Succeed("of the call")))
+        yield* control.script(
+          "first",
+          ScriptedOutcome.RequireApproval(approvalRequest("a"), ScriptedOutcome.Succeed("of the call"))
+        )
         yield* hang("later", "second")
         const session = yield* open()
         const running = yield* startRun(session, "go")

@@ -84,9 +84,15 @@ export interface Given extends AgentSessionDefaults {
   readonly config?: Parameters<typeof TaskManagerConfig.layer>[0]
 }
 
-type Services = AgentLoop | TaskManagerTestControl | TestLanguageModelControl | Layer.Layer.Success<ReturnType<typeof managerWith>>
+type Services =
+  | AgentLoop
+  | TaskManagerTestControl
+  | TestLanguageModelControl
+  | Layer.Layer.Success<ReturnType<typeof managerWith>>
 
-const world = ({ config = {}, model = [], store = Layer.empty as never, ...defaults }: Given): Layer.Layer<Services> => {
+const world = (
+  { config = {}, model = [], store = Layer.empty as never, ...defaults }: Given
+): Layer.Layer<Services> => {
   const base = Layer.merge(managerWith(config), TestLanguageModel.layer(model))
   return Layer.provideMerge(AgentLoop.layer(toolkit, defaults), base).pipe(Layer.provide(store))
 }

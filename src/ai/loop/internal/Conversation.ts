@@ -7,11 +7,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { SessionId, TaskId, ToolCallId } from "../../../model/ids.js"
+import type { SessionId, ToolCallId } from "../../../model/ids.js"
 import type { TaskResolution } from "../../../model/TaskResolution.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
 import { plainText } from "../../transcript/internal/output.js"
-import * as texts from "../../transcript/internal/texts.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
@@ -89,24 +88,11 @@ export class Conversation {
     )
   }
 
-  /** Adds what the foreground of a turn gave: the result of its call, or a note if no open call of ours is meant. */
-  addResult(resolution: TaskResolution.Item, toolName: string): Effect.Effect<boolean, TurnFailure> {
-    const part = resultOf(resolution)
-    if (part === undefined) return Effect.succeed(false)
-    const { taskId } = resolution
-    const { callId, isError, output } = part
-    if (this.isOpen(callId)) {
-      return this.add({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
-    }
-    // delivered again after it was stored, or the result of a task that somebody else started in this turn
-    const isKnown = this.current.entries.some((entry) =>
-      entry._tag === "ToolResult" && entry.callId === callId && entry.taskId === taskId
+  /** As `addLate`, unless it is the answer of its call: delivered again after it was stored. */
+  addUnlessAnswer(late: Omit<TranscriptEntry.LateResult, "_tag" | "boundary">): Effect.Effect<boolean, TurnFailure> {
+    const isAnswer = this.current.entries.some((entry) =>
+      entry._tag === "ToolResult" && entry.callId === late.callId && entry.taskId === late.taskId
     )
-    return isKnown ? Effect.succeed(false) : this.addLate({ callId, toolName, taskId, isError, output })
-  }
-
-  /** Adds the placeholder of a call that went to the background. */
-  addPlaceholder(callId: ToolCallId, toolName: string, taskId: TaskId): Effect.Effect<boolean, TurnFailure> {
-    return this.add(texts.placeholderResult(callId, toolName, taskId))
+    return isAnswer ? Effect.succeed(false) : this.addLate(late)
   }
 }

@@ -30,7 +30,7 @@ import type { AgentSession, UserInput } from "../AgentSession.js"
 import { SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import { collectLate, knownAtOnce, runCalls, type StartedCalls } from "./calls.js"
+import { collectLate, inlineCall, known, runCalls, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
 import * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
@@ -110,9 +110,9 @@ export const makeSession = (
 
     // ---- what the session knows ----
 
-    const known = idsOf(settings.transcript.entries)
-    let state = machine.initialState(nextNumber("turn-", known.turns))
-    let nextMessage = nextNumber("message-", known.messages)
+    const used = idsOf(settings.transcript.entries)
+    let state = machine.initialState(nextNumber("turn-", used.turns))
+    let nextMessage = nextNumber("message-", used.messages)
     let isClosed = false
     let isOver = false
     let unread = 0
@@ -138,7 +138,7 @@ export const makeSession = (
     const started: StartedCalls = new Map(
       Transcript.openCalls(settings.transcript).map(({ callId, toolName }) => [
         callId,
-        texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
+        known(texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
       ])
     )
     let lost = yield* Effect.filter(Transcript.runningTasks(settings.transcript), ({ callId, taskId }) =>
@@ -152,6 +152,8 @@ export const makeSession = (
         ))
 
     const post = (command: machine.Command): void => {
+      // nobody reads it any more: it would keep the session from being idle for good
+      if (isClosed) return
       unread++
       idle.unsafeClose()
       inbox.unsafeOffer(command)
@@ -390,13 +392,14 @@ export const makeSession = (
       )
 
     const wakeFor = (taskId: TaskId): Effect.Effect<void> =>
-      manager.handle.get(taskId).pipe(
-        Effect.map(({ callId, status }) => {
+      Effect.match(manager.handle.get(taskId), {
+        // settled and forgotten (`historyLimit`): its result may well be there
+        onFailure: () => post({ _tag: "Wake", taskId }),
+        onSuccess: ({ callId, status }) => {
           // an approval is asked of the user: the model has nothing to say to it
           if (status !== "Suspended" && !hasArrived(taskId, callId)) post({ _tag: "Wake", taskId })
-        }),
-        Effect.ignore
-      )
+        }
+      })
 
     const onTaskEvent = (event: TaskEvent): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -475,11 +478,9 @@ export const makeSession = (
         if (asked === undefined) return yield* notSuspended(taskId)
         const { approval, toolRequest } = asked
         const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
-        const result = knownAtOnce(toolRequest.callId, toolRequest.toolName, outcome)
-        if (outcome._tag === "Ready" && result !== undefined) {
-          started.set(toolRequest.callId, result)
-          post({ _tag: "TaskChanged" })
-        }
+        if (outcome._tag === "Pending") return
+        started.set(toolRequest.callId, inlineCall(toolRequest.toolName, outcome.resolution))
+        post({ _tag: "TaskChanged" })
       }).pipe(
         // that is for new tasks alone
         Effect.catchTag("TaskAlreadyExists", Effect.die),

@@ -2,11 +2,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
+import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { emptyMetadata } from "../../../model/json.js"
-import { TaskLaunchRequest } from "../../../model/Task.js"
+import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
-import type { ToolResultPart } from "../../../model/ToolCall.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as texts from "../../transcript/internal/texts.js"
@@ -16,27 +15,42 @@ import { TurnFailure } from "../errors.js"
 import { type Conversation, resultOf } from "./Conversation.js"
 
 /**
- * The calls of the open reply that were handed to the manager. What is known at once (a placeholder, a refusal, the result of
- * a call that ran inline) waits here until it is part of the transcript; `undefined`: it comes as an update of the turn.
+ * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
+ * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will.
  */
-export type StartedCalls = Map<ToolCallId, TranscriptEntry.ToolResult | undefined>
+type StartedCall =
+  | { readonly _tag: "Known"; readonly result: TranscriptEntry.ToolResult }
+  | { readonly _tag: "Running"; readonly taskId: TaskId }
 
-const inlineResult = (toolName: string, resolution: TaskResolution): TranscriptEntry.ToolResult | undefined => {
-  if (resolution._tag === "Approval") return undefined
+export type StartedCalls = Map<ToolCallId, StartedCall>
+
+export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _tag: "Known", result })
+
+/** A call that ran inline. */
+export const inlineCall = (toolName: string, resolution: TaskResolution): StartedCall => {
+  if (resolution._tag === "Approval") return { _tag: "Running", taskId: resolution.approval.taskId }
+  const { taskId } = resolution
   const part = resultOf(resolution)
-  if (part === undefined) return undefined
+  if (part === undefined) return { _tag: "Running", taskId }
   const { callId, isError, output } = part
-  return { _tag: "ToolResult", callId, toolName, outcome: "Result", taskId: resolution.taskId, isError, output }
+  return known({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
 }
 
 /** What is known of a call as soon as it has started. */
-export const knownAtOnce = (
+const startedCall = (
   callId: ToolCallId,
   toolName: string,
   outcome: TaskStartOutcome
-): TranscriptEntry.ToolResult | undefined => {
-  if (outcome._tag === "Ready") return inlineResult(toolName, outcome.resolution)
-  return outcome.kind === "Background" ? texts.placeholderResult(callId, toolName, outcome.taskId) : undefined
+): Effect.Effect<StartedCall, never, TaskManager> => {
+  if (outcome._tag === "Ready") return Effect.succeed(inlineCall(toolName, outcome.resolution))
+  const { kind, taskId } = outcome
+  if (kind === "Foreground") return Effect.succeed({ _tag: "Running", taskId })
+  return Effect.flatMap(TaskManager, ({ handle }) => handle.get(taskId)).pipe(
+    Effect.map(({ deliveryMode }) => deliveryMode),
+    // settled and forgotten: its result is there, or with the host; nobody can tell any more
+    Effect.orElseSucceed((): DeliveryMode => "ToLoop"),
+    Effect.map((deliveryMode) => known(texts.placeholderResult(callId, toolName, taskId, deliveryMode)))
+  )
 }
 
 const shutDown = (cause: unknown): TurnFailure =>
@@ -49,10 +63,10 @@ const startCall = (
 ): Effect.Effect<void, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
-    const known = yield* manager.startTask(TaskLaunchRequest.plain({
+    const call = yield* manager.startTask(TaskLaunchRequest.plain({
       request: { sessionId: conversation.sessionId, turnId, callId, toolName, input: params, metadata: emptyMetadata }
     })).pipe(
-      Effect.map((outcome) => knownAtOnce(callId, toolName, outcome)),
+      Effect.flatMap((outcome) => startedCall(callId, toolName, outcome)),
       Effect.catchTags({
         TaskManagerShutdown: (error) => Effect.fail(shutDown(error)),
         TaskLimitReached: () => refused(callId, toolName, "too many tasks are running. Try again later."),
@@ -67,11 +81,11 @@ const startCall = (
         )
       )
     )
-    started.set(callId, known)
+    started.set(callId, call)
   })
 
-const refused = (callId: ToolCallId, toolName: string, why: string): Effect.Effect<TranscriptEntry.ToolResult> =>
-  Effect.succeed(texts.interruptedResult(callId, toolName, texts.notAccepted(why)))
+const refused = (callId: ToolCallId, toolName: string, why: string): Effect.Effect<StartedCall> =>
+  Effect.succeed(known(texts.interruptedResult(callId, toolName, texts.notAccepted(why))))
 
 /** The name under which the model called, or under which the manager knows the task. */
 const toolNameOf = (
@@ -93,22 +107,34 @@ const toolNameOf = (
 /** Takes every update of a turn, until nothing of it runs any more. */
 const drain = (
   conversation: Conversation,
+  started: StartedCalls,
   turnId: TurnId
 ): Effect.Effect<void, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
+    /** Whether the task is that of an open call; a tool may have started others in the name of its call. */
+    const answers = (callId: ToolCallId, taskId: TaskId): boolean => {
+      const call = started.get(callId)
+      return call?._tag === "Running" && call.taskId === taskId && conversation.isOpen(callId)
+    }
     const next = manager.consumeTurnUpdate({ sessionId: conversation.sessionId, turnId }, (update) => {
       if (update._tag === "Detached") {
-        const { callId, id, toolName } = update.snapshot
-        return conversation.isOpen(callId) ? conversation.addPlaceholder(callId, toolName, id) : Effect.succeed(false)
+        const { callId, deliveryMode, id, toolName } = update.snapshot
+        return answers(callId, id)
+          ? conversation.add(texts.placeholderResult(callId, toolName, id, deliveryMode))
+          : Effect.succeed(false)
       }
       const { resolution } = update
       // what asks is listed by the manager until it is answered
       if (resolution._tag === "Approval") return Effect.succeed(false)
-      return Effect.flatMap(
-        toolNameOf(conversation, resultOf(resolution)?.callId, resolution.taskId),
-        (toolName) => conversation.addResult(resolution, toolName)
-      )
+      const part = resultOf(resolution)
+      if (part === undefined) return Effect.succeed(false)
+      const { taskId } = resolution
+      const { callId, isError, output } = part
+      return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
+        answers(callId, taskId)
+          ? conversation.add({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
+          : conversation.addUnlessAnswer({ callId, toolName, taskId, isError, output }))
     })
     while (Option.isSome(yield* next));
   })
@@ -117,25 +143,23 @@ const liveStatus = ["Queued", "Running", "Suspended", "Cancelling"] as const
 
 /**
  * The result of a call that no update of its turn will bring: somebody else took it, or closed the session in the manager.
- * `undefined` while the call still has a task, and while its update may be on its way.
+ * `undefined` while its task lives.
  */
 const goneResult = (
-  sessionId: SessionId,
-  turnId: TurnId,
-  callId: ToolCallId,
-  toolName: string
+  { callId, toolName }: TranscriptCall,
+  taskId: TaskId
 ): Effect.Effect<TranscriptEntry.ToolResult | undefined, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const tasks = yield* handle.list({ sessionId, turnId, callId })
-    const task = tasks.at(-1)
-    if (task === undefined) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
-    if (liveStatus.some((status) => status === task.status)) return undefined
-    const result = yield* Effect.orElseSucceed(handle.result(task.id), () => Option.none<ToolResultPart>())
+    const { status } = yield* handle.get(taskId)
+    if (liveStatus.some((live) => live === status)) return undefined
+    const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
     const { isError, output } = result.value
-    return { _tag: "ToolResult", callId, toolName, outcome: "Result", taskId: task.id, isError, output }
-  })
+    return { _tag: "ToolResult" as const, callId, toolName, outcome: "Result" as const, taskId, isError, output }
+  }).pipe(
+    Effect.orElseSucceed(() => texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
+  )
 
 /**
  * Starts the open calls that were not started (or closes them, where a turn was interrupted), and returns when nothing of
@@ -152,23 +176,24 @@ export const runCalls = (
     for (const call of open) {
       if (started.has(call.callId)) continue
       if (start) yield* startCall(conversation, call, started)
-      else started.set(call.callId, texts.interruptedResult(call.callId, call.toolName, texts.neverStarted))
+      else started.set(call.callId, known(texts.interruptedResult(call.callId, call.toolName, texts.neverStarted)))
     }
     // calls that an earlier turn left open are still tasks of that turn
     const turns = new Set([...open.map((call) => call.turnId), turnId])
     while (true) {
       for (const { callId } of Transcript.openCalls(conversation.transcript)) {
-        const known = started.get(callId)
-        if (known !== undefined) yield* conversation.add(known)
+        const call = started.get(callId)
+        if (call?._tag === "Known") yield* conversation.add(call.result)
       }
-      for (const turn of turns) yield* drain(conversation, turn)
+      for (const turn of turns) yield* drain(conversation, started, turn)
       const left = Transcript.openCalls(conversation.transcript)
-      for (const { callId, toolName, turnId } of left) {
-        if (started.get(callId) !== undefined) continue
-        const gone = yield* goneResult(conversation.sessionId, turnId, callId, toolName)
-        if (gone !== undefined) started.set(callId, gone)
+      for (const one of left) {
+        const call = started.get(one.callId)
+        if (call?._tag !== "Running") continue
+        const gone = yield* goneResult(one, call.taskId)
+        if (gone !== undefined) started.set(one.callId, known(gone))
       }
-      if (left.some(({ callId }) => started.get(callId) !== undefined)) continue
+      if (left.some(({ callId }) => started.get(callId)?._tag === "Known")) continue
       for (const { callId } of open) if (!left.some((call) => call.callId === callId)) started.delete(callId)
       return left.length
     }

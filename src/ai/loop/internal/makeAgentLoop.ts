@@ -96,6 +96,8 @@ export const makeAgentLoop = (
           Effect.onError(() => Effect.sync(() => sessions.delete(sessionId)))
         )
         sessions.set(sessionId, opened)
+        // of what happened before it was here to be told
+        yield* opened.onGap
         const forget = Effect.sync(() => {
           if (sessions.get(sessionId) === opened) sessions.delete(sessionId)
         })

@@ -1,5 +1,6 @@
 /** What the loop itself tells a model. All of it is true whatever happened: nothing says "did not run" of what may have. */
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
+import type { DeliveryMode } from "../../../model/Task.js"
 import { printable } from "../../../model/text.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
@@ -19,9 +20,18 @@ export const notAccepted = (why: string): string => `The call was not started: $
 const taskLost = (taskId: TaskId): string =>
   `The program that ran ${taskId} has ended. Unless its result came in another way, its outcome is unknown; it may have had effects.`
 
-const placeholder = (taskId: TaskId): string =>
-  `This call now runs in the background as ${taskId}. Its result will come by itself, in a later message: go on with other work, ` +
-  `and neither poll nor call the tool again for it. To wait for it on purpose, use task_wait if you have that tool.`
+const placeholder = (taskId: TaskId, deliveryMode: DeliveryMode): string =>
+  deliveryMode === "Manual" ?
+    manualPlaceholder(taskId) :
+    `This call now runs in the background as ${taskId}. Its result will come by itself, in a later message: go on with other work, ` +
+    `and neither poll nor call the tool again for it. To wait for it on purpose, use task_wait if you have that tool.`
+
+const manualPlaceholder = (taskId: TaskId): string =>
+  `This call now runs in the background as ${taskId}. Its result does not come to you by itself: the program that you run in gets it. ` +
+  `To read it once the task is over, use task_output if you have that tool.`
+
+/** Of a message without a word in it, for providers refuse an empty one. */
+export const noWords = "(a message without words)"
 
 /** Of a call that has no result yet, in a prompt that is made before the turn has ended. */
 export const noResultYet = "This call has no result yet."
@@ -42,7 +52,8 @@ export const interruptedResult = (
 export const placeholderResult = (
   callId: ToolCallId,
   toolName: string,
-  taskId: TaskId
+  taskId: TaskId,
+  deliveryMode: DeliveryMode
 ): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
   callId,
@@ -50,7 +61,7 @@ export const placeholderResult = (
   outcome: "Placeholder",
   taskId,
   isError: false,
-  output: ToolOutput.Text({ text: placeholder(taskId) })
+  output: ToolOutput.Text({ text: placeholder(taskId, deliveryMode) })
 })
 
 export const lostResult = (
