@@ -46,17 +46,17 @@ const callsOf = (entry: TranscriptEntry.AssistantMessage): ReadonlyArray<Transcr
       : []
   )
 
-const isSame = (entry: TranscriptEntry, other: TranscriptEntry): boolean => {
+const keyOf = (entry: TranscriptEntry): string => {
   switch (entry._tag) {
     case "UserMessage":
-      return other._tag === "UserMessage" && other.messageId === entry.messageId
+      return `message ${entry.messageId}`
     case "AssistantMessage":
-      return other._tag === "AssistantMessage" && other.replyId === entry.replyId
+      return `reply ${entry.replyId}`
     case "ToolResult":
-      return other._tag === "ToolResult" && other.callId === entry.callId
+      return `result ${entry.callId}`
     case "LateResult":
       // a tool may have started tasks of its own in the name of its call
-      return other._tag === "LateResult" && other.callId === entry.callId && other.taskId === entry.taskId
+      return `late ${JSON.stringify([entry.callId, entry.taskId])}`
   }
 }
 
@@ -93,7 +93,8 @@ const append = (
   entry: TranscriptEntry
 ): Either.Either<Transcript, TranscriptRefusal> => {
   const { entries, sessionId } = transcript
-  if (entries.some((other) => isSame(entry, other))) return Either.left("Duplicate")
+  const key = keyOf(entry)
+  if (entries.some((other) => other._tag === entry._tag && keyOf(other) === key)) return Either.left("Duplicate")
   if (entry._tag !== "ToolResult") return Either.right({ sessionId, entries: [...entries, entry] })
   const place = placeOf(entries, entry)
   return place === undefined
@@ -101,10 +102,39 @@ const append = (
     : Either.right({ sessionId, entries: [...entries.slice(0, place), entry, ...entries.slice(place)] })
 }
 
+// what appending one entry after the other gives, in one pass: a log may be long
 const fromEntries = (sessionId: SessionId, log: Iterable<TranscriptEntry>): Transcript => {
-  let transcript = empty(sessionId)
-  for (const entry of log) transcript = Either.getOrElse(append(transcript, entry), () => transcript)
-  return transcript
+  const seen = new Set<string>()
+  const spoken: Array<Exclude<TranscriptEntry, TranscriptEntry.ToolResult>> = []
+  const slots = new Map<string, { result: TranscriptEntry.ToolResult | undefined }>()
+  const answers = new Map<TranscriptEntry, Array<{ readonly result: TranscriptEntry.ToolResult | undefined }>>()
+  for (const entry of log) {
+    const key = keyOf(entry)
+    if (seen.has(key)) continue
+    if (entry._tag === "ToolResult") {
+      const slot = slots.get(entry.callId)
+      if (slot === undefined) continue
+      slot.result = entry
+    } else {
+      spoken.push(entry)
+      if (entry._tag === "AssistantMessage") {
+        answers.set(
+          entry,
+          callsOf(entry).map(({ callId }) => {
+            const slot = { result: undefined }
+            slots.set(callId, slot)
+            return slot
+          })
+        )
+      }
+    }
+    seen.add(key)
+  }
+  const entries = spoken.flatMap((entry): ReadonlyArray<TranscriptEntry> => [
+    entry,
+    ...(answers.get(entry) ?? []).flatMap(({ result }) => result === undefined ? [] : [result])
+  ])
+  return { sessionId, entries }
 }
 
 const openCalls = ({ entries }: Transcript): ReadonlyArray<TranscriptCall> => {

@@ -157,6 +157,10 @@ const scenario = (
       server.breakAfter(reasoning("Half."), text("Half a rep"))
       assert.strictEqual(yield* run(session, "Break."), "Failed")
     }
+    // it comes to no words, and the next request is taken all the same
+    server.reply(reasoning("Nothing but a thought."))
+    assert.strictEqual(yield* run(session, "Think."), "Completed")
+    assert.strictEqual(yield* run(session, ""), "Completed")
     assert.strictEqual(yield* run(session, "The end."), "Completed")
 
     const last = JSON.stringify(server.requests.at(-1)?.body)

@@ -123,6 +123,19 @@ describe("a transcript", () => {
     }))
   })
 
+  it("is what its log appended entry by entry gives, in whatever order", () => {
+    const anyOrder = conversation.chain(({ log }) =>
+      fc.shuffledSubarray([...log, ...log], { minLength: Math.ceil(log.length / 2) })
+    )
+    fc.assert(fc.property(anyOrder, (log) => {
+      const appended = log.reduce(
+        (transcript, entry) => Either.getOrElse(Transcript.append(transcript, entry), () => transcript),
+        Transcript.empty(sessionId)
+      )
+      assert.deepStrictEqual(Transcript.fromEntries(sessionId, log), appended)
+    }))
+  })
+
   it("has a valid prompt at every request, by every codec", () => {
     fc.assert(fc.property(conversation, fc.constantFrom(...codecs), ({ log, requests }, [name, codec]) => {
       for (const at of requests) {
