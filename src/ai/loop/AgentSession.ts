@@ -98,7 +98,8 @@ export interface AgentSession {
   readonly events: Stream.Stream<AgentEvent>
   /**
    * Stops the running turn, its open approvals included, and returns when it has ended: `cancelled` are the tasks that this
-   * stopped, `kept` the live ones in the background. Text of a reply that is cut short is kept.
+   * stopped, `kept` the live ones in the background. Text of a reply that is cut short is kept. Between turns it stops the
+   * tools that a failed turn has left.
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
   /** What waits for an answer, foreground and background, longest first. */

@@ -143,6 +143,7 @@ const isOver = ({ settledAt }: TaskSnapshot): boolean => settledAt !== undefined
 const foregroundNote = "Its result is the result of its own call."
 const takenNote = "Its result was given before, or is being given elsewhere."
 const approvalNote = "It waits for a human's approval."
+const manualNote = "The program that you run in gets its result; task_output reads it here."
 const endlessNote = "It cannot end before this call does."
 
 const make = Effect.gen(function*() {
@@ -185,6 +186,8 @@ const make = Effect.gen(function*() {
           ? foregroundNote
           : found.status === "Suspended"
           ? approvalNote
+          : found.deliveryMode === "Manual" && isOver(found)
+          ? manualNote
           : null
         if (note !== null || !isOver(found)) {
           told.push({ ...base, note })
@@ -247,7 +250,8 @@ const make = Effect.gen(function*() {
           ? undefined
           : (yield* Effect.forEach(new Set(given), (id) => find(task, id))).map(({ id }) => id)
         const all = yield* handle.list({ sessionId: task.request.sessionId, kind: "Background" })
-        const ids = named ?? all.flatMap(({ id }) => id === task.taskId ? [] : [id])
+        const ids = named ??
+          all.flatMap(({ deliveryMode, id }) => id === task.taskId || deliveryMode === "Manual" ? [] : [id])
         const end = (yield* Clock.currentTimeMillis) + 1000 * (seconds ?? defaultWaitSeconds)
         const endless = new Set([task.taskId])
         while (true) {
@@ -313,8 +317,10 @@ const make = Effect.gen(function*() {
           })
         }
         yield* Effect.mapError(handle.cancel(taskId), () => notFound(task.request.toolName, id))
-        const { kind, status } = yield* find(task, id)
-        const part = kind === "Background" && !isOver(before) ? yield* lease(task.taskId, taskId) : Option.none()
+        const { deliveryMode, kind, status } = yield* find(task, id)
+        const part = kind === "Background" && deliveryMode === "ToLoop" && !isOver(before)
+          ? yield* lease(task.taskId, taskId)
+          : Option.none()
         return {
           task_id: taskId,
           status,
@@ -341,7 +347,8 @@ const make = Effect.gen(function*() {
  * the tasks of its own session; a task of another one is told as one that does not exist (`NotFound`).
  *
  * `task_wait` takes the results it gives: they are not delivered again. If the call that waits does not end well (it is
- * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call.
+ * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call, and one under `Manual` delivery is the
+ * host's.
  *
  * @example
  * ```ts

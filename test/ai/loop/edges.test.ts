@@ -10,7 +10,13 @@ import {
   ToolCallId,
   TurnId
 } from "effect-task-manager"
-import { renderPrompt, type TranscriptEntry, TranscriptStore, WakePolicy } from "effect-task-manager/ai"
+import {
+  renderPrompt,
+  type TranscriptEntry,
+  TranscriptStore,
+  TranscriptStoreError,
+  WakePolicy
+} from "effect-task-manager/ai"
 import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   approvalRequest,
@@ -115,6 +121,36 @@ describe("an interrupt", () => {
         })
       )
     }))
+})
+
+describe("between turns", () => {
+  it.effect("an interrupt stops the tools of a turn that failed", () => {
+    let isFull = true
+    const store = TranscriptStore.layer({
+      append: (_, entry) =>
+        isFull && entry._tag === "ToolResult" ? new TranscriptStoreError({ message: "full" }) : Effect.void
+    })
+    return withWorld(
+      { store, model: [[ToolCall("first", {}), ToolCall("second", {})], [Text("x")]] },
+      Effect.gen(function*() {
+        yield* hang("first", "second")
+        const control = yield* TaskManagerTestControl
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        yield* control.awaitLaunch(callId("call-2"))
+        yield* complete("task-1", "one")
+        assert.strictEqual(ending(yield* join(running)), "Failed")
+        isFull = false
+        const { cancelled } = yield* session.interrupt
+        assert.deepStrictEqual(cancelled.map(({ id }) => String(id)), ["task-2"])
+        yield* session.waitForIdle
+        yield* runTo(session, "and?")
+        const [one, two] = (yield* promptLines)[1]![2]!.split(" | ")
+        assert.strictEqual(one, "tool: call-1:one")
+        assert.include(two, "cancelled while it was running")
+      })
+    )
+  })
 })
 
 describe("a wake-up", () => {

@@ -160,6 +160,23 @@ describe("task_wait", () => {
         assert.deepStrictEqual(yield* call(tool("task_wait", {})), { timed_out: false, tasks: [] })
       })))
 
+  it.scoped("takes nothing away from the host", () =>
+    withWorld({}, (work) =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const a = yield* inBackground("a")
+        const b = yield* inBackground("b")
+        for (const id of [a, b]) yield* handle.setDeliveryMode(id, "Manual")
+        assert.deepStrictEqual(yield* call(tool("task_wait", {})), { timed_out: false, tasks: [] })
+        yield* work.end("a")
+        const [one] = (yield* call(tool("task_wait", { task_ids: [a] }, "named"))).tasks
+        assert.deepStrictEqual([one.status, one.result], ["Completed", null])
+        assert.include(one.note, "task_output")
+        assert.strictEqual((yield* call(tool("task_cancel", { task_id: b }))).result, null)
+        yield* settle
+        assert.lengthOf(yield* handle.drainReadyItems, 2)
+      })))
+
   it.scoped("gives errors as errors", () =>
     withWorld({}, (work) =>
       Effect.gen(function*() {

@@ -278,9 +278,10 @@ export const makeSession = (
       status: ["Queued", "Running", "Suspended", "Cancelling"]
     })
 
-    /** Stops what runs in the foreground, also that of an earlier turn which this one has taken up. */
-    const stopTurn = (turnId: TurnId): Effect.Effect<void> => {
-      const turns = new Set([turnId, ...Transcript.openCalls(conversation.transcript).map((call) => call.turnId)])
+    /** Stops what runs in the foreground, also that of earlier turns that left open calls. */
+    const stopTurn = (turnId: TurnId | undefined): Effect.Effect<void> => {
+      const turns = new Set(Transcript.openCalls(conversation.transcript).map((call) => call.turnId))
+      if (turnId !== undefined) turns.add(turnId)
       return Effect.forEach(turns, (turn) => manager.onTurnInterrupted({ sessionId, turnId: turn })).pipe(
         Effect.map((receipts) => {
           receipt = { cancelled: receipts.flatMap(({ cancelled }) => cancelled), kept: [] }

@@ -14,7 +14,7 @@
  * | Interrupting     | queued    | kept      | once the manager has stopped the turn and it has drained: end | joins |
  * | Closed           |           |           |                                              | answered         |
  *
- * ¹ `RunCalls` first where an earlier turn left open calls. ² By the wake policy. ³ After an event that says so.
+ * ¹ `RunCalls` first where an earlier turn left open calls, which an interrupt cancels (Interrupting, no turn). ² By the wake policy. ³ After an event that says so.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
@@ -83,7 +83,8 @@ export type Action =
   /** `start`: calls that were never started are started, else closed. */
   | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
   | { readonly _tag: "InterruptStep" }
-  | { readonly _tag: "StopTurn"; readonly turnId: TurnId }
+  /** Cancels the foreground of the turn, if there is one, and of the earlier ones that left open calls. */
+  | { readonly _tag: "StopTurn"; readonly turnId: TurnId | undefined }
   | { readonly _tag: "StartWindow" }
   | { readonly _tag: "AnswerInterrupts" }
   | { readonly _tag: "Finish" }
@@ -212,9 +213,14 @@ const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Fa
 
 const interrupted: TurnEnd = { _tag: "Interrupted" }
 
-const interruptNow = (state: SessionState): Step => {
+const interruptNow = (state: SessionState, { openCalls }: Facts): Step => {
   switch (state.phase._tag) {
     case "Idle":
+      // the tools of a turn that failed go on; the next turn says what became of them
+      return openCalls === 0 ? { state, actions: [{ _tag: "AnswerInterrupts" }] } : {
+        state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
+        actions: [{ _tag: "StopTurn", turnId: undefined }]
+      }
     case "Closed":
       return { state, actions: [{ _tag: "AnswerInterrupts" }] }
     case "Collecting":
@@ -228,7 +234,7 @@ const interruptNow = (state: SessionState): Step => {
       return {
         state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
         // the step is not interrupted: it starts the calls that are left, which settle at once, and drains the turn
-        actions: state.turnId === undefined ? [] : [{ _tag: "StopTurn", turnId: state.turnId }]
+        actions: [{ _tag: "StopTurn", turnId: state.turnId }]
       }
     case "Interrupting":
       return stay(state)
@@ -337,10 +343,10 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
     case "MessageStored":
       return stay({ ...state, messages: state.messages.filter(({ id }) => id !== command.messageId) })
     case "Interrupt":
-      return interruptNow(state)
+      return interruptNow(state, facts)
     case "Close": {
       const closing = { ...state, isClosing: true }
-      return phase._tag === "Idle" || phase._tag === "Closed" ? finish(closing) : interruptNow(closing)
+      return phase._tag === "Idle" || phase._tag === "Closed" ? finish(closing) : interruptNow(closing, facts)
     }
     case "TurnStopped":
       return phase._tag === "Interrupting"
