@@ -78,9 +78,8 @@ describe("a session that is closed", () => {
         const stopped = yield* Effect.fork(session.interrupt)
         yield* Scope.close(scope, Exit.void)
         yield* settle
-        const exits = yield* Effect.all(
-          [all, running, queued, idle, stopped].map((fiber: Fiber.Fiber<unknown, unknown>) => Fiber.poll(fiber))
-        )
+        const fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = [all, running, queued, idle, stopped]
+        const exits = yield* Effect.forEach(fibers, (fiber) => Fiber.poll(fiber))
         assert.isTrue(exits.every(Option.isSome))
         assert.deepStrictEqual(yield* session.interrupt, { cancelled: [], kept: [] })
         yield* session.waitForIdle
