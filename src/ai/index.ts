@@ -3,4 +3,11 @@
  *
  * @since 0.1.0
  */
-export {}
+export {
+  type ShellCommand,
+  type ShellDecision,
+  ShellPolicy,
+  type ShellRule,
+  type ShellVerdict
+} from "./shell/ShellPolicy.js"
+export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
