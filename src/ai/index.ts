@@ -11,3 +11,5 @@ export {
   type ShellVerdict
 } from "./shell/ShellPolicy.js"
 export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
+export { ResultStore, ResultStoreError } from "./tasks/ResultStore.js"
+export { TaskToolkit } from "./tasks/TaskToolkit.js"

@@ -24,7 +24,7 @@ const decoder = new TextDecoder()
 const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80
 
 /** Text of at most `max` bytes and how many bytes are missing; the first and the last part are kept. */
-const cutText = (text: string, max: number): { readonly text: string; readonly missing: number } => {
+export const cutText = (text: string, max: number): { readonly text: string; readonly missing: number } => {
   // no UTF-16 unit takes more than three bytes: most text need not be measured
   if (text.length * 3 <= max) return { text, missing: 0 }
   const bytes = encoder.encode(text)
@@ -82,6 +82,10 @@ const prune = (value: unknown, depth: number): unknown => {
     ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, prune(child, depth - 1)]))
     : value
 }
+
+/** The JSON text of a JSON value, undefined where it would be too long to be made. */
+export const jsonText = (value: unknown): string | undefined =>
+  measure(value).bytesAtMost > longestText ? undefined : JSON.stringify(value)
 
 interface Cut<A> {
   readonly value: A
