@@ -9,6 +9,16 @@ export * from "./loop/AgentSession.js"
 export * from "./loop/errors.js"
 export * from "./loop/TranscriptStore.js"
 export * from "./loop/WakePolicy.js"
+export {
+  type ShellCommand,
+  type ShellDecision,
+  ShellPolicy,
+  type ShellRule,
+  type ShellVerdict
+} from "./shell/ShellPolicy.js"
+export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
+export { ResultStore, ResultStoreError } from "./tasks/ResultStore.js"
+export { TaskToolkit } from "./tasks/TaskToolkit.js"
 export * as ModelToolkit from "./tools/ModelToolkit.js"
 export * as ToolAnnotations from "./tools/ToolAnnotations.js"
 export * as ToolkitExecutor from "./tools/ToolkitExecutor.js"

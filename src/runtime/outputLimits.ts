@@ -83,6 +83,10 @@ const prune = (value: unknown, depth: number): unknown => {
     : value
 }
 
+/** The JSON text of a JSON value, undefined where it would be too long to be made. */
+export const jsonText = (value: unknown): string | undefined =>
+  measure(value).bytesAtMost > longestText ? undefined : JSON.stringify(value)
+
 interface Cut<A> {
   readonly value: A
   readonly missing: number

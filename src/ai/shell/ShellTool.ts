@@ -1,0 +1,338 @@
+/**
+ * A shell as a tool of a model.
+ *
+ * @since 0.1.0
+ */
+import * as Tool from "@effect/ai/Tool"
+import * as Toolkit from "@effect/ai/Toolkit"
+import * as Command from "@effect/platform/Command"
+import type * as CommandExecutor from "@effect/platform/CommandExecutor"
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { ApprovalRequired, ToolError } from "../../errors.js"
+import { maxOutputBuffer, OutputRing } from "../../machine/OutputRing.js"
+import { ApprovalId } from "../../model/ids.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { runCommand } from "./runCommand.js"
+import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
+import { visible } from "./visible.js"
+import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
+
+const toolName = "shell"
+
+/**
+ * How a command ended and what it printed last. `exit_code` is null when a signal ended it, `signal` when none did; `timed_out`
+ * says that `timeout_seconds` was over. `output` has the newest of both output streams, in the order of arrival, after
+ * `omitted_bytes` bytes that are left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ShellResult = Schema.Struct({
+  exit_code: Schema.NullOr(Schema.Int),
+  signal: Schema.NullOr(Schema.String),
+  timed_out: Schema.Boolean,
+  output: Schema.String,
+  omitted_bytes: Schema.NonNegativeInt
+})
+
+/**
+ * How a command ended and what it printed last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ShellResult extends Schema.Schema.Type<typeof ShellResult> {}
+
+/**
+ * What can be set of a shell.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ShellOptions {
+  /** The directory that commands start in, and that `cwd` cannot leave. */
+  readonly root: string
+  /** Which commands run, are refused or asked about. Default `ShellPolicy.conservative`. */
+  readonly policy?: ShellPolicy | undefined
+  /** The program that gets the command as its last argument. Default `/bin/sh -c`. */
+  readonly shell?: readonly [program: string, ...args: ReadonlyArray<string>] | undefined
+  /**
+   * How long processes may take to end after SIGTERM before they get SIGKILL. Choose it below `cancelGracePeriod` of the
+   * manager, which otherwise gives the tool up while it is still killing. Default 2 s.
+   */
+  readonly gracePeriod?: Duration.DurationInput | undefined
+  /** How long a command may take that is started without `timeout_seconds`. Default: no limit. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** How many bytes of output a result has at most, the newest: an integer from 0 to 256 MiB. Default 30 000. */
+  readonly maxOutputBytes?: number | undefined
+  /**
+   * The names of the variables that commands get from the environment of this process. Default: `PATH`, `HOME`, `USER`,
+   * `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `LC_CTYPE`, `TZ`, `TMPDIR`.
+   */
+  readonly inheritEnvironment?: ReadonlyArray<string> | undefined
+  /** More variables for commands. What stands here can be read by the model. */
+  readonly environment?: Readonly<Record<string, string>> | undefined
+  /** How often progress is reported at most, while there is more output. Default 1 s. */
+  readonly progressInterval?: Duration.DurationInput | undefined
+}
+
+// not the path of an agent's socket, no token, no proxy with a password in it
+const harmlessVariables = [
+  "PATH",
+  "HOME",
+  "USER",
+  "LOGNAME",
+  "SHELL",
+  "LANG",
+  "LC_ALL",
+  "LC_CTYPE",
+  "TZ",
+  "TMPDIR"
+]
+
+// far below what an operating system takes as one argument, in bytes
+const longestCommand = 32_768
+
+const CommandText = Schema.String.pipe(
+  Schema.minLength(1),
+  Schema.maxLength(longestCommand),
+  // it would end the command for the operating system, not for who reads it
+  Schema.filter((text) => !text.includes("\0"), { jsonSchema: {}, description: "a string without NUL" })
+)
+
+const tool = Tool.make(toolName, {
+  description:
+    "Runs a command in a shell (sh) without input, and gives its exit code and the newest of its output. Every " +
+    "process it started is ended with it. A long command shows what it printed so far in its task's output.",
+  success: ShellResult,
+  failure: Schema.Union(ToolError, ApprovalRequired),
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({
+  command: CommandText.annotations({ description: "The command" }),
+  cwd: optionalParameter(
+    Schema.String.annotations({ description: "The directory to run in, as seen from the working directory" })
+  ),
+  timeout_seconds: optionalParameter(
+    Schema.Number.pipe(Schema.positive(), Schema.lessThanOrEqualTo(604_800)).annotations({
+      description: "End the command after so many seconds"
+    })
+  )
+})).annotate(Tool.Title, "Shell")
+
+const toolkit = Toolkit.make(tool)
+
+const hostEnvironment = (names: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, string>>> => {
+  // not the provider of the program, which may know secrets by these names
+  const host = ConfigProvider.fromEnv()
+  return Effect.map(
+    Effect.forEach(names, (name) =>
+      Effect.map(
+        Effect.option(host.load(Config.string(name))),
+        Option.map((value) => [name, value] as const)
+      )),
+    (found) => Object.fromEntries(found.flatMap(Option.toArray))
+  )
+}
+
+const closedError = new ToolError({
+  reason: "Unavailable",
+  toolName,
+  message: "The shell is closed. Nothing was run."
+})
+
+const requestKind = "shell"
+
+/** Lets a command pass that the policy allows, or that a human approved as it is. */
+const permit = (
+  policy: ShellPolicy,
+  task: CurrentTask["Type"],
+  command: string,
+  directory: WorkingDirectory
+): Effect.Effect<void, ToolError | ApprovalRequired> =>
+  Effect.suspend((): Effect.Effect<void, ToolError | ApprovalRequired> => {
+    const call: ShellCommand = { command, directory: directory.path }
+    const { reason, verdict } = policy(call)
+    if (verdict === "Allow") return Effect.void
+    if (verdict === "Deny") {
+      return new ToolError({ reason: "PermissionDenied", toolName, message: `The command is not allowed: ${reason}` })
+    }
+    const summary = `In ${visible(directory.shown)}: ${visible(command)}`
+    const approval = Option.getOrUndefined(task.approval)
+    if (approval === undefined || approval.requestKind !== requestKind) {
+      return new ApprovalRequired({
+        approval: {
+          // an approval of an earlier launch is no answer to the question of this one
+          id: ApprovalId.make(`shell-${task.taskId}-${task.launch}`),
+          requestKind,
+          reason,
+          summary,
+          metadata: { command, directory: directory.path }
+        }
+      })
+    }
+    // also differs if the manager cut the summary: then nobody has seen the whole command
+    const isSame = approval.summary === summary && approval.metadata["command"] === command &&
+      approval.metadata["directory"] === directory.path
+    return isSame ? Effect.void : new ToolError({
+      reason: "PermissionDenied",
+      toolName,
+      message: "What would run is not what was shown for approval. Nothing was run."
+    })
+  })
+
+const make = (options: ShellOptions) =>
+  Effect.gen(function*() {
+    const {
+      environment = {},
+      gracePeriod = "2 seconds",
+      inheritEnvironment = harmlessVariables,
+      maxOutputBytes = 30_000,
+      policy = ShellPolicy.conservative,
+      progressInterval = "1 second",
+      root,
+      shell: [program, ...args] = ["/bin/sh", "-c"],
+      timeout = Duration.infinity
+    } = options
+    if (!(Number.isInteger(maxOutputBytes) && maxOutputBytes >= 0 && maxOutputBytes <= maxOutputBuffer)) {
+      return yield* Effect.dieMessage(`maxOutputBytes must be an integer from 0 to ${maxOutputBuffer}`)
+    }
+    const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
+    const variables = { ...(yield* hostEnvironment(inheritEnvironment)), ...environment }
+
+    const closed = yield* Deferred.make<void>()
+    const running = new Set<Deferred.Deferred<void>>()
+    let isClosed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        isClosed = true
+        yield* Deferred.succeed(closed, undefined)
+        yield* Effect.forEach(running, (end) => Deferred.await(end), { discard: true })
+      })
+    )
+    /** Keeps the layer open until the effect is over, and begins nothing once it closes. */
+    const whileOpen = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.acquireUseRelease(
+        Effect.filterOrElse(Deferred.make<void>(), () => !isClosed, () => closedError).pipe(
+          Effect.tap((end) => Effect.sync(() => running.add(end)))
+        ),
+        () => effect,
+        (end) => Effect.zipRight(Effect.sync(() => running.delete(end)), Deferred.succeed(end, undefined))
+      )
+
+    const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
+      Effect.gen(function*() {
+        const newest = new OutputRing(maxOutputBytes)
+        let units = 0
+        const progress = Effect.suspend(() => {
+          if (units === 0) return Effect.void
+          units = 0
+          const { total } = newest.read({ maxBytes: 0 })
+          return task.reportProgress({ message: `${total} bytes of output`, data: { outputBytes: total } })
+        })
+        yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
+        const end = yield* runCommand({
+          command: Command.make(program, ...args, command).pipe(Command.workingDirectory(directory)),
+          environment: variables,
+          gracePeriod,
+          until: Effect.raceFirst(
+            Effect.as(Deferred.await(closed), "Closed" as const),
+            Duration.isFinite(limit) ? Effect.as(Effect.sleep(limit), "TimedOut" as const) : Effect.never
+          ),
+          onText: (text) => {
+            newest.write(text)
+            units += text.length
+            return task.write(text)
+          }
+        })
+        newest.close()
+        const { start, text } = newest.read({})
+        return { end, output: text, omitted: start }
+      }).pipe(
+        Effect.scoped,
+        Effect.mapError((cause) =>
+          new ToolError({ reason: "ExecutionFailed", toolName, message: "The shell could not be started.", cause })
+        )
+      )
+
+    return toolkit.of({
+      [toolName]: ({ command, cwd, timeout_seconds: seconds }) =>
+        Effect.gen(function*() {
+          const task = yield* CurrentTask
+          const directory = yield* workingDirectory({ root, cwd: cwd ?? ".", toolName })
+          yield* permit(policy, task, command, directory)
+          const limit = seconds === undefined || seconds === null
+            ? Duration.decode(timeout)
+            : Duration.seconds(seconds)
+          const { end, omitted, output } = yield* whileOpen(run(task, command, directory.path, limit))
+          const stopped = Option.getOrUndefined(end.stopped)
+          if (stopped === "Closed") {
+            return yield* new ToolError({
+              reason: "Unavailable",
+              toolName,
+              message:
+                `The shell was closed while the command ran. It may have had effects. Its newest output:\n${output}`
+            })
+          }
+          return {
+            exit_code: end.exitCode ?? null,
+            signal: end.signal ?? null,
+            timed_out: stopped === "TimedOut",
+            output,
+            omitted_bytes: omitted
+          }
+        }).pipe(Effect.provide(services))
+    })
+  })
+
+/**
+ * The tool `shell`, with `command`, `cwd` and `timeout_seconds`. A failing command is a result like any other; the tool fails
+ * with `ApprovalRequired` where the policy asks, with `PermissionDenied` where it denies or where `cwd` leaves the root, with
+ * `InvalidInput` for a `cwd` that is no directory, with `ExecutionFailed` if the shell cannot be started, and with
+ * `Unavailable` if the layer closes meanwhile.
+ *
+ * However a call ends, its whole process group gets SIGTERM, and SIGKILL after the grace period, before the call is over; on
+ * Linux also what left the group, found by a variable in its environment. Output goes to the task while it comes
+ * (`handle.output`), where it can be read after a cancel or a timeout of the manager too: then the manager decides the
+ * result, and the tool has none to give.
+ *
+ * The root is where commands start, not a sandbox: a command can go and read and write wherever its user may.
+ *
+ * @example
+ * ```ts
+ * import { ShellPolicy, ShellTool } from "effect-task-manager/ai"
+ *
+ * const Shell = ShellTool.layer({
+ *   root: "/work/repository",
+ *   policy: ShellPolicy.make({ rules: [ShellPolicy.allow("npm test"), ShellPolicy.deny("sudo")] })
+ * })
+ * const { toolkit } = ShellTool
+ * ```
+ *
+ * @since 0.1.0
+ * @category tools
+ */
+export const ShellTool: {
+  /** The tool itself. */
+  readonly tool: typeof tool
+  /** A toolkit of it alone, to be merged with others. */
+  readonly toolkit: typeof toolkit
+  /** Its handler. Closing the layer ends every command that runs. Dies on a `maxOutputBytes` out of range. */
+  readonly layer: (
+    options: ShellOptions
+  ) => Layer.Layer<
+    Tool.HandlersFor<typeof toolkit.tools>,
+    never,
+    CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path
+  >
+} = { tool, toolkit, layer: (options) => toolkit.toLayer(make(options)) }

@@ -1,0 +1,99 @@
+/**
+ * One command from its start to the end of its last process, with its output as it comes.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "@effect/platform/Command"
+import type * as CommandExecutor from "@effect/platform/CommandExecutor"
+import { type PlatformError, SystemError } from "@effect/platform/Error"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { type ProcessServices, stopGroup } from "./processGroup.js"
+
+/**
+ * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
+ * or it could not be killed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommandEnd<A> {
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  readonly stopped: Option.Option<A>
+}
+
+const markVariable = "EFFECT_TASK_MANAGER_SHELL"
+
+// of what has left its group and cannot be found, the pipes stay open: it is not waited for
+const drainPeriod = "1 second"
+
+const exitOf = (leader: CommandExecutor.Process) =>
+  Effect.match(leader.exitCode, {
+    onSuccess: (exitCode) => ({ exitCode, signal: undefined }),
+    // the executor tells of a signal in words alone
+    onFailure: (error) => ({ exitCode: undefined, signal: /signal: (SIG\w+)/.exec(error.message)?.[1] })
+  })
+
+const unknownEnd = { exitCode: undefined, signal: undefined }
+
+const readAll = (leader: CommandExecutor.Process, onText: (text: string) => Effect.Effect<void>) =>
+  Effect.forEach(
+    [leader.stdout, leader.stderr],
+    // a pipe that breaks has nothing more to say
+    (stream) => Effect.ignore(Stream.runForEach(Stream.decodeText(stream), onText)),
+    { concurrency: 2, discard: true }
+  )
+
+const start = (command: Command.Command) =>
+  Effect.catchAllDefect(Command.start(command), (cause) =>
+    // node throws for what the operating system would not take
+    new SystemError({ reason: "InvalidData", module: "Command", method: "start", cause }))
+
+// at the end of an input without anything in it the pipe is closed
+const closeInput = (leader: CommandExecutor.Process) => Effect.ignore(Stream.run(Stream.empty, leader.stdin))
+
+const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Effect.interruptible(wait), drainPeriod)
+
+/**
+ * Runs a command without input until it ends or `until` does, and gives its output, both streams in the order of arrival, to
+ * `onText`. Whatever ends the effect, by then no process of the command is left. Fails if the command cannot be started.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const runCommand = <A>(options: {
+  readonly command: Command.Command
+  readonly environment: Readonly<Record<string, string>>
+  readonly onText: (text: string) => Effect.Effect<void>
+  readonly until: Effect.Effect<A>
+  readonly gracePeriod: Duration.DurationInput
+}): Effect.Effect<CommandEnd<A>, PlatformError, ProcessServices> =>
+  Effect.scoped(Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const id = globalThis.crypto.randomUUID()
+    const command = Command.env(
+      options.command,
+      { ...options.environment, [markVariable]: id },
+      { extendEnv: false }
+    )
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const leader = yield* start(command)
+        // both end with the scope, after the processes: what they say when they are told to end is still heard
+        const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, options.onText)), scope)
+        yield* Effect.forkIn(Effect.interruptible(closeInput(leader)), scope)
+        const stopped = yield* Effect.exit(restore(Effect.raceFirst(
+          Effect.as(leader.exitCode, Option.none<A>()).pipe(Effect.orElseSucceed(() => Option.none<A>())),
+          Effect.asSome(options.until)
+        )))
+        yield* stopGroup({ leader, mark: `${markVariable}=${id}` }, options.gracePeriod)
+        yield* withinDrainPeriod(Fiber.await(reading))
+        const end = yield* withinDrainPeriod(exitOf(leader))
+        return { ...Option.getOrElse(end, () => unknownEnd), stopped: yield* stopped }
+      })
+    )
+  }))

@@ -1,0 +1,17 @@
+/**
+ * Text for a human who decides by what is seen.
+ *
+ * @since 0.1.0
+ */
+
+// controls, formats (bidirectional overrides, zero width), line breaks, halves of characters
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+
+/**
+ * The whole text, with every character that does not show or that moves others written as `\u{a}`.
+ *
+ * @since 0.1.0
+ * @category formatters
+ */
+export const visible = (text: string): string =>
+  text.replace(unseen, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)

@@ -1,0 +1,255 @@
+/**
+ * Keeps whole results that are too long for a transcript.
+ *
+ * @since 0.1.0
+ */
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { OutputRing } from "../../machine/OutputRing.js"
+import type { TaskId } from "../../model/ids.js"
+import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
+import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
+import { jsonText } from "../../runtime/outputLimits.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
+import { ToolExecutor } from "../../services/ToolExecutor.js"
+
+/**
+ * A result store could not save or read; `cause` says why and is for the host alone.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ResultStoreError extends Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
+  "ResultStoreError",
+  { operation: Schema.Literal("save", "read"), cause: Schema.Defect }
+) {
+  override get message(): string {
+    return `The result store could not ${this.operation}`
+  }
+}
+
+/**
+ * The bytes of a text, to be read in ranges that fall between characters.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ringOf = (text: string, limit = Infinity): OutputRing => {
+  const ring = new OutputRing(limit)
+  ring.write(text)
+  ring.close()
+  return ring
+}
+
+const readFrom = (ring: OutputRing, { maxBytes, start = 0 }: OutputRange): TaskOutput =>
+  ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+
+/**
+ * A tool's output as text; undefined if it is too long to be made.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const textOf = (output: ToolOutput): string | undefined => {
+  switch (output._tag) {
+    case "Text":
+      return output.text
+    case "Structured":
+      return jsonText(output.value)
+    case "Parts":
+      return output.parts.map((part) => part._tag === "Text" ? part.text : `[a file: ${part.mediaType}]`).join("\n")
+  }
+}
+
+const encoder = new TextEncoder()
+
+const isLonger = (text: string, bytes: number): boolean =>
+  // no UTF-16 unit takes more than three bytes, and none less than one
+  text.length > bytes || text.length * 3 > bytes && encoder.encode(text).length > bytes
+
+const checked = (maxBytes: number): Effect.Effect<void> =>
+  Number.isInteger(maxBytes) && maxBytes >= 0
+    ? Effect.void
+    : Effect.dieMessage("maxBytes of a result store must be an integer from 0")
+
+const keyOfIndex = "index"
+
+const keyOf = (taskId: TaskId): string => `task/${taskId}`
+
+const IndexText = Schema.parseJson(Schema.Array(Schema.String))
+
+const memory = ({ maxBytes }: { readonly maxBytes: number }) =>
+  Effect.map(checked(maxBytes), () => {
+    const kept = new Map<TaskId, OutputRing>()
+    let bytes = 0
+    const drop = (taskId: TaskId): void => {
+      bytes -= kept.get(taskId)?.size ?? 0
+      kept.delete(taskId)
+    }
+    return ResultStore.of({
+      save: (taskId, text) =>
+        Effect.sync(() => {
+          drop(taskId)
+          const ring = ringOf(text, maxBytes)
+          kept.set(taskId, ring)
+          bytes += ring.size
+          for (const oldest of kept.keys()) {
+            if (bytes <= maxBytes) break
+            drop(oldest)
+          }
+        }),
+      read: (taskId, range) =>
+        Effect.sync(() => Option.map(Option.fromNullable(kept.get(taskId)), (ring) => readFrom(ring, range)))
+    })
+  })
+
+const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
+  Effect.gen(function*() {
+    yield* checked(maxBytes)
+    const store = KeyValueStore.prefix(yield* KeyValueStore.KeyValueStore, "effect-task-manager/results/")
+    const failed = (operation: "save" | "read") => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))
+    const kept = new Map<TaskId, { readonly size: number; readonly missing: number }>()
+    let bytes = 0
+
+    // the ids of a manager begin again with every process: what an earlier one left belongs to other tasks
+    const index = yield* store.get(keyOfIndex).pipe(
+      Effect.flatten,
+      Effect.flatMap(Schema.decode(IndexText)),
+      Effect.option
+    )
+    const old = Option.getOrElse(index, () => [])
+    yield* Effect.ignoreLogged(Effect.forEach(old, (key) => store.remove(key), { discard: true }))
+
+    const drop = (taskId: TaskId) =>
+      Effect.zipRight(
+        store.remove(keyOf(taskId)),
+        Effect.sync(() => {
+          bytes -= kept.get(taskId)?.size ?? 0
+          kept.delete(taskId)
+        })
+      )
+    const one = yield* Effect.makeSemaphore(1)
+    return ResultStore.of({
+      save: (taskId, text) =>
+        Effect.gen(function*() {
+          if (kept.has(taskId)) yield* drop(taskId)
+          const ring = ringOf(text, maxBytes)
+          const { start, text: newest } = ring.read({})
+          for (const oldest of [...kept.keys()]) {
+            if (bytes + ring.size <= maxBytes) break
+            yield* drop(oldest)
+          }
+          kept.set(taskId, { size: ring.size, missing: start })
+          bytes += ring.size
+          // known before it is written: nothing is left that nobody will remove
+          yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
+          yield* store.set(keyOf(taskId), newest)
+        }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
+      read: (taskId, { maxBytes: wanted, start = 0 }) =>
+        Effect.gen(function*() {
+          const entry = kept.get(taskId)
+          const text = entry === undefined ? Option.none() : yield* store.get(keyOf(taskId))
+          if (entry === undefined || Option.isNone(text)) return Option.none()
+          const { missing } = entry
+          const piece = readFrom(ringOf(text.value), {
+            start: Math.max(0, start - missing),
+            maxBytes: wanted
+          })
+          return Option.some({
+            text: piece.text,
+            start: piece.start + missing,
+            end: piece.end + missing,
+            total: piece.total + missing
+          })
+        }).pipe(failed("read"), one.withPermits(1))
+    })
+  })
+
+/**
+ * Whole results of tasks that a transcript only has cut. `ResultStore.executor` puts them in, and `task_output` reads them
+ * out in ranges.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { ToolExecutor } from "effect-task-manager"
+ * import { ResultStore } from "effect-task-manager/ai"
+ *
+ * const Tools = ToolExecutor.fromHandlers({ big: () => Effect.succeed("x".repeat(10_000_000)) })
+ *
+ * const StoredTools = ResultStore.executor(Tools).pipe(
+ *   Layer.provideMerge(ResultStore.layerMemory({ maxBytes: 64 * 1024 * 1024 }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<ResultStore, {
+  /**
+   * Keeps the text of a task, and forgets the oldest texts beyond the size cap. Of a text longer than the cap the newest bytes
+   * are kept.
+   */
+  readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
+  /** A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). */
+  readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
+}>() {
+  /**
+   * In memory, at most `maxBytes` of UTF-8 (an integer from 0, otherwise the layer dies).
+   *
+   * @since 0.1.0
+   */
+  static readonly layerMemory = (options: { readonly maxBytes: number }): Layer.Layer<ResultStore> =>
+    Layer.effect(ResultStore, memory(options))
+
+  /**
+   * In a `KeyValueStore`, at most `maxBytes` of UTF-8 (an integer from 0, otherwise the layer dies). It is the store of one
+   * manager: what an earlier process left there is removed when the layer is built.
+   *
+   * @since 0.1.0
+   */
+  static readonly layerKeyValueStore = (options: {
+    readonly maxBytes: number
+  }): Layer.Layer<ResultStore, never, KeyValueStore.KeyValueStore> => Layer.effect(ResultStore, keyValueStore(options))
+
+  /**
+   * The same tools, whose results are saved whole where the manager will cut them. Give it the same `TaskManagerConfig` as the
+   * manager. A result that cannot be saved is logged, and stays as it is.
+   *
+   * @since 0.1.0
+   */
+  static readonly executor = <E, R>(
+    tools: Layer.Layer<ToolExecutor, E, R>
+  ): Layer.Layer<ToolExecutor, E, R | ResultStore> =>
+    Layer.effect(
+      ToolExecutor,
+      Effect.gen(function*() {
+        const inner = yield* ToolExecutor
+        const store = yield* ResultStore
+        const { maxResultBytes } = yield* TaskManagerConfig
+        return ToolExecutor.of({
+          specs: inner.specs,
+          execute: (request) =>
+            Effect.tap(inner.execute(request), (answer) =>
+              Effect.gen(function*() {
+                // a tool may return anything; what is no output is not for this place to judge
+                const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
+                if (!isToolOutput(output)) return
+                const text = textOf(output)
+                if (text === undefined || !isLonger(text, maxResultBytes)) return
+                const { taskId } = yield* CurrentTask
+                yield* Effect.catchAll(
+                  store.save(taskId, text),
+                  (error) => Effect.logWarning("A result could not be saved whole", error)
+                )
+              }))
+        })
+      })
+    ).pipe(Layer.provide(tools))
+}

@@ -1,0 +1,370 @@
+/**
+ * Tools with which a model manages the tasks of its session.
+ *
+ * @since 0.1.0
+ */
+import * as Tool from "@effect/ai/Tool"
+import * as Toolkit from "@effect/ai/Toolkit"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { ToolError } from "../../errors.js"
+import { TaskId } from "../../model/ids.js"
+import { TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import { printable } from "../../model/text.js"
+import type { ToolResultPart } from "../../model/ToolCall.js"
+import { cutKey, cutText } from "../../runtime/outputLimits.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import { TaskManager } from "../../services/TaskManager.js"
+import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { makeLeases } from "./leases.js"
+import { ResultStore, ringOf, textOf } from "./ResultStore.js"
+
+const Id = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(200)).annotations({
+  description: "The id of a task"
+})
+
+// what one answer may take of a transcript; the rest can be read on
+const defaultPiece = 16_384
+const largestPiece = 262_144
+const defaultWaitSeconds = 60
+const longestWaitSeconds = 86_400
+const mostSettled = 50
+
+const TaskLine = Schema.Struct({
+  task_id: Schema.String,
+  tool: Schema.String,
+  status: TaskStatus,
+  kind: TaskKind,
+  /** Since the call was made, or how long it took. */
+  seconds: Schema.Number
+})
+
+const list = Tool.make("task_list", {
+  description: "Lists the tasks of this session: those that are not over, then the ones that ended last.",
+  success: Schema.Struct({ tasks: Schema.Array(TaskLine), omitted: Schema.NonNegativeInt }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).annotate(Tool.Title, "List tasks").annotate(Tool.Readonly, true).annotate(Tool.Destructive, false)
+
+const WaitedFor = Schema.Struct({
+  task_id: Schema.String,
+  tool: Schema.String,
+  status: TaskStatus,
+  /** Null where there is none to give here; `note` says why. */
+  result: Schema.NullOr(Schema.String),
+  is_error: Schema.Boolean,
+  note: Schema.NullOr(Schema.String)
+})
+
+const wait = Tool.make("task_wait", {
+  description:
+    "Waits until one of the given background tasks (or, without ids, any) has ended, and gives its result, which " +
+    "then does not come again. Several that have ended are given together. Only useful if there is nothing else to do.",
+  success: Schema.Struct({ timed_out: Schema.Boolean, tasks: Schema.Array(WaitedFor) }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({
+  task_ids: optionalParameter(
+    Schema.Array(Id).pipe(Schema.maxItems(100)).annotations({ description: "The tasks to wait for; null for any" })
+  ),
+  timeout_seconds: optionalParameter(
+    Schema.Number.pipe(Schema.between(0, longestWaitSeconds)).annotations({
+      description: `How long to wait at most; ${defaultWaitSeconds} if null`
+    })
+  )
+})).annotate(Tool.Title, "Wait for tasks").annotate(Tool.Destructive, false)
+
+const output = Tool.make("task_output", {
+  description: "Reads a piece of what a task printed so far, or of its result once it is over.",
+  success: Schema.Struct({
+    task_id: Schema.String,
+    status: TaskStatus,
+    of: Schema.Literal("output", "result"),
+    text: Schema.String,
+    start: Schema.NonNegativeInt,
+    end: Schema.NonNegativeInt,
+    total: Schema.NonNegativeInt,
+    /** How many bytes the task printed, whatever is shown. */
+    output_bytes: Schema.NonNegativeInt,
+    note: Schema.NullOr(Schema.String)
+  }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({
+  task_id: Id,
+  of: optionalParameter(
+    Schema.Literal("output", "result").annotations({
+      description: "What it printed, or its result; null for the result if it is over and the output if not"
+    })
+  ),
+  start: optionalParameter(
+    Schema.NonNegativeInt.annotations({
+      description: "The first byte; null for the beginning of a result and the newest of an output"
+    })
+  ),
+  max_bytes: optionalParameter(
+    Schema.Int.pipe(Schema.between(1, largestPiece)).annotations({
+      description: `How many bytes at most; ${defaultPiece} if null`
+    })
+  )
+})).annotate(Tool.Title, "Read a task's output").annotate(Tool.Readonly, true).annotate(Tool.Destructive, false)
+
+const cancel = Tool.make("task_cancel", {
+  description: "Cancels a task and waits until it has ended. What it did so far is not undone.",
+  success: Schema.Struct({
+    task_id: Schema.String,
+    status: TaskStatus,
+    cancelled: Schema.Boolean,
+    result: Schema.NullOr(Schema.String)
+  }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({ task_id: Id })).annotate(Tool.Title, "Cancel a task")
+
+const detach = Tool.make("task_detach", {
+  description:
+    "Sends a foreground task to the background: the turn does not wait for it any more, its result comes later.",
+  success: Schema.Struct({ task_id: Schema.String, status: TaskStatus, detached: Schema.Boolean }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({ task_id: Id })).annotate(Tool.Title, "Detach a task").annotate(
+  Tool.Destructive,
+  false
+)
+
+const toolkit = Toolkit.make(list, wait, output, cancel, detach)
+
+const isOver = ({ settledAt }: TaskSnapshot): boolean => settledAt !== undefined
+
+const foregroundNote = "Its result is the result of its own call."
+const takenNote = "Its result was given before, or is being given elsewhere."
+const approvalNote = "It waits for a human's approval."
+const endlessNote = "It cannot end before this call does."
+
+const make = Effect.gen(function*() {
+  const manager = yield* TaskManager
+  const { handle } = manager
+  const store = yield* Effect.serviceOption(ResultStore)
+  const lease = yield* makeLeases(manager)
+
+  const notFound = (toolName: string, taskId: string) =>
+    new ToolError({ reason: "NotFound", toolName, message: `There is no task \`${printable(taskId)}\`.` })
+
+  /** The task, if it is one of the caller's session; any other is told as an unknown one. */
+  const find = (task: CurrentTask["Type"], taskId: string) =>
+    handle.get(TaskId.make(taskId)).pipe(
+      Effect.filterOrFail((found) => found.sessionId === task.request.sessionId),
+      Effect.mapError(() => notFound(task.request.toolName, taskId))
+    )
+
+  const shownText = (part: ToolResultPart, taskId: TaskId): string => {
+    const whole = textOf(part.output) ?? ""
+    const { missing, text } = cutText(whole, largestPiece)
+    return missing > 0 || part.metadata[cutKey] !== undefined
+      ? `${text}\n[It was cut; task_output with task_id ${taskId} reads the rest.]`
+      : text
+  }
+
+  /** Takes the results of those that are over, and says of each how it stands. */
+  const report = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
+    Effect.gen(function*() {
+      const told: Array<typeof WaitedFor.Type> = []
+      let taken = 0
+      for (const taskId of ids) {
+        const found = Option.getOrUndefined(yield* Effect.option(find(task, taskId)))
+        // it was there: it ended so long ago that it is forgotten
+        if (found === undefined) continue
+        const base = { task_id: taskId, tool: found.toolName, status: found.status, result: null, is_error: false }
+        const note = endless.has(taskId)
+          ? endlessNote
+          : found.kind === "Foreground"
+          ? foregroundNote
+          : found.status === "Suspended"
+          ? approvalNote
+          : null
+        if (note !== null || !isOver(found)) {
+          told.push({ ...base, note })
+          continue
+        }
+        const part = yield* lease(task.taskId, taskId)
+        if (Option.isNone(part)) {
+          told.push({ ...base, note: takenNote })
+          continue
+        }
+        taken++
+        told.push({ ...base, result: shownText(part.value, taskId), is_error: part.value.isError, note: null })
+      }
+      return { told, taken }
+    })
+
+  /** Those of the tasks that a wait can end with. */
+  const stillRunning = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
+    Effect.map(handle.list({ sessionId: task.request.sessionId, kind: "Background" }), (tasks) => {
+      const wanted = new Set<TaskId>(ids)
+      return tasks.flatMap((found) =>
+        wanted.has(found.id) && !endless.has(found.id) && !isOver(found) && found.status !== "Suspended"
+          ? [found.id]
+          : []
+      )
+    })
+
+  /** Those that the caller runs under: to wait for them returns at once. */
+  const aboveOf = (ids: ReadonlyArray<TaskId>) =>
+    Effect.filter(
+      ids,
+      (id) => Effect.map(Effect.timeoutOption(Effect.ignore(manager.waitForTask([id])), 0), Option.isSome)
+    )
+
+  const handlers = toolkit.of({
+    task_list: () =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const now = yield* Clock.currentTimeMillis
+        const all = yield* handle.list({ sessionId: task.request.sessionId })
+        const others = all.filter(({ id }) => id !== task.taskId)
+        const settled = others.filter(isOver)
+        const tasks = [...others.filter((one) => !isOver(one)), ...settled.slice(-mostSettled).reverse()]
+        return {
+          tasks: tasks.map(({ createdAt, id, kind, settledAt, status, toolName }) => ({
+            task_id: id,
+            tool: toolName,
+            status,
+            kind,
+            seconds: Math.round(Math.max(0, (settledAt ?? now) - createdAt) / 1000)
+          })),
+          omitted: Math.max(0, settled.length - mostSettled)
+        }
+      }),
+
+    task_wait: ({ task_ids: given, timeout_seconds: seconds }) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const named = given === undefined || given === null
+          ? undefined
+          : (yield* Effect.forEach(new Set(given), (id) => find(task, id))).map(({ id }) => id)
+        const all = yield* handle.list({ sessionId: task.request.sessionId, kind: "Background" })
+        const ids = named ?? all.flatMap(({ id }) => id === task.taskId ? [] : [id])
+        const end = (yield* Clock.currentTimeMillis) + 1000 * (seconds ?? defaultWaitSeconds)
+        const endless = new Set([task.taskId])
+        while (true) {
+          const running = yield* stillRunning(task, ids, endless)
+          const { taken, told } = yield* report(task, ids, endless)
+          // without ids, what is over and gone is no news
+          const tasks = named === undefined
+            ? told.filter(({ note }) => note !== takenNote && note !== foregroundNote)
+            : told
+          const isOneOver = running.length < ids.filter((id) => !endless.has(id)).length
+          if (taken > 0 || running.length === 0 || named !== undefined && isOneOver) {
+            return { timed_out: false, tasks }
+          }
+          const left = end - (yield* Clock.currentTimeMillis)
+          if (left <= 0) return { timed_out: true, tasks }
+          const ended = yield* manager.waitForTask(running).pipe(
+            // one that is forgotten already is not there in the next round
+            Effect.ignore,
+            Effect.timeoutOption(Duration.millis(left))
+          )
+          if (Option.isNone(ended)) continue
+          const after = yield* stillRunning(task, running, endless)
+          if (after.length === running.length) { for (const id of yield* aboveOf(running)) endless.add(id) }
+        }
+      }),
+
+    task_output: ({ max_bytes: wantedBytes, of, start, task_id: id }) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const { id: taskId, status } = yield* find(task, id)
+        const gone = () => notFound(task.request.toolName, id)
+        const maxBytes = wantedBytes ?? defaultPiece
+        const range = start === undefined || start === null ? { maxBytes } : { start, maxBytes }
+        const result = yield* Effect.mapError(handle.result(taskId), gone)
+        const { total: written } = yield* Effect.mapError(handle.output(taskId, { maxBytes: 0 }), gone)
+        const shared = { task_id: taskId, status, output_bytes: written }
+        if ((of ?? (Option.isSome(result) ? "result" : "output")) === "output") {
+          const piece = yield* Effect.mapError(handle.output(taskId, range), gone)
+          return { ...shared, of: "output" as const, ...piece, note: null }
+        }
+        if (Option.isNone(result)) {
+          return { ...shared, of: "result" as const, text: "", start: 0, end: 0, total: 0, note: "It is not over." }
+        }
+        const isCut = result.value.metadata[cutKey] !== undefined
+        const stored = isCut && Option.isSome(store)
+          ? yield* Effect.orElseSucceed(store.value.read(taskId, range), () => Option.none())
+          : Option.none()
+        if (Option.isSome(stored)) return { ...shared, of: "result" as const, ...stored.value, note: null }
+        const piece = ringOf(textOf(result.value.output) ?? "").read({ start: 0, ...range })
+        return { ...shared, of: "result" as const, ...piece, note: isCut ? "The rest of it is not kept." : null }
+      }),
+
+    task_cancel: ({ task_id: id }) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const before = yield* find(task, id)
+        const taskId = before.id
+        if (taskId === task.taskId) {
+          return yield* new ToolError({
+            reason: "InvalidInput",
+            toolName: task.request.toolName,
+            message: "A call cannot cancel itself."
+          })
+        }
+        yield* Effect.mapError(handle.cancel(taskId), () => notFound(task.request.toolName, id))
+        const { kind, status } = yield* find(task, id)
+        const part = kind === "Background" && !isOver(before) ? yield* lease(task.taskId, taskId) : Option.none()
+        return {
+          task_id: taskId,
+          status,
+          cancelled: !isOver(before) && status === "Cancelled",
+          result: Option.getOrNull(Option.map(part, (one) => shownText(one, taskId)))
+        }
+      }),
+
+    task_detach: ({ task_id: id }) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const { id: taskId } = yield* find(task, id)
+        // false as well for one that is over or waits for a human: there is nothing to detach
+        const detached = yield* Effect.orElseSucceed(handle.detach(taskId), () => false)
+        const { status } = yield* find(task, id)
+        return { task_id: taskId, status, detached }
+      })
+  })
+  return handlers
+})
+
+/**
+ * `task_list`, `task_wait`, `task_output`, `task_cancel` and `task_detach`, to be merged with the tools of an agent. A call sees
+ * the tasks of its own session; a task of another one is told as one that does not exist (`NotFound`).
+ *
+ * `task_wait` takes the results it gives: they are not delivered again. If the call that waits does not end well (it is
+ * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call.
+ *
+ * @example
+ * ```ts
+ * import { Tool, Toolkit } from "@effect/ai"
+ * import { Effect, Layer, Schema } from "effect"
+ * import { TaskManagerLive } from "effect-task-manager"
+ * import { TaskToolkit } from "effect-task-manager/ai"
+ *
+ * const mine = Toolkit.make(Tool.make("now", { success: Schema.String }))
+ * const toolkit = Toolkit.merge(mine, TaskToolkit.toolkit)
+ *
+ * const Handlers = Layer.merge(
+ *   mine.toLayer({ now: () => Effect.succeed("noon") }),
+ *   TaskToolkit.layer
+ * ).pipe(Layer.provideMerge(TaskManagerLive))
+ * ```
+ *
+ * @since 0.1.0
+ * @category tools
+ */
+export const TaskToolkit: {
+  /** The tools. */
+  readonly toolkit: typeof toolkit
+  /** Their handlers. Reads results that were cut from a `ResultStore`, if there is one where the layer is built. */
+  readonly layer: Layer.Layer<Tool.HandlersFor<typeof toolkit.tools>, never, TaskManager>
+} = { toolkit, layer: toolkit.toLayer(make) }

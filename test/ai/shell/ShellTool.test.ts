@@ -1,0 +1,538 @@
+/** The shell with real processes, in real time: the process table says who is left. */
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Option, Queue, Scope, Stream, TestClock } from "effect"
+import {
+  RoutingDecision,
+  RoutingPolicy,
+  type TaskId,
+  TaskManager,
+  TaskManagerConfig,
+  TaskManagerLive
+} from "effect-task-manager"
+import { type ShellOptions, ShellPolicy, ShellTool } from "effect-task-manager/ai"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert } from "vitest"
+import { livingProcesses } from "../../../demo/processTable.js"
+import { approve, ask, call, callOf, next, start, toolkitExecutor, valueOf } from "../../support/toolkit.js"
+
+const makeRoot = () => realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-")))
+
+type Options = Partial<ShellOptions> & { readonly manager?: Parameters<typeof TaskManagerConfig.layer>[0] }
+
+const shell = (options: Options = {}, platform: Layer.Layer<NodeContext.NodeContext> = NodeContext.layer) =>
+  Layer.mergeAll(
+    TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer(options.manager ?? {}))),
+    toolkitExecutor(ShellTool.toolkit).pipe(
+      Layer.provide(
+        ShellTool.layer({ root: tmpdir(), policy: ShellPolicy.allowAll, gracePeriod: "300 millis", ...options })
+      ),
+      Layer.provide(platform)
+    )
+  ).pipe(Layer.merge(NodeContext.layer))
+
+const withoutProc = Layer.merge(
+  NodeContext.layer,
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fileSystem) => ({
+      ...fileSystem,
+      readDirectory: (path: string) => fileSystem.readDirectory(path === "/proc" ? "/does/not/exist" : path)
+    }))
+  ).pipe(Layer.provide(NodeContext.layer))
+)
+
+const run = (command: string, more: object = {}) => call(callOf("shell", { command, ...more }))
+
+/** Waits until the running task has printed so much, and gives it. */
+const printed = (taskId: TaskId, enough: RegExp) =>
+  Effect.gen(function*() {
+    const { handle } = yield* TaskManager
+    while (true) {
+      const { text } = yield* handle.output(taskId)
+      const match = enough.exec(text)
+      if (match !== null) return match
+      yield* Effect.yieldNow()
+      yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+    }
+  })
+
+const assertGone = (...groups: ReadonlyArray<number>) =>
+  Effect.gen(function*() {
+    // what is gone must be gone when the call is over, not some time later
+    assert.deepStrictEqual(yield* livingProcesses(groups), [])
+  })
+
+const alive = (mark: string): ReadonlyArray<string> =>
+  execFileSync("ps", ["-A", "-o", "stat=,args="], { encoding: "utf8" }).split("\n")
+    .filter((row) => row.includes(mark) && !row.startsWith("Z"))
+
+const unique = () => String(1_000_000 + Math.floor(Math.random() * 1_000_000_000))
+
+describe("results", () => {
+  it.live("a command ends with its exit code and both streams", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* run("echo out; echo err >&2; exit 3"), {
+        exit_code: 3,
+        signal: null,
+        timed_out: false,
+        output: "out\nerr\n",
+        omitted_bytes: 0
+      })
+    }).pipe(Effect.provide(shell())))
+
+  it.live("a signal that ended the command is named", () =>
+    Effect.gen(function*() {
+      const { exit_code, output, signal } = yield* run("echo before; kill -9 $$")
+      assert.deepStrictEqual([exit_code, signal, output], [null, "SIGKILL", "before\n"])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("characters that are split over writes stay whole", () =>
+    Effect.gen(function*() {
+      // the euro sign in two pieces, with a flush in between
+      const { output } = yield* run("printf '\\342\\202'; sleep 0.05; printf '\\254!'")
+      assert.strictEqual(output, "€!")
+    }).pipe(Effect.provide(shell())))
+
+  it.live("of a long output the newest is kept, and how much is left out", () =>
+    Effect.gen(function*() {
+      const result = yield* run("head -c 3000000 /dev/zero | tr '\\0' x; printf end")
+      assert.deepStrictEqual(
+        [result.output.length, result.output.endsWith("xend"), result.omitted_bytes],
+        [1000, true, 3_000_003 - 1000]
+      )
+    }).pipe(Effect.provide(shell({ maxOutputBytes: 1000 }))))
+
+  it.live("the input is closed", () =>
+    Effect.gen(function*() {
+      const { exit_code, output } = yield* run("cat; echo over")
+      assert.deepStrictEqual([exit_code, output], [0, "over\n"])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("a shell that does not exist is an error without its cause", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* run("true"), "The shell could not be started.")
+    }).pipe(Effect.provide(shell({ shell: ["/does/not/exist"] }))))
+
+  it.live("a command with NUL, without text, or too long, is refused", () =>
+    Effect.gen(function*() {
+      for (const command of ["a\0b", "", "x".repeat(32_769)]) {
+        assert.include(yield* run(command), "Failed to decode tool call parameters")
+      }
+    }).pipe(Effect.provide(shell())))
+
+  it.live("maxOutputBytes out of range kills the construction", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Layer.build(shell({ maxOutputBytes: -1 })))
+      assert.include(String(exit), "maxOutputBytes must be an integer")
+    }).pipe(Effect.scoped))
+})
+
+describe("while it runs", () => {
+  it.live("output can be read from the task, and progress says how much there is", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const progress = yield* handle.events.pipe(
+        Stream.filter((event) => event._tag === "Progress"),
+        Stream.runHead,
+        Effect.fork
+      )
+      yield* Effect.yieldNow()
+      const request = callOf("shell", { command: "printf hello; echo secret-5 >&2; exec sleep 600" })
+      const taskId = yield* start(request)
+      yield* printed(taskId, /secret-5/)
+      const event: any = Option.getOrThrow(yield* Fiber.join(progress))
+      assert.match(JSON.stringify(event), /bytes of output/)
+      assert.notInclude(JSON.stringify(event.progress ?? event), "secret-5")
+      yield* handle.cancel(taskId)
+      assert.strictEqual((yield* handle.output(taskId)).text, "hellosecret-5\n")
+    }).pipe(Effect.provide(shell({ progressInterval: "10 millis" }))))
+})
+
+describe("while it runs, by the clock", () => {
+  it.scoped("progress comes at most once in an interval, and only when there is more output", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const events = yield* handle.subscribe
+      const taskId = yield* start(callOf("shell", { command: "echo 1; echo 2; echo 3; exec sleep 600" }))
+      yield* printed(taskId, /3/)
+      const progress = Effect.map(
+        Queue.takeAll(events),
+        (all) => [...all].filter((event) => event._tag === "Progress").length
+      )
+      assert.strictEqual(yield* progress, 0)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* progress, 1)
+      const cancelling = yield* Effect.fork(handle.cancel(taskId))
+      while (Option.isNone(yield* Fiber.poll(cancelling))) {
+        // the waits for the process are on this clock too
+        yield* TestClock.adjust("5 millis")
+        yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+      }
+    }).pipe(Effect.provide(shell({ gracePeriod: "1 hour", manager: { cancelGracePeriod: "2 hours" } }))))
+})
+
+describe("no process is left", () => {
+  it.live("after a command that leaves some in the background and ends well", () =>
+    Effect.gen(function*() {
+      const mark = unique()
+      const { exit_code, output } = yield* run(`sleep ${mark} & echo $$`)
+      assert.strictEqual(exit_code, 0)
+      yield* assertGone(Number(output))
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after a command that leaves some that ignore SIGTERM and hold the pipes open", () =>
+    Effect.gen(function*() {
+      const mark = unique()
+      const { output } = yield* run(
+        `(trap '' TERM; echo ready; while :; do sleep ${mark}; done) & read -t 1 x; sleep 0.1; echo $$`
+      )
+      yield* assertGone(Number(/\d+/.exec(output)?.[0]))
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after a cancel; what is told to end may still say something", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const request = callOf("shell", {
+        command: "trap 'echo last words; exit 0' TERM; echo group $$; while :; do sleep 0.01; done"
+      })
+      const taskId = yield* start(request)
+      const [, group] = yield* printed(taskId, /group (\d+)/)
+      yield* handle.cancel(taskId)
+      yield* assertGone(Number(group))
+      assert.strictEqual((yield* handle.get(taskId)).status, "Cancelled")
+      assert.include((yield* handle.output(taskId)).text, "last words")
+    }).pipe(Effect.provide(shell({ gracePeriod: "5 seconds", manager: { cancelGracePeriod: "10 seconds" } }))))
+
+  it.live("after a cancel of one that ignores SIGTERM, with its grandchildren", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const mark = unique()
+      const request = callOf("shell", {
+        command:
+          `trap '' TERM; (trap '' TERM; sleep ${mark}; sleep ${mark}) & echo group $$; while :; do sleep ${mark}; done`
+      })
+      const taskId = yield* start(request)
+      const [, group] = yield* printed(taskId, /group (\d+)/)
+      assert.notStrictEqual((yield* livingProcesses([Number(group)])).length, 0)
+      yield* handle.cancel(taskId)
+      yield* assertGone(Number(group))
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after a cancel of one that is stopped", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const taskId = yield* start(callOf("shell", { command: "echo group $$; kill -STOP $$; echo never" }))
+      const [, group] = yield* printed(taskId, /group (\d+)/)
+      yield* handle.cancel(taskId)
+      yield* assertGone(Number(group))
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after its own timeout, with the output so far", () =>
+    Effect.gen(function*() {
+      const mark = unique()
+      const result = yield* run(`trap '' TERM; echo $$; while :; do sleep ${mark}; done`, { timeout_seconds: 0.3 })
+      assert.deepStrictEqual([result.exit_code, result.signal, result.timed_out], [null, "SIGKILL", true])
+      yield* assertGone(Number(result.output))
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after the timeout of the shell; that of the call wins over it", () =>
+    Effect.gen(function*() {
+      const result = yield* run("echo started; exec sleep 600")
+      assert.deepStrictEqual([result.signal, result.timed_out, result.output], ["SIGTERM", true, "started\n"])
+      assert.strictEqual((yield* run("sleep 0.4; echo done", { timeout_seconds: 60 })).output, "done\n")
+    }).pipe(Effect.provide(shell({ timeout: "200 millis" }))))
+
+  it.live("after a timeout of the manager, and the output can still be read", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const request = callOf("shell", { command: "echo group $$; exec sleep 600" })
+      const taskId = yield* start(request)
+      const resolution: any = yield* next(request)
+      const [, group] = /group (\d+)/.exec((yield* handle.output(taskId)).text) ?? []
+      assert.strictEqual((yield* handle.get(taskId)).status, "Failed")
+      assert.include(valueOf(resolution.item), "did not finish within")
+      yield* assertGone(Number(group))
+    }).pipe(
+      Effect.provide(shell()),
+      Effect.provide(Layer.succeed(RoutingPolicy, () =>
+        Effect.succeed({ ...RoutingDecision.Foreground(), timeout: "700 millis" } as any)))
+    ))
+
+  it.live("after an interrupt of the turn and after closeSession", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const first = callOf("shell", { command: "echo group $$; exec sleep 600" }, { session: "a" })
+      const second = callOf("shell", { command: "echo group $$; exec sleep 600" }, { session: "b" })
+      const groups: Array<number> = []
+      for (const request of [first, second]) {
+        const [, group] = yield* printed(yield* start(request), /group (\d+)/)
+        groups.push(Number(group))
+      }
+      yield* manager.onTurnInterrupted(first)
+      yield* manager.closeSession(second.sessionId)
+      yield* assertGone(...groups)
+    }).pipe(Effect.provide(shell())))
+
+  it.live("after the manager is closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(shell(), scope)
+      const group = yield* Effect.provide(
+        Effect.flatMap(start(callOf("shell", { command: "echo group $$; exec sleep 600" })), (taskId) =>
+          printed(taskId, /group (\d+)/)),
+        context
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.provide(assertGone(Number(group[1])), NodeContext.layer)
+    }))
+
+  it.live("after the shell's layer is closed, while its manager lives on", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const tools = yield* Layer.buildWithScope(
+        toolkitExecutor(ShellTool.toolkit).pipe(
+          Layer.provide(ShellTool.layer({ root: tmpdir(), policy: ShellPolicy.allowAll, gracePeriod: "200 millis" }))
+        ),
+        scope
+      )
+      const request = callOf("shell", { command: "trap '' TERM; echo group $$; while :; do sleep 600; done" })
+      const taskId = yield* Effect.provide(start(request), tools)
+      const [, group] = yield* printed(taskId, /group (\d+)/)
+      yield* Scope.close(scope, Exit.void)
+      yield* assertGone(Number(group))
+      const resolution: any = yield* next(request)
+      assert.include(valueOf(resolution.item), `The shell was closed while the command ran. It may have had effects.`)
+      assert.include(valueOf(resolution.item), `group ${group}`)
+      // nothing new is started either
+      yield* Effect.provide(start(request), tools)
+      const late: any = yield* next(request)
+      assert.strictEqual(valueOf(late.item), "The shell is closed. Nothing was run.")
+    }).pipe(Effect.provide(TaskManagerLive), Effect.provide(NodeContext.layer)))
+
+  it.live.runIf(process.platform === "linux")("that has left the process group", () =>
+    Effect.gen(function*() {
+      const mark = unique()
+      const { exit_code, output } = yield* run(`setsid sleep ${mark} & sleep 0.1; echo started`)
+      assert.deepStrictEqual([exit_code, output], [0, "started\n"])
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+
+  it.live.runIf(process.platform === "linux")(
+    "that has left the process group and ignores SIGTERM",
+    () =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const mark = unique()
+        const taskId = yield* start(callOf("shell", {
+          command: `setsid sh -c 'trap "" TERM; echo escaped; while :; do sleep ${mark}; done' & exec sleep 600`
+        }))
+        yield* printed(taskId, /escaped/)
+        yield* handle.cancel(taskId)
+        assert.deepStrictEqual(alive(mark), [])
+      }).pipe(Effect.provide(shell()))
+  )
+
+  it.live("where there is no /proc, in the group", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const mark = unique()
+      const { output } = yield* run(`(trap '' TERM; while :; do sleep ${mark}; done) & sleep 0.1; echo $$`)
+      yield* assertGone(Number(output))
+      const taskId = yield* start(
+        callOf("shell", { command: `echo group $$; sleep ${mark} & trap '' TERM; while :; do sleep ${mark}; done` })
+      )
+      const [, group] = yield* printed(taskId, /group (\d+)/)
+      yield* handle.cancel(taskId)
+      yield* assertGone(Number(group))
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell({}, withoutProc))))
+
+  it.live("after many at once are cancelled at any moment", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* TaskManager
+      const mark = unique()
+      yield* Effect.forEach(Array.from({ length: 12 }, (_, at) => at), (at) =>
+        Effect.gen(function*() {
+          const taskId = yield* start(
+            callOf("shell", { command: `sleep ${mark} & sleep ${mark}` }, { callId: `c${at}` })
+          )
+          for (let turns = 0; turns < at * 3; turns++) {
+            yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+          }
+          yield* handle.cancel(taskId)
+        }), { concurrency: "unbounded", discard: true })
+      assert.deepStrictEqual(alive(mark), [])
+    }).pipe(Effect.provide(shell())))
+})
+
+describe("environment", () => {
+  it.live("has harmless variables of the host and what is given, and no more", () =>
+    Effect.gen(function*() {
+      const { output } = yield* run("env")
+      const names = output.split("\n").flatMap((line: string) => line === "" ? [] : [line.slice(0, line.indexOf("="))])
+      const known = new Set([
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "MINE",
+        "EFFECT_TASK_MANAGER_SHELL",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_"
+      ])
+      assert.deepStrictEqual(names.filter((name: string) => !known.has(name)), [])
+      assert.include(output, "MINE=yes\n")
+      assert.include(output, "LC_ALL=C,x\n")
+      assert.notInclude(output, "hunter2")
+    }).pipe(
+      Effect.provide(Layer.suspend(() => {
+        process.env["SECRET_OF_HOST"] = "hunter2"
+        process.env["LC_ALL"] = "C,x"
+        return shell({ environment: { MINE: "yes" } })
+      })),
+      Effect.ensuring(Effect.sync(() => {
+        delete process.env["SECRET_OF_HOST"]
+        delete process.env["LC_ALL"]
+      }))
+    ))
+
+  it.live("inheritEnvironment names what is inherited", () =>
+    Effect.gen(function*() {
+      const { output } = yield* run("echo [$HOME] [$PATH]")
+      assert.strictEqual(output, `[] [${process.env["PATH"]}]\n`)
+    }).pipe(Effect.provide(shell({ inheritEnvironment: ["PATH", "NOT_THERE"] }))))
+})
+
+describe("working directory", () => {
+  const withRoot = <A, E, R>(use: (root: string) => Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const root = makeRoot()
+        mkdirSync(join(root, "inside", "deep"), { recursive: true })
+        mkdirSync(join(root, "outside"))
+        writeFileSync(join(root, "inside", "file"), "")
+        symlinkSync(join(root, "outside"), join(root, "inside", "away"))
+        symlinkSync(join(root, "inside", "deep"), join(root, "inside", "near"))
+        symlinkSync(join(root, "inside"), join(root, "link"))
+        mkdirSync(join(root, "inside-not"))
+        return root
+      }),
+      use,
+      (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+    )
+
+  it.live("is the root, or lies in it, links followed", () =>
+    withRoot((root) =>
+      Effect.gen(function*() {
+        const inside = join(root, "inside")
+        for (
+          const [cwd, real] of [
+            [undefined, inside],
+            [null, inside],
+            [".", inside],
+            ["deep/..", inside],
+            ["near", join(inside, "deep")],
+            [join(root, "link", "deep"), join(inside, "deep")]
+          ]
+        ) {
+          assert.strictEqual((yield* run("pwd -P", { cwd })).output, `${real}\n`)
+        }
+      }).pipe(Effect.provide(shell({ root: join(root, "link") })))
+    ))
+
+  it.live("is never outside", () =>
+    withRoot((root) =>
+      Effect.gen(function*() {
+        const outside = "`cwd` lies outside of the working directory."
+        const none = "`cwd` must be a directory inside of the working directory."
+        for (
+          const [cwd, message] of [
+            ["..", outside],
+            ["/", outside],
+            ["away", outside],
+            ["../inside-not", outside],
+            ["deep/../../outside", outside],
+            ["file", none],
+            ["missing", none],
+            ["a\0b", none]
+          ]
+        ) {
+          assert.strictEqual(yield* run("pwd", { cwd }), message)
+        }
+      }).pipe(Effect.provide(shell({ root: join(root, "inside") })))
+    ))
+
+  it.live("needs a root", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* run("pwd"), "The working directory of the shell does not exist.")
+    }).pipe(Effect.provide(shell({ root: "/does/not/exist" }))))
+})
+
+describe("policy", () => {
+  const asking = ShellPolicy.make({
+    rules: [
+      ShellPolicy.allow("echo"),
+      ShellPolicy.deny("sudo", { reason: "no root" }),
+      ShellPolicy.ask("touch", { reason: "writes" })
+    ]
+  })
+
+  it.live("Deny tells the model why", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* run("echo x && sudo ls"), "The command is not allowed: no root")
+    }).pipe(Effect.provide(shell({ policy: asking }))))
+
+  it.live("Ask shows the whole command, and runs it once it is approved", () =>
+    Effect.gen(function*() {
+      const request = callOf("shell", { command: "echo a;\necho \u202eb" })
+      const asked = yield* ask(request)
+      assert.strictEqual(asked.approval.summary, "In .: echo a;\\u{a}echo \\u{202e}b")
+      assert.strictEqual(asked.approval.reason, "Not one plain command")
+      yield* approve(asked)
+      const resolution: any = yield* next(request)
+      assert.strictEqual(valueOf(resolution.item).output, "a\n\u202eb\n")
+    }).pipe(Effect.provide(shell({ policy: asking }))))
+
+  it.live("what was not shown whole is not run", () =>
+    Effect.gen(function*() {
+      const request = callOf("shell", { command: `true; ${" ".repeat(2000)}; rm -r /` })
+      const asked = yield* ask(request)
+      assert.notInclude(asked.approval.summary.slice(0, 600), "rm")
+      yield* approve(asked)
+      const resolution: any = yield* next(request)
+      assert.strictEqual(
+        valueOf(resolution.item),
+        "What would run is not what was shown for approval. Nothing was run."
+      )
+    }).pipe(Effect.provide(shell({ policy: asking, manager: { maxResultBytes: 1024 } }))))
+
+  it.live("what is denied meanwhile is not run, approved or not", () =>
+    Effect.gen(function*() {
+      const verdicts = ["Ask", "Deny"] as const
+      let at = 0
+      const layer = shell({ policy: () => ({ verdict: verdicts[at++]!, reason: "changed" }) })
+      yield* Effect.gen(function*() {
+        const request = callOf("shell", { command: "echo x" })
+        yield* approve(yield* ask(request))
+        const resolution: any = yield* next(request)
+        assert.strictEqual(valueOf(resolution.item), "The command is not allowed: changed")
+      }).pipe(Effect.provide(layer))
+    }))
+})
