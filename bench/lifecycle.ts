@@ -29,7 +29,7 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
     const contending = yield* contenderOf(contender).make(batches, cell.body)
     // the compiler needs tens of thousands of calls: with fewer, the larger code looks twice as slow as it is
     const warmups = Math.max(2, Math.ceil(40_000 / calls))
-    const rounds = yield* alternate({ rounds: quick ? 7 : 25, warmups }, prepared.run, contending.run)
+    const rounds = yield* alternate({ rounds: quick ? 5 : 9, warmups }, prepared.run, contending.run)
     return {
       cell: cellName(cell),
       calls,

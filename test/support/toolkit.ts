@@ -1,55 +1,15 @@
-/** A toolkit as the tools of a manager, and calls of them. */
-import type { Tool, Toolkit } from "@effect/ai"
-import { Effect, Layer, Option } from "effect"
+/** Calls of tools, and what comes of them. */
+import { Effect, Option } from "effect"
 import {
-  ApprovalRequired,
-  CurrentTask,
   type Item,
   SessionId,
   type TaskApproval,
   TaskLaunchRequest,
   TaskManager,
   ToolCallId,
-  ToolError,
-  ToolExecutor,
-  ToolOutput,
   type ToolRequest,
   TurnId
 } from "effect-task-manager"
-
-/** The least that runs a toolkit: no annotations, and errors are told as they are. */
-export const toolkitExecutor = <Tools extends Record<string, Tool.Any>>(toolkit: Toolkit.Toolkit<Tools>) =>
-  Layer.effect(
-    ToolExecutor,
-    Effect.map(Effect.context<Tool.HandlersFor<Tools>>(), (context) => ({
-      specs: Effect.succeed([]),
-      execute: (request: ToolRequest) =>
-        Effect.gen(function*() {
-          const task = yield* CurrentTask
-          const { handle } = yield* toolkit as any
-          const answer = yield* handle(request.toolName, request.input).pipe(
-            Effect.provideService(CurrentTask, task),
-            Effect.mapError((error: any) =>
-              error instanceof ToolError || error instanceof ApprovalRequired
-                ? error
-                : new ToolError({ reason: "InvalidInput", toolName: request.toolName, message: String(error) })
-            )
-          )
-          return {
-            result: {
-              _tag: "ToolResult",
-              callId: request.callId,
-              output: typeof answer.encodedResult === "string"
-                ? ToolOutput.Text({ text: answer.encodedResult })
-                : ToolOutput.Structured({ value: answer.encodedResult }),
-              isError: answer.isFailure,
-              metadata: {}
-            },
-            metadata: {}
-          }
-        }).pipe(Effect.provide(context)) as any
-    }))
-  )
 
 export const callOf = (
   toolName: string,

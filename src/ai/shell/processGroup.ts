@@ -121,23 +121,21 @@ export const stopGroup = (
   group: ProcessGroup,
   gracePeriod: Duration.DurationInput
 ): Effect.Effect<void, never, ProcessServices> => {
-  const untilGone = (name: "SIGTERM" | "SIGKILL", again: boolean) =>
-    Effect.gen(function*() {
-      const first = yield* left(group)
-      if (!isAnyLeft(first)) return
-      yield* signal(group, name, first)
-      yield* left(group).pipe(
-        Effect.tap((who) => Effect.when(signal(group, name, who), () => again && isAnyLeft(who))),
-        Effect.repeat({ schedule: looks, while: isAnyLeft })
-      )
-    })
+  const untilGone = (between: (who: Members) => Effect.Effect<void, never, ProcessServices>) =>
+    left(group).pipe(
+      Effect.tap((who) => Effect.when(between(who), () => isAnyLeft(who))),
+      Effect.repeat({ schedule: looks, while: isAnyLeft })
+    )
   // in a finalizer nothing can be interrupted by itself, and this waits for processes that may not want to end
-  const within = (work: Effect.Effect<void, never, ProcessServices>, period: Duration.DurationInput) =>
+  const within = <A>(work: Effect.Effect<A, never, ProcessServices>, period: Duration.DurationInput) =>
     Effect.timeoutOption(Effect.interruptible(work), period)
-  return within(untilGone("SIGTERM", false), gracePeriod).pipe(
-    Effect.flatMap(Option.match({
-      onNone: () => Effect.asVoid(within(untilGone("SIGKILL", true), killPeriod)),
-      onSome: () => Effect.void
-    }))
-  )
+  return Effect.gen(function*() {
+    // before the grace period begins: however long it takes to look, who is left is asked first
+    const first = yield* left(group)
+    if (!isAnyLeft(first)) return
+    yield* signal(group, "SIGTERM", first)
+    const gone = yield* within(untilGone(() => Effect.void), gracePeriod)
+    if (Option.isSome(gone)) return
+    yield* within(untilGone((who) => signal(group, "SIGKILL", who)), killPeriod)
+  })
 }

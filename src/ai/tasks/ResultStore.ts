@@ -141,7 +141,7 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           if (kept.has(taskId)) yield* drop(taskId)
           const ring = ringOf(text, maxBytes)
           const { start, text: newest } = ring.read({})
-          for (const oldest of [...kept.keys()]) {
+          for (const oldest of kept.keys()) {
             if (bytes + ring.size <= maxBytes) break
             yield* drop(oldest)
           }

@@ -150,7 +150,7 @@ describe("interrupt", () => {
     ))
 
   it.effect("whenever it comes, the history stays valid and every call has one result", () =>
-    Effect.forEach(Array.from({ length: 120 }, (_, index) => index), (after) =>
+    Effect.forEach(Array.from({ length: 60 }, (_, index) => 2 * index), (after) =>
       withWorld(
         {
           model: [

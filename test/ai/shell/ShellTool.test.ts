@@ -11,14 +11,14 @@ import {
   TaskManagerConfig,
   TaskManagerLive
 } from "effect-task-manager"
-import { type ShellOptions, ShellPolicy, ShellTool } from "effect-task-manager/ai"
+import { type ShellOptions, ShellPolicy, ShellTool, ToolkitExecutor } from "effect-task-manager/ai"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "vitest"
 import { livingProcesses } from "../../../demo/processTable.js"
-import { approve, ask, call, callOf, next, start, toolkitExecutor, valueOf } from "../../support/toolkit.js"
+import { approve, ask, call, callOf, next, start, valueOf } from "../../support/toolkit.js"
 
 const makeRoot = () => realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-")))
 
@@ -27,7 +27,7 @@ type Options = Partial<ShellOptions> & { readonly manager?: Parameters<typeof Ta
 const shell = (options: Options = {}, platform: Layer.Layer<NodeContext.NodeContext> = NodeContext.layer) =>
   Layer.mergeAll(
     TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer(options.manager ?? {}))),
-    toolkitExecutor(ShellTool.toolkit).pipe(
+    ToolkitExecutor.layer(ShellTool.toolkit).pipe(
       Layer.provide(
         ShellTool.layer({ root: tmpdir(), policy: ShellPolicy.allowAll, gracePeriod: "300 millis", ...options })
       ),
@@ -121,7 +121,7 @@ describe("results", () => {
   it.live("a command with NUL, without text, or too long, is refused", () =>
     Effect.gen(function*() {
       for (const command of ["a\0b", "", "x".repeat(32_769)]) {
-        assert.include(yield* run(command), "Failed to decode tool call parameters")
+        assert.include(yield* run(command), "Invalid input")
       }
     }).pipe(Effect.provide(shell())))
 
@@ -262,9 +262,15 @@ describe("no process is left", () => {
       assert.include(valueOf(resolution.item), "did not finish within")
       yield* assertGone(Number(group))
     }).pipe(
-      Effect.provide(shell()),
-      Effect.provide(Layer.succeed(RoutingPolicy, () =>
-        Effect.succeed({ ...RoutingDecision.Foreground(), timeout: "700 millis" } as any)))
+      Effect.provide(
+        shell().pipe(
+          // the manager reads it when it is built
+          Layer.provideMerge(
+            Layer.succeed(RoutingPolicy, () =>
+              Effect.succeed({ ...RoutingDecision.Foreground(), timeout: "700 millis" } as any))
+          )
+        )
+      )
     ))
 
   it.live("after an interrupt of the turn and after closeSession", () =>
@@ -299,7 +305,7 @@ describe("no process is left", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const tools = yield* Layer.buildWithScope(
-        toolkitExecutor(ShellTool.toolkit).pipe(
+        ToolkitExecutor.layer(ShellTool.toolkit).pipe(
           Layer.provide(ShellTool.layer({ root: tmpdir(), policy: ShellPolicy.allowAll, gracePeriod: "200 millis" }))
         ),
         scope
@@ -316,7 +322,7 @@ describe("no process is left", () => {
       yield* Effect.provide(start(request), tools)
       const late: any = yield* next(request)
       assert.strictEqual(valueOf(late.item), "The shell is closed. Nothing was run.")
-    }).pipe(Effect.provide(TaskManagerLive), Effect.provide(NodeContext.layer)))
+    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, NodeContext.layer))))
 
   it.live.runIf(process.platform === "linux")("that has left the process group", () =>
     Effect.gen(function*() {

@@ -15,10 +15,10 @@ import {
   ToolError,
   ToolExecutor
 } from "effect-task-manager"
-import { ResultStore, TaskToolkit } from "effect-task-manager/ai"
+import { ResultStore, TaskToolkit, ToolkitExecutor } from "effect-task-manager/ai"
 import { assert } from "vitest"
 import { goodResult } from "../../../src/model/ToolCall.js"
-import { call, callOf, start, toolkitExecutor, valueOf } from "../../support/toolkit.js"
+import { call, callOf, start, valueOf } from "../../support/toolkit.js"
 
 type Outcome = Deferred.Deferred<string, ToolError | ApprovalRequired>
 
@@ -72,7 +72,7 @@ const world = (work: Work, options: Options = {}) => {
     }),
     TaskToolkit.layer
   )
-  const tools = toolkitExecutor(Toolkit.merge(workToolkit, TaskToolkit.toolkit)).pipe(Layer.provide(handlers))
+  const tools = ToolkitExecutor.layer(Toolkit.merge(workToolkit, TaskToolkit.toolkit)).pipe(Layer.provide(handlers))
   const storing = ResultStore.executor(tools).pipe(Layer.provide(ResultStore.layerMemory({ maxBytes: 1_000_000 })))
   return (options.stored === false ? tools : storing).pipe(
     Layer.provideMerge(TaskManagerLive),
@@ -382,6 +382,25 @@ describe("a result is delivered exactly once when the call that waits is cancell
         yield* Fiber.join(cancelling)
         yield* settle
         assert.strictEqual(yield* statusOf(own), "Cancelled")
+        assert.deepStrictEqual(yield* late, ["result of a"])
+      })))
+
+  it.scoped("after it took the result, while the tools around it are still at work", () =>
+    withWorld({}, (work) =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const executor = yield* ToolExecutor
+        const lingering = ToolExecutor.of({
+          specs: executor.specs,
+          execute: (request) => Effect.zipRight(executor.execute(request), Effect.never)
+        })
+        const a = yield* inBackground("a")
+        const own = yield* Effect.provideService(start(tool("task_wait", { task_ids: [a] })), ToolExecutor, lingering)
+        yield* work.end("a")
+        yield* settle
+        assert.deepStrictEqual([yield* statusOf(own), yield* late], ["Running", []])
+        yield* handle.cancel(own)
+        yield* settle
         assert.deepStrictEqual(yield* late, ["result of a"])
       })))
 

@@ -15,13 +15,13 @@ const openAiModel = (
     Layer.provide(FetchHttpClient.layer)
   )
 
-const anthropicModel = (
-  { apiKey, url }: Pick<ProviderServer, "apiKey" | "url">
-): Layer.Layer<LanguageModel.LanguageModel> =>
-  AnthropicLanguageModel.layer({ model: "claude-test" }).pipe(
-    Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: url })),
-    Layer.provide(FetchHttpClient.layer)
-  )
+const anthropicModel =
+  (config: Omit<AnthropicLanguageModel.Config.Service, "model">) =>
+  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
+    AnthropicLanguageModel.layer({ model: "claude-test", config }).pipe(
+      Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: url })),
+      Layer.provide(FetchHttpClient.layer)
+    )
 
 export interface Provider {
   readonly name: string
@@ -31,5 +31,12 @@ export interface Provider {
 
 export const providers: ReadonlyArray<Provider> = [
   { name: "@effect/ai-openai", server: openAiServer, model: openAiModel },
-  { name: "@effect/ai-anthropic", server: anthropicServer, model: anthropicModel }
+  { name: "@effect/ai-anthropic", server: anthropicServer, model: anthropicModel({}) }
 ]
+
+/** Extended thinking in its manual mode: the last reply with calls has to begin with the thought that it came with. */
+export const manualThinking: Provider = {
+  name: "@effect/ai-anthropic with manual thinking",
+  server: anthropicServer,
+  model: anthropicModel({ thinking: { type: "enabled", budget_tokens: 1024 } })
+}

@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
@@ -19,7 +19,7 @@ import { TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
-import { ToolExecutor } from "../../../services/ToolExecutor.js"
+import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as texts from "../../transcript/internal/texts.js"
 import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { renderPrompt } from "../../transcript/renderPrompt.js"
@@ -117,6 +117,7 @@ export const makeSession = (
     let isOver = false
     let unread = 0
     let replies = 0
+    let unwritten: TranscriptEntry.AssistantMessage | undefined
     let step: Fiber.RuntimeFiber<void> | undefined
     let receipt = emptyReceipt
     let interrupts: Array<Deferred.Deferred<InterruptReceipt>> = []
@@ -158,11 +159,28 @@ export const makeSession = (
 
     // ---- steps ----
 
-    const say = (
-      turnId: TurnId,
-      end: TranscriptEntry.AssistantMessage["end"],
-      parts: TranscriptEntry.AssistantMessage["parts"]
-    ) => conversation.add({ _tag: "AssistantMessage", replyId: `${turnId}/${++replies}`, turnId, parts, end })
+    /** Writes a reply, and tells of its calls; what cannot be written is kept for the next step: it is not asked for again. */
+    const write = (said: TranscriptEntry.AssistantMessage): Effect.Effect<void, TurnFailure> =>
+      Effect.suspend(() => {
+        unwritten = said
+        return conversation.add(said)
+      }).pipe(
+        Effect.map(() => {
+          unwritten = undefined
+          for (const part of said.parts) {
+            if (part._tag !== "ToolCall") continue
+            const { callId, params, providerExecuted, toolName } = part
+            emit({ _tag: "ToolCall", turnId: said.turnId, callId, toolName, params, providerExecuted })
+          }
+        }),
+        Effect.uninterruptible
+      )
+
+    const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
+      _tag: "Replied",
+      calls: Transcript.calls(said).length,
+      end: said.end
+    })
 
     const reportLost = Effect.gen(function*() {
       for (const { callId, taskId, toolName } of lost) {
@@ -189,35 +207,45 @@ export const makeSession = (
     ): Effect.Effect<StepEnd, TurnFailure, TaskManager> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
+          const before = unwritten
+          if (before !== undefined) {
+            yield* write(before)
+            if (Transcript.calls(before).length > 0) return replied(before)
+          }
           yield* restore(reportLost)
           yield* restore(collectLate(conversation))
           // the user has the last word
           yield* restore(Effect.forEach(messageIds, takeMessage, { discard: true }))
-          let reply: ReplyBuilder | undefined
-          const prompt = renderPrompt(conversation.transcript, settings)
-          const answered = yield* Effect.exit(restore(callModel(model, prompt, {
-            onAttempt: (builder, attempt, error) => {
-              reply = builder
-              if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
-            },
-            onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-          })))
+          if (before !== undefined && !Transcript.awaitsReply(conversation.transcript)) return replied(before)
+          let builder: ReplyBuilder | undefined
+          const answered = yield* Effect.exit(
+            restore(callModel(model, renderPrompt(conversation.transcript, settings), {
+              onAttempt: (reply, attempt, error) => {
+                builder = reply
+                if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
+              },
+              onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
+            }))
+          )
+          const said = (
+            parts: TranscriptEntry.AssistantMessage["parts"],
+            end: TranscriptEntry.AssistantMessage["end"]
+          ): TranscriptEntry.AssistantMessage => ({
+            _tag: "AssistantMessage",
+            replyId: `${turnId}/${++replies}`,
+            turnId,
+            parts,
+            end
+          })
           if (Exit.isFailure(answered)) {
-            const said = reply?.said() ?? []
-            if (Cause.isInterrupted(answered.cause) && said.length > 0) yield* say(turnId, "interrupted", said)
+            const kept = builder?.said() ?? []
+            if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* write(said(kept, "interrupted"))
             return yield* Effect.failCause(Cause.map(answered.cause, modelFailed))
           }
           const { end } = answered.value
-          const parts = answered.value.whole(usedCallIds(conversation.transcript.entries))
-          yield* say(turnId, end, parts)
-          let calls = 0
-          for (const part of parts) {
-            if (part._tag !== "ToolCall") continue
-            const { callId, params, providerExecuted, toolName } = part
-            if (!providerExecuted) calls++
-            emit({ _tag: "ToolCall", turnId, callId, toolName, params, providerExecuted })
-          }
-          return { _tag: "Replied", calls, end } as const
+          const whole = said(answered.value.whole(usedCallIds(conversation.transcript.entries)), end)
+          yield* write(whole)
+          return replied(whole)
         })
       )
 
@@ -307,7 +335,7 @@ export const makeSession = (
         return Transcript.openCalls(conversation.transcript).length
       },
       get awaitsReply() {
-        return Transcript.awaitsReply(conversation.transcript)
+        return unwritten !== undefined || Transcript.awaitsReply(conversation.transcript)
       }
     }
 
@@ -356,14 +384,16 @@ export const makeSession = (
       emit({ _tag: "ApprovalRequested", approval })
     }
 
-    const hasArrived = (callId: ToolCallId): boolean =>
-      conversation.transcript.entries.some((entry) => entry._tag === "LateResult" && entry.callId === callId)
+    const hasArrived = (taskId: TaskId, callId: ToolCallId): boolean =>
+      conversation.transcript.entries.some((entry) =>
+        entry._tag === "LateResult" && entry.callId === callId && entry.taskId === taskId
+      )
 
     const wakeFor = (taskId: TaskId): Effect.Effect<void> =>
       manager.handle.get(taskId).pipe(
         Effect.map(({ callId, status }) => {
           // an approval is asked of the user: the model has nothing to say to it
-          if (status !== "Suspended" && !hasArrived(callId)) post({ _tag: "Wake", taskId })
+          if (status !== "Suspended" && !hasArrived(taskId, callId)) post({ _tag: "Wake", taskId })
         }),
         Effect.ignore
       )

@@ -1,0 +1,325 @@
+/** The transcript store: what it is given, what happens when it fails, and going on from what it has kept. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { ScriptedOutcome, type TaskId, TaskManager, TaskManagerTestControl } from "effect-task-manager"
+import {
+  type AgentSession,
+  Transcript,
+  TranscriptEntry,
+  TranscriptStore,
+  TranscriptStoreError
+} from "effect-task-manager/ai"
+import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
+import {
+  approvalRequest,
+  callId,
+  ending,
+  follow,
+  Hold,
+  join,
+  open,
+  promptLines,
+  runTo,
+  sessionId,
+  settle,
+  startRun,
+  tags,
+  Text,
+  ToolCall,
+  withWorld
+} from "./support.js"
+
+/** A store whose disk can be full: `fails` counts down, `writes` says whether a failing append wrote all the same. */
+const makeDisk = (options: { fails?: number; after?: number; writes?: boolean } = {}) => {
+  const log: Array<unknown> = []
+  const disk = { ...options, log, layer: Layer.empty as unknown as Layer.Layer<TranscriptStore> }
+  disk.layer = TranscriptStore.layer({
+    append: (_, entry) =>
+      Effect.suspend(() => {
+        const isFull = (disk.after ?? 0) <= 0 && (disk.fails ?? 0) > 0
+        disk.after = (disk.after ?? 0) - 1
+        if (isFull) disk.fails = (disk.fails ?? 0) - 1
+        if (!isFull || disk.writes === true) {
+          log.push(stored(entry))
+        }
+        return isFull ? new TranscriptStoreError({ message: "disk full", cause: "secret path" }) : Effect.void
+      })
+  })
+  return disk
+}
+
+const stored = (entry: TranscriptEntry): unknown =>
+  JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry)))
+
+const rebuilt = (log: ReadonlyArray<unknown>) =>
+  Transcript.fromEntries(sessionId, log.map((entry) => Schema.decodeUnknownSync(TranscriptEntry)(entry)))
+
+/** Everything that the transcript says is in the log, once and in an order that gives the same transcript. */
+const checkLog = (session: AgentSession, log: ReadonlyArray<unknown>) =>
+  Effect.map(session.transcript, (transcript) => assert.deepStrictEqual(rebuilt(log), transcript))
+
+const calls = [ToolCall("first", {}), ToolCall("second", {}), ToolCall("later", {})]
+
+const succeed = Effect.flatMap(
+  TaskManagerTestControl,
+  (control) =>
+    Effect.forEach(["first", "second", "later"], (name) => control.script(name, ScriptedOutcome.Succeed(name)), {
+      discard: true
+    })
+)
+
+describe("a store", () => {
+  it.effect("gets every entry once, in the order of arrival", () => {
+    const disk = makeDisk()
+    return withWorld(
+      { store: disk.layer, model: [calls, [Text("done")], [Text("thanks")], [Text("thanks")]] },
+      Effect.gen(function*() {
+        yield* succeed
+        const session = yield* open()
+        yield* runTo(session, "go")
+        yield* settle
+        yield* session.waitForIdle
+        yield* checkLog(session, disk.log)
+        const { entries } = yield* session.transcript
+        assert.lengthOf(disk.log, entries.length)
+      })
+    )
+  })
+
+  for (const writes of [false, true]) {
+    for (const fails of [1, 2]) {
+      it.effect(
+        `that fails ${fails} times, ${
+          writes ? "having written" : "writing nothing"
+        }, at any entry: all is there in the end`,
+        () =>
+          Effect.forEach(Array.from({ length: 9 }, (_, index) => index), (after) => {
+            const disk = makeDisk({ after, fails, writes })
+            return withWorld(
+              { store: disk.layer, model: [calls, [Text("done")], [Text("ok")], [Text("ok")], [Text("ok")]] },
+              Effect.gen(function*() {
+                yield* succeed
+                const control = yield* TaskManagerTestControl
+                const session = yield* open()
+                const seen = yield* follow(session)
+                yield* runTo(session, "go")
+                const goOn = Effect.forEach([1, 2, 3], () =>
+                  Effect.zipRight(session.resume, Effect.zipRight(settle, session.waitForIdle)))
+                yield* goOn
+                yield* runTo(session, "and?")
+                yield* goOn
+                assert.strictEqual(
+                  ending(seen.filter(({ _tag }) =>
+                    _tag === "TurnEnded"
+                  )),
+                  "Completed",
+                  `after ${after}`
+                )
+                const transcript = yield* session.transcript
+                assert.deepStrictEqual(Transcript.openCalls(transcript), [])
+                assert.deepStrictEqual(Transcript.runningTasks(transcript), [], `after ${after}`)
+                yield* checkLog(session, disk.log)
+                if (!writes) assert.lengthOf(disk.log, transcript.entries.length)
+                for (const event of seen) assert.notInclude(JSON.stringify(event), "secret")
+                // no tool ran twice
+                const ran = (yield* control.launches).map(({ request }) => request.callId)
+                assert.strictEqual(new Set(ran).size, ran.length)
+                const text = JSON.stringify(yield* promptLines)
+                assert.include(text, "user: go")
+              })
+            )
+          }, { discard: true })
+      )
+    }
+  }
+
+  it.effect("that fails when a result wakes: the turn says so, and the next message takes the result", () => {
+    const disk = makeDisk()
+    return withWorld(
+      { store: disk.layer, model: [[ToolCall("later", {})], [Text("started")], [Text("thanks")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("later", ScriptedOutcome.Hang)
+        const session = yield* open()
+        yield* runTo(session, "go")
+        const seen = yield* follow(session)
+        disk.fails = 1
+        yield* control.complete("task-1" as TaskId, "done")
+        yield* settle
+        yield* session.waitForIdle
+        assert.deepStrictEqual(tags(seen), ["TurnStarted", "TurnEnded"])
+        assert.strictEqual(ending(seen.filter(({ _tag }) => _tag !== "Task")), "Failed")
+        yield* runTo(session, "and?")
+        const third = (yield* promptLines)[2]!
+        assert.include(third.at(-2), "done")
+        yield* checkLog(session, disk.log)
+      })
+    )
+  })
+
+  it.effect("an interrupt between taken and stored loses nothing and stores nothing twice", () =>
+    Effect.forEach(Array.from({ length: 40 }, (_, index) => 3 * index), (after) => {
+      const log: Array<unknown> = []
+      // slow: an interrupt finds it in the middle of an append
+      const store = TranscriptStore.layer({
+        append: (_, entry) =>
+          Effect.forEach([1, 2, 3], () => Effect.yieldNow(), { discard: true }).pipe(
+            Effect.zipRight(Effect.sync(() => {
+              log.push(stored(entry))
+            }))
+          )
+      })
+      return withWorld(
+        { store, model: [calls, [Text("done")], [Text("ok")], [Text("ok")], [Text("ok")]] },
+        Effect.gen(function*() {
+          yield* succeed
+          const session = yield* open()
+          const running = yield* startRun(session, "go")
+          yield* Effect.forEach(Array.from({ length: after }), () => Effect.yieldNow(), { discard: true })
+          yield* session.interrupt
+          yield* join(running)
+          yield* session.waitForIdle
+          yield* runTo(session, "and?")
+          yield* settle
+          yield* session.waitForIdle
+          const transcript = yield* session.transcript
+          assert.deepStrictEqual(rebuilt(log), transcript)
+          assert.lengthOf(log, transcript.entries.length)
+          assert.deepStrictEqual(Transcript.openCalls(transcript), [])
+          assert.deepStrictEqual(Transcript.runningTasks(transcript), [])
+        })
+      )
+    }, { discard: true }))
+
+  it.effect("that dies ends the turn as an internal error, and the session lives on", () => {
+    let dies = true
+    const store = TranscriptStore.layer({
+      append: () =>
+        Effect.suspend(() => {
+          const dead = dies
+          dies = false
+          return dead ? Effect.dieMessage("secret") : Effect.void
+        })
+    })
+    return withWorld(
+      { store, model: [[Text("ok")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        const events = yield* runTo(session, "go")
+        assert.strictEqual(ending(events), "Failed")
+        assert.notInclude(JSON.stringify(events), "secret")
+        yield* session.resume
+        yield* session.waitForIdle
+        assert.deepStrictEqual(yield* promptLines, [["user: go"]])
+      })
+    )
+  })
+})
+
+describe("going on", () => {
+  it.effect("with a stored transcript", () => {
+    const disk = makeDisk()
+    const first = withWorld(
+      { store: disk.layer, model: [calls.slice(0, 2), [Text("done")]] },
+      Effect.gen(function*() {
+        yield* succeed
+        yield* runTo(yield* open(), "go")
+      })
+    )
+    const second = withWorld(
+      { store: disk.layer, model: [[ToolCall("first", {}), ToolCall("first", {}, { id: "x" })], [Text("done again")]] },
+      Effect.gen(function*() {
+        yield* succeed
+        const session = yield* open({ transcript: rebuilt(disk.log) })
+        yield* runTo(session, "again")
+        const [, , after] = [0, ...(yield* promptLines)]
+        assert.deepStrictEqual(after, [
+          "user: go",
+          "assistant: call-1=first() | call-2=second()",
+          "tool: call-1:first | call-2:second",
+          "assistant: done",
+          "user: again",
+          "assistant: call-1-2=first() | x=first()",
+          "tool: call-1-2:first | x:first"
+        ])
+        yield* checkLog(session, disk.log)
+      })
+    )
+    return Effect.zipRight(first, second)
+  })
+
+  it.effect("with one whose process died with open calls and with tasks in the background", () => {
+    const disk = makeDisk()
+    let died: ReadonlyArray<unknown> = []
+    const first = withWorld(
+      { store: disk.layer, model: [[ToolCall("first", {}), ToolCall("later", {}), ToolCall("second", {})]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", ScriptedOutcome.Hang)
+        yield* control.script("later", ScriptedOutcome.Hang)
+        yield* control.script("second", ScriptedOutcome.RequireApproval(approvalRequest("a")))
+        yield* startRun(yield* open(), "go")
+        yield* control.awaitLaunch(callId("call-3"))
+        yield* settle
+        // the process dies here: this is all that is on the disk
+        died = disk.log.slice()
+      })
+    )
+    const second = withWorld(
+      { store: disk.layer, model: [[Text("hm")]] },
+      Effect.gen(function*() {
+        disk.log.splice(0, disk.log.length, ...died)
+        const transcript = rebuilt(died)
+        assert.deepStrictEqual(Transcript.openCalls(transcript).map((call) => String(call.callId)), [
+          "call-1",
+          "call-3"
+        ])
+        const session = yield* open({ transcript })
+        yield* runTo(session, "and?")
+        const [prompt] = yield* promptLines
+        const [one, two, three] = prompt![2]!.split(" | ")
+        assert.include(one, "Its outcome is unknown; it may have run")
+        assert.include(two, "runs in the background as task-2")
+        assert.include(three, "Its outcome is unknown; it may have run")
+        assert.include(prompt!.at(-2), "The program that ran task-2 has ended.")
+        assert.strictEqual(prompt!.at(-1), "user: and?")
+        assert.deepStrictEqual(yield* (yield* TaskManagerTestControl).launches, [])
+        yield* checkLog(session, disk.log)
+      })
+    )
+    return Effect.zipRight(first, second)
+  })
+
+  it.effect("resume makes the request that a dead process did not", () =>
+    withWorld(
+      { model: [[Text("hello")]] },
+      Effect.gen(function*() {
+        const transcript = Transcript.fromEntries(sessionId, [
+          { _tag: "UserMessage", messageId: "message-1", content: [{ _tag: "Text", text: "Hi" }] }
+        ])
+        const session = yield* open({ transcript })
+        yield* session.resume
+        yield* session.waitForIdle
+        assert.deepStrictEqual(yield* promptLines, [["user: Hi"]])
+        assert.strictEqual(yield* session.submit("more"), "message-2")
+      })
+    ))
+
+  it.effect("a result that somebody else took, or whose session was closed elsewhere, still closes its call", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("hm")], [Hold]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        const model = yield* TestLanguageModelControl
+        yield* control.script("first", ScriptedOutcome.Hang)
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        yield* control.awaitLaunch(callId("call-1"))
+        const manager = yield* TaskManager
+        yield* manager.closeSession(sessionId)
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+        assert.include((yield* promptLines)[1]?.[2], "cancelled while it was running")
+        assert.lengthOf(yield* model.requests, 2)
+      })
+    ))
+})
