@@ -18,7 +18,7 @@ const request =
   "sources. Mend the fault, and prove it with another run of the tests. If the README names something to delete, delete it."
 
 /** What Esc did, and what the operating system said right after it. */
-export interface EscReport {
+interface EscReport {
   readonly receipt: InterruptReceipt
   /** Processes of the command in the foreground before it, and those of them that were left. */
   readonly killed: ReadonlyArray<ProcessRow>

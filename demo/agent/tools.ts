@@ -34,7 +34,7 @@ const files = Toolkit.make(
 // nothing here should take longer; Esc is for what does
 const shell = ShellTool.tool.annotate(ToolAnnotations.Timeout, "5 minutes")
 
-export const toolkit = Toolkit.merge(Toolkit.make(shell), files, TaskToolkit.toolkit)
+const toolkit = Toolkit.merge(Toolkit.make(shell), files, TaskToolkit.toolkit)
 
 const policy = ShellPolicy.make({
   rules: [
