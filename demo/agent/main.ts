@@ -34,7 +34,7 @@ const session = (options: Options, model: ChosenModel, traces: Traces) =>
     const workshop: Workshop = {
       root,
       processes: path.join(path.dirname(root), "processes"),
-      environment: { LC_ALL: "C", GIT_PAGER: "cat", GIT_TERMINAL_PROMPT: "0", TEST_PAUSE: "1000" }
+      environment: { LC_ALL: "C", GIT_PAGER: "cat", GIT_TERMINAL_PROMPT: "0", TEST_PAUSE: "1500" }
     }
     const noteProcesses = Effect.map(startedCommands(workshop), (started) => {
       traces.groups = started.map(({ group }) => group)

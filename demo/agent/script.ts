@@ -56,8 +56,8 @@ export const script: ReadonlyArray<ScriptedReply> = [
       ],
   [Text("I test again."), shell(testCommand)],
   ({ prompt }) => [
-    Text("I give it a second."),
-    ToolCall("task_wait", { task_ids: [latestTask(prompt)], timeout_seconds: 1 })
+    Text("I give it two seconds."),
+    ToolCall("task_wait", { task_ids: [latestTask(prompt)], timeout_seconds: 2 })
   ],
   ({ prompt }) => [
     Text("How far is it?"),

@@ -59,8 +59,9 @@ const pressEsc = (session: AgentSession, workshop: Workshop) =>
     const killed = yield* livingProcesses(groups)
     yield* journal.say("user", "presses Esc: that command never ends (the demo does it for you)")
     const receipt = yield* session.interrupt
-    const left = yield* leftProcesses(groups)
+    // first, while the tests still run
     const kept = yield* livingProcesses(yield* groupsOf(workshop, testCommand))
+    const left = yield* leftProcesses(groups)
     yield* journal.say(
       "check",
       `Esc ended ${plural(receipt.cancelled.length, "task")}, ${
