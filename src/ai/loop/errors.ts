@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { SessionId } from "../../model/ids.js"
@@ -26,7 +27,26 @@ export class TranscriptStoreError
     { message: Text, cause: hiddenCause },
     describedError
   )
-{}
+{
+  /**
+   * What `JSON.stringify` and loggers ask for: everything but the cause.
+   *
+   * @since 0.1.0
+   */
+  override toJSON(): object {
+    const { _tag, message } = this
+    return { _tag, message }
+  }
+
+  /**
+   * What `console.log` asks for: everything but the cause. That of a model call has the request in it, and with it the key.
+   *
+   * @since 0.1.0
+   */
+  override [Inspectable.NodeInspectSymbol](): unknown {
+    return this.stack ?? this.toString()
+  }
+}
 
 /**
  * Why a turn failed. `Model`: the language model, `cause` is its `AiError`; `Store`: the transcript store, `cause` is its
@@ -65,6 +85,15 @@ export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-ma
   override toJSON(): object {
     const { _tag, message, reason } = this
     return { _tag, reason, message }
+  }
+
+  /**
+   * What `console.log` asks for: everything but the cause. That of a model call has the request in it, and with it the key.
+   *
+   * @since 0.1.0
+   */
+  override [Inspectable.NodeInspectSymbol](): unknown {
+    return this.stack ?? this.toString()
   }
 }
 

@@ -9,6 +9,7 @@ import * as Encoding from "effect/Encoding"
 import type { ToolOutput } from "../../model/ToolCall.js"
 import { resultValue } from "./internal/output.js"
 import * as texts from "./internal/texts.js"
+import { toFields, toWord, wellFormed } from "./internal/wire.js"
 import { LateResultCodec } from "./LateResultCodec.js"
 import type { Transcript } from "./Transcript.js"
 import type { ReplyPart, TranscriptEntry, UserPart } from "./TranscriptEntry.js"
@@ -70,7 +71,7 @@ const replyPart = (part: ReplyPart): ReadonlyArray<Prompt.AssistantMessagePart> 
       return [Prompt.makePart("tool-call", {
         id: part.callId,
         name: wireName(part),
-        params: part.params,
+        params: part.providerExecuted ? part.params : toFields(part.params),
         providerExecuted: part.providerExecuted,
         ...withOptions(part)
       })]
@@ -88,12 +89,25 @@ const replyPart = (part: ReplyPart): ReadonlyArray<Prompt.AssistantMessagePart> 
 
 // a provider knows its own tool, run by us, under its own name, and what it runs itself under the toolkit's name
 const wireName = (part: Extract<ReplyPart, { readonly _tag: "ToolCall" }>): string =>
-  part.providerExecuted ? part.toolName : part.providerName ?? part.toolName
+  part.providerExecuted ? part.toolName : part.providerName ?? toWord(part.toolName)
+
+const clean = new WeakMap<TranscriptEntry, TranscriptEntry>()
+
+/** The entry without halves of characters. Entries never change, so each is looked through once. */
+const cleanEntry = (entry: TranscriptEntry): TranscriptEntry => {
+  const known = clean.get(entry)
+  if (known !== undefined) return known
+  // an entry is JSON, and changed in its texts alone
+  const made = wellFormed(entry) as TranscriptEntry
+  clean.set(entry, made)
+  return made
+}
 
 /**
  * The prompt of a transcript: valid for every provider as it stands, in whatever state the transcript is. Each call of a
  * reply is answered once, in the tool message right after it, in the order of the calls; a call without a result is
- * answered by a text that says so (the loop sends no such prompt). The same transcript gives the same prompt.
+ * answered by a text that says so (the loop sends no such prompt). The same transcript gives the same prompt. What no
+ * provider takes is put right: halves of characters, a name of a tool that could be none, an input that is no object.
  *
  * @example
  * ```ts
@@ -110,16 +124,17 @@ const wireName = (part: Extract<ReplyPart, { readonly _tag: "ToolCall" }>): stri
 export const renderPrompt = (transcript: Transcript, options?: RenderOptions): Prompt.Prompt => {
   const codec = options?.codec ?? LateResultCodec.UserNote
   const maxNoteBytes = options?.maxNoteBytes ?? defaultMaxNoteBytes
+  const entries = transcript.entries.map(cleanEntry)
   const results = new Map<string, TranscriptEntry.ToolResult>()
   const replacements = new Map<string, TranscriptEntry.LateResult>()
-  for (const entry of transcript.entries) {
+  for (const entry of entries) {
     if (entry._tag === "ToolResult") results.set(entry.callId, entry)
   }
   const isPlaceholderOf = ({ callId, taskId }: TranscriptEntry.LateResult): boolean => {
     const result = results.get(callId)
     return result?.outcome === "Placeholder" && result.taskId === taskId
   }
-  for (const entry of transcript.entries) {
+  for (const entry of entries) {
     if (entry._tag === "LateResult" && codec.replacesPlaceholder && isPlaceholderOf(entry)) {
       replacements.set(entry.callId, entry)
     }
@@ -151,10 +166,10 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
 
   const messages: Array<Prompt.Message> = []
   if (options?.system !== undefined && isSaid(options.system)) {
-    messages.push(Prompt.makeMessage("system", { content: options.system }))
+    messages.push(Prompt.makeMessage("system", { content: String(wellFormed(options.system)) }))
   }
   const before = messages.length
-  for (const entry of transcript.entries) {
+  for (const entry of entries) {
     switch (entry._tag) {
       case "UserMessage": {
         const content = entry.content.flatMap(userPart)

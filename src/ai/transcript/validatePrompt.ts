@@ -4,11 +4,33 @@
  * @since 0.1.0
  */
 import type * as Prompt from "@effect/ai/Prompt"
+import { isFields, isWord, wellFormed } from "./internal/wire.js"
 
 const callIdsOf = (message: Prompt.Message | undefined): ReadonlyArray<string> =>
   message?.role === "assistant"
     ? message.content.flatMap((part) => part.type === "tool-call" && !part.providerExecuted ? [part.id] : [])
     : []
+
+const isWellFormed = (value: unknown): boolean => wellFormed(value) === value
+
+/** What of a part a provider would not take, whatever stands around it. */
+const problemOf = (part: Prompt.Part): string | undefined => {
+  switch (part.type) {
+    case "text":
+      return part.text.trim() === "" ? "has a blank text" : isWellFormed(part.text) ? undefined : "has half a character"
+    case "tool-call":
+      if (part.providerExecuted) return undefined
+      if (part.id === "") return "has a call without an id"
+      if (!isWord(part.id)) return `has a call whose id cannot be one: ${part.id}`
+      if (!isWord(part.name)) return `calls a tool whose name cannot be one: ${part.name}`
+      if (!isFields(part.params)) return `has a call ${part.id} whose input is no object`
+      return isWellFormed(part.params) ? undefined : `has half a character in the call ${part.id}`
+    case "tool-result":
+      return isWellFormed(part.result) ? undefined : `has half a character in the result ${part.id}`
+    default:
+      return undefined
+  }
+}
 
 const sameOrder = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): boolean =>
   left.length === right.length && left.every((id, index) => id === right[index])
@@ -16,7 +38,8 @@ const sameOrder = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): b
 /**
  * What is wrong with a prompt, by the strictest rules of any provider; empty if nothing is. Each call of an assistant
  * message is answered exactly once by the tool message right after it, in the order of the calls; no tool message stands
- * anywhere else; call ids are unique; no message is empty, no text blank; system messages come first, then a user message;
+ * anywhere else; call ids are unique; names of tools and ids of calls are up to 64 letters, digits, `_` and `-`, inputs are
+ * objects; no message is empty, no text blank or with half a character in it; system messages come first, then a user message;
  * the last message is the user's or a tool's. For tests of codecs and of loops.
  *
  * @example
@@ -45,11 +68,11 @@ export const validatePrompt = (prompt: Prompt.Prompt): ReadonlyArray<string> => 
     if (!begun && message.role !== "user") problems.push(`${at} begins the conversation`)
     begun = true
     for (const part of message.content) {
-      if (part.type === "text" && part.text.trim() === "") problems.push(`${at} has a blank text`)
+      const problem = problemOf(part)
+      if (problem !== undefined) problems.push(`${at} ${problem}`)
     }
     if (message.role === "assistant") {
       for (const id of callIdsOf(message)) {
-        if (id === "") problems.push(`${at} has a call without an id`)
         if (seen.has(id)) problems.push(`${at} repeats the call id ${id}`)
         seen.add(id)
       }

@@ -1,9 +1,9 @@
 /** What a reply leaves in the transcript, from parts as the clients of OpenAI and Anthropic stream them. */
 import { Response, Tool, Toolkit } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Schema } from "effect"
 import { TaskManager, TaskManagerSimple, ToolExecutor } from "effect-task-manager"
-import { AgentLoop } from "effect-task-manager/ai"
+import { AgentLoop, ReplyPart } from "effect-task-manager/ai"
 import { TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import { ReplyBuilder } from "../../../src/ai/loop/internal/reply.js"
 import { ending, promptLines, runTo, sessionId, Text, ToolCall } from "./support.js"
@@ -88,6 +88,29 @@ describe("a reply", () => {
       "used-2",
       "used-2-2"
     ])
+  })
+
+  it("has ids that every provider takes, and each once", () => {
+    const call = (id: string) => make("tool-call", { id, name: "t", params: {}, providerExecuted: false })
+    const long = "i".repeat(200)
+    const parts = build(
+      call("functions.shell:0"),
+      call("functions.shell-0"),
+      call(long),
+      call(`${long}2`),
+      call("\u{1f600}")
+    )
+      .whole(none)
+    const ids = parts.map((part) => part._tag === "ToolCall" ? String(part.callId) : "")
+    for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{1,64}$/)
+    assert.strictEqual(new Set(ids).size, ids.length)
+  })
+
+  it("has no input that is nested deeper than a transcript can be", () => {
+    let params: unknown = {}
+    for (let depth = 0; depth < 600; depth++) params = { a: params }
+    const parts = build(make("tool-call", { id: "c", name: "t", params, providerExecuted: false })).whole(none)
+    assert.isTrue(Schema.is(Schema.Array(ReplyPart))(parts))
   })
 })
 

@@ -88,7 +88,7 @@ const logOf = (rounds: ReadonlyArray<Round>) => {
     log.push(...waiting, user(`u${index}`))
     requests.push(log.length)
     waiting = []
-    const names = calls.map((_, call) => `c${index}.${call}`)
+    const names = calls.map((_, call) => `c${index}-${call}`)
     log.push(reply(`r${index}`, names, said))
     const results = calls.map((call, at) => ({ call, name: names[at]! })).sort((a, b) => a.call.rank - b.call.rank)
     for (const { call, name } of results) {
@@ -327,4 +327,58 @@ describe("validatePrompt", () => {
   for (const [name, prompt, problem] of refused) {
     it(`refuses ${name}`, () => assert.match(validatePrompt(prompt).join("\n"), problem))
   }
+})
+
+describe("what no provider takes", () => {
+  const half = "\ud83d"
+  const calling = (toolName: string, params: unknown): TranscriptEntry.AssistantMessage => ({
+    _tag: "AssistantMessage",
+    replyId: "r",
+    turnId: TurnId.make("t"),
+    end: "tool-calls",
+    parts: [{
+      _tag: "ToolCall",
+      callId: ToolCallId.make("c"),
+      toolName,
+      providerExecuted: false,
+      params,
+      options: {}
+    }]
+  })
+  const rendered = (...entries: ReadonlyArray<TranscriptEntry>) => {
+    const prompt = renderPrompt(Transcript.fromEntries(sessionId, entries), { system: `s${half}` })
+    assert.deepStrictEqual(validatePrompt(prompt), [])
+    return JSON.stringify(prompt.content)
+  }
+
+  it("half a character, wherever a user, a model or a tool puts one", () => {
+    const output = ToolOutput.Structured({ value: { [`k${half}`]: [`v${half}`, "\u{1f600}"] } })
+    const sent = rendered(
+      user("u", `said${half}`),
+      calling("tool", { path: `p${half}` }),
+      { ...result("c"), output },
+      late("c", `late${half}`)
+    )
+    assert.notInclude(sent, "\\ud83d")
+    for (const word of ["s", "said", "p", "k", "v", "late"]) assert.include(sent, `${word}\ufffd`)
+    assert.include(sent, "\u{1f600}")
+  })
+
+  it("the name of a tool that the model made up", () => {
+    for (const name of ["multi_tool_use.parallel", "", "x".repeat(300), "a b", "\u{1f600}"]) {
+      rendered(user("u"), calling(name, {}), result("c"))
+    }
+    assert.include(rendered(user("u"), calling("multi_tool_use.parallel", {}), result("c")), "multi_tool_use_parallel")
+  })
+
+  it("an input that is no object", () => {
+    for (const params of [null, "text", 3, ["a"]]) rendered(user("u"), calling("tool", params), result("c"))
+  })
+
+  it("ids of made-up calls that are too long, and they stay apart", () => {
+    const long = "i".repeat(64)
+    const entries = [user("u"), { ...late(long), boundary: "b1" }, { ...late(`${long}2`), boundary: "b2" }]
+    const prompt = renderPrompt(Transcript.fromEntries(sessionId, entries), { codec: LateResultCodec.SyntheticPair })
+    assert.deepStrictEqual(validatePrompt(prompt), [])
+  })
 })

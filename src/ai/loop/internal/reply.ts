@@ -8,6 +8,7 @@ import type * as Response from "@effect/ai/Response"
 import * as Encoding from "effect/Encoding"
 import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
+import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
 
 // what came over the network is JSON already; what a provider's client made of it may not be
@@ -15,7 +16,9 @@ const asJson = (value: unknown): unknown => {
   if (isJson(value)) return value
   try {
     const text: unknown = JSON.stringify(value)
-    return typeof text === "string" ? JSON.parse(text) : null
+    const copy: unknown = typeof text === "string" ? JSON.parse(text) : null
+    // nested too deep for a transcript: no store could write it
+    return isJson(copy) ? copy : null
   } catch {
     return null
   }
@@ -145,13 +148,16 @@ export class ReplyBuilder {
     }
   }
 
-  /** The whole reply. A call whose id is empty or was used before gets one of its own: providers refuse a history with two. */
+  /**
+   * The whole reply. A call whose id is empty, no id for every provider, or was used before gets one of its own: providers
+   * refuse a history with such an id, or with two.
+   */
   whole(usedIds: ReadonlySet<string>): ReadonlyArray<ReplyPart> {
     const used = new Set(usedIds)
     const freshId = (id: string): ToolCallId => {
-      const base = id === "" ? "call" : id.startsWith(reserved) ? `call-${id}` : id
+      const base = toWord(id === "" ? "call" : id.startsWith(reserved) ? `call-${id}` : id)
       let fresh = base
-      for (let n = 2; used.has(fresh); n++) fresh = `${base}-${n}`
+      for (let n = 2; used.has(fresh); n++) fresh = `${base.slice(0, 50)}-${n}`
       used.add(fresh)
       return ToolCallId.make(fresh)
     }

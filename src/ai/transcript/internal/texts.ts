@@ -3,6 +3,7 @@ import type { TaskId, ToolCallId } from "../../../model/ids.js"
 import { printable } from "../../../model/text.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
+import { toWord } from "./wire.js"
 
 /** Of a call that was open when the program that ran it ended. */
 export const outcomeUnknown =
@@ -89,6 +90,9 @@ export const replacedNote = (late: TranscriptEntry.LateResult): string =>
     attribute(late.taskId)
   } has ended, and its output is now the result of the call that started it.`
 
-/** The id of the call that a codec makes up; providers take few characters in it. */
-export const lateCallId = ({ callId, taskId }: TranscriptEntry.LateResult): string =>
-  `late-${taskId}-${callId}`.replace(/[^A-Za-z0-9_-]/g, "_")
+/** The id of the call that a codec makes up; providers take few characters in it, and not many. */
+export const lateCallId = ({ boundary, callId, taskId }: TranscriptEntry.LateResult): string => {
+  const id = `late-${taskId}-${callId}`
+  // cut, it may be that of another one
+  return id.length <= 64 ? toWord(id) : toWord(`late-${boundary}-${taskId}`)
+}
