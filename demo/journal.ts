@@ -73,9 +73,15 @@ const describe = (event: TaskEvent): Described | undefined => {
   }
 }
 
-export type Speaker = "planner" | "user" | "loop" | "check"
+export type Speaker = "planner" | "model" | "user" | "loop" | "check"
 
-const colourOf: Readonly<Record<Speaker, Colour>> = { planner: "cyan", user: "yellow", loop: "bold", check: "green" }
+const colourOf: Readonly<Record<Speaker, Colour>> = {
+  planner: "cyan",
+  model: "cyan",
+  user: "yellow",
+  loop: "bold",
+  check: "green"
+}
 
 const elapsed = (millis: number): string => `${(millis / 1000).toFixed(2)}s`
 

@@ -1,26 +1,24 @@
 /** `npm run demo`: an agent turn that a newcomer can watch. See demo/options.ts for the command line. */
 import { FileSystem, Path } from "@effect/platform"
-import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Data, Effect, Exit, Layer, Option, Ref, SubscriptionRef } from "effect"
+import { Console, Effect, Layer, Option, Ref, SubscriptionRef } from "effect"
 import { RoutingPolicy, SessionId, type TaskApproval, TaskManagerLive } from "effect-task-manager"
 import { decide } from "./approval.js"
-import { type Aftermath, type Check, checksOf, checksOfAftermath, type Evidence } from "./checks.js"
+import { type Aftermath, checksOf, checksOfAftermath, type Evidence } from "./checks.js"
 import { Journal } from "./journal.js"
 import { runAgent } from "./loop.js"
-import { type Options, parseOptions, usage, UsageError } from "./options.js"
+import { type Options, parseOptions, usage } from "./options.js"
 import { leftProcesses } from "./processTable.js"
 import { proofRows, proofTable } from "./proof.js"
 import { type Repository, temporaryRepository, userRepository } from "./repository.js"
 import { route } from "./routing.js"
+import { runDemo } from "./run.js"
 import { Screen } from "./screen.js"
 import { Shell, type StartedProcess } from "./shell.js"
 import { plain } from "./text.js"
 import { timeline } from "./timeline.js"
 import { AllTools, ReadOnlyTools } from "./tools.js"
+import { judge, showChecks } from "./verdict.js"
 import { type CancelReport, type InterruptReport, lookAfterCancel, pressEsc } from "./witness.js"
-
-/** The demo ran to its end, and not everything held. */
-class DemoFailed extends Data.TaggedError("DemoFailed")<{}> {}
 
 const sessionId = SessionId.make("demo")
 
@@ -107,14 +105,6 @@ const inspect = (traces: Traces) =>
     return aftermath
   })
 
-const showChecks = (checks: ReadonlyArray<Check>) =>
-  Effect.flatMap(Screen, ({ line, paint }) =>
-    Effect.forEach(
-      checks,
-      ({ holds, name }) => line(`${holds ? paint("green", "✓") : paint("red", "✗ FAILED:")} ${name}`),
-      { discard: true }
-    ))
-
 const demo = (options: Options) =>
   Effect.gen(function*() {
     const screen = yield* Screen
@@ -133,54 +123,13 @@ const demo = (options: Options) =>
         })
       )
     )
-    const checks = checksOf(evidence, yield* inspect(traces))
-    yield* screen.line("")
-    yield* showChecks(checks)
-    const failed = checks.filter((check) => !check.holds).length
-    yield* screen.line(
-      failed === 0
-        ? screen.paint("green", `\nVerdict: everything held (${checks.length} of ${checks.length} checks).`)
-        : screen.paint("red", `\nVerdict: ${failed} of ${checks.length} checks FAILED.`)
-    )
-    if (failed > 0) return yield* new DemoFailed()
+    yield* judge(checksOf(evidence, yield* inspect(traces)))
   })
 
-/** A mistake of ours or of the machine; the others have already said what there is to say. */
-const isUnexpected = (cause: Cause.Cause<unknown>): boolean =>
-  !Cause.isInterruptedOnly(cause) &&
-  !Option.exists(Cause.failureOption(cause), (error) => error instanceof UsageError || error instanceof DemoFailed)
-
-const main = Effect.gen(function*() {
-  const options = yield* parseOptions(process.argv.slice(2))
-  yield* options.help ? Console.log(usage) : demo(options)
-}).pipe(
-  Effect.tapErrorTag("UsageError", ({ message }) => Console.error(`${message}\n\n${usage}`)),
-  Effect.tapErrorCause((cause) => isUnexpected(cause) ? Console.error(Cause.pretty(cause)) : Effect.void),
-  Effect.provide(Screen.layer.pipe(Layer.provideMerge(NodeContext.layer)))
+runDemo(
+  Effect.flatMap(
+    parseOptions(process.argv.slice(2)),
+    (options) => options.help ? Console.log(usage) : demo(options)
+  ),
+  usage
 )
-
-let interruptedCode = 130
-const endWith = (code: number) => () => {
-  interruptedCode = code
-}
-// these stay when runMain has taken its own away: a second Ctrl-C must not end the process while it still cleans
-// up, which takes a moment and no longer
-process.on("SIGINT", endWith(130))
-process.on("SIGTERM", endWith(143))
-// the terminal was closed: clean up the same way, and do not stumble over writing to it or reading from it
-process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
-for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on("error", () => {})
-
-NodeRuntime.runMain(main, {
-  disableErrorReporting: true,
-  teardown: (exit, onExit) =>
-    onExit(
-      Exit.isSuccess(exit)
-        ? 0
-        : Cause.isInterruptedOnly(exit.cause)
-        ? interruptedCode
-        : Option.exists(Cause.failureOption(exit.cause), (error) => error instanceof UsageError)
-        ? 2
-        : 1
-    )
-})

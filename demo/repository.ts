@@ -49,7 +49,7 @@ const cases = [
 
 let failed = 0
 for (const [name, run, expected] of cases) {
-  await new Promise((resolve) => setTimeout(resolve, 600))
+  await new Promise((resolve) => setTimeout(resolve, Number(process.env.TEST_PAUSE ?? 600)))
   const actual = run()
   if (actual !== expected) failed++
   console.log(actual === expected

@@ -1,6 +1,7 @@
 // Type-checks every ```ts block of README.md, docs/*.md and the comments of src, each as a module of its own, against
 // the sources. (docgen compiles and runs the examples of functions and constants; those of classes it does not see.)
-// A block is written at the line where it stands in its document, so that the lines tsc reports are the document's.
+// A block is written at the line where it stands in its document, so that the lines tsc reports are the document's. A
+// block that begins with the name of a file (`// tools.ts`) can be imported by the others of its document.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -34,7 +35,7 @@ writeFileSync(
   JSON.stringify({
     extends: "../tsconfig.json",
     compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
-    include: ["*.ts"]
+    include: ["**/*.ts"]
   })
 )
 
@@ -53,8 +54,12 @@ for (const document of documents) {
     if (/^(tsx?|mts|typescript)\b/i.test(info)) {
       if (info !== "ts") refuse(`${document}:${start + 1}: write "ts" and nothing after it, found "${info}"`)
       const code = lines.slice(start + 1, end).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line)
-      const name = `${document.replace(/\W+/g, "-")}-block-at-${start + 1}.ts`
-      writeFileSync(join(out, name), `${"\n".repeat(start + 1)}${code.join("\n")}\n`)
+      const named = /^\/\/ ([\w.-]+\.ts)$/.exec(code[0] ?? "")?.[1]
+      const folder = join(out, document.replace(/\W+/g, "-"))
+      mkdirSync(folder, { recursive: true })
+      const file = join(folder, named ?? `block-at-${start + 1}.ts`)
+      if (existsSync(file)) refuse(`${document}:${start + 1}: there are two blocks of the name ${named}`)
+      writeFileSync(file, `${"\n".repeat(start + 1)}${code.join("\n")}\n`)
       blocks++
     }
     start = end

@@ -10,82 +10,17 @@ import {
   ToolOutput,
   TurnId
 } from "effect-task-manager"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join } from "node:path"
 import { assert } from "vitest"
 import { parseOptions } from "../demo/options.js"
 import { nextStep } from "../demo/planner.js"
 import { isProved, proofRows } from "../demo/proof.js"
 import { fit, plain } from "../demo/text.js"
 import { type Arrival, empty, type Transcript } from "../demo/transcript.js"
-
-const packageRoot = resolve(import.meta.dirname, "..")
-
-// not the command tsx: it kills a child at once that does not answer a signal within 60 ms
-const startDemo = ["--import", "tsx", join(packageRoot, "demo", "main.ts")]
-
-class Demo {
-  readonly child: ChildProcess
-  readonly ended: Promise<number | null>
-  output = ""
-  errors = ""
-  private isOver = false
-  private readonly waiting = new Set<() => void>()
-
-  constructor(args: ReadonlyArray<string>, options: { readonly ownGroup?: boolean; readonly cwd?: string } = {}) {
-    const { INIT_CWD: _ofOurNpm, ...env } = process.env
-    this.child = spawn(process.execPath, [...startDemo, ...args], {
-      cwd: packageRoot,
-      env: options.cwd === undefined ? env : { ...env, INIT_CWD: options.cwd },
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: options.ownGroup === true
-    })
-    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      this.output += text
-      this.wake()
-    })
-    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      this.errors += text
-    })
-    this.ended = new Promise((done) =>
-      this.child.on("close", (code) => {
-        this.isOver = true
-        this.wake()
-        done(code)
-      })
-    )
-  }
-
-  private wake(): void {
-    for (const look of this.waiting) look()
-  }
-
-  /** Returns once the output has it. */
-  async waitFor(pattern: RegExp): Promise<RegExpExecArray> {
-    while (true) {
-      const found = pattern.exec(this.output)
-      if (found !== null) return found
-      if (this.isOver) throw new Error(`the demo ended without ${pattern}:\n${this.output}\n${this.errors}`)
-      await new Promise<void>((woken) => {
-        const look = () => {
-          this.waiting.delete(look)
-          woken()
-        }
-        this.waiting.add(look)
-      })
-    }
-  }
-
-  async root(): Promise<string> {
-    return (await this.waitFor(/^The repository: (.*) \(temporary/m))[1] ?? ""
-  }
-
-  get pid(): number {
-    return this.child.pid ?? 0
-  }
-}
+import { DemoProcess } from "./support/DemoProcess.js"
 
 interface Row {
   readonly pid: number
@@ -109,7 +44,7 @@ const stillAlive = (before: ReadonlyArray<Row>): ReadonlyArray<Row> =>
   processes().filter((row) => !row.state.startsWith("Z") && before.some(({ pid }) => pid === row.pid))
 
 /** Looks at the process table until the demo runs a command like this one. */
-const untilItRuns = async (demo: Demo, command: string): Promise<ReadonlyArray<Row>> => {
+const untilItRuns = async (demo: DemoProcess, command: string): Promise<ReadonlyArray<Row>> => {
   while (demo.child.exitCode === null) {
     const running = descendants(demo.pid)
     if (running.some((row) => row.command.includes(command))) return running
@@ -118,7 +53,7 @@ const untilItRuns = async (demo: Demo, command: string): Promise<ReadonlyArray<R
   throw new Error(`never ran: ${command}\n${demo.output}`)
 }
 
-const assertProof = (demo: Demo, calls: number): void => {
+const assertProof = (demo: DemoProcess, calls: number): void => {
   const rows = demo.output.match(/^call-\d+ +task-\d+ +\w+ +\d+ +\d+ +(in its turn|later) +\w+$/gm) ?? []
   assert.strictEqual(rows.length, calls, demo.output)
   assert.strictEqual(new Set(rows.map((row) => row.split(" ")[0])).size, calls)
@@ -126,7 +61,7 @@ const assertProof = (demo: Demo, calls: number): void => {
   assert.include(demo.output, `${calls} tool calls, ${calls} results: every tool call id got exactly one result.`)
 }
 
-const assertClean = (demo: Demo, root: string): void => {
+const assertClean = (demo: DemoProcess, root: string): void => {
   assert.isFalse(existsSync(dirname(root)), `${dirname(root)} is left`)
   assert.notMatch(demo.output, /FAILED|STILL THERE|LIVE/)
   // no terminal: no colour, no cursor tricks; and nothing of what the tools printed
@@ -136,7 +71,7 @@ const assertClean = (demo: Demo, root: string): void => {
 
 describe("npm run demo", () => {
   it("runs the destructive command with --yes, and proves one result per call", async () => {
-    const demo = new Demo(["--yes"])
+    const demo = new DemoProcess("main.ts", ["--yes"])
     const root = await demo.root()
     await demo.waitFor(/completed +call-\d+ +remove/)
     assert.isFalse(existsSync(join(root, "build")))
@@ -155,7 +90,7 @@ describe("npm run demo", () => {
   })
 
   it("leaves the folder alone with --no", async () => {
-    const demo = new Demo(["--no"])
+    const demo = new DemoProcess("main.ts", ["--no"])
     const root = await demo.root()
     await demo.waitFor(/failed +call-\d+ +remove/)
     assert.isTrue(existsSync(join(root, "build", "bundle.js")))
@@ -166,7 +101,7 @@ describe("npm run demo", () => {
   })
 
   it("rejects and says so when there is nobody to ask", async () => {
-    const demo = new Demo([])
+    const demo = new DemoProcess("main.ts", [])
     const root = await demo.root()
     await demo.waitFor(/rejects: there is no terminal to ask at/)
     await demo.waitFor(/failed +call-\d+ +remove/)
@@ -201,7 +136,7 @@ describe("npm run demo", () => {
     })
     const before = state()
     // relative to where the user called npm
-    const demo = new Demo(["--repo", "mine"], { cwd: outside })
+    const demo = new DemoProcess("main.ts", ["--repo", "mine"], { cwd: outside })
     assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
     assert.deepStrictEqual(state(), before)
     assert.isTrue(existsSync(join(root, "build", "kept.txt")))
@@ -215,7 +150,7 @@ describe("npm run demo", () => {
     { args: ["--bogus"], error: /^Unknown option '--bogus'/ },
     { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ }
   ])("refuses $args", async ({ args, error }) => {
-    const demo = new Demo(args)
+    const demo = new DemoProcess("main.ts", args)
     assert.strictEqual(await demo.ended, 2)
     assert.match(demo.errors, error)
     assert.include(demo.errors, "Usage: npm run demo")
@@ -223,7 +158,7 @@ describe("npm run demo", () => {
   })
 
   it("ends every process and removes the folder on SIGINT in the middle of a turn", async () => {
-    const demo = new Demo(["--yes"])
+    const demo = new DemoProcess("main.ts", ["--yes"])
     const root = await demo.root()
     await demo.waitFor(/started +call-\d+ +load_test .*ignores SIGTERM/)
     const running = await untilItRuns(demo, `trap "" TERM`)
@@ -236,7 +171,7 @@ describe("npm run demo", () => {
   })
 
   it("cleans up on Ctrl-C at a terminal, which every process of the demo gets, also when pressed twice", async () => {
-    const demo = new Demo(["--yes"], { ownGroup: true })
+    const demo = new DemoProcess("main.ts", ["--yes"], { ownGroup: true })
     const root = await demo.root()
     await demo.waitFor(/detached +call-\d+ +run_tests/)
     const running = await untilItRuns(demo, "cart.test.mjs")
@@ -248,7 +183,7 @@ describe("npm run demo", () => {
   })
 
   it.each(["SIGTERM", "SIGHUP"] as const)("cleans up on %s", async (signal) => {
-    const demo = new Demo(["--no"])
+    const demo = new DemoProcess("main.ts", ["--no"])
     const root = await demo.root()
     await demo.waitFor(/suspended +call-\d+ +remove/)
     const running = await untilItRuns(demo, "cart.test.mjs")
