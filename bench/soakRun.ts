@@ -181,7 +181,15 @@ const answer = (state: SessionState, resolution: TaskResolution): Effect.Effect<
         executor
       )
     }
-  }).pipe(Effect.orDie)
+  }).pipe(
+    // its turn was interrupted meanwhile: the answer comes too late, and the cancelled result is on its way
+    Effect.catchTags({
+      ApprovalMismatch: () => Effect.void,
+      TaskNotFound: () => Effect.void,
+      TaskNotSuspended: () => Effect.void
+    }),
+    Effect.orDie
+  )
 
 const startCall = (state: SessionState, turn: TurnRef, index: number): Effect.Effect<TaskId | undefined> =>
   Effect.gen(function*() {

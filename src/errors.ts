@@ -12,8 +12,9 @@ import { TaskStatus } from "./model/Task.js"
 
 /**
  * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
- * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`. The
- * others are for tools and executors to raise; the manager ends a task that it cancels as `Cancelled`, without an error.
+ * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
+ * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
+ * manager ends a task that it cancels as `Cancelled`, without an error.
  *
  * @since 0.1.0
  * @category models
@@ -174,7 +175,8 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
 
 /**
  * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
- * accepted and not settled, `maxUndelivered` the results of the session that nobody has taken. Nothing was started, and
+ * accepted and not settled, `maxUndelivered` the results of the session that nobody has taken, those included that a
+ * consumer has in hand. Nothing was started, and
  * nothing that was accepted before is lost: let tasks settle or take results, then start the call again.
  *
  * @since 0.1.0

@@ -13,6 +13,7 @@ export { Json, Metadata } from "./model/json.js"
 export * from "./model/RoutingDecision.js"
 export * from "./model/Task.js"
 export * from "./model/TaskEvent.js"
+export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {
   Item,
@@ -27,6 +28,7 @@ export {
   ToolResultPart,
   ToolSpec
 } from "./model/ToolCall.js"
+export * from "./scheduling/SlicedScheduler.js"
 export * from "./services/CurrentTask.js"
 export * from "./services/RoutingPolicy.js"
 export * from "./services/TaskManager.js"

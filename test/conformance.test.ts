@@ -1,11 +1,17 @@
 import { describe, it } from "@effect/vitest"
 import { type Duration, Effect, Layer, Option, Stream } from "effect"
 import {
+  type SessionId,
+  type TaskLaunchRequest,
+  TaskLimitReached,
   TaskManager,
   TaskManagerConfig,
   TaskManagerLive,
+  type TaskManagerSettings,
   TaskManagerSimple,
-  TaskManagerTest
+  TaskManagerTest,
+  type TaskResolution,
+  type TaskSnapshot
 } from "effect-task-manager"
 import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
 import { assert } from "vitest"
@@ -41,6 +47,82 @@ describe("the suite itself", () => {
         return TaskManager.of({ ...manager, ...loop, handle: { ...manager.handle, ...host } })
       })
     ).pipe(Layer.provide(TaskManagerLive))
+
+  /** `TaskManagerLive` with settings of its own in place of some that it was given. */
+  const deaf = (replace: (given: TaskManagerSettings) => Partial<TaskManagerSettings>): Layer.Layer<TaskManager> =>
+    Layer.provide(
+      TaskManagerLive,
+      Layer.effect(TaskManagerConfig, Effect.map(TaskManagerConfig, (given) => ({ ...given, ...replace(given) })))
+    )
+
+  /** `TaskManagerLive` that counts for itself what maxLive is about. */
+  const countingLive = (
+    isCounted: (task: TaskSnapshot, starting: TaskLaunchRequest) => boolean
+  ): Layer.Layer<TaskManager> =>
+    Layer.effect(
+      TaskManager,
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const { maxLive } = yield* TaskManagerConfig
+        return TaskManager.of({
+          ...manager,
+          startTask: (launch) =>
+            Effect.flatMap(manager.handle.list(), (tasks) =>
+              launch._tag === "Plain" && tasks.filter((task) =>
+                    isCounted(task, launch)
+                  ).length >= maxLive
+                ? new TaskLimitReached({ limit: "maxLive", max: maxLive })
+                : manager.startTask(launch))
+        })
+      })
+    ).pipe(Layer.provide(deaf(() => ({ maxLive: Infinity }))))
+
+  const isLive = ({ settledAt }: TaskSnapshot): boolean => settledAt === undefined
+
+  /** `TaskManagerLive` that counts for itself what is undelivered: results that settled, less those that were taken. */
+  const countingUndelivered = (
+    replace: (
+      manager: Manager,
+      taken: (sessionId: SessionId, count: number) => void
+    ) => { readonly loop?: Partial<Manager>; readonly host?: Partial<Manager["handle"]> },
+    isCounted: (task: TaskSnapshot, starting: TaskLaunchRequest) => boolean = ({ sessionId, status }, { request }) =>
+      sessionId === request.sessionId && (status === "Completed" || status === "Suspended")
+  ): Layer.Layer<TaskManager> =>
+    Layer.effect(
+      TaskManager,
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const { maxUndelivered } = yield* TaskManagerConfig
+        const taken = new Map<SessionId, number>()
+        const { host, loop } = replace(manager, (sessionId, count) => {
+          taken.set(sessionId, (taken.get(sessionId) ?? 0) + count)
+        })
+        return TaskManager.of({
+          ...manager,
+          ...loop,
+          handle: { ...manager.handle, ...host },
+          startTask: (launch) =>
+            Effect.flatMap(manager.handle.list(), (tasks) =>
+              launch._tag === "Plain" &&
+                tasks.filter((task) => isCounted(task, launch)).length -
+                      (taken.get(launch.request.sessionId) ?? 0) >= maxUndelivered
+                ? new TaskLimitReached({ limit: "maxUndelivered", max: maxUndelivered })
+                : manager.startTask(launch))
+        })
+      })
+    ).pipe(Layer.provide(deaf(() => ({ maxUndelivered: Infinity }))))
+
+  /** Counts what the loop queue and the turns give, and nothing else. */
+  const takenFromLoop = (
+    manager: Manager,
+    taken: (sessionId: SessionId, count: number) => void
+  ): Partial<Manager> => ({
+    takePendingLoopUpdates: (sessionId) =>
+      Effect.tap(
+        manager.takePendingLoopUpdates(sessionId),
+        ({ resolutions }) => Effect.sync(() => taken(sessionId, resolutions.length))
+      )
+  })
 
   const caseOf = (
     layer: Layer.Layer<TaskManager>,
@@ -103,6 +185,55 @@ describe("the suite itself", () => {
         }
       })),
       "consumeTurnUpdate whose `use` fails puts the update back in front"
+    ],
+    [
+      "takeResult delivers a result that stays in its queue",
+      broken((manager) => ({
+        loop: {
+          takeResult: (id) =>
+            Effect.map(
+              manager.handle.result(id),
+              Option.map((part): TaskResolution.Item => ({
+                _tag: "Item",
+                taskId: id,
+                item: { kind: "Tool", parts: [part], metadata: {} }
+              }))
+            )
+        }
+      })),
+      "takeResult takes a background result (ToLoop) from between others"
+    ],
+    [
+      "consumeResult does not put back",
+      broken((manager) => ({
+        loop: {
+          consumeResult: (id, use) =>
+            Effect.flatMap(
+              manager.takeResult(id),
+              Option.match({
+                onNone: () => Effect.succeedNone,
+                onSome: (item) => Effect.asSome(use(item))
+              })
+            )
+        }
+      })),
+      "consumeResult puts a background result (Manual) back at its place"
+    ],
+    [
+      "waitForTask waits for all of the tasks",
+      broken((manager) => ({
+        loop: {
+          waitForTask: (ids) => Effect.forEach(ids, (id) => manager.waitForTask([id]), { discard: true })
+        }
+      })),
+      "waitForTask returns once one of the tasks is settled, its result in its queue"
+    ],
+    [
+      "output is that of the first launch alone",
+      broken((manager) => ({
+        host: { output: (id) => Effect.map(manager.handle.output(id, { start: 0, maxBytes: 6 }), (first) => first) }
+      })),
+      "goes on when the task is resumed; what an earlier launch left behind is not heard"
     ],
     [
       "consumePendingLoopUpdates does not put back",
@@ -241,6 +372,202 @@ describe("the suite itself", () => {
       "the configuration is not read",
       Layer.provide(TaskManagerLive, TaskManagerConfig.layer({})),
       "historyLimit bounds the settled tasks that are kept, oldest forgotten first; live ones are always kept"
+    ],
+    [
+      "maxLive does not hold",
+      deaf(() => ({ maxLive: Infinity })),
+      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+    ],
+    [
+      "maxLive counts each session for itself",
+      countingLive((task, { request }) => isLive(task) && task.sessionId === request.sessionId),
+      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+    ],
+    [
+      "the limit is looked at before the id",
+      countingLive(isLive),
+      "an id in use is TaskAlreadyExists at a limit too"
+    ],
+    [
+      "the wrong limit is named",
+      broken((manager) => ({
+        loop: {
+          startTask: (launch) =>
+            Effect.catchTag(
+              manager.startTask(launch),
+              "TaskLimitReached",
+              ({ max }) => new TaskLimitReached({ limit: "maxUndelivered", max })
+            )
+        }
+      })),
+      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+    ],
+    [
+      "an accepted task makes room for the next",
+      broken((manager) => ({
+        loop: {
+          startTask: (launch) =>
+            Effect.tapErrorTag(
+              manager.startTask(launch),
+              "TaskLimitReached",
+              () =>
+                Effect.flatMap(
+                  manager.handle.listRunning,
+                  (running) => Effect.forEach(running.slice(0, 1), ({ id }) => Effect.ignore(manager.handle.cancel(id)))
+                )
+            )
+        }
+      })),
+      "what was accepted before a refusal goes on and is delivered"
+    ],
+    ...["completes", "fails", "dies", "is cancelled"].map((how) =>
+      [
+        `a task that ${how} stays live`,
+        countingLive((task) => isLive(task) || !["Queued", "Running"].includes(task.status)),
+        `a place under maxLive is free again when a task ${how}, and the refused call can be started`
+      ] as const
+    ),
+    [
+      "the background is not live",
+      countingLive((task) => isLive(task) && task.kind === "Foreground"),
+      "a task in the background is live"
+    ],
+    [
+      "a Suspended task is not live",
+      countingLive((task) => isLive(task) && task.status !== "Suspended"),
+      "a Suspended task is live; its resume is not refused"
+    ],
+    [
+      "a resume is refused",
+      broken((manager) => ({
+        loop: {
+          startTask: (launch) =>
+            launch._tag === "Plain"
+              ? manager.startTask(launch)
+              : new TaskLimitReached({ limit: "maxLive", max: 1 })
+        }
+      })),
+      "a Suspended task is live; its resume is not refused"
+    ],
+    [
+      "a Queued task is not live",
+      countingLive((task) => isLive(task) && task.status !== "Queued"),
+      "a Queued task is live"
+    ],
+    [
+      "a Cancelling task is not live",
+      countingLive((task) => isLive(task) && task.status !== "Cancelling"),
+      "a Cancelling task is live until its tool has ended"
+    ],
+    [
+      "maxUndelivered does not hold",
+      deaf(() => ({ maxUndelivered: Infinity })),
+      "at maxUndelivered results that nobody took, startTask fails and names the limit"
+    ],
+    [
+      "maxUndelivered counts all sessions",
+      countingUndelivered(() => ({}), ({ status }) => status === "Completed"),
+      "maxUndelivered counts each session for itself"
+    ],
+    [
+      "what runs is undelivered",
+      countingUndelivered(() => ({}), ({ sessionId }, { request }) => sessionId === request.sessionId),
+      "what runs is not undelivered yet; what it gives beyond the limit is kept"
+    ],
+    ...([
+      "taking the loop queue makes room under maxUndelivered",
+      "drainReadyItems makes room under maxUndelivered",
+      "drainReadyItemsOf makes room under maxUndelivered",
+      "the results of a turn count until waitForTurn gives them",
+      "closing a session makes room under maxUndelivered",
+      "a request for approval counts until it is taken or answered; the answer is not refused"
+    ].map((caughtBy) =>
+      [
+        `room is never made: ${caughtBy}`,
+        // whatever was once given or asked stays counted; b is the call that room is to be made for
+        countingUndelivered(() => ({}), ({ sessionId, startedAt, status }, { request }) =>
+          sessionId === request.sessionId && startedAt !== undefined &&
+          (status !== "Running" || request.callId === "b")),
+        caughtBy
+      ] as const
+    )),
+    [
+      "a batch in hand counts as delivered",
+      countingUndelivered((manager, taken) => ({
+        loop: {
+          ...takenFromLoop(manager, taken),
+          consumePendingLoopUpdates: (sessionId, use) =>
+            manager.consumePendingLoopUpdates(sessionId, (updates) => {
+              taken(sessionId, updates.resolutions.length)
+              return use(updates)
+            })
+        }
+      })),
+      "a batch counts while a consumer has it in hand, until the consumer has succeeded"
+    ],
+    [
+      "a batch that is put back counts as delivered",
+      countingUndelivered((manager, taken) => ({
+        loop: {
+          ...takenFromLoop(manager, taken),
+          consumePendingLoopUpdates: (sessionId, use) =>
+            manager.consumePendingLoopUpdates(
+              sessionId,
+              (updates) =>
+                Effect.ensuring(use(updates), Effect.sync(() => taken(sessionId, updates.resolutions.length)))
+            )
+        }
+      })),
+      "a batch counts while a consumer has it in hand, until the consumer has failed"
+    ],
+    [
+      "an update in hand counts as delivered",
+      countingUndelivered((manager, taken) => ({
+        loop: {
+          consumeTurnUpdate: (turn, use) =>
+            manager.consumeTurnUpdate(turn, (update) => {
+              taken(turn.sessionId, 1)
+              return use(update)
+            })
+        }
+      })),
+      "an update of a turn counts while a consumer has it in hand, and when it is put back"
+    ],
+    ...[
+      "text beyond maxResultBytes is cut in the middle, and the metadata says how much is missing",
+      "structured output beyond maxResultBytes is cut, and the metadata says how much is missing",
+      "parts share maxResultBytes, and the metadata says how much is missing",
+      "a tool's metadata larger than maxResultBytes is left out, and says so",
+      "the text of a ToolError is cut as well",
+      "the text of an approval is cut as well",
+      "progress is cut to maxResultBytes"
+    ].map((caughtBy) =>
+      [`maxResultBytes does not hold: ${caughtBy}`, deaf(() => ({ maxResultBytes: 1_048_576 })), caughtBy] as const
+    ),
+    ...[
+      "structured output nested deeper than maxResultDepth is cut, and the metadata says so",
+      "a tool's metadata deeper than maxResultDepth is left out, and says so"
+    ].map((caughtBy) =>
+      [`maxResultDepth does not hold: ${caughtBy}`, deaf(() => ({ maxResultDepth: 64 })), caughtBy] as const
+    ),
+    [
+      "text that fits is cut",
+      deaf(({ maxResultBytes }) => ({ maxResultBytes: maxResultBytes - 1 })),
+      "text within maxResultBytes is left as it is"
+    ],
+    [
+      "structured output that fits is cut",
+      deaf(({ maxResultDepth }) => ({ maxResultDepth: maxResultDepth - 1 })),
+      "structured output within maxResultDepth and maxResultBytes is left as it is"
+    ],
+    [
+      "what was cut does not say so",
+      broken((manager) => ({
+        host: {
+          result: (id) => Effect.map(manager.handle.result(id), Option.map((part) => ({ ...part, metadata: {} })))
+        }
+      })),
+      "text beyond maxResultBytes is cut in the middle, and the metadata says how much is missing"
     ]
   ]
 
@@ -284,6 +611,11 @@ describe("the suite itself", () => {
     assert.isAbove(all.length, 300)
     assert.deepStrictEqual(names({ detach: false }).filter((name) => name.includes(": detach, ")), [])
     assert.deepStrictEqual(names({ approvals: false }).filter((name) => name.includes(", Suspended")), [])
+    assert.deepStrictEqual(
+      names({ backpressure: false, resultLimits: false }).filter((name) => name.includes("result limits: ")),
+      []
+    )
+    assert.isAtLeast(names(inlineOnly).filter((name) => name.includes("result limits: ")).length, 30)
     assert.deepStrictEqual(names({}).filter((name) => name.includes("The simple manager")), [])
     assert.isTrue(names(inlineOnly).some((name) => name.includes("The simple manager")))
   })

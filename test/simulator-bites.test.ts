@@ -2,11 +2,12 @@
  * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
  * at a time, and each has to be found.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Control from "../src/machine/control.js"
 import type * as Delivery from "../src/machine/delivery.js"
 import type * as Finish from "../src/machine/finish.js"
+import type * as Output from "../src/machine/output.js"
 import type * as Places from "../src/machine/places.js"
 import type * as Start from "../src/machine/start.js"
 import type * as TaskTable from "../src/machine/TaskTable.js"
@@ -19,6 +20,7 @@ interface Modules {
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/output": typeof Output
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
@@ -153,10 +155,51 @@ describe("the simulator finds the mistakes of the seed crate", () => {
   })
 })
 
+describe("the simulator finds mistakes with single results", () => {
+  bites("takeResult loses its result to an interrupt behind the pop", [2], {
+    "runtime/loop": (original) => ({
+      takeResult: (engine, taskId) => Effect.map(original.takeResult(engine, taskId), (taken) => taken)
+    })
+  })
+
+  bites("a result that was taken alone stays in its queue", [2], {
+    "machine/delivery": (original) => ({
+      takeResult: (table, id) => {
+        const task = table.tasks.get(id)
+        if (task?.isLive !== false) return original.takeResult(table, id)
+        const { undelivered } = task
+        const taken = original.consumeResult(table, id)
+        if (taken?._tag !== "Some" || undelivered === undefined) return Option.none()
+        original.putBackResult(table, taken.value)
+        return Option.some(taken.value.item)
+      }
+    })
+  })
+
+  bites("one result that a consumer refuses is not put back", [2], {
+    "machine/delivery": (original) => ({
+      putBackResult: (table, { session }) => original.leaveConsumer(table, session, 1)
+    })
+  })
+
+  bites("who waits for a task is not woken", [5], {
+    "machine/waiting": () => ({ wakeTaskWaits: () => {} })
+  })
+
+  bites("what a tool writes is kept twice", [10], {
+    "machine/output": (original) => ({
+      write: (table, task, _launch, chunk) => {
+        original.write(table, task, task.snapshot.launch, chunk)
+        original.write(table, task, task.snapshot.launch, chunk)
+      }
+    })
+  })
+})
+
 describe("the simulator finds other mistakes", () => {
   bites("an update that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
-      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session)
+      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)
     })
   })
 
@@ -189,6 +232,61 @@ describe("the simulator finds other mistakes", () => {
 
   bites("a free place is not given to the queue", [5], {
     "machine/places": () => ({ grant: () => {} })
+  })
+
+  bites("a Suspended task is not live for maxLive", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return table.live.size - table.suspended.size < table.limits.live && limit === "maxLive" ? undefined : limit
+      }
+    })
+  })
+
+  bites("a place under maxLive never comes free", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) =>
+        table.tasks.size >= table.limits.live ? "maxLive" : original.limitReached(table, sessionId)
+    })
+  })
+
+  bites("maxUndelivered is not looked at", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return limit === "maxUndelivered" ? undefined : limit
+      }
+    })
+  })
+
+  bites("maxUndelivered counts all sessions", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limits = [sessionId, ...table.sessions.keys()].map((id) => original.limitReached(table, id))
+        return limits.find((limit) => limit !== undefined)
+      }
+    })
+  })
+
+  bites("what a consumer has in hand counts as delivered", [10], {
+    "machine/delivery": (original) => ({
+      enterConsumer: (table, sessionId) => original.enterConsumer(table, sessionId, 0),
+      leaveConsumer: (table, session) => original.leaveConsumer(table, session, 0),
+      putBackTurnUpdate: (table, session, ref, update) => {
+        session.inHand++
+        original.putBackTurnUpdate(table, session, ref, update)
+      },
+      putBackLoopUpdates: (table, session, updates) => {
+        session.inHand += updates.length
+        original.putBackLoopUpdates(table, session, updates)
+      }
+    })
+  })
+
+  bites("one task more than maxLive is accepted", [10], {
+    "machine/TaskTable": (original) => ({
+      make: (limits) => original.make({ ...limits, live: (limits?.live ?? Infinity) + 1 })
+    })
   })
 
   bites("an interrupt of a turn takes the background with it", [7], {

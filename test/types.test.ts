@@ -21,6 +21,7 @@ import {
   CancellationController,
   CurrentTask,
   type InterruptReceipt,
+  type OutputRange,
   type PendingLoopUpdates,
   RoutingDecision,
   RoutingPolicy,
@@ -43,6 +44,7 @@ import {
   type TaskNotFound,
   type TaskNotRunning,
   type TaskNotSuspended,
+  type TaskOutput,
   type TaskResolution,
   type TaskSnapshot,
   TaskStartOutcome,
@@ -143,6 +145,12 @@ describe("the methods of the manager", () => {
     expectTypeOf<ManagerService["rejectApproval"]>().returns.toEqualTypeOf<
       EffectType.Effect<void, TaskNotFound | TaskNotSuspended>
     >()
+    expectTypeOf<ManagerService["takeResult"]>().toEqualTypeOf<
+      (id: TaskId) => EffectType.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
+    >()
+    expectTypeOf<ManagerService["waitForTask"]>().toEqualTypeOf<
+      (ids: ReadonlyArray<TaskId>) => EffectType.Effect<void, TaskNotFound>
+    >()
     expectTypeOf<ManagerService["handle"]>().toEqualTypeOf<TaskManagerHandle>()
   })
 
@@ -154,6 +162,9 @@ describe("the methods of the manager", () => {
       >()
       expectTypeOf(manager.consumePendingLoopUpdates(turn.sessionId, use)).toEqualTypeOf<
         EffectType.Effect<number, "broken", Flavour>
+      >()
+      expectTypeOf(manager.consumeResult(TaskId.make("a"), use)).toEqualTypeOf<
+        EffectType.Effect<Option.Option<number>, "broken" | TaskNotFound, Flavour>
       >()
       manager.consumeTurnUpdate(turn, (update) => {
         expectTypeOf(update).toEqualTypeOf<TurnTaskUpdate>()
@@ -173,6 +184,9 @@ describe("the methods of the manager", () => {
     >()
     expectTypeOf<TaskManagerHandle["result"]>().toEqualTypeOf<
       (id: TaskId) => EffectType.Effect<Option.Option<ToolResultPart>, TaskNotFound>
+    >()
+    expectTypeOf<TaskManagerHandle["output"]>().toEqualTypeOf<
+      (id: TaskId, range?: OutputRange) => EffectType.Effect<TaskOutput, TaskNotFound>
     >()
     expectTypeOf<TaskManagerHandle["cancel"]>().toEqualTypeOf<(id: TaskId) => EffectType.Effect<void, TaskNotFound>>()
     expectTypeOf<TaskManagerHandle["detach"]>().toEqualTypeOf<
@@ -381,6 +395,8 @@ describe("schemas", () => {
     expectTypeOf<typeof TaskEvent.Type>().toEqualTypeOf<TaskEvent>()
     expectTypeOf(Schema.decodeUnknownSync(ToolRequest)).returns.toEqualTypeOf<ToolRequest>()
     expectTypeOf(Schema.decodeUnknownSync(TaskId)).returns.toEqualTypeOf<TaskId>()
+    expectTypeOf<typeof TaskOutput.Type>().toEqualTypeOf<TaskOutput>()
+    expectTypeOf<typeof OutputRange.Type>().toExtend<OutputRange>()
     expectTypeOf<Schema.Schema.Context<typeof TaskEvent>>().toEqualTypeOf<never>()
   })
 })
@@ -404,6 +420,8 @@ describe("CurrentTask", () => {
       Effect.gen(function*() {
         const { reportProgress } = yield* CurrentTask
         yield* reportProgress({ message: "half", fraction: 0.5, data: { any: "JSON" } })
+        const { write } = yield* CurrentTask
+        expectTypeOf(write).toEqualTypeOf<(chunk: string) => EffectType.Effect<void>>()
         // @ts-expect-error a fraction is a number
         yield* reportProgress({ fraction: "half" })
       })

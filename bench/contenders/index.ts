@@ -2,6 +2,7 @@ import { aiSdk, langGraph } from "./agents.js"
 import type { Contender } from "./Contender.js"
 import { fiberMap } from "./fiberMap.js"
 import { floor } from "./floor.js"
+import { leanest } from "./leanest.js"
 import { fastq, pQueue, promises, rxjs } from "./promises.js"
 import { live, liveTraced, simple, simpleTraced } from "./taskManager.js"
 
@@ -11,6 +12,7 @@ export const contenders: ReadonlyArray<Contender> = [
   liveTraced,
   simple,
   simpleTraced,
+  leanest,
   fiberMap,
   promises,
   pQueue,

@@ -1,6 +1,6 @@
 import { Effect, Fiber } from "effect"
+import { SlicedScheduler } from "effect-task-manager"
 import { collectGarbage, turnEventLoop } from "../measuring.js"
-import { SlicedScheduler } from "../SlicedScheduler.js"
 import { type Spread, spread } from "../stats.js"
 import { resultOf } from "../work.js"
 import { call, calls, makeBench, makeGate } from "./managers.js"

@@ -9,22 +9,30 @@ import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "./LinkedList.js"
+import type { OutputRing } from "./OutputRing.js"
 
 /** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
 export class Delivery<A> {
   node: LinkedNode<Delivery<A>> | undefined = undefined
   /** It must not be delivered any more, not even by a put-back: an approval that was answered. */
   withdrawn = false
+  /** The kept task whose result this is, to which it is tied while it waits in its queue. */
+  settled: SettledTask | undefined = undefined
   readonly value: A
   readonly order: number
   constructor(value: A, order: number) {
     this.value = value
     this.order = order
   }
-  withdraw(): void {
-    this.withdrawn = true
+  /** It is not in its queue any more; it may come back. */
+  leave(): void {
     this.node?.list?.remove(this.node)
     this.node = undefined
+    if (this.settled !== undefined) this.settled.undelivered = undefined
+  }
+  withdraw(): void {
+    this.withdrawn = true
+    this.leave()
   }
 }
 
@@ -32,9 +40,15 @@ export class Delivery<A> {
 export interface ManualDelivery {
   readonly item: TaskResolution.Item
   readonly session: Session
+  readonly order: number
+  /** As in `Delivery`. */
+  settled: SettledTask | undefined
   allNode: LinkedNode<ManualDelivery> | undefined
   sessionNode: LinkedNode<ManualDelivery> | undefined
 }
+
+/** A result in one of the queues that it can wait in: its turn's, its loop's, or the manual one. */
+export type Undelivered = Delivery<TurnTaskUpdate> | Delivery<TaskResolution> | ManualDelivery
 
 /** Somebody who waits for a condition. `tasks` are the tasks that stand still meanwhile, innermost first. */
 export interface Waiter {
@@ -47,6 +61,13 @@ export interface Waiter {
   isWaiting: boolean
   /** It is a task itself, and the turn it waits for had drained but for the tasks that wait for it themselves. */
   foundDrained: boolean
+}
+
+/** A wait for the first of several tasks that ends, parked at each of them. */
+export interface TaskWait {
+  /** Where the one who waits is parked. */
+  readonly waiters: LinkedList<Waiter>
+  readonly nodes: Array<LinkedNode<TaskWait>>
 }
 
 /** The caller of an inline `startTask`, and what it will be told. */
@@ -78,6 +99,8 @@ export interface Session {
   readonly waiters: LinkedList<Waiter>
   /** Consumers that may still put something back. */
   consumers: number
+  /** How much they have in hand: it is not delivered until they have succeeded. */
+  inHand: number
   /** Closed sessions are out of the table; what still arrives for them is dropped. */
   closed: boolean
 }
@@ -134,6 +157,10 @@ export class TaskRecord {
   suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
   /** Whoever waits for the task to settle. */
   settledWaiters: Array<() => void> | undefined = undefined
+  /** Whoever waits for the task to settle or to be suspended, among others. */
+  taskWaits: LinkedList<TaskWait> | undefined = undefined
+  /** What the task has written; made when it writes for the first time. */
+  output: OutputRing | undefined = undefined
   runtime: TaskRuntime | undefined = undefined
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
@@ -151,6 +178,9 @@ export interface SettledTask {
   readonly isLive: false
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
+  readonly output: OutputRing | undefined
+  /** The result while it waits in a queue. */
+  undelivered: Undelivered | undefined
 }
 
 export interface Limits {
@@ -162,6 +192,10 @@ export interface Limits {
   readonly live: number
   /** How many updates and results of one session wait to be taken. */
   readonly undelivered: number
+  /** How many bytes of the output of one task are kept. */
+  readonly output: number
+  /** How many bytes of output are kept over all settled tasks. */
+  readonly outputHistory: number
 }
 
 /** What a transition asks the runtime to do, in the same step and in this order: publish, launch, interrupt, wake. */
@@ -181,6 +215,9 @@ export interface TaskTable {
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled. */
   readonly history: LinkedList<SettledTask>
+  /** What settled tasks have written, in the order in which they settled. */
+  readonly settledOutputs: LinkedList<OutputRing>
+  settledOutputBytes: number
   /** Results for the host, of all sessions. */
   readonly manual: LinkedList<ManualDelivery>
   /** Tasks that are Queued, Running or Cancelling and do not wait themselves. */
@@ -208,12 +245,22 @@ export interface TaskTable {
 }
 
 export const make = (limits: Partial<Limits> = {}): TaskTable => ({
-  limits: { history: 1_000, concurrency: Infinity, live: Infinity, undelivered: Infinity, ...limits },
+  limits: {
+    history: 1_000,
+    concurrency: Infinity,
+    live: Infinity,
+    undelivered: Infinity,
+    output: 65_536,
+    outputHistory: 16_777_216,
+    ...limits
+  },
   tasks: new Map(),
   sessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
+  settledOutputs: new LinkedList(),
+  settledOutputBytes: 0,
   manual: new LinkedList(),
   active: 0,
   places: 0,
@@ -244,6 +291,7 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     undelivered,
     waiters: new LinkedList(),
     consumers: 0,
+    inHand: 0,
     closed: false
   }
   table.sessions.set(id, session)

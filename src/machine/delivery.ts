@@ -6,9 +6,9 @@
  * old place in the order.
  */
 import * as Option from "effect/Option"
-import type { SessionId, TurnRef } from "../model/ids.js"
+import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import { type TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
-import type { LinkedList } from "./LinkedList.js"
+import type { LinkedList, LinkedNode } from "./LinkedList.js"
 import {
   Delivery,
   ensureSession,
@@ -18,9 +18,11 @@ import {
   releaseSession,
   releaseTurn,
   type Session,
+  type SettledTask,
   type TaskRecord,
   type TaskTable,
-  type Turn
+  type Turn,
+  type Undelivered
 } from "./TaskTable.js"
 import { wakeAll } from "./waiting.js"
 
@@ -50,11 +52,32 @@ const sendToLoop = (
   return delivery
 }
 
-const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Item): void => {
-  if (session.closed) return
-  const delivery: ManualDelivery = { item, session, allNode: undefined, sessionNode: undefined }
+const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Item): ManualDelivery | undefined => {
+  if (session.closed) return undefined
+  const delivery: ManualDelivery = {
+    item,
+    session,
+    order: ++table.lastDelivery,
+    settled: undefined,
+    allNode: undefined,
+    sessionNode: undefined
+  }
   delivery.allNode = table.manual.append(delivery)
   delivery.sessionNode = session.manual.append(delivery)
+  return delivery
+}
+
+/** Lets a result that waits in its queue be found by its task, if that is (still) kept. */
+const tie = (table: TaskTable, settled: SettledTask | undefined, delivery: Undelivered | undefined): void => {
+  if (settled === undefined || delivery === undefined) return
+  const isKept = table.tasks.get(settled.snapshot.id) === settled
+  delivery.settled = isKept ? settled : undefined
+  if (isKept) settled.undelivered = delivery
+}
+
+/** The task is not kept any more: its result holds it no longer. */
+export const untie = ({ undelivered }: SettledTask): void => {
+  if (undelivered !== undefined) undelivered.settled = undefined
 }
 
 const reply = (table: TaskTable, task: TaskRecord, outcome: TaskStartOutcome): boolean => {
@@ -66,18 +89,25 @@ const reply = (table: TaskTable, task: TaskRecord, outcome: TaskStartOutcome): b
 }
 
 /** Sends the result of a settled task to its one destination. Returns whether that is the session's loop queue. */
-export const deliverItem = (table: TaskTable, task: TaskRecord, item: TaskResolution.Item): boolean => {
+export const deliverItem = (
+  table: TaskTable,
+  task: TaskRecord,
+  settled: SettledTask,
+  item: TaskResolution.Item
+): boolean => {
   if (task.snapshot.kind === "Foreground") {
     if (!reply(table, task, TaskStartOutcome.Ready({ resolution: item }))) {
-      sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item }))
+      tie(table, settled, sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item })))
     }
     return false
   }
   if (task.snapshot.deliveryMode === "Manual") {
-    sendToHost(table, task.session, item)
+    tie(table, settled, sendToHost(table, task.session, item))
     return false
   }
-  return sendToLoop(table, task.session, item) !== undefined
+  const delivery = sendToLoop(table, task.session, item)
+  tie(table, settled, delivery)
+  return delivery !== undefined
 }
 
 /** Sends the approval that a task asks for. Returns whether it goes to the session's loop queue, in either mode. */
@@ -120,6 +150,14 @@ export const redirectToTurn = (table: TaskTable, task: TaskRecord, caller: Inlin
   const turn = ensureTurn(ensureSession(table, task.session.id), task.turn.id)
   const delivery = sendToTurn(table, turn, TurnTaskUpdate.Resolution({ resolution }))
   if (resolution._tag === "Approval") task.undelivered = delivery
+  else tie(table, keptAs(table, task), delivery)
+}
+
+/** What is kept of a settled task. */
+const keptAs = (table: TaskTable, task: TaskRecord): SettledTask | undefined => {
+  const kept = table.tasks.get(task.snapshot.id)
+  // another task may have the id by now
+  return kept?.isLive === false && kept.snapshot === task.snapshot ? kept : undefined
 }
 
 // ---- taking ----
@@ -150,7 +188,7 @@ export const takeTurnUpdate = (
     releaseTurn(table, turn)
     return Option.none()
   }
-  delivery.node = undefined
+  delivery.leave()
   releaseTurn(table, turn)
   return Option.some(delivery)
 }
@@ -160,7 +198,7 @@ export const takeLoopUpdates = (table: TaskTable, sessionId: SessionId): Readonl
   const session = table.sessions.get(sessionId)
   if (session === undefined) return []
   const deliveries = session.updates.drain()
-  for (const delivery of deliveries) delivery.node = undefined
+  for (const delivery of deliveries) delivery.leave()
   releaseSession(table, session)
   return deliveries
 }
@@ -174,41 +212,102 @@ export const takeManual = (table: TaskTable, sessionId?: SessionId): ReadonlyArr
   return deliveries.map(({ item }) => item)
 }
 
-const discardManual = (table: TaskTable, { allNode, session, sessionNode }: ManualDelivery): void => {
+const discardManual = (table: TaskTable, { allNode, session, sessionNode, settled }: ManualDelivery): void => {
   if (allNode !== undefined) table.manual.remove(allNode)
   if (sessionNode !== undefined) session.manual.remove(sessionNode)
+  if (settled !== undefined) settled.undelivered = undefined
   releaseSession(table, session)
+}
+
+const isManual = (delivery: Undelivered): delivery is ManualDelivery => "item" in delivery
+
+const isOfTurn = (
+  delivery: Delivery<TurnTaskUpdate> | Delivery<TaskResolution>
+): delivery is Delivery<TurnTaskUpdate> => delivery.value._tag === "Resolution" || delivery.value._tag === "Detached"
+
+/** Takes one delivery out of its queue, wherever in it it stands. */
+const takeOut = (table: TaskTable, ref: TurnRef, delivery: Undelivered): Option.Option<TaskResolution.Item> => {
+  if (isManual(delivery)) {
+    discardManual(table, delivery)
+    return Option.some(delivery.item)
+  }
+  delivery.leave()
+  if (isOfTurn(delivery)) {
+    const turn = findTurn(table, ref)
+    if (turn !== undefined) releaseTurn(table, turn)
+    return delivery.value._tag === "Resolution" ? itemIn(delivery.value.resolution) : Option.none()
+  }
+  const session = table.sessions.get(ref.sessionId)
+  if (session !== undefined) releaseSession(table, session)
+  return itemIn(delivery.value)
+}
+
+const itemIn = (resolution: TaskResolution): Option.Option<TaskResolution.Item> =>
+  resolution._tag === "Item" ? Option.some(resolution) : Option.none()
+
+/** The result of one task, `None` while it is in no queue; undefined if the task is not known. */
+export const takeResult = (table: TaskTable, id: TaskId): Option.Option<TaskResolution.Item> | undefined => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return undefined
+  return task.isLive || task.undelivered === undefined
+    ? Option.none()
+    : takeOut(table, task.snapshot, task.undelivered)
+}
+
+/** The result of one task in the hands of a consumer. */
+export interface ConsumedResult {
+  readonly item: TaskResolution.Item
+  readonly delivery: Undelivered
+  readonly session: Session
+  readonly turn: TurnRef
+}
+
+/** As `takeResult`, for a consumer that may put it back. */
+export const consumeResult = (table: TaskTable, id: TaskId): Option.Option<ConsumedResult> | undefined => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return undefined
+  if (task.isLive || task.undelivered === undefined) return Option.none()
+  const { snapshot: turn, undelivered: delivery } = task
+  const session = enterConsumer(table, turn.sessionId, 1)
+  return Option.map(takeOut(table, turn, delivery), (item) => ({ item, delivery, session, turn }))
 }
 
 /** Throws away what a closed session never took. */
 export const discardUndelivered = (table: TaskTable, session: Session): void => {
-  session.updates.drain()
+  for (const delivery of session.updates.drain()) delivery.leave()
   for (let node = session.manual.first; node !== undefined; node = session.manual.first) {
     discardManual(table, node.value)
   }
-  for (const turn of session.turns.values()) turn.updates.drain()
+  for (const turn of session.turns.values()) {
+    for (const delivery of turn.updates.drain()) delivery.leave()
+  }
 }
 
 // ---- putting back ----
 
-/** Keeps the session while a consumer may still put something back into it. */
-export const enterConsumer = (table: TaskTable, sessionId: SessionId): Session => {
+/** Keeps the session while a consumer may still put back into it what it took; `count` is how much that is. */
+export const enterConsumer = (table: TaskTable, sessionId: SessionId, count: number): Session => {
   const session = ensureSession(table, sessionId)
   session.consumers++
+  session.inHand += count
   return session
 }
 
 /** The consumer is done with what it took. */
-export const leaveConsumer = (table: TaskTable, session: Session): void => {
+export const leaveConsumer = (table: TaskTable, session: Session, count: number): void => {
   session.consumers--
+  session.inHand -= count
   releaseSession(table, session)
 }
 
+const insertInOrder = <A extends { readonly order: number }>(queue: LinkedList<A>, value: A): LinkedNode<A> => {
+  let before: LinkedNode<A> | undefined = undefined
+  for (let node = queue.first; node !== undefined && node.value.order < value.order; node = node.next) before = node
+  return queue.insertAfter(before, value)
+}
+
 const putBack = <A>(queue: LinkedList<Delivery<A>>, delivery: Delivery<A>): void => {
-  if (delivery.withdrawn) return
-  let before = undefined
-  for (let node = queue.first; node !== undefined && node.value.order < delivery.order; node = node.next) before = node
-  delivery.node = queue.insertAfter(before, delivery)
+  if (!delivery.withdrawn) delivery.node = insertInOrder(queue, delivery)
 }
 
 /** Puts an update back where it was, unless its session was closed or its approval withdrawn meanwhile. */
@@ -221,9 +320,10 @@ export const putBackTurnUpdate = (
   if (!session.closed && !delivery.withdrawn) {
     const turn = ensureTurn(session, ref.turnId)
     putBack(turn.updates, delivery)
+    tie(table, delivery.settled, delivery)
     wakeAll(table, turn.waiters)
   }
-  leaveConsumer(table, session)
+  leaveConsumer(table, session, 1)
 }
 
 /** Puts a batch back where it was, unless its session was closed; withdrawn approvals stay away. */
@@ -236,9 +336,27 @@ export const putBackLoopUpdates = (
     // from the last: each finds its place in front of the one before, without a walk
     for (let index = deliveries.length - 1; index >= 0; index--) {
       const delivery = deliveries[index]
-      if (delivery !== undefined) putBack(session.updates, delivery)
+      if (delivery === undefined) continue
+      putBack(session.updates, delivery)
+      tie(table, delivery.settled, delivery)
     }
     if (!session.updates.isEmpty) wakeAll(table, session.waiters)
   }
-  leaveConsumer(table, session)
+  leaveConsumer(table, session, deliveries.length)
+}
+
+const putBackManual = (table: TaskTable, session: Session, delivery: ManualDelivery): void => {
+  if (!session.closed) {
+    delivery.allNode = insertInOrder(table.manual, delivery)
+    delivery.sessionNode = insertInOrder(session.manual, delivery)
+    tie(table, delivery.settled, delivery)
+  }
+  leaveConsumer(table, session, 1)
+}
+
+/** Puts one result back where it was, unless its session was closed. */
+export const putBackResult = (table: TaskTable, { delivery, session, turn }: ConsumedResult): void => {
+  if (isManual(delivery)) putBackManual(table, session, delivery)
+  else if (isOfTurn(delivery)) putBackTurnUpdate(table, session, turn, delivery)
+  else putBackLoopUpdates(table, session, [delivery])
 }

@@ -7,13 +7,14 @@ import type { TaskApproval } from "../model/Approval.js"
 import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
-import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
+import { deliverApproval, deliverItem, untie, withdrawApproval } from "./delivery.js"
 import { announce, change, nextSeq, requestContinue } from "./events.js"
+import { dropOutput, keepOutput } from "./output.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncount, wakeUncounted } from "./waiting.js"
+import { uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
 export type Ending =
@@ -47,6 +48,7 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
+/** Keeps a settled task for the host, and forgets the oldest where it is one too many. */
 const remember = (table: TaskTable, task: SettledTask): void => {
   const { history } = table.limits
   if (history === 0) {
@@ -55,10 +57,17 @@ const remember = (table: TaskTable, task: SettledTask): void => {
   }
   table.tasks.set(task.snapshot.id, task)
   table.history.append(task)
+  if (task.output !== undefined) keepOutput(table, task.output)
   if (table.history.size > history) {
     const oldest = table.history.shift()
-    if (oldest !== undefined) table.tasks.delete(oldest.snapshot.id)
+    if (oldest !== undefined) forget(table, oldest)
   }
+}
+
+const forget = (table: TaskTable, task: SettledTask): void => {
+  table.tasks.delete(task.snapshot.id)
+  if (task.output !== undefined) dropOutput(table, task.output)
+  untie(task)
 }
 
 /** Ends a live task. */
@@ -69,7 +78,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.asked = undefined
   vacate(table, task)
   const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
-  remember(table, { isLive: false, snapshot, result })
+  const kept: SettledTask = { isLive: false, snapshot, result, output: task.output, undelivered: undefined }
+  remember(table, kept)
   table.live.remove(task.liveNode)
   task.turn.tasks.remove(task.turnNode)
   if (task.suspendedNode !== undefined) table.suspended.remove(task.suspendedNode)
@@ -84,12 +94,13 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
       announce(table, { _tag: "Cancelled", seq: nextSeq(table), at: now, snapshot })
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
-  const toLoop = deliverItem(table, task, results.itemOf(snapshot.id, result, metadata))
+  const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
   if (task.settledWaiters !== undefined) {
     for (const wake of task.settledWaiters) table.consequences.woken.push(wake)
     task.settledWaiters = undefined
   }
+  wakeTaskWaits(table, task)
   task.runtime?.end()
   grant(table, now)
   wakeUncounted(table, task)
@@ -123,6 +134,7 @@ const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired[
   announce(table, { _tag: "AwaitingApproval", seq: nextSeq(table), at: now, snapshot, approval: asked.approval })
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  wakeTaskWaits(table, task)
   task.runtime?.end()
   grant(table, now)
   wakeUncounted(table, task)

@@ -52,8 +52,9 @@ export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" 
   if (table.live.size >= live) return "maxLive"
   // most managers set no limit, and then the session need not be looked up
   if (undelivered === Infinity) return undefined
-  const waiting = table.sessions.get(sessionId)?.undelivered.count ?? 0
-  return waiting >= undelivered ? "maxUndelivered" : undefined
+  const session = table.sessions.get(sessionId)
+  if (session === undefined) return undefined
+  return session.undelivered.count + session.inHand >= undelivered ? "maxUndelivered" : undefined
 }
 
 /** Starts a task that neither `refusal` nor `limitReached` has anything against. `makeRuntime` gives what will run its tool. */

@@ -4,9 +4,9 @@
  * A task that waits itself is not counted and lends its place under the concurrency limit: two tools that wait for the
  * same manager would otherwise wait for ever.
  */
-import type { LinkedList } from "./LinkedList.js"
+import { LinkedList } from "./LinkedList.js"
 import { lend, reclaim, wakeInPlace } from "./places.js"
-import type { TaskRecord, TaskTable, Turn, Waiter } from "./TaskTable.js"
+import type { TaskRecord, TaskTable, TaskWait, Turn, Waiter } from "./TaskTable.js"
 
 const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>
   status === "Running" || status === "Queued" || status === "Cancelling"
@@ -103,6 +103,31 @@ export const park = (
     stopWaiting(table, waiter)
     wakeInPlace(table, waiter)
   }
+}
+
+/** Parks a wait at each of the tasks; returns where its waiter is to be parked. */
+export const enterTasks = (wait: TaskWait, tasks: ReadonlyArray<TaskRecord>): LinkedList<Waiter> => {
+  for (const task of tasks) {
+    task.taskWaits ??= new LinkedList()
+    wait.nodes.push(task.taskWaits.append(wait))
+  }
+  return wait.waiters
+}
+
+/** The wait is over: nothing of it is left at any task. */
+export const leaveTasks = ({ nodes }: TaskWait): void => {
+  for (const node of nodes.splice(0)) node.list?.remove(node)
+}
+
+/** Wakes those who wait for the task to settle or to be suspended, once its result or approval is in its queue. */
+export const wakeTaskWaits = (table: TaskTable, task: TaskRecord): void => {
+  const { taskWaits } = task
+  if (taskWaits === undefined) return
+  for (let node = taskWaits.first; node !== undefined; node = taskWaits.first) {
+    leaveTasks(node.value)
+    wakeAll(table, node.value.waiters)
+  }
+  task.taskWaits = undefined
 }
 
 /** A waiter leaves before it was woken. */

@@ -60,6 +60,14 @@ const AnyNumber = Schema.Number.annotations(takes("a number"))
 export const Whole = AnyNumber.pipe(Schema.int(takes("an integer")))
 
 /**
+ * An integer from 0.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Count = Whole.pipe(Schema.nonNegative(takes("an integer from 0")))
+
+/**
  * A finite number.
  *
  * @since 0.1.0

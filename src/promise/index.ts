@@ -3,4 +3,6 @@
  *
  * @since 0.1.0
  */
-export {}
+export * from "./createTaskManager.js"
+export * from "./PromiseTaskManager.js"
+export * from "./PromiseTool.js"

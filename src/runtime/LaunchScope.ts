@@ -32,13 +32,13 @@ export class LaunchScope {
    * died. Without finalizers, `done` is called at once.
    */
   close(
-    runtime: Runtime.Runtime<never>,
+    makeRuntime: () => Runtime.Runtime<never>,
     exit: Exit.Exit<unknown, unknown>,
     done: (exit: Exit.Exit<unknown, unknown>) => void
   ): void {
     this.exit = exit
     if (this.scope === undefined) return done(exit)
-    Runtime.runFork(runtime)(Effect.uninterruptible(Scope.close(this.scope, exit))).addObserver((closed) =>
+    Runtime.runFork(makeRuntime())(Effect.uninterruptible(Scope.close(this.scope, exit))).addObserver((closed) =>
       done(Exit.zipRight(closed, exit))
     )
   }

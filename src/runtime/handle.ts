@@ -5,9 +5,11 @@ import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotRunning } from "../errors.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
+import { outputOf } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
+import type { OutputRange } from "../model/TaskOutput.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
 import { waitUntil, waitUntilSettled } from "./parking.js"
@@ -20,6 +22,13 @@ const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, 
   refusal._tag === "NotFound"
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })
+
+/** The first field of the range that is out of range itself. */
+const wrongField = ({ maxBytes, start }: OutputRange): keyof OutputRange | undefined =>
+  !isCount(start) ? "start" : isCount(maxBytes) ? undefined : "maxBytes"
+
+const isCount = (value: number | undefined): boolean =>
+  value === undefined || (Number.isSafeInteger(value) && value >= 0)
 
 /** The live tasks now and after each change, without those that came and went unread. */
 const changes = (engine: Engine): TaskManagerHandle["changes"] => {
@@ -69,6 +78,13 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
           ? new TaskNotFound({ taskId })
           : Effect.succeed(Option.fromNullable(queries.resultOf(state.table, taskId)))
       ),
+    output: (taskId, range = {}) =>
+      Effect.suspend(() => {
+        const wrong = wrongField(range)
+        if (wrong !== undefined) return Effect.die(new RangeError(`OutputRange.${wrong} takes an integer from 0`))
+        const output = outputOf(state.table, taskId, range)
+        return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
+      }),
     list: (filter) => read((table) => queries.list(table, filter)),
     listRunning: read(queries.listRunning),
     listSuspended: read(queries.listSuspended),

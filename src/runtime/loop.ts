@@ -3,17 +3,19 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { TaskNotFound } from "../errors.js"
 import * as delivery from "../machine/delivery.js"
 import { type Delivery, ensureSession, ensureTurn, releaseSession, releaseTurn } from "../machine/TaskTable.js"
-import type { SessionId, TurnRef } from "../model/ids.js"
+import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { TurnCancellation } from "../services/TurnCancellation.js"
 import type { Engine } from "./Engine.js"
 import { waitUntil } from "./parking.js"
 
 /**
- * Another reader took the update between the wake-up and the step that takes it. Thrown rather than returned: a result
- * would have to be looked at by one more operation behind the step, and an interrupt there would lose the update.
+ * What was looked at is not there any more in the step that takes: another reader was faster, or the task was forgotten.
+ * Thrown rather than returned: a result would have to be looked at by one more operation behind the step, and an interrupt
+ * there would lose what was taken.
  */
 const lostRace: unique symbol = Symbol("effect-task-manager/lostRace")
 
@@ -71,7 +73,10 @@ const takeTurn = (
   })
 
 /** Waits with `ready`, then takes in one last, bare step; again if another reader was faster. */
-const takeWhenReady = <A, B>(ready: Effect.Effect<B>, take: (found: B) => Effect.Effect<A>): Effect.Effect<A> =>
+const takeWhenReady = <A, B, E>(
+  ready: Effect.Effect<B, E>,
+  take: (found: B) => Effect.Effect<A>
+): Effect.Effect<A, E> =>
   Effect.catchAllCause(
     Effect.flatMap(ready, take),
     (cause) => isLostRace(cause) ? takeWhenReady(ready, take) : Effect.failCause(cause)
@@ -111,22 +116,22 @@ export const consumeTurnUpdate = <A, E, R>(
   Effect.uninterruptibleMask((restore) => {
     const next = (foundDrained: boolean): Effect.Effect<Option.Option<A>, E, R> =>
       Effect.suspend(() => {
-        const { session, taken } = engine.state.unsafeModify((table) => ({
-          taken: delivery.takeTurnUpdate(table, ref),
-          session: delivery.enterConsumer(table, ref.sessionId)
-        }))
-        if (taken === delivery.NotReady || Option.isNone(taken)) {
-          engine.state.unsafeModify((table) => delivery.leaveConsumer(table, session))
-          return taken === delivery.NotReady && !foundDrained
-            ? Effect.flatMap(restore(turnReady(engine, ref)), next)
-            : Effect.succeedNone
+        const taken = engine.state.unsafeModify((table) => {
+          const update = delivery.takeTurnUpdate(table, ref)
+          if (update === delivery.NotReady) return update
+          return Option.map(update, (held) => ({ held, session: delivery.enterConsumer(table, ref.sessionId, 1) }))
+        })
+        if (taken === delivery.NotReady) {
+          return foundDrained ? Effect.succeedNone : Effect.flatMap(restore(turnReady(engine, ref)), next)
         }
-        return restore(Effect.suspend(() => use(taken.value.value))).pipe(
+        if (Option.isNone(taken)) return Effect.succeedNone
+        const { held, session } = taken.value
+        return restore(Effect.suspend(() => use(held.value))).pipe(
           Effect.onExit((exit) =>
             engine.state.modify((table) =>
               exit._tag === "Success"
-                ? delivery.leaveConsumer(table, session)
-                : delivery.putBackTurnUpdate(table, session, ref, taken.value)
+                ? delivery.leaveConsumer(table, session, 1)
+                : delivery.putBackTurnUpdate(table, session, ref, held)
             )
           ),
           Effect.asSome
@@ -134,6 +139,44 @@ export const consumeTurnUpdate = <A, E, R>(
       })
     return next(false)
   })
+
+/** Fails unless the task is known. */
+const known = (engine: Engine, taskId: TaskId): Effect.Effect<void, TaskNotFound> =>
+  Effect.suspend(() => engine.state.table.tasks.has(taskId) ? Effect.void : new TaskNotFound({ taskId }))
+
+export const takeResult = (
+  engine: Engine,
+  taskId: TaskId
+): Effect.Effect<Option.Option<TaskResolution.Item>, TaskNotFound> =>
+  takeWhenReady(known(engine, taskId), () =>
+    engine.state.modify((table) => {
+      const taken = delivery.takeResult(table, taskId)
+      if (taken === undefined) throw lostRace
+      return taken
+    }))
+
+export const consumeResult = <A, E, R>(
+  engine: Engine,
+  taskId: TaskId,
+  use: (item: TaskResolution.Item) => Effect.Effect<A, E, R>
+): Effect.Effect<Option.Option<A>, E | TaskNotFound, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend((): Effect.Effect<Option.Option<A>, E | TaskNotFound, R> => {
+      const taken = engine.state.unsafeModify((table) => delivery.consumeResult(table, taskId))
+      if (taken === undefined) return new TaskNotFound({ taskId })
+      if (Option.isNone(taken)) return Effect.succeedNone
+      return restore(Effect.suspend(() => use(taken.value.item))).pipe(
+        Effect.onExit((exit) =>
+          engine.state.modify((table) =>
+            exit._tag === "Success"
+              ? delivery.leaveConsumer(table, taken.value.session, 1)
+              : delivery.putBackResult(table, taken.value)
+          )
+        ),
+        Effect.asSome
+      )
+    })
+  )
 
 const batchOf = (deliveries: ReadonlyArray<Delivery<TaskResolution>>): PendingLoopUpdates => ({
   resolutions: deliveries.map(valueOf)
@@ -149,15 +192,15 @@ export const consumePendingLoopUpdates = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      const { session, taken } = engine.state.unsafeModify((table) => ({
-        taken: delivery.takeLoopUpdates(table, sessionId),
-        session: delivery.enterConsumer(table, sessionId)
-      }))
+      const { session, taken } = engine.state.unsafeModify((table) => {
+        const deliveries = delivery.takeLoopUpdates(table, sessionId)
+        return { taken: deliveries, session: delivery.enterConsumer(table, sessionId, deliveries.length) }
+      })
       return restore(Effect.suspend(() => use(batchOf(taken)))).pipe(
         Effect.onExit((exit) =>
           engine.state.modify((table) =>
             exit._tag === "Success"
-              ? delivery.leaveConsumer(table, session)
+              ? delivery.leaveConsumer(table, session, taken.length)
               : delivery.putBackLoopUpdates(table, session, taken)
           )
         )

@@ -14,6 +14,7 @@ import { settings } from "./settings.js"
 import { startConcurrently, startInline } from "./startTask.js"
 import * as State from "./State.js"
 import * as Timers from "./Timers.js"
+import { waitForTask } from "./waitForTask.js"
 
 /** Internal, so that the simulator can run both ways. */
 export class StartsImmediately extends Context.Reference<StartsImmediately>()(
@@ -33,7 +34,9 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
       history: limits.historyLimit,
       concurrency: limits.concurrency,
       live: limits.maxLive,
-      undelivered: limits.maxUndelivered
+      undelivered: limits.maxUndelivered,
+      output: limits.outputBuffer,
+      outputHistory: limits.outputHistory
     },
     clock,
     events
@@ -61,6 +64,9 @@ export const makeManager = (engine: Engine, startTask: typeof startConcurrently)
     consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
     consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
+    takeResult: (taskId) => loop.takeResult(engine, taskId),
+    consumeResult: (taskId, use) => loop.consumeResult(engine, taskId, use),
+    waitForTask: (taskIds) => waitForTask(engine, taskIds),
     waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
     onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
     rejectApproval: (options) => interrupting.rejectApproval(engine, options),

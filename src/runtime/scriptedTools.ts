@@ -2,10 +2,9 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { ApprovalRequired, TaskNotRunning, ToolError } from "../errors.js"
+import { ApprovalRequired, type TaskNotFound, TaskNotRunning, ToolError } from "../errors.js"
 import type { TaskId, ToolCallId } from "../model/ids.js"
 import { emptyMetadata } from "../model/json.js"
-import type { TaskProgress } from "../model/TaskEvent.js"
 import { goodResult, type ToolOutput } from "../model/ToolCall.js"
 import { CurrentTask } from "../services/CurrentTask.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
@@ -96,6 +95,15 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
       ({ status }) => status === "Running" || status === "Queued" ? act() : new TaskNotRunning({ taskId, status })
     )
 
+  const said = (
+    taskId: TaskId,
+    say: (task: CurrentTask["Type"]) => Effect.Effect<void>
+  ): Effect.Effect<void, TaskNotFound | TaskNotRunning> =>
+    Effect.flatMap(handle.get(taskId), ({ status }) => {
+      const task = running.get(taskId)
+      return task === undefined ? new TaskNotRunning({ taskId, status }) : say(task)
+    })
+
   const control: TaskManagerTestControl["Type"] = {
     script: (toolName, outcome) =>
       Effect.sync(() => {
@@ -105,11 +113,8 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
     complete: (taskId, output) =>
       whileRunning(taskId, () => Effect.asVoid(Deferred.succeed(releaseOf(taskId), output))),
     fail: (taskId, error) => whileRunning(taskId, () => Effect.asVoid(Deferred.fail(releaseOf(taskId), error))),
-    progress: (taskId: TaskId, said: TaskProgress) =>
-      Effect.flatMap(
-        handle.get(taskId),
-        ({ status }) => running.get(taskId)?.reportProgress(said) ?? new TaskNotRunning({ taskId, status })
-      ),
+    progress: (taskId, progress) => said(taskId, (task) => task.reportProgress(progress)),
+    write: (taskId, chunk) => said(taskId, (task) => task.write(chunk)),
     launches: Effect.sync(() => launches.slice())
   }
 

@@ -1,6 +1,7 @@
 /** Checks the configuration of a manager when its layer is built. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { maxOutputBuffer } from "../machine/OutputRing.js"
 import { maxJsonDepth } from "../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../services/TaskManagerConfig.js"
 
@@ -52,6 +53,8 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxLive: yield* limit(config, "maxLive"),
     maxUndelivered: yield* limit(config, "maxUndelivered"),
     maxResultBytes: yield* integer(config, "maxResultBytes", 1_024),
-    maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth)
+    maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
+    outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
+    outputHistory: yield* integer(config, "outputHistory", 0)
   }
 })

@@ -2,7 +2,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as FiberRefs from "effect/FiberRefs"
 import { ApprovalMismatch, TaskAlreadyExists, TaskLimitReached, TaskManagerShutdown } from "../errors.js"
 import { cancelInline, detachAfter } from "../machine/control.js"
 import { redirectToTurn } from "../machine/delivery.js"
@@ -20,19 +19,9 @@ import { ancestryOf, runsUnder, taskOf } from "./RunningIn.js"
 type StartError = TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
-/**
- * The values as they are, without those that earlier fibers had: the tool's fiber is joined with none of them, and where
- * each tool starts the next one they would grow for ever.
- */
-const latestRefs = (fiberRefs: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
-  const locals: FiberRefs.FiberRefs["locals"] = new Map()
-  for (const [ref, [latest]] of fiberRefs.locals) locals.set(ref, [latest])
-  return FiberRefs.unsafeMake(locals)
-}
-
 const callerOf = (fiber: AnyFiber): LaunchCaller => ({
   context: fiber.currentContext,
-  fiberRefs: latestRefs(fiber.getFiberRefs()),
+  fiberRefs: fiber.getFiberRefs(),
   // every startTask requires a ToolExecutor, so its caller has one
   executor: Context.unsafeGet(fiber.currentContext, ToolExecutor),
   ancestry: ancestryOf(fiber)

@@ -43,4 +43,9 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly kind: Effect.Effect<TaskKind>
   /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
   readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
+  /**
+   * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no
+   * event. Does nothing once the launch is over. A character whose halves come in two writes in a row stays whole.
+   */
+  readonly write: (chunk: string) => Effect.Effect<void>
 }>() {}

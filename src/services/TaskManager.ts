@@ -22,6 +22,7 @@ import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskFilter, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
+import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
   PendingLoopUpdates,
@@ -80,6 +81,12 @@ export interface TaskManagerHandle {
   readonly get: (id: TaskId) => Effect.Effect<TaskSnapshot, TaskNotFound>
   /** The result of a settled task, `None` while it is live. Reading it delivers nothing and takes nothing. */
   readonly result: (id: TaskId) => Effect.Effect<Option.Option<ToolResultPart>, TaskNotFound>
+  /**
+   * A piece of what the task has written, live or settled; empty if it wrote nothing. What is not kept any more (beyond
+   * `outputBuffer`, or `outputHistory` of a settled task) is skipped. A `start` or `maxBytes` that is no integer from 0 is a
+   * defect that names the field; a `start` beyond the end gives an empty text.
+   */
+  readonly output: (id: TaskId, range?: OutputRange) => Effect.Effect<TaskOutput, TaskNotFound>
   /** Live tasks oldest first, after the settled ones that are kept, in the order in which they settled. */
   readonly list: (filter?: TaskFilter) => Effect.Effect<ReadonlyArray<TaskSnapshot>>
   /** Tasks that are Queued, Running or Cancelling, oldest first. */
@@ -181,6 +188,25 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
     sessionId: SessionId,
     use: (updates: PendingLoopUpdates) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
+  /**
+   * Takes the undelivered result of one settled task out of its queue (turn, loop or manual), so that it is delivered
+   * here and nowhere else. `None` while the task is live, when the result was delivered before, and while it is in the
+   * hands of a consumer. `TaskNotFound` also for a settled task beyond `historyLimit`, whose result stays in its queue. An
+   * interrupted caller loses nothing.
+   */
+  readonly takeResult: (id: TaskId) => Effect.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
+  /** As `takeResult`, but a result whose `use` fails or is interrupted is put back at its old place. */
+  readonly consumeResult: <A, E, R>(
+    id: TaskId,
+    use: (item: TaskResolution.Item) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E | TaskNotFound, R>
+  /**
+   * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
+   * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
+   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once. Two tools that wait for each
+   * other this way wait until one of them is cancelled.
+   */
+  readonly waitForTask: (ids: ReadonlyArray<TaskId>) => Effect.Effect<void, TaskNotFound>
   /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */
   readonly waitForLoopUpdate: (sessionId: SessionId) => Effect.Effect<void>
   /**

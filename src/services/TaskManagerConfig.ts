@@ -29,12 +29,22 @@ export interface TaskManagerSettings {
   readonly concurrency: number
   /** How many tasks may be accepted and not settled: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly maxLive: number
-  /** How many results of one session may wait to be taken: an integer from 1, or `Infinity`. Default `Infinity`. */
+  /**
+   * How many results of one session may be undelivered, requests for approval and notices of a detach included: an
+   * integer from 1, or `Infinity`. What a consumer has in hand is undelivered until it has succeeded. Default `Infinity`.
+   */
   readonly maxUndelivered: number
   /** How many bytes of UTF-8 a tool result, its metadata or a progress may have: an integer from 1 024. Default 1 MiB. */
   readonly maxResultBytes: number
   /** How deep structured tool output and metadata may be nested: an integer from 1 to 512. Default 64. */
   readonly maxResultDepth: number
+  /** How many bytes of what a task writes are kept, the newest: an integer from 0 to 256 MiB. Default 64 KiB. */
+  readonly outputBuffer: number
+  /**
+   * How many bytes of output are kept over all settled tasks together, those of the task that settled first are forgotten
+   * first: an integer from 0. Default 16 MiB.
+   */
+  readonly outputHistory: number
 }
 
 const defaults: TaskManagerSettings = {
@@ -46,7 +56,9 @@ const defaults: TaskManagerSettings = {
   maxLive: Infinity,
   maxUndelivered: Infinity,
   maxResultBytes: 1_048_576,
-  maxResultDepth: 64
+  maxResultDepth: 64,
+  outputBuffer: 65_536,
+  outputHistory: 16_777_216
 }
 
 /**

@@ -107,6 +107,8 @@ export class TaskManagerTestControl extends Context.Tag("effect-task-manager/Tas
     readonly fail: (taskId: TaskId, error: ToolError) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
     /** Reports progress in the name of a hanging tool. `TaskNotRunning` unless the task is running. */
     readonly progress: (taskId: TaskId, progress: TaskProgress) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
+    /** Writes output in the name of a hanging tool. `TaskNotRunning` unless the task is running. */
+    readonly write: (taskId: TaskId, chunk: string) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
     /** Every launch so far, in the order in which the tools began. */
     readonly launches: Effect.Effect<ReadonlyArray<RecordedLaunch>>
   }

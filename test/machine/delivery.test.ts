@@ -19,7 +19,7 @@ const consume = (world: World, session = "s"): Batch =>
   world.step((table) => {
     const taken = delivery.takeLoopUpdates(table, sessionId(session))
     const texts = taken.map(({ value }) => resolutionText(value))
-    return { taken, texts, session: delivery.enterConsumer(table, sessionId(session)) }
+    return { taken, texts, session: delivery.enterConsumer(table, sessionId(session), taken.length) }
   })
 
 const putBack = (world: World, { session, taken }: Batch): void =>
@@ -30,7 +30,7 @@ const consumeTurn = (world: World) =>
     const taken = delivery.takeTurnUpdate(table, turnRef())
     assert.isTrue(taken !== delivery.NotReady && taken._tag === "Some")
     if (taken === delivery.NotReady || taken._tag === "None") throw new Error("unreachable")
-    return { taken: taken.value, session: delivery.enterConsumer(table, turnRef().sessionId) }
+    return { taken: taken.value, session: delivery.enterConsumer(table, turnRef().sessionId, 1) }
   })
 
 const caller = (world: World, name = "caller"): InlineCaller => ({
@@ -244,7 +244,7 @@ describe("putting back", () => {
     world.complete(world.start("a", { kind: "Background" }))
     const { session } = consume(world)
     assert.strictEqual(world.table.sessions.get(sessionId("s")), session)
-    world.step((table) => delivery.leaveConsumer(table, session))
+    world.step((table) => delivery.leaveConsumer(table, session, 1))
     world.assertEmpty()
   })
 })

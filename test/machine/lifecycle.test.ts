@@ -2,6 +2,7 @@
 import { ApprovalId, SessionId, TaskId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
+import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as queries from "../../src/machine/queries.js"
 import * as start from "../../src/machine/start.js"
@@ -162,6 +163,21 @@ describe("limits on what is accepted", () => {
     assert.isUndefined(reached(world, "other"))
     world.takeTurn()
     assert.isUndefined(reached(world))
+  })
+
+  it("undelivered: what a consumer has in hand counts until it is done", () => {
+    const world = new World({ undelivered: 1 })
+    world.complete(world.start("a", { kind: "Background" }))
+    const consumed = world.step((table) => {
+      const taken = delivery.takeLoopUpdates(table, SessionId.make("s"))
+      return { taken, session: delivery.enterConsumer(table, SessionId.make("s"), taken.length) }
+    })
+    assert.strictEqual(reached(world), "maxUndelivered")
+    world.step((table) => delivery.putBackLoopUpdates(table, consumed.session, consumed.taken))
+    assert.strictEqual(reached(world), "maxUndelivered")
+    world.takeLoop()
+    assert.isUndefined(reached(world))
+    world.assertEmpty()
   })
 })
 

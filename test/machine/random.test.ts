@@ -3,17 +3,20 @@
  * one terminal event and one result at one destination, and leaves nothing behind.
  */
 import { FastCheck as fc } from "effect"
-import type { TaskResolution } from "effect-task-manager"
+import { TaskId, type TaskResolution } from "effect-task-manager"
 import { assert, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
+import { LinkedList } from "../../src/machine/LinkedList.js"
+import { write } from "../../src/machine/output.js"
 import {
   type Delivery,
   type InlineCaller,
   releaseTurn,
   type Session,
   type TaskRecord,
+  type TaskWait,
   type Waiter
 } from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
@@ -41,6 +44,11 @@ const operations = [
   "consumeLoop",
   "takeManual",
   "putBack",
+  "takeResult",
+  "consumeResult",
+  "write",
+  "waitForTasks",
+  "waitForTasksInTask",
   "waitForTurn",
   "waitForIdle",
   "waitForTurnInTask",
@@ -81,12 +89,14 @@ class Run {
   /** Results of tasks whose session was closed while they were live or undelivered may be discarded. */
   readonly discarded = new Set<string>()
   readonly callers: Array<{ readonly task: TaskRecord; readonly caller: InlineCaller }> = []
-  readonly waiters: Array<{ readonly waiter: Waiter; readonly woken: { value: boolean } }> = []
+  readonly waiters: Array<
+    { readonly waiter: Waiter; readonly woken: { value: boolean }; readonly wait: TaskWait | undefined }
+  > = []
   readonly held: Array<() => void> = []
   private readonly sessions = new Map<string, string>()
 
   constructor(concurrency: number, history: number) {
-    this.world = new World({ concurrency, history })
+    this.world = new World({ concurrency, history, output: 30, outputHistory: 50 })
   }
 
   private pick(tasks: Iterable<TaskRecord>, pick: number, isMeant: (task: TaskRecord) => boolean = () => true) {
@@ -113,7 +123,12 @@ class Run {
     if (/ (ok|error): /.test(text)) this.delivered.push(text.slice(0, text.indexOf(" ")))
   }
 
-  private waiter(tasks: ReadonlyArray<TaskRecord>): Waiter {
+  private anyTask(pick: number): TaskId {
+    const ids = [...this.world.table.tasks.keys()]
+    return ids[pick % Math.max(ids.length, 1)] ?? TaskId.make("nobody")
+  }
+
+  private waiter(tasks: ReadonlyArray<TaskRecord>, wait?: TaskWait): Waiter {
     const woken = { value: false }
     const waiter = {
       ...this.world.waiter("", tasks),
@@ -122,7 +137,7 @@ class Run {
         woken.value = true
       }
     }
-    this.waiters.push({ waiter, woken })
+    this.waiters.push({ waiter, woken, wait })
     return waiter
   }
 
@@ -241,7 +256,7 @@ class Run {
         const held = world.step((table) => {
           const taken = delivery.takeTurnUpdate(table, ref)
           if (taken === delivery.NotReady || taken._tag === "None") return undefined
-          return { taken: taken.value, session: delivery.enterConsumer(table, ref.sessionId) }
+          return { taken: taken.value, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
         if (held === undefined) return
         this.held.push(() => {
@@ -249,7 +264,7 @@ class Run {
             world.step((table) => delivery.putBackTurnUpdate(table, held.session, ref, held.taken))
           } else {
             this.deliver(updateText(held.taken.value))
-            world.step((table) => delivery.leaveConsumer(table, held.session))
+            world.step((table) => delivery.leaveConsumer(table, held.session, 1))
           }
         })
         return
@@ -259,17 +274,17 @@ class Run {
         return
       case "consumeLoop": {
         const held: { readonly taken: ReadonlyArray<Delivery<TaskResolution>>; readonly session: Session } = world.step(
-          (table) => ({
-            taken: delivery.takeLoopUpdates(table, ref.sessionId),
-            session: delivery.enterConsumer(table, ref.sessionId)
-          })
+          (table) => {
+            const taken = delivery.takeLoopUpdates(table, ref.sessionId)
+            return { taken, session: delivery.enterConsumer(table, ref.sessionId, taken.length) }
+          }
         )
         this.held.push(() => {
           if (background) {
             world.step((table) => delivery.putBackLoopUpdates(table, held.session, held.taken))
           } else {
             held.taken.forEach(({ value }) => this.deliver(resolutionText(value)))
-            world.step((table) => delivery.leaveConsumer(table, held.session))
+            world.step((table) => delivery.leaveConsumer(table, held.session, held.taken.length))
           }
         })
         return
@@ -278,6 +293,50 @@ class Run {
         world.step((table) => delivery.takeManual(table, background ? undefined : sessionId(session)))
           .forEach((item) => this.deliver(resolutionText(item)))
         return
+      case "takeResult": {
+        const id = this.anyTask(pick)
+        const taken = world.step((table) => delivery.takeResult(table, id))
+        if (taken?._tag === "Some") this.deliver(resolutionText(taken.value))
+        return
+      }
+      case "consumeResult": {
+        const id = this.anyTask(pick)
+        const taken = world.step((table) => delivery.consumeResult(table, id))
+        if (taken?._tag !== "Some") return
+        this.held.push(() => {
+          if (background) {
+            world.step((table) => delivery.putBackResult(table, taken.value))
+          } else {
+            this.deliver(resolutionText(taken.value.item))
+            world.step((table) => delivery.leaveConsumer(table, taken.value.session, 1))
+          }
+        })
+        return
+      }
+      case "write": {
+        const task = this.live(pick)
+        if (task === undefined) return
+        world.step((table) => write(table, task, background ? 1 : task.snapshot.launch, "some output"))
+        return
+      }
+      case "waitForTasks":
+      case "waitForTasksInTask": {
+        const inTask = operation === "waitForTasksInTask" ? this.live(pick, "Running") : undefined
+        const awaited = [...world.table.live].filter((task, index) => task !== inTask && index % 3 === pick % 3)
+        if (awaited.length === 0) return
+        const isReady = () =>
+          awaited.some(({ snapshot: { settledAt, status } }) => settledAt !== undefined || status === "Suspended")
+        const wait: TaskWait = { waiters: new LinkedList(), nodes: [] }
+        const waiter: Waiter = Object.assign(this.waiter(inTask === undefined ? [] : this.chain(inTask), wait), {
+          staysCounted: true
+        })
+        world.step((table, now) => {
+          waiting.park(table, waiter, waiting.enterTasks(wait, awaited), isReady, now)
+          // as the runtime does
+          if (!waiter.isWaiting) waiting.leaveTasks(wait)
+        })
+        return
+      }
       case "putBack":
         this.held.splice(pick % Math.max(this.held.length, 1), 1).forEach((finished) => finished())
         return
@@ -300,7 +359,7 @@ class Run {
       case "leave": {
         const waiting_ = this.waiters.filter(({ woken }) => !woken.value)
         const left = waiting_[pick % Math.max(waiting_.length, 1)]
-        if (left !== undefined) this.leave(left.waiter)
+        if (left !== undefined) this.leave(left.waiter, left.wait)
         return
       }
       case "giveUpInline": {
@@ -310,9 +369,10 @@ class Run {
     }
   }
 
-  private leave(waiter: Waiter): void {
+  private leave(waiter: Waiter, wait: TaskWait | undefined): void {
     this.world.step((table) => {
       waiting.leave(table, waiter)
+      if (wait !== undefined) waiting.leaveTasks(wait)
       // as the runtime does
       for (const session of table.sessions.values()) {
         for (const turn of session.turns.values()) releaseTurn(table, turn)
@@ -354,7 +414,10 @@ class Run {
     }
     world.step((table) => delivery.takeManual(table)).forEach((item) => this.deliver(resolutionText(item)))
     world.step((table) => control.endShutdown(table))
-    for (const { woken } of this.waiters) assert.isTrue(woken.value, "a waiter was never woken")
+    for (const { wait, woken } of this.waiters) {
+      assert.isTrue(woken.value, "a waiter was never woken")
+      assert.lengthOf(wait?.nodes ?? [], 0)
+    }
   }
 
   check(): void {

@@ -37,7 +37,9 @@ const {
   ToolSpec,
   TurnId,
   TurnRef,
-  TurnTaskUpdate
+  TurnTaskUpdate,
+  OutputRange,
+  TaskOutput
 } = Manager
 
 const boundaries: Record<string, Schema.Schema.AnyNoContext> = {
@@ -65,6 +67,8 @@ const boundaries: Record<string, Schema.Schema.AnyNoContext> = {
   PendingLoopUpdates,
   InterruptReceipt,
   TaskEvent,
+  TaskOutput,
+  OutputRange,
   ToolError,
   ApprovalRequired,
   TaskManagerError

@@ -59,6 +59,28 @@ const run = (id = "a", call: Call = {}) =>
 class Flavour extends Context.Tag("test/Flavour")<Flavour, string>() {}
 
 describe("the scope of a launch", () => {
+  it.effect("its finalizers see the FiberRefs as the tool left them", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const flavour = FiberRef.unsafeMake("initial")
+      const tools = live({
+        work: () =>
+          Effect.gen(function*() {
+            // not Effect.addFinalizer: that keeps the FiberRefs of the moment it is called
+            const look = Effect.map(FiberRef.get(flavour), (value) => seen.push(value))
+            yield* Scope.addFinalizer(yield* Effect.scope, look)
+            yield* FiberRef.set(flavour, "left by the tool")
+            return yield* Effect.never
+          })
+      })
+      yield* Effect.gen(function*() {
+        const { handle, startTask } = yield* TaskManager
+        yield* startTask(plain("a", { toolName: "work" }))
+        yield* handle.cancel(TaskId.make("a"))
+      }).pipe(Effect.provide(tools), Effect.orDie)
+      assert.deepStrictEqual(seen, ["left by the tool"])
+    }))
+
   it.scoped("is closed when the tool has ended, before the task settles, and is not the caller's", () =>
     Effect.gen(function*() {
       const log: Array<string> = []

@@ -18,7 +18,9 @@ const integers: ReadonlyArray<readonly [field: keyof TaskManagerSettings, minimu
   ["maxLive", 1, Infinity],
   ["maxUndelivered", 1, Infinity],
   ["maxResultBytes", 1_024, Number.MAX_SAFE_INTEGER],
-  ["maxResultDepth", 1, 512]
+  ["maxResultDepth", 1, 512],
+  ["outputBuffer", 0, 268_435_456],
+  ["outputHistory", 0, Number.MAX_SAFE_INTEGER]
 ]
 
 const layer = (field: string, value: unknown): Layer.Layer<TaskManagerConfig> => {
@@ -40,7 +42,9 @@ describe("settings", () => {
         maxLive: Infinity,
         maxUndelivered: Infinity,
         maxResultBytes: 1_048_576,
-        maxResultDepth: 64
+        maxResultDepth: 64,
+        outputBuffer: 65_536,
+        outputHistory: 16_777_216
       })
     }))
 

@@ -140,6 +140,14 @@ describe("a hanging tool", () => {
       assert.deepStrictEqual(told, [{ message: "half" }])
     }).pipe(Effect.scoped, Effect.provide(TaskManagerTest)))
 
+  it.effect("writes in its name", () =>
+    Effect.gen(function*() {
+      const { control, handle, start } = yield* hanging
+      yield* start("a")
+      yield* control.write(task("a"), "half of it")
+      assert.strictEqual((yield* handle.output(task("a"))).text, "half of it")
+    }).pipe(Effect.provide(TaskManagerTest)))
+
   it.effect("can be cancelled", () =>
     Effect.gen(function*() {
       const { handle, start } = yield* hanging
@@ -172,7 +180,8 @@ describe("a hanging tool", () => {
       const acts = (id: string) => [
         control.complete(task(id), "x"),
         control.fail(task(id), toolError()),
-        control.progress(task(id), {})
+        control.progress(task(id), {}),
+        control.write(task(id), "x")
       ]
       for (const act of acts("a")) {
         const error = yield* Effect.flip(act)

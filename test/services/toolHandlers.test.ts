@@ -26,7 +26,8 @@ const currentTask: CurrentTask["Type"] = {
   launch: 1,
   approval: Option.none(),
   kind: Effect.succeed("Foreground"),
-  reportProgress: () => Effect.void
+  reportProgress: () => Effect.void,
+  write: () => Effect.void
 }
 
 const execute = (toolName: string, input: unknown = {}) =>

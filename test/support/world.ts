@@ -160,6 +160,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       undelivered.reduce((count, { size }) => count + size, 0),
       "undelivered"
     )
+    assert.isTrue(session.consumers > 0 ? session.inHand >= 0 : session.inHand === 0, "in hand")
     const isKept = session.turns.size > 0 || !session.updates.isEmpty || !session.manual.isEmpty ||
       !session.waiters.isEmpty || session.consumers > 0
     assert.isTrue(isKept, `session ${session.id} is kept for nothing`)
@@ -180,7 +181,45 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       assert.isTrue(turnIsKept, `turn ${turn.id} is kept for nothing`)
     }
   }
+  checkTies(table)
+  checkOutputs(table)
   assert.isTrue(manual.every(({ session }) => table.sessions.get(session.id) === session))
+}
+
+/** Every result that waits in a queue is tied to its task, if that is kept, and nothing else is. */
+const checkTies = (table: TaskTable.TaskTable): void => {
+  const waiting = new Map<unknown, TaskResolution.Item>()
+  for (const delivery of table.manual) waiting.set(delivery, delivery.item)
+  for (const session of table.sessions.values()) {
+    for (const delivery of session.updates) if (delivery.value._tag === "Item") waiting.set(delivery, delivery.value)
+    for (const turn of session.turns.values()) {
+      for (const delivery of turn.updates) {
+        if (delivery.value._tag === "Detached" || delivery.value.resolution._tag !== "Item") continue
+        waiting.set(delivery, delivery.value.resolution)
+      }
+    }
+  }
+  let tied = 0
+  for (const task of table.history) {
+    if (task.undelivered === undefined) continue
+    tied++
+    assert.strictEqual(waiting.get(task.undelivered)?.taskId, task.snapshot.id)
+    assert.strictEqual(task.undelivered.settled, task)
+  }
+  // by the result itself: an id may have been used again
+  const ofKept = [...waiting.values()].filter(({ item, taskId }) => {
+    const task = table.tasks.get(taskId)
+    return task?.isLive === false && task.result === item.parts[0]
+  })
+  assert.strictEqual(tied, ofKept.length, "results tied to their tasks")
+}
+
+const checkOutputs = (table: TaskTable.TaskTable): void => {
+  const outputs = inOrder(table.settledOutputs)
+  assert.strictEqual(table.settledOutputBytes, outputs.reduce((bytes, { size }) => bytes + size, 0), "output bytes")
+  assert.isAtMost(table.settledOutputBytes, table.limits.outputHistory)
+  const kept = [...table.history].map(({ output }) => output)
+  assert.isTrue(outputs.every((output) => kept.includes(output)))
 }
 
 export interface StartOptions extends Call {

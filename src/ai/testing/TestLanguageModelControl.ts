@@ -54,7 +54,7 @@ export type ScriptedReply =
  * @since 0.1.0
  * @category services
  */
-export class TestLanguageModelControl extends Context.Tag("effect-task-manager/ai/testing/TestLanguageModelControl")<
+export class TestLanguageModelControl extends Context.Tag("effect-task-manager/TestLanguageModelControl")<
   TestLanguageModelControl,
   {
     /** Puts one reply of these steps at the end of the script. */

@@ -65,13 +65,7 @@ const withParameter = (tool: Tool.Any, schema: object): object => {
   }
 }
 
-/**
- * Whether the model may choose where calls of the tool run.
- *
- * @since 0.1.0
- * @category predicates
- */
-export const modelChooses = (tool: Tool.Any): boolean => Context.get(annotationsOf(tool), ModelChoosesBackground)
+const modelChooses = (tool: Tool.Any): boolean => Context.get(annotationsOf(tool), ModelChoosesBackground)
 
 /**
  * The JSON Schema of a tool's parameters as a model is told, with the parameter `background` where the model may choose.

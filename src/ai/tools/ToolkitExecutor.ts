@@ -8,7 +8,6 @@ import type * as Toolkit from "@effect/ai/Toolkit"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
@@ -88,7 +87,7 @@ const hasPrototypeKey = (input: unknown): boolean => {
     if (typeof value !== "object" || value === null || seen.has(value)) continue
     if (Object.hasOwn(value, "__proto__")) return true
     seen.add(value)
-    pending.push(...Object.values(value))
+    for (const child of Object.values(value)) pending.push(child)
   }
   return false
 }
@@ -128,21 +127,23 @@ const executionFailed = (toolName: string, failure: unknown): ToolError => {
 /** The encoded result as JSON, as a provider would write it: without what is undefined. */
 const toJson = (value: unknown): unknown => isJson(value) ? value : JSON.parse(JSON.stringify(value) ?? "null")
 
+const notInSchema = (toolName: string, cause: unknown): ToolError =>
+  new ToolError({
+    reason: "Internal",
+    toolName,
+    message: "The tool answered with something that is not in its schema.",
+    cause
+  })
+
 const encoded = (
   toolName: string,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  encoding.pipe(
-    Effect.tryMap({ try: (value) => toOutput(toJson(value) ?? ""), catch: identity }),
-    Effect.mapError((cause) =>
-      new ToolError({
-        reason: "Internal",
-        toolName,
-        message: "The tool answered with something that is not in its schema.",
-        cause
-      })
-    )
-  )
+  Effect.matchEffect(encoding, {
+    onFailure: (cause) => notInSchema(toolName, cause),
+    onSuccess: (value) =>
+      Effect.try({ try: () => toOutput(toJson(value) ?? ""), catch: (cause) => notInSchema(toolName, cause) })
+  })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
   const annotations = annotationsOf(tool)

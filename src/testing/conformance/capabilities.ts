@@ -25,6 +25,10 @@ export interface ConformanceCapabilities {
   readonly concurrency: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
   readonly grace: boolean
+  /** `TaskManagerConfig.maxLive` and `maxUndelivered` hold. */
+  readonly backpressure: boolean
+  /** `TaskManagerConfig.maxResultBytes` and `maxResultDepth` hold for what tools hand back. */
+  readonly resultLimits: boolean
 }
 
 /**
@@ -40,5 +44,7 @@ export const allCapabilities: ConformanceCapabilities = {
   approvals: true,
   config: true,
   concurrency: true,
-  grace: true
+  grace: true,
+  backpressure: true,
+  resultLimits: true
 }

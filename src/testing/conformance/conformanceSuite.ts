@@ -13,16 +13,19 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
+import { bounds } from "./internal/bounds.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
 import { operations } from "./internal/operations.js"
+import { output } from "./internal/output.js"
 import { reentrancy } from "./internal/reentrancy.js"
 import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
+import { singleResults } from "./internal/singleResults.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -50,7 +53,10 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...reentrancy,
   ...simpleManager,
   ...routing,
-  ...limits
+  ...limits,
+  ...bounds,
+  ...output,
+  ...singleResults
 ]
 
 /**

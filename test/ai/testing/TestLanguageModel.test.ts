@@ -22,7 +22,7 @@ describe("TestLanguageModel", () => {
       const response = yield* ask("hello")
       assert.strictEqual(response.text, "I look.")
       assert.strictEqual(response.reasoningText, "why not")
-      assert.deepStrictEqual(response.reasoning[0]?.metadata, { anthropic: { signature: "sig" } })
+      assert.deepStrictEqual(response.reasoning[0]?.metadata, { anthropic: { type: "thinking", signature: "sig" } })
       assert.deepStrictEqual(response.toolCalls.map(({ id, params }) => [id, params.line]), [
         ["call-1", 3],
         ["mine", 4],
@@ -33,7 +33,7 @@ describe("TestLanguageModel", () => {
     }).pipe(
       Effect.provide(model([
         [
-          ScriptedStep.Reasoning("why not", { anthropic: { signature: "sig" } }),
+          ScriptedStep.Reasoning("why not", { anthropic: { type: "thinking", signature: "sig" } }),
           ScriptedStep.Text("I look."),
           ScriptedStep.ToolCall("look", { line: "3" }),
           ScriptedStep.ToolCall("look", { line: "4" }, { id: "mine" }),
@@ -73,12 +73,12 @@ describe("TestLanguageModel", () => {
       const json = streamed.flatMap((part) => part.type === "tool-params-delta" ? [part.delta] : []).join("")
       assert.deepStrictEqual(JSON.parse(json), { line: "3" })
       const ended = streamed.find((part) => part.type === "reasoning-end")
-      assert.deepStrictEqual(ended?.metadata, { anthropic: { signature: "sig" } })
+      assert.deepStrictEqual(ended?.metadata, { anthropic: { type: "thinking", signature: "sig" } })
       const call = streamed.find((part) => part.type === "tool-call")
       assert.deepStrictEqual(call?.params, { line: 3 })
     }).pipe(
       Effect.provide(model([[
-        ScriptedStep.Reasoning("because", { anthropic: { signature: "sig" } }),
+        ScriptedStep.Reasoning("because", { anthropic: { type: "thinking", signature: "sig" } }),
         ScriptedStep.Text("I look  at\nit. "),
         ScriptedStep.ToolCall("look", { line: "3" })
       ]]))

@@ -5,11 +5,14 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import type { Session } from "../../../machine/TaskTable.js"
 import type { SessionId, TaskId, TurnId, TurnRef } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { TaskResolution } from "../../../model/TaskResolution.js"
 import type { Engine } from "../../../runtime/Engine.js"
+import type { Transition } from "../../../runtime/State.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
+import { isTerminal } from "../../eventOrder.js"
 import type { Simulation } from "../runSimulated.js"
 import type {
   CallRecord,
@@ -22,7 +25,8 @@ import type {
   PlannedCall,
   RouteRecord,
   ToolRun,
-  Violation
+  Violation,
+  WriteRecord
 } from "./history.js"
 import type { Plan } from "./plan.js"
 
@@ -58,6 +62,12 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return Predicate.hasProperty(failure.value, "_tag") ? String(failure.value._tag) : "failed"
 }
 
+const undeliveredIn = (session: Session): number => {
+  let count = session.updates.size + session.manual.size + session.inHand
+  for (const turn of session.turns.values()) count += turn.updates.size
+  return count
+}
+
 export class World {
   readonly plan: Plan
   readonly random: Simulation["random"]
@@ -69,12 +79,19 @@ export class World {
   readonly events: Array<EventRecord> = []
   readonly routes: Array<RouteRecord> = []
   readonly toolRuns: Array<ToolRun> = []
+  readonly written: Array<WriteRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
   readonly violations: Array<Violation> = []
   /** Every task, oldest first. */
   readonly taskIds: Array<TaskId> = []
   private readonly known = new Set<TaskId>()
+  /** Accepted and not settled, by the events. */
+  private readonly live = new Set<TaskId>()
+  /** What was undelivered of each session before the last step, where there is a limit. */
+  private undeliveredBefore: ReadonlyMap<SessionId, number> = new Map()
+  /** The calls of `startTask` that are in progress. */
+  private readonly starting = new Set<CallRecord>()
   /** Turns that somebody touched; the drain at the end visits all of them. */
   readonly turns = new Map<string, TurnRef>()
   /** Calls that have not returned, and whether they could. */
@@ -144,8 +161,41 @@ export class World {
     if (!this.known.has(id)) {
       this.known.add(id)
       this.taskIds.push(id)
+      this.accept(id, sessionId)
     }
+    if (isTerminal(event)) this.live.delete(id)
     this.say("event", () => `#${event.seq} ${event._tag} ${id} launch ${launch} ${kind} of ${sessionId}/${turnId}`)
+  }
+
+  /** A task that was not there before: no limit was reached. */
+  private accept(id: TaskId, sessionId: SessionId): void {
+    const { maxLive, maxUndelivered } = this.plan
+    const undelivered = this.undeliveredBefore.get(sessionId) ?? 0
+    if (this.live.size >= maxLive) this.violate(10, `${id} was accepted beside ${this.live.size} live tasks`)
+    if (undelivered >= maxUndelivered) {
+      this.violate(10, `${id} was accepted with ${undelivered} undelivered results in ${sessionId}`)
+    }
+    this.live.add(id)
+    for (const { peak } of this.starting) peak.live = Math.max(peak.live, this.live.size)
+  }
+
+  /** What waits in the queues of a session, and what its consumers have in hand. */
+  undeliveredOf(sessionId: SessionId | undefined): number {
+    const session = sessionId === undefined ? undefined : this.subject_?.engine.state.table.sessions.get(sessionId)
+    return session === undefined ? 0 : undeliveredIn(session)
+  }
+
+  /** Looks at what is undelivered before and after a step. */
+  observed<A>(transition: Transition<A>): Transition<A> {
+    if (this.plan.maxUndelivered === Infinity) return transition
+    return (table, now) => {
+      this.undeliveredBefore = new Map([...table.sessions].map(([id, session]) => [id, undeliveredIn(session)]))
+      const outcome = transition(table, now)
+      for (const { peak, sessionId } of this.starting) {
+        peak.undelivered = Math.max(peak.undelivered, this.undeliveredOf(sessionId))
+      }
+      return outcome
+    }
   }
 
   touch(turn: TurnRef): void {
@@ -175,6 +225,8 @@ export class World {
         ended: undefined,
         outcome: undefined,
         inHand: [],
+        refused: undefined,
+        peak: { live: this.live.size, undelivered: this.undeliveredOf(target.sessionId) },
         handed: undefined,
         receipt: undefined
       }
@@ -183,9 +235,11 @@ export class World {
       this.say(actor.name, () => `${operation} ${what}`)
       // a tool may have to wait for its place as well, which is not to be seen from here
       if (isDue !== undefined && actor.inTask === undefined) this.waiting.set(record, isDue)
+      if (operation === "startTask") this.starting.add(record)
       return Effect.onExit(restore(run(record)), (exit) =>
         Effect.sync(() => {
           this.waiting.delete(record)
+          this.starting.delete(record)
           record.ended = this.moment()
           record.outcome = outcomeOf(exit)
           this.say(actor.name, () => `${operation} ${what} → ${record.outcome}`)

@@ -5,6 +5,7 @@ import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from 
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import type { ToolRequest } from "../../../model/ToolCall.js"
+import type { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
 import { scriptOf } from "./plan.js"
@@ -59,6 +60,17 @@ const routingMayFail = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     (defect) => defect === routingFailure ? Effect.sync(() => undefined) : Effect.die(defect)
   )
 
+const refusable = (
+  world: World,
+  record: CallRecord,
+  request: TaskLaunchRequest
+): ReturnType<TaskManager["Type"]["startTask"]> =>
+  // not tapErrorTag, which also does one more operation behind a success, where an interrupt loses what was handed over
+  Effect.catchTag(world.manager.startTask(request), "TaskLimitReached", (error) => {
+    record.refused = { limit: error.limit, max: error.max }
+    return Effect.fail(error)
+  })
+
 const launch = (
   world: World,
   actor: Actor,
@@ -74,7 +86,7 @@ const launch = (
       turnId: request.request.turnId
     },
     (record) =>
-      noting(world.manager.startTask(request), (outcome) => {
+      noting(refusable(world, record, request), (outcome) => {
         noteOutcome(world, actor, request.request, outcome)
         if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
       })

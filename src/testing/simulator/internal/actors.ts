@@ -12,6 +12,7 @@ import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import { tick } from "./plan.js"
 import { drainManual, pause, readLoop, readTurn } from "./reading.js"
+import { readResult } from "./results.js"
 import { makeTools } from "./tools.js"
 import { type Actor, workingFor, type World } from "./World.js"
 
@@ -53,6 +54,10 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
       )
     )
     if (random.chance(0.5)) yield* Fiber.await(started)
+    // beside the readers of the turn
+    const beside = plan.features.singleResults
+      ? yield* Effect.fork(Effect.repeatN(readResult(world, actor), random.int(4)))
+      : undefined
     const readers = 1 + random.int(2)
     yield* Effect.forEach(
       Array.from({ length: readers }, (_, index) => index),
@@ -62,6 +67,7 @@ const playTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void
         discard: true
       }
     )
+    if (beside !== undefined) yield* Fiber.await(beside)
     yield* Fiber.await(started)
   })
 
@@ -124,6 +130,9 @@ const act = (world: World, actor: Actor): Effect.Effect<void, never, ToolExecuto
       () => actions.cancel(world, actor, actions.someTask(world)),
       () => actions.cancel(world, actor, actions.someTask(world))
     )
+  }
+  if (features.singleResults) {
+    possible.push(() => readResult(world, actor), () => readResult(world, actor))
   }
   if (features.detaching) possible.push(() => actions.detach(world, actor, actions.someTask(world)))
   if (features.interruptedTurns) possible.push(() => actions.interruptTurn(world, actor, actions.someTurn(world)))

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { isInOrder } from "../../eventOrder.js"
+import { checkOutput } from "./checkOutput.js"
 import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
@@ -187,9 +188,9 @@ const checkDelivery = (world: World, task: TaskLog): void => {
     }
     if (terminal === undefined) continue
     const { deliveryMode, kind } = terminal.event.snapshot
-    const isRight = kind === "Foreground"
+    const isRight = to === "Result" || (kind === "Foreground"
       ? to === "Turn" || to === "Ready"
-      : to === (deliveryMode === "Manual" ? "Manual" : "Loop")
+      : to === (deliveryMode === "Manual" ? "Manual" : "Loop"))
     if (!isRight) world.violate(2, `the ${kind} result of ${id} in mode ${deliveryMode} came to ${to}`)
     if (delivery.order < terminal.order) world.violate(2, `the result of ${id} was delivered before it settled`)
   }
@@ -440,6 +441,20 @@ const checkWrongApprovals = (world: World): void => {
   }
 }
 
+/** Whoever was refused for a limit met it, and an answer to what was accepted before is never refused for one. */
+const checkRefusals = (world: World): void => {
+  const { maxLive, maxUndelivered } = world.plan
+  for (const { actor, operation, peak, refused } of world.calls) {
+    if (refused === undefined) continue
+    if (operation !== "startTask") world.violate(9, `${operation} of ${actor} was refused for ${refused.limit}`)
+    const [max, reached] = refused.limit === "maxLive" ? [maxLive, peak.live] : [maxUndelivered, peak.undelivered]
+    if (refused.max !== max) world.violate(10, `${actor} was told that ${refused.limit} is ${refused.max}, not ${max}`)
+    if (reached < max) {
+      world.violate(10, `${actor} was refused for ${refused.limit} ${max}, and there were ${reached} at most`)
+    }
+  }
+}
+
 /** The terminal event agrees with what is still kept. */
 const checkKept = (world: World, task: TaskLog): void => {
   const kept = world.subject.engine.state.table.tasks.get(task.id)
@@ -458,7 +473,8 @@ const perTask = [
   checkOutcome,
   checkDetached,
   checkContinue,
-  checkKept
+  checkKept,
+  checkOutput
 ]
 
 /** Looks at a run that has ended. */
@@ -466,6 +482,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
   checkReceipts(world)
   checkWrongApprovals(world)
+  checkRefusals(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)

@@ -1,7 +1,23 @@
 /** Looks at the manager's own state: whether it is consistent at rest, and whether anything is left at the end. */
+import type { SessionId } from "../../../model/ids.js"
 import type { World } from "./World.js"
 
 const isActive = (status: string): boolean => status === "Queued" || status === "Running" || status === "Cancelling"
+
+/** What consumers have in hand; unknown if the session was closed since, for then they work for one that is gone. */
+const heldIn = (world: World, sessionId: SessionId): number | undefined => {
+  let held = 0
+  for (const { began, ended, handed, inHand, operation, sessionId: of } of world.calls) {
+    if (of !== sessionId || handed === undefined || ended !== undefined) continue
+    const isClosed = world.calls.some((call) =>
+      call.operation === "closeSession" && call.sessionId === sessionId && call.began.order > began.order
+    )
+    if (isClosed) return undefined
+    // an update of a turn may be the notice of a detach, which is not in hand here
+    held += operation === "consumeTurnUpdate" ? 1 : inHand.length
+  }
+  return held
+}
 
 /** To be called when nobody is ready. */
 export const checkTable = (world: World): void => {
@@ -22,6 +38,10 @@ export const checkTable = (world: World): void => {
   expect("the number of suspended tasks", table.suspended.size, suspended)
   expect("the number of places in use", table.places, held)
   expect("the number of known tasks", table.tasks.size, table.live.size + table.history.size)
+  let outputBytes = 0
+  for (const output of table.settledOutputs) outputBytes += output.size
+  expect("the number of bytes of settled output", table.settledOutputBytes, outputBytes)
+  if (outputBytes > table.limits.outputHistory) world.violate(10, `${outputBytes} bytes of settled output are kept`)
   if (table.history.size > table.limits.history) world.violate(10, `${table.history.size} settled tasks are kept`)
   if (timers.size() > 3 * table.live.size) {
     world.violate(10, `${timers.size()} timers are armed for ${table.live.size} live tasks`)
@@ -30,6 +50,11 @@ export const checkTable = (world: World): void => {
     world.violate(5, "a task is queued while a place is free")
   }
   for (const session of table.sessions.values()) {
+    let waiting = session.updates.size + session.manual.size
+    for (const turn of session.turns.values()) waiting += turn.updates.size
+    expect(`the number of results of ${session.id} that wait`, session.undelivered.count, waiting)
+    const held = heldIn(world, session.id)
+    if (held !== undefined) expect(`what the consumers of ${session.id} have in hand`, session.inHand, held)
     for (const turn of session.turns.values()) {
       let foreground = 0
       for (const { snapshot: { kind, status }, waits } of turn.tasks) {
@@ -57,6 +82,7 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("waits for a place", table.returning.size)
   none("waiters for idle", table.idleWaiters.size)
   none("timers", timers.size())
+  for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)
   none("settled tasks too many", Math.max(0, table.history.size - table.limits.history))
   if (table.closed) none("watchers", table.changeWaiters.size)
 }

@@ -22,6 +22,9 @@ export type Operation =
   | "takePendingLoopUpdates"
   | "consumePendingLoopUpdates"
   | "waitForLoopUpdate"
+  | "takeResult"
+  | "consumeResult"
+  | "waitForTask"
   | "onTurnInterrupted"
   | "rejectApproval"
   | "closeSession"
@@ -44,13 +47,17 @@ export interface CallRecord {
   readonly inTask: TaskId | undefined
   readonly inFinalizer: boolean
   readonly taskId: TaskId | undefined
-  readonly sessionId: SessionId | undefined
+  sessionId: SessionId | undefined
   readonly turnId: TurnId | undefined
   ended: Moment | undefined
   /** `ok`, what it answered, the tag of its error, `interrupted` or `died`. */
   outcome: string | undefined
   /** What was asked in an approval that was given to `use`, or was shown when it was answered. */
   readonly inHand: Array<TaskResolution>
+  /** The limit that it was refused for. */
+  refused: { readonly limit: "maxLive" | "maxUndelivered"; readonly max: number } | undefined
+  /** The most that was live, and undelivered in its session, while it was in progress. */
+  readonly peak: { live: number; undelivered: number }
   /** When `use` got what is in hand. */
   handed: Moment | undefined
   receipt: ReadonlyArray<TaskSnapshot> | undefined
@@ -58,7 +65,7 @@ export interface CallRecord {
 
 /** Whether a reader's note is made in the very step that takes: only then nothing can happen in between. */
 export interface DeliveryRecord extends Moment {
-  readonly to: "Turn" | "Loop" | "Manual" | "Ready"
+  readonly to: "Turn" | "Loop" | "Manual" | "Ready" | "Result"
   readonly reader: string
   readonly sessionId: SessionId
   readonly turnId: TurnId | undefined
@@ -89,6 +96,14 @@ export interface ToolRun {
 
 export interface EventRecord extends Moment {
   readonly event: TaskEvent
+}
+
+/** What a tool wrote, and when it had; `order` is endless for a write that did not return. */
+export interface WriteRecord {
+  readonly taskId: TaskId
+  readonly launch: number
+  readonly chunk: string
+  order: number
 }
 
 /** One launch as it was routed. */

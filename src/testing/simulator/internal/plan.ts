@@ -16,7 +16,10 @@ export type ToolStep =
       | "CancelSelf"
       | "CancelOther"
       | "DetachSelf"
+      | "Write"
+      | "TakeResult"
       | "WaitForIdle"
+      | "WaitForTask"
       | "WaitForTurn"
       | "InterruptTurn"
       | "Fork"
@@ -43,6 +46,8 @@ interface Features {
   readonly failures: boolean
   readonly interruptedReaders: boolean
   readonly interruptedTurns: boolean
+  readonly output: boolean
+  readonly singleResults: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
   readonly waitingTools: boolean
@@ -57,10 +62,14 @@ export interface Plan {
   readonly hostActions: number
   readonly watchers: number
   readonly concurrency: number
+  readonly maxLive: number
+  readonly maxUndelivered: number
   readonly historyLimit: number
   readonly eventBuffer: number
   readonly eventReplay: number
   readonly graceMillis: number
+  readonly outputBuffer: number
+  readonly outputHistory: number
   readonly jitterMillis: number
   readonly preemption: number
   /** Whether a tool takes its first steps within the step that starts it. */
@@ -79,7 +88,7 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  return {
+  const plan: Omit<Plan, "maxLive" | "maxUndelivered"> = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 2, 2, 3]),
@@ -89,7 +98,8 @@ export const planOf = (seed: number): Plan => {
     watchers: random.int(3),
     concurrency: random.chance(0.3) ? random.pick([1, 1, 2, 3]) : Infinity,
     historyLimit: random.chance(0.2) ? random.int(3) : 1_000,
-    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 128,
+    // a few that overflow, the others larger than all events of a simulation
+    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 4_096,
     eventReplay: random.chance(0.3) ? 0 : 16,
     graceMillis: random.pick([4 * tick, 4 * tick, 0]),
     jitterMillis: random.chance(0.25) ? 5 : 0,
@@ -109,8 +119,17 @@ export const planOf = (seed: number): Plan => {
       interruptedTurns: random.chance(0.4),
       stubborn: random.chance(0.4),
       timeouts: random.chance(0.4),
-      waitingTools: random.chance(0.3)
-    }
+      waitingTools: random.chance(0.3),
+      output: random.chance(0.3),
+      singleResults: random.chance(0.3)
+    },
+    outputBuffer: random.pick([65_536, 20, 0]),
+    outputHistory: random.pick([16_777_216, 30])
+  }
+  return {
+    ...plan,
+    maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
+    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
   }
 }
 
@@ -123,6 +142,9 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
     () => ({ _tag: "Sleep", millis: millis(random) }),
     () => ({ _tag: "Progress" })
   ]
+  if (features.output) steps.push(() => ({ _tag: "Write" }), () => ({ _tag: "Write" }))
+  if (features.singleResults) steps.push(() => ({ _tag: "TakeResult" }))
+  if (features.singleResults && features.waitingTools) steps.push(() => ({ _tag: "WaitForTask" }))
   if (features.cancels) {
     steps.push(
       () => ({ _tag: "CancelSelf" }),

@@ -12,6 +12,7 @@ import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { ToolRequest } from "../../../model/ToolCall.js"
 import { makeEngine, makeManager, StartsImmediately } from "../../../runtime/make.js"
 import { startConcurrently, startInline } from "../../../runtime/startTask.js"
+import type { State } from "../../../runtime/State.js"
 import { RoutingPolicy } from "../../../services/RoutingPolicy.js"
 import { TaskManagerConfig } from "../../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
@@ -48,10 +49,14 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
       Effect.provideService(TaskManagerConfig, {
         ...(yield* TaskManagerConfig),
         concurrency: plan.concurrency,
+        maxLive: plan.maxLive,
+        maxUndelivered: plan.maxUndelivered,
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
         eventReplay: plan.eventReplay,
-        cancelGracePeriod: plan.graceMillis
+        cancelGracePeriod: plan.graceMillis,
+        outputBuffer: plan.outputBuffer,
+        outputHistory: plan.outputHistory
       }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.provideService(StartsImmediately, plan.startsImmediately),
@@ -65,6 +70,12 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         publish(event)
       }
     })
+    const { modify, unsafeModify } = engine.state
+    const observed: Pick<State, "modify" | "unsafeModify"> = {
+      modify: (transition) => modify(world.observed(transition)),
+      unsafeModify: (transition) => unsafeModify(world.observed(transition))
+    }
+    Object.assign(engine.state, observed)
     world.begin({ engine, manager: makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline) })
   }).pipe(Scope.extend(scope))
 

@@ -77,7 +77,7 @@ const interruptions = ({ calls }: World, task: TaskLog): ReadonlyArray<CallRecor
     turnId === task.planned.request.turnId
   )
 
-const consumers: ReadonlyArray<Operation> = ["consumeTurnUpdate", "consumePendingLoopUpdates"]
+const consumers: ReadonlyArray<Operation> = ["consumeTurnUpdate", "consumePendingLoopUpdates", "consumeResult"]
 
 /** Something that a reader of the turn would be given happened at this time. */
 const isTold = ({ tasks }: Run, { sessionId, turnId }: CallRecord, at: number | undefined): boolean =>
@@ -261,9 +261,43 @@ export const races: Readonly<Record<string, Race>> = {
       )
     )
   ),
+  "a result is taken alone at the moment in which it comes": taskRace(({ items, terminal }) =>
+    items[0]?.to === "Result" && items[0].at === terminal?.at
+  ),
+  "one result is put back": callRace(
+    ["consumeResult"],
+    (call) => call.outcome !== "ok" && call.handed !== undefined
+  ),
+  "a tool takes a result": callRace(["takeResult"], (call) => call.inTask !== undefined && call.outcome === "ok"),
+  "a tool waits for a task": callRace(["waitForTask"], (call) => call.inTask !== undefined && call.outcome === "ok"),
+  "a tool gives up waiting for a task": callRace(
+    ["waitForTask"],
+    (call) => call.inTask !== undefined && call.outcome === "interrupted"
+  ),
   "abandoned after the grace period": launchRace(({ terminal }, { run }) =>
     terminal !== undefined && run !== undefined && run.began.order < terminal.order &&
     (run.ended?.order ?? Infinity) > terminal.order
+  ),
+  "maxLive refuses a start": callRace(["startTask"], ({ refused }) => refused?.limit === "maxLive"),
+  "maxUndelivered refuses a start": callRace(["startTask"], ({ refused }) => refused?.limit === "maxUndelivered"),
+  "completion / start at maxLive: the start first": callRace(
+    ["startTask"],
+    ({ began, ended, refused }, { tasks }) =>
+      refused?.limit === "maxLive" &&
+      tasks.some(({ terminal }) => terminal?.at === ended?.at && (terminal?.order ?? 0) > began.order)
+  ),
+  "a tool is refused for a limit": callRace(
+    ["startTask"],
+    ({ inTask, refused }) => inTask !== undefined && refused !== undefined
+  ),
+  "a start is refused for what a consumer has in hand": callRace(
+    ["startTask"],
+    ({ began, ended, refused, sessionId }, { world }) =>
+      refused?.limit === "maxUndelivered" &&
+      world.calls.some((call) =>
+        consumers.includes(call.operation) && call.sessionId === sessionId &&
+        (call.handed?.order ?? Infinity) < began.order && (call.ended?.order ?? Infinity) > (ended?.order ?? 0)
+      )
   ),
   "an inline caller is interrupted after its task has ended": taskRace(({ items, terminal }, world) =>
     world.plan.manager === "Simple" && terminal?.event._tag === "Completed" && items[0]?.to === "Turn"

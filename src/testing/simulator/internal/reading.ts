@@ -82,7 +82,7 @@ const waitCancellably = (world: World, actor: Actor, turn: TurnRef): Effect.Effe
   })
 
 /** Uses what it was given: at once or slowly, and now and then without success, or while its session is closed. */
-const use = <A>(
+export const use = <A>(
   world: World,
   record: CallRecord,
   sessionId: SessionId,
@@ -92,7 +92,7 @@ const use = <A>(
     const { plan, random } = world
     record.handed = world.moment()
     const closing = plan.features.closings && random.chance(0.15)
-      ? Effect.fork(closeSession(world, { name: record.actor }, sessionId))
+      ? Effect.fork(closeSession(world, { name: record.actor, inTask: record.inTask }, sessionId))
       : Effect.void
     const used = random.chance(0.6) ? Effect.zipRight(closing, pause(world)) : Effect.void
     const refused = random.chance(0.25)
@@ -100,7 +100,8 @@ const use = <A>(
     return Effect.flatMap(used, () => refused ? Effect.fail(new Refused()) : Effect.sync(success))
   })
 
-const isRefused = <A>(effect: Effect.Effect<A, Refused>): Effect.Effect<Option.Option<A>> =>
+/** `None` if the use failed. */
+export const isRefused = <A>(effect: Effect.Effect<A, Refused>): Effect.Effect<Option.Option<A>> =>
   Effect.catchAll(Effect.asSome(effect), () => Effect.succeedNone)
 
 const consumeTurn = (
@@ -118,7 +119,7 @@ const consumeTurn = (
     }), isTurnDue(world, turn)))
 
 /** Interrupts a reader at a random moment, once or twice, and then lets it read. */
-const unsettled = <A>(world: World, read: Effect.Effect<A>): Effect.Effect<A> =>
+export const unsettled = <A>(world: World, read: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.suspend(() => {
     if (!world.plan.features.interruptedReaders || world.random.chance(0.5)) return read
     return Effect.gen(function*() {

@@ -14,6 +14,7 @@ import * as actions from "./actions.js"
 import type { ToolRun } from "./history.js"
 import { tick, type ToolEnd, type ToolStep } from "./plan.js"
 import { drainTurn, readTurn } from "./reading.js"
+import { takeResult, waitForTask, write } from "./results.js"
 import { type Actor, step, workingFor, type World } from "./World.js"
 
 const acquire = (
@@ -82,6 +83,12 @@ const perform = (
       return world.random.chance(0.5)
         ? drainTurn(world, actor, run.request)
         : Effect.asVoid(readTurn(world, actor, run.request))
+    case "Write":
+      return write(world)
+    case "TakeResult":
+      return takeResult(world, actor)
+    case "WaitForTask":
+      return waitForTask(world, actor)
     case "InterruptTurn":
       return actions.interruptTurn(world, actor, run.request)
     case "Fork":

@@ -1,0 +1,268 @@
+/**
+ * The manager in promises: the methods of `TaskManager` and of its handle.
+ *
+ * @since 0.1.0
+ */
+import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
+import type { Metadata } from "../model/json.js"
+import type { ContinuePolicy, DeliveryMode, TaskKind, TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { TaskEvent } from "../model/TaskEvent.js"
+import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
+import type {
+  InterruptReceipt,
+  PendingLoopUpdates,
+  TaskResolution,
+  TaskStartOutcome,
+  TurnTaskUpdate
+} from "../model/TaskResolution.js"
+import type { ToolResultPart, ToolSpec } from "../model/ToolCall.js"
+
+/**
+ * Names one turn. Ids are non-empty strings; any other rejects with a `TypeError` that names the field.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainTurn {
+  readonly sessionId: string
+  readonly turnId: string
+}
+
+/**
+ * One tool call of a turn: the name and the input as the model sent them (the input parsed), the id that the model gave to
+ * the call, and metadata of your own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainRequest extends PlainTurn {
+  readonly callId: string
+  readonly toolName: string
+  readonly input: unknown
+  readonly metadata?: Metadata | undefined
+}
+
+/**
+ * A new call. Without `taskId` the manager makes one. `deliveryMode` and `continuePolicy` win over the routing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainLaunch {
+  readonly request: PlainRequest
+  readonly taskId?: string | undefined
+  readonly deliveryMode?: DeliveryMode | undefined
+  readonly continuePolicy?: ContinuePolicy | undefined
+}
+
+/**
+ * A suspended task that was approved, with the request and the approval that were delivered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ApprovedLaunch {
+  readonly taskId: string
+  readonly request: PlainRequest
+  readonly approval: PlainApproval
+}
+
+/**
+ * An approval as it was delivered, or as it came back from JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainApproval extends Omit<ApprovalRequest, "id" | "taskId" | "callId"> {
+  readonly id: string
+  readonly taskId?: string
+  readonly callId?: string
+}
+
+/**
+ * Which tasks `list` gives: those that match every field that is there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainFilter {
+  readonly status?: TaskStatus | ReadonlyArray<TaskStatus> | undefined
+  readonly kind?: TaskKind | undefined
+  readonly sessionId?: string | undefined
+  readonly turnId?: string | undefined
+  readonly callId?: string | undefined
+}
+
+/**
+ * A signal that ends a wait, and only the wait: the promise rejects with the signal's `reason`, no task is touched and
+ * nothing is taken. What was cancelled before stays so.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * How to wait for a turn. `onAbort` says what the signal ends: the wait (`"EndWait"`, the default), or the turn
+ * (`"InterruptTurn"`): then its foreground tasks are cancelled as `onTurnInterrupted` does, and the wait goes on, so that
+ * the turn drains and every call gets its result.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnWaitOptions extends WaitOptions {
+  readonly onAbort?: "EndWait" | "InterruptTurn" | undefined
+}
+
+/**
+ * Reads one thing after the other, and `undefined` never. `return()`, which leaving a `for await` calls, ends the
+ * subscription and whoever waits for `next()`. An aborted signal ends it too, and `next()` rejects with its reason.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskIterator<A> extends AsyncIterableIterator<A>, AsyncDisposable {
+  readonly next: () => Promise<IteratorResult<A, undefined>>
+  readonly return: () => Promise<IteratorResult<A, undefined>>
+  readonly [Symbol.asyncIterator]: () => TaskIterator<A>
+}
+
+/**
+ * The live tasks at event `seq`, and a subscription whose first event is `seq + 1`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PromiseTaskWatch {
+  readonly seq: number
+  readonly live: ReadonlyArray<TaskSnapshot>
+  readonly events: TaskIterator<TaskEvent>
+}
+
+/**
+ * What a program does with tasks. A promise rejects with the error that the Effect API fails with (`TaskNotFound` and so
+ * on, told apart by `_tag`), with a `TypeError` for an argument that is none, and with the reason of its signal. What the
+ * Effect API answers as an `Option` is the value or `undefined` here.
+ *
+ * @example
+ * ```ts
+ * import type { PlainRequest, TaskOperations } from "effect-task-manager/promise"
+ *
+ * // one result per call, whatever happens to it
+ * const runTurn = async (manager: TaskOperations, calls: ReadonlyArray<PlainRequest>, turn: PlainRequest) => {
+ *   for (const request of calls) await manager.startTask({ request })
+ *   for (let update = await manager.waitForTurn(turn); update; update = await manager.waitForTurn(turn)) {
+ *     console.log(update)
+ *   }
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface TaskOperations {
+  /** The tools, as they are shown to a model. */
+  readonly toolSpecs: ReadonlyArray<ToolSpec>
+  /**
+   * Starts a task for a tool call, or resumes a suspended one that was approved; answers before the tool has ended.
+   * Rejects with `TaskAlreadyExists`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
+   * routing threw.
+   */
+  readonly startTask: (launch: PlainLaunch | ApprovedLaunch) => Promise<TaskStartOutcome>
+  /** The next update of a turn, each to one caller; `undefined` when the turn has drained. */
+  readonly waitForTurn: (turn: PlainTurn, options?: TurnWaitOptions) => Promise<TurnTaskUpdate | undefined>
+  /**
+   * As `waitForTurn`, but an update whose `use` throws or rejects is put back in front. Answers what `use` answered. Once
+   * `use` has begun, a signal does not end it: its own promise decides.
+   */
+  readonly consumeTurnUpdate: <A>(
+    turn: PlainTurn,
+    use: (update: TurnTaskUpdate) => A | PromiseLike<A>,
+    options?: TurnWaitOptions
+  ) => Promise<A | undefined>
+  /** Takes every background resolution of a session that waits for its loop, oldest first. */
+  readonly takePendingLoopUpdates: (sessionId: string) => Promise<PendingLoopUpdates>
+  /** Gives `use` what `takePendingLoopUpdates` would take, and puts it back in front if `use` throws or rejects. */
+  readonly consumePendingLoopUpdates: <A>(
+    sessionId: string,
+    use: (updates: PendingLoopUpdates) => A | PromiseLike<A>
+  ) => Promise<A>
+  /** Resolves once a background resolution waits for the session's loop, or the manager is closed. Takes nothing. */
+  readonly waitForLoopUpdate: (sessionId: string, options?: WaitOptions) => Promise<void>
+  /** Takes the undelivered result of one settled task; `undefined` while it is live and when it was delivered before. */
+  readonly takeResult: (taskId: string) => Promise<TaskResolution.Item | undefined>
+  /** As `takeResult`, but a result whose `use` throws or rejects is put back at its old place. */
+  readonly consumeResult: <A>(
+    taskId: string,
+    use: (item: TaskResolution.Item) => A | PromiseLike<A>
+  ) => Promise<A | undefined>
+  /** Resolves once at least one of the tasks is settled or suspended. Takes nothing. Rejects with `TaskNotFound`. */
+  readonly waitForTask: (taskIds: ReadonlyArray<string>, options?: WaitOptions) => Promise<void>
+  /**
+   * Cancels every foreground task of a turn, keeps the background ones, and resolves when the cancelled ones are settled.
+   */
+  readonly onTurnInterrupted: (turn: PlainTurn, options?: WaitOptions) => Promise<InterruptReceipt>
+  /** Ends a suspended task; `reason` is told to the model. Rejects with `TaskNotFound`, `TaskNotSuspended`. */
+  readonly rejectApproval: (options: { readonly taskId: string; readonly reason?: string | undefined }) => Promise<void>
+  /** Cancels every task of a session and forgets what it had not taken. */
+  readonly closeSession: (sessionId: string, options?: WaitOptions) => Promise<InterruptReceipt>
+  /**
+   * The last `eventReplay` events, then every event as it happens; ends when the manager is closed. Subscribed with the
+   * first `next()`.
+   */
+  readonly events: (options?: WaitOptions) => TaskIterator<TaskEvent>
+  /** Every event from the call on, without replay. It holds up to `eventBuffer` events until its `return()`. */
+  readonly subscribe: (options?: WaitOptions) => Promise<TaskIterator<TaskEvent>>
+  /** The live tasks and a subscription, taken in one step. The subscription ends with its `return()`. */
+  readonly watch: (options?: WaitOptions) => Promise<PromiseTaskWatch>
+  /** The live tasks: the current ones first, then the latest after each change. Ends when the manager is closed. */
+  readonly changes: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskSnapshot>>
+  /** The task as it is now. Rejects with `TaskNotFound`. */
+  readonly get: (taskId: string) => Promise<TaskSnapshot>
+  /** The result of a settled task, `undefined` while it is live. Delivers and takes nothing. Rejects with `TaskNotFound`. */
+  readonly result: (taskId: string) => Promise<ToolResultPart | undefined>
+  /** A piece of what the task has written, in bytes of UTF-8: the newest, unless `start` says otherwise. */
+  readonly output: (taskId: string, range?: OutputRange) => Promise<TaskOutput>
+  /** Live tasks oldest first, after the settled ones that are kept. */
+  readonly list: (filter?: PlainFilter) => Promise<ReadonlyArray<TaskSnapshot>>
+  /** Tasks that are Queued, Running or Cancelling, oldest first. */
+  readonly listRunning: () => Promise<ReadonlyArray<TaskSnapshot>>
+  /** Suspended tasks with what they ask, longest suspended first. */
+  readonly listSuspended: () => Promise<ReadonlyArray<TaskApproval>>
+  /** Tasks that are Completed or Failed, in the order in which they settled. */
+  readonly listCompleted: () => Promise<ReadonlyArray<TaskSnapshot>>
+  /**
+   * Cancels a task and resolves when it is settled, at most `cancelGracePeriod` later. Rejects with `TaskNotFound`. An
+   * aborted signal ends the wait; the task is cancelled all the same.
+   */
+  readonly cancel: (taskId: string, options?: WaitOptions) => Promise<void>
+  /** Sends a foreground task to the background; `false` if it was there. Rejects with `TaskNotFound`, `TaskNotRunning`. */
+  readonly detach: (taskId: string) => Promise<boolean>
+  /** Whether the background result asks for another turn. Rejects with `TaskNotFound`, `TaskNotRunning`. */
+  readonly setContinuePolicy: (taskId: string, policy: ContinuePolicy) => Promise<void>
+  /** Where the background result goes. Rejects with `TaskNotFound`, `TaskNotRunning`. */
+  readonly setDeliveryMode: (taskId: string, mode: DeliveryMode) => Promise<void>
+  /** Takes every result of the manual queue, of all sessions, oldest first. */
+  readonly drainReadyItems: () => Promise<ReadonlyArray<TaskResolution.Item>>
+  /** Takes the results of one session from the manual queue, oldest first. */
+  readonly drainReadyItemsOf: (sessionId: string) => Promise<ReadonlyArray<TaskResolution.Item>>
+  /** Resolves when no task is Queued, Running or Cancelling. */
+  readonly waitForIdle: (options?: WaitOptions) => Promise<void>
+}
+
+/**
+ * A manager of its own, with its tools. `await using` closes it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface PromiseTaskManager extends TaskOperations, AsyncDisposable {
+  /**
+   * Cancels every task, waits until their tools have ended, at most `cancelGracePeriod`, and ends the iterators. Then
+   * `startTask` rejects with `TaskManagerShutdown`; reading and draining still answer. A second call waits for the first.
+   * A tool must not wait for it.
+   */
+  readonly close: () => Promise<void>
+}

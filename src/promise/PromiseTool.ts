@@ -1,0 +1,72 @@
+/**
+ * Tools that are plain functions with promises.
+ *
+ * @since 0.1.0
+ */
+import type { ApprovalRequest } from "../model/Approval.js"
+import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
+import type { Metadata } from "../model/json.js"
+import type { TaskKind } from "../model/Task.js"
+import type { TaskProgress } from "../model/TaskEvent.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+import type { TaskOperations } from "./PromiseTaskManager.js"
+
+/**
+ * What a running tool can see and say of its task. Its functions need no `this`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolContext {
+  /**
+   * Aborted when the task is cancelled or exceeds its timeout. The task is settled once the tool has ended, at most
+   * `cancelGracePeriod` later; what the tool then returns or throws is ignored.
+   */
+  readonly signal: AbortSignal
+  readonly taskId: TaskId
+  readonly sessionId: SessionId
+  readonly turnId: TurnId
+  readonly callId: ToolCallId
+  readonly toolName: string
+  /** The whole call, with its metadata. */
+  readonly request: ToolRequest
+  /** Which run of the tool this is, from 1. */
+  readonly launch: number
+  /** The approval that resumed the task, `undefined` on a first launch. */
+  readonly approval: ApprovalRequest | undefined
+  /** Whether the turn waits for the task at this moment. */
+  readonly kind: () => TaskKind
+  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  readonly reportProgress: (progress: TaskProgress) => void
+  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. */
+  readonly write: (chunk: string) => void
+  /**
+   * The manager, as this task uses it. A tool has to use this one: only so can it wait for its own turn, for idle or for
+   * its own end without waiting for itself.
+   */
+  readonly manager: TaskOperations
+}
+
+/**
+ * Answers one tool call with a string, a `ToolOutput` or any other JSON value; `undefined` is the empty text. `input` is
+ * what the model sent, unchecked. It throws, or rejects with, `ToolError` to fail and `ApprovalRequired` to ask a human
+ * first; of anything else that it throws the model reads nothing but that the tool failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PromiseToolFunction = (input: unknown, context: ToolContext) => unknown
+
+/**
+ * A tool: a function, or one together with what a model is told of it. `inputSchema` is a JSON Schema; it is shown to the
+ * model, and nothing is checked against it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PromiseTool = PromiseToolFunction | {
+  readonly description?: string | undefined
+  readonly inputSchema?: unknown
+  readonly annotations?: Metadata | undefined
+  readonly execute: PromiseToolFunction
+}

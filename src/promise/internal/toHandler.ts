@@ -1,0 +1,67 @@
+/** Makes a handler of a tool that is a plain function. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Runtime from "effect/Runtime"
+import type { ApprovalRequired, ToolError } from "../../errors.js"
+import type { ToolRequest } from "../../model/ToolCall.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import type { ToolHandler } from "../../services/toolHandlers.js"
+import type { TaskOperations } from "../PromiseTaskManager.js"
+import type { PromiseTool, ToolContext } from "../PromiseTool.js"
+
+const isToolFailure = (thrown: unknown): thrown is ToolError | ApprovalRequired =>
+  Predicate.isTagged(thrown, "ToolError") || Predicate.isTagged(thrown, "ApprovalRequired")
+
+const contextOf = (
+  task: Context.Tag.Service<CurrentTask>,
+  runtime: Runtime.Runtime<never>,
+  signal: AbortSignal,
+  operationsOver: (runtime: Runtime.Runtime<never>) => TaskOperations
+): ToolContext => {
+  const runSync = Runtime.runSync(runtime)
+  const { request } = task
+  return {
+    signal,
+    taskId: task.taskId,
+    sessionId: request.sessionId,
+    turnId: request.turnId,
+    callId: request.callId,
+    toolName: request.toolName,
+    request,
+    launch: task.launch,
+    approval: Option.getOrUndefined(task.approval),
+    kind: () => runSync(task.kind),
+    reportProgress: (progress) => runSync(task.reportProgress(progress)),
+    write: (chunk) => runSync(task.write(chunk)),
+    get manager() {
+      return operationsOver(runtime)
+    }
+  }
+}
+
+/** The handler that runs a tool. Its manager works from the fiber of the tool, so that it knows whom a wait holds up. */
+export const toHandler = (
+  tool: PromiseTool,
+  operationsOver: (runtime: Runtime.Runtime<never>) => TaskOperations
+): ToolHandler<CurrentTask> => {
+  const described = typeof tool === "function" ? { execute: tool } : tool
+  const handler = (request: ToolRequest) =>
+    Effect.flatMap(Effect.runtime<CurrentTask>(), (runtime) =>
+      // not `Effect.tryPromise`: interrupted, it leaves the promise behind, and the task would settle while its tool runs
+      Effect.async<unknown, ToolError | ApprovalRequired>((resume, signal) => {
+        const context = contextOf(Context.get(runtime.context, CurrentTask), runtime, signal, operationsOver)
+        const ended = (async () => described.execute(request.input, context))().then(
+          (value) => resume(Effect.succeed(value === undefined ? "" : value)),
+          (thrown: unknown) =>
+            resume(Effect.suspend(() => isToolFailure(thrown) ? Effect.fail(thrown) : Effect.die(thrown)))
+        )
+        return Effect.promise(() => ended)
+      }))
+  return Object.assign(handler, {
+    description: described.description,
+    inputSchema: described.inputSchema,
+    annotations: described.annotations
+  })
+}

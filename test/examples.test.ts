@@ -1,0 +1,98 @@
+/** The examples as a user starts them: child processes, against a server as strict as the real API. */
+import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { objects, stringAt } from "./support/providers/json.js"
+import type { ProviderRequest } from "./support/providers/loopback.js"
+import { startOpenAi } from "./support/providers/openai.js"
+import { call, text } from "./support/providers/script.js"
+
+const packageRoot = resolve(import.meta.dirname, "..")
+// by its place: the examples run in another folder
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+
+/** Runs an example in a project of two files, with a model that calls both tools and reports what it gets. */
+const runExample = async (example: string) => {
+  const project = realpathSync(mkdtempSync(join(tmpdir(), "example-")))
+  const server = await startOpenAi()
+  try {
+    mkdirSync(join(project, "src"))
+    writeFileSync(join(project, "src", "a.ts"), "one\ntwo\nthree")
+    writeFileSync(join(project, "src", "b.ts"), "one")
+    server.otherwise((request) => {
+      const messages = conversation(request)
+      if (messages.length < 3) {
+        return [
+          call("list_files", { folder: "src" }),
+          call("count_lines", { folder: "src" }),
+          call("list_files", {
+            folder: ".."
+          })
+        ]
+      }
+      return messages.some((message) => message.includes("<task-result"))
+        ? [text("They have 4 lines.")]
+        : [text("I am counting.")]
+    })
+    const child = spawn(process.execPath, ["--import", tsx, join(packageRoot, "examples", example)], {
+      cwd: project,
+      env: {
+        ...process.env,
+        OPENAI_BASE_URL: `${server.url}/v1`,
+        OPENAI_API_KEY: server.apiKey,
+        TSX_TSCONFIG_PATH: join(packageRoot, "tsconfig.json")
+      },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let output = ""
+    let errors = ""
+    child.stdout.setEncoding("utf8").on("data", (piece: string) => {
+      output += piece
+    })
+    child.stderr.setEncoding("utf8").on("data", (piece: string) => {
+      errors += piece
+    })
+    const code = await new Promise((ended) => child.on("close", ended))
+    return { code, errors, output, refusals: server.refusals(), requests: server.requests }
+  } finally {
+    await server.close()
+    rmSync(project, { recursive: true })
+  }
+}
+
+/** One line per message or item: what it is, and all of its text. */
+const conversation = ({ body }: ProviderRequest): ReadonlyArray<string> =>
+  objects(body["messages"] ?? body["input"]).map((message) =>
+    [stringAt(message, "role"), stringAt(message, "type"), textIn(message["content"] ?? message["output"])].join(" ")
+  )
+
+const textIn = (content: unknown): string =>
+  typeof content === "string"
+    ? content
+    : objects(content).map((part) => stringAt(part, "text")).join("")
+
+const check = async (example: string) => {
+  const { code, errors, output, refusals, requests } = await runExample(example)
+  assert.deepStrictEqual({ code, errors, refusals }, { code: 0, errors: "", refusals: [] })
+  assert.isTrue(output.endsWith("They have 4 lines.\n"), output)
+  const last = conversation(requests.at(-1) ?? assert.fail("no request"))
+  // the answers stand in the order of the calls
+  const answers = last.filter((line) => /^tool |function_call_output/.test(line))
+  assert.strictEqual(answers.length, 3)
+  assert.include(answers[0], `["a.ts","b.ts"]`)
+  assert.include(answers[1], "Runs in the background as task-2.")
+  assert.include(answers[2], "The folder is not in the project.")
+  const late = last.filter((line) => line.includes("<task-result"))
+  assert.strictEqual(late.length, 1)
+  assert.include(late[0], `{"files":2,"lines":4}`)
+  assert.isTrue(late[0]?.startsWith("user"))
+}
+
+describe("examples", () => {
+  it("fetch-loop.ts: a bare loop on Chat Completions", () => check("fetch-loop.ts"))
+  it("vercel-ai-sdk.ts: generateText on the Responses API", () => check("vercel-ai-sdk.ts"))
+})

@@ -1,0 +1,137 @@
+/** The test server of Anthropic: `/v1/messages`. */
+import { checkMessages } from "./anthropicRules.js"
+import type { JsonObject } from "./json.js"
+import { type ProviderServer, startLoopback } from "./loopback.js"
+import { badRequest, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
+
+const apiKey = "sk-ant-loopback"
+
+const errorTypes: { readonly [status: number]: string } = {
+  400: "invalid_request_error",
+  401: "authentication_error",
+  403: "permission_error",
+  404: "not_found_error",
+  429: "rate_limit_error",
+  529: "overloaded_error"
+}
+
+const errorBody = ({ message, status }: Refusal): JsonObject => ({
+  type: "error",
+  error: { type: errorTypes[status] ?? "api_error", message },
+  request_id: "req_loopback"
+})
+
+const sent = (data: JsonObject): Sent => ({ type: "event", name: String(data["type"]), data })
+
+export const startAnthropic = (): Promise<ProviderServer> => {
+  const thinking = new Map<string, string>()
+  let ids = 0
+  const nextId = (prefix: string) => {
+    ids += 1
+    return `${prefix}_${String(ids).padStart(8, "0")}`
+  }
+
+  const contentBlock = (block: Exclude<ReplyBlock, { readonly type: "hold" }>): JsonObject => {
+    switch (block.type) {
+      case "text":
+        return { type: "text", text: block.text, citations: null }
+      case "reasoning": {
+        const signature = nextId("signature")
+        thinking.set(signature, block.text)
+        return { type: "thinking", thinking: block.text, signature }
+      }
+      case "call":
+        return { type: "tool_use", id: nextId("toolu"), name: block.name, input: block.input }
+    }
+  }
+
+  const blockEvents = (block: JsonObject, index: number): ReadonlyArray<JsonObject> => {
+    const delta = (delta: JsonObject): JsonObject => ({ type: "content_block_delta", index, delta })
+    const [empty, deltas]: readonly [JsonObject, ReadonlyArray<JsonObject>] = block["type"] === "text"
+      ? [{ ...block, text: "" }, pieces(String(block["text"])).map((text) => ({ type: "text_delta", text }))]
+      : block["type"] === "thinking"
+      ? [
+        { ...block, thinking: "", signature: "" },
+        [
+          ...pieces(String(block["thinking"])).map((thinking) => ({ type: "thinking_delta", thinking })),
+          { type: "signature_delta", signature: block["signature"] }
+        ]
+      ]
+      : [
+        { ...block, input: {} },
+        // the real stream opens with an empty piece, too
+        ["", ...pieces(JSON.stringify(block["input"]))].map((partial_json) => ({
+          type: "input_json_delta",
+          partial_json
+        }))
+      ]
+    return [
+      { type: "content_block_start", index, content_block: empty },
+      ...deltas.map(delta),
+      { type: "content_block_stop", index }
+    ]
+  }
+
+  return startLoopback({
+    apiKey,
+    checkKey: (headers) => {
+      const key = headers["x-api-key"]
+      if (key === undefined) return { status: 401, message: "x-api-key header is required" }
+      return key === apiKey ? undefined : { status: 401, message: "invalid x-api-key" }
+    },
+    endpoints: {
+      "/v1/messages": {
+        errorBody,
+        check: (body, headers) =>
+          headers["anthropic-version"] === undefined
+            ? badRequest("anthropic-version: header is required")
+            : checkMessages(body, thinking),
+        broken: {
+          type: "event",
+          name: "error",
+          data: { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+        },
+        render: (body, blocks) => {
+          const content: Array<JsonObject> = []
+          const events: Array<JsonObject | "hold"> = []
+          for (const block of blocks) {
+            if (block.type === "hold") {
+              events.push("hold")
+              continue
+            }
+            const made = contentBlock(block)
+            events.push(...blockEvents(made, content.length))
+            content.push(made)
+          }
+          const stop_reason = blocks.some(({ type }) => type === "call") ? "tool_use" : "end_turn"
+          const started = {
+            id: nextId("msg"),
+            type: "message",
+            role: "assistant",
+            model: body["model"],
+            content: [],
+            stop_reason: null,
+            stop_sequence: null,
+            container: null,
+            context_management: null,
+            usage: { input_tokens: 12, output_tokens: 1 }
+          }
+          const all: ReadonlyArray<JsonObject | "hold"> = [
+            { type: "message_start", message: started },
+            { type: "ping" },
+            ...events
+          ]
+          const closing: ReadonlyArray<JsonObject> = [
+            { type: "message_delta", delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 7 } },
+            { type: "message_stop" }
+          ]
+          return {
+            whole: { ...started, content, stop_reason, usage: { input_tokens: 12, output_tokens: 7 } },
+            events: all.map((event) => event === "hold" ? { type: "hold" } : sent(event)),
+            ending: closing.map(sent)
+          }
+        }
+      }
+    }
+  })
+}

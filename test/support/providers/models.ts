@@ -1,0 +1,35 @@
+/** The real clients, talking to the test servers. */
+import type { LanguageModel } from "@effect/ai"
+import { AnthropicClient, AnthropicLanguageModel } from "@effect/ai-anthropic"
+import { OpenAiClient, OpenAiLanguageModel } from "@effect/ai-openai"
+import { FetchHttpClient } from "@effect/platform"
+import { type Effect, Layer, Redacted, type Scope } from "effect"
+import type { ProviderServer } from "./loopback.js"
+import { anthropicServer, openAiServer } from "./scoped.js"
+
+const openAiModel = (
+  { apiKey, url }: Pick<ProviderServer, "apiKey" | "url">
+): Layer.Layer<LanguageModel.LanguageModel> =>
+  OpenAiLanguageModel.layer({ model: "gpt-5-test" }).pipe(
+    Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: `${url}/v1` })),
+    Layer.provide(FetchHttpClient.layer)
+  )
+
+const anthropicModel = (
+  { apiKey, url }: Pick<ProviderServer, "apiKey" | "url">
+): Layer.Layer<LanguageModel.LanguageModel> =>
+  AnthropicLanguageModel.layer({ model: "claude-test" }).pipe(
+    Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: url })),
+    Layer.provide(FetchHttpClient.layer)
+  )
+
+export interface Provider {
+  readonly name: string
+  readonly server: Effect.Effect<ProviderServer, never, Scope.Scope>
+  readonly model: (server: Pick<ProviderServer, "apiKey" | "url">) => Layer.Layer<LanguageModel.LanguageModel>
+}
+
+export const providers: ReadonlyArray<Provider> = [
+  { name: "@effect/ai-openai", server: openAiServer, model: openAiModel },
+  { name: "@effect/ai-anthropic", server: anthropicServer, model: anthropicModel }
+]
