@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
 import { TaskApproval } from "../../model/Approval.js"
 import { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { Json } from "../../model/json.js"
@@ -91,4 +90,4 @@ export const AgentEvent = union(
  * @since 0.1.0
  * @category models
  */
-export type AgentEvent = Schema.Schema.Type<typeof AgentEvent>
+export type AgentEvent = typeof AgentEvent.Type

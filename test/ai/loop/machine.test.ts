@@ -345,7 +345,7 @@ describe("in any order of commands", () => {
         }
         obey(plain("Interrupt"))
         obey(plain("Close"))
-        for (let rounds = 0; rounds < 10 && !finished; rounds++) {
+        for (let rounds = 0; rounds < 10; rounds++) {
           if (stopping) {
             stopping = false
             obey(plain("TurnStopped"))

@@ -40,13 +40,16 @@ const makeDisk = (options: { fails?: number; after?: number; writes?: boolean } 
         disk.after = (disk.after ?? 0) - 1
         if (isFull) disk.fails = (disk.fails ?? 0) - 1
         if (!isFull || disk.writes === true) {
-          log.push(JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry))))
+          log.push(stored(entry))
         }
         return isFull ? new TranscriptStoreError({ message: "disk full", cause: "secret path" }) : Effect.void
       })
   })
   return disk
 }
+
+const stored = (entry: TranscriptEntry): unknown =>
+  JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry)))
 
 const rebuilt = (log: ReadonlyArray<unknown>) =>
   Transcript.fromEntries(sessionId, log.map((entry) => Schema.decodeUnknownSync(TranscriptEntry)(entry)))
@@ -162,7 +165,7 @@ describe("a store", () => {
         append: (_, entry) =>
           Effect.forEach([1, 2, 3], () => Effect.yieldNow(), { discard: true }).pipe(
             Effect.zipRight(Effect.sync(() => {
-              log.push(JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry))))
+              log.push(stored(entry))
             }))
           )
       })

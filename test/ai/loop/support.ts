@@ -19,7 +19,7 @@ import {
   type AgentSession,
   type AgentSessionDefaults,
   type AgentSessionOptions,
-  TranscriptStore,
+  type TranscriptStore,
   validatePrompt
 } from "effect-task-manager/ai"
 import {
@@ -34,7 +34,7 @@ export const { Hold, ProviderCall, Reasoning, Text, ToolCall } = ScriptedStep
 const tool = (name: string) => Tool.make(name)
 
 /** `later` runs in the background, `slow` detaches after ten seconds, the others run in the foreground. */
-export const toolkit = Toolkit.make(
+const toolkit = Toolkit.make(
   tool("first"),
   tool("second"),
   tool("third"),
@@ -77,7 +77,7 @@ export interface Given extends AgentSessionDefaults {
 
 type Services = AgentLoop | TaskManagerTestControl | TestLanguageModelControl | Layer.Layer.Success<typeof Manager>
 
-export const world = ({ model = [], store = Layer.empty as never, ...defaults }: Given): Layer.Layer<Services> => {
+const world = ({ model = [], store = Layer.empty as never, ...defaults }: Given): Layer.Layer<Services> => {
   const base = Layer.merge(Manager, TestLanguageModel.layer(model))
   return Layer.provideMerge(AgentLoop.layer(toolkit, defaults), base).pipe(Layer.provide(store))
 }
@@ -137,7 +137,7 @@ const partText = (part: Prompt.Part): string => {
 }
 
 /** A prompt, one line for each message. */
-export const lines = (prompt: Prompt.Prompt | undefined): ReadonlyArray<string> =>
+const lines = (prompt: Prompt.Prompt | undefined): ReadonlyArray<string> =>
   (prompt?.content ?? []).map((message) =>
     `${message.role}: ${
       typeof message.content === "string" ? message.content : message.content.map(partText).join(" | ")

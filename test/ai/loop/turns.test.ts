@@ -27,6 +27,9 @@ import {
 
 const noLuck = new AiError.UnknownError({ module: "Test", method: "test", description: "no luck" })
 
+const overTheWire = (event: AgentEvent): AgentEvent =>
+  Schema.decodeUnknownSync(AgentEvent)(JSON.parse(JSON.stringify(Schema.encodeSync(AgentEvent)(event))))
+
 describe("a turn", () => {
   it.effect("goes from a message to a reply without calls", () =>
     withWorld(
@@ -88,8 +91,7 @@ describe("a turn", () => {
         assert.deepStrictEqual(tasks, ["Started", "Completed"])
         // all of it can be sent to a host in another process
         for (const event of events) {
-          const json: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(AgentEvent)(event)))
-          assert.strictEqual(Schema.decodeUnknownSync(AgentEvent)(json)._tag, event._tag)
+          assert.strictEqual(overTheWire(event)._tag, event._tag)
         }
       })
     ))

@@ -3,7 +3,7 @@ import { Prompt } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc, Schema } from "effect"
 import { SessionId, TaskId, ToolCallId, ToolOutput, TurnId } from "effect-task-manager"
-import { LateResultCodec, renderPrompt, Transcript, TranscriptEntry, validatePrompt } from "effect-task-manager/ai"
+import { LateResultCodec, renderPrompt, Transcript, type TranscriptEntry, validatePrompt } from "effect-task-manager/ai"
 
 const sessionId = SessionId.make("s")
 const text = (value: string) => ToolOutput.Text({ text: value })

@@ -9,4 +9,4 @@ const draw = Effect.map(
 
 /** A mark that occurs nowhere in a text: nothing in the text can forge the end of what it encloses. */
 export const boundaryFor = (text: string): Effect.Effect<string> =>
-  Effect.flatMap(draw, (boundary) => text.includes(boundary) ? boundaryFor(text) : Effect.succeed(boundary))
+  Effect.repeat(draw, { while: (boundary) => text.includes(boundary) })

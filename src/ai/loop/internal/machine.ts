@@ -29,7 +29,7 @@ export type Phase =
   /** `stopping`: the manager cancels the turn; `draining`: the last `RunCalls` is on its way. */
   | { readonly _tag: "Interrupting"; readonly stopping: boolean; readonly draining: boolean }
 
-export interface QueuedMessage {
+interface QueuedMessage {
   readonly id: string
   /** A turn has tried to take it. */
   readonly isTried: boolean

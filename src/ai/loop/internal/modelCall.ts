@@ -32,7 +32,7 @@ export interface ModelListener {
  * The parts that the model gave where one of them calls a tool that does not exist: `LanguageModel` fails the whole call
  * then, with the raw parts in its error. `undefined` for any other error.
  */
-export const rawParts = (
+const rawParts = (
   toolkit: ModelToolkit,
   error: AiError.AiError
 ): ReadonlyArray<Response.AnyPart> | undefined => {
