@@ -7,9 +7,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
@@ -104,7 +104,8 @@ export const makeSession = (
     const manager = yield* TaskManager
     const scope = yield* Effect.scope
     const pubsub = yield* PubSub.unbounded<Option.Option<AgentEvent>>()
-    const inbox = yield* Mailbox.make<machine.Command>()
+    // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes nobody
+    const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
