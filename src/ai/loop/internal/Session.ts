@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
-import { TaskLaunchRequest } from "../../../model/Task.js"
+import { TaskLaunchRequest, type TaskStatus } from "../../../model/Task.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -88,6 +88,9 @@ const usedCallIds = (entries: ReadonlyArray<TranscriptEntry>): ReadonlySet<strin
       : []
   ))
 
+const isSettled = (status: TaskStatus): boolean =>
+  status === "Completed" || status === "Failed" || status === "Cancelled"
+
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
@@ -146,8 +149,9 @@ export const makeSession = (
       taskId === undefined
         ? Effect.succeed(true)
         : manager.handle.get(taskId).pipe(
+          // one that has settled left its result to the session before this one, which took it or was closed
           Effect.map((task) =>
-            task.sessionId !== sessionId || task.callId !== callId
+            task.sessionId !== sessionId || task.callId !== callId || isSettled(task.status)
           ),
           Effect.orElseSucceed(() => true)
         ))
@@ -213,8 +217,8 @@ export const makeSession = (
             yield* write(before)
             if (Transcript.calls(before).length > 0) return replied(before)
           }
-          yield* restore(reportLost)
           yield* restore(collectLate(conversation))
+          yield* restore(reportLost)
           // the user has the last word
           yield* restore(Effect.forEach(messageIds, takeMessage, { discard: true }))
           if (before !== undefined && !Transcript.awaitsReply(conversation.transcript)) return replied(before)
@@ -305,7 +309,13 @@ export const makeSession = (
         case "Emit":
           return Effect.sync(() => emit(action.event))
         case "Collect":
-          return run(Effect.map(collectLate(conversation), (taskIds) => ({ _tag: "Collected", taskIds })))
+          return run(
+            // what the model has said before comes before
+            Effect.suspend(() => unwritten === undefined ? Effect.void : write(unwritten)).pipe(
+              Effect.zipRight(collectLate(conversation)),
+              Effect.map((taskIds) => ({ _tag: "Collected", taskIds }))
+            )
+          )
         case "Reply":
           return run(reply(action.turnId, action.messageIds))
         case "RunCalls":
