@@ -48,7 +48,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * @since 0.1.0
  * @category services
  */
-export class AgentLoop extends Context.Tag("effect-task-manager/ai/AgentLoop")<AgentLoop, AgentLoopService>() {
+export class AgentLoop extends Context.Tag("effect-task-manager/AgentLoop")<AgentLoop, AgentLoopService>() {
   /**
    * The loop with the tools that a model is shown; `ToolExecutor` runs them. `defaults` hold for every session that does not
    * say otherwise.

@@ -41,7 +41,7 @@ import type { TranscriptStoreError } from "./errors.js"
  * @since 0.1.0
  * @category services
  */
-export class TranscriptStore extends Context.Reference<TranscriptStore>()("effect-task-manager/ai/TranscriptStore", {
+export class TranscriptStore extends Context.Reference<TranscriptStore>()("effect-task-manager/TranscriptStore", {
   defaultValue: (): TranscriptStoreService => ({ append: () => Effect.void })
 }) {
   /**

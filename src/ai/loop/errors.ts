@@ -21,7 +21,7 @@ const hiddenCause = Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
  * @category errors
  */
 export class TranscriptStoreError
-  extends Schema.TaggedError<TranscriptStoreError>("effect-task-manager/ai/TranscriptStoreError")(
+  extends Schema.TaggedError<TranscriptStoreError>("effect-task-manager/TranscriptStoreError")(
     "TranscriptStoreError",
     { message: Text, cause: hiddenCause },
     describedError
@@ -52,7 +52,7 @@ export type TurnFailureReason = typeof TurnFailureReason.Type
  * @since 0.1.0
  * @category errors
  */
-export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-manager/ai/TurnFailure")(
+export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-manager/TurnFailure")(
   "TurnFailure",
   { reason: TurnFailureReason, message: Text, cause: hiddenCause },
   describedError
@@ -75,7 +75,7 @@ export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-ma
  * @category errors
  */
 export class SessionAlreadyOpen
-  extends Schema.TaggedError<SessionAlreadyOpen>("effect-task-manager/ai/SessionAlreadyOpen")(
+  extends Schema.TaggedError<SessionAlreadyOpen>("effect-task-manager/SessionAlreadyOpen")(
     "SessionAlreadyOpen",
     { sessionId: SessionId },
     describedError
@@ -92,7 +92,7 @@ export class SessionAlreadyOpen
  * @since 0.1.0
  * @category errors
  */
-export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-task-manager/ai/SessionClosed")(
+export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-task-manager/SessionClosed")(
   "SessionClosed",
   { sessionId: SessionId },
   describedError

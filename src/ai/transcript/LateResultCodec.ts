@@ -71,7 +71,7 @@ const SyntheticPair: LateResultCodec = {
   replacesPlaceholder: false,
   render: (late, context) => {
     if (context.isFirst) return UserNote.render(late, context)
-    const id = `late-${late.callId}`
+    const id = texts.lateCallId(late)
     const { text } = cutText(plainText(late.output), context.maxNoteBytes)
     return [
       Prompt.makeMessage("assistant", {

@@ -55,7 +55,8 @@ const isSame = (entry: TranscriptEntry, other: TranscriptEntry): boolean => {
     case "ToolResult":
       return other._tag === "ToolResult" && other.callId === entry.callId
     case "LateResult":
-      return other._tag === "LateResult" && other.callId === entry.callId
+      // a tool may have started tasks of its own in the name of its call
+      return other._tag === "LateResult" && other.callId === entry.callId && other.taskId === entry.taskId
   }
 }
 
@@ -115,10 +116,12 @@ const openCalls = ({ entries }: Transcript): ReadonlyArray<TranscriptCall> => {
 }
 
 const runningTasks = ({ entries }: Transcript): ReadonlyArray<TranscriptEntry.ToolResult> => {
-  const arrived = new Set<string>()
-  for (const entry of entries) if (entry._tag === "LateResult") arrived.add(entry.callId)
+  const late = entries.filter((entry) => entry._tag === "LateResult")
   return entries.flatMap((entry) =>
-    entry._tag === "ToolResult" && entry.outcome === "Placeholder" && !arrived.has(entry.callId) ? [entry] : []
+    entry._tag === "ToolResult" && entry.outcome === "Placeholder" &&
+      !late.some(({ callId, taskId }) => callId === entry.callId && taskId === entry.taskId)
+      ? [entry]
+      : []
   )
 }
 

@@ -114,13 +114,21 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   const replacements = new Map<string, TranscriptEntry.LateResult>()
   for (const entry of transcript.entries) {
     if (entry._tag === "ToolResult") results.set(entry.callId, entry)
-    if (entry._tag === "LateResult" && codec.replacesPlaceholder) replacements.set(entry.callId, entry)
+  }
+  const isPlaceholderOf = ({ callId, taskId }: TranscriptEntry.LateResult): boolean => {
+    const result = results.get(callId)
+    return result?.outcome === "Placeholder" && result.taskId === taskId
+  }
+  for (const entry of transcript.entries) {
+    if (entry._tag === "LateResult" && codec.replacesPlaceholder && isPlaceholderOf(entry)) {
+      replacements.set(entry.callId, entry)
+    }
   }
 
   const resultOf = (callId: string): { readonly isError: boolean; readonly output: ToolOutput } => {
     const result = results.get(callId)
     if (result === undefined) return { isError: true, output: { _tag: "Text", text: texts.noResultYet } }
-    return (result.outcome === "Placeholder" ? replacements.get(callId) : undefined) ?? result
+    return replacements.get(callId) ?? result
   }
 
   const replyMessages = (reply: TranscriptEntry.AssistantMessage): ReadonlyArray<Prompt.Message> => {
@@ -160,7 +168,7 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
         messages.push(...codec.render(entry, {
           maxNoteBytes,
           isFirst: messages.length === before,
-          hasPlaceholder: results.get(entry.callId)?.outcome === "Placeholder"
+          hasPlaceholder: isPlaceholderOf(entry)
         }))
         break
       case "ToolResult":

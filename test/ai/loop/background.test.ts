@@ -110,8 +110,8 @@ describe("a call in the background", () => {
         yield* session.waitForIdle
         assert.deepStrictEqual((yield* promptLines)[2]?.slice(3), [
           "assistant: started",
-          "assistant: late-call-1=task_result()",
-          "tool: late-call-1:done"
+          "assistant: late-task-1-call-1=task_result()",
+          "tool: late-task-1-call-1:done"
         ])
       })
     ))

@@ -249,6 +249,22 @@ describe("a transcript", () => {
 })
 
 describe("codecs", () => {
+  it("keep apart the late results of several tasks of one call", () => {
+    const other = { ...late("a", "other"), taskId: TaskId.make("sub/task") }
+    const log = [user("u"), reply("r", ["a"]), result("a", "Placeholder"), reply("r2", []), other, late("a")]
+    const transcript = Transcript.fromEntries(sessionId, log)
+    assert.deepStrictEqual(ids(transcript), ["u", "r", "a", "r2", "late a", "late a"])
+    for (const [name, codec] of codecs) {
+      const prompt = renderPrompt(transcript, { codec })
+      assert.deepStrictEqual(validatePrompt(prompt), [], name)
+      const replaced = prompt.content.some((message) =>
+        message.role === "tool" && message.content[0]?.id === "a" && message.content[0].result === "late"
+      )
+      assert.strictEqual(replaced, name === "ReplacePlaceholder")
+    }
+    assert.deepStrictEqual(Transcript.runningTasks(Transcript.fromEntries(sessionId, log.slice(0, 5))).length, 1)
+  })
+
   it("a late result before anything was said is a note by every codec", () => {
     for (const [name, codec] of codecs) {
       const prompt = renderPrompt(Transcript.fromEntries(sessionId, [late("x")]), { codec })

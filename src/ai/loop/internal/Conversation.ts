@@ -29,7 +29,7 @@ export class Conversation {
   private current: Transcript
   private readonly store: TranscriptStoreService
   /** Of late results that could not be stored: a store that wrote one all the same is given the same entry again. */
-  private readonly boundaries = new Map<ToolCallId, string>()
+  private readonly boundaries = new Map<string, string>()
   /** Told of each late result that became part of the conversation. */
   private readonly onLate: (late: TranscriptEntry.LateResult) => void
 
@@ -73,15 +73,16 @@ export class Conversation {
 
   /** Adds the result of a task to what was said after the call; false if it is there already. */
   addLate(late: Omit<TranscriptEntry.LateResult, "_tag" | "boundary">): Effect.Effect<boolean, TurnFailure> {
-    const drawn = this.boundaries.get(late.callId)
+    const key = `${late.taskId} ${late.callId}`
+    const drawn = this.boundaries.get(key)
     return Effect.uninterruptible(
       Effect.flatMap(
         drawn === undefined ? boundaryFor(plainText(late.output)) : Effect.succeed(drawn),
         (boundary) => {
-          this.boundaries.set(late.callId, boundary)
+          this.boundaries.set(key, boundary)
           return Effect.tap(
             this.add({ _tag: "LateResult", ...late, boundary }),
-            () => Effect.sync(() => this.boundaries.delete(late.callId))
+            () => Effect.sync(() => this.boundaries.delete(key))
           )
         }
       )

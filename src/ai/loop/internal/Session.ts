@@ -395,14 +395,16 @@ export const makeSession = (
       emit({ _tag: "ApprovalRequested", approval })
     }
 
-    const hasArrived = (callId: ToolCallId): boolean =>
-      conversation.transcript.entries.some((entry) => entry._tag === "LateResult" && entry.callId === callId)
+    const hasArrived = (taskId: TaskId, callId: ToolCallId): boolean =>
+      conversation.transcript.entries.some((entry) =>
+        entry._tag === "LateResult" && entry.callId === callId && entry.taskId === taskId
+      )
 
     const wakeFor = (taskId: TaskId): Effect.Effect<void> =>
       manager.handle.get(taskId).pipe(
         Effect.map(({ callId, status }) => {
           // an approval is asked of the user: the model has nothing to say to it
-          if (status !== "Suspended" && !hasArrived(callId)) post({ _tag: "Wake", taskId })
+          if (status !== "Suspended" && !hasArrived(taskId, callId)) post({ _tag: "Wake", taskId })
         }),
         Effect.ignore
       )

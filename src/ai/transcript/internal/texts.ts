@@ -89,3 +89,7 @@ export const replacedNote = (late: TranscriptEntry.LateResult): string =>
   `Machine note, not a message of the user: ${
     attribute(late.taskId)
   } has ended, and its output is now the result of the call that started it.`
+
+/** The id of the call that a codec makes up; providers take few characters in it. */
+export const lateCallId = ({ callId, taskId }: TranscriptEntry.LateResult): string =>
+  `late-${taskId}-${callId}`.replace(/[^A-Za-z0-9_-]/g, "_")

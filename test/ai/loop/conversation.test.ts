@@ -1,0 +1,97 @@
+/** Taking from the manager into the transcript, interrupted at every point: nothing is lost, nothing is there twice. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import {
+  ScriptedOutcome,
+  SessionId,
+  TaskManager,
+  TaskManagerTest,
+  TaskManagerTestControl,
+  ToolCallId,
+  TurnId
+} from "effect-task-manager"
+import { Transcript, type TranscriptEntry } from "effect-task-manager/ai"
+import { collectLate, runCalls } from "../../../src/ai/loop/internal/calls.js"
+import { Conversation } from "../../../src/ai/loop/internal/Conversation.js"
+
+const sessionId = SessionId.make("s")
+const turnId = TurnId.make("t")
+
+const said: TranscriptEntry = {
+  _tag: "AssistantMessage",
+  replyId: "r",
+  turnId,
+  end: "tool-calls",
+  parts: ["a", "b", "c"].map((id) => ({
+    _tag: "ToolCall" as const,
+    callId: ToolCallId.make(id),
+    toolName: id,
+    providerExecuted: false,
+    params: {},
+    options: {}
+  }))
+}
+
+const yields = (count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => Effect.yieldNow(), { discard: true })
+
+/** A conversation on a store that takes its time, and what the store was given. */
+const makeConversation = () => {
+  const log: Array<TranscriptEntry> = []
+  const append = (_: SessionId, entry: TranscriptEntry) =>
+    yields(2).pipe(Effect.zipRight(Effect.sync(() => void log.push(entry))), Effect.zipRight(yields(2)))
+  return { log, conversation: new Conversation(Transcript.fromEntries(sessionId, [said]), { append }, () => {}) }
+}
+
+/** Runs it again and again, each time interrupted one step later, until it comes to its end. */
+const interruptedEverywhere = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    for (let after = 0; after < 400; after++) {
+      const fiber = yield* Effect.fork(work)
+      yield* yields(after)
+      if ((yield* Fiber.interrupt(fiber))._tag === "Success") return after
+    }
+    return yield* Effect.dieMessage("never came to its end")
+  })
+
+describe("an interrupt between taken and stored", () => {
+  it.effect("of the results of a turn", () =>
+    Effect.gen(function*() {
+      const control = yield* TaskManagerTestControl
+      for (const name of ["a", "b", "c"]) yield* control.script(name, ScriptedOutcome.Succeed(name))
+      for (let repetition = 0; repetition < 5; repetition++) {
+        const { conversation, log } = makeConversation()
+        assert.isAbove(yield* interruptedEverywhere(runCalls(conversation, new Map(), { start: true, turnId })), 0)
+        assert.deepStrictEqual(conversation.transcript.entries.map(({ _tag }) => _tag), [
+          "AssistantMessage",
+          "ToolResult",
+          "ToolResult",
+          "ToolResult"
+        ])
+        assert.lengthOf(log, 3)
+        assert.deepStrictEqual(Transcript.fromEntries(sessionId, [said, ...log]), conversation.transcript)
+      }
+    }).pipe(Effect.provide(TaskManagerTest)))
+
+  it.effect("of late results", () =>
+    Effect.gen(function*() {
+      const control = yield* TaskManagerTestControl
+      const { handle } = yield* TaskManager
+      for (const name of ["a", "b", "c"]) yield* control.script(name, ScriptedOutcome.Hang)
+      const { conversation, log } = makeConversation()
+      const running = yield* Effect.fork(runCalls(conversation, new Map(), { start: true, turnId }))
+      for (const id of ["a", "b", "c"]) {
+        const { taskId } = yield* control.awaitLaunch(ToolCallId.make(id))
+        yield* handle.detach(taskId)
+        yield* control.complete(taskId, id)
+      }
+      assert.strictEqual(yield* Fiber.join(running), 0)
+      yield* interruptedEverywhere(
+        Effect.zipRight(collectLate(conversation), Effect.zipRight(yields(3), collectLate(conversation)))
+      )
+      const late = log.flatMap((entry) => entry._tag === "LateResult" ? [String(entry.callId)] : [])
+      assert.deepStrictEqual(late, ["a", "b", "c"])
+      assert.deepStrictEqual(Transcript.fromEntries(sessionId, [said, ...log]), conversation.transcript)
+      assert.deepStrictEqual(Transcript.runningTasks(conversation.transcript), [])
+    }).pipe(Effect.provide(TaskManagerTest)))
+})
