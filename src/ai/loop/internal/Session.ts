@@ -406,7 +406,8 @@ export const makeSession = (
           // an approval is asked of the user: the model has nothing to say to it
           if (status !== "Suspended" && !hasArrived(taskId, callId)) post({ _tag: "Wake", taskId })
         }),
-        Effect.ignore
+        // the manager forgets what has settled, and still has its result
+        Effect.orElse(() => Effect.sync(() => post({ _tag: "Wake", taskId })))
       )
 
     const onTaskEvent = (event: TaskEvent): Effect.Effect<void> =>

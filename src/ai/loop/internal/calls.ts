@@ -130,6 +130,8 @@ const goneResult = (
     const tasks = yield* handle.list({ sessionId, turnId, callId })
     const task = tasks.at(-1)
     if (task === undefined) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
+    // it went there in the hands of whoever resumed it, and its result comes late like any other
+    if (task.kind === "Background") return texts.placeholderResult(callId, toolName, task.id)
     if (liveStatus.some((status) => status === task.status)) return undefined
     const result = yield* Effect.orElseSucceed(handle.result(task.id), () => Option.none<ToolResultPart>())
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)

@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import type { SessionId, TaskId, ToolCallId } from "../../../../model/ids.js"
 import type { TaskKind, TaskSnapshot } from "../../../../model/Task.js"
 import type { TaskEvent } from "../../../../model/TaskEvent.js"
-import type { SimRandom } from "../../../../testing/simulator/SimRandom.js"
-import type { Simulation } from "../../../../testing/simulator/runSimulated.js"
-import type { VirtualClock } from "../../../../testing/simulator/VirtualClock.js"
 import type { TaskManager } from "../../../../services/TaskManager.js"
+import type { Simulation } from "../../../../testing/simulator/runSimulated.js"
+import type { SimRandom } from "../../../../testing/simulator/SimRandom.js"
+import type { VirtualClock } from "../../../../testing/simulator/VirtualClock.js"
 import type { AgentEvent } from "../../../loop/AgentEvent.js"
 import type { AgentLoop } from "../../../loop/AgentLoop.js"
 import type { AgentSession } from "../../../loop/AgentSession.js"
@@ -90,6 +90,8 @@ export class AgentWorld {
   readonly sessions = new Map<SessionId, SessionLog>()
   readonly tasks = new Map<string, TaskLog>()
   readonly scripts: Array<ToolScript> = []
+  /** How many events of a session the manager has published, by process. */
+  readonly published = new Map<string, number>()
   /** How often the tool of a call took its first step in its first launch. */
   readonly runs = new Map<number, number>()
   /** Which calls were run, by process, session and id. */
@@ -134,6 +136,9 @@ export class AgentWorld {
 
   /** An event of the manager, at the moment at which it is published. */
   hear(generation: number, event: TaskEvent): void {
+    const sessionId = event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
+    const origin = `${generation} ${sessionId}`
+    this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
     if (event._tag === "ContinueRequested") return
     const { snapshot } = event
     const key = `${generation} ${snapshot.id}`

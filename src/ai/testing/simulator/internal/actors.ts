@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { validatePrompt } from "../../../transcript/validatePrompt.js"
-import { renderPrompt } from "../../../transcript/renderPrompt.js"
 import type { AgentSession } from "../../../loop/AgentSession.js"
+import { renderPrompt } from "../../../transcript/renderPrompt.js"
+import { validatePrompt } from "../../../transcript/validatePrompt.js"
 import { type AgentWorld, type Opening, type SessionLog, steps } from "./AgentWorld.js"
 import { tick } from "./plan.js"
 
@@ -33,11 +33,14 @@ const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect
     }
     // what is interrupted before it has handed in its message has handed in none: the transcript shows it
     let isTaken = false
-    const reading = Stream.runForEach(opening.session.run([{ _tag: "Text", text: `Please ${mark}.` }]), (event) =>
-      Effect.sync(() => {
-        if (isTaken || event._tag !== "MessageTaken") return
-        isTaken = true
-      })).pipe(Effect.ignore)
+    const reading = Stream.runForEach(
+      opening.session.run([{ _tag: "Text", text: `Please ${mark}.` }]),
+      (event) =>
+        Effect.sync(() => {
+          if (isTaken || event._tag !== "MessageTaken") return
+          isTaken = true
+        })
+    ).pipe(Effect.ignore)
     if (dice < 0.85) {
       accepted(world, session, opening, mark)
       return yield* reading
@@ -105,7 +108,10 @@ export const host = (world: AgentWorld, session: SessionLog, opening: Opening): 
           yield* opening.session.interrupt
         }
         const receipt = yield* Fiber.join(one)
-        world.say(session.sessionId, () => `has interrupted: ${receipt.cancelled.length} cancelled, ${receipt.kept.length} kept`)
+        world.say(
+          session.sessionId,
+          () => `has interrupted: ${receipt.cancelled.length} cancelled, ${receipt.kept.length} kept`
+        )
         if (receipt.kept.length > 0) world.meet("a turn that is interrupted with tasks kept")
         for (const { id, status } of receipt.kept) {
           if (status === "Completed" || status === "Failed" || status === "Cancelled") {
@@ -146,7 +152,7 @@ export const settle = (
       if (opening === undefined || manager === undefined) return
       yield* answer(world, opening.session, 1)
       const isIdle = yield* Effect.timeoutTo(opening.session.waitForIdle, {
-        duration: tick,
+        duration: 3 * tick,
         onSuccess: () => true,
         onTimeout: () => false
       })

@@ -20,7 +20,9 @@ const brokenRules = ({ content }: Prompt.Prompt): ReadonlyArray<string> => {
     }
     switch (message.role) {
       case "system":
-        if (previous !== "system" || message.content.trim() === "") problems.push("a system message is misplaced or blank")
+        if (previous !== "system" || message.content.trim() === "") {
+          problems.push("a system message is misplaced or blank")
+        }
         break
       case "user":
         if (message.content.length === 0) problems.push("a user message is empty")
@@ -50,7 +52,9 @@ const brokenRules = ({ content }: Prompt.Prompt): ReadonlyArray<string> => {
         for (const answer of message.content) {
           const call = due.shift()
           if (call?.id !== answer.id) problems.push(`${answer.id} answers, where ${call?.id ?? "nobody"} was due`)
-          else if (call.name !== answer.name) problems.push(`${answer.id} is answered as ${answer.name}, not ${call.name}`)
+          else if (call.name !== answer.name) {
+            problems.push(`${answer.id} is answered as ${answer.name}, not ${call.name}`)
+          }
         }
         if (due.length > 0) problems.push(`${due.map(({ id }) => id)} are not answered`)
         due = []

@@ -135,7 +135,8 @@ const checkOrder = (world: AgentWorld, session: SessionLog, entries: ReadonlyArr
 }
 
 /** Turns follow each other, and each fails for a reason. */
-const checkEvents = (world: AgentWorld, session: SessionLog, { events }: Opening): void => {
+const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): void => {
+  const { events, generation } = opening
   const late = new Set<string>()
   let turn: string | undefined
   let lateInTurn = 0
@@ -193,6 +194,13 @@ const checkEvents = (world: AgentWorld, session: SessionLog, { events }: Opening
       default:
         break
     }
+  }
+  const heard = events.filter(({ _tag }) => _tag === "Task").length
+  const isOnly = session.openings.filter((other) => other.generation === generation).length === 1
+  if (isOnly && heard < (world.published.get(`${generation} ${session.sessionId}`) ?? 0)) world.meet("missed events")
+  const last = events.at(-1)
+  if (opening.isClosed && last?._tag === "TurnEnded" && last.reason._tag === "Interrupted") {
+    world.meet("a session that is closed in a turn")
   }
   if (failures.Model > session.modelFaults) world.violate("turns", `${session.sessionId}: the model failed for nothing`)
   if (failures.Store > session.storeFaults) world.violate("turns", `${session.sessionId}: the store failed for nothing`)

@@ -53,9 +53,14 @@ const callPart = (world: AgentWorld, session: SessionLog): Response.ToolCallPart
   }
   if (dice < 0.24) {
     world.meet("wrong parameters")
-    return { ...common, name: "work", params: random.pick([{ call: String(number) }, {}, null]), providerExecuted: false }
+    return {
+      ...common,
+      name: "work",
+      params: random.pick([{ call: String(number) }, {}, null]),
+      providerExecuted: false
+    }
   }
-  return { ...common, name: random.pick(["work", "work", "other"]), params: { call: number }, providerExecuted: false }
+  return { ...common, name: "work", params: { call: number }, providerExecuted: false }
 }
 
 const providerParts = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response.PartEncoded> => {
@@ -71,7 +76,9 @@ const providerParts = (world: AgentWorld, session: SessionLog): ReadonlyArray<Re
 const text = (world: AgentWorld): Response.PartEncoded => {
   const { plan, random } = world
   // what a model does now and then: a text that says nothing
-  const said = plan.features.strangeCalls && random.chance(0.1) ? random.pick(["", " ", "\n"]) : `Said ${world.mark("text")} so.`
+  const said = plan.features.strangeCalls && random.chance(0.1)
+    ? random.pick(["", " ", "\n"])
+    : `Said ${world.mark("text")} so.`
   return { type: "text", text: said, metadata: random.chance(0.2) ? { test: { block: 1 } } : {} }
 }
 
@@ -105,6 +112,7 @@ const planReply = (world: AgentWorld, session: SessionLog, isStreamed: boolean):
   const parts: ReadonlyArray<Part> = isStreamed
     ? reply.flatMap((part, index) => streamedParts(part, `block-${index}`))
     : reply
+  if (isTame) return [{ _tag: "Parts", parts }]
   const planned: Array<Step> = []
   const pause = (): void => {
     if (features.slowModel && random.chance(0.4)) planned.push({ _tag: "Sleep", millis: tick * random.int(3) })
@@ -116,7 +124,6 @@ const planReply = (world: AgentWorld, session: SessionLog, isStreamed: boolean):
     pause()
     from = to
   }
-  if (isTame) return planned
   const fault = random.next()
   const at = random.int(planned.length + 1)
   if (features.hanging && fault < 0.2) {
@@ -186,14 +193,20 @@ export const makeModel = (
       const planned = planReply(world, session, isStreamed)
       world.say(session.sessionId, () => `reply ${JSON.stringify(planned)}`)
       const opening = session.current
-      // somebody has patience for so long
-      const hang = Effect.zipRight(
-        Effect.forkIn(
-          Effect.zipRight(Effect.sleep(12 * tick), opening === undefined ? Effect.void : opening.session.interrupt),
-          scope
-        ),
-        Effect.never
-      )
+      const hang = Effect.suspend(() => {
+        let isOver = false
+        // somebody has patience for so long
+        const giveUp = Effect.zipRight(
+          Effect.sleep(12 * tick),
+          Effect.suspend(() => isOver || opening === undefined ? Effect.void : opening.session.interrupt)
+        )
+        return Effect.forkIn(giveUp, scope).pipe(
+          Effect.zipRight(Effect.never),
+          Effect.ensuring(Effect.sync(() => {
+            isOver = true
+          }))
+        )
+      })
       return Effect.succeed(planned.map((step) => play(world, generation, step, method, hang)))
     })
   const counted = Effect.acquireRelease(

@@ -82,8 +82,8 @@ export const planOf = (seed: number): AgentPlan => {
   return {
     seed,
     manager: random.chance(0.15) ? "Simple" : "Live",
-    sessions: random.pick([1, 1, 1, 2, 2, 3]),
-    messages: random.pick([1, 1, 2, 2, 3]),
+    sessions: random.pick([1, 1, 1, 1, 2, 2, 3]),
+    messages: random.pick([1, 1, 1, 2, 2, 3]),
     hostActions: random.int(7),
     crashes: random.chance(0.25) ? random.pick([1, 1, 2]) : 0,
     calls: random.pick([2, 4, 6, 8]),
@@ -102,7 +102,7 @@ export const planOf = (seed: number): AgentPlan => {
     eventBuffer: random.chance(0.2) ? random.pick([1, 2, 4]) : 4_096,
     graceMillis: random.pick([4 * tick, 4 * tick, 0]),
     jitterMillis: random.chance(0.25) ? 5 : 0,
-    preemption: random.pick([0.01, 0.04, 0.15]),
+    preemption: random.pick([0.005, 0.02, 0.06]),
     startsImmediately: random.chance(0.7),
     features: {
       approvals: some(),

@@ -125,7 +125,7 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
       scope
     )
     // subscribed before anything happens
-    yield* steps(40)
+    yield* steps(12)
     session.openings.push(opening)
     return opening
   })
@@ -170,13 +170,17 @@ const finish = (
     if (before === undefined) return
     if (before.isClosed) yield* open(world, session, scope)
     else yield* checkAtRest(world, session, before)
-    for (let last = 0; last < 2; last++) {
+    for (let last = 0; last < 3; last++) {
       const opening = session.current
       if (opening === undefined) return
       const mark = world.mark("message")
       session.submitted.push({ mark, opening })
       const speaking = yield* Effect.fork(Stream.runDrain(opening.session.run(`At last ${mark}.`)))
       yield* settle(world, session, speaking)
+      // what the last turn has still begun
+      const transcript = yield* opening.session.transcript
+      const isWaiting = Transcript.runningTasks(transcript).some(({ callId }) => !session.taken.has(callId))
+      if (!isWaiting && !Transcript.awaitsReply(transcript)) break
     }
     yield* checkSession(world, session)
   })

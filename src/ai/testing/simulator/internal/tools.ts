@@ -18,10 +18,9 @@ import { type AgentWorld, steps } from "./AgentWorld.js"
 
 const parameters = { call: Schema.Number }
 
-/** Two tools that do the same under two names. `search` is the provider's own, but has a mirror here. */
+/** `search` is run by the provider. */
 export const toolkit = Toolkit.make(
   Tool.make("work", { parameters, success: Schema.String, failure: Schema.Unknown, dependencies: [CurrentTask] }),
-  Tool.make("other", { parameters, success: Schema.String, failure: Schema.Unknown, dependencies: [CurrentTask] }),
   Tool.make("search", { success: Schema.Unknown, failure: Schema.Unknown }).setParameters(
     Schema.Struct({}, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
   )
@@ -84,7 +83,6 @@ export const makeTools = (world: AgentWorld): Layer.Layer<ToolExecutor> => {
   return ToolkitExecutor.layer(toolkit).pipe(
     Layer.provide(toolkit.toLayer({
       work: run,
-      other: run,
       search: () => Effect.dieMessage("The provider runs it")
     }))
   )
@@ -94,7 +92,8 @@ export const makeTools = (world: AgentWorld): Layer.Layer<ToolExecutor> => {
 export const route = (world: AgentWorld): RouteToolCall => ({ input }: ToolRequest) => {
   const call = Predicate.hasProperty(input, "call") ? Number(input.call) : Number.NaN
   const decision = world.scripts[call]?.route ??
-    (world.random.chance(0.2) ? RoutingDecision.Background({ continuePolicy: "RequestContinue" }) : RoutingDecision.Foreground())
+    (world.random.chance(0.2)
+      ? RoutingDecision.Background({ continuePolicy: "RequestContinue" })
+      : RoutingDecision.Foreground())
   return world.random.chance(0.15) ? Effect.as(steps(world.random.int(3)), decision) : decision
 }
-
