@@ -6,7 +6,7 @@ import { SimRandom } from "../../../../testing/simulator/SimRandom.js"
 export const tick = 10
 
 /** How a tool ends once it has every approval it wants. */
-export type ToolEnd = "Succeed" | "Fail" | "Die" | "Interrupt"
+type ToolEnd = "Succeed" | "Fail" | "Die" | "Interrupt"
 
 /** What one call is going to do. Times are milliseconds. */
 export interface ToolScript {
@@ -79,7 +79,7 @@ export const planOf = (seed: number): AgentPlan => {
   const random = new SimRandom(seed ^ 0x2545f491)
   const some = () => random.chance(0.55)
   const rarely = () => random.chance(0.3)
-  return {
+  const plan: AgentPlan = {
     seed,
     manager: random.chance(0.15) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 1, 1, 2, 2, 3]),
@@ -124,6 +124,9 @@ export const planOf = (seed: number): AgentPlan => {
       toolFailures: some()
     }
   }
+  // an inline result is in the hands of whoever approved the call: a manager that forgets it meanwhile leaves the loop
+  // nothing to tell what became of it
+  return plan.manager === "Simple" ? { ...plan, historyLimit: 1_000 } : plan
 }
 
 const millis = (random: SimRandom): number => tick * (1 + random.int(5))
