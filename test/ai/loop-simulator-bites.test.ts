@@ -223,12 +223,6 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("the budget of wake-ups is not looked at", ["wake"], {
-    "loop/internal/machine": (original) => ({
-      step: (state, command, policy, facts) => original.step({ ...state, wakesInARow: 0 }, command, policy, facts)
-    })
-  })
-
   bites("an unknown tool fails the turn", ["turns"], {
     "loop/internal/modelCall": (original) => ({
       callModel: (model, prompt, listener) =>
