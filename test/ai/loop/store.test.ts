@@ -281,7 +281,7 @@ describe("going on", () => {
         assert.include(one, "Its outcome is unknown; it may have run")
         assert.include(two, "runs in the background as task-2")
         assert.include(three, "Its outcome is unknown; it may have run")
-        assert.include(prompt!.at(-2), "The program that ran task-2 has ended.")
+        assert.include(prompt!.at(-2), "task-2 ended together with its session or with the program that ran it.")
         assert.strictEqual(prompt!.at(-1), "user: and?")
         assert.deepStrictEqual(yield* (yield* TaskManagerTestControl).launches, [])
         yield* checkLog(session, disk.log)

@@ -7,15 +7,15 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
-import { TaskLaunchRequest } from "../../../model/Task.js"
+import { TaskLaunchRequest, type TaskStatus } from "../../../model/Task.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -30,7 +30,7 @@ import type { AgentSession, UserInput } from "../AgentSession.js"
 import { SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import { collectLate, inlineCall, known, runCalls, type StartedCalls } from "./calls.js"
+import { collectLate, inlineCall, known, runCalls, setResuming, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
 import * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
@@ -88,6 +88,9 @@ const usedCallIds = (entries: ReadonlyArray<TranscriptEntry>): ReadonlySet<strin
       : []
   ))
 
+const isSettled = (status: TaskStatus): boolean =>
+  status === "Completed" || status === "Failed" || status === "Cancelled"
+
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
@@ -104,7 +107,8 @@ export const makeSession = (
     const manager = yield* TaskManager
     const scope = yield* Effect.scope
     const pubsub = yield* PubSub.unbounded<Option.Option<AgentEvent>>()
-    const inbox = yield* Mailbox.make<machine.Command>()
+    // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes nobody
+    const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
@@ -145,8 +149,9 @@ export const makeSession = (
       taskId === undefined
         ? Effect.succeed(true)
         : manager.handle.get(taskId).pipe(
+          // one that has settled left its result to the session before this one, which took it or was closed
           Effect.map((task) =>
-            task.sessionId !== sessionId || task.callId !== callId
+            task.sessionId !== sessionId || task.callId !== callId || isSettled(task.status)
           ),
           Effect.orElseSucceed(() => true)
         ))
@@ -214,8 +219,8 @@ export const makeSession = (
             yield* write(before)
             if (Transcript.calls(before).length > 0) return replied(before)
           }
-          yield* restore(reportLost)
           yield* restore(collectLate(conversation))
+          yield* restore(reportLost)
           // the user has the last word
           yield* restore(Effect.forEach(messageIds, takeMessage, { discard: true }))
           if (before !== undefined && !Transcript.awaitsReply(conversation.transcript)) return replied(before)
@@ -307,7 +312,13 @@ export const makeSession = (
         case "Emit":
           return Effect.sync(() => emit(action.event))
         case "Collect":
-          return run(Effect.map(collectLate(conversation), (taskIds) => ({ _tag: "Collected", taskIds })))
+          return run(
+            // what the model has said before comes before
+            Effect.suspend(() => unwritten === undefined ? Effect.void : write(unwritten)).pipe(
+              Effect.zipRight(collectLate(conversation)),
+              Effect.map((taskIds) => ({ _tag: "Collected", taskIds }))
+            )
+          )
         case "Reply":
           return run(reply(action.turnId, action.messageIds))
         case "RunCalls":
@@ -473,20 +484,28 @@ export const makeSession = (
       return yield* Deferred.await(answered)
     })
 
-    const approve: AgentSession["approve"] = (taskId) =>
+    const resume = ({ approval, taskId, toolRequest }: TaskApproval) =>
       Effect.gen(function*() {
-        const asked = (yield* approvals).find((approval) => approval.taskId === taskId)
-        if (asked === undefined) return yield* notSuspended(taskId)
-        const { approval, toolRequest } = asked
+        const { callId, toolName } = toolRequest
+        setResuming(started, callId, taskId, true)
         const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
-        if (outcome._tag === "Pending") return
-        started.set(toolRequest.callId, inlineCall(toolRequest.toolName, outcome.resolution))
-        post({ _tag: "TaskChanged" })
+        // in the operation that hands it over: an interrupt behind it would lose it
+        if (outcome._tag === "Ready") started.set(callId, inlineCall(toolName, outcome.resolution))
       }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          setResuming(started, toolRequest.callId, taskId, false)
+          post({ _tag: "TaskChanged" })
+        })),
         // that is for new tasks alone
         Effect.catchTag("TaskAlreadyExists", Effect.die),
         Effect.provide(context)
       )
+
+    const approve: AgentSession["approve"] = (taskId) =>
+      Effect.flatMap(approvals, (asked): ReturnType<AgentSession["approve"]> => {
+        const found = asked.find((approval) => approval.taskId === taskId)
+        return found === undefined ? notSuspended(taskId) : resume(found)
+      })
 
     const notSuspended = (taskId: TaskId): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
       Effect.flatMap(manager.handle.get(taskId), (task): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>

@@ -16,22 +16,31 @@ import { type Conversation, resultOf } from "./Conversation.js"
 
 /**
  * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
- * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will.
+ * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will, or,
+ * while `isResuming`, whoever approved it is handed its result.
  */
 type StartedCall =
   | { readonly _tag: "Known"; readonly result: TranscriptEntry.ToolResult }
-  | { readonly _tag: "Running"; readonly taskId: TaskId }
+  | { readonly _tag: "Running"; readonly taskId: TaskId; readonly isResuming: boolean }
 
 export type StartedCalls = Map<ToolCallId, StartedCall>
+
+const running = (taskId: TaskId): StartedCall => ({ _tag: "Running", taskId, isResuming: false })
+
+/** Marks a call whose task is being resumed, or no longer is; nothing if the call is over or is that of another task. */
+export const setResuming = (started: StartedCalls, callId: ToolCallId, taskId: TaskId, isResuming: boolean): void => {
+  const call = started.get(callId)
+  if (call?._tag === "Running" && call.taskId === taskId) started.set(callId, { ...call, isResuming })
+}
 
 export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _tag: "Known", result })
 
 /** A call that ran inline. */
 export const inlineCall = (toolName: string, resolution: TaskResolution): StartedCall => {
-  if (resolution._tag === "Approval") return { _tag: "Running", taskId: resolution.approval.taskId }
+  if (resolution._tag === "Approval") return running(resolution.approval.taskId)
   const { taskId } = resolution
   const part = resultOf(resolution)
-  if (part === undefined) return { _tag: "Running", taskId }
+  if (part === undefined) return running(taskId)
   const { callId, isError, output } = part
   return known({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
 }
@@ -44,7 +53,7 @@ const startedCall = (
 ): Effect.Effect<StartedCall, never, TaskManager> => {
   if (outcome._tag === "Ready") return Effect.succeed(inlineCall(toolName, outcome.resolution))
   const { kind, taskId } = outcome
-  if (kind === "Foreground") return Effect.succeed({ _tag: "Running", taskId })
+  if (kind === "Foreground") return Effect.succeed(running(taskId))
   return Effect.flatMap(TaskManager, ({ handle }) => handle.get(taskId)).pipe(
     Effect.map(({ deliveryMode }) => deliveryMode),
     // settled and forgotten: its result is there, or with the host; nobody can tell any more
@@ -151,7 +160,9 @@ const goneResult = (
 ): Effect.Effect<TranscriptEntry.ToolResult | undefined, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const { status } = yield* handle.get(taskId)
+    const { deliveryMode, kind, status } = yield* handle.get(taskId)
+    // it went there in the hands of whoever resumed it, and its result comes late like any other
+    if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode)
     if (liveStatus.some((live) => live === status)) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
@@ -189,7 +200,7 @@ export const runCalls = (
       const left = Transcript.openCalls(conversation.transcript)
       for (const one of left) {
         const call = started.get(one.callId)
-        if (call?._tag !== "Running") continue
+        if (call?._tag !== "Running" || call.isResuming) continue
         const gone = yield* goneResult(one, call.taskId)
         if (gone !== undefined) started.set(one.callId, known(gone))
       }

@@ -278,7 +278,12 @@ const stepEnded = (
   }
   if (phase._tag === "Collecting") {
     if (command._tag === "StepFailed") {
-      const begun = { ...state, turnId: TurnId.make(`turn-${state.nextTurn}`), nextTurn: state.nextTurn + 1 }
+      const begun = {
+        ...state,
+        turnId: TurnId.make(`turn-${state.nextTurn}`),
+        nextTurn: state.nextTurn + 1,
+        wakesInARow: state.wakesInARow + 1
+      }
       return followedBy(
         [emit({ _tag: "TurnStarted", turnId: begun.turnId, cause: { _tag: "Wake", taskIds: [] } })],
         end(begun, { _tag: "Failed", error: command.error }, policy, facts)

@@ -16,9 +16,10 @@ export const neverStarted = "The turn was interrupted before this call was start
 /** Of a call that the task manager did not accept. */
 export const notAccepted = (why: string): string => `The call was not started: ${why}`
 
-/** Of a task that was in the background when the program that ran it ended. */
+/** Of a task that was in the background when its session was closed, or when the program that ran it ended. */
 const taskLost = (taskId: TaskId): string =>
-  `The program that ran ${taskId} has ended. Unless its result came in another way, its outcome is unknown; it may have had effects.`
+  `${taskId} ended together with its session or with the program that ran it. Unless its result came in another way, ` +
+  `its outcome is unknown; it may have had effects.`
 
 const placeholder = (taskId: TaskId, deliveryMode: DeliveryMode): string =>
   deliveryMode === "Manual" ?
