@@ -168,7 +168,8 @@ const permit = (
     if (verdict === "Deny") {
       return new ToolError({ reason: "PermissionDenied", toolName, message: `The command is not allowed: ${reason}` })
     }
-    const summary = `In ${visible(directory.shown)}: ${visible(command)}`
+    // in quotes that it cannot close: a directory may be called `src: ls #`
+    const summary = `In "${visible(directory.shown).replaceAll("\"", "\\\"")}": ${visible(command)}`
     const approval = Option.getOrUndefined(task.approval)
     if (approval === undefined || approval.requestKind !== requestKind) {
       return new ApprovalRequired({

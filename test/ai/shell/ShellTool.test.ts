@@ -551,12 +551,25 @@ describe("policy", () => {
     Effect.gen(function*() {
       const request = callOf("shell", { command: "echo a;\necho \u202eb" })
       const asked = yield* ask(request)
-      assert.strictEqual(asked.approval.summary, "In .: echo a;\\u{a}echo \\u{202e}b")
+      assert.strictEqual(asked.approval.summary, "In \".\": echo a;\\u{a}echo \\u{202e}b")
       assert.strictEqual(asked.approval.reason, "Not one plain command")
       yield* approve(asked)
       const resolution: any = yield* next(request)
       assert.strictEqual(valueOf(resolution.item).output, "a\n\u202eb\n")
     }).pipe(Effect.provide(shell({ policy: asking }))))
+
+  it.live("Ask shows where the directory ends and the command begins", () =>
+    Effect.acquireUseRelease(
+      Effect.sync(makeRoot),
+      (root) =>
+        Effect.gen(function*() {
+          const cwd = "src\": ls #\\"
+          mkdirSync(join(root, cwd))
+          const asked = yield* ask(callOf("shell", { command: "touch a\\u{a}", cwd }))
+          assert.strictEqual(asked.approval.summary, String.raw`In "src\": ls #\\": touch a\\u{a}`)
+        }).pipe(Effect.provide(shell({ root, policy: asking }))),
+      (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+    ))
 
   it.live("what was not shown whole is not run", () =>
     Effect.gen(function*() {
