@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
@@ -71,6 +72,15 @@ export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manage
   override toJSON(): object {
     const { _tag, message, reason, toolName } = this
     return { _tag, reason, toolName, message }
+  }
+
+  /**
+   * What `console.log` asks for: everything but the cause, which may hold what the tool was given to keep secret.
+   *
+   * @since 0.1.0
+   */
+  override [Inspectable.NodeInspectSymbol](): unknown {
+    return this.stack ?? this.toString()
   }
 }
 

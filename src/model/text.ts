@@ -4,15 +4,20 @@
  * @since 0.1.0
  */
 
-// C0, DEL, C1, the Unicode line breaks and the marks of text direction: what comes from outside must not forge a line,
-// move a cursor, or stand there in another order than it runs
-// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/g
+/**
+ * Characters with which text from outside could forge a line, move a cursor, hide words, or stand in another order than it runs:
+ * controls, formats (bidirectional overrides, zero width, tags), line breaks, halves of characters, what fonts leave out
+ * (fillers, variation selectors), and every space but the one that separates words.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu
 
 /**
- * Text without control characters, of at most 200 characters.
+ * Text without characters that do not show, of at most 200 characters; half of one that is cut does not show either.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const printable = (text: string): string => text.slice(0, 200).replace(controls, "\ufffd")
+export const printable = (text: string): string => text.slice(0, 200).replace(unseen, "\ufffd")

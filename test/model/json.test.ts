@@ -231,6 +231,11 @@ describe("printable", () => {
     assert.strictEqual(printable("plain ünïcode 🎉"), "plain ünïcode 🎉")
   })
 
+  it("hides nothing, and has no halves of characters", () => {
+    assert.strictEqual(printable("a\u200bb\u{e0041}c\u3164d"), "a\ufffdb\ufffdc\ufffdd")
+    assert.strictEqual(printable(`${"x".repeat(199)}🎉`), `${"x".repeat(199)}\ufffd`)
+  })
+
   it("is at most 200 characters long", () => {
     assert.lengthOf(printable("x".repeat(1_000)), 200)
   })

@@ -84,6 +84,9 @@ describe("tools", () => {
     assert.deepStrictEqual(tags, ["Started", "Progress", "Completed"])
     assert.deepStrictEqual(await manager.output("mine"), { text: "one two", start: 0, end: 7, total: 7 })
     assert.strictEqual((await manager.output("mine", { start: 4, maxBytes: 2 })).text, "tw")
+    // @ts-expect-error a program without types
+    const wrong: unknown = await manager.output("mine", null).catch((error) => error)
+    assert.strictEqual(String(wrong), "TypeError: Invalid output: `range` must be an object.")
   })
 
   it("fail with their ToolError; of any other error the model reads nothing", async () => {

@@ -49,7 +49,8 @@ export class TranscriptStoreError
 }
 
 /**
- * Why a turn failed. `Model`: the language model, `cause` is its `AiError`; `Store`: the transcript store, `cause` is its
+ * Why a turn failed. `Model`: the language model, `cause` is its `AiError` without what must not reach a log (headers,
+ * query, bodies, causes; the schedule `retry` gets the whole one); `Store`: the transcript store, `cause` is its
  * `TranscriptStoreError`; `Shutdown`: the task manager is shut down; `Internal`: a defect.
  *
  * @since 0.1.0

@@ -23,6 +23,7 @@ import { maxOutputBuffer, OutputRing } from "../../machine/OutputRing.js"
 import { ApprovalId } from "../../model/ids.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { markVariable } from "./processGroup.js"
 import { runCommand } from "./runCommand.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
 import { visible } from "./visible.js"
@@ -167,7 +168,8 @@ const permit = (
     if (verdict === "Deny") {
       return new ToolError({ reason: "PermissionDenied", toolName, message: `The command is not allowed: ${reason}` })
     }
-    const summary = `In ${visible(directory.shown)}: ${visible(command)}`
+    // in quotes that it cannot close: a directory may be called `src: ls #`
+    const summary = `In "${visible(directory.shown).replaceAll("\"", "\\\"")}": ${visible(command)}`
     const approval = Option.getOrUndefined(task.approval)
     if (approval === undefined || approval.requestKind !== requestKind) {
       return new ApprovalRequired({
@@ -208,7 +210,12 @@ const make = (options: ShellOptions) =>
       return yield* Effect.dieMessage(`maxOutputBytes must be an integer from 0 to ${maxOutputBuffer}`)
     }
     const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
-    const variables = { ...(yield* hostEnvironment(inheritEnvironment)), ...environment }
+    const variables = {
+      ...(yield* hostEnvironment(inheritEnvironment)),
+      ...environment,
+      // this agent may run in the shell of another one, which must find the commands too
+      ...(yield* hostEnvironment([markVariable]))
+    }
 
     const closed = yield* Deferred.make<void>()
     const running = new Set<Deferred.Deferred<void>>()
@@ -302,7 +309,8 @@ const make = (options: ShellOptions) =>
  * `Unavailable` if the layer closes meanwhile.
  *
  * However a call ends, its whole process group gets SIGTERM, and SIGKILL after the grace period, before the call is over; on
- * Linux also what left the group, found by a variable in its environment. Output goes to the task while it comes
+ * Linux also what left the group, found by a variable in its environment or by a parent that was found. Out of reach is a
+ * daemon whose parent has already exited and that cleared its environment and left the group. Output goes to the task while it comes
  * (`handle.output`), where it can be read after a cancel or a timeout of the manager too: then the manager decides the
  * result, and the tool has none to give.
  *

@@ -1,13 +1,16 @@
 /**
  * Commands that leave no process behind. An executor of @effect/platform starts each one as the leader of a process group of
  * its own and sends SIGTERM to the group when the scope closes before the leader has ended. Closed here are the gaps: what
- * ignores SIGTERM, what outlives the leader, and (where there is /proc) what has left the group.
+ * ignores SIGTERM, what outlives the leader, and (where there is /proc) what has left the group: it is known by the mark in its
+ * environment, or by a parent that is known. Not found is a process that has left the group and has cleared its environment
+ * and whose parent had ended before it was looked at: that needs a control group or a subreaper.
  *
  * @since 0.1.0
  */
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -21,8 +24,31 @@ import * as Schedule from "effect/Schedule"
  */
 export interface ProcessGroup {
   readonly leader: CommandExecutor.Process
-  /** Stands in the environment of every process of it, as `variable=value`. */
+  /** Stands in the list of marks in the environment of every process of it. */
   readonly mark: string
+}
+
+/**
+ * The variable with the marks of a process: of the command it belongs to, after those of the commands that this one runs
+ * under, with a comma between them.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const markVariable = "EFFECT_TASK_MANAGER_SHELL"
+
+/**
+ * The environment with one more mark. A command of an agent that is itself a command of another one carries both.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withMark = (
+  environment: Readonly<Record<string, string>>,
+  mark: string
+): Readonly<Record<string, string>> => {
+  const inherited = environment[markVariable]
+  return { ...environment, [markVariable]: inherited === undefined ? mark : `${inherited},${mark}` }
 }
 
 /**
@@ -40,50 +66,89 @@ const looks = Schedule.exponential("5 millis").pipe(
   Schedule.union(Schedule.spaced("50 millis"))
 )
 
-/** The state and the process group in /proc/<pid>/stat. */
-const readStat = (stat: string): { readonly state: string | undefined; readonly group: number } => {
-  // the name of the program is in parentheses and may contain anything, parentheses too
-  const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  return { state, group: Number(group) }
+/** A row of the process table. The number of a process may be used again, with another start. */
+interface Row {
+  readonly id: string
+  readonly parent: string
+  readonly group: number
+  readonly start: string
+  /** A zombie holds nothing and does not count. */
+  readonly isAlive: boolean
 }
+
+const readStat = (id: string, stat: string): Row => {
+  // the name of the program is in parentheses and may contain anything, parentheses too
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  const [state, parent = "", group] = fields
+  return { id, parent, group: Number(group), start: fields[19] ?? "", isAlive: state !== "Z" && state !== "X" }
+}
+
+const hasMark = (environment: string, mark: string): boolean =>
+  environment.split("\0").some((entry) =>
+    entry.startsWith(`${markVariable}=`) && entry.slice(markVariable.length + 1).split(",").includes(mark)
+  )
+
+/** The processes that were found once, each with its start: what was found is not lost with its parent or its mark. */
+type Known = Map<string, string>
 
 interface Members {
   readonly inGroup: boolean
-  /** Processes that carry the mark and are in no group of ours any more. */
+  /** Processes of ours that are in the group no more. */
   readonly escaped: ReadonlyArray<string>
 }
 
-/** Who lives of a group, by /proc; `None` where there is none. A zombie holds nothing and does not count. */
-const members = ({ leader, mark }: ProcessGroup): Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem> =>
+/** Adds to what is known the processes whose parent is, and so on. */
+const addDescendants = (known: Known, rows: ReadonlyArray<Row>): void => {
+  let others = rows
+  while (true) {
+    const [rest, found] = Arr.partition(others, ({ parent }) => known.has(parent))
+    if (found.length === 0) return
+    for (const { id, start } of found) known.set(id, start)
+    others = rest
+  }
+}
+
+/** Who lives of a group, by /proc; `None` where there is none. */
+const members = (
+  { leader, mark }: ProcessGroup,
+  known: Known
+): Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
     const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), () => [])
     const ids = names.filter((name) => /^\d+$/.test(name))
     if (ids.length === 0) return Option.none()
-    const escaped: Array<string> = []
-    let inGroup = false
-    yield* Effect.forEach(ids, (id) =>
-      // a process may end before it is looked at, and those of others are not ours to read
-      Effect.ignore(Effect.gen(function*() {
-        const { group, state } = readStat(yield* fileSystem.readFileString(`/proc/${id}/stat`))
-        if (state === "Z" || state === "X") return
-        if (group === leader.pid) {
-          inGroup = true
-          return
-        }
-        const environment = yield* fileSystem.readFileString(`/proc/${id}/environ`)
-        if (environment.split("\0").includes(mark)) escaped.push(id)
+    const rows = Arr.getSomes(
+      yield* Effect.forEach(ids, (id) =>
+        // a process may end before it is looked at
+        Effect.option(Effect.map(fileSystem.readFileString(`/proc/${id}/stat`), (stat) => readStat(id, stat))), {
+        concurrency: 16
+      })
+    )
+    const starts = new Map(rows.map(({ id, start }) => [id, start]))
+    // a number that is used again is none of ours
+    for (const [id, start] of known) if (starts.get(id) !== start) known.delete(id)
+    for (const { group, id, start } of rows) if (group === leader.pid) known.set(id, start)
+    yield* Effect.forEach(rows.filter(({ id }) => !known.has(id)), ({ id, start }) =>
+      // those of others are not ours to read
+      Effect.ignore(Effect.map(fileSystem.readFileString(`/proc/${id}/environ`), (environment) => {
+        if (hasMark(environment, mark)) known.set(id, start)
       })), { concurrency: 16, discard: true })
-    return Option.some({ inGroup, escaped })
+    addDescendants(known, rows.filter(({ id }) => !known.has(id)))
+    const [escaped, inGroup] = Arr.partition(
+      rows.filter(({ id, isAlive }) => isAlive && known.has(id)),
+      ({ group }) => group === leader.pid
+    )
+    return Option.some({ inGroup: inGroup.length > 0, escaped: escaped.map(({ id }) => id) })
   })
 
 /**
  * Who is left. SIGCONT asks whether there is anybody to signal, and harms nobody: without /proc it is the only question
  * that can be asked.
  */
-const left = (group: ProcessGroup): Effect.Effect<Members, never, FileSystem.FileSystem> =>
+const left = (group: ProcessGroup, known: Known): Effect.Effect<Members, never, FileSystem.FileSystem> =>
   Effect.flatMap(
-    members(group),
+    members(group, known),
     Option.match({
       onSome: Effect.succeed,
       onNone: () =>
@@ -121,8 +186,9 @@ export const stopGroup = (
   group: ProcessGroup,
   gracePeriod: Duration.DurationInput
 ): Effect.Effect<void, never, ProcessServices> => {
+  const known: Known = new Map()
   const untilGone = (between: (who: Members) => Effect.Effect<void, never, ProcessServices>) =>
-    left(group).pipe(
+    left(group, known).pipe(
       Effect.tap((who) => Effect.when(between(who), () => isAnyLeft(who))),
       Effect.repeat({ schedule: looks, while: isAnyLeft })
     )
@@ -131,7 +197,7 @@ export const stopGroup = (
     Effect.timeoutOption(Effect.interruptible(work), period)
   return Effect.gen(function*() {
     // before the grace period begins: however long it takes to look, who is left is asked first
-    const first = yield* left(group)
+    const first = yield* left(group, known)
     if (!isAnyLeft(first)) return
     yield* signal(group, "SIGTERM", first)
     const gone = yield* within(untilGone(() => Effect.void), gracePeriod)

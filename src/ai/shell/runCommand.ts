@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type ProcessServices, stopGroup } from "./processGroup.js"
+import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
 
 /**
  * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
@@ -25,8 +25,6 @@ export interface CommandEnd<A> {
   readonly signal: string | undefined
   readonly stopped: Option.Option<A>
 }
-
-const markVariable = "EFFECT_TASK_MANAGER_SHELL"
 
 // of what has left its group and cannot be found, the pipes stay open: it is not waited for
 const drainPeriod = "1 second"
@@ -60,7 +58,7 @@ const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Ef
 
 /**
  * Runs a command without input until it ends or `until` does, and gives its output, both streams in the order of arrival, to
- * `onText`. Whatever ends the effect, by then no process of the command is left. Fails if the command cannot be started.
+ * `onText`. Whatever ends the effect, by then no process of the command is left that can be found (see processGroup.ts). Fails if the command cannot be started.
  *
  * @since 0.1.0
  * @category combinators
@@ -75,11 +73,7 @@ export const runCommand = <A>(options: {
   Effect.scoped(Effect.gen(function*() {
     const scope = yield* Effect.scope
     const id = globalThis.crypto.randomUUID()
-    const command = Command.env(
-      options.command,
-      { ...options.environment, [markVariable]: id },
-      { extendEnv: false }
-    )
+    const command = Command.env(options.command, withMark(options.environment, id), { extendEnv: false })
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const leader = yield* start(command)
@@ -90,7 +84,7 @@ export const runCommand = <A>(options: {
           Effect.as(leader.exitCode, Option.none<A>()).pipe(Effect.orElseSucceed(() => Option.none<A>())),
           Effect.asSome(options.until)
         )))
-        yield* stopGroup({ leader, mark: `${markVariable}=${id}` }, options.gracePeriod)
+        yield* stopGroup({ leader, mark: id }, options.gracePeriod)
         yield* withinDrainPeriod(Fiber.await(reading))
         const end = yield* withinDrainPeriod(exitOf(leader))
         return { ...Option.getOrElse(end, () => unknownEnd), stopped: yield* stopped }

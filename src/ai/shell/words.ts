@@ -33,6 +33,9 @@ export const plainWords = (command: string): ReadonlyArray<string> | undefined =
   return words.length === 0 || assignment.test(words[0] ?? "") ? undefined : words.map(unquote)
 }
 
+// what may stand for a variable begins after this: ${x:-rm}
+const alternative = /\$\{.[^}\s:+\-=?]*:?[-+=?]/gu
+
 /**
  * Everything in a command that may be a word, with what could stand around it taken for a space: for rules that rather see
  * too much.
@@ -41,4 +44,6 @@ export const plainWords = (command: string): ReadonlyArray<string> | undefined =
  * @category parsers
  */
 export const roughWords = (command: string): ReadonlyArray<string> =>
-  command.replace(/\\\r?\n/g, "").replace(/\\/g, "").split(/[\s'"`$(){}[\];&|<>!=,]+/).filter((text) => text !== "")
+  command.replace(/\\\r?\n/g, "").replace(/\\/g, "").replace(alternative, " ").split(/[\s'"`$(){}[\];&|<>!=,]+/).filter(
+    (text) => text !== ""
+  )

@@ -19,14 +19,14 @@ import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 
 /**
- * A result store could not save or read; `cause` says why and is for the host alone.
+ * A result store could not save, read or remove; `cause` says why and is for the host alone.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ResultStoreError extends Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
   "ResultStoreError",
-  { operation: Schema.Literal("save", "read"), cause: Schema.Defect }
+  { operation: Schema.Literal("save", "read", "remove"), cause: Schema.Defect }
 ) {
   override get message(): string {
     return `The result store could not ${this.operation}`
@@ -96,6 +96,8 @@ const memory = ({ maxBytes }: { readonly maxBytes: number }) =>
         Effect.sync(() => {
           drop(taskId)
           const ring = ringOf(text, maxBytes)
+          // what counts nothing would never be forgotten
+          if (ring.size === 0) return
           kept.set(taskId, ring)
           bytes += ring.size
           for (const oldest of kept.keys()) {
@@ -104,7 +106,8 @@ const memory = ({ maxBytes }: { readonly maxBytes: number }) =>
           }
         }),
       read: (taskId, range) =>
-        Effect.sync(() => Option.map(Option.fromNullable(kept.get(taskId)), (ring) => readFrom(ring, range)))
+        Effect.sync(() => Option.map(Option.fromNullable(kept.get(taskId)), (ring) => readFrom(ring, range))),
+      remove: (taskId) => Effect.sync(() => drop(taskId))
     })
   })
 
@@ -112,9 +115,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
   Effect.gen(function*() {
     yield* checked(maxBytes)
     const store = KeyValueStore.prefix(yield* KeyValueStore.KeyValueStore, "effect-task-manager/results/")
-    const failed = (operation: "save" | "read") => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    const failed = (operation: ResultStoreError["operation"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))
-    const kept = new Map<TaskId, { readonly size: number; readonly missing: number }>()
+    const kept = new Map<TaskId, { readonly size: number; readonly missing: number; readonly isRemoved?: true }>()
     let bytes = 0
 
     // the ids of a manager begin again with every process: what an earlier one left belongs to other tasks
@@ -140,6 +143,7 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
         Effect.gen(function*() {
           if (kept.has(taskId)) yield* drop(taskId)
           const ring = ringOf(text, maxBytes)
+          if (ring.size === 0) return
           const { start, text: newest } = ring.read({})
           for (const oldest of kept.keys()) {
             if (bytes + ring.size <= maxBytes) break
@@ -154,8 +158,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       read: (taskId, { maxBytes: wanted, start = 0 }) =>
         Effect.gen(function*() {
           const entry = kept.get(taskId)
-          const text = entry === undefined ? Option.none() : yield* store.get(keyOf(taskId))
-          if (entry === undefined || Option.isNone(text)) return Option.none()
+          if (entry === undefined || entry.isRemoved === true) return Option.none()
+          const text = yield* store.get(keyOf(taskId))
+          if (Option.isNone(text)) return Option.none()
           const { missing } = entry
           const piece = readFrom(ringOf(text.value), {
             start: Math.max(0, start - missing),
@@ -167,7 +172,15 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
             end: piece.end + missing,
             total: piece.total + missing
           })
-        }).pipe(failed("read"), one.withPermits(1))
+        }).pipe(failed("read"), one.withPermits(1)),
+      remove: (taskId) =>
+        Effect.suspend(() => {
+          const entry = kept.get(taskId)
+          if (entry === undefined) return Effect.void
+          // not read any more even if the store fails; then it is counted until it can be dropped
+          kept.set(taskId, { ...entry, isRemoved: true })
+          return drop(taskId)
+        }).pipe(failed("remove"), one.withPermits(1), Effect.uninterruptible)
     })
   })
 
@@ -194,11 +207,13 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
 export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<ResultStore, {
   /**
    * Keeps the text of a task, and forgets the oldest texts beyond the size cap. Of a text longer than the cap the newest bytes
-   * are kept.
+   * are kept; a text of which that is nothing is not kept.
    */
   readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
   /** A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). */
   readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
+  /** Forgets the text of a task, if there is one: its id begins anew. From then on `read` has none, even if this fails. */
+  readonly remove: (taskId: TaskId) => Effect.Effect<void, ResultStoreError>
 }>() {
   /**
    * In memory, at most `maxBytes` of UTF-8 (an integer from 0, otherwise the layer dies).
@@ -220,7 +235,8 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
 
   /**
    * The same tools, whose results are saved whole where the manager will cut them. Give it the same `TaskManagerConfig` as the
-   * manager. A result that cannot be saved is logged, and stays as it is.
+   * manager. What an earlier task of the same id left is removed before a tool runs. A result that cannot be saved is logged,
+   * and stays as it is.
    *
    * @since 0.1.0
    */
@@ -236,19 +252,22 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
         return ToolExecutor.of({
           specs: inner.specs,
           execute: (request) =>
-            Effect.tap(inner.execute(request), (answer) =>
-              Effect.gen(function*() {
-                // a tool may return anything; what is no output is not for this place to judge
-                const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
-                if (!isToolOutput(output)) return
-                const text = textOf(output)
-                if (text === undefined || !isLonger(text, maxResultBytes)) return
-                const { taskId } = yield* CurrentTask
-                yield* Effect.catchAll(
-                  store.save(taskId, text),
-                  (error) => Effect.logWarning("A result could not be saved whole", error)
-                )
-              }))
+            Effect.gen(function*() {
+              const { taskId } = yield* CurrentTask
+              const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
+                Effect.catchAll(work, (error) => Effect.logWarning(message, error))
+              // a manager forgets tasks, and then their ids may be used again, by other sessions too
+              yield* logged(store.remove(taskId), "An earlier result could not be removed")
+              const answer = yield* inner.execute(request)
+              // a tool may return anything; what is no output is not for this place to judge
+              const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
+              if (!isToolOutput(output)) return answer
+              const text = textOf(output)
+              if (text !== undefined && isLonger(text, maxResultBytes)) {
+                yield* logged(store.save(taskId, text), "A result could not be saved whole")
+              }
+              return answer
+            })
         })
       })
     ).pipe(Layer.provide(tools))

@@ -8,7 +8,8 @@ import * as Arr from "effect/Array"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import type { ToolOutput } from "../../model/ToolCall.js"
-import { resultValue } from "./internal/output.js"
+import { cutText } from "../../runtime/outputLimits.js"
+import { plainText, resultValue } from "./internal/output.js"
 import * as texts from "./internal/texts.js"
 import { toFields, toWord, wellFormed } from "./internal/wire.js"
 import { LateResultCodec } from "./LateResultCodec.js"
@@ -144,7 +145,10 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   const resultOf = (callId: string): { readonly isError: boolean; readonly output: ToolOutput } => {
     const result = results.get(callId)
     if (result === undefined) return { isError: true, output: { _tag: "Text", text: texts.noResultYet } }
-    return replacements.get(callId) ?? result
+    const late = replacements.get(callId)
+    if (late === undefined) return result
+    const { missing, text } = cutText(plainText(late.output), maxNoteBytes)
+    return missing === 0 ? late : { isError: late.isError, output: { _tag: "Text", text } }
   }
 
   const replyMessages = (reply: TranscriptEntry.AssistantMessage): ReadonlyArray<Prompt.Message> => {

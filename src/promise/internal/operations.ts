@@ -23,6 +23,7 @@ import {
   TaskStatus
 } from "../../model/Task.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
+import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest, type ToolSpec } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -75,6 +76,13 @@ const toFilter = ({ status, ...others }: PlainFilter): TaskFilter => {
     status: Predicate.isString(status) ? [status] : status
   }
   return filterOf(Record.filter(fields, Predicate.isNotUndefined))
+}
+
+/** Its fields are checked by the manager. */
+const rangeOf = (range: OutputRange | undefined): OutputRange | undefined => {
+  // nothing has checked that a program without types passes an object
+  if (range === undefined || Predicate.isRecord(range)) return range
+  throw new TypeError("Invalid output: `range` must be an object.")
 }
 
 const callOf = (request: PlainRequest): ToolRequest =>
@@ -197,7 +205,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     changes: (options) => iteratorOf(handle.changes, options),
     get: (taskId) => call(() => handle.get(taskOf(taskId))),
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),
-    output: (taskId, range) => call(() => handle.output(taskOf(taskId), range)),
+    output: (taskId, range) => call(() => handle.output(taskOf(taskId), rangeOf(range))),
     list: (filter) => call(() => handle.list(filter === undefined ? undefined : toFilter(filter))),
     listRunning: () => run(handle.listRunning),
     listSuspended: () => run(handle.listSuspended),

@@ -146,7 +146,11 @@ describe("rules that deny or ask see through what stands around their words", ()
       "ls\nsudo rm",
       "sh -c 'sudo rm'",
       "x=`git push`",
-      "git \\\n push"
+      "git \\\n push",
+      "${x:-sudo} y",
+      "${x+sudo} y",
+      "${-:-sudo} y",
+      "${x:?sudo}"
     ]
   ) {
     it(JSON.stringify(command), () => assert.strictEqual(verdict(command), "Deny"))

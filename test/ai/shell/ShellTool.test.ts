@@ -347,6 +347,36 @@ describe("no process is left", () => {
       }).pipe(Effect.provide(shell()))
   )
 
+  it.live.runIf(process.platform === "linux")(
+    "that has left the process group and cleared its environment, while its shell lives",
+    () =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const mark = unique()
+        const taskId = yield* start(callOf("shell", {
+          command: `env -i PATH="$PATH" setsid sh -c 'echo escaped; exec sleep ${mark}' & exec sleep 600`
+        }))
+        yield* printed(taskId, /escaped/)
+        yield* handle.cancel(taskId)
+        assert.deepStrictEqual(alive(mark), [])
+      }).pipe(Effect.provide(shell()))
+  )
+
+  it.live.runIf(process.platform === "linux")(
+    "of an agent that runs in the shell of an agent",
+    () =>
+      Effect.gen(function*() {
+        const mark = unique()
+        // as the inner agent starts it; its parent is gone, so that only the mark is left
+        const { output } = yield* run(
+          `(EFFECT_TASK_MANAGER_SHELL="$EFFECT_TASK_MANAGER_SHELL,inner" setsid sh -c 'echo inner >&2; exec sleep ${mark}' &)
+         read -t 1 x; sleep 0.1; echo over`
+        )
+        assert.include(output, "inner")
+        assert.deepStrictEqual(alive(mark), [])
+      }).pipe(Effect.provide(shell()))
+  )
+
   it.live("where there is no /proc, in the group", () =>
     Effect.gen(function*() {
       const { handle } = yield* TaskManager
@@ -417,6 +447,18 @@ describe("environment", () => {
         delete process.env["SECRET_OF_HOST"]
         delete process.env["LC_ALL"]
       }))
+    ))
+
+  it.live("of an agent in the shell of another one has the marks of both", () =>
+    Effect.gen(function*() {
+      const { output } = yield* run("echo $EFFECT_TASK_MANAGER_SHELL")
+      assert.match(output, /^outer,[0-9a-f-]{36}\n$/)
+    }).pipe(
+      Effect.provide(Layer.suspend(() => {
+        process.env["EFFECT_TASK_MANAGER_SHELL"] = "outer"
+        return shell({ environment: { EFFECT_TASK_MANAGER_SHELL: "mine" } })
+      })),
+      Effect.ensuring(Effect.sync(() => delete process.env["EFFECT_TASK_MANAGER_SHELL"]))
     ))
 
   it.live("inheritEnvironment names what is inherited", () =>
@@ -509,12 +551,25 @@ describe("policy", () => {
     Effect.gen(function*() {
       const request = callOf("shell", { command: "echo a;\necho \u202eb" })
       const asked = yield* ask(request)
-      assert.strictEqual(asked.approval.summary, "In .: echo a;\\u{a}echo \\u{202e}b")
+      assert.strictEqual(asked.approval.summary, "In \".\": echo a;\\u{a}echo \\u{202e}b")
       assert.strictEqual(asked.approval.reason, "Not one plain command")
       yield* approve(asked)
       const resolution: any = yield* next(request)
       assert.strictEqual(valueOf(resolution.item).output, "a\n\u202eb\n")
     }).pipe(Effect.provide(shell({ policy: asking }))))
+
+  it.live("Ask shows where the directory ends and the command begins", () =>
+    Effect.acquireUseRelease(
+      Effect.sync(makeRoot),
+      (root) =>
+        Effect.gen(function*() {
+          const cwd = "src\": ls #\\"
+          mkdirSync(join(root, cwd))
+          const asked = yield* ask(callOf("shell", { command: "touch a\\u{a}", cwd }))
+          assert.strictEqual(asked.approval.summary, String.raw`In "src\": ls #\\": touch a\\u{a}`)
+        }).pipe(Effect.provide(shell({ root, policy: asking }))),
+      (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+    ))
 
   it.live("what was not shown whole is not run", () =>
     Effect.gen(function*() {

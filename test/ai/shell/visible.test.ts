@@ -22,6 +22,10 @@ describe("visible", () => {
     }
   })
 
+  it("takes nothing for an escape that the text itself says", () => {
+    assert.strictEqual(visible("a\\u{a}b\n"), "a\\\\u{a}b\\u{a}")
+  })
+
   it("leaves other text as it is", () => {
     const text = "git commit -m 'żółw 🐢 日本'"
     assert.strictEqual(visible(text), text)

@@ -1,10 +1,20 @@
 import { KeyValueStore } from "@effect/platform"
+import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
-import { TaskId, TaskManagerConfig, TaskManagerLive, ToolError, ToolExecutor, ToolOutput } from "effect-task-manager"
+import { Context, Effect, Layer, Option } from "effect"
+import {
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  TaskManagerConfig,
+  TaskManagerLive,
+  ToolError,
+  ToolExecutor,
+  ToolOutput
+} from "effect-task-manager"
 import { ResultStore, ResultStoreError } from "effect-task-manager/ai"
 import { assert } from "vitest"
-import { call, callOf } from "../../support/toolkit.js"
+import { call, callOf, next } from "../../support/toolkit.js"
 
 const id = (name: string) => TaskId.make(name)
 
@@ -32,7 +42,7 @@ for (const [name, make] of Object.entries(stores)) {
           yield* store.read(id("a"), { maxBytes: 4 }),
           Option.some({ text: "ab", start: 0, end: 2, total: 6 })
         )
-        assert.deepStrictEqual(yield* store.read(id("b"), {}), Option.none())
+        assert.isTrue(Option.isNone(yield* store.read(id("b"), {})))
       }).pipe(Effect.provide(make(100))))
 
     it.effect("forgets the oldest beyond its size", () =>
@@ -68,6 +78,56 @@ for (const [name, make] of Object.entries(stores)) {
         )
       }).pipe(Effect.provide(make(10))))
 
+    it.effect("forgets what is removed, and counts it no more", () =>
+      Effect.gen(function*() {
+        const store = yield* ResultStore
+        yield* store.remove(id("a"))
+        yield* store.save(id("a"), "x".repeat(60))
+        yield* store.save(id("b"), "x".repeat(40))
+        yield* store.remove(id("a"))
+        assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+        yield* store.save(id("c"), "x".repeat(60))
+        assert.isTrue(Option.isSome(yield* store.read(id("b"), {})))
+      }).pipe(Effect.provide(make(100))))
+
+    it.effect("keeps no text of which it may keep nothing", () =>
+      Effect.gen(function*() {
+        const store = yield* ResultStore
+        yield* store.save(id("a"), "text")
+        assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+      }).pipe(Effect.provide(make(0))))
+
+    it.effect("a task with the id of a forgotten one never has that one's text", () => {
+      const request = (session: string, tool: string) => callOf(tool, null, { session })
+      const long = "x".repeat(5000)
+      const tools = ToolExecutor.fromHandlers({
+        secret: () => Effect.succeed(`secret ${long}`),
+        fail: () => new ToolError({ reason: "Unavailable", toolName: "fail", message: long })
+      })
+      return Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const store = yield* ResultStore
+        const launch = (session: string, tool: string) =>
+          Effect.gen(function*() {
+            yield* manager.startTask(
+              TaskLaunchRequest.plain({ request: request(session, tool), taskId: id("reused") })
+            )
+            yield* next(request(session, tool))
+          })
+        yield* launch("one", "secret")
+        assert.include(Option.getOrThrow(yield* store.read(id("reused"), {})).text, "secret")
+        yield* launch("two", "fail")
+        assert.isTrue(Option.isNone(yield* store.read(id("reused"), {})))
+      }).pipe(
+        Effect.provide(
+          Layer.merge(ResultStore.executor(tools), TaskManagerLive).pipe(
+            Layer.provide(TaskManagerConfig.layer({ maxResultBytes: 2048, historyLimit: 0 })),
+            Layer.provideMerge(make(100_000))
+          )
+        )
+      )
+    })
+
     it.effect("a size that is none kills the layer", () =>
       Effect.gen(function*() {
         for (const size of [-1, 1.5, Number.NaN]) {
@@ -99,7 +159,7 @@ describe("layerKeyValueStore", () => {
       yield* Effect.provide(Effect.flatMap(ResultStore, (store) => store.save(id("task-1"), "secret")), layer)
       assert.include([...backing.values()], "secret")
       const found = yield* Effect.provide(Effect.flatMap(ResultStore, (store) => store.read(id("task-1"), {})), layer)
-      assert.deepStrictEqual(found, Option.none())
+      assert.isTrue(Option.isNone(found))
       assert.notInclude([...backing.values()], "secret")
       assert.strictEqual(backing.get("mine"), "x")
     }))
@@ -113,6 +173,44 @@ describe("layerKeyValueStore", () => {
       )
       for (let at = 0; at < 50; at++) yield* store.save(id(`task-${at}`), "x".repeat(300))
       assert.strictEqual(backing.size, 3 + 1)
+    }))
+
+  it.effect("keeps nothing in the store of texts of which it may keep nothing", () =>
+    Effect.gen(function*() {
+      const backing = new Map<string, string | Uint8Array>()
+      const store = yield* Effect.provide(
+        ResultStore,
+        ResultStore.layerKeyValueStore({ maxBytes: 0 }).pipe(Layer.provide(map(backing)))
+      )
+      for (let at = 0; at < 50; at++) yield* store.save(id(`task-${at}`), "text")
+      assert.isAtMost(backing.size, 1)
+    }))
+
+  it.effect("does not read what could not be removed", () =>
+    Effect.gen(function*() {
+      const backing = new Map<string, string | Uint8Array>()
+      let isBroken = false
+      const failing = new SystemError({ module: "KeyValueStore", method: "remove", reason: "Busy" })
+      const broken = Layer.map(map(backing), (context) => {
+        const store = Context.get(context, KeyValueStore.KeyValueStore)
+        return Context.make(KeyValueStore.KeyValueStore, {
+          ...store,
+          remove: (key) => Effect.suspend(() => isBroken ? failing : store.remove(key))
+        })
+      })
+      const store = yield* Effect.provide(
+        ResultStore,
+        ResultStore.layerKeyValueStore({ maxBytes: 100 }).pipe(Layer.provide(broken))
+      )
+      yield* store.save(id("a"), "old")
+      isBroken = true
+      const error = yield* Effect.flip(store.remove(id("a")))
+      assert.strictEqual(error.message, "The result store could not remove")
+      assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+      isBroken = false
+      yield* store.save(id("a"), "new")
+      assert.strictEqual(Option.getOrThrow(yield* store.read(id("a"), {})).text, "new")
+      assert.notInclude([...backing.values()], "old")
     }))
 
   it.effect("an index that is damaged is none", () =>
@@ -142,7 +240,8 @@ describe("executor", () => {
     ResultStore.executor(tools).pipe(
       Layer.provide(Layer.succeed(ResultStore, {
         save: (_, text) => store(text),
-        read: () => Effect.succeedNone
+        read: () => Effect.succeedNone,
+        remove: () => Effect.void
       })),
       Layer.merge(TaskManagerLive),
       Layer.provide(TaskManagerConfig.layer({ maxResultBytes: 2048 }))

@@ -278,6 +278,15 @@ describe("codecs", () => {
     assert.deepStrictEqual(Transcript.runningTasks(Transcript.fromEntries(sessionId, log.slice(0, 5))).length, 1)
   })
 
+  it("show no more of a late result than a note may have", () => {
+    const log = [user("u"), reply("r", ["a"]), result("a", "Placeholder"), late("a", "x".repeat(5000))]
+    for (const [name, codec] of codecs) {
+      const prompt = renderPrompt(Transcript.fromEntries(sessionId, log), { codec, maxNoteBytes: 100 })
+      assert.isBelow(JSON.stringify(prompt).split("x").length, 200, name)
+      assert.include(JSON.stringify(prompt), "bytes cut", name)
+    }
+  })
+
   it("a late result before anything was said is a note by every codec", () => {
     for (const [name, codec] of codecs) {
       const prompt = renderPrompt(Transcript.fromEntries(sessionId, [late("x")]), { codec })

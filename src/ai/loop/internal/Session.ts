@@ -32,6 +32,7 @@ import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
 import { collectLate, inlineCall, known, runCalls, setResuming, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
+import { loggable } from "./loggable.js"
 import * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
 import type { ReplyBuilder } from "./reply.js"
@@ -57,8 +58,12 @@ export interface LoopSession {
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
 
-const modelFailed = (cause: AiError.AiError): TurnFailure =>
-  new TurnFailure({ reason: "Model", message: "The request to the language model failed.", cause })
+const modelFailed = (error: AiError.AiError): TurnFailure =>
+  new TurnFailure({
+    reason: "Model",
+    message: "The request to the language model failed.",
+    cause: loggable(error)
+  })
 
 const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
   Option.getOrElse(

@@ -1,0 +1,48 @@
+/** What of a failed model call may stand in a log: loggers print the message of a cause, and some all of its fields. */
+import * as AiError from "@effect/ai/AiError"
+import * as Option from "effect/Option"
+import { printable } from "../../../model/text.js"
+
+// a query, a fragment and what stands before the host may be a key
+const withoutSecrets = (url: string): string =>
+  url.replace(/[?#].*$/su, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/\\]*@/iu, "$1")
+
+const requestOf = (
+  { method, url }: typeof AiError.HttpRequestDetails.Type
+): typeof AiError.HttpRequestDetails.Type => ({
+  method,
+  url: withoutSecrets(url),
+  urlParams: [],
+  hash: Option.none(),
+  headers: {}
+})
+
+// libraries put what was sent or received on the lines after the first
+const firstLine = (description: string | undefined): { readonly description?: string } =>
+  description === undefined ? {} : { description: printable(description.split("\n", 1)[0] ?? "") }
+
+/**
+ * The error of the same kind, without headers, query and body of the request, without body and headers of the response,
+ * and without what caused it, which has them all.
+ */
+export const loggable = (error: AiError.AiError): AiError.AiError => {
+  const { description, method, module } = error
+  const base = { module, method, ...firstLine(description) }
+  switch (error._tag) {
+    case "HttpRequestError":
+      return new AiError.HttpRequestError({ ...base, reason: error.reason, request: requestOf(error.request) }, true)
+    case "HttpResponseError":
+      return new AiError.HttpResponseError({
+        ...base,
+        reason: error.reason,
+        request: requestOf(error.request),
+        response: { status: error.response.status, headers: {} }
+      }, true)
+    case "MalformedInput":
+      return new AiError.MalformedInput(base, true)
+    case "MalformedOutput":
+      return new AiError.MalformedOutput(base, true)
+    case "UnknownError":
+      return new AiError.UnknownError(base, true)
+  }
+}
