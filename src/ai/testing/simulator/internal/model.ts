@@ -189,7 +189,10 @@ export const makeModel = (
       const method = isStreamed ? "streamText" : "generateText"
       const session = world.sessions.get(SessionId.make(systemOf(prompt)))
       if (session === undefined) return Effect.dieMessage("A prompt without a session")
-      if (generation !== world.generation) return failure(method)
+      if (generation !== world.generation) {
+        session.modelFaults++
+        return failure(method)
+      }
       world.say(session.sessionId, () => `request ${session.requests + 1} of ${prompt.content.length} messages`)
       checkPrompt(world, session, prompt)
       const planned = planReply(world, session, isStreamed)
