@@ -1,6 +1,6 @@
 /** Waiting for single tasks and taking single results: what an interrupt or another reader may not spoil. */
 import { it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberId, Option } from "effect"
 import {
   ApprovalRequired,
   CurrentTask,
@@ -30,7 +30,7 @@ const setup = (settings: Partial<TaskManagerSettings> = {}) =>
     const gates = new Map<string, Deferred.Deferred<string, ApprovalRequired>>()
     const bodies = new Map<string, Body>()
     const gateOf = (name: string) => {
-      const gate = gates.get(name) ?? Effect.runSync(Deferred.make<string, ApprovalRequired>())
+      const gate = gates.get(name) ?? Deferred.unsafeMake<string, ApprovalRequired>(FiberId.none)
       gates.set(name, gate)
       return gate
     }
