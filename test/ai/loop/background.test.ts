@@ -7,14 +7,15 @@ import { LateResultCodec, WakePolicy } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   callId,
+  complete,
   ending,
   follow,
+  hang,
   Hold,
   join,
   open,
   promptLines,
   runTo,
-  settle,
   startRun,
   tags,
   Text,
@@ -23,17 +24,6 @@ import {
 } from "./support.js"
 
 const placeholder = (id: string) => `This call now runs in the background as ${id}.`
-
-const hang = (...names: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    TaskManagerTestControl,
-    (control) => Effect.forEach(names, (name) => control.script(name, ScriptedOutcome.Hang), { discard: true })
-  )
-
-const complete = (id: string, output: string) =>
-  Effect.flatMap(TaskManagerTestControl, (control) => control.complete(id as TaskId, output)).pipe(
-    Effect.zipRight(settle)
-  )
 
 const requests = Effect.map(promptLines, (prompts) => prompts.length)
 

@@ -21,7 +21,9 @@ import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   approvalRequest,
   callId,
+  complete,
   ending,
+  hang,
   Hold,
   join,
   open,
@@ -34,17 +36,6 @@ import {
   ToolCall,
   withWorld
 } from "./support.js"
-
-const hang = (...names: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    TaskManagerTestControl,
-    (control) => Effect.forEach(names, (name) => control.script(name, ScriptedOutcome.Hang), { discard: true })
-  )
-
-const complete = (id: string, output: string) =>
-  Effect.flatMap(TaskManagerTestControl, (control) => control.complete(id as TaskId, output)).pipe(
-    Effect.zipRight(settle)
-  )
 
 describe("a session that is closed", () => {
   it.effect("is idle for good, also when the window of a wake-up elapses", () =>

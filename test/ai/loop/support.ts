@@ -8,10 +8,12 @@ import {
   type ContinuePolicy,
   RoutingDecision,
   RoutingPolicy,
+  ScriptedOutcome,
   SessionId,
+  type TaskId,
   TaskManagerConfig,
   TaskManagerTest,
-  type TaskManagerTestControl,
+  TaskManagerTestControl,
   ToolCallId
 } from "effect-task-manager"
 import {
@@ -166,3 +168,16 @@ export const promptLines = Effect.flatMap(
 
 /** Lets every fiber that can run do so: the session has heard what there is to hear. */
 export const settle = Effect.forEach(Array.from({ length: 200 }), () => Effect.yieldNow(), { discard: true })
+
+/** Lets the tools hang until `complete`. */
+export const hang = (...names: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    TaskManagerTestControl,
+    (control) => Effect.forEach(names, (name) => control.script(name, ScriptedOutcome.Hang), { discard: true })
+  )
+
+/** Ends a task that hangs, and lets what follows from it happen. */
+export const complete = (id: string, output: string) =>
+  Effect.flatMap(TaskManagerTestControl, (control) => control.complete(id as TaskId, output)).pipe(
+    Effect.zipRight(settle)
+  )

@@ -148,8 +148,6 @@ const drain = (
     while (Option.isSome(yield* next));
   })
 
-const liveStatus = ["Queued", "Running", "Suspended", "Cancelling"] as const
-
 /**
  * The result of a call that no update of its turn will bring: somebody else took it, or closed the session in the manager.
  * `undefined` while its task lives.
@@ -160,10 +158,10 @@ const goneResult = (
 ): Effect.Effect<TranscriptEntry.ToolResult | undefined, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const { deliveryMode, kind, status } = yield* handle.get(taskId)
+    const { deliveryMode, kind, settledAt } = yield* handle.get(taskId)
     // it went there in the hands of whoever resumed it, and its result comes late like any other
     if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode)
-    if (liveStatus.some((live) => live === status)) return undefined
+    if (settledAt === undefined) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
     const { isError, output } = result.value
