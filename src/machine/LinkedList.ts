@@ -69,13 +69,17 @@ export class LinkedList<A> {
     return node.value
   }
 
+  /** Every value, first to last. */
+  toArray(): Array<A> {
+    const values: Array<A> = []
+    for (let node = this.first; node !== undefined; node = node.next) values.push(node.value)
+    return values
+  }
+
   /** Removes and returns every value, first to last. */
   drain(): Array<A> {
-    const values: Array<A> = []
-    for (let node = this.first; node !== undefined; node = this.first) {
-      values.push(node.value)
-      this.remove(node)
-    }
+    const values = this.toArray()
+    while (this.first !== undefined) this.remove(this.first)
     return values
   }
 

@@ -9,6 +9,7 @@ import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "./LinkedList.js"
+import { Outbox } from "./Outbox.js"
 import type { OutputRing } from "./OutputRing.js"
 
 /** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
@@ -105,12 +106,20 @@ export interface Session {
   closed: boolean
 }
 
+/** The time that the tools interrupted in one step have to end. */
+export interface GracePeriod {
+  readonly enter: (task: TaskRuntime) => void
+  readonly leave: () => void
+}
+
 /** What the runtime keeps beside a task; the machine only passes it on. */
 export interface TaskRuntime {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
-  /** Interrupts the tool of the current launch and starts its grace period. */
-  readonly interrupt: () => void
+  /** Interrupts the tool of the current launch, which enters the grace period and leaves it when it ends. */
+  readonly interrupt: (gracePeriod: GracePeriod) => void
+  /** The tool has not ended within its grace period. */
+  readonly abandon: () => void
   /** Stops the timer that would detach the task. */
   readonly stopDetachTimer: () => void
   /** The launch is over: stops its timers and lets go of its fiber. */
@@ -198,12 +207,12 @@ export interface Limits {
   readonly outputHistory: number
 }
 
-/** What a transition asks the runtime to do, in the same step and in this order: publish, launch, interrupt, wake. */
+/** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
 export interface Consequences {
-  events: Array<TaskEvent>
-  launched: Array<TaskRuntime>
-  interrupted: Array<TaskRuntime>
-  woken: Array<() => void>
+  readonly events: Outbox<TaskEvent>
+  readonly launched: Outbox<TaskRuntime>
+  readonly interrupted: Outbox<TaskRuntime>
+  readonly woken: Outbox<() => void>
 }
 
 export interface TaskTable {
@@ -275,7 +284,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
-  consequences: { events: [], launched: [], interrupted: [], woken: [] }
+  consequences: { events: new Outbox(), launched: new Outbox(), interrupted: new Outbox(), woken: new Outbox() }
 })
 
 /** The session, made when it is first needed. */

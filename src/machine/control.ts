@@ -141,16 +141,14 @@ export interface Interruption {
 
 const interrupt = (
   table: TaskTable,
-  tasks: Iterable<TaskRecord>,
+  tasks: ReadonlyArray<TaskRecord>,
   isMeant: (task: TaskRecord) => boolean,
   now: number
 ): Interruption => {
   const cancelled: Array<TaskRecord> = []
   const kept: Array<TaskRecord> = []
   const unsettled: Array<TaskRecord> = []
-  // settling a task takes it out of the list
-  const members = [...tasks]
-  for (const task of members) {
+  for (const task of tasks) {
     if (!isMeant(task)) {
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue
@@ -165,7 +163,7 @@ const interrupt = (
 export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
   const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
   turn.interrupted = true
-  return interrupt(table, turn.tasks, (task) => task.snapshot.kind === "Foreground", now)
+  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", now)
 }
 
 /**
@@ -179,7 +177,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   discardUndelivered(table, session)
   table.sessions.delete(id)
   const turns = [...session.turns.values()]
-  const interruption = interrupt(table, turns.flatMap((turn) => [...turn.tasks]), () => true, now)
+  const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
   for (const turn of turns) wakeAll(table, turn.waiters)
   wakeAll(table, session.waiters)
   return interruption
@@ -188,7 +186,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
 /** Stops starting tasks and cancels every live one. */
 export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   table.closing = true
-  return interrupt(table, table.live, () => true, now)
+  return interrupt(table, table.live.toArray(), () => true, now)
 }
 
 /** Everything is settled: nobody has anything to wait for any more. */

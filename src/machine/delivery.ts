@@ -168,29 +168,32 @@ export const NotReady = "NotReady"
 const findTurn = (table: TaskTable, ref: TurnRef): Turn | undefined =>
   table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
 
-/** Whether `takeTurnUpdate` would give an update or `None`. */
+/** Whether `takeTurnUpdate` would give an update or `Drained`. */
 export const isTurnReady = (table: TaskTable, ref: TurnRef): boolean => {
   const turn = findTurn(table, ref)
   return turn === undefined || !turn.updates.isEmpty || turn.active === 0
 }
 
-/** The next update of a turn, `None` if it has drained. */
+/** The turn is over: it has no update and nothing that runs. */
+export const Drained = "Drained"
+
+/** The next update of a turn. */
 export const takeTurnUpdate = (
   table: TaskTable,
   ref: TurnRef
-): Option.Option<Delivery<TurnTaskUpdate>> | typeof NotReady => {
+): Delivery<TurnTaskUpdate> | typeof Drained | typeof NotReady => {
   const turn = findTurn(table, ref)
-  if (turn === undefined) return Option.none()
+  if (turn === undefined) return Drained
   const delivery = turn.updates.shift()
   if (delivery === undefined) {
     if (turn.active > 0) return NotReady
     turn.interrupted = false
     releaseTurn(table, turn)
-    return Option.none()
+    return Drained
   }
   delivery.leave()
   releaseTurn(table, turn)
-  return Option.some(delivery)
+  return delivery
 }
 
 /** Everything that waits for the loop of a session, oldest first. */
@@ -207,7 +210,7 @@ export const takeLoopUpdates = (table: TaskTable, sessionId: SessionId): Readonl
 export const takeManual = (table: TaskTable, sessionId?: SessionId): ReadonlyArray<TaskResolution.Item> => {
   const queue = sessionId === undefined ? table.manual : table.sessions.get(sessionId)?.manual
   if (queue === undefined) return []
-  const deliveries = [...queue]
+  const deliveries = queue.toArray()
   for (const delivery of deliveries) discardManual(table, delivery)
   return deliveries.map(({ item }) => item)
 }

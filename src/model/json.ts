@@ -132,6 +132,12 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
   return result as A
 }
 
+/** Whether an object has no entries; nothing is allocated for the answer, which nearly always is yes where this is asked. */
+export const isEmptyObject = (value: object): boolean => {
+  for (const _ in value) return false
+  return true
+}
+
 /**
  * Whether a value can be metadata: a plain object of JSON values.
  *
@@ -141,7 +147,7 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
 export const isMetadata = (value: unknown): value is Metadata =>
   typeof value === "object" && value !== null && !Array.isArray(value) && isPlainObject(value) &&
   // nearly all metadata is empty, and this runs for every result
-  (Object.keys(value).length === 0 || isJson(value))
+  (isEmptyObject(value) || isJson(value))
 
 /**
  * Any JSON value. Nothing is copied: a decoded value is the value that was given.

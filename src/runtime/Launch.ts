@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../machine/control.js"
 import { abandon, launchEnded, type LaunchExit } from "../machine/finish.js"
 import { write } from "../machine/output.js"
-import type { TaskRecord, TaskRuntime, TaskTable } from "../machine/TaskTable.js"
+import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../machine/TaskTable.js"
 import type { TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolResult } from "../model/ToolCall.js"
@@ -39,7 +39,10 @@ const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRef
  * bytes, and 4,642 with the short histories left in.
  */
 const forgetEarlierFibers = (own: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
-  for (const [ref, values] of own.locals) if (values.length > 1) own.locals.set(ref, [values[0]])
+  // not for of: its iterator makes an array for every entry
+  own.locals.forEach((values, ref) => {
+    if (values.length > 1) own.locals.set(ref, [values[0]])
+  })
   return own
 }
 
@@ -68,7 +71,7 @@ export class Launch implements TaskRuntime, Ancestry {
   private fiber: Fiber.RuntimeFiber<ToolResult, unknown> | undefined = undefined
   private detachTimer: Timer | undefined = undefined
   private timeoutTimer: Timer | undefined = undefined
-  private graceTimer: Timer | undefined = undefined
+  private gracePeriod: GracePeriod | undefined = undefined
 
   constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
     this.engine = engine
@@ -110,7 +113,7 @@ export class Launch implements TaskRuntime, Ancestry {
       return executor.execute(request)
     })
     const runtime = runtimeOf(this.context(caller, task), caller.fiberRefs)
-    const fiber = Runtime.runFork(runtime)(tool, {
+    const fiber = Runtime.runFork(runtime, tool, {
       immediate: engine.startsImmediately && !later,
       updateRefs: forgetEarlierFibers
     })
@@ -118,11 +121,9 @@ export class Launch implements TaskRuntime, Ancestry {
     if (fiber.unsafePoll() === null) this.fiber = fiber
     // an observer sees every end, also that of a fiber which never took its first step
     fiber.addObserver((exit) => {
-      this.scope.close(
-        () => runtimeOf(fiber.currentContext, fiber.getFiberRefs()),
-        exit,
-        (closed) => this.ended(task, closed)
-      )
+      if (this.scope.closeUnused(exit)) this.ended(task, exit)
+      else {this.scope.close(runtimeOf(fiber.currentContext, fiber.getFiberRefs()), exit, (closed) =>
+          this.ended(task, closed))}
     })
   }
 
@@ -137,7 +138,9 @@ export class Launch implements TaskRuntime, Ancestry {
   }
 
   private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
-    const services = new Map(caller.context.unsafeMap)
+    const services = new Map<string, unknown>()
+    // not new Map(…): that asks the other's iterator for an array per service
+    caller.context.unsafeMap.forEach((service, key) => services.set(key, service))
     services.set(CurrentTask.key, new RunningTask(this, task, this.number))
     services.set(Scope.Scope.key, this.scope.service)
     services.set(RunningIn.key, this satisfies Ancestry)
@@ -174,23 +177,26 @@ export class Launch implements TaskRuntime, Ancestry {
     this.detachTimer = undefined
   }
 
-  interrupt(): void {
-    const { engine, fiber, number, task } = this
-    if (task === undefined) return
-    this.graceTimer = engine.timers.start(engine.cancelGraceMillis, () => {
-      if (engine.state.unsafeModify((table, now) => abandon(table, task, number, now))) {
-        reportAbandoned(engine, task.snapshot)
-      }
-    })
-    fiber?.unsafeInterruptAsFork(FiberId.none)
+  interrupt(gracePeriod: GracePeriod): void {
+    if (this.task === undefined) return
+    this.gracePeriod = gracePeriod
+    gracePeriod.enter(this)
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  abandon(): void {
+    const { engine, number, task } = this
+    if (task !== undefined && engine.state.unsafeModify((table, now) => abandon(table, task, number, now))) {
+      reportAbandoned(engine, task.snapshot)
+    }
   }
 
   end(): void {
     this.stopDetachTimer()
     this.engine.timers.stop(this.timeoutTimer)
-    this.engine.timers.stop(this.graceTimer)
     this.timeoutTimer = undefined
-    this.graceTimer = undefined
+    this.gracePeriod?.leave()
+    this.gracePeriod = undefined
     this.lastKind = this.kind
     this.caller = undefined
     this.fiber = undefined

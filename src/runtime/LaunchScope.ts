@@ -27,18 +27,21 @@ export class LaunchScope {
     return this.scope
   }
 
-  /**
-   * Runs the finalizers, if there are any, then `done` with the exit of it all: that of the tool, unless a finalizer
-   * died. Without finalizers, `done` is called at once.
-   */
+  /** Closes the scope at once if nobody has asked for it; whether it did. */
+  closeUnused(exit: Exit.Exit<unknown, unknown>): boolean {
+    if (this.scope !== undefined) return false
+    this.exit = exit
+    return true
+  }
+
+  /** Runs the finalizers, then `done` with the exit of it all: that of the tool, unless a finalizer died. */
   close(
-    makeRuntime: () => Runtime.Runtime<never>,
+    runtime: Runtime.Runtime<never>,
     exit: Exit.Exit<unknown, unknown>,
     done: (exit: Exit.Exit<unknown, unknown>) => void
   ): void {
     this.exit = exit
-    if (this.scope === undefined) return done(exit)
-    Runtime.runFork(makeRuntime())(Effect.uninterruptible(Scope.close(this.scope, exit))).addObserver((closed) =>
+    Runtime.runFork(runtime, Effect.uninterruptible(Scope.close(this.open(), exit))).addObserver((closed) =>
       done(Exit.zipRight(closed, exit))
     )
   }

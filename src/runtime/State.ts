@@ -31,14 +31,15 @@ export const make = (options: {
   readonly limits: TaskTable.Limits
   readonly clock: Clock.Clock
   readonly events: EventHub
+  /** For the tools that a step interrupts. */
+  readonly startGracePeriod: () => TaskTable.GracePeriod
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
     const ref = yield* Ref.make(TaskTable.make(options.limits))
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
 
-    const launching: Array<TaskTable.TaskRuntime> = []
-    let launched = 0
+    const { events, interrupted, launched, woken } = table.consequences
     let isLaunching = false
 
     // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
@@ -46,11 +47,12 @@ export const make = (options: {
       if (isLaunching) return
       isLaunching = true
       try {
-        while (launched < launching.length) launching[launched++]?.launch(launched > launchesAtOnce)
+        let count = 0
+        for (let task = launched.shift(); task !== undefined; task = launched.shift()) {
+          task.launch(++count > launchesAtOnce)
+        }
       } finally {
         // whatever was thrown, the next launch must not find the door shut
-        launching.splice(0, launched)
-        launched = 0
         isLaunching = false
       }
     }
@@ -58,26 +60,18 @@ export const make = (options: {
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
-      const { consequences } = current
-      if (consequences.events.length > 0) {
-        for (const event of consequences.events) options.events.unsafePublish(event)
+      if (!events.isEmpty) {
+        for (let event = events.shift(); event !== undefined; event = events.shift()) {
+          options.events.unsafePublish(event)
+        }
         options.events.unsafeWake()
-        // a new array is cheaper than setting the length of the old one, here and below
-        consequences.events = []
       }
-      if (consequences.launched.length > 0) {
-        for (const task of consequences.launched) launching.push(task)
-        consequences.launched = []
+      if (!interrupted.isEmpty) {
+        const gracePeriod = options.startGracePeriod()
+        for (let task = interrupted.shift(); task !== undefined; task = interrupted.shift()) task.interrupt(gracePeriod)
       }
-      if (consequences.interrupted.length > 0) {
-        for (const task of consequences.interrupted) task.interrupt()
-        consequences.interrupted = []
-      }
-      if (consequences.woken.length > 0) {
-        for (const wake of consequences.woken) wake()
-        consequences.woken = []
-      }
-      if (launching.length > 0) launch()
+      for (let wake = woken.shift(); wake !== undefined; wake = woken.shift()) wake()
+      if (!launched.isEmpty) launch()
       return outcome
     }
 

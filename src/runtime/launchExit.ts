@@ -10,22 +10,27 @@ import * as Schema from "effect/Schema"
 import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
 import type { LaunchExit } from "../machine/finish.js"
 import { internalError } from "../machine/results.js"
-import { emptyMetadata, isMetadata, jsonCopy, type Metadata } from "../model/json.js"
-import { isToolOutput, ToolOutput, type ToolOutputPart, type ToolRequest, type ToolResult } from "../model/ToolCall.js"
+import { emptyMetadata, isEmptyObject, isMetadata, jsonCopy, type Metadata } from "../model/json.js"
+import {
+  isToolOutput,
+  ToolOutput,
+  type ToolOutputPart,
+  type ToolRequest,
+  type ToolResult,
+  type ToolResultPart
+} from "../model/ToolCall.js"
 
 const isString = Predicate.isString
 
-const isToolResult = (value: unknown): value is ToolResult =>
-  Predicate.hasProperty(value, "result") && Predicate.isTagged(value.result, "ToolResult") &&
-  Predicate.hasProperty(value.result, "output") && isToolOutput(value.result.output) &&
-  Predicate.hasProperty(value.result, "isError") && Predicate.isBoolean(value.result.isError) &&
-  Predicate.hasProperty(value.result, "callId") && isString(value.result.callId) &&
-  Predicate.hasProperty(value.result, "metadata") && isMetadata(value.result.metadata) &&
-  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) &&
-  (!Predicate.hasProperty(value, "duration") || value.duration === undefined || Duration.isDuration(value.duration))
+const isToolResultPart = (part: unknown): part is ToolResultPart =>
+  Predicate.isRecord(part) && part["_tag"] === "ToolResult" && isToolOutput(part["output"]) &&
+  typeof part["isError"] === "boolean" && typeof part["callId"] === "string" && isMetadata(part["metadata"])
 
-const ownMetadata = (metadata: Metadata): Metadata =>
-  Object.keys(metadata).length === 0 ? emptyMetadata : jsonCopy(metadata)
+const isToolResult = (value: unknown): value is ToolResult =>
+  Predicate.isRecord(value) && isToolResultPart(value["result"]) && isMetadata(value["metadata"]) &&
+  (value["duration"] === undefined || Duration.isDuration(value["duration"]))
+
+const ownMetadata = (metadata: Metadata): Metadata => isEmptyObject(metadata) ? emptyMetadata : jsonCopy(metadata)
 
 const ownPart = (part: ToolOutputPart): ToolOutputPart =>
   part._tag === "Text"

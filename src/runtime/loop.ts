@@ -66,35 +66,18 @@ const takeTurn = (
 ): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
   engine.state.modify((table) => {
     const taken = delivery.takeTurnUpdate(table, ref)
-    if (taken !== delivery.NotReady) return Option.map(taken, valueOf)
+    if (taken === delivery.Drained) return Option.none()
+    if (taken !== delivery.NotReady) return Option.some(taken.value)
     // the caller's own task is running again, and nothing but the like of it
     if (foundDrained) return Option.none()
     throw lostRace
   })
 
-/** Waits with `ready`, then takes in one last, bare step; again if another reader was faster. */
-const takeWhenReady = <A, B, E>(
-  ready: Effect.Effect<B, E>,
-  take: (found: B) => Effect.Effect<A>
-): Effect.Effect<A, E> =>
+/** Attempts again for as long as another reader is faster. The last operation of an attempt is the bare step that takes. */
+const untilTaken = <A, E>(attempt: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.catchAllCause(
-    Effect.flatMap(ready, take),
-    (cause) => isLostRace(cause) ? takeWhenReady(ready, take) : Effect.failCause(cause)
-  )
-
-const waitForTurnUntil = (
-  engine: Engine,
-  ref: TurnRef,
-  cancellation: TurnCancellation
-): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
-  turnReadyOrCancelled(engine, ref, cancellation).pipe(
-    Effect.zip(cancellation.isCancelled),
-    Effect.flatMap(([foundDrained, isCancelled]) =>
-      isCancelled ? Effect.succeedNone : takeTurn(engine, ref, foundDrained)
-    ),
-    Effect.catchAllCause((cause) =>
-      isLostRace(cause) ? waitForTurnUntil(engine, ref, cancellation) : Effect.failCause(cause)
-    )
+    Effect.suspend(attempt),
+    (cause) => isLostRace(cause) ? untilTaken(attempt) : Effect.failCause(cause)
   )
 
 export const waitForTurn = (
@@ -103,10 +86,23 @@ export const waitForTurn = (
   options?: { readonly cancellation?: TurnCancellation | undefined }
 ): Effect.Effect<Option.Option<TurnTaskUpdate>> => {
   const cancellation = options?.cancellation
-  return cancellation === undefined
-    ? takeWhenReady(turnReady(engine, ref), (foundDrained) => takeTurn(engine, ref, foundDrained))
-    : waitForTurnUntil(engine, ref, cancellation)
+  return untilTaken(() => {
+    if (cancellation !== undefined) return waitForTurnOrCancelled(engine, ref, cancellation)
+    return delivery.isTurnReady(engine.state.table, ref)
+      ? takeTurn(engine, ref, false)
+      : Effect.flatMap(turnReady(engine, ref), (foundDrained) => takeTurn(engine, ref, foundDrained))
+  })
 }
+
+const waitForTurnOrCancelled = (
+  engine: Engine,
+  ref: TurnRef,
+  cancellation: TurnCancellation
+): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
+  Effect.flatMap(
+    Effect.zip(turnReadyOrCancelled(engine, ref, cancellation), cancellation.isCancelled),
+    ([foundDrained, isCancelled]) => isCancelled ? Effect.succeedNone : takeTurn(engine, ref, foundDrained)
+  )
 
 export const consumeTurnUpdate = <A, E, R>(
   engine: Engine,
@@ -117,15 +113,13 @@ export const consumeTurnUpdate = <A, E, R>(
     const next = (foundDrained: boolean): Effect.Effect<Option.Option<A>, E, R> =>
       Effect.suspend(() => {
         const taken = engine.state.unsafeModify((table) => {
-          const update = delivery.takeTurnUpdate(table, ref)
-          if (update === delivery.NotReady) return update
-          return Option.map(update, (held) => ({ held, session: delivery.enterConsumer(table, ref.sessionId, 1) }))
+          const held = delivery.takeTurnUpdate(table, ref)
+          if (held === delivery.NotReady || held === delivery.Drained) return held
+          return { held, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
-        if (taken === delivery.NotReady) {
-          return foundDrained ? Effect.succeedNone : Effect.flatMap(restore(turnReady(engine, ref)), next)
-        }
-        if (Option.isNone(taken)) return Effect.succeedNone
-        const { held, session } = taken.value
+        if (taken === delivery.Drained || taken === delivery.NotReady && foundDrained) return Effect.succeedNone
+        if (taken === delivery.NotReady) return Effect.flatMap(restore(turnReady(engine, ref)), next)
+        const { held, session } = taken
         return restore(Effect.suspend(() => use(held.value))).pipe(
           Effect.onExit((exit) =>
             engine.state.modify((table) =>
@@ -140,20 +134,19 @@ export const consumeTurnUpdate = <A, E, R>(
     return next(false)
   })
 
-/** Fails unless the task is known. */
-const known = (engine: Engine, taskId: TaskId): Effect.Effect<void, TaskNotFound> =>
-  Effect.suspend(() => engine.state.table.tasks.has(taskId) ? Effect.void : new TaskNotFound({ taskId }))
-
 export const takeResult = (
   engine: Engine,
   taskId: TaskId
 ): Effect.Effect<Option.Option<TaskResolution.Item>, TaskNotFound> =>
-  takeWhenReady(known(engine, taskId), () =>
-    engine.state.modify((table) => {
-      const taken = delivery.takeResult(table, taskId)
-      if (taken === undefined) throw lostRace
-      return taken
-    }))
+  untilTaken(() =>
+    engine.state.table.tasks.has(taskId)
+      ? engine.state.modify((table) => {
+        const taken = delivery.takeResult(table, taskId)
+        if (taken === undefined) throw lostRace
+        return taken
+      })
+      : new TaskNotFound({ taskId })
+  )
 
 export const consumeResult = <A, E, R>(
   engine: Engine,

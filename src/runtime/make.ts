@@ -7,6 +7,7 @@ import { TaskManager } from "../services/TaskManager.js"
 import { warnOfDuplicateEffect } from "./duplicateEffect.js"
 import type { Engine } from "./Engine.js"
 import * as EventHub from "./EventHub.js"
+import { startGracePeriod } from "./GracePeriod.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import * as loop from "./loop.js"
@@ -29,6 +30,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const clock = yield* Effect.clock
   const runtime = yield* Effect.runtime<never>()
   const events = yield* EventHub.make({ buffer: limits.eventBuffer, replay: limits.eventReplay })
+  const timers = Timers.make(clock, runtime)
   const state = yield* State.make({
     limits: {
       history: limits.historyLimit,
@@ -39,15 +41,15 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
       outputHistory: limits.outputHistory
     },
     clock,
-    events
+    events,
+    startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis)
   })
   const engine: Engine = {
     state,
     events,
-    timers: Timers.make(clock, runtime),
+    timers,
     clock,
     route: yield* RoutingPolicy,
-    cancelGraceMillis: limits.cancelGraceMillis,
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime

@@ -5,7 +5,7 @@
 import { ToolError } from "../errors.js"
 import type { LaunchExit } from "../machine/finish.js"
 import type { ApprovalRequest } from "../model/Approval.js"
-import { isPlainObject, type Metadata } from "../model/json.js"
+import { isEmptyObject, isPlainObject, type Metadata } from "../model/json.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult } from "../model/ToolCall.js"
 
@@ -152,7 +152,7 @@ const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> =>
 }
 
 const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
-  if (Object.keys(metadata).length === 0) return metadata
+  if (isEmptyObject(metadata)) return metadata
   const { bytesAtMost, depth } = measure(metadata)
   if (depth > limits.maxResultDepth) return { [cutKey]: { metadata: "nested too deep" } }
   if (bytesAtMost <= limits.maxResultBytes) return metadata
@@ -162,9 +162,12 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
 }
 
 /** The result within the limits; the same object if it already was. */
-export const capResult = (limits: OutputLimits, { metadata, result }: ToolResult): ToolResult => {
+export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult => {
+  const { metadata, result } = whole
   const { missing, pruned, value } = capOutput(limits, result.output)
   const own = capMetadata(limits, result.metadata)
+  const outer = capMetadata(limits, metadata)
+  if (value === result.output && own === result.metadata && outer === metadata) return whole
   const note = { ...(missing > 0 ? { missingBytes: missing } : undefined), ...(pruned ? { pruned } : undefined) }
   return {
     result: {
@@ -174,7 +177,7 @@ export const capResult = (limits: OutputLimits, { metadata, result }: ToolResult
       isError: result.isError,
       metadata: missing > 0 || pruned ? { ...own, [cutKey]: note } : own
     },
-    metadata: capMetadata(limits, metadata)
+    metadata: outer
   }
 }
 
@@ -192,11 +195,16 @@ const capApproval = (limits: OutputLimits, approval: ApprovalRequest): ApprovalR
   metadata: capMetadata(limits, approval.metadata)
 })
 
+const capCompleted = (limits: OutputLimits, exit: LaunchExit & { _tag: "Completed" }): LaunchExit => {
+  const result = capResult(limits, exit.result)
+  return result === exit.result ? exit : { _tag: "Completed", result }
+}
+
 /** What a launch handed back, within the limits. */
 export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
   switch (exit._tag) {
     case "Completed":
-      return { _tag: "Completed", result: capResult(limits, exit.result) }
+      return capCompleted(limits, exit)
     case "Failed":
       return { _tag: "Failed", error: capError(limits, exit.error) }
     case "ApprovalRequired":

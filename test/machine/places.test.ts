@@ -186,7 +186,7 @@ describe("lending", () => {
     assert.strictEqual(world.status("c"), "Queued Foreground")
     world.complete(b)
     // it goes on without its place: what it still waits for may need it
-    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "Started c", "launch c#1", "wake first"])
+    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "Started c", "wake first", "launch c#1"])
     assert.strictEqual(a.place, "lent")
     world.complete(c)
     assert.deepStrictEqual(world.lines, ["end c#1", "Completed c", "wake second"])
@@ -237,8 +237,8 @@ describe("lending", () => {
         "end b#1",
         "Completed b",
         "Started d",
-        "launch d#1",
-        "wake left behind"
+        "wake left behind",
+        "launch d#1"
       ]
     )
     assert.strictEqual(world.table.places, 1)

@@ -255,8 +255,8 @@ class Run {
       case "consumeTurn": {
         const held = world.step((table) => {
           const taken = delivery.takeTurnUpdate(table, ref)
-          if (taken === delivery.NotReady || taken._tag === "None") return undefined
-          return { taken: taken.value, session: delivery.enterConsumer(table, ref.sessionId, 1) }
+          if (typeof taken === "string") return undefined
+          return { taken, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
         if (held === undefined) return
         this.held.push(() => {

@@ -4,7 +4,7 @@ import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
-import { sessionId, turnRef, World } from "../support/world.js"
+import { drain, sessionId, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)
 
@@ -378,11 +378,11 @@ describe("shutdown", () => {
       const waiter = world.waiter(name)
       waiter.node = waiters.append(waiter)
     }
-    world.table.consequences.woken.length = 0
+    drain(world.table.consequences.woken)
     const table = world.table
     control.endShutdown(table)
     waiting.wakeWatchers(table)
-    for (const wake of table.consequences.woken) wake()
+    for (const wake of drain(table.consequences.woken)) wake()
     assert.deepStrictEqual(world.lines, ["wake turn", "wake idle", "wake watcher"])
   })
 })

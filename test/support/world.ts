@@ -8,6 +8,7 @@ import {
   type ContinuePolicy,
   type DeliveryMode,
   SessionId,
+  type TaskEvent,
   TaskId,
   TaskLaunchRequest,
   type TaskResolution,
@@ -24,6 +25,7 @@ import { assert } from "vitest"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import type { LinkedList } from "../../src/machine/LinkedList.js"
+import type { Outbox } from "../../src/machine/Outbox.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
@@ -239,12 +241,21 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   detachAfter: Infinity
 })
 
+const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
+
+/** Everything that a step sent out. */
+export const drain = <A>(outbox: Outbox<A>): Array<A> => {
+  const values: Array<A> = []
+  for (let value = outbox.shift(); value !== undefined; value = outbox.shift()) values.push(value)
+  return values
+}
+
 export class World {
   readonly table: TaskTable.TaskTable
   now = 1_000
   /** Every event, launch, interrupt and wake-up of the last step, and what was asked of the runtime during it. */
   lines: Array<string> = []
-  readonly events: Array<TaskTable.Consequences["events"][number]> = []
+  readonly events: Array<TaskEvent> = []
 
   constructor(limits: Partial<TaskTable.Limits> = {}) {
     this.table = TaskTable.make({ history: 100, ...limits })
@@ -255,21 +266,16 @@ export class World {
     const outcome = transition(this.table, this.now)
     waiting.wakeWatchers(this.table)
     const { events, interrupted, launched, woken } = this.table.consequences
-    for (const event of events) {
+    for (const event of drain(events)) {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
       this.events.push(event)
       const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
       this.lines.push(`${event._tag} ${id}`)
     }
-    for (const runtime of launched) runtime.launch()
-    for (const runtime of interrupted) runtime.interrupt()
-    for (const wake of woken) wake()
-    events.length =
-      launched.length =
-      interrupted.length =
-      woken.length =
-        0
+    for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
+    for (const wake of drain(woken)) wake()
+    for (const runtime of drain(launched)) runtime.launch()
     checkTable(this.table)
     return outcome
   }
@@ -282,6 +288,7 @@ export class World {
     return {
       launch: say("launch"),
       interrupt: say("interrupt"),
+      abandon: say("abandon"),
       stopDetachTimer: say("stop detach timer"),
       end: say("end")
     }
@@ -355,7 +362,7 @@ export class World {
   takeTurn(ref = turnRef()): string {
     const taken = this.step((table) => delivery.takeTurnUpdate(table, ref))
     if (taken === delivery.NotReady) return "not ready"
-    return taken._tag === "None" ? "none" : updateText(taken.value.value)
+    return taken === delivery.Drained ? "none" : updateText(taken.value)
   }
 
   /** Everything that can be taken now, from a turn, a session's loop queue and the manual queue. */
