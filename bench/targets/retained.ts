@@ -5,8 +5,8 @@ import { resultOf } from "../work.js"
 import { type Bench, blocked, call, calls, makeBench, runTurn, takeUpdate } from "./managers.js"
 import { atMost, type Target } from "./Target.js"
 
-// enough for the clock, and for the collector to be in every round
-const operations = 5_000
+// enough for the collector to be in every round: with 5,000, a round had none of its pauses or one, a ratio of 0.7 or 1.5
+const operations = 15_000
 
 type Measure = (bench: Bench) => Effect.Effect<Time>
 
@@ -75,7 +75,7 @@ export const retained: Target = {
       const rows = []
       for (const [name, measure] of Object.entries(measures)) {
         const ratios: Array<number> = []
-        for (let round = -2; round < (quick ? 5 : 11); round++) {
+        for (let round = -2; round < (quick ? 5 : 21); round++) {
           const contenderFirst = round % 2 !== 0
           const early = contenderFirst ? yield* measure(full) : undefined
           const base = yield* measure(empty)
