@@ -102,8 +102,10 @@ export interface Session {
   consumers: number
   /** How much they have in hand: it is not delivered until they have succeeded. */
   inHand: number
-  /** Closed sessions are out of the table; what still arrives for them is dropped. */
+  /** Closed sessions are out of the index; what still arrives for them is dropped. */
   closed: boolean
+  /** How many of its tasks are live. */
+  live: number
 }
 
 /** The time that the tools interrupted in one step have to end. */
@@ -135,6 +137,8 @@ export type Place = "none" | "held" | "lent" | "shared"
 /** A live task. Whoever still holds the record of a settled one sees its terminal snapshot. */
 export class TaskRecord {
   readonly isLive = true
+  /** The place among the tasks of the manager, in the order in which they were started. */
+  readonly order: number
   snapshot: TaskSnapshot
   request: ToolRequest
   readonly session: Session
@@ -173,12 +177,22 @@ export class TaskRecord {
   runtime: TaskRuntime | undefined = undefined
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
+    this.order = ++table.lastTask
     this.snapshot = snapshot
     this.request = request
     this.session = turn.session
     this.turn = turn
     this.liveNode = table.live.append(this)
     this.turnNode = turn.tasks.append(this)
+    this.session.live++
+  }
+
+  /** The task has settled. */
+  leave(table: TaskTable): void {
+    table.live.remove(this.liveNode)
+    this.turn.tasks.remove(this.turnNode)
+    if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
+    if (--this.session.live === 0 && this.session.closed) table.closedSessions.delete(this.session)
   }
 }
 
@@ -219,6 +233,8 @@ export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
+  /** Closed sessions that still have live tasks. */
+  readonly closedSessions: Set<Session>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
@@ -244,6 +260,8 @@ export interface TaskTable {
   toldVersion: number
   /** The number of the last event. */
   seq: number
+  /** The order of the last task that was started. */
+  lastTask: number
   lastTaskNumber: number
   lastDelivery: number
   /** Nothing is started any more. */
@@ -265,6 +283,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   tasks: new Map(),
   sessions: new Map(),
+  closedSessions: new Set(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
@@ -280,6 +299,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   version: 0,
   toldVersion: 0,
   seq: 0,
+  lastTask: 0,
   lastTaskNumber: 0,
   lastDelivery: 0,
   closing: false,
@@ -301,7 +321,8 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     waiters: new LinkedList(),
     consumers: 0,
     inHand: 0,
-    closed: false
+    closed: false,
+    live: 0
   }
   table.sessions.set(id, session)
   return session

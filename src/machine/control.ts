@@ -176,6 +176,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   session.closed = true
   discardUndelivered(table, session)
   table.sessions.delete(id)
+  if (session.live > 0) table.closedSessions.add(session)
   const turns = [...session.turns.values()]
   const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
   for (const turn of turns) wakeAll(table, turn.waiters)

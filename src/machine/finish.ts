@@ -80,9 +80,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
   const kept: SettledTask = { isLive: false, snapshot, result, output: task.output, undelivered: undefined }
   remember(table, kept)
-  table.live.remove(task.liveNode)
-  task.turn.tasks.remove(task.turnNode)
-  if (task.suspendedNode !== undefined) table.suspended.remove(task.suspendedNode)
+  task.leave(table)
   switch (ending._tag) {
     case "Completed":
       announce(table, { _tag: "Completed", seq: nextSeq(table), at: now, snapshot, result })

@@ -3,7 +3,6 @@ import type { TaskApproval } from "../model/Approval.js"
 import type { TaskId } from "../model/ids.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
-import type { LinkedList } from "./LinkedList.js"
 import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
@@ -15,7 +14,7 @@ export const resultOf = (table: TaskTable, id: TaskId): ToolResultPart | undefin
 }
 
 const collect = (
-  tasks: LinkedList<TaskRecord> | LinkedList<SettledTask>,
+  tasks: Iterable<TaskRecord | SettledTask>,
   isWanted: (snapshot: TaskSnapshot) => boolean
 ): Array<TaskSnapshot> => {
   const snapshots: Array<TaskSnapshot> = []
@@ -44,10 +43,15 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
   return settled.concat(collect(liveTasks(table, filter), matches))
 }
 
-const liveTasks = (table: TaskTable, filter: TaskFilter): LinkedList<TaskRecord> => {
-  if (filter.sessionId === undefined || filter.turnId === undefined) return table.live
-  // a closing session is out of the index, but its tasks are still live
-  return table.sessions.get(filter.sessionId)?.turns.get(filter.turnId)?.tasks ?? table.live
+/** The live tasks that a filter can mean, oldest first: of one session or turn, those of no other are looked at. */
+const liveTasks = (table: TaskTable, { sessionId, turnId }: TaskFilter): Iterable<TaskRecord> => {
+  if (sessionId === undefined) return table.live
+  const open = table.sessions.get(sessionId)
+  const closed = [...table.closedSessions].filter(({ id }) => id === sessionId)
+  return [...closed, ...open === undefined ? [] : [open]]
+    .flatMap(({ turns }) => turnId === undefined ? [...turns.values()] : turns.get(turnId) ?? [])
+    .flatMap(({ tasks }) => tasks.toArray())
+    .sort((left, right) => left.order - right.order)
 }
 
 export const listLive = (table: TaskTable): ReadonlyArray<TaskSnapshot> => collect(table.live, () => true)

@@ -1,5 +1,5 @@
 /** What the host can look up. */
-import { TaskId } from "effect-task-manager"
+import { TaskId, type TurnId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as queries from "../../src/machine/queries.js"
@@ -67,6 +67,25 @@ describe("list", () => {
     ])
     assert.deepStrictEqual(names(queries.list(table, turnRef())), ["failed", "completed", "running"])
     assert.deepStrictEqual(names(queries.list(table, turnRef("t2", "other"))), [])
+  })
+
+  it("finds the tasks of closed sessions and of the open one with the same id, in the order in which they were started", () => {
+    const world = new World()
+    const close = () => world.step((table, now) => control.closeSession(table, sessionId("s"), now))
+    const live = (ref: { readonly turnId?: TurnId } = {}) =>
+      names(queries.list(world.table, { sessionId: sessionId("s"), status: ["Running", "Cancelling"], ...ref }))
+    const first = world.start("first", { turn: "t2" })
+    close()
+    world.start("second", { turn: "t1" })
+    close()
+    world.start("third", { turn: "t2" })
+    world.start("elsewhere", { session: "other" })
+    world.start("fourth", { turn: "t1" })
+    world.start("fifth", { turn: "t2" })
+    assert.deepStrictEqual(live(), ["first", "second", "third", "fourth", "fifth"])
+    assert.deepStrictEqual(live({ turnId: turnRef("t2").turnId }), ["first", "third", "fifth"])
+    world.end(first, { _tag: "Cancelled" })
+    assert.deepStrictEqual(live(), ["second", "third", "fourth", "fifth"])
   })
 
   it("filters by call, settled or live", () => {

@@ -148,8 +148,14 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
   if (table.places < table.limits.concurrency) {
     assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
   }
+  assert.sameMembers(
+    [...table.closedSessions],
+    [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
+    "closed sessions"
+  )
   const manual = inOrder(table.manual)
   for (const session of table.sessions.values()) {
+    assert.strictEqual(session.live, live.filter((task) => task.session === session).length, "live of a session")
     assert.isFalse(session.closed)
     assert.deepStrictEqual(inOrder(session.manual), manual.filter((delivery) => delivery.session === session))
     inOrder(session.updates).forEach(({ node, withdrawn }) => {
