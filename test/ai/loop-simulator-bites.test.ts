@@ -119,7 +119,8 @@ describe("the simulator of the loop finds mistakes", () => {
             const part = resolution.item.parts.find((one) => one._tag === "ToolResult")
             if (part === undefined) continue
             const { callId, isError, output } = part
-            yield* conversation.addLate({ callId, toolName: "work", taskId: resolution.taskId, isError, output })
+            yield* conversation.acceptLate({ callId, toolName: "work", taskId: resolution.taskId, isError, output })
+            yield* conversation.flush
             found.push(resolution.taskId)
           }
           return found
@@ -140,6 +141,16 @@ describe("the simulator of the loop finds mistakes", () => {
       Conversation: class extends original.Conversation {
         constructor(...[transcript, store, onLate]: ConstructorParameters<typeof original.Conversation>) {
           super(transcript, { append: (id, entry) => Effect.ignore(store.append(id, entry)) }, onLate)
+        }
+      }
+    })
+  })
+
+  bites("what the store refuses is forgotten", ["log", "once", "answered", "wake", "order", "hang"], {
+    "loop/internal/Conversation": (original) => ({
+      Conversation: class extends original.Conversation {
+        override get flush() {
+          return Effect.tapError(super.flush, () => Effect.sync(() => Object.assign(this, { unstored: [] })))
         }
       }
     })

@@ -1,16 +1,17 @@
 /** Taking from the manager into the transcript, interrupted at every point: nothing is lost, nothing is there twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Option } from "effect"
 import {
   ScriptedOutcome,
   SessionId,
+  type TaskId,
   TaskManager,
   TaskManagerTest,
   TaskManagerTestControl,
   ToolCallId,
   TurnId
 } from "effect-task-manager"
-import { Transcript, type TranscriptEntry } from "effect-task-manager/ai"
+import { Transcript, type TranscriptEntry, TranscriptStoreError } from "effect-task-manager/ai"
 import { collectLate, runCalls } from "../../../src/ai/loop/internal/calls.js"
 import { Conversation } from "../../../src/ai/loop/internal/Conversation.js"
 
@@ -92,6 +93,72 @@ describe("an interrupt between taken and stored", () => {
       const late = log.flatMap((entry) => entry._tag === "LateResult" ? [String(entry.callId)] : [])
       assert.deepStrictEqual(late, ["a", "b", "c"])
       assert.deepStrictEqual(Transcript.fromEntries(sessionId, [said, ...log]), conversation.transcript)
+      assert.deepStrictEqual(Transcript.runningTasks(conversation.transcript), [])
+    }).pipe(Effect.provide(TaskManagerTest)))
+})
+
+describe("a store that refuses", () => {
+  const message = (id: string): TranscriptEntry => ({
+    _tag: "UserMessage",
+    messageId: id,
+    content: [{ _tag: "Text", text: id }]
+  })
+
+  for (const writes of [false, true]) {
+    it.effect(`what it has ${writes ? "written all the same" : "not written"} is given to it again before anything else`, () =>
+      Effect.gen(function*() {
+        const log: Array<TranscriptEntry> = []
+        let failures = 3
+        const append = (_: SessionId, entry: TranscriptEntry) =>
+          Effect.suspend(() => {
+            const fails = failures-- > 0
+            if (!fails || writes) log.push(entry)
+            return fails ? Effect.fail(new TranscriptStoreError({ message: "full" })) : Effect.void
+          })
+        const told: Array<string> = []
+        const conversation = new Conversation(
+          Transcript.fromEntries(sessionId, [said]),
+          { append },
+          (entry) => void told.push(entry._tag === "UserMessage" ? entry.messageId : entry._tag)
+        )
+        assert.isTrue(conversation.accept(message("first")))
+        for (const other of ["second", "third"]) {
+          assert.strictEqual((yield* Effect.flip(conversation.add(message(other)))).reason, "Store")
+        }
+        assert.isFalse(conversation.accept(message("first")))
+        assert.strictEqual((yield* Effect.flip(conversation.flush)).reason, "Store")
+        assert.deepStrictEqual(conversation.transcript.entries, [said])
+        assert.deepStrictEqual(told, [])
+        assert.lengthOf(yield* conversation.flush, 3)
+        assert.deepStrictEqual(told, ["first", "second", "third"])
+        assert.deepStrictEqual(Transcript.fromEntries(sessionId, [said, ...log]), conversation.transcript)
+      }))
+  }
+
+  it.effect("late results that were taken are nobody else's any more, the refused one included", () =>
+    Effect.gen(function*() {
+      const control = yield* TaskManagerTestControl
+      const manager = yield* TaskManager
+      let failures = 1
+      const append = (_: SessionId, entry: TranscriptEntry) =>
+        entry._tag === "LateResult" && entry.callId === "b" && failures-- > 0
+          ? Effect.fail(new TranscriptStoreError({ message: "full" }))
+          : Effect.void
+      const conversation = new Conversation(Transcript.fromEntries(sessionId, [said]), { append }, () => {})
+      for (const name of ["a", "b", "c"]) yield* control.script(name, ScriptedOutcome.Hang)
+      const running = yield* Effect.fork(runCalls(conversation, new Map(), { start: true, turnId }))
+      const taskIds: Array<TaskId> = []
+      for (const id of ["a", "b", "c"]) {
+        const { taskId } = yield* control.awaitLaunch(ToolCallId.make(id))
+        taskIds.push(taskId)
+        yield* manager.handle.detach(taskId)
+        yield* control.complete(taskId, id)
+      }
+      yield* Fiber.join(running)
+      yield* Effect.flip(collectLate(conversation))
+      for (const taskId of taskIds) assert.isTrue(Option.isNone(yield* manager.takeResult(taskId)))
+      // they are told of once they are stored
+      assert.deepStrictEqual(yield* collectLate(conversation), taskIds.slice(1))
       assert.deepStrictEqual(Transcript.runningTasks(conversation.transcript), [])
     }).pipe(Effect.provide(TaskManagerTest)))
 })

@@ -255,6 +255,15 @@ describe("waking", () => {
     assert.deepStrictEqual(play([wake(), submit(), plain("WindowElapsed")], coalesced).last, [])
   })
 
+  it("that is interrupted and could not be stored says so, as a turn that failed", () => {
+    assert.deepStrictEqual(play([wake(), plain("Interrupt"), failed("Store")]).last, [
+      "begin turn-1 Wake",
+      "end turn-1 Failed",
+      "AnswerInterrupts"
+    ])
+    assert.deepStrictEqual(play([wake(), plain("Interrupt"), failed("Model")]).last, ["AnswerInterrupts"])
+  })
+
   it("does not happen where results wait for the next message", () => {
     const { last, state } = play([wake()], WakePolicy.WithNextMessage)
     assert.deepStrictEqual(last, [])

@@ -1,9 +1,10 @@
 /**
  * The transcript of a session as it grows: the one place that adds to it.
  *
- * What is added is in the store first and then in the transcript, in one step that no interrupt divides. What is there
- * already is not added again, so whatever is delivered twice (because a consumer was interrupted after it had stored what
- * it took) is stored once.
+ * An entry is accepted first, in one synchronous step: from then on the session has it, whatever the store says. Then it is
+ * stored, and then it is in the transcript, which no interrupt divides. Entries are stored in the order in which they were
+ * accepted: one that the store refused is first in the row until it is stored, for a store that has written it all the same
+ * would otherwise have a log that makes another transcript. What is there already is not accepted again.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -24,75 +25,91 @@ const notStored = (cause: unknown): TurnFailure =>
 export const resultOf = ({ item }: TaskResolution.Item): ToolResultPart | undefined =>
   item.parts.find((part) => part._tag === "ToolResult")
 
-export class Conversation {
-  private current: Transcript
-  private readonly store: TranscriptStoreService
-  /** Of late results that could not be stored: a store that wrote one all the same is given the same entry again. */
-  private readonly boundaries = new Map<string, string>()
-  /** Told of each late result that became part of the conversation. */
-  private readonly onLate: (late: TranscriptEntry.LateResult) => void
+type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 
-  constructor(
-    transcript: Transcript,
-    store: TranscriptStoreService,
-    onLate: (late: TranscriptEntry.LateResult) => void
-  ) {
-    this.current = transcript
+export class Conversation {
+  private stored: Transcript
+  /** What is stored, and what is accepted. */
+  private accepted: Transcript
+  private unstored: ReadonlyArray<TranscriptEntry> = []
+  private readonly store: TranscriptStoreService
+  /** Told of each entry that became part of the transcript. */
+  private readonly onStored: (entry: TranscriptEntry) => void
+
+  constructor(transcript: Transcript, store: TranscriptStoreService, onStored: (entry: TranscriptEntry) => void) {
+    this.stored = transcript
+    this.accepted = transcript
     this.store = store
-    this.onLate = onLate
+    this.onStored = onStored
   }
 
   get transcript(): Transcript {
-    return this.current
+    return this.stored
   }
 
   get sessionId(): SessionId {
-    return this.current.sessionId
+    return this.stored.sessionId
   }
 
-  /** Whether a call of the transcript has no result yet. */
+  /** The reply that is accepted and not stored. */
+  get unstoredReply(): TranscriptEntry.AssistantMessage | undefined {
+    return this.unstored.find((entry) => entry._tag === "AssistantMessage")
+  }
+
+  /** Whether a call has no result yet. */
   isOpen(callId: ToolCallId): boolean {
-    return Transcript.openCalls(this.current).some((call) => call.callId === callId)
+    return Transcript.openCalls(this.accepted).some((call) => call.callId === callId)
   }
 
-  /** Adds an entry; false if it is there already. */
-  add(entry: TranscriptEntry): Effect.Effect<boolean, TurnFailure> {
-    return Effect.uninterruptible(Effect.suspend(() => {
-      if (Either.isLeft(Transcript.append(this.current, entry))) return Effect.succeed(false)
-      return this.store.append(this.sessionId, entry).pipe(
-        Effect.mapError(notStored),
-        Effect.map(() => {
-          this.current = Either.getOrElse(Transcript.append(this.current, entry), () => this.current)
-          if (entry._tag === "LateResult") this.onLate(entry)
-          return true
-        })
-      )
-    }))
+  /** Accepts an entry in the current step; false if it is there already. */
+  accept(entry: TranscriptEntry): boolean {
+    const next = Transcript.append(this.accepted, entry)
+    if (Either.isLeft(next)) return false
+    this.accepted = next.right
+    this.unstored = [...this.unstored, entry]
+    return true
   }
 
-  /** Adds the result of a task to what was said after the call; false if it is there already. */
-  addLate(late: Omit<TranscriptEntry.LateResult, "_tag" | "boundary">): Effect.Effect<boolean, TurnFailure> {
-    const key = `${late.taskId} ${late.callId}`
-    const drawn = this.boundaries.get(key)
-    return Effect.uninterruptible(
-      Effect.flatMap(
-        drawn === undefined ? boundaryFor(plainText(late.output)) : Effect.succeed(drawn),
-        (boundary) => {
-          this.boundaries.set(key, boundary)
-          return Effect.tap(
-            this.add({ _tag: "LateResult", ...late, boundary }),
-            () => Effect.sync(() => this.boundaries.delete(key))
-          )
-        }
-      )
-    )
+  /** Accepts the result of a task as one that came after its call was answered. */
+  acceptLate(late: Late): Effect.Effect<void> {
+    return Effect.map(boundaryFor(plainText(late.output)), (boundary) => {
+      this.accept({ _tag: "LateResult", ...late, boundary })
+    })
   }
 
-  /** As `addLate`, unless it is the answer of its call: delivered again after it was stored. */
-  addUnlessAnswer(late: Omit<TranscriptEntry.LateResult, "_tag" | "boundary">): Effect.Effect<boolean, TurnFailure> {
-    const isAnswer = this.current.entries.some((entry) =>
+  /** As `acceptLate`, unless it is the answer of its call: delivered again after it was accepted. */
+  acceptUnlessAnswer(late: Late): Effect.Effect<void> {
+    const isAnswer = this.accepted.entries.some((entry) =>
       entry._tag === "ToolResult" && entry.callId === late.callId && entry.taskId === late.taskId
     )
-    return isAnswer ? Effect.succeed(false) : this.addLate(late)
+    return isAnswer ? Effect.void : this.acceptLate(late)
+  }
+
+  /** Stores what is accepted, and gives the entries that it stored. The first one that is refused fails it. */
+  get flush(): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
+    const flushed: Array<TranscriptEntry> = []
+    const storeNext: Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> = Effect.suspend(() => {
+      const [entry] = this.unstored
+      if (entry === undefined) return Effect.succeed(flushed)
+      return this.store.append(this.sessionId, entry).pipe(
+        Effect.mapError(notStored),
+        Effect.flatMap(() => {
+          this.unstored = this.unstored.slice(1)
+          this.stored = Either.getOrElse(Transcript.append(this.stored, entry), () => this.stored)
+          flushed.push(entry)
+          this.onStored(entry)
+          return storeNext
+        })
+      )
+    })
+    return Effect.uninterruptible(storeNext)
+  }
+
+  /** Accepts and stores an entry. */
+  add(entry: TranscriptEntry): Effect.Effect<void, TurnFailure> {
+    return Effect.suspend(() => {
+      this.accept(entry)
+      return Effect.asVoid(this.flush)
+    })
   }
 }

@@ -126,26 +126,30 @@ const drain = (
       const call = started.get(callId)
       return call?._tag === "Running" && call.taskId === taskId && conversation.isOpen(callId)
     }
+    // what is taken is accepted before it is gone from the manager, and stored then
     const next = manager.consumeTurnUpdate({ sessionId: conversation.sessionId, turnId }, (update) => {
       if (update._tag === "Detached") {
         const { callId, deliveryMode, id, toolName } = update.snapshot
-        return answers(callId, id)
-          ? conversation.add(texts.placeholderResult(callId, toolName, id, deliveryMode))
-          : Effect.succeed(false)
+        return Effect.sync(() => {
+          if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode))
+        })
       }
       const { resolution } = update
       // what asks is listed by the manager until it is answered
-      if (resolution._tag === "Approval") return Effect.succeed(false)
+      if (resolution._tag === "Approval") return Effect.void
       const part = resultOf(resolution)
-      if (part === undefined) return Effect.succeed(false)
+      if (part === undefined) return Effect.void
       const { taskId } = resolution
       const { callId, isError, output } = part
-      return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
-        answers(callId, taskId)
-          ? conversation.add({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
-          : conversation.addUnlessAnswer({ callId, toolName, taskId, isError, output }))
+      return Effect.uninterruptible(Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
+        if (!answers(callId, taskId)) {
+          return conversation.acceptUnlessAnswer({ callId, toolName, taskId, isError, output })
+        }
+        conversation.accept({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
+        return Effect.void
+      }))
     })
-    while (Option.isSome(yield* next));
+    while (Option.isSome(yield* next)) yield* conversation.flush
   })
 
 /**
@@ -180,6 +184,8 @@ export const runCalls = (
   { start, turnId }: { readonly start: boolean; readonly turnId: TurnId }
 ): Effect.Effect<number, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
+    // a reply that could not be stored has calls too
+    yield* conversation.flush
     const open = Transcript.openCalls(conversation.transcript)
     // all of them start before the first write: a store that fails holds up no tool
     for (const call of open) {
@@ -189,6 +195,7 @@ export const runCalls = (
     }
     // calls that an earlier turn left open are still tasks of that turn
     const turns = new Set([...open.map((call) => call.turnId), turnId])
+    // again for as long as a round learns what becomes of a call: the next one writes it
     while (true) {
       for (const { callId } of Transcript.openCalls(conversation.transcript)) {
         const call = started.get(callId)
@@ -208,32 +215,25 @@ export const runCalls = (
     }
   })
 
-/** Takes every late result of the session. Gives the tasks whose results became part of the conversation. */
+/** Takes every late result of the session. Gives the tasks whose results became part of the transcript. */
 export const collectLate = (
   conversation: Conversation
 ): Effect.Effect<ReadonlyArray<TaskId>, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
-    const found: Array<TaskId> = []
     yield* manager.consumePendingLoopUpdates(conversation.sessionId, ({ resolutions }) =>
       Effect.uninterruptible(Effect.forEach(resolutions, (resolution) => {
-        if (resolution._tag === "Approval") {
-          return Effect.void
-        }
-        const part = resultOf(resolution)
-        if (part === undefined) {
+        const part = resolution._tag === "Approval" ? undefined : resultOf(resolution)
+        if (resolution._tag === "Approval" || part === undefined) {
           return Effect.void
         }
         const { taskId } = resolution
         const { callId, isError, output } = part
-        return toolNameOf(conversation, callId, taskId).pipe(
-          Effect.flatMap((toolName) =>
-            conversation.addLate({ callId, toolName, taskId, isError, output })
-          ),
-          Effect.map((isNew) => {
-            if (isNew) found.push(taskId)
-          })
-        )
+        return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
+          conversation.acceptLate({ callId, toolName, taskId, isError, output }))
       }, { discard: true })))
-    return found
+    const stored = yield* conversation.flush
+    return stored.flatMap((entry) =>
+      entry._tag === "LateResult" ? [entry.taskId] : []
+    )
   })

@@ -14,7 +14,8 @@
  * | Interrupting     | queued    | kept      | once the manager has stopped the turn and it has drained: end | joins |
  * | Closed           |           |           |                                              | answered         |
  *
- * ¹ `RunCalls` first where an earlier turn left open calls, which an interrupt cancels (Interrupting, no turn). ² By the wake policy. ³ After an event that says so.
+ * ¹ `RunCalls` first where an earlier turn left open calls, which an interrupt cancels (Interrupting, no turn). ² By the wake policy.
+ * ³ After an event that says so, also where it was interrupted meanwhile.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
@@ -211,6 +212,16 @@ const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Fa
   return followedBy(actions, failed ? stay(idle) : considerWakes(idle, policy))
 }
 
+/** What failed was to come before a turn: the host hears of it as of a turn that a wake-up began. */
+const failBeforeTurn = (state: SessionState, error: TurnFailure, policy: WakePolicy, facts: Facts): Step => {
+  const turnId = TurnId.make(`turn-${state.nextTurn}`)
+  const begun = { ...state, turnId, nextTurn: state.nextTurn + 1, wakesInARow: state.wakesInARow + 1 }
+  return followedBy(
+    [emit({ _tag: "TurnStarted", turnId, cause: { _tag: "Wake", taskIds: [] } })],
+    end(begun, { _tag: "Failed", error }, policy, facts)
+  )
+}
+
 const interrupted: TurnEnd = { _tag: "Interrupted" }
 
 const interruptNow = (state: SessionState, { openCalls }: Facts): Step => {
@@ -258,7 +269,10 @@ const goOnInterrupting = (
     }
   }
   const { failure } = state
-  return end(state, failure === undefined ? interrupted : { _tag: "Failed", error: failure }, policy, facts)
+  if (failure === undefined) return end(state, interrupted, policy, facts)
+  return turnId === undefined
+    ? failBeforeTurn(state, failure, policy, facts)
+    : end(state, { _tag: "Failed", error: failure }, policy, facts)
 }
 
 // ---- commands ----
@@ -277,18 +291,7 @@ const stepEnded = (
     return goOnInterrupting({ ...state, failure }, phase, policy, facts)
   }
   if (phase._tag === "Collecting") {
-    if (command._tag === "StepFailed") {
-      const begun = {
-        ...state,
-        turnId: TurnId.make(`turn-${state.nextTurn}`),
-        nextTurn: state.nextTurn + 1,
-        wakesInARow: state.wakesInARow + 1
-      }
-      return followedBy(
-        [emit({ _tag: "TurnStarted", turnId: begun.turnId, cause: { _tag: "Wake", taskIds: [] } })],
-        end(begun, { _tag: "Failed", error: command.error }, policy, facts)
-      )
-    }
+    if (command._tag === "StepFailed") return failBeforeTurn(state, command.error, policy, facts)
     if (state.messages.length > 0) return beginWithMessages(state, facts)
     if (command._tag === "Collected" && command.taskIds.length > 0) {
       return begin(state, { _tag: "Wake", taskIds: command.taskIds }, facts)

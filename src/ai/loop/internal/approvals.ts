@@ -1,0 +1,95 @@
+/** The approvals that the tasks of one session ask for, and what the user answers. */
+import * as Effect from "effect/Effect"
+import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
+import type { TaskApproval } from "../../../model/Approval.js"
+import type { SessionId, TaskId } from "../../../model/ids.js"
+import { TaskLaunchRequest } from "../../../model/Task.js"
+import { TaskManager } from "../../../services/TaskManager.js"
+import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import type { AgentEvent } from "../AgentEvent.js"
+import type { AgentSession } from "../AgentSession.js"
+import { inlineCall, setResuming, type StartedCalls } from "./calls.js"
+
+export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
+  /** Tells of the approvals that are asked for and were not told of, of one task or of all. */
+  readonly announce: (taskId?: TaskId) => Effect.Effect<void>
+  /** The task is not asking any more: should it ask again, that is news. */
+  readonly forget: (taskId: TaskId) => void
+}
+
+export const make = (options: {
+  readonly sessionId: SessionId
+  readonly started: StartedCalls
+  readonly emit: (event: AgentEvent) => void
+  readonly onResumed: () => void
+}): Effect.Effect<Approvals, never, TaskManager | ToolExecutor> =>
+  Effect.gen(function*() {
+    const { emit, onResumed, sessionId, started } = options
+    const context = yield* Effect.context<TaskManager | ToolExecutor>()
+    const manager = yield* TaskManager
+    const announced = new Map<TaskId, string>()
+
+    const approvals = Effect.map(
+      manager.handle.listSuspended,
+      (suspended) => suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
+    )
+
+    /** Answers the approval that a task asks for. */
+    const answer = <A, E>(
+      taskId: TaskId,
+      use: (approval: TaskApproval) => Effect.Effect<A, E>
+    ): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> =>
+      Effect.flatMap(approvals, (asked): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> => {
+        const found = asked.find((approval) => approval.taskId === taskId)
+        return found === undefined ? notSuspended(taskId) : use(found)
+      })
+
+    const notSuspended = (taskId: TaskId): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
+      Effect.flatMap(manager.handle.get(taskId), (task): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
+        task.sessionId === sessionId
+          ? new TaskNotSuspended({ taskId, status: task.status })
+          : new TaskNotFound({ taskId }))
+
+    const resume = ({ approval, taskId, toolRequest }: TaskApproval) =>
+      Effect.gen(function*() {
+        const { callId, toolName } = toolRequest
+        setResuming(started, callId, taskId, true)
+        const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+        // in the operation that hands it over: an interrupt behind it would lose it
+        if (outcome._tag === "Ready") {
+          started.set(callId, inlineCall(toolName, outcome.resolution))
+        }
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          setResuming(started, toolRequest.callId, taskId, false)
+          onResumed()
+        })),
+        // that is for new tasks alone
+        Effect.catchTag("TaskAlreadyExists", Effect.die),
+        Effect.provide(context)
+      )
+
+    return {
+      approvals,
+      announce: (taskId) =>
+        Effect.map(approvals, (asked) => {
+          for (const approval of asked) {
+            if (taskId !== undefined && approval.taskId !== taskId) {
+              continue
+            }
+            if (announced.get(approval.taskId) === approval.approval.id) {
+              continue
+            }
+            announced.set(approval.taskId, approval.approval.id)
+            emit({ _tag: "ApprovalRequested", approval })
+          }
+        }),
+      forget: (taskId) => {
+        announced.delete(taskId)
+      },
+      approve: (taskId) =>
+        answer(taskId, resume),
+      reject: (taskId, reason) =>
+        answer(taskId, () => manager.rejectApproval({ taskId, reason }))
+    }
+  })

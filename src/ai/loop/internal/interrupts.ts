@@ -1,0 +1,54 @@
+/** The hosts that have interrupted a session and wait for the receipt. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { SessionId, TurnId } from "../../../model/ids.js"
+import type { TaskSnapshot } from "../../../model/Task.js"
+import type { InterruptReceipt } from "../../../model/TaskResolution.js"
+import { TaskManager } from "../../../services/TaskManager.js"
+
+export interface Interrupts {
+  /** Joins those who wait, in the current step. */
+  readonly unsafeJoin: () => Effect.Effect<InterruptReceipt>
+  /** Cancels the foreground of the turns in the manager, for the receipt. */
+  readonly stop: (turnIds: Iterable<TurnId>) => Effect.Effect<void>
+  /** Answers everybody who waits. */
+  readonly answer: Effect.Effect<void>
+}
+
+export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, TaskManager> =>
+  Effect.map(TaskManager, (manager) => {
+    let cancelled: ReadonlyArray<TaskSnapshot> = []
+    let waiting: Array<Deferred.Deferred<InterruptReceipt>> = []
+    return {
+      unsafeJoin: () => {
+        const answered = Deferred.unsafeMake<InterruptReceipt>(FiberId.none)
+        waiting.push(answered)
+        return Deferred.await(answered)
+      },
+      stop: (turnIds) =>
+        Effect.map(
+          Effect.forEach(turnIds, (turnId) => manager.onTurnInterrupted({ sessionId, turnId })),
+          (receipts) => {
+            cancelled = receipts.flatMap((receipt) => receipt.cancelled)
+          }
+        ),
+      answer: Effect.suspend(() => {
+        const asked = waiting
+        const stopped = cancelled
+        waiting = []
+        cancelled = []
+        if (asked.length === 0) return Effect.void
+        const kept = manager.handle.list({
+          sessionId,
+          kind: "Background",
+          status: ["Queued", "Running", "Suspended", "Cancelling"]
+        })
+        return Effect.flatMap(
+          kept,
+          (kept) =>
+            Effect.forEach(asked, (one) => Deferred.succeed(one, { cancelled: stopped, kept }), { discard: true })
+        )
+      })
+    }
+  })

@@ -1,0 +1,159 @@
+/** The steps that a turn is made of: each is one effect, and answers with what the machine is told. */
+import type * as AiError from "@effect/ai/AiError"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { TurnId } from "../../../model/ids.js"
+import type { TaskManager } from "../../../services/TaskManager.js"
+import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import * as texts from "../../transcript/internal/texts.js"
+import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.js"
+import { Transcript } from "../../transcript/Transcript.js"
+import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
+import type { AgentEvent } from "../AgentEvent.js"
+import { TurnFailure } from "../errors.js"
+import { collectLate, runCalls, type StartedCalls } from "./calls.js"
+import type { Conversation } from "./Conversation.js"
+import { usedCallIds } from "./ids.js"
+import { loggable } from "./loggable.js"
+import type * as machine from "./machine.js"
+import { callModel, type Model } from "./modelCall.js"
+import type { ReplyBuilder } from "./reply.js"
+
+/** What the machine is told when a step has done its work. */
+export type StepEnd = Extract<machine.Command, { readonly _tag: "Collected" | "Replied" | "Drained" }>
+
+export interface StepOptions {
+  readonly conversation: Conversation
+  readonly model: Model
+  readonly render: RenderOptions
+  readonly started: StartedCalls
+  /** Placeholders of tasks whose results nobody has any more: those of a process that is gone. */
+  readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
+  readonly emit: (event: AgentEvent) => void
+  readonly onMessageStored: (messageId: string) => void
+}
+
+const modelFailed = (error: AiError.AiError): TurnFailure =>
+  new TurnFailure({
+    reason: "Model",
+    message: "The request to the language model failed.",
+    cause: loggable(error)
+  })
+
+const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
+  _tag: "Replied",
+  calls: Transcript.calls(said).length,
+  end: said.end
+})
+
+export class Steps {
+  private readonly options: StepOptions
+  /** Messages of the user that are not part of the transcript yet. */
+  private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
+  private lost: StepOptions["lost"]
+  private replies = 0
+
+  constructor(options: StepOptions) {
+    this.options = options
+    this.lost = options.lost
+  }
+
+  /** Keeps a message until a turn takes it. */
+  keep(messageId: string, content: ReadonlyArray<UserPart>): void {
+    this.messages.set(messageId, content)
+  }
+
+  /** Takes the late results that are there, before a turn that they would start. */
+  get collect(): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
+    const { conversation } = this.options
+    return Effect.map(collectLate(conversation), (taskIds) => ({ _tag: "Collected", taskIds }))
+  }
+
+  /** Starts the calls of the open reply, and takes what comes of them. */
+  runCalls(
+    action: { readonly start: boolean; readonly turnId: TurnId }
+  ): Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor> {
+    const { conversation, started } = this.options
+    return Effect.map(runCalls(conversation, started, action), (open) => ({ _tag: "Drained", open }))
+  }
+
+  /** Makes a request to the model, with everything that was said, by the user last. */
+  reply(turnId: TurnId, messageIds: ReadonlyArray<string>): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
+    const { conversation } = this.options
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen(this, function*() {
+        // what the model has said before is stored, and not asked for again
+        const before = conversation.unstoredReply
+        yield* conversation.flush
+        if (before !== undefined && Transcript.calls(before).length > 0) return replied(before)
+        yield* restore(collectLate(conversation))
+        yield* restore(this.reportLost)
+        yield* restore(Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true }))
+        if (before !== undefined && !Transcript.awaitsReply(conversation.transcript)) return replied(before)
+        const said = yield* this.ask(turnId, restore)
+        yield* conversation.add(said)
+        return replied(said)
+      })
+    )
+  }
+
+  /** The reply of the model, whole. What it had said when it was interrupted is written before the interrupt goes on. */
+  private ask(
+    turnId: TurnId,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
+    const { conversation, emit, model, render } = this.options
+    let builder: ReplyBuilder | undefined
+    const request = Effect.suspend(() =>
+      callModel(model, renderPrompt(conversation.transcript, render), {
+        onAttempt: (reply, attempt, error) => {
+          builder = reply
+          if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
+        },
+        onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
+      })
+    )
+    const said = (
+      parts: TranscriptEntry.AssistantMessage["parts"],
+      end: TranscriptEntry.AssistantMessage["end"]
+    ): TranscriptEntry.AssistantMessage => ({
+      _tag: "AssistantMessage",
+      replyId: `${turnId}/${++this.replies}`,
+      turnId,
+      parts,
+      end
+    })
+    return Effect.gen(this, function*() {
+      const answered = yield* Effect.exit(restore(request))
+      if (Exit.isSuccess(answered)) {
+        return said(answered.value.whole(usedCallIds(conversation.transcript.entries)), answered.value.end)
+      }
+      const kept = builder?.said() ?? []
+      if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))
+      return yield* Effect.failCause(Cause.map(answered.cause, modelFailed))
+    })
+  }
+
+  private get reportLost(): Effect.Effect<void, TurnFailure> {
+    const { conversation } = this.options
+    return Effect.gen(this, function*() {
+      for (const { callId, taskId, toolName } of this.lost) {
+        if (taskId !== undefined) yield* conversation.acceptLate(texts.lostResult(callId, toolName, taskId))
+      }
+      this.lost = []
+      yield* conversation.flush
+    })
+  }
+
+  private takeMessage(messageId: string): Effect.Effect<void, TurnFailure> {
+    const { conversation, onMessageStored } = this.options
+    return conversation.add({ _tag: "UserMessage", messageId, content: this.messages.get(messageId) ?? [] }).pipe(
+      Effect.map(() => {
+        this.messages.delete(messageId)
+        onMessageStored(messageId)
+      }),
+      Effect.uninterruptible
+    )
+  }
+}
