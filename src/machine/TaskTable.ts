@@ -222,7 +222,7 @@ export interface Limits {
 }
 
 /** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
-export interface Consequences {
+interface Consequences {
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
