@@ -34,7 +34,7 @@ export class LaunchScope {
     return true
   }
 
-  /** Runs the finalizers, then `done` with the exit of it all: that of the tool, unless a finalizer died. */
+  /** For a scope that was asked for: runs the finalizers, then `done` with the exit of it all, that of the tool unless one died. */
   close(
     runtime: Runtime.Runtime<never>,
     exit: Exit.Exit<unknown, unknown>,

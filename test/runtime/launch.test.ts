@@ -390,6 +390,35 @@ describe("a tool that will not end", () => {
       }).pipe(Effect.provide(Layer.provideMerge(live(stubborn(gate)), layer)))
     }))
 
+  it.effect("shares its grace period with those interrupted in the same step, and with no others", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = yield* logged
+      const gates = { slow: yield* Deferred.make<void>(), later: yield* Deferred.make<void>() }
+      const tools = {
+        ...stubborn(gates.slow, "slow"),
+        ...stubborn(gates.later, "later"),
+        quick: () => Effect.ensuring(Effect.never, Effect.sleep("3 seconds"))
+      }
+      yield* Effect.gen(function*() {
+        const { handle, onTurnInterrupted, startTask } = yield* TaskManager
+        const status = (id: string) => Effect.map(handle.get(TaskId.make(id)), (task) => task.status)
+        yield* startTask(plain("a", { toolName: "slow" }))
+        yield* startTask(plain("b", { toolName: "quick" }))
+        yield* startTask(plain("c", { toolName: "later", turn: "t2" }))
+        yield* Effect.fork(onTurnInterrupted(turnRef()))
+        yield* TestClock.adjust("2 seconds")
+        yield* Effect.fork(onTurnInterrupted(turnRef("t2")))
+        yield* TestClock.adjust("1 seconds")
+        assert.deepStrictEqual([yield* status("a"), yield* status("b")], ["Cancelling", "Cancelled"])
+        // the one that has ended did not end it for the other
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual([yield* status("a"), yield* status("c")], ["Cancelled", "Cancelling"])
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(yield* status("c"), "Cancelled")
+        assert.deepStrictEqual(lines.map(({ annotations }) => annotations["taskId"]), ["a", "c"])
+      }).pipe(Effect.provide(Layer.provideMerge(live(tools), layer)))
+    }))
+
   it.effect("that ends within the grace period is not warned of", () =>
     Effect.gen(function*() {
       const { layer, lines } = yield* logged

@@ -1,6 +1,6 @@
 /** Waiting, taking and consuming, and that nothing of it stays behind in the table. */
 import { it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Option, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Scheduler, Scope } from "effect"
 import {
   CancellationController,
   CurrentTask,
@@ -58,7 +58,37 @@ const ids = (resolutions: ReadonlyArray<TaskResolution>): Array<string> =>
 const idOf = (update: TurnTaskUpdate): string =>
   update._tag === "Detached" ? `${update.snapshot.id} detached` : ids([update.resolution]).join()
 
+/** Makes the first fiber that it sees yield before its nth operation. */
+const yieldsOnceBefore = (operation: number): Scheduler.Scheduler => {
+  let hasYielded = false
+  return Scheduler.make(
+    (task, priority) => Scheduler.defaultScheduler.scheduleTask(task, priority),
+    ({ currentOpCount }) => {
+      if (hasYielded || currentOpCount !== operation) return false
+      hasYielded = true
+      return 0
+    }
+  )
+}
+
 describe("waitForTurn", () => {
+  it.scoped("of two readers gives each update to one, wherever one of them is made to yield", () =>
+    Effect.gen(function*() {
+      for (let operation = 1; operation < 40; operation++) {
+        const { complete, start, waitForTurn } = yield* setup
+        yield* start("a")
+        yield* start("b")
+        yield* complete("a")
+        // both find "a" there; the one that yields between its look and its take finds it taken, and waits
+        const first = yield* Effect.fork(Effect.withScheduler(waitForTurn(turnRef()), yieldsOnceBefore(operation)))
+        const second = yield* Effect.fork(waitForTurn(turnRef()))
+        yield* settle
+        yield* complete("b")
+        const taken = yield* Fiber.joinAll([first, second])
+        assert.sameMembers(taken.map((update) => Option.getOrElse(Option.map(update, idOf), () => "none")), ["a", "b"])
+      }
+    }))
+
   it.scoped("waits, wakes and takes, and forgets the turn when it has drained", () =>
     Effect.gen(function*() {
       const { complete, start, table, waitForTurn } = yield* setup

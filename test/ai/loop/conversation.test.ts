@@ -1,10 +1,11 @@
 /** Taking from the manager into the transcript, interrupted at every point: nothing is lost, nothing is there twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Exit, Fiber, Option } from "effect"
 import {
   ScriptedOutcome,
   SessionId,
   type TaskId,
+  TaskLaunchRequest,
   TaskManager,
   TaskManagerTest,
   TaskManagerTestControl,
@@ -12,7 +13,7 @@ import {
   TurnId
 } from "effect-task-manager"
 import { Transcript, type TranscriptEntry, TranscriptStoreError } from "effect-task-manager/ai"
-import { collectLate, runCalls } from "../../../src/ai/loop/internal/calls.js"
+import { collectLate, runCalls, type StartedCalls } from "../../../src/ai/loop/internal/calls.js"
 import { Conversation } from "../../../src/ai/loop/internal/Conversation.js"
 
 const sessionId = SessionId.make("s")
@@ -160,5 +161,43 @@ describe("a store that refuses", () => {
       // they are told of once they are stored
       assert.deepStrictEqual(yield* collectLate(conversation), taskIds.slice(1))
       assert.deepStrictEqual(Transcript.runningTasks(conversation.transcript), [])
+    }).pipe(Effect.provide(TaskManagerTest)))
+
+  it.effect("a turn is drained, whatever step stored the result of its last call", () =>
+    Effect.gen(function*() {
+      const control = yield* TaskManagerTestControl
+      const manager = yield* TaskManager
+      for (const name of ["a", "b", "c", "nested"]) yield* control.script(name, ScriptedOutcome.Hang)
+      let failures = 1
+      const append = (_: SessionId, entry: TranscriptEntry) =>
+        entry._tag === "ToolResult" && entry.callId === "c" && failures-- > 0
+          ? Effect.fail(new TranscriptStoreError({ message: "full" }))
+          : Effect.void
+      const conversation = new Conversation(Transcript.fromEntries(sessionId, [said]), { append }, () => {})
+      const started: StartedCalls = new Map()
+      const first = yield* Effect.fork(runCalls(conversation, started, { start: true, turnId }))
+      const tasks = []
+      for (const id of ["a", "b", "c"]) tasks.push(yield* control.awaitLaunch(ToolCallId.make(id)))
+      const callId = ToolCallId.make("c")
+      const nested = yield* manager.startTask(TaskLaunchRequest.plain({
+        request: { sessionId, turnId, callId, toolName: "nested", input: {}, metadata: {} }
+      }))
+      for (const { taskId } of tasks) yield* control.complete(taskId, "done")
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(first)))
+      // stores what was refused: no call is open any more, and the turn still is
+      yield* collectLate(conversation)
+      assert.deepStrictEqual(Transcript.openCalls(conversation.transcript), [])
+      assert.deepStrictEqual([...conversation.openTurns], [turnId])
+      if (nested._tag === "Pending") yield* control.complete(nested.taskId, "nested")
+      assert.strictEqual(yield* runCalls(conversation, started, { start: true, turnId: TurnId.make("t2") }), 0)
+      assert.deepStrictEqual([...conversation.openTurns], [])
+      assert.strictEqual(started.size, 0)
+      assert.deepStrictEqual(conversation.transcript.entries.map(({ _tag }) => _tag), [
+        "AssistantMessage",
+        "ToolResult",
+        "ToolResult",
+        "ToolResult",
+        "LateResult"
+      ])
     }).pipe(Effect.provide(TaskManagerTest)))
 })

@@ -7,7 +7,7 @@ import * as machine from "../../../src/ai/loop/internal/machine.js"
 
 type Command = machine.Command
 
-const nothing: machine.Facts = { openCalls: 0, awaitsReply: false }
+const nothing: machine.Facts = { hasOpenTurns: false, awaitsReply: false }
 const atOnce = WakePolicy.AtOnce({ budget: 2 })
 const coalesced = WakePolicy.Coalesced({ window: "1 second", budget: 2 })
 const failure = (reason: "Model" | "Store") => new TurnFailure({ reason, message: "failed" })
@@ -161,13 +161,13 @@ describe("a turn", () => {
   })
 
   it("first takes up calls that an earlier one left open", () => {
-    const { last } = play([submit()], atOnce, { openCalls: 1, awaitsReply: true })
+    const { last } = play([submit()], atOnce, { hasOpenTurns: true, awaitsReply: true })
     assert.deepStrictEqual(last, ["begin turn-1 Message", "RunCalls"])
-    assert.deepStrictEqual(play([plain("Resume")], atOnce, { openCalls: 1, awaitsReply: true }).last, [
+    assert.deepStrictEqual(play([plain("Resume")], atOnce, { hasOpenTurns: true, awaitsReply: true }).last, [
       "begin turn-1 Resume",
       "RunCalls"
     ])
-    assert.deepStrictEqual(play([plain("Resume")], atOnce, { openCalls: 0, awaitsReply: true }).last, [
+    assert.deepStrictEqual(play([plain("Resume")], atOnce, { hasOpenTurns: false, awaitsReply: true }).last, [
       "begin turn-1 Resume",
       "Reply"
     ])
@@ -219,9 +219,14 @@ describe("a turn", () => {
 
   it("that cannot be written down while it is interrupted has failed; a request that fails then has not", () => {
     const end = (reason: "Model" | "Store") =>
-      play([submit(), stored, plain("Interrupt"), failed(reason), drained(0)]).last[0]
+      play([submit(), stored, plain("Interrupt"), failed(reason), failed(reason)]).last[0]
     assert.strictEqual(end("Store"), "end turn-1 Failed")
     assert.strictEqual(end("Model"), "end turn-1 Interrupted")
+  })
+
+  it("whose last step could store what the one before could not is merely interrupted", () => {
+    const { last } = play([submit(), stored, plain("Interrupt"), failed("Store"), drained(0)])
+    assert.strictEqual(last[0], "end turn-1 Interrupted")
   })
 
   it("that is closed ends before the session does", () => {

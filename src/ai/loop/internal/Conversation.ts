@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { SessionId, ToolCallId } from "../../../model/ids.js"
+import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
 import type { TaskResolution } from "../../../model/TaskResolution.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
 import { plainText } from "../../transcript/internal/output.js"
@@ -32,6 +32,8 @@ export class Conversation {
   /** What is stored, and what is accepted. */
   private accepted: Transcript
   private unstored: ReadonlyArray<TranscriptEntry> = []
+  /** Turns that were entered and not drained since. */
+  private readonly undrained = new Set<TurnId>()
   private readonly store: TranscriptStoreService
   /** Told of each entry that became part of the transcript. */
   private readonly onStored: (entry: TranscriptEntry) => void
@@ -54,6 +56,26 @@ export class Conversation {
   /** The reply that is accepted and not stored. */
   get unstoredReply(): TranscriptEntry.AssistantMessage | undefined {
     return this.unstored.find((entry) => entry._tag === "AssistantMessage")
+  }
+
+  /** Something is accepted and not stored. */
+  get hasUnstored(): boolean {
+    return this.unstored.length > 0
+  }
+
+  /** The turns that may still have something to say: they have calls without a result, or were not drained. */
+  get openTurns(): ReadonlySet<TurnId> {
+    return new Set([...Transcript.openCalls(this.accepted).map(({ turnId }) => turnId), ...this.undrained])
+  }
+
+  /** Calls of the turn are about to run. */
+  enterTurn(turnId: TurnId): void {
+    this.undrained.add(turnId)
+  }
+
+  /** Nothing of the turn runs any more, and everything it had to say is stored. */
+  leaveTurn(turnId: TurnId): void {
+    this.undrained.delete(turnId)
   }
 
   /** Whether a call has no result yet. */
@@ -85,24 +107,28 @@ export class Conversation {
     return isAnswer ? Effect.void : this.acceptLate(late)
   }
 
-  /** Stores what is accepted, and gives the entries that it stored. The first one that is refused fails it. */
+  /**
+   * Stores what is accepted, and gives the entries that it stored. The first one that is refused fails it. One at a time,
+   * as the steps of a session are: two would store the same entry.
+   */
   get flush(): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
-    const flushed: Array<TranscriptEntry> = []
-    const storeNext: Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> = Effect.suspend(() => {
-      const [entry] = this.unstored
-      if (entry === undefined) return Effect.succeed(flushed)
-      return this.store.append(this.sessionId, entry).pipe(
-        Effect.mapError(notStored),
-        Effect.flatMap(() => {
-          this.unstored = this.unstored.slice(1)
-          this.stored = Either.getOrElse(Transcript.append(this.stored, entry), () => this.stored)
-          flushed.push(entry)
-          this.onStored(entry)
-          return storeNext
-        })
-      )
-    })
-    return Effect.uninterruptible(storeNext)
+    return Effect.uninterruptible(Effect.suspend(() => this.storeNext([])))
+  }
+
+  private storeNext(
+    before: ReadonlyArray<TranscriptEntry>
+  ): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
+    const [entry] = this.unstored
+    if (entry === undefined) return Effect.succeed(before)
+    return this.store.append(this.sessionId, entry).pipe(
+      Effect.mapError(notStored),
+      Effect.flatMap(() => {
+        this.unstored = this.unstored.filter((other) => other !== entry)
+        this.stored = Either.getOrElse(Transcript.append(this.stored, entry), () => this.stored)
+        this.onStored(entry)
+        return this.storeNext([...before, entry])
+      })
+    )
   }
 
   /** Accepts and stores an entry. */

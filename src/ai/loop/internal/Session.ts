@@ -208,9 +208,9 @@ export const makeSession = (
         Effect.uninterruptible
       )
 
-    /** Stops what runs in the foreground, also that of earlier turns that left open calls. */
+    /** Stops what runs in the foreground, also that of earlier turns that are open. */
     const stopTurn = (turnId: TurnId | undefined): Effect.Effect<void> => {
-      const turns = new Set(Transcript.openCalls(conversation.transcript).map((call) => call.turnId))
+      const turns = new Set(conversation.openTurns)
       if (turnId !== undefined) turns.add(turnId)
       return interrupts.stop(turns).pipe(
         Effect.map(() => post({ _tag: "TurnStopped" })),
@@ -251,11 +251,11 @@ export const makeSession = (
 
     // read by few commands, and not for nothing
     const facts: machine.Facts = {
-      get openCalls() {
-        return Transcript.openCalls(conversation.transcript).length
+      get hasOpenTurns() {
+        return conversation.openTurns.size > 0
       },
       get awaitsReply() {
-        return conversation.unstoredReply !== undefined || Transcript.awaitsReply(conversation.transcript)
+        return conversation.hasUnstored || Transcript.awaitsReply(conversation.transcript)
       }
     }
 
@@ -274,6 +274,8 @@ export const makeSession = (
     /** Cancels what is left of the session, once no turn runs. */
     const finish = Effect.gen(function*() {
       isClosed = true
+      // the last chance of what the store has refused
+      yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId)
       yield* interrupts.answer
       idle.unsafeOpen()

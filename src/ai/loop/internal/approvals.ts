@@ -8,7 +8,7 @@ import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import type { AgentEvent } from "../AgentEvent.js"
 import type { AgentSession } from "../AgentSession.js"
-import { inlineCall, setResuming, type StartedCalls } from "./calls.js"
+import { inlineCall, isRunning, setResuming, startedCall, type StartedCalls } from "./calls.js"
 
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
   /** Tells of the approvals that are asked for and were not told of, of one task or of all. */
@@ -58,6 +58,8 @@ export const make = (options: {
         // in the operation that hands it over: an interrupt behind it would lose it
         if (outcome._tag === "Ready") {
           started.set(callId, inlineCall(toolName, outcome.resolution))
+        } else if (outcome.kind === "Background" && isRunning(started, callId, taskId)) {
+          started.set(callId, yield* startedCall(callId, toolName, outcome))
         }
       }).pipe(
         Effect.ensuring(Effect.sync(() => {

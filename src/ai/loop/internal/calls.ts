@@ -25,12 +25,17 @@ type StartedCall =
 
 export type StartedCalls = Map<ToolCallId, StartedCall>
 
-const running = (taskId: TaskId): StartedCall => ({ _tag: "Running", taskId, isResuming: false })
+const running = (taskId: TaskId, isResuming = false): StartedCall => ({ _tag: "Running", taskId, isResuming })
+
+/** Whether the call waits for what its task brings. */
+export const isRunning = (started: StartedCalls, callId: ToolCallId, taskId: TaskId): boolean => {
+  const call = started.get(callId)
+  return call?._tag === "Running" && call.taskId === taskId
+}
 
 /** Marks a call whose task is being resumed, or no longer is; nothing if the call is over or is that of another task. */
 export const setResuming = (started: StartedCalls, callId: ToolCallId, taskId: TaskId, isResuming: boolean): void => {
-  const call = started.get(callId)
-  if (call?._tag === "Running" && call.taskId === taskId) started.set(callId, { ...call, isResuming })
+  if (isRunning(started, callId, taskId)) started.set(callId, running(taskId, isResuming))
 }
 
 export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _tag: "Known", result })
@@ -46,7 +51,7 @@ export const inlineCall = (toolName: string, resolution: TaskResolution): Starte
 }
 
 /** What is known of a call as soon as it has started. */
-const startedCall = (
+export const startedCall = (
   callId: ToolCallId,
   toolName: string,
   outcome: TaskStartOutcome
@@ -122,10 +127,8 @@ const drain = (
   Effect.gen(function*() {
     const manager = yield* TaskManager
     /** Whether the task is that of an open call; a tool may have started others in the name of its call. */
-    const answers = (callId: ToolCallId, taskId: TaskId): boolean => {
-      const call = started.get(callId)
-      return call?._tag === "Running" && call.taskId === taskId && conversation.isOpen(callId)
-    }
+    const answers = (callId: ToolCallId, taskId: TaskId): boolean =>
+      isRunning(started, callId, taskId) && conversation.isOpen(callId)
     // what is taken is accepted before it is gone from the manager, and stored then
     const next = manager.consumeTurnUpdate({ sessionId: conversation.sessionId, turnId }, (update) => {
       if (update._tag === "Detached") {
@@ -150,6 +153,7 @@ const drain = (
       }))
     })
     while (Option.isSome(yield* next)) yield* conversation.flush
+    conversation.leaveTurn(turnId)
   })
 
 /**
@@ -184,17 +188,18 @@ export const runCalls = (
   { start, turnId }: { readonly start: boolean; readonly turnId: TurnId }
 ): Effect.Effect<number, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
+    conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
     const open = Transcript.openCalls(conversation.transcript)
-    // all of them start before the first write: a store that fails holds up no tool
+    // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {
       if (started.has(call.callId)) continue
       if (start) yield* startCall(conversation, call, started)
       else started.set(call.callId, known(texts.interruptedResult(call.callId, call.toolName, texts.neverStarted)))
     }
-    // calls that an earlier turn left open are still tasks of that turn
-    const turns = new Set([...open.map((call) => call.turnId), turnId])
+    // what an earlier turn left open are still tasks of that turn
+    const turns = conversation.openTurns
     // again for as long as a round learns what becomes of a call: the next one writes it
     while (true) {
       for (const { callId } of Transcript.openCalls(conversation.transcript)) {
@@ -210,7 +215,7 @@ export const runCalls = (
         if (gone !== undefined) started.set(one.callId, known(gone))
       }
       if (left.some(({ callId }) => started.get(callId)?._tag === "Known")) continue
-      for (const { callId } of open) if (!left.some((call) => call.callId === callId)) started.delete(callId)
+      for (const callId of started.keys()) if (!left.some((call) => call.callId === callId)) started.delete(callId)
       return left.length
     }
   })
@@ -223,8 +228,11 @@ export const collectLate = (
     const manager = yield* TaskManager
     yield* manager.consumePendingLoopUpdates(conversation.sessionId, ({ resolutions }) =>
       Effect.uninterruptible(Effect.forEach(resolutions, (resolution) => {
-        const part = resolution._tag === "Approval" ? undefined : resultOf(resolution)
-        if (resolution._tag === "Approval" || part === undefined) {
+        if (resolution._tag === "Approval") {
+          return Effect.void
+        }
+        const part = resultOf(resolution)
+        if (part === undefined) {
           return Effect.void
         }
         const { taskId } = resolution

@@ -14,8 +14,8 @@
  * | Interrupting     | queued    | kept      | once the manager has stopped the turn and it has drained: end | joins |
  * | Closed           |           |           |                                              | answered         |
  *
- * ¹ `RunCalls` first where an earlier turn left open calls, which an interrupt cancels (Interrupting, no turn). ² By the wake policy.
- * ³ After an event that says so, also where it was interrupted meanwhile.
+ * ¹ `RunCalls` first where an earlier turn is open, which an interrupt cancels (Interrupting, no turn). ² By the wake policy.
+ * ³ After a `TurnStarted` and a `TurnEnded` that carry the failure; the same where the `Collect` was interrupted.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
@@ -92,7 +92,8 @@ export type Action =
 
 /** What the transcript says at the moment of a command. */
 export interface Facts {
-  readonly openCalls: number
+  /** Calls of an earlier turn have no result, or something of it may still run. */
+  readonly hasOpenTurns: boolean
   /** It is the model's turn to speak. */
   readonly awaitsReply: boolean
 }
@@ -162,7 +163,7 @@ const runCalls = (state: SessionState, turnId: TurnId): Step => ({
 
 // ---- turns ----
 
-const begin = (state: SessionState, cause: TurnCause, { openCalls }: Facts): Step => {
+const begin = (state: SessionState, cause: TurnCause, { hasOpenTurns }: Facts): Step => {
   const turnId = TurnId.make(`turn-${state.nextTurn}`)
   const begun = {
     ...state,
@@ -173,7 +174,7 @@ const begin = (state: SessionState, cause: TurnCause, { openCalls }: Facts): Ste
   }
   return followedBy(
     [emit({ _tag: "TurnStarted", turnId, cause })],
-    openCalls > 0 ? runCalls(begun, turnId) : reply(begun, turnId)
+    hasOpenTurns ? runCalls(begun, turnId) : reply(begun, turnId)
   )
 }
 
@@ -224,14 +225,16 @@ const failBeforeTurn = (state: SessionState, error: TurnFailure, policy: WakePol
 
 const interrupted: TurnEnd = { _tag: "Interrupted" }
 
-const interruptNow = (state: SessionState, { openCalls }: Facts): Step => {
+const interruptNow = (state: SessionState, { hasOpenTurns }: Facts): Step => {
   switch (state.phase._tag) {
     case "Idle":
       // the tools of a turn that failed go on; the next turn says what became of them
-      return openCalls === 0 ? { state, actions: [{ _tag: "AnswerInterrupts" }] } : {
-        state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
-        actions: [{ _tag: "StopTurn", turnId: undefined }]
-      }
+      return hasOpenTurns
+        ? {
+          state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
+          actions: [{ _tag: "StopTurn", turnId: undefined }]
+        }
+        : { state, actions: [{ _tag: "AnswerInterrupts" }] }
     case "Closed":
       return { state, actions: [{ _tag: "AnswerInterrupts" }] }
     case "Collecting":
@@ -287,7 +290,12 @@ const stepEnded = (
   const { phase, turnId } = state
   if (phase._tag === "Interrupting") {
     // a request that fails while it is stopped is no news; what could not be written is
-    const failure = command._tag === "StepFailed" && command.error.reason !== "Model" ? command.error : state.failure
+    const failure = command._tag === "StepFailed" && command.error.reason !== "Model"
+      ? command.error
+      // the last step of a turn stores what could not be stored before
+      : command._tag === "Drained" && state.failure?.reason === "Store"
+      ? undefined
+      : state.failure
     return goOnInterrupting({ ...state, failure }, phase, policy, facts)
   }
   if (phase._tag === "Collecting") {
@@ -331,7 +339,7 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
     case "Resume":
       if (phase._tag !== "Idle") return stay(state)
       if (state.messages.length > 0) return beginWithMessages(state, facts)
-      return facts.openCalls > 0 || facts.awaitsReply ? begin(state, { _tag: "Resume" }, facts) : stay(state)
+      return facts.hasOpenTurns || facts.awaitsReply ? begin(state, { _tag: "Resume" }, facts) : stay(state)
     case "Wake": {
       if (phase._tag === "Closed") return stay(state)
       const woken = { ...state, wakes: [...state.wakes, command.taskId] }

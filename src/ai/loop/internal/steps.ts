@@ -78,7 +78,7 @@ export class Steps {
     return Effect.map(runCalls(conversation, started, action), (open) => ({ _tag: "Drained", open }))
   }
 
-  /** Makes a request to the model, with everything that was said, by the user last. */
+  /** Makes a request to the model, with everything that was said: by the user last, unless the store had refused that. */
   reply(turnId: TurnId, messageIds: ReadonlyArray<string>): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
     const { conversation } = this.options
     return Effect.uninterruptibleMask((restore) =>
