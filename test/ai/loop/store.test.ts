@@ -216,6 +216,31 @@ describe("a store", () => {
   })
 })
 
+describe("an interrupted reply that is refused", () => {
+  for (const [fails, end] of [[1, "Interrupted"], [2, "Failed"]] as const) {
+    it.effect(`${fails} times ends the turn ${end}, and nothing is asked again for it`, () => {
+      const disk = makeDisk({ fails, after: 1 })
+      return withWorld(
+        { store: disk.layer, model: [[Text("so far"), Hold, Text("never")], [Text("ok")]] },
+        Effect.gen(function*() {
+          const session = yield* open()
+          const running = yield* startRun(session, "go")
+          yield* (yield* TestLanguageModelControl).waitForRequest(1)
+          yield* settle
+          yield* session.interrupt
+          assert.strictEqual(ending(yield* join(running)), end)
+          yield* session.resume
+          yield* session.waitForIdle
+          assert.deepStrictEqual(yield* promptLines, [["user: go"]])
+          yield* runTo(session, "go on")
+          assert.deepStrictEqual((yield* promptLines)[1], ["user: go", "assistant: so far", "user: go on"])
+          yield* checkLog(session, disk.log)
+        })
+      )
+    })
+  }
+})
+
 describe("going on", () => {
   it.effect("with a stored transcript", () => {
     const disk = makeDisk()

@@ -90,7 +90,9 @@ export class Steps {
         yield* restore(collectLate(conversation))
         yield* restore(this.reportLost)
         yield* restore(Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true }))
-        if (before !== undefined && !Transcript.awaitsReply(conversation.transcript)) return replied(before)
+        const last = conversation.transcript.entries.at(-1)
+        // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
+        if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
         const said = yield* this.ask(turnId, restore)
         yield* conversation.add(said)
         return replied(said)
