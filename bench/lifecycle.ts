@@ -42,12 +42,13 @@ const measureCell = (base: string, contender: string, cell: Cell, quick: boolean
 
 /** Every cell that means something for both. */
 export const measureLifecycle = (
-  { base, cell: only, contender, quick }: Extract<Job, { _tag: "Lifecycle" }>
+  { base, cell: only, contender, quick }: Extract<Job, { _tag: "Lifecycle" }>,
+  isWanted: (cell: string) => boolean = () => true
 ): Effect.Effect<ReadonlyArray<CellResult>> =>
   Effect.forEach(
     cells.filter((cell) =>
       [base, contender].every((name) => contenderOf(name).isMeasured?.(cell) ?? true) &&
-      (only === undefined || only === cellName(cell))
+      (only === undefined || only === cellName(cell)) && isWanted(cellName(cell))
     ),
     (cell) => measureCell(base, contender, cell, quick)
   )

@@ -13,7 +13,11 @@ const against = (base: string, rows: ReadonlyArray<Row>): Target => ({
   name: `vs-${base}`,
   measure: (quick) =>
     Effect.map(
-      measureLifecycle({ _tag: "Lifecycle", base, contender: "live", quick }),
+      // all N calls through an agent framework take minutes, and have no target
+      measureLifecycle(
+        { _tag: "Lifecycle", base, contender: "live", quick },
+        (cell) => rows.some(({ cells }) => cells.test(cell))
+      ),
       (measured) =>
         rows.flatMap(({ cells, target, what }) =>
           measured.filter(({ cell }) => cells.test(cell)).map(({ cell, ratio }): TargetResult => ({

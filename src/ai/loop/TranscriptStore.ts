@@ -14,9 +14,10 @@ import type { TranscriptStoreError } from "./errors.js"
  * A log of entries in the order of their arrival, from which `Transcript.fromEntries` makes the transcript again. The
  * default writes nothing.
  *
- * An entry is part of the conversation once `append` has succeeded. When it fails, the loop keeps what it had and appends
- * the entry again in the next turn; so an `append` that fails after all was written leaves the entry twice in the log, which
- * `fromEntries` sees to. An append is never interrupted: one that hangs holds up the turn, its interrupt and `close`.
+ * An entry is part of the conversation once `append` has succeeded. When it fails, the session keeps the entry and appends it
+ * again, before any other: with its next step, or when it is closed. So an `append` that fails after all was written leaves
+ * the entry twice in the log, which `fromEntries` sees to. An append is never interrupted: one that hangs holds up the
+ * turn, its interrupt and `close`.
  *
  * @example
  * ```ts
