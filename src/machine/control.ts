@@ -7,6 +7,7 @@ import { announce, change, nextSeq } from "./events.js"
 import { settle } from "./finish.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
+import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
 import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
@@ -32,7 +33,7 @@ const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["endi
       return true
     case "Running":
       task.ending = ending
-      change(table, task, { ...task.snapshot, status: "Cancelling" })
+      change(table, task, cancelling(task.snapshot))
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:

@@ -1,5 +1,5 @@
 /**
- * The snapshots of a task's usual way: started, settled. Written out field by field, for every task pays for them: a
+ * The snapshots of a task's usual ways: started, cancelled, settled. Written out field by field, for every task pays for them: a
  * spread with new fields costs several times a literal.
  */
 import type { TaskSnapshot } from "../model/Task.js"
@@ -20,6 +20,24 @@ export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot => ({
   startedAt: now,
   metadata: snapshot.metadata
 })
+
+/** The snapshot of a running task whose end is decided. */
+export const cancelling = (snapshot: TaskSnapshot): TaskSnapshot =>
+  snapshot.startedAt === undefined ? { ...snapshot, status: "Cancelling" } : {
+    id: snapshot.id,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    callId: snapshot.callId,
+    toolName: snapshot.toolName,
+    kind: snapshot.kind,
+    status: "Cancelling",
+    launch: snapshot.launch,
+    deliveryMode: snapshot.deliveryMode,
+    continuePolicy: snapshot.continuePolicy,
+    createdAt: snapshot.createdAt,
+    startedAt: snapshot.startedAt,
+    metadata: snapshot.metadata
+  }
 
 /** The snapshot of a task that has ended. */
 export const settled = (
