@@ -1,5 +1,5 @@
 import { it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, TestClock } from "effect"
+import { Chunk, Effect, Fiber, Layer, Option, TestClock } from "effect"
 import {
   SessionId,
   SlicedScheduler,
@@ -272,6 +272,11 @@ describe("together with", () => {
     Effect.gen(function*() {
       const work = Effect.as(Effect.sleep("1 hour"), "rested")
       const fiber = yield* Effect.fork(Effect.withScheduler(agent(3, work), sliced()))
+      // the tasks need turns of the event loop to come to their sleep, and the clock does not wait for those
+      const turnOfTheEventLoop = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      yield* Effect.repeat(Effect.zipRight(turnOfTheEventLoop, TestClock.sleeps()), {
+        until: (sleeps) => Chunk.size(sleeps) === 3
+      })
       yield* TestClock.adjust("59 minutes")
       assert.isNull(fiber.unsafePoll())
       yield* TestClock.adjust("1 minute")
