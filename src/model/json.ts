@@ -132,7 +132,12 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
   return result as A
 }
 
-/** Whether an object has no entries; nothing is allocated for the answer, which nearly always is yes where this is asked. */
+/**
+ * Whether an object has no entries. Nothing is allocated for the answer, which nearly always is yes where this is asked.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
 export const isEmptyObject = (value: object): boolean => {
   for (const _ in value) return false
   return true
