@@ -207,12 +207,19 @@ export const runCalls = (
         if (call?._tag === "Known") yield* conversation.add(call.result)
       }
       for (const turn of turns) yield* drain(conversation, started, turn)
-      const left = Transcript.openCalls(conversation.transcript)
-      for (const one of left) {
+      const gone = new Map<ToolCallId, TranscriptEntry.ToolResult>()
+      for (const one of Transcript.openCalls(conversation.transcript)) {
         const call = started.get(one.callId)
         if (call?._tag !== "Running" || call.isResuming) continue
-        const gone = yield* goneResult(one, call.taskId)
-        if (gone !== undefined) started.set(one.callId, known(gone))
+        const result = yield* goneResult(one, call.taskId)
+        if (result !== undefined) gone.set(one.callId, result)
+      }
+      // one that ended since its turn was drained is not gone: its update is there
+      if (gone.size > 0) { for (const turn of turns) yield* drain(conversation, started, turn) }
+      const left = Transcript.openCalls(conversation.transcript)
+      for (const { callId } of left) {
+        const result = gone.get(callId)
+        if (result !== undefined) started.set(callId, known(result))
       }
       if (left.some(({ callId }) => started.get(callId)?._tag === "Known")) continue
       for (const callId of started.keys()) if (!left.some((call) => call.callId === callId)) started.delete(callId)
