@@ -25,7 +25,7 @@ import {
 } from "effect-task-manager"
 import type { Engine } from "../src/runtime/Engine.js"
 import { makeEngine, makeManager } from "../src/runtime/make.js"
-import { startConcurrently } from "../src/runtime/startTask.js"
+import { startConcurrently } from "../src/runtime/starting/startTask.js"
 import { usedHeap } from "./measuring.js"
 import { blocked } from "./targets/managers.js"
 import { resultOf } from "./work.js"

@@ -2,11 +2,16 @@
  * Random agent programs under random schedules: `npm run simulate -- --seeds 10000 [--from 0] [--jobs 2]` runs many, and
  * `npm run simulate -- --seed 42` runs one and prints everything that happened.
  */
-import { formatSimulation, runSimulations, simulate, type SimulationsReport } from "effect-task-manager/testing"
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import {
+  formatSimulation,
+  runSimulations,
+  simulate,
+  type SimulationsReport
+} from "../test/simulator/manager/simulate.js"
 
 const { values } = parseArgs({
   options: {

@@ -24,7 +24,7 @@ import {
   type ToolResult,
   TurnId
 } from "effect-task-manager"
-import * as Timers from "../src/runtime/Timers.js"
+import * as Timers from "../src/runtime/time/Timers.js"
 
 const sessionId = SessionId.make("s")
 const turnOf = (turn: string) => ({ sessionId, turnId: TurnId.make(turn) })

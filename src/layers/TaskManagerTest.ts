@@ -7,10 +7,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { makeConcurrent } from "../runtime/make.js"
-import { makeScriptedTools } from "../runtime/scriptedTools.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { TaskManagerTestControl } from "../services/TaskManagerTestControl.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
+import { makeScriptedTools } from "./internal/scriptedTools.js"
 
 /**
  * The engine of `TaskManagerLive` with tools that the test scripts through `TaskManagerTestControl`. It needs no

@@ -8,9 +8,9 @@ import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
-import { LinkedList, type LinkedNode, type Tally } from "./LinkedList.js"
-import { Outbox } from "./Outbox.js"
-import type { OutputRing } from "./OutputRing.js"
+import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
+import { Outbox } from "../shared/Outbox.js"
+import type { OutputRing } from "../shared/OutputRing.js"
 
 /** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
 export class Delivery<A> {

@@ -8,7 +8,7 @@
 import * as Option from "effect/Option"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import { type TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
-import type { LinkedList, LinkedNode } from "./LinkedList.js"
+import type { LinkedList, LinkedNode } from "../shared/LinkedList.js"
 import {
   Delivery,
   ensureSession,

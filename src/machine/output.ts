@@ -1,8 +1,10 @@
 /** What tools write while they run: kept in a ring per task, and for a while over all settled tasks. */
 import type { TaskId } from "../model/ids.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
-import { noOutput, OutputRing } from "./OutputRing.js"
+import { OutputRing } from "../shared/OutputRing.js"
 import type { TaskRecord, TaskTable } from "./TaskTable.js"
+
+const noOutput: TaskOutput = { text: "", start: 0, end: 0, total: 0 }
 
 /** A tool writes. What it leaves behind has nothing to say once its launch is over. */
 export const write = (table: TaskTable, task: TaskRecord, launch: number, chunk: string): void => {

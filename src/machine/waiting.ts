@@ -4,7 +4,7 @@
  * A task that waits itself is not counted and lends its place under the concurrency limit: two tools that wait for the
  * same manager would otherwise wait for ever.
  */
-import { LinkedList } from "./LinkedList.js"
+import { LinkedList } from "../shared/LinkedList.js"
 import { lend, reclaim, wakeInPlace } from "./places.js"
 import type { TaskRecord, TaskTable, TaskWait, Turn, Waiter } from "./TaskTable.js"
 

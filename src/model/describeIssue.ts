@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as ParseResult from "effect/ParseResult"
-import { printable } from "./text.js"
+import { printable } from "../shared/text.js"
 
 const at = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? "The input" : `\`${printable(path.map(String).join("."))}\``

@@ -2,10 +2,10 @@
 import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
-import type { EventHub } from "./EventHub.js"
-import type { OutputLimits } from "./outputLimits.js"
+import type { EventHub } from "./events/EventHub.js"
+import type { OutputLimits } from "./launch/outputLimits.js"
 import type { State } from "./State.js"
-import type { Timers } from "./Timers.js"
+import type { Timers } from "./time/Timers.js"
 
 export interface Engine {
   readonly state: State

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as TaskTable from "../machine/TaskTable.js"
 import { wakeWatchers } from "../machine/waiting.js"
-import type { EventHub } from "./EventHub.js"
+import type { EventHub } from "./events/EventHub.js"
 
 /** A plain function that changes the table and returns an outcome; `now` is epoch milliseconds. */
 export type Transition<A> = (table: TaskTable.TaskTable, now: number) => A

@@ -12,8 +12,8 @@ import type { TaskId } from "../model/ids.js"
 import type { OutputRange } from "../model/TaskOutput.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
-import { waitUntil, waitUntilSettled } from "./parking.js"
-import { ancestryOf, runsUnder } from "./RunningIn.js"
+import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
+import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome

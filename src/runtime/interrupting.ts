@@ -6,9 +6,9 @@ import type { TaskRecord } from "../machine/TaskTable.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
 import type { Engine } from "./Engine.js"
-import { waitUntilSettled } from "./parking.js"
-import { ancestryOf, runsUnder } from "./RunningIn.js"
+import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
+import { waitUntilSettled } from "./waiting/parking.js"
 
 const snapshotOf = ({ snapshot }: TaskRecord) => snapshot
 

@@ -20,7 +20,7 @@ import {
   type ToolResult,
   type ToolSpec
 } from "../model/ToolCall.js"
-import { RunningIn } from "../runtime/RunningIn.js"
+import { runningInKey } from "../shared/runningInKey.js"
 import { CurrentTask } from "./CurrentTask.js"
 
 /**
@@ -153,7 +153,7 @@ export const toOutput = (value: unknown): ToolOutput =>
     : ToolOutput.Structured({ value })
 
 // these belong to each launch; what the layer saw when it was built must not hide them
-const perLaunch: ReadonlyArray<string> = [CurrentTask.key, RunningIn.key, Scope.Scope.key, Tracer.ParentSpan.key]
+const perLaunch: ReadonlyArray<string> = [CurrentTask.key, runningInKey, Scope.Scope.key, Tracer.ParentSpan.key]
 
 /**
  * A context that was captured when a layer was built, without what belongs to each launch.

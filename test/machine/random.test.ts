@@ -8,7 +8,6 @@ import { assert, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
-import { LinkedList } from "../../src/machine/LinkedList.js"
 import { write } from "../../src/machine/output.js"
 import {
   type Delivery,
@@ -20,6 +19,7 @@ import {
   type Waiter
 } from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
+import { LinkedList } from "../../src/shared/LinkedList.js"
 import { resolutionText, sessionId, toolError, turnRef, updateText, World } from "../support/world.js"
 
 const operations = [

@@ -2,7 +2,7 @@
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
 import { emptyMetadata, isJson, isMetadata, jsonCopy, jsonEquals, maxJsonDepth } from "../../src/model/json.js"
-import { printable } from "../../src/model/text.js"
+import { printable } from "../../src/shared/text.js"
 
 const nested = (depth: number): unknown => {
   let value: unknown = "leaf"

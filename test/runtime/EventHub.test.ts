@@ -3,7 +3,7 @@ import { it } from "@effect/vitest"
 import { Chunk, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { SessionId, type TaskEvent, TaskId } from "effect-task-manager"
 import { assert, describe } from "vitest"
-import * as EventHub from "../../src/runtime/EventHub.js"
+import * as EventHub from "../../src/runtime/events/EventHub.js"
 
 const event = (seq: number): TaskEvent => ({
   _tag: "ContinueRequested",

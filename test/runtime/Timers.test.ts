@@ -2,7 +2,7 @@
 import { it } from "@effect/vitest"
 import { Clock, Duration, Effect, FastCheck as fc, TestClock } from "effect"
 import { assert, describe } from "vitest"
-import * as Timers from "../../src/runtime/Timers.js"
+import * as Timers from "../../src/runtime/time/Timers.js"
 
 interface Sleeps {
   /** Lengths of the sleeps that began, and how many go on now. */

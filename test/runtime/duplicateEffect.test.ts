@@ -6,7 +6,7 @@ import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
-import { warnOfDuplicateEffect } from "../../src/runtime/duplicateEffect.js"
+import { warnOfDuplicateEffect } from "../../src/runtime/setup/duplicateEffect.js"
 
 it.effect("says nothing when the program runs on the library's own copy of effect", () =>
   Effect.gen(function*() {
@@ -29,7 +29,7 @@ it("warns when the program runs on another copy of effect", async () => {
     const program = `
       const Other = await import(${JSON.stringify(join(folder, "node_modules/effect/dist/esm/Effect.js"))})
       const { warnOfDuplicateEffect } = await import(${
-      JSON.stringify(join(import.meta.dirname, "../../src/runtime/duplicateEffect.ts"))
+      JSON.stringify(join(import.meta.dirname, "../../src/runtime/setup/duplicateEffect.ts"))
     })
       await Other.runPromise(warnOfDuplicateEffect)`
     const { stdout } = await promisify(execFile)(

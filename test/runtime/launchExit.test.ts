@@ -4,7 +4,7 @@ import { Cause, Duration, Exit, FastCheck as fc, FiberId, Schema } from "effect"
 import { ApprovalRequired, TaskEvent, ToolError, ToolOutput } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import type { LaunchExit } from "../../src/machine/finish.js"
-import { launchExit } from "../../src/runtime/launchExit.js"
+import { launchExit } from "../../src/runtime/launch/launchExit.js"
 import { approvalRequest, request, toolError, toolResult, World } from "../support/world.js"
 
 const call = request("a")

@@ -14,8 +14,8 @@ import {
 import { assert, describe } from "vitest"
 import * as delivery from "../../src/machine/delivery.js"
 import { makeEngine, makeManager } from "../../src/runtime/make.js"
-import { waitUntil, waitUntilSettled } from "../../src/runtime/parking.js"
-import { startConcurrently } from "../../src/runtime/startTask.js"
+import { startConcurrently } from "../../src/runtime/starting/startTask.js"
+import { waitUntil, waitUntilSettled } from "../../src/runtime/waiting/parking.js"
 import { type Call, checkTable, request, sessionId, turnRef } from "../support/world.js"
 
 const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow(), { discard: true })

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ToolCallId, ToolError, ToolOutput, type ToolResult } from "effect-task-manager"
 import * as fc from "effect/FastCheck"
-import { capExit, capProgress, capResult, cutKey } from "../../src/runtime/outputLimits.js"
+import { capExit, capProgress, capResult } from "../../src/runtime/launch/outputLimits.js"
+import { cutKey } from "../../src/shared/cutText.js"
 
 const limits = { maxResultBytes: 1_024, maxResultDepth: 3 }
 

@@ -13,7 +13,7 @@ import {
   TaskManagerTestControl
 } from "effect-task-manager"
 import { assert, describe } from "vitest"
-import { inlineRoute, toRoute } from "../../src/runtime/routing.js"
+import { inlineRoute, toRoute } from "../../src/runtime/starting/routing.js"
 import { request } from "../support/world.js"
 
 const start = (route: RouteToolCall, fields: { readonly taskId?: TaskId } = {}) =>

@@ -3,7 +3,7 @@ import { it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Option } from "effect"
 import { TaskManagerConfig, TaskManagerLive, type TaskManagerSettings } from "effect-task-manager"
 import { assert, describe } from "vitest"
-import { settings } from "../../src/runtime/settings.js"
+import { settings } from "../../src/runtime/setup/settings.js"
 
 const defectOf = <A, E>(exit: Exit.Exit<A, E>): string => {
   const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined

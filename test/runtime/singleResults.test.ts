@@ -13,7 +13,7 @@ import {
 } from "effect-task-manager"
 import { assert, describe } from "vitest"
 import { makeEngine, makeManager } from "../../src/runtime/make.js"
-import { startConcurrently } from "../../src/runtime/startTask.js"
+import { startConcurrently } from "../../src/runtime/starting/startTask.js"
 import { approvalRequest, checkTable, request, sessionId, turnRef } from "../support/world.js"
 
 const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow(), { discard: true })

@@ -3,7 +3,7 @@
 import "../machine/cells.test.js"
 import "../machine/delivery.test.js"
 import "../machine/lifecycle.test.js"
-import "../machine/LinkedList.test.js"
+import "../shared/LinkedList.test.js"
 import "../machine/places.test.js"
 import "../machine/queries.test.js"
 import "../machine/waiting.test.js"

@@ -24,11 +24,11 @@ import {
 import { assert } from "vitest"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
-import type { LinkedList } from "../../src/machine/LinkedList.js"
-import type { Outbox } from "../../src/machine/Outbox.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
+import type { LinkedList } from "../../src/shared/LinkedList.js"
+import type { Outbox } from "../../src/shared/Outbox.js"
 
 export const sessionId = (id: string): SessionId => SessionId.make(id)
 export const turnRef = (turn = "t", session = "s"): TurnRef => ({

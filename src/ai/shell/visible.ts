@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 
-import { unseen } from "../../model/text.js"
+import { unseen } from "../../shared/text.js"
 
 /**
  * The whole text, with every character that does not show or that moves others written as `\u{a}`, and every backslash as

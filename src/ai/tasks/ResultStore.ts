@@ -9,14 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { OutputRing } from "../../machine/OutputRing.js"
 import type { TaskId } from "../../model/ids.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
-import { jsonText } from "../../runtime/outputLimits.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { jsonText } from "../../shared/jsonText.js"
+import { OutputRing } from "../../shared/OutputRing.js"
 
 /**
  * A result store could not save, read or remove; `cause` says why and is for the host alone.

@@ -4,6 +4,5 @@
  * @since 0.1.0
  */
 export { type ScriptedProviderCall, ScriptedStep, type ScriptedToolCall } from "./ScriptedStep.js"
-export * from "./simulator/simulateAgentLoop.js"
 export * as TestLanguageModel from "./TestLanguageModel.js"
 export { type RecordedModelRequest, type ScriptedReply, TestLanguageModelControl } from "./TestLanguageModelControl.js"

@@ -18,7 +18,6 @@ import { ApprovalRequired, ToolError } from "../../errors.js"
 import { describeIssue } from "../../model/describeIssue.js"
 import { ApprovalId } from "../../model/ids.js"
 import { emptyMetadata, isJson } from "../../model/json.js"
-import { printable } from "../../model/text.js"
 import {
   badResult,
   goodResult,
@@ -27,10 +26,11 @@ import {
   type ToolResult,
   type ToolSpec
 } from "../../model/ToolCall.js"
-import { approvalOf, toolErrorOf } from "../../runtime/launchExit.js"
+import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { printable } from "../../shared/text.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { isRunByProvider } from "./providerDefined.js"
 import { annotationsOf, type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Prompt from "@effect/ai/Prompt"
-import { cutText } from "../../runtime/outputLimits.js"
+import { cutText } from "../../shared/cutText.js"
 import { plainText } from "./internal/output.js"
 import * as texts from "./internal/texts.js"
 import type { TranscriptEntry } from "./TranscriptEntry.js"

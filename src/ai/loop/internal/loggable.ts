@@ -1,7 +1,7 @@
 /** What of a failed model call may stand in a log: loggers print the message of a cause, and some all of its fields. */
 import * as AiError from "@effect/ai/AiError"
 import * as Option from "effect/Option"
-import { printable } from "../../../model/text.js"
+import { printable } from "../../../shared/text.js"
 
 // a query, a fragment and what stands before the host may be a key
 const withoutSecrets = (url: string): string =>

@@ -1,8 +1,8 @@
 /** What the loop itself tells a model. All of it is true whatever happened: nothing says "did not run" of what may have. */
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
 import type { DeliveryMode } from "../../../model/Task.js"
-import { printable } from "../../../model/text.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
+import { printable } from "../../../shared/text.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
 import { toWord } from "./wire.js"
 

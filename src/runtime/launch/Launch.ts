@@ -1,0 +1,234 @@
+/** One launch of a task: the fiber that runs its tool, and the timers that watch it. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import { progress, timeOut } from "../../machine/control.js"
+import { abandon, launchEnded, type LaunchExit } from "../../machine/finish.js"
+import { write } from "../../machine/output.js"
+import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { TaskKind } from "../../model/Task.js"
+import type { TaskProgress } from "../../model/TaskEvent.js"
+import type { ToolResult } from "../../model/ToolCall.js"
+import { CurrentTask } from "../../services/CurrentTask.js"
+import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import type { Engine } from "../Engine.js"
+import type { Timer } from "../time/DeadlineQueue.js"
+import { reportAbandoned } from "./abandoned.js"
+import { launchExit } from "./launchExit.js"
+import { LaunchScope } from "./LaunchScope.js"
+import { capExit, capProgress } from "./outputLimits.js"
+import { readProgress } from "./readProgress.js"
+import { type Ancestry, RunningIn } from "./RunningIn.js"
+
+const cancelled: LaunchExit = { _tag: "Cancelled" }
+
+// not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
+const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
+  Runtime.make({ context, fiberRefs, runtimeFlags: Runtime.defaultRuntimeFlags })
+
+/**
+ * A FiberRef keeps the values that earlier fibers had, for a join that a tool's fiber never makes; where each tool starts
+ * the next one they would grow for ever. In place, for `updateRefs` is given the new fiber's own: a blocked task takes 4,098
+ * bytes, and 4,642 with the short histories left in.
+ */
+const forgetEarlierFibers = (own: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
+  // not for of: its iterator makes an array for every entry
+  own.locals.forEach((values, ref) => {
+    if (values.length > 1) own.locals.set(ref, [values[0]])
+  })
+  return own
+}
+
+type CurrentTaskService = CurrentTask["Type"]
+
+/** Who starts the launch: the tool runs in the caller's context and with its FiberRefs. */
+export interface LaunchCaller {
+  readonly context: Context.Context<never>
+  readonly fiberRefs: FiberRefs.FiberRefs
+  readonly executor: ToolExecutor["Type"]
+  readonly ancestry: Ancestry | undefined
+}
+
+/**
+ * It is what the fibers of the tool find in their context, and V8 keeps ended fibers for a while: a launch that is over
+ * therefore lets go of everything (a fifth of the time of a lifecycle goes into copying what it would hold).
+ */
+export class Launch implements TaskRuntime, Ancestry {
+  task: TaskRecord | undefined
+  parent: Ancestry | undefined
+  private readonly engine: Engine
+  private readonly number: number
+  private lastKind: TaskKind
+  private readonly scope = new LaunchScope()
+  private caller: LaunchCaller | undefined
+  private fiber: Fiber.RuntimeFiber<ToolResult, unknown> | undefined = undefined
+  private detachTimer: Timer | undefined = undefined
+  private timeoutTimer: Timer | undefined = undefined
+  private gracePeriod: GracePeriod | undefined = undefined
+
+  constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
+    this.engine = engine
+    this.task = task
+    this.number = task.snapshot.launch
+    this.lastKind = task.snapshot.kind
+    this.caller = caller
+    this.parent = caller.ancestry
+  }
+
+  get table(): TaskTable {
+    return this.engine.state.table
+  }
+
+  get kind(): TaskKind {
+    return this.task?.snapshot.kind ?? this.lastKind
+  }
+
+  launch(later = false): void {
+    const { caller, engine, number, task } = this
+    if (caller === undefined || task === undefined) return
+    this.caller = undefined
+    const { request } = task
+    if (task.snapshot.status === "Cancelling") {
+      // cancelled by another tool's first step, after its own Started and before its turn to begin
+      engine.state.unsafeModify((table, now) => launchEnded(table, task, number, cancelled, now))
+      return
+    }
+    if (task.timeout !== Infinity) {
+      this.timeoutTimer = engine.timers.start(
+        task.timeout,
+        () => engine.state.unsafeModify((table, now) => timeOut(table, task, number, now))
+      )
+    }
+    const { executor } = caller
+    const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
+      // before anything of the tool: it may cancel itself in its very first step
+      this.fiber = fiber
+      return executor.execute(request)
+    })
+    const runtime = runtimeOf(this.context(caller, task), caller.fiberRefs)
+    const fiber = Runtime.runFork(runtime, tool, {
+      immediate: engine.startsImmediately && !later,
+      updateRefs: forgetEarlierFibers
+    })
+    // the deferred fiber has not said so itself yet, and one that has ended is to be let go
+    if (fiber.unsafePoll() === null) this.fiber = fiber
+    // an observer sees every end, also that of a fiber which never took its first step
+    fiber.addObserver((exit) => {
+      if (this.scope.closeUnused(exit)) this.ended(task, exit)
+      else {this.scope.close(runtimeOf(fiber.currentContext, fiber.getFiberRefs()), exit, (closed) =>
+          this.ended(task, closed))}
+    })
+  }
+
+  /** The tool has ended, and whatever it left in its scope. */
+  private ended(task: TaskRecord, exit: Exit.Exit<unknown, unknown>): void {
+    const { engine, number } = this
+    // how a cancelled tool ended changes nothing any more, and reading its cause is dear
+    const ended = task.snapshot.status === "Running"
+      ? launchExit(task.request, exit, (read) => capExit(engine.outputLimits, read))
+      : cancelled
+    engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
+  }
+
+  private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
+    const services = new Map<string, unknown>()
+    // not new Map(…): that asks the other's iterator for an array per service
+    caller.context.unsafeMap.forEach((service, key) => services.set(key, service))
+    services.set(CurrentTask.key, new RunningTask(this, task, this.number))
+    services.set(Scope.Scope.key, this.scope.service)
+    services.set(RunningIn.key, this satisfies Ancestry)
+    return Context.unsafeMake(services)
+  }
+
+  /** The tool says how far it is; after the end of the launch nobody listens. */
+  reportProgress(said: TaskProgress): Effect.Effect<void> {
+    const { engine, number } = this
+    return engine.state.modify((table, now) => {
+      const { task } = this
+      if (task === undefined) return
+      progress(table, task, number, capProgress(engine.outputLimits, readProgress(said)), now)
+    })
+  }
+
+  /** The tool writes; after the end of the launch nobody reads. */
+  write(chunk: string): Effect.Effect<void> {
+    const { engine, number } = this
+    return engine.state.modify((table) => {
+      const { task } = this
+      // a tool that is written without types may write anything
+      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk)
+    })
+  }
+
+  /** Detaches the task `millis` from now, unless the launch is over by then. */
+  startDetachTimer(millis: number, detach: () => void): void {
+    this.detachTimer = this.engine.timers.start(millis, detach)
+  }
+
+  stopDetachTimer(): void {
+    this.engine.timers.stop(this.detachTimer)
+    this.detachTimer = undefined
+  }
+
+  interrupt(gracePeriod: GracePeriod): void {
+    if (this.task === undefined) return
+    this.gracePeriod = gracePeriod
+    gracePeriod.enter(this)
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  abandon(): void {
+    const { engine, number, task } = this
+    if (task !== undefined && engine.state.unsafeModify((table, now) => abandon(table, task, number, now))) {
+      reportAbandoned(engine, task.snapshot)
+    }
+  }
+
+  end(): void {
+    this.stopDetachTimer()
+    this.engine.timers.stop(this.timeoutTimer)
+    this.timeoutTimer = undefined
+    this.gracePeriod?.leave()
+    this.gracePeriod = undefined
+    this.lastKind = this.kind
+    this.caller = undefined
+    this.fiber = undefined
+    this.task = undefined
+  }
+}
+
+/** What the tool sees of its task. The effects are made when they are asked for: most tools ask for none. */
+class RunningTask implements CurrentTaskService {
+  readonly taskId: CurrentTaskService["taskId"]
+  readonly request: CurrentTaskService["request"]
+  readonly launch: number
+  readonly approval: CurrentTaskService["approval"]
+  readonly #launch: Launch
+
+  constructor(launch: Launch, task: TaskRecord, number: number) {
+    this.taskId = task.snapshot.id
+    this.request = task.request
+    this.launch = number
+    this.approval = Option.fromNullable(task.approval)
+    this.#launch = launch
+  }
+
+  get kind(): CurrentTaskService["kind"] {
+    return Effect.sync(() => this.#launch.kind)
+  }
+
+  get reportProgress(): CurrentTaskService["reportProgress"] {
+    return (said) => this.#launch.reportProgress(said)
+  }
+
+  get write(): CurrentTaskService["write"] {
+    return (chunk) => this.#launch.write(chunk)
+  }
+}

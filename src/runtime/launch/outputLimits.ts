@@ -1,0 +1,171 @@
+/**
+ * Keeps what tools hand back within bounds: text is cut in the middle, what is nested too deep or too large is replaced by
+ * a note. What was cut says so, to the model in the text and to the host in the metadata.
+ */
+import { ToolError } from "../../errors.js"
+import type { LaunchExit } from "../../machine/finish.js"
+import type { ApprovalRequest } from "../../model/Approval.js"
+import { isEmptyObject, isPlainObject, type Metadata } from "../../model/json.js"
+import type { TaskProgress } from "../../model/TaskEvent.js"
+import { ToolOutput, type ToolOutputPart, type ToolResult } from "../../model/ToolCall.js"
+import { cutKey, cutText } from "../../shared/cutText.js"
+import { longestText, measure } from "../../shared/jsonText.js"
+
+export interface OutputLimits {
+  /** Bytes of UTF-8. */
+  readonly maxResultBytes: number
+  readonly maxResultDepth: number
+}
+
+const encoder = new TextEncoder()
+
+/** The value with everything below a depth replaced by a note. Depth is bounded, so recursion is. */
+const prune = (value: unknown, depth: number): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (depth === 0) return "[… cut: nested too deep …]"
+  if (Array.isArray(value)) return value.map((child) => prune(child, depth - 1))
+  return isPlainObject(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, prune(child, depth - 1)]))
+    : value
+}
+
+interface Cut<A> {
+  readonly value: A
+  readonly missing: number
+  readonly pruned: boolean
+}
+
+const sizeOf = (part: ToolOutputPart): number =>
+  part._tag === "Text" ? encoder.encode(part.text).length : part.data.length + part.mediaType.length
+
+const capPart = (part: ToolOutputPart, max: number): Pick<Cut<ToolOutputPart>, "value" | "missing"> => {
+  if (part._tag === "Text") {
+    const { missing, text } = cutText(part.text, max)
+    return { value: missing === 0 ? part : { _tag: "Text", text }, missing }
+  }
+  const size = sizeOf(part)
+  return size <= max
+    ? { value: part, missing: 0 }
+    : { value: { _tag: "Text", text: `[… a file of ${size} bytes cut …]` }, missing: size }
+}
+
+const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> => {
+  switch (output._tag) {
+    case "Text": {
+      const { missing, text } = cutText(output.text, limits.maxResultBytes)
+      return { value: missing === 0 ? output : ToolOutput.Text({ text }), missing, pruned: false }
+    }
+    case "Structured": {
+      const { bytesAtMost, depth } = measure(output.value)
+      if (bytesAtMost > longestText) {
+        return { value: ToolOutput.Text({ text: "[… cut: a value too large to show …]" }), missing: 0, pruned: true }
+      }
+      const pruned = depth > limits.maxResultDepth
+      const value = pruned ? prune(output.value, limits.maxResultDepth) : output.value
+      if (bytesAtMost > limits.maxResultBytes) {
+        const { missing, text } = cutText(JSON.stringify(value), limits.maxResultBytes)
+        // a JSON value cannot be cut in the middle; its text can
+        if (missing > 0) return { value: ToolOutput.Text({ text }), missing, pruned }
+      }
+      return { value: pruned ? ToolOutput.Structured({ value }) : output, missing: 0, pruned }
+    }
+    case "Parts": {
+      let left = limits.maxResultBytes
+      let missing = 0
+      let dropped = 0
+      const parts: Array<ToolOutputPart> = []
+      for (const part of output.parts) {
+        if (left === 0) {
+          dropped++
+          missing += sizeOf(part)
+          continue
+        }
+        const cut = capPart(part, left)
+        parts.push(cut.value)
+        missing += cut.missing
+        // an empty part takes room too, and so does the note about one that was cut
+        left = Math.max(0, left - Math.max(1, sizeOf(cut.value)))
+      }
+      if (dropped > 0) parts.push({ _tag: "Text", text: `[… ${dropped} more parts cut …]` })
+      const isCut = missing > 0 || dropped > 0
+      return { value: isCut ? ToolOutput.Parts({ parts }) : output, missing, pruned: dropped > 0 }
+    }
+  }
+}
+
+const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
+  if (isEmptyObject(metadata)) return metadata
+  const { bytesAtMost, depth } = measure(metadata)
+  if (depth > limits.maxResultDepth) return { [cutKey]: { metadata: "nested too deep" } }
+  if (bytesAtMost <= limits.maxResultBytes) return metadata
+  if (bytesAtMost > longestText) return { [cutKey]: { metadata: "too large" } }
+  const size = encoder.encode(JSON.stringify(metadata)).length
+  return size <= limits.maxResultBytes ? metadata : { [cutKey]: { metadataBytes: size } }
+}
+
+/** The result within the limits; the same object if it already was. */
+export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult => {
+  const { metadata, result } = whole
+  const { missing, pruned, value } = capOutput(limits, result.output)
+  const own = capMetadata(limits, result.metadata)
+  const outer = capMetadata(limits, metadata)
+  if (value === result.output && own === result.metadata && outer === metadata) return whole
+  const note = { ...(missing > 0 ? { missingBytes: missing } : undefined), ...(pruned ? { pruned } : undefined) }
+  return {
+    result: {
+      _tag: "ToolResult",
+      callId: result.callId,
+      output: value,
+      isError: result.isError,
+      metadata: missing > 0 || pruned ? { ...own, [cutKey]: note } : own
+    },
+    metadata: outer
+  }
+}
+
+const capError = (limits: OutputLimits, error: ToolError): ToolError => {
+  const { missing, text } = cutText(error.message, limits.maxResultBytes)
+  if (missing === 0) return error
+  return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })
+}
+
+const capApproval = (limits: OutputLimits, approval: ApprovalRequest): ApprovalRequest => ({
+  ...approval,
+  requestKind: cutText(approval.requestKind, limits.maxResultBytes).text,
+  summary: cutText(approval.summary, limits.maxResultBytes).text,
+  reason: cutText(approval.reason, limits.maxResultBytes).text,
+  metadata: capMetadata(limits, approval.metadata)
+})
+
+const capCompleted = (limits: OutputLimits, exit: LaunchExit & { _tag: "Completed" }): LaunchExit => {
+  const result = capResult(limits, exit.result)
+  return result === exit.result ? exit : { _tag: "Completed", result }
+}
+
+/** What a launch handed back, within the limits. */
+export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
+  switch (exit._tag) {
+    case "Completed":
+      return capCompleted(limits, exit)
+    case "Failed":
+      return { _tag: "Failed", error: capError(limits, exit.error) }
+    case "ApprovalRequired":
+      return { _tag: "ApprovalRequired", approval: capApproval(limits, exit.approval) }
+    case "Cancelled":
+      return exit
+  }
+}
+
+/** Progress within the limits: its message is cut, data that is too large is left out. */
+export const capProgress = (limits: OutputLimits, { data, fraction, message }: TaskProgress): TaskProgress => ({
+  ...(message === undefined ? undefined : { message: cutText(message, limits.maxResultBytes).text }),
+  ...(fraction === undefined ? undefined : { fraction }),
+  ...(data === undefined || !fits(limits, data) ? undefined : { data })
+})
+
+const fits = (limits: OutputLimits, data: unknown): boolean => {
+  const { bytesAtMost, depth } = measure(data)
+  return depth <= limits.maxResultDepth &&
+    (bytesAtMost <= limits.maxResultBytes ||
+      bytesAtMost <= longestText && encoder.encode(JSON.stringify(data)).length <= limits.maxResultBytes)
+}

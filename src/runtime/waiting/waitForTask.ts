@@ -1,0 +1,39 @@
+/** Waiting for the first of several tasks to end. */
+import * as Effect from "effect/Effect"
+import { TaskNotFound } from "../../errors.js"
+import type { TaskRecord, TaskWait } from "../../machine/TaskTable.js"
+import { enterTasks, leaveTasks } from "../../machine/waiting.js"
+import type { TaskId } from "../../model/ids.js"
+import { LinkedList } from "../../shared/LinkedList.js"
+import type { Engine } from "../Engine.js"
+import { ancestryOf } from "../launch/RunningIn.js"
+import { waitUntil } from "./parking.js"
+
+const hasStopped = ({ snapshot }: TaskRecord): boolean =>
+  snapshot.settledAt !== undefined || snapshot.status === "Suspended"
+
+export const waitForTask = (engine: Engine, ids: ReadonlyArray<TaskId>): Effect.Effect<void, TaskNotFound> =>
+  Effect.withFiberRuntime((fiber) => {
+    const live = new Set<TaskRecord>()
+    let isOver = ids.length === 0
+    for (const taskId of ids) {
+      const task = engine.state.table.tasks.get(taskId)
+      if (task === undefined) return new TaskNotFound({ taskId })
+      if (task.isLive) live.add(task)
+      else isOver = true
+    }
+    // a task that waits for itself, or for one it runs under, would wait for ever
+    for (let link = ancestryOf(fiber); link !== undefined; link = link.parent) {
+      if (link.task !== undefined && live.has(link.task)) isOver = true
+    }
+    if (isOver) return Effect.void
+    const tasks = [...live]
+    const wait: TaskWait = { waiters: new LinkedList(), nodes: [] }
+    return Effect.asVoid(waitUntil(engine, {
+      isReady: () => tasks.some(hasStopped),
+      waiters: () => enterTasks(wait, tasks),
+      onLeave: () => leaveTasks(wait),
+      // the call of the tool that waits is still open
+      staysCounted: true
+    }))
+  })

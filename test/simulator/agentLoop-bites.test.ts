@@ -1,0 +1,253 @@
+/**
+ * The simulator is worth nothing if it finds nothing: mistakes are put into the loop, one at a time, and each has to be
+ * found.
+ */
+import { Effect, Either } from "effect"
+import { type TaskId, TaskManager } from "effect-task-manager"
+import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Calls from "../../src/ai/loop/internal/calls.js"
+import type * as ConversationModule from "../../src/ai/loop/internal/Conversation.js"
+import type * as Machine from "../../src/ai/loop/internal/machine.js"
+import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
+import type * as Reply from "../../src/ai/loop/internal/reply.js"
+import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
+import type * as TranscriptModule from "../../src/ai/transcript/Transcript.js"
+import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
+
+interface Modules {
+  "loop/internal/calls": typeof Calls
+  "loop/internal/Conversation": typeof ConversationModule
+  "loop/internal/machine": typeof Machine
+  "loop/internal/modelCall": typeof ModelCall
+  "loop/internal/reply": typeof Reply
+  "transcript/renderPrompt": typeof RenderPrompt
+  "transcript/Transcript": typeof TranscriptModule
+}
+
+type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
+
+const enough = 2_000
+
+afterEach(() => {
+  vi.resetModules()
+})
+
+const findsWith = async (rules: ReadonlyArray<string>, mutation: Mutation) => {
+  const paths = Object.entries(mutation).map(([name, mutate]) => [`../../src/ai/${name}.js`, mutate] as const)
+  for (const [path, mutate] of paths) {
+    vi.doMock(path, async (importOriginal) => {
+      const original: any = await importOriginal()
+      return { ...original, ...(mutate as (module: unknown) => object)(original) }
+    })
+  }
+  vi.resetModules()
+  const { simulateAgentLoop } = await import("./agentLoop/simulateAgentLoop.js")
+  try {
+    for (let seed = 0; seed < enough; seed++) {
+      // the test runner has to be heard between
+      if (seed % 50 === 49) await new Promise<void>((resume) => setImmediate(resume))
+      const { violations } = simulateAgentLoop({ seed })
+      const found = violations.find(({ rule }) => rules.includes(rule))
+      if (found !== undefined) return { seed, ...found }
+    }
+    return undefined
+  } finally {
+    for (const [path] of paths) vi.doUnmock(path)
+  }
+}
+
+/** `rules`: what the mistake breaks; it may show in other ways before. */
+const bites = (mistake: string, rules: ReadonlyArray<string>, mutation: Mutation): void => {
+  it(mistake, async () => {
+    const found = await findsWith(rules, mutation)
+    if (found === undefined) return assert.fail(`not found in ${enough} seeds`)
+    console.log(`${mistake}: seed ${found.seed}, ${found.rule}: ${found.message.slice(0, 160)}`)
+  }, 600_000)
+}
+
+/** `Transcript` with another `append`. */
+const appending = (
+  original: typeof TranscriptModule,
+  append: typeof TranscriptModule.Transcript.append
+): Partial<typeof TranscriptModule> => ({ Transcript: Object.assign({ ...original.Transcript }, { append }) as never })
+
+const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: string): TranscriptEntry.ToolResult => ({
+  _tag: "ToolResult",
+  callId,
+  toolName,
+  outcome: "Interrupted",
+  isError: true,
+  output: { _tag: "Text", text: "The turn was interrupted before this call was started. It did not run." }
+})
+
+describe("the simulator of the loop finds mistakes", () => {
+  bites("results stand in the order in which they come", ["order", "log"], {
+    "transcript/Transcript": (original) =>
+      appending(
+        original,
+        (transcript, entry) =>
+          Either.map(original.Transcript.append(transcript, entry), ({ sessionId }) => ({
+            sessionId,
+            entries: [...transcript.entries, entry]
+          }))
+      )
+  })
+
+  bites("a call is answered in the prompt by whatever was answered first", ["valid"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) => {
+        const prompt = original.renderPrompt(transcript, options)
+        return {
+          ...prompt,
+          content: prompt.content.map((message) =>
+            message.role === "tool" ? { ...message, content: [...message.content].reverse() } : message
+          )
+        }
+      }
+    })
+  })
+
+  bites("late results are taken, and not consumed", ["once", "wake"], {
+    "loop/internal/calls": () => ({
+      collectLate: (conversation) =>
+        Effect.gen(function*() {
+          const manager = yield* TaskManager
+          const { resolutions } = yield* manager.takePendingLoopUpdates(conversation.sessionId)
+          const found: Array<TaskId> = []
+          for (const resolution of resolutions) {
+            if (resolution._tag === "Approval") continue
+            const part = resolution.item.parts.find((one) => one._tag === "ToolResult")
+            if (part === undefined) continue
+            const { callId, isError, output } = part
+            yield* conversation.acceptLate({ callId, toolName: "work", taskId: resolution.taskId, isError, output })
+            yield* conversation.flush
+            found.push(resolution.taskId)
+          }
+          return found
+        })
+    })
+  })
+
+  bites("what is delivered again is added again", ["once", "valid", "answered", "log"], {
+    "transcript/Transcript": (original) =>
+      appending(original, (transcript, entry) => {
+        const added = original.Transcript.append(transcript, entry)
+        return Either.isRight(added) ? added : Either.right({ ...transcript, entries: [...transcript.entries, entry] })
+      })
+  })
+
+  bites("the store is told, and what it says is ignored", ["log"], {
+    "loop/internal/Conversation": (original) => ({
+      Conversation: class extends original.Conversation {
+        constructor(...[transcript, store, onLate]: ConstructorParameters<typeof original.Conversation>) {
+          super(transcript, { append: (id, entry) => Effect.ignore(store.append(id, entry)) }, onLate)
+        }
+      }
+    })
+  })
+
+  bites("what the store refuses is forgotten", ["log", "once", "answered", "wake", "order", "hang"], {
+    "loop/internal/Conversation": (original) => ({
+      Conversation: class extends original.Conversation {
+        override get flush() {
+          return Effect.tapError(super.flush, () => Effect.sync(() => Object.assign(this, { unstored: [] })))
+        }
+      }
+    })
+  })
+
+  bites("a late result comes twice", ["once"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) =>
+        original.renderPrompt({
+          ...transcript,
+          entries: transcript.entries.flatMap((entry): ReadonlyArray<TranscriptEntry> =>
+            entry._tag === "LateResult" ? [entry, entry] : [entry]
+          )
+        }, options)
+    })
+  })
+
+  bites("a late result is not shown", ["once"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) =>
+        original.renderPrompt({
+          ...transcript,
+          entries: transcript.entries.filter((entry, index) => index % 7 !== 6 || entry._tag !== "LateResult")
+        }, options)
+    })
+  })
+
+  bites("an interrupted turn says that its calls did not run", ["true"], {
+    "loop/internal/calls": (original) => ({
+      runCalls: (conversation, started, options) =>
+        Effect.gen(function*() {
+          if (!options.start) {
+            for (const [callId, known] of started) {
+              if (known._tag === "Running" && conversation.isOpen(callId)) {
+                yield* conversation.add(neverStarted(callId, "work"))
+              }
+            }
+          }
+          return yield* original.runCalls(conversation, started, options)
+        })
+    })
+  })
+
+  bites("an interrupt closes its calls before they have ended", ["true"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, policy, facts) => {
+        const next = original.step(state, command, policy, facts)
+        return command._tag !== "Interrupt" ? next : {
+          ...next,
+          actions: next.actions.flatMap((action): ReadonlyArray<Machine.Action> =>
+            action._tag === "StopTurn" ? [action, { _tag: "InterruptStep" }] : [action]
+          )
+        }
+      }
+    }),
+    "loop/internal/calls": (original) => ({
+      runCalls: (conversation, started, options) =>
+        Effect.gen(function*() {
+          if (!options.start) {
+            for (
+              const { callId, toolName } of [...conversation.transcript.entries].flatMap((entry) =>
+                entry._tag === "AssistantMessage"
+                  ? entry.parts.flatMap((part) => part._tag === "ToolCall" ? [part] : [])
+                  : []
+              )
+            ) {
+              if (conversation.isOpen(callId)) yield* conversation.add(neverStarted(callId, toolName))
+            }
+          }
+          return yield* original.runCalls(conversation, started, options)
+        })
+    })
+  })
+
+  bites("a wake-up during a turn is forgotten", ["wake"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, policy, facts) =>
+        command._tag === "Wake" && state.phase._tag !== "Idle"
+          ? { state, actions: [] }
+          : original.step(state, command, policy, facts)
+    })
+  })
+
+  bites("an unknown tool fails the turn", ["turns"], {
+    "loop/internal/modelCall": (original) => ({
+      callModel: (model, prompt, listener) =>
+        original.callModel({ ...model, toolkit: { ...model.toolkit, tools: {} } }, prompt, listener)
+    })
+  })
+
+  bites("two calls with one id", ["valid", "program", "hang", "once"], {
+    "loop/internal/reply": (original) => ({
+      ReplyBuilder: class extends original.ReplyBuilder {
+        override whole(): ReturnType<InstanceType<typeof original.ReplyBuilder>["whole"]> {
+          return super.whole(new Set())
+        }
+      }
+    })
+  })
+})

@@ -1,0 +1,67 @@
+/** The agent loop under random models, tools, users, hosts, stores and crashes. */
+import { assert, beforeEach, describe, it } from "vitest"
+import { formatAgentSimulation, simulateAgentLoop, simulateAgentLoops } from "./agentLoop/simulateAgentLoop.js"
+
+// a run of the loop is some ten times as long as one of the manager, whose simulation gives this number its meaning
+const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 200)
+
+// in parts, so that the test runner hears of it meanwhile
+const part = 250
+const parts = Array.from({ length: Math.ceil(seeds / part) }, (_, index) => ({
+  from: index * part,
+  seeds: Math.min(part, seeds - index * part)
+}))
+
+// a part is one long synchronous run, and between tests there are only microtasks: the runner's messages need more
+beforeEach(() => new Promise<void>((resume) => setImmediate(resume)))
+
+describe("the simulated agent loop", () => {
+  const met = new Set<string>()
+  let never: ReadonlyArray<string> = []
+  let played = 0
+
+  for (const { from, seeds: count } of parts) {
+    it(`keeps its promises for the seeds from ${from} to ${from + count - 1}`, () => {
+      const { failed, failures, met: situations, requests, tasks } = simulateAgentLoops({ from, seeds: count })
+      assert.strictEqual(failed, 0, failures.map(formatAgentSimulation).join("\n\n"))
+      assert.isAbove(requests, count)
+      assert.isAbove(tasks, count)
+      for (const [situation, times] of Object.entries(situations)) if (times > 0) met.add(situation)
+      never = Object.keys(situations).filter((situation) => !met.has(situation))
+      played += count
+    })
+  }
+
+  it("has met every situation", () => {
+    // fewer seeds need not meet the rarest
+    if (played >= 2_000) assert.deepStrictEqual(never, [])
+    assert.isAbove(met.size, 20)
+  })
+
+  it("gives the same trace for the same seed, byte for byte", () => {
+    const play = (seed: number) => formatAgentSimulation(simulateAgentLoop({ seed, trace: true }))
+    const once = Array.from({ length: 15 }, (_, seed) => play(seed))
+    // other runs in between must not matter
+    const again = Array.from({ length: 15 }, (_, seed) => play(14 - seed))
+    assert.deepStrictEqual(again.reverse(), once)
+    assert.strictEqual(new Set(once).size, 15)
+  })
+
+  it("gives the same run whether or not it is traced", () => {
+    for (let seed = 0; seed < 15; seed++) {
+      const { trace: _, ...traced } = simulateAgentLoop({ seed, trace: true })
+      const { trace, ...plain } = simulateAgentLoop({ seed })
+      assert.deepStrictEqual(plain, traced)
+      assert.deepStrictEqual(trace, [])
+    }
+  })
+
+  it("prints the seed, the violations and the trace of a run", () => {
+    const report = simulateAgentLoop({ seed: 5, trace: true })
+    const text = formatAgentSimulation({ ...report, violations: [{ rule: "once", message: "something was lost" }] })
+    assert.include(text, "seed 5:")
+    assert.include(text, "broken (once): something was lost")
+    assert.include(text, "request 1 of")
+    assert.match(text, /^ {2} +\d+ms {2}/m)
+  })
+})

@@ -1,0 +1,170 @@
+/** One simulated program: what takes part in it, and what is written down of it. */
+import type * as Prompt from "@effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
+import type { AgentLoop } from "../../../src/ai/loop/AgentLoop.js"
+import type { AgentSession } from "../../../src/ai/loop/AgentSession.js"
+import type { TranscriptEntry } from "../../../src/ai/transcript/TranscriptEntry.js"
+import type { SessionId, TaskId, ToolCallId } from "../../../src/model/ids.js"
+import type { TaskKind, TaskSnapshot } from "../../../src/model/Task.js"
+import type { TaskEvent } from "../../../src/model/TaskEvent.js"
+import type { TaskManager } from "../../../src/services/TaskManager.js"
+import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
+import type { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
+import type { VirtualClock } from "../../../src/testing/simulator/VirtualClock.js"
+import type { Feature } from "./features.js"
+import { type AgentPlan, scriptOf, type ToolScript } from "./plan.js"
+
+/** A rule that was broken, and how. */
+export interface Violation {
+  readonly rule: string
+  readonly message: string
+}
+
+/** What the manager did with one task of one process. */
+export interface TaskLog {
+  readonly generation: number
+  readonly sessionId: SessionId
+  readonly callId: ToolCallId
+  readonly taskId: TaskId
+  readonly kinds: Set<TaskKind>
+  snapshot: TaskSnapshot
+  terminal: Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }> | undefined
+  asked: number
+}
+
+/** One opening of a session, in one process. */
+export interface Opening {
+  readonly generation: number
+  readonly session: AgentSession
+  readonly events: Array<AgentEvent>
+  /** How many entries the log had when it was opened. */
+  readonly from: number
+  isClosed: boolean
+}
+
+/** What becomes of one conversation, over all processes. */
+export class SessionLog {
+  /** What the store has kept. */
+  readonly log: Array<TranscriptEntry> = []
+  readonly openings: Array<Opening> = []
+  /** The latest prompt, message by message. */
+  lastPrompt: ReadonlyArray<string> = []
+  lastContent: ReadonlyArray<Prompt.Message> = []
+  requests = 0
+  /** Marks of messages that were accepted, by the opening that took them. */
+  readonly submitted: Array<{ readonly mark: string; readonly opening: Opening }> = []
+  /** Marks that a tool of the session took out of the queue of results. */
+  readonly taken = new Set<string>()
+  callsLeft: number
+  modelFaults = 0
+  storeFaults = 0
+  /** The store said no although it had written. */
+  writtenAndRefused = 0
+  /** Of every prompt that the model has seen. */
+  readonly seen = new Set<string>()
+  readonly sessionId: SessionId
+
+  constructor(sessionId: SessionId, calls: number) {
+    this.sessionId = sessionId
+    this.callsLeft = calls
+  }
+
+  get current(): Opening | undefined {
+    return this.openings.at(-1)
+  }
+}
+
+const markPattern = /\[[a-z]:\d+\]/g
+
+/** The marks in a text: each stands for one result, one message, one reply. */
+export const marksOf = (text: string): ReadonlyArray<string> => text.match(markPattern) ?? []
+
+export class AgentWorld {
+  readonly plan: AgentPlan
+  readonly random: SimRandom
+  readonly clock: VirtualClock
+  readonly trace: Array<string> | undefined
+  readonly violations: Array<Violation> = []
+  readonly met = new Map<Feature, number>()
+  readonly sessions = new Map<SessionId, SessionLog>()
+  readonly tasks = new Map<string, TaskLog>()
+  readonly scripts: Array<ToolScript> = []
+  /** How many events of a session the manager has published, by process. */
+  readonly published = new Map<string, number>()
+  /** How often the tool of a call took its first step in its first launch. */
+  readonly runs = new Map<number, number>()
+  /** Which calls were run, by process, session and id. */
+  readonly ran = new Set<string>()
+  /** Counts the processes: what an earlier one does has no effect any more. */
+  generation = 0
+  /** From now on everybody behaves: what is left has to come to its end. */
+  isTame = false
+  manager: TaskManager["Type"] | undefined
+  loop: AgentLoop["Type"] | undefined
+  private marks = 0
+
+  constructor(plan: AgentPlan, { clock, random }: Simulation, trace: Array<string> | undefined) {
+    this.plan = plan
+    this.random = random
+    this.clock = clock
+    this.trace = trace
+  }
+
+  violate(rule: string, message: string): void {
+    this.say("VIOLATION", () => `${rule}: ${message}`)
+    if (this.violations.length < 20) this.violations.push({ rule, message })
+  }
+
+  meet(feature: Feature): void {
+    this.met.set(feature, (this.met.get(feature) ?? 0) + 1)
+  }
+
+  say(who: string, what: () => string): void {
+    this.trace?.push(`${String(this.clock.unsafeCurrentTimeMillis()).padStart(6)}ms  ${who.padEnd(12)} ${what()}`)
+  }
+
+  mark(kind: "result" | "denial" | "message" | "text"): string {
+    return `[${kind.slice(0, 1)}:${++this.marks}]`
+  }
+
+  newScript(): ToolScript {
+    const script = scriptOf(this.random, this.plan, this.scripts.length)
+    this.scripts.push(script)
+    return script
+  }
+
+  /** An event of the manager, at the moment at which it is published. */
+  hear(generation: number, event: TaskEvent): void {
+    const sessionId = event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
+    const origin = `${generation} ${sessionId}`
+    this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
+    if (event._tag === "ContinueRequested") return
+    const { snapshot } = event
+    const key = `${generation} ${snapshot.id}`
+    const known = this.tasks.get(key)
+    const task: TaskLog = known ?? {
+      generation,
+      sessionId: snapshot.sessionId,
+      callId: snapshot.callId,
+      taskId: snapshot.id,
+      kinds: new Set(),
+      snapshot,
+      terminal: undefined,
+      asked: 0
+    }
+    if (known === undefined) this.tasks.set(key, task)
+    task.snapshot = snapshot
+    task.kinds.add(snapshot.kind)
+    if (event._tag === "AwaitingApproval") task.asked++
+    if (event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled") task.terminal = event
+    this.say(`manager ${generation}`, () => `${event._tag} ${snapshot.id} ${snapshot.callId} ${snapshot.kind}`)
+  }
+
+  tasksOf(sessionId: SessionId, callId: ToolCallId): ReadonlyArray<TaskLog> {
+    return [...this.tasks.values()].filter((task) => task.sessionId === sessionId && task.callId === callId)
+  }
+}
+
+/** Lets the others go first, some times. */
+export const steps = (times: number): Effect.Effect<void> => Effect.repeatN(Effect.yieldNow(), times)

@@ -1,0 +1,170 @@
+/** Who takes part: the users that talk to the sessions, and the hosts that interrupt, answer and close. */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { AgentSession } from "../../../src/ai/loop/AgentSession.js"
+import { renderPrompt } from "../../../src/ai/transcript/renderPrompt.js"
+import { validatePrompt } from "../../../src/ai/transcript/validatePrompt.js"
+import { type AgentWorld, type Opening, type SessionLog, steps } from "./AgentWorld.js"
+import { tick } from "./plan.js"
+
+const pause = (world: AgentWorld): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.zipRight(Effect.sleep(tick * world.random.int(6)), steps(world.random.int(3))))
+
+const accepted = (world: AgentWorld, session: SessionLog, opening: Opening, mark: string): void => {
+  world.say(session.sessionId, () => `submits ${mark}`)
+  session.submitted.push({ mark, opening })
+}
+
+/** Hands in a message, and waits for the end of its turn or not. */
+const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { random } = world
+    const mark = world.mark("message")
+    const dice = random.next()
+    if (dice < 0.5) {
+      yield* opening.session.submit(`Please ${mark}.`).pipe(
+        Effect.map(() => accepted(world, session, opening, mark)),
+        Effect.uninterruptible,
+        Effect.ignore
+      )
+      return
+    }
+    // what is interrupted before it has handed in its message has handed in none: the transcript shows it
+    let isTaken = false
+    const reading = Stream.runForEach(
+      opening.session.run([{ _tag: "Text", text: `Please ${mark}.` }]),
+      (event) =>
+        Effect.sync(() => {
+          if (isTaken || event._tag !== "MessageTaken") return
+          isTaken = true
+        })
+    ).pipe(Effect.ignore)
+    if (dice < 0.85) {
+      accepted(world, session, opening, mark)
+      return yield* reading
+    }
+    const fiber = yield* Effect.fork(reading)
+    yield* pause(world)
+    yield* Fiber.interrupt(fiber)
+  })
+
+/** A user who says some things, at any time. */
+export const user = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let message = 0; message < world.plan.messages; message++) {
+      yield* pause(world)
+      yield* speak(world, session, opening)
+    }
+  })
+
+const answer = (world: AgentWorld, session: AgentSession, chance: number): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { random } = world
+    const asked = [...yield* session.approvals]
+    if (asked.length > 1) world.meet("several approvals at once")
+    // in any order, and not always all of them
+    while (asked.length > 0) {
+      const [one] = asked.splice(random.int(asked.length), 1)
+      if (one === undefined || !random.chance(chance)) continue
+      const { taskId } = one
+      world.say(session.sessionId, () => `answers ${taskId}`)
+      if (random.chance(0.6)) {
+        yield* session.approve(taskId).pipe(
+          Effect.map(() => world.meet("an approval that is given")),
+          Effect.ignore
+        )
+      } else {
+        yield* session.reject(taskId, random.chance(0.8) ? `No ${world.mark("denial")}` : undefined).pipe(
+          Effect.map(() => world.meet("an approval that is denied")),
+          Effect.ignore
+        )
+      }
+    }
+  })
+
+/** The transcript can be shown to a model at any moment, whatever is open in it. */
+const look = (world: AgentWorld, { session }: Opening): Effect.Effect<void> =>
+  Effect.map(session.transcript, (transcript) => {
+    const problems = validatePrompt(renderPrompt(transcript, { system: session.sessionId }))
+      .filter((problem) => !problem.startsWith("the last message"))
+    for (const problem of problems) world.violate("valid", `${session.sessionId}, between requests: ${problem}`)
+  })
+
+/** A host that does things to a session, at any time. */
+export const host = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { plan: { features, hostActions }, random } = world
+    for (let action = 0; action < hostActions; action++) {
+      yield* pause(world)
+      const dice = random.next()
+      world.say(session.sessionId, () => `host action ${action} ${dice}`)
+      if (dice < 0.3 && features.interrupts) {
+        world.say(session.sessionId, () => "interrupts")
+        const one = yield* Effect.fork(opening.session.interrupt)
+        if (random.chance(0.2)) {
+          world.meet("an interrupt while one is under way")
+          yield* opening.session.interrupt
+        }
+        const receipt = yield* Fiber.join(one)
+        world.say(
+          session.sessionId,
+          () => `has interrupted: ${receipt.cancelled.length} cancelled, ${receipt.kept.length} kept`
+        )
+        if (receipt.kept.length > 0) world.meet("a turn that is interrupted with tasks kept")
+        for (const { id, status } of receipt.kept) {
+          if (status === "Completed" || status === "Failed" || status === "Cancelled") {
+            world.violate("receipt", `${id} is kept and has ended`)
+          }
+        }
+      } else if (dice < 0.6) {
+        yield* answer(world, opening.session, 0.6)
+      } else if (dice < 0.7) {
+        yield* Effect.ignore(opening.session.resume)
+      } else if (dice < 0.8 && features.cancels && world.manager !== undefined) {
+        const { handle } = world.manager
+        const running = yield* handle.list({ sessionId: session.sessionId, status: ["Queued", "Running", "Suspended"] })
+        const one = random.pickFrom(running)
+        if (one !== undefined) yield* Effect.ignore(random.chance(0.5) ? handle.cancel(one.id) : handle.detach(one.id))
+      } else if (dice < 0.85 && features.closing) {
+        world.say(session.sessionId, () => "closes")
+        opening.isClosed = true
+        yield* opening.session.close
+        return
+      } else {
+        yield* look(world, opening)
+      }
+    }
+  })
+
+/** Answers what is asked until nothing of the session runs or waits, and the fiber has ended. */
+export const settle = (
+  world: AgentWorld,
+  session: SessionLog,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    let quiet = 0
+    for (let round = 0; round < 500; round++) {
+      const opening = session.current
+      const { manager } = world
+      if (opening === undefined || manager === undefined) return
+      yield* answer(world, opening.session, 1)
+      const isIdle = yield* Effect.timeoutTo(opening.session.waitForIdle, {
+        duration: 3 * tick,
+        onSuccess: () => true,
+        onTimeout: () => false
+      })
+      const live = yield* manager.handle.list({
+        sessionId: session.sessionId,
+        status: ["Queued", "Running", "Suspended", "Cancelling"]
+      })
+      const isQuiet = isIdle && live.length === 0 && Option.isSome(yield* Fiber.poll(fiber))
+      quiet = isQuiet ? quiet + 1 : 0
+      // what has just ended may not have been heard of
+      if (quiet > 1) return
+      if (isIdle) yield* Effect.sleep(tick)
+    }
+    world.violate("hang", `${session.sessionId} does not come to rest`)
+  })

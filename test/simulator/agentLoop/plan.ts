@@ -1,0 +1,157 @@
+/** What a seed is about: the loop's settings, how many take part, and which features it uses. */
+import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
+import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
+
+/** The grid on which everything happens: few values, so that much happens at the same instant. */
+export const tick = 10
+
+/** How a tool ends once it has every approval it wants. */
+type ToolEnd = "Succeed" | "Fail" | "Die" | "Interrupt"
+
+/** What one call is going to do. Times are milliseconds. */
+export interface ToolScript {
+  readonly id: number
+  readonly sleeps: ReadonlyArray<number>
+  /** Whether its sleeps cannot be interrupted. */
+  readonly isStubborn: boolean
+  readonly detachesItself: boolean
+  readonly takesResults: boolean
+  readonly approvals: number
+  /** How long its text is, in characters. */
+  readonly length: number
+  readonly end: ToolEnd
+  readonly route: RoutingDecision
+}
+
+/** Which features a seed uses: a few at a time go deeper than all of them always. */
+interface Features {
+  readonly approvals: boolean
+  readonly background: boolean
+  readonly cancels: boolean
+  readonly closing: boolean
+  readonly detaching: boolean
+  readonly hanging: boolean
+  readonly interrupts: boolean
+  readonly modelFailures: boolean
+  readonly providerCalls: boolean
+  readonly slowModel: boolean
+  readonly slowStore: boolean
+  readonly storeFailures: boolean
+  readonly strangeCalls: boolean
+  readonly stubborn: boolean
+  readonly takingTools: boolean
+  readonly timeouts: boolean
+  readonly toolFailures: boolean
+}
+
+export interface AgentPlan {
+  readonly seed: number
+  readonly manager: "Live" | "Simple"
+  readonly sessions: number
+  readonly messages: number
+  readonly hostActions: number
+  /** How often the process dies and is started again. */
+  readonly crashes: number
+  /** The most calls that the model makes in a session. */
+  readonly calls: number
+  readonly isStreaming: boolean
+  readonly codec: "UserNote" | "SyntheticPair" | "ReplacePlaceholder"
+  readonly wake: "AtOnce" | "Coalesced" | "WithNextMessage"
+  readonly wakeBudget: number
+  readonly windowMillis: number
+  readonly retries: number
+  readonly maxNoteBytes: number
+  readonly concurrency: number
+  readonly maxLive: number
+  readonly maxUndelivered: number
+  readonly historyLimit: number
+  readonly eventBuffer: number
+  readonly graceMillis: number
+  readonly jitterMillis: number
+  readonly preemption: number
+  /** Whether a tool takes its first steps within the step that starts it. */
+  readonly startsImmediately: boolean
+  readonly features: Features
+}
+
+export const planOf = (seed: number): AgentPlan => {
+  // dice of its own: the plan does not depend on how it is carried out
+  const random = new SimRandom(seed ^ 0x2545f491)
+  const some = () => random.chance(0.55)
+  const rarely = () => random.chance(0.3)
+  return {
+    seed,
+    manager: random.chance(0.15) ? "Simple" : "Live",
+    sessions: random.pick([1, 1, 1, 1, 2, 2, 3]),
+    messages: random.pick([1, 1, 1, 2, 2, 3]),
+    hostActions: random.int(7),
+    crashes: random.chance(0.25) ? random.pick([1, 1, 2]) : 0,
+    calls: random.pick([2, 4, 6, 8]),
+    isStreaming: random.chance(0.75),
+    codec: random.pick(["UserNote", "UserNote", "SyntheticPair", "ReplacePlaceholder"]),
+    wake: random.pick(["AtOnce", "AtOnce", "Coalesced", "WithNextMessage"]),
+    wakeBudget: random.pick([8, 8, 1, 2, 0]),
+    windowMillis: tick * random.int(5),
+    retries: random.chance(0.4) ? 1 + random.int(2) : 0,
+    maxNoteBytes: random.pick([16_384, 16_384, 120]),
+    concurrency: random.chance(0.25) ? random.pick([1, 1, 2, 3]) : Infinity,
+    maxLive: random.chance(0.15) ? 1 + random.int(4) : Infinity,
+    maxUndelivered: random.chance(0.1) ? 1 + random.int(3) : Infinity,
+    historyLimit: random.chance(0.15) ? random.int(3) : 1_000,
+    // a few that overflow, the others larger than all events of a simulation
+    eventBuffer: random.chance(0.2) ? random.pick([1, 2, 4]) : 4_096,
+    graceMillis: random.pick([4 * tick, 4 * tick, 0]),
+    jitterMillis: random.chance(0.25) ? 5 : 0,
+    preemption: random.pick([0.005, 0.02, 0.06]),
+    startsImmediately: random.chance(0.7),
+    features: {
+      approvals: some(),
+      background: some(),
+      cancels: rarely(),
+      closing: random.chance(0.2),
+      detaching: some(),
+      hanging: rarely(),
+      interrupts: some(),
+      modelFailures: random.chance(0.4),
+      providerCalls: rarely(),
+      slowModel: some(),
+      slowStore: rarely(),
+      storeFailures: random.chance(0.4),
+      strangeCalls: some(),
+      stubborn: rarely(),
+      takingTools: rarely(),
+      timeouts: rarely(),
+      toolFailures: some()
+    }
+  }
+}
+
+const millis = (random: SimRandom): number => tick * (1 + random.int(5))
+
+const routeOf = (random: SimRandom, { features }: AgentPlan, length: number): RoutingDecision => {
+  const time = (): number => length > 0 && random.chance(0.5) ? length : millis(random)
+  const continuePolicy = random.chance(0.75) ? "RequestContinue" : "NotifyOnly"
+  const timeout = features.timeouts && random.chance(0.5) ? time() : undefined
+  if (features.background && random.chance(0.45)) return { _tag: "Background", continuePolicy, timeout }
+  if (features.detaching && random.chance(0.5)) {
+    return { _tag: "ForegroundThenDetachAfter", duration: time(), continuePolicy, timeout }
+  }
+  return { _tag: "Foreground", continuePolicy, timeout }
+}
+
+/** Throws the dice for what a call does. */
+export const scriptOf = (random: SimRandom, plan: AgentPlan, id: number): ToolScript => {
+  const { features } = plan
+  const sleeps = Array.from({ length: random.int(3) }, () => millis(random))
+  return {
+    id,
+    sleeps,
+    isStubborn: features.stubborn && random.chance(0.3),
+    detachesItself: features.detaching && random.chance(0.15),
+    takesResults: features.takingTools && random.chance(0.4),
+    approvals: features.approvals && random.chance(0.4) ? random.pick([1, 1, 2]) : 0,
+    length: random.chance(0.2) ? 400 : 0,
+    end: features.toolFailures ? random.pick(["Succeed", "Succeed", "Succeed", "Fail", "Die", "Interrupt"]) : "Succeed",
+    route: routeOf(random, plan, sleeps.reduce((sum, one) => sum + one, 0))
+  }
+}

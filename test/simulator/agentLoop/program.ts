@@ -1,0 +1,231 @@
+/** A whole simulated run: processes that live and die, and the last one comes to its end in peace. */
+import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { AgentLoop } from "../../../src/ai/loop/AgentLoop.js"
+import type { AgentSessionDefaults } from "../../../src/ai/loop/AgentSession.js"
+import { TranscriptStoreError } from "../../../src/ai/loop/errors.js"
+import { TranscriptStore, type TranscriptStoreService } from "../../../src/ai/loop/TranscriptStore.js"
+import { WakePolicy } from "../../../src/ai/loop/WakePolicy.js"
+import { LateResultCodec } from "../../../src/ai/transcript/LateResultCodec.js"
+import { Transcript } from "../../../src/ai/transcript/Transcript.js"
+import { SessionId } from "../../../src/model/ids.js"
+import type { TaskEvent } from "../../../src/model/TaskEvent.js"
+import { makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
+import { startConcurrently, startInline } from "../../../src/runtime/starting/startTask.js"
+import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
+import { TaskManager } from "../../../src/services/TaskManager.js"
+import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
+import { host, settle, user } from "./actors.js"
+import { type AgentWorld, type Opening, SessionLog, steps } from "./AgentWorld.js"
+import { checkAtRest, checkSession } from "./checkSession.js"
+import { makeModel } from "./model.js"
+import { tick } from "./plan.js"
+import { makeTools, route, toolkit } from "./tools.js"
+
+const refused = new TranscriptStoreError({ message: "The disk is full" })
+
+/** The store of one process: slow now and then, full now and then, and sometimes wrong about what it did. */
+const makeStore = (world: AgentWorld): TranscriptStoreService => {
+  const { generation, plan: { features }, random } = world
+  return {
+    append: (sessionId, entry) =>
+      Effect.gen(function*() {
+        if (features.slowStore && random.chance(0.3)) yield* Effect.sleep(tick * random.int(3))
+        const session = world.sessions.get(sessionId)
+        // what a process that is dead writes is written nowhere
+        if (session === undefined || generation !== world.generation) return
+        const fails = !world.isTame && features.storeFailures && random.chance(0.15)
+        if (fails) session.storeFaults++
+        if (fails && random.chance(0.6)) {
+          world.meet("a store that refuses")
+          world.say(sessionId, () => `refuses ${JSON.stringify(entry)}`)
+          return yield* refused
+        }
+        session.log.push(entry)
+        world.say(sessionId, () => `${fails ? "writes and refuses" : "writes"} ${JSON.stringify(entry)}`)
+        if (!fails) return yield* steps(random.int(2))
+        world.meet("a store that refuses what it has written")
+        session.writtenAndRefused++
+        return yield* refused
+      })
+  }
+}
+
+const makeProcessManager = (world: AgentWorld) =>
+  Effect.gen(function*() {
+    const { generation, plan } = world
+    const engine = yield* makeEngine.pipe(
+      Effect.provideService(TaskManagerConfig, {
+        ...(yield* TaskManagerConfig),
+        concurrency: plan.concurrency,
+        maxLive: plan.maxLive,
+        maxUndelivered: plan.maxUndelivered,
+        historyLimit: plan.historyLimit,
+        eventBuffer: plan.eventBuffer,
+        cancelGracePeriod: plan.graceMillis
+      }),
+      Effect.provideService(RoutingPolicy, route(world)),
+      Effect.provideService(StartsImmediately, plan.startsImmediately)
+    )
+    // a subscriber would see events later, and one with a small buffer not all of them
+    const publish = engine.events.unsafePublish
+    Object.assign(engine.events, {
+      unsafePublish: (event: TaskEvent) => {
+        world.hear(generation, event)
+        publish(event)
+      }
+    })
+    return makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline)
+  })
+
+const defaultsOf = ({ plan }: AgentWorld): AgentSessionDefaults => ({
+  codec: LateResultCodec[plan.codec],
+  maxNoteBytes: plan.maxNoteBytes,
+  streaming: plan.isStreaming,
+  wake: plan.wake === "WithNextMessage"
+    ? WakePolicy.WithNextMessage
+    : plan.wake === "AtOnce"
+    ? WakePolicy.AtOnce({ budget: plan.wakeBudget })
+    : WakePolicy.Coalesced({ window: plan.windowMillis, budget: plan.wakeBudget }),
+  ...(plan.retries === 0
+    ? undefined
+    : { retry: Schedule.intersect(Schedule.spaced(tick), Schedule.recurs(plan.retries)) })
+})
+
+/** Opens a session on what the store has kept, and listens to it. */
+const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effect.Effect<Opening> =>
+  Effect.gen(function*() {
+    const { loop } = world
+    if (loop === undefined) return yield* Effect.dieMessage("There is no loop")
+    const { sessionId } = session
+    const rebuilt = Transcript.fromEntries(sessionId, session.log)
+    if (session.openings.length > 0) world.meet("a session that is opened again")
+    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt }).pipe(
+      Scope.extend(scope),
+      Effect.orDie
+    )
+    const opening: Opening = {
+      generation: world.generation,
+      session: live,
+      events: [],
+      from: session.log.length,
+      isClosed: false
+    }
+    yield* Effect.forkIn(
+      Stream.runForEach(live.events, (event) => Effect.sync(() => opening.events.push(event))),
+      scope
+    )
+    // subscribed before anything happens
+    yield* steps(12)
+    session.openings.push(opening)
+    return opening
+  })
+
+/** Starts a process: a manager, tools, a model, a loop. */
+const startProcess = (world: AgentWorld, scope: Scope.Scope): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const manager = yield* Scope.extend(makeProcessManager(world), scope)
+    const tools = yield* Layer.buildWithScope(makeTools(world), scope)
+    const model = yield* makeModel(world, scope)
+    const context = Context.merge(
+      tools,
+      Context.make(TaskManager, manager).pipe(Context.add(LanguageModel.LanguageModel, model))
+    )
+    const loop = yield* Layer.buildWithScope(AgentLoop.layer(toolkit, defaultsOf(world)), scope).pipe(
+      Effect.provide(context),
+      Effect.provideService(TranscriptStore, makeStore(world))
+    )
+    world.manager = manager
+    world.loop = Context.get(loop, AgentLoop)
+  })
+
+/** The process ends from one moment to the next: nothing that it does afterwards counts. */
+const crash = (world: AgentWorld, scope: Scope.CloseableScope): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    world.meet("a process that dies")
+    world.say("world", () => "the process dies")
+    world.generation++
+    yield* Scope.close(scope, Exit.void)
+  })
+
+/** Says something once more, with the model and the store in a good mood, until nothing is left to be told. */
+const finish = (
+  world: AgentWorld,
+  session: SessionLog,
+  users: Fiber.Fiber<unknown, unknown>,
+  scope: Scope.Scope
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    yield* settle(world, session, users)
+    const before = session.current
+    if (before === undefined) return
+    if (before.isClosed) yield* open(world, session, scope)
+    else yield* checkAtRest(world, session, before)
+    for (let last = 0; last < 3; last++) {
+      const opening = session.current
+      if (opening === undefined) return
+      const mark = world.mark("message")
+      session.submitted.push({ mark, opening })
+      const speaking = yield* Effect.fork(Stream.runDrain(opening.session.run(`At last ${mark}.`)))
+      yield* settle(world, session, speaking)
+      // what the last turn has still begun
+      const transcript = yield* opening.session.transcript
+      const isWaiting = Transcript.runningTasks(transcript).some(({ callId }) => !session.taken.has(callId))
+      if (!isWaiting && !Transcript.awaitsReply(transcript)) break
+    }
+    yield* checkSession(world, session)
+  })
+
+const play = (world: AgentWorld): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { plan } = world
+    for (let index = 0; index < plan.sessions; index++) {
+      const sessionId = SessionId.make(`session-${index + 1}`)
+      world.sessions.set(sessionId, new SessionLog(sessionId, plan.calls))
+    }
+    const sessions = [...world.sessions.values()]
+    for (let crashes = plan.crashes;; crashes--) {
+      const scope = yield* Scope.make()
+      yield* startProcess(world, scope)
+      const actors: Array<readonly [SessionLog, Fiber.Fiber<void>, Fiber.Fiber<void>]> = []
+      for (const session of sessions) {
+        const opening = yield* open(world, session, scope)
+        actors.push([
+          session,
+          yield* Effect.fork(user(world, session, opening)),
+          yield* Effect.fork(host(world, session, opening))
+        ])
+      }
+      if (crashes > 0) {
+        yield* Effect.sleep(tick * world.random.int(20))
+        yield* steps(world.random.int(100))
+        yield* Fiber.interruptAll(actors.flatMap(([, ...fibers]) => fibers))
+        yield* crash(world, scope)
+        continue
+      }
+      for (const [, , hosting] of actors) yield* Fiber.join(hosting)
+      world.isTame = true
+      world.say("world", () => "everybody behaves")
+      for (const [session, speaking] of actors) yield* finish(world, session, speaking, scope)
+      for (const [session] of actors) {
+        const opening = session.current
+        if (opening === undefined) continue
+        yield* opening.session.close
+        opening.isClosed = true
+      }
+      yield* Scope.close(scope, Exit.void)
+      return
+    }
+  })
+
+export const program = (world: AgentWorld): Effect.Effect<void> =>
+  Effect.locally(play(world), FiberRef.currentLoggers, HashSet.empty())

@@ -1,0 +1,303 @@
+/**
+ * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
+ * at a time, and each has to be found.
+ */
+import { Effect, Option } from "effect"
+import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Control from "../../src/machine/control.js"
+import type * as Delivery from "../../src/machine/delivery.js"
+import type * as Finish from "../../src/machine/finish.js"
+import type * as Output from "../../src/machine/output.js"
+import type * as Places from "../../src/machine/places.js"
+import type * as Start from "../../src/machine/start.js"
+import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type * as Waiting from "../../src/machine/waiting.js"
+import type * as Launch from "../../src/runtime/launch/Launch.js"
+import type * as Loop from "../../src/runtime/waiting/loop.js"
+import type * as Parking from "../../src/runtime/waiting/parking.js"
+
+interface Modules {
+  "machine/control": typeof Control
+  "machine/delivery": typeof Delivery
+  "machine/finish": typeof Finish
+  "machine/output": typeof Output
+  "machine/places": typeof Places
+  "machine/start": typeof Start
+  "machine/TaskTable": typeof TaskTable
+  "machine/waiting": typeof Waiting
+  "runtime/launch/Launch": typeof Launch
+  "runtime/waiting/loop": typeof Loop
+  "runtime/waiting/parking": typeof Parking
+}
+
+type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
+
+const enough = 5_000
+
+afterEach(() => {
+  vi.resetModules()
+})
+
+const findsWith = async (invariants: ReadonlyArray<number>, mutation: Mutation) => {
+  const paths = Object.entries(mutation).map(([name, mutate]) => [`../../src/${name}.js`, mutate] as const)
+  for (const [path, mutate] of paths) {
+    vi.doMock(path, async (importOriginal) => {
+      const original: any = await importOriginal()
+      return { ...original, ...(mutate as (module: unknown) => object)(original) }
+    })
+  }
+  vi.resetModules()
+  const { simulate } = await import("./manager/simulate.js")
+  try {
+    for (let seed = 0; seed < enough; seed++) {
+      // the test runner has to be heard between
+      if (seed % 200 === 199) await new Promise<void>((resume) => setImmediate(resume))
+      const { violations } = simulate({ seed })
+      const found = violations.find(({ invariant }) => invariants.includes(invariant))
+      if (found !== undefined) return { seed, ...found }
+    }
+    return undefined
+  } finally {
+    for (const [path] of paths) vi.doUnmock(path)
+  }
+}
+
+/** `invariants`: what the mistake breaks; it may show in other ways before. */
+const bites = (mistake: string, invariants: ReadonlyArray<number>, mutation: Mutation): void => {
+  it(mistake, async () => {
+    const found = await findsWith(invariants, mutation)
+    if (found === undefined) return assert.fail(`not found in ${enough} seeds`)
+    console.log(`${mistake}: seed ${found.seed}, invariant ${found.invariant}: ${found.message}`)
+  }, 600_000)
+}
+
+describe("the simulator finds the mistakes of the seed crate", () => {
+  bites("(a) look and wait in two steps", [5], {
+    "runtime/waiting/parking": () => ({
+      waitUntil: (engine, condition) =>
+        Effect.suspend(() =>
+          condition.isReady(engine.state.table)
+            ? Effect.succeed(false)
+            // between the two the condition may come true, and its wake-up finds nobody
+            : Effect.async<boolean>((resume) => {
+              engine.state.unsafeModify((table) => {
+                const waiter: TaskTable.Waiter = {
+                  tasks: [],
+                  staysCounted: true,
+                  wake: () => resume(Effect.succeed(false)),
+                  node: undefined,
+                  isWaiting: true,
+                  foundDrained: false
+                }
+                waiter.node = condition.waiters(table).append(waiter)
+              })
+              return engine.state.modify((table) => condition.onLeave?.(table))
+            })
+        )
+    })
+  })
+
+  bites("(b) settling is not guarded: a second terminal event", [1], {
+    "machine/finish": (original) => ({
+      launchEnded: (table, task, launch, exit, now) => {
+        const { status } = task.snapshot
+        const isLive = status === "Running" || status === "Cancelling" || status === "Queued" || status === "Suspended"
+        if (isLive || exit._tag === "ApprovalRequired") original.launchEnded(table, task, launch, exit, now)
+        else original.settle(table, task, exit, now)
+      }
+    })
+  })
+
+  bites("(c) waitForTurn loses its update to an interrupt behind the pop", [2], {
+    "runtime/waiting/loop": (original) => ({
+      waitForTurn: (engine, turn, options) =>
+        Effect.map(original.waitForTurn(engine, turn, options), (update) => update)
+    })
+  })
+
+  bites("(c) takePendingLoopUpdates loses its batch to an interrupt behind the pop", [2], {
+    "runtime/waiting/loop": (original) => ({
+      takePendingLoopUpdates: (engine, sessionId) =>
+        Effect.map(original.takePendingLoopUpdates(engine, sessionId), (updates) => updates)
+    })
+  })
+
+  bites("(d) a detach timer outlives its task", [10], {
+    "runtime/launch/Launch": (original) => ({
+      Launch: class extends original.Launch {
+        override stopDetachTimer(): void {}
+      }
+    })
+  })
+
+  bites("(d) a detach timer outlives its launch and hits the next", [4], {
+    "machine/control": (original) => ({
+      detachAfter: (table, task, _launch, now) => {
+        if (task.snapshot.kind === "Foreground") original.detach(table, task.snapshot.id, now)
+      }
+    }),
+    "runtime/launch/Launch": (original) => ({
+      Launch: class extends original.Launch {
+        override stopDetachTimer(): void {
+          if ((this as any).task.snapshot.status !== "Suspended") super.stopDetachTimer()
+        }
+      }
+    })
+  })
+
+  bites("(e) a tool that dies never settles", [5], {
+    "machine/finish": (original) => ({
+      launchEnded: (table, task, launch, exit, now) => {
+        if (exit._tag === "Failed" && exit.error.reason === "Internal") return
+        original.launchEnded(table, task, launch, exit, now)
+      }
+    })
+  })
+})
+
+describe("the simulator finds mistakes with single results", () => {
+  bites("takeResult loses its result to an interrupt behind the pop", [2], {
+    "runtime/waiting/loop": (original) => ({
+      takeResult: (engine, taskId) => Effect.map(original.takeResult(engine, taskId), (taken) => taken)
+    })
+  })
+
+  bites("a result that was taken alone stays in its queue", [2], {
+    "machine/delivery": (original) => ({
+      takeResult: (table, id) => {
+        const task = table.tasks.get(id)
+        if (task?.isLive !== false) return original.takeResult(table, id)
+        const { undelivered } = task
+        const taken = original.consumeResult(table, id)
+        if (taken?._tag !== "Some" || undelivered === undefined) return Option.none()
+        original.putBackResult(table, taken.value)
+        return Option.some(taken.value.item)
+      }
+    })
+  })
+
+  bites("one result that a consumer refuses is not put back", [2], {
+    "machine/delivery": (original) => ({
+      putBackResult: (table, { session }) => original.leaveConsumer(table, session, 1)
+    })
+  })
+
+  bites("who waits for a task is not woken", [5], {
+    "machine/waiting": () => ({ wakeTaskWaits: () => {} })
+  })
+
+  bites("what a tool writes is kept twice", [10], {
+    "machine/output": (original) => ({
+      write: (table, task, _launch, chunk) => {
+        original.write(table, task, task.snapshot.launch, chunk)
+        original.write(table, task, task.snapshot.launch, chunk)
+      }
+    })
+  })
+})
+
+describe("the simulator finds other mistakes", () => {
+  bites("an update that a consumer refuses is not put back", [2], {
+    "machine/delivery": (original) => ({
+      putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)
+    })
+  })
+
+  bites("sessions are not told apart", [8], {
+    "machine/delivery": (original) => ({
+      takeLoopUpdates: (table) => [...table.sessions.keys()].flatMap((id) => original.takeLoopUpdates(table, id))
+    })
+  })
+
+  bites("what is approved is not compared with what was asked", [9], {
+    "machine/start": (original) => ({
+      mismatch: (table, launch) => {
+        const field = original.mismatch(table, launch)
+        return field === "input" ? undefined : field
+      },
+      findSuspended: (table, launch) => {
+        const task = table.tasks.get(launch.taskId)
+        return task?.isLive === true && task.asked !== undefined ? task : undefined
+      }
+    })
+  })
+
+  bites("an answered approval is still delivered", [2], {
+    "machine/delivery": () => ({ withdrawApproval: () => {} })
+  })
+
+  bites("nobody is woken when the last task ends", [5], {
+    "machine/waiting": () => ({ wakeUncounted: () => {} })
+  })
+
+  bites("a free place is not given to the queue", [5], {
+    "machine/places": () => ({ grant: () => {} })
+  })
+
+  bites("a Suspended task is not live for maxLive", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return table.live.size - table.suspended.size < table.limits.live && limit === "maxLive" ? undefined : limit
+      }
+    })
+  })
+
+  bites("a place under maxLive never comes free", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) =>
+        table.tasks.size >= table.limits.live ? "maxLive" : original.limitReached(table, sessionId)
+    })
+  })
+
+  bites("maxUndelivered is not looked at", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limit = original.limitReached(table, sessionId)
+        return limit === "maxUndelivered" ? undefined : limit
+      }
+    })
+  })
+
+  bites("maxUndelivered counts all sessions", [10], {
+    "machine/start": (original) => ({
+      limitReached: (table, sessionId) => {
+        const limits = [sessionId, ...table.sessions.keys()].map((id) => original.limitReached(table, id))
+        return limits.find((limit) => limit !== undefined)
+      }
+    })
+  })
+
+  bites("what a consumer has in hand counts as delivered", [10], {
+    "machine/delivery": (original) => ({
+      enterConsumer: (table, sessionId) => original.enterConsumer(table, sessionId, 0),
+      leaveConsumer: (table, session) => original.leaveConsumer(table, session, 0),
+      putBackTurnUpdate: (table, session, ref, update) => {
+        session.inHand++
+        original.putBackTurnUpdate(table, session, ref, update)
+      },
+      putBackLoopUpdates: (table, session, updates) => {
+        session.inHand += updates.length
+        original.putBackLoopUpdates(table, session, updates)
+      }
+    })
+  })
+
+  bites("one task more than maxLive is accepted", [10], {
+    "machine/TaskTable": (original) => ({
+      make: (limits) => original.make({ ...limits, live: (limits?.live ?? Infinity) + 1 })
+    })
+  })
+
+  bites("an interrupt of a turn takes the background with it", [7], {
+    "machine/control": (original) => ({
+      interruptTurn: (table, ref, now) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        const before = [...(turn?.tasks ?? [])]
+        const interruption = original.interruptTurn(table, ref, now)
+        for (const task of before) original.cancel(table, task.snapshot.id, now)
+        return interruption
+      }
+    })
+  })
+})

@@ -1,0 +1,250 @@
+/** What an agent loop, a host or a tool does to the manager, apart from reading. */
+import * as Effect from "effect/Effect"
+import type { TaskApproval } from "../../../src/model/Approval.js"
+import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../src/model/ids.js"
+import { TaskLaunchRequest } from "../../../src/model/Task.js"
+import type { TaskResolution, TaskStartOutcome } from "../../../src/model/TaskResolution.js"
+import type { ToolRequest } from "../../../src/model/ToolCall.js"
+import type { TaskManager } from "../../../src/services/TaskManager.js"
+import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
+import type { CallRecord } from "./history.js"
+import { scriptOf } from "./plan.js"
+import { type Actor, noting, type World } from "./World.js"
+
+export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
+
+export const turnOf = (index: number): TurnId => TurnId.make(`t${index + 1}`)
+
+const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, never, R> =>
+  Effect.orElseSucceed(effect, () => undefined)
+
+/** Makes up a call. The same call ids come up in every session, and now and then twice in one. */
+export const planCall = (world: World, turn: TurnRef): ToolRequest => {
+  const { plan, random } = world
+  const key = world.nextKey()
+  const request: ToolRequest = {
+    sessionId: turn.sessionId,
+    turnId: turn.turnId,
+    callId: ToolCallId.make(`c${1 + random.int(3)}`),
+    toolName: random.pick(["read", "write"]),
+    input: { key, lines: [random.int(3), { deep: [true, null] }] },
+    metadata: { key }
+  }
+  world.planned.set(key, { key, request, script: scriptOf(random, plan) })
+  world.touch(turn)
+  return request
+}
+
+const noteOutcome = (world: World, actor: Actor, request: ToolRequest, outcome: TaskStartOutcome): void => {
+  if (outcome._tag === "Pending") {
+    world.say(actor.name, () => `was answered Pending ${outcome.taskId} ${outcome.kind}`)
+    return
+  }
+  world.deliver({
+    to: "Ready",
+    reader: actor.name,
+    sessionId: request.sessionId,
+    turnId: request.turnId,
+    resolution: outcome.resolution,
+    isDirect: false,
+    batch: world.nextBatch()
+  })
+}
+
+/** What a routing function throws now and then. */
+export const routingFailure = "the routing function failed"
+
+const routingMayFail = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, E, R> =>
+  Effect.catchAllDefect(
+    effect,
+    (defect) => defect === routingFailure ? Effect.sync(() => undefined) : Effect.die(defect)
+  )
+
+const refusable = (
+  world: World,
+  record: CallRecord,
+  request: TaskLaunchRequest
+): ReturnType<TaskManager["Type"]["startTask"]> =>
+  // not tapErrorTag, which also does one more operation behind a success, where an interrupt loses what was handed over
+  Effect.catchTag(world.manager.startTask(request), "TaskLimitReached", (error) => {
+    record.refused = { limit: error.limit, max: error.max }
+    return Effect.fail(error)
+  })
+
+const launch = (
+  world: World,
+  actor: Actor,
+  operation: "startTask" | "approve" | "approveWrongly",
+  request: TaskLaunchRequest
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
+  routingMayFail(quietly(world.call(
+    actor,
+    operation,
+    {
+      taskId: request.taskId,
+      sessionId: request.request.sessionId,
+      turnId: request.request.turnId
+    },
+    (record) =>
+      noting(refusable(world, record, request), (outcome) => {
+        noteOutcome(world, actor, request.request, outcome)
+        if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
+      })
+  )))
+
+/** The dice of one call: what it is, where it runs, and whose id it has. */
+export const startCall = (
+  world: World,
+  actor: Actor,
+  turn: TurnRef
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
+  Effect.suspend(() => {
+    const { plan, random } = world
+    const request = planCall(world, turn)
+    // an id of the caller's own; now and then one that exists, unless it may have been forgotten and would be taken
+    const taskId = random.chance(0.2)
+      ? random.chance(0.3) && plan.historyLimit === 1_000
+        ? random.pickFrom(world.taskIds)
+        : TaskId.make(`mine-${world.nextKey()}`)
+      : undefined
+    return launch(
+      world,
+      actor,
+      "startTask",
+      TaskLaunchRequest.plain({
+        request,
+        taskId,
+        deliveryMode: random.chance(0.2) ? random.pick(["ToLoop", "Manual"]) : undefined,
+        continuePolicy: random.chance(0.2) ? random.pick(["NotifyOnly", "RequestContinue"]) : undefined
+      })
+    )
+  })
+
+const wrongly = (world: World, { approval, taskId, toolRequest }: TaskApproval): TaskLaunchRequest => {
+  const request: ToolRequest = { ...toolRequest }
+  switch (world.random.int(6)) {
+    case 0:
+      return TaskLaunchRequest.approved({ taskId, request: { ...request, input: { lines: [] } }, approval })
+    case 1:
+      return TaskLaunchRequest.approved({ taskId, request: { ...request, toolName: "delete" }, approval })
+    case 2:
+      return TaskLaunchRequest.approved({ taskId, request: { ...request, sessionId: SessionId.make("s9") }, approval })
+    case 3:
+      return TaskLaunchRequest.approved({ taskId, request: { ...request, turnId: TurnId.make("t9") }, approval })
+    case 4:
+      return TaskLaunchRequest.approved({ taskId, request, approval: { ...approval, id: ApprovalId.make("other") } })
+    default:
+      return TaskLaunchRequest.approved({ taskId: TaskId.make("nobody"), request, approval })
+  }
+}
+
+export const approve = (
+  world: World,
+  actor: Actor,
+  { approval, taskId, toolRequest }: TaskApproval
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
+  launch(world, actor, "approve", TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+
+export const reject = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
+  Effect.asVoid(quietly(
+    world.call(actor, "rejectApproval", { taskId }, () => world.manager.rejectApproval({ taskId, reason: "not today" }))
+  ))
+
+/** Answers an approval in some way, or leaves it to others. Follows what an inline manager hands back. */
+export const answer = (
+  world: World,
+  actor: Actor,
+  asked: TaskApproval
+): Effect.Effect<void, never, ToolExecutor> =>
+  Effect.suspend(() => {
+    const dice = world.random.next()
+    if (dice < 0.15) {
+      return Effect.zipRight(launch(world, actor, "approveWrongly", wrongly(world, asked)), answer(world, actor, asked))
+    }
+    if (dice < 0.6) return Effect.flatMap(approve(world, actor, asked), (outcome) => follow(world, actor, outcome))
+    if (dice < 0.75) return reject(world, actor, asked.taskId)
+    if (dice < 0.85 && world.plan.features.cancels) return cancel(world, actor, asked.taskId)
+    return Effect.void
+  })
+
+/** What an inline start handed back may ask for approval, again and again. */
+export const follow = (
+  world: World,
+  actor: Actor,
+  outcome: TaskStartOutcome | undefined
+): Effect.Effect<void, never, ToolExecutor> =>
+  outcome?._tag === "Ready" ? followResolution(world, actor, outcome.resolution) : Effect.void
+
+export const followResolution = (
+  world: World,
+  actor: Actor,
+  resolution: TaskResolution
+): Effect.Effect<void, never, ToolExecutor> =>
+  resolution._tag === "Approval" ? answer(world, actor, resolution.approval) : Effect.void
+
+const isSettled = (world: World, taskId: TaskId): boolean =>
+  world.subject.engine.state.table.tasks.get(taskId)?.isLive !== true
+
+export const cancel = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
+  Effect.asVoid(quietly(
+    world.call(actor, "cancel", { taskId }, () =>
+      Effect.map(world.manager.handle.cancel(taskId), () => {
+        // a tool does not wait for itself, nor for a task it runs under
+        if (actor.inTask !== undefined || isSettled(world, taskId)) return
+        world.violate(4, `cancel of ${taskId} returned to ${actor.name} before it is settled`)
+      }), () => isSettled(world, taskId))
+  ))
+
+export const detach = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
+  Effect.asVoid(quietly(world.call(actor, "detach", { taskId }, () => world.manager.handle.detach(taskId))))
+
+const noteReceipt = (
+  world: World,
+  actor: Actor,
+  record: CallRecord,
+  receipt: { readonly cancelled: CallRecord["receipt"] }
+): void => {
+  record.receipt = receipt.cancelled
+  if (actor.inTask !== undefined) return
+  for (const { id, settledAt } of receipt.cancelled ?? []) {
+    if (settledAt === undefined) {
+      world.violate(7, `${record.operation} returned to ${actor.name} before ${id} is settled`)
+    }
+  }
+}
+
+export const interruptTurn = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    world.touch(turn)
+    return Effect.asVoid(world.call(actor, "onTurnInterrupted", turn, (record) =>
+      Effect.map(world.manager.onTurnInterrupted(turn), (receipt) =>
+        noteReceipt(world, actor, record, receipt))))
+  })
+
+export const closeSession = (world: World, actor: Actor, sessionId: SessionId): Effect.Effect<void> =>
+  Effect.asVoid(
+    world.call(actor, "closeSession", { sessionId }, (record) =>
+      Effect.map(world.manager.closeSession(sessionId), (receipt) =>
+        noteReceipt(world, actor, record, receipt)))
+  )
+
+/** Some task that was seen, or one that never was. */
+export const someTask = (world: World): TaskId => {
+  // recent tasks are the interesting ones
+  const recent = world.random.chance(0.7) ? world.taskIds.slice(-4) : world.taskIds
+  return world.random.pickFrom(recent) ?? TaskId.make("nobody")
+}
+
+export const someTurn = (world: World): TurnRef => ({
+  sessionId: sessionOf(world.random.int(world.plan.sessions)),
+  turnId: turnOf(world.random.int(world.plan.turns))
+})
+
+export const waitForIdle = (world: World, actor: Actor): Effect.Effect<void> =>
+  world.call(
+    actor,
+    "waitForIdle",
+    {},
+    () => world.manager.handle.waitForIdle,
+    () => world.subject.engine.state.table.active === 0
+  )

@@ -1,0 +1,491 @@
+/** The invariants of the contract, looked for in what was written down. */
+import * as Duration from "effect/Duration"
+import type { TaskId } from "../../../src/model/ids.js"
+import type { TaskEvent } from "../../../src/model/TaskEvent.js"
+import { isInOrder } from "../../../src/testing/eventOrder.js"
+import { checkOutput } from "./checkOutput.js"
+import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
+import { keyOf } from "./reading.js"
+import type { World } from "./World.js"
+
+type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
+
+type Settled = Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }>
+
+/** One launch of a task, by its events. */
+export interface LaunchLog {
+  readonly number: number
+  /** Queued or Started. */
+  readonly beganAt: number
+  readonly beganOrder: number
+  readonly startedAt: number | undefined
+  readonly end: EventRecord | undefined
+  readonly endEvent: OfTask | undefined
+  readonly run: ToolRun | undefined
+  readonly routes: ReadonlyArray<RouteRecord>
+}
+
+/** Everything that is known of a task. */
+export interface TaskLog {
+  readonly id: TaskId
+  readonly planned: PlannedCall
+  readonly events: ReadonlyArray<EventRecord>
+  readonly launches: ReadonlyArray<LaunchLog>
+  readonly terminal: (EventRecord & { readonly event: OfTask }) | undefined
+  readonly detached: EventRecord | undefined
+  readonly calls: ReadonlyArray<CallRecord>
+  readonly items: ReadonlyArray<DeliveryRecord>
+  readonly approvals: ReadonlyArray<DeliveryRecord>
+}
+
+const taskOf = (event: TaskEvent): TaskId => event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
+
+const isTerminal = (event: TaskEvent): event is Settled =>
+  event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled"
+
+const launchesOf = (
+  world: World,
+  key: string,
+  events: ReadonlyArray<EventRecord>,
+  runs: ReadonlyArray<ToolRun>
+): ReadonlyArray<LaunchLog> => {
+  const launches: Array<LaunchLog> = []
+  let beganAt = 0
+  let beganOrder = -1
+  let startedAt: number | undefined = undefined
+  let previousEnd = -1
+  for (const record of events) {
+    const { event } = record
+    if (event._tag === "ContinueRequested" || event._tag === "Progress" || event._tag === "Detached") continue
+    if (event._tag === "Queued" || event._tag === "Started") {
+      if (beganOrder < 0) {
+        beganAt = event.at
+        beganOrder = record.order
+      }
+      if (event._tag === "Started") startedAt = event.at
+      continue
+    }
+    const number = event.snapshot.launch
+    // a suspended task settles without another launch
+    const isNew = launches.at(-1)?.number !== number
+    if (isNew) {
+      const after = previousEnd
+      launches.push({
+        number,
+        beganAt: beganOrder < 0 ? event.at : beganAt,
+        beganOrder: beganOrder < 0 ? record.order : beganOrder,
+        startedAt,
+        end: record,
+        endEvent: event,
+        run: runs.find((run) => run.launch === number),
+        routes: world.routes.filter((route) => route.key === key && route.order > after && route.order < record.order)
+      })
+    }
+    previousEnd = record.order
+    beganOrder = -1
+    startedAt = undefined
+  }
+  return launches
+}
+
+/** Sorts what was written down by task. */
+const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
+  const group = <A>(values: ReadonlyArray<A>, idOf: (value: A) => TaskId | undefined): Map<TaskId, Array<A>> => {
+    const groups = new Map<TaskId, Array<A>>()
+    for (const value of values) {
+      const id = idOf(value)
+      if (id === undefined) continue
+      const members = groups.get(id)
+      if (members === undefined) groups.set(id, [value])
+      else members.push(value)
+    }
+    return groups
+  }
+  const resolved = ({ resolution }: DeliveryRecord): TaskId =>
+    resolution._tag === "Item" ? resolution.taskId : resolution.approval.taskId
+  const events = group(world.events, ({ event }) => taskOf(event))
+  const calls = group(world.calls, ({ taskId }) => taskId)
+  const items = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Item"), resolved)
+  const approvals = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Approval"), resolved)
+  const runs = group(world.toolRuns, ({ taskId }) => taskId)
+  const logs = new Map<TaskId, TaskLog>()
+  for (const [id, ofTask] of events) {
+    const key = ofTask.flatMap(({ event }) =>
+      event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]]
+    )
+      .at(0)
+    const planned = typeof key === "string" ? world.planned.get(key) : undefined
+    if (planned === undefined) {
+      world.violate(2, `${id} was not started by anybody`)
+      continue
+    }
+    let terminal: TaskLog["terminal"] = undefined
+    for (const { at, event, order } of ofTask) {
+      if (!isTerminal(event)) continue
+      if (terminal === undefined) terminal = { at, order, event }
+      else world.violate(1, `${id} has two terminal events, ${terminal.event._tag} and ${event._tag}`)
+    }
+    logs.set(id, {
+      id,
+      planned,
+      events: ofTask,
+      launches: launchesOf(world, planned.key, ofTask, runs.get(id) ?? []),
+      terminal,
+      detached: ofTask.find(({ event }) => event._tag === "Detached"),
+      calls: calls.get(id) ?? [],
+      items: items.get(id) ?? [],
+      approvals: approvals.get(id) ?? []
+    })
+  }
+  return logs
+}
+
+// ---- per task ----
+
+const checkOrder = (world: World, task: TaskLog): void => {
+  if (!isInOrder(task.events.map(({ event }) => event))) {
+    world.violate(
+      3,
+      `the events of ${task.id} are out of order: ${task.events.map(({ event }) => event._tag).join(", ")}`
+    )
+  }
+  for (const { number, run, startedAt } of task.launches) {
+    if (run !== undefined && startedAt === undefined) {
+      world.violate(3, `launch ${number} of ${task.id} ran without a Started event`)
+    }
+  }
+}
+
+/** Closing the session was asked for before the task began or while it lived: what it delivers may be discarded. */
+const mayBeDiscarded = (world: World, { events, planned: { request } }: TaskLog): boolean => {
+  const began = events[0]?.order ?? 0
+  return world.calls.some(({ ended, operation, sessionId }) =>
+    operation === "closeSession" && sessionId === request.sessionId && (ended?.order ?? Infinity) > began
+  )
+}
+
+const checkDelivery = (world: World, task: TaskLog): void => {
+  const { id, items, planned: { key, request }, terminal } = task
+  const discardable = mayBeDiscarded(world, task)
+  if (items.length > 1) {
+    world.violate(
+      2,
+      `the result of ${id} was delivered ${items.length} times: to ${items.map(({ to }) => to).join(", ")}`
+    )
+  }
+  if (items.length === 0 && !discardable) world.violate(2, `the result of ${id} was never delivered`)
+  for (const delivery of [...items, ...task.approvals]) {
+    const { resolution, sessionId, to, turnId } = delivery
+    if (sessionId !== request.sessionId || (turnId !== undefined && turnId !== request.turnId)) {
+      world.violate(8, `${id} of ${request.sessionId}/${request.turnId} came to ${sessionId}/${turnId ?? ""}`)
+    }
+    if (resolution._tag !== "Item") continue
+    if (keyOf(resolution) !== key) world.violate(8, `the result of ${id} is that of another call`)
+    for (const part of resolution.item.parts) {
+      if (part._tag === "ToolResult" && part.callId !== request.callId) {
+        world.violate(8, `the result of ${id} answers call ${part.callId}, not ${request.callId}`)
+      }
+    }
+    if (terminal === undefined) continue
+    const { deliveryMode, kind } = terminal.event.snapshot
+    const isRight = to === "Result" || (kind === "Foreground"
+      ? to === "Turn" || to === "Ready"
+      : to === (deliveryMode === "Manual" ? "Manual" : "Loop"))
+    if (!isRight) world.violate(2, `the ${kind} result of ${id} in mode ${deliveryMode} came to ${to}`)
+    if (delivery.order < terminal.order) world.violate(2, `the result of ${id} was delivered before it settled`)
+  }
+}
+
+const answersOf = ({ calls }: TaskLog): ReadonlyArray<CallRecord> =>
+  calls.filter(({ operation }) => operation === "approve" || operation === "rejectApproval")
+
+const checkApprovals = (world: World, task: TaskLog): void => {
+  const { approvals, events, id, launches } = task
+  for (const { end, number } of launches) {
+    if (end?.event._tag !== "AwaitingApproval") continue
+    const { order } = end
+    const next = events.find((record) =>
+      record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval"
+    )
+    const given = approvals.filter((delivery) =>
+      delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.id.endsWith(`-${number}`)
+    )
+    if (given.length > 1) {
+      world.violate(2, `the approval of launch ${number} of ${id} was delivered ${given.length} times`)
+    }
+    for (const delivery of given) {
+      if (delivery.isDirect && next !== undefined && next.order < delivery.order) {
+        world.violate(2, `the approval of launch ${number} of ${id} was delivered after it was answered`)
+      }
+    }
+    const left = world.left.find(({ launch, taskId }) => taskId === id && launch === number)
+    if (left !== undefined && given.length === 0 && !mayBeDiscarded(world, task)) {
+      world.violate(2, `the approval of launch ${number} of ${id} was never delivered`)
+    }
+  }
+}
+
+const checkLaunches = (world: World, task: TaskLog): void => {
+  const { id, launches, terminal } = task
+  const approved = answersOf(task).filter(({ operation }) => operation === "approve")
+  for (const { number, run } of launches) {
+    if (run === undefined) continue
+    if (terminal !== undefined && run.began.order > terminal.order) {
+      world.violate(9, `launch ${number} of ${id} ran after the task had settled`)
+    }
+    if (number === 1) continue
+    const wanted = `a-${task.planned.key}-${number - 1}`
+    if (run.approvalId !== wanted || !approved.some((call) => call.began.order < run.began.order)) {
+      world.violate(9, `launch ${number} of ${id} ran without its approval`)
+    }
+  }
+  const runs = world.toolRuns.filter(({ taskId }) => taskId === id)
+  for (const run of runs) {
+    if (runs.some((other) => other !== run && other.launch === run.launch)) {
+      world.violate(9, `launch ${run.launch} of ${id} ran twice`)
+    }
+    if (!launches.some(({ number }) => number === run.launch)) {
+      world.violate(9, `launch ${run.launch} of ${id} ran and is not told of`)
+    }
+  }
+}
+
+/** Whether something asked for the task to be cancelled, before it was. */
+const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
+  const { id, planned: { request, script }, terminal } = task
+  const kind = terminal?.event.snapshot.kind
+  const asked = world.calls.some((call) => {
+    if (call.began.order > order) return false
+    switch (call.operation) {
+      case "cancel":
+        return call.taskId === id
+      case "onTurnInterrupted":
+        // what is started for an interrupted turn never begins, in the background neither
+        return (kind === "Foreground" || task.launches.every(({ run }) => run === undefined)) &&
+          call.sessionId === request.sessionId && call.turnId === request.turnId
+      case "closeSession":
+        return call.sessionId === request.sessionId && (call.ended?.order ?? Infinity) > (task.events[0]?.order ?? 0)
+      case "shutdown":
+        return true
+      case "startTask":
+      case "approve":
+        // the caller of an inline start was interrupted
+        return world.plan.manager === "Simple" && (call.outcome === "interrupted" || call.ended === undefined) &&
+          call.turnId === request.turnId && call.sessionId === request.sessionId
+      default:
+        return false
+    }
+  })
+  return asked || script.end === "Interrupt"
+}
+
+const checkOutcome = (world: World, task: TaskLog): void => {
+  const { id, launches, planned: { script }, terminal } = task
+  if (terminal === undefined) {
+    world.violate(1, `${id} never settled`)
+    return
+  }
+  const last = launches.at(-1)
+  const run = last?.run
+  const { event } = terminal
+  const { plan } = world
+  const late = plan.graceMillis + plan.jitterMillis
+  switch (event._tag) {
+    case "Completed":
+      if (run?.outcome !== "Succeeded") world.violate(4, `${id} is Completed, but its tool did not succeed`)
+      break
+    case "Cancelled":
+      if (!isCancelExplained(world, task, terminal.order)) world.violate(7, `nobody cancelled ${id}`)
+      break
+    case "Failed":
+      switch (event.error.reason) {
+        case "Internal":
+          if (run !== undefined && run.outcome !== "Died" && script.end !== "Garbage") {
+            world.violate(4, `${id} failed as Internal, but its tool did not die`)
+          }
+          break
+        case "ExecutionFailed":
+          if (run?.outcome !== "Failed") world.violate(4, `${id} failed, but its tool did not`)
+          break
+        case "ApprovalRejected":
+          if (!answersOf(task).some(({ operation }) => operation === "rejectApproval")) {
+            world.violate(9, `nobody rejected ${id}`)
+          }
+          break
+        case "TimedOut": {
+          const began = last?.startedAt ?? 0
+          const fits = last?.routes.some(({ decision: { timeout } }) => {
+            const due = timeout === undefined ? Infinity : began + Duration.toMillis(timeout)
+            return event.at >= due && event.at <= due + late + plan.jitterMillis
+          })
+          if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
+          break
+        }
+        default:
+          world.violate(4, `${id} failed for a reason nobody gave: ${event.error.reason}`)
+      }
+  }
+}
+
+const checkDetached = (world: World, task: TaskLog): void => {
+  const { calls, detached, id, launches, planned: { request } } = task
+  const asked = calls.filter(({ operation, outcome }) => operation === "detach" && outcome === "true")
+  if (asked.length > 1) world.violate(4, `${id} was detached ${asked.length} times`)
+  const told = world.detached.filter(({ taskId }) => taskId === id)
+  if (told.length > 1) world.violate(2, `the turn was told ${told.length} times that ${id} is detached`)
+  for (const { sessionId, turnId } of told) {
+    if (sessionId !== request.sessionId || turnId !== request.turnId) {
+      world.violate(8, `${sessionId}/${turnId} was told that ${id} is detached`)
+    }
+  }
+  if (detached === undefined) {
+    if (asked.length > 0) world.violate(3, `${id} was detached without a Detached event`)
+    return
+  }
+  if (world.plan.manager === "Live" && told.length === 0 && !mayBeDiscarded(world, task)) {
+    world.violate(2, `the turn was never told that ${id} is detached`)
+  }
+  // by hand, or by one whose caller did not live to hear the answer
+  const byHand = calls.some(({ began, ended, operation, outcome }) =>
+    operation === "detach" && began.order < detached.order && (ended?.order ?? Infinity) > detached.order &&
+    (outcome === "true" || outcome === "interrupted" || outcome === undefined)
+  )
+  if (byHand) return
+  const launch = launches.find(({ end }) => end !== undefined && end.order > detached.order)
+  const fits = launch?.routes.some(({ decision }) => {
+    if (decision._tag !== "ForegroundThenDetachAfter") return false
+    const due = launch.beganAt + Duration.toMillis(decision.duration)
+    return detached.event.at >= due && detached.event.at <= due + world.plan.jitterMillis
+  })
+  if (fits !== true) {
+    world.violate(4, `${id} was detached at ${detached.event.at}ms, by no call and not by the timer of its launch`)
+  }
+}
+
+const checkContinue = (world: World, task: TaskLog): void => {
+  const { events, id } = task
+  for (const [index, { event }] of events.entries()) {
+    if (event._tag !== "AwaitingApproval" && !isTerminal(event)) continue
+    const { continuePolicy, deliveryMode, kind } = event.snapshot
+    const toLoop = kind === "Background" && (event._tag === "AwaitingApproval" || deliveryMode === "ToLoop")
+    const follower = events[index + 1]?.event
+    const follows = follower?._tag === "ContinueRequested" && follower.seq === event.seq + 1
+    if (toLoop && continuePolicy === "RequestContinue") {
+      if (!follows && !mayBeDiscarded(world, task)) world.violate(3, `${event._tag} of ${id} asked for no other turn`)
+    } else if (follows) {
+      world.violate(3, `${event._tag} of ${id} asked for another turn`)
+    }
+  }
+}
+
+// ---- over all ----
+
+const checkResources = (world: World): void => {
+  for (const { acquired, ended, launch, released, taskId } of world.toolRuns) {
+    if (ended !== undefined && acquired !== released) {
+      world.violate(2, `launch ${launch} of ${taskId} acquired ${acquired} and released ${released}`)
+    }
+  }
+}
+
+const checkQueue = (world: World): void => {
+  const queued: Array<TaskId> = []
+  for (const { event } of world.events) {
+    if (event._tag === "Queued") queued.push(event.snapshot.id)
+    else if (event._tag === "Started" || isTerminal(event)) {
+      const place = queued.indexOf(event.snapshot.id)
+      if (place < 0) continue
+      if (event._tag === "Started" && place > 0) {
+        world.violate(4, `${event.snapshot.id} was started before ${queued[0] ?? ""}, which had queued first`)
+      }
+      queued.splice(place, 1)
+    }
+  }
+}
+
+/** Within a batch, results come in the order in which they happened. */
+const checkBatches = (world: World): void => {
+  const told = new Map<string, number>()
+  for (const { event } of world.events) {
+    if (event._tag === "AwaitingApproval" || isTerminal(event)) {
+      told.set(`${event.snapshot.id} ${isTerminal(event) ? "Item" : event.snapshot.launch}`, event.seq)
+    }
+  }
+  const last = new Map<number, number>()
+  for (const { batch, resolution } of world.deliveries) {
+    const key = resolution._tag === "Item"
+      ? `${resolution.taskId} Item`
+      : `${resolution.approval.taskId} ${resolution.approval.approval.id.split("-").at(-1) ?? ""}`
+    const seq = told.get(key)
+    if (seq === undefined) continue
+    if (seq < (last.get(batch) ?? 0)) world.violate(2, `batch ${batch} is out of order at ${key}`)
+    last.set(batch, seq)
+  }
+}
+
+const checkReceipts = (world: World): void => {
+  for (const { operation, receipt, sessionId, turnId } of world.calls) {
+    for (const snapshot of receipt ?? []) {
+      const isMeant = snapshot.sessionId === sessionId &&
+        (operation === "closeSession" || (snapshot.turnId === turnId && snapshot.kind === "Foreground"))
+      if (!isMeant) world.violate(7, `${operation} of ${sessionId ?? ""}/${turnId ?? ""} touched ${snapshot.id}`)
+    }
+  }
+}
+
+const checkWrongApprovals = (world: World): void => {
+  for (const { began, ended, operation, outcome, taskId } of world.calls) {
+    if (operation !== "approveWrongly" || outcome === "interrupted" || outcome === undefined) continue
+    if (outcome === "ApprovalMismatch" || outcome === "TaskManagerShutdown") continue
+    world.violate(9, `a wrong approval of ${taskId ?? ""} was answered ${outcome} (${began.at} to ${ended?.at ?? 0}ms)`)
+  }
+}
+
+/** Whoever was refused for a limit met it, and an answer to what was accepted before is never refused for one. */
+const checkRefusals = (world: World): void => {
+  const { maxLive, maxUndelivered } = world.plan
+  for (const { actor, operation, peak, refused } of world.calls) {
+    if (refused === undefined) continue
+    if (operation !== "startTask") world.violate(9, `${operation} of ${actor} was refused for ${refused.limit}`)
+    const [max, reached] = refused.limit === "maxLive" ? [maxLive, peak.live] : [maxUndelivered, peak.undelivered]
+    if (refused.max !== max) world.violate(10, `${actor} was told that ${refused.limit} is ${refused.max}, not ${max}`)
+    if (reached < max) {
+      world.violate(10, `${actor} was refused for ${refused.limit} ${max}, and there were ${reached} at most`)
+    }
+  }
+}
+
+/** The terminal event agrees with what is still kept. */
+const checkKept = (world: World, task: TaskLog): void => {
+  const kept = world.subject.engine.state.table.tasks.get(task.id)
+  if (kept === undefined || task.terminal === undefined) return
+  const { event } = task.terminal
+  if (kept.snapshot.status !== event._tag) {
+    world.violate(1, `${task.id} is ${kept.snapshot.status} after its event ${event._tag}`)
+  }
+}
+
+const perTask = [
+  checkOrder,
+  checkDelivery,
+  checkApprovals,
+  checkLaunches,
+  checkOutcome,
+  checkDetached,
+  checkContinue,
+  checkKept,
+  checkOutput
+]
+
+/** Looks at a run that has ended. */
+export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
+  checkResources(world)
+  checkReceipts(world)
+  checkWrongApprovals(world)
+  checkRefusals(world)
+  const logs = taskLogs(world)
+  for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
+  checkQueue(world)
+  checkBatches(world)
+  return logs
+}
