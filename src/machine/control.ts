@@ -3,7 +3,7 @@ import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
-import { announce, change, nextSeq } from "./events.js"
+import * as events from "./events.js"
 import { settle } from "./finish.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
@@ -33,7 +33,7 @@ const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["endi
       return true
     case "Running":
       task.ending = ending
-      change(table, task, cancelling(task.snapshot))
+      events.change(table, task, cancelling(task.snapshot))
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:
@@ -63,8 +63,7 @@ export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now:
 
 const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   uncountFromTurn(task)
-  const snapshot = change(table, task, { ...task.snapshot, kind: "Background" })
-  announce(table, { _tag: "Detached", seq: nextSeq(table), at: now, snapshot })
+  events.detached(table, now, events.change(table, task, { ...task.snapshot, kind: "Background" }))
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined
@@ -101,7 +100,7 @@ export const configure = (
   if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
-  change(table, task, { ...task.snapshot, ...patch })
+  events.change(table, task, { ...task.snapshot, ...patch })
   return true
 }
 
@@ -130,7 +129,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
-  announce(table, { _tag: "Progress", seq: nextSeq(table), at: now, snapshot: task.snapshot, progress: said })
+  events.progressed(table, now, task.snapshot, said)
 }
 
 /** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */

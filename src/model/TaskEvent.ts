@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ToolError } from "../errors.js"
 import { ApprovalRequest } from "./Approval.js"
-import { SessionId, TaskId } from "./ids.js"
+import { SessionId, TaskId, TurnId } from "./ids.js"
 import { Json } from "./json.js"
 import { Finite, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { TaskSnapshot } from "./Task.js"
@@ -34,13 +34,14 @@ export const TaskProgress = struct({
 export interface TaskProgress extends Schema.Schema.Type<typeof TaskProgress> {}
 
 const stamp = { seq: Whole, at: Finite }
-const ofTask = { ...stamp, snapshot: TaskSnapshot }
+const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
+const ofTask = { ...named, snapshot: TaskSnapshot }
 
 /**
  * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds. Whoever has
- * seen an event can already see its effect through the handle. Each task gets exactly one of `Completed`, `Failed` and
- * `Cancelled`. A background resolution that goes to the loop under `RequestContinue` is followed by `ContinueRequested`,
- * which alone has no `snapshot`.
+ * seen an event can already see its effect through the handle. `sessionId`, `turnId` and `taskId` say whose it is. Each task
+ * gets exactly one of `Completed`, `Failed` and `Cancelled`. A background resolution that goes to the loop under
+ * `RequestContinue` is followed by `ContinueRequested`, which has no `snapshot`.
  *
  * @example
  * ```ts
@@ -63,7 +64,7 @@ export const TaskEvent = union(
   tagged("Completed", { ...ofTask, result: ToolResultPart }),
   tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
   tagged("Cancelled", ofTask),
-  tagged("ContinueRequested", { ...stamp, sessionId: SessionId, taskId: TaskId })
+  tagged("ContinueRequested", named)
 )
 
 /**

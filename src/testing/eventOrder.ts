@@ -27,7 +27,9 @@ const life = new RegExp(`^${launch}(AC?${launch})*TC?$`)
  * @since 0.1.0
  * @category predicates
  */
-export const isTerminal = ({ _tag }: TaskEvent): boolean => letters[_tag] === "T"
+export const isTerminal = (
+  event: TaskEvent
+): event is Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }> => letters[event._tag] === "T"
 
 /**
  * Whether these are the events of one settled task in their order, with at most one `Detached`.

@@ -1,7 +1,7 @@
 /** Host events: sliding subscriptions, the last events for late readers, and the end of all of it. */
 import { it } from "@effect/vitest"
 import { Chunk, Effect, Exit, Fiber, Option, Scope } from "effect"
-import { SessionId, type TaskEvent, TaskId } from "effect-task-manager"
+import { SessionId, type TaskEvent, TaskId, TurnId } from "effect-task-manager"
 import { assert, describe } from "vitest"
 import * as EventHub from "../../src/runtime/events/EventHub.js"
 
@@ -10,6 +10,7 @@ const event = (seq: number): TaskEvent => ({
   seq,
   at: 0,
   sessionId: SessionId.make("s"),
+  turnId: TurnId.make("t"),
   taskId: TaskId.make("a")
 })
 

@@ -276,8 +276,7 @@ export class World {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
       this.events.push(event)
-      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-      this.lines.push(`${event._tag} ${id}`)
+      this.lines.push(`${event._tag} ${event.taskId}`)
     }
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()

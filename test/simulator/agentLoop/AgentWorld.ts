@@ -136,8 +136,7 @@ export class AgentWorld {
 
   /** An event of the manager, at the moment at which it is published. */
   hear(generation: number, event: TaskEvent): void {
-    const sessionId = event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
-    const origin = `${generation} ${sessionId}`
+    const origin = `${generation} ${event.sessionId}`
     this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
     if (event._tag === "ContinueRequested") return
     const { snapshot } = event

@@ -168,12 +168,12 @@ export const host = (world: World): Effect.Effect<void> =>
   )
 
 const checkAddressable = (world: World, actor: Actor, event: TaskEvent): Effect.Effect<void> =>
-  event._tag === "ContinueRequested" ? Effect.void : Effect.flatMap(
-    Effect.exit(world.manager.handle.get(event.snapshot.id)),
+  Effect.flatMap(
+    Effect.exit(world.manager.handle.get(event.taskId)),
     (exit) =>
       Effect.sync(() => {
         if (Exit.isSuccess(exit) || world.plan.historyLimit < 1_000) return
-        world.violate(3, `${actor.name} saw ${event._tag} of ${event.snapshot.id}, which is not known`)
+        world.violate(3, `${actor.name} saw ${event._tag} of ${event.taskId}, which is not known`)
       })
   )
 

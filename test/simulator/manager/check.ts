@@ -2,15 +2,13 @@
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
-import { isInOrder } from "../../../src/testing/eventOrder.js"
+import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
 import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
 type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
-
-type Settled = Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }>
 
 /** One launch of a task, by its events. */
 export interface LaunchLog {
@@ -37,11 +35,6 @@ export interface TaskLog {
   readonly items: ReadonlyArray<DeliveryRecord>
   readonly approvals: ReadonlyArray<DeliveryRecord>
 }
-
-const taskOf = (event: TaskEvent): TaskId => event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-
-const isTerminal = (event: TaskEvent): event is Settled =>
-  event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled"
 
 const launchesOf = (
   world: World,
@@ -103,7 +96,7 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   }
   const resolved = ({ resolution }: DeliveryRecord): TaskId =>
     resolution._tag === "Item" ? resolution.taskId : resolution.approval.taskId
-  const events = group(world.events, ({ event }) => taskOf(event))
+  const events = group(world.events, ({ event }) => event.taskId)
   const calls = group(world.calls, ({ taskId }) => taskId)
   const items = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Item"), resolved)
   const approvals = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Approval"), resolved)

@@ -48,9 +48,8 @@ export const make = (options: {
           emit({ _tag: "Task", event })
           if (event._tag === "ContinueRequested") return wakeFor(event.taskId)
           if (event._tag !== "Progress") post({ _tag: "TaskChanged" })
-          const { id } = event.snapshot
-          approvals.forget(id)
-          return event._tag === "AwaitingApproval" ? approvals.announce(id) : Effect.void
+          approvals.forget(event.taskId)
+          return event._tag === "AwaitingApproval" ? approvals.announce(event.taskId) : Effect.void
         }),
       onGap: Effect.gen(function*() {
         if (isClosed()) return
