@@ -21,3 +21,30 @@ export const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_
  * @category combinators
  */
 export const printable = (text: string): string => text.slice(0, 200).replace(unseen, "\ufffd")
+
+const mostShown = 60
+
+/**
+ * A value that was refused, for a message to the developer who gave it: short, and without characters that do not show.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const shown = (value: unknown): string => {
+  switch (typeof value) {
+    case "string":
+      return `"${printable(value.length > mostShown ? `${value.slice(0, mostShown)}…` : value)}"`
+    case "bigint":
+      return `${value.toString().slice(0, mostShown)}n`
+    case "function":
+      return "a function"
+    case "symbol":
+      return "a symbol"
+    case "object":
+      if (value === null) return "null"
+      if (!Array.isArray(value)) return "an object"
+      return value.length <= 2 && value.every((part) => typeof part === "number") ? `[${value.join(", ")}]` : "an array"
+    default:
+      return String(value)
+  }
+}
