@@ -166,17 +166,27 @@ export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Inte
   return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", now)
 }
 
+/** Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. */
+const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
+  if (!table.closedSessions.has(id)) events.sessionClosed(table, now, id)
+}
+
 /**
  * Cancels everything of a session and forgets it. Its record leaves the table at once, so that the id can be used
  * again; what its tasks still deliver finds a closed session and is dropped.
  */
 export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
   const session = table.sessions.get(id)
+  if (session === undefined || session.live === 0) tellClosed(table, id, now)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
   discardUndelivered(table, session)
   table.sessions.delete(id)
-  if (session.live > 0) table.closedSessions.add(session)
+  if (session.live > 0) {
+    const closed = table.closedSessions.get(id)
+    if (closed === undefined) table.closedSessions.set(id, new Set([session]))
+    else closed.add(session)
+  }
   const turns = [...session.turns.values()]
   const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
   for (const turn of turns) wakeAll(table, turn.waiters)

@@ -4,6 +4,7 @@
  */
 import type { ToolError } from "../errors.js"
 import type { ApprovalRequest } from "../model/Approval.js"
+import type { SessionId } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
@@ -101,6 +102,23 @@ export const failed = (
     error,
     result
   })
+
+/** The task has written, and nobody was told since its output was read. */
+export const outputGrew = (table: TaskTable, at: number, snapshot: TaskSnapshot, end: number): void =>
+  publish(table, {
+    _tag: "OutputGrew",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    end
+  })
+
+/** Everything of a session that was closed is settled. */
+export const sessionClosed = (table: TaskTable, at: number, sessionId: SessionId): void =>
+  publish(table, { _tag: "SessionClosed", seq: ++table.seq, at, sessionId })
 
 /** Asks the host for another turn. */
 export const requestContinue = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>

@@ -78,7 +78,14 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.asked = undefined
   vacate(table, task)
   const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now))
-  const kept: SettledTask = { isLive: false, snapshot, result, output: task.output, undelivered: undefined }
+  const kept: SettledTask = {
+    isLive: false,
+    bornAfter: task.bornAfter,
+    snapshot,
+    result,
+    output: task.output,
+    undelivered: undefined
+  }
   remember(table, kept)
   task.leave(table)
   switch (ending._tag) {
@@ -94,6 +101,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
   const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
+  const { session } = task
+  if (session.closed && !table.closedSessions.has(session.id)) events.sessionClosed(table, now, session.id)
   if (task.settledWaiters !== undefined) {
     for (const wake of task.settledWaiters) table.consequences.woken.push(wake)
     task.settledWaiters = undefined

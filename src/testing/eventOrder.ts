@@ -9,12 +9,15 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   Queued: "Q",
   Started: "S",
   Progress: "P",
+  OutputGrew: "P",
   Detached: "D",
   AwaitingApproval: "A",
   Completed: "T",
   Failed: "T",
   Cancelled: "T",
-  ContinueRequested: "C"
+  ContinueRequested: "C",
+  // of no task
+  SessionClosed: "-"
 }
 
 // a queued task may be detached before it is started

@@ -410,6 +410,7 @@ describe("steps", () => {
       const events = yield* handle.subscribe
       const seen: Array<string> = []
       yield* Effect.fork(Effect.forever(Effect.map(events.take, (event) => {
+        if (event.taskId === undefined) return
         const task = table.tasks.get(event.taskId)
         seen.push(`${event._tag} ${task?.snapshot.status} ${delivery.isTurnReady(table, turnRef())}`)
       })))

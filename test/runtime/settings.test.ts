@@ -38,6 +38,7 @@ describe("settings", () => {
         historyLimit: 1_000,
         eventBuffer: 4_096,
         eventReplay: 256,
+        eventBytes: 33_554_432,
         cancelGraceMillis: 5_000,
         concurrency: Infinity,
         maxLive: Infinity,

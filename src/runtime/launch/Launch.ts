@@ -160,10 +160,10 @@ export class Launch implements TaskRuntime, Ancestry {
   /** The tool writes; after the end of the launch nobody reads. */
   write(chunk: string): Effect.Effect<void> {
     const { engine, number } = this
-    return engine.state.modify((table) => {
+    return engine.state.modify((table, now) => {
       const { task } = this
       // a tool that is written without types may write anything
-      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk)
+      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk, now)
     })
   }
 

@@ -138,7 +138,7 @@ export class AgentWorld {
   hear(generation: number, event: TaskEvent): void {
     const origin = `${generation} ${event.sessionId}`
     this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
-    if (event._tag === "ContinueRequested") return
+    if (!("snapshot" in event)) return
     const { snapshot } = event
     const key = `${generation} ${snapshot.id}`
     const known = this.tasks.get(key)

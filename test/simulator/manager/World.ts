@@ -157,6 +157,10 @@ export class World {
       this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
       return
     }
+    if (event._tag === "SessionClosed") {
+      this.say("event", () => `#${event.seq} SessionClosed ${event.sessionId}`)
+      return
+    }
     const { id, kind, launch, sessionId, turnId } = event.snapshot
     if (!this.known.has(id)) {
       this.known.add(id)

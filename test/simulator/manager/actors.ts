@@ -168,7 +168,7 @@ export const host = (world: World): Effect.Effect<void> =>
   )
 
 const checkAddressable = (world: World, actor: Actor, event: TaskEvent): Effect.Effect<void> =>
-  Effect.flatMap(
+  event.taskId === undefined ? Effect.void : Effect.flatMap(
     Effect.exit(world.manager.handle.get(event.taskId)),
     (exit) =>
       Effect.sync(() => {

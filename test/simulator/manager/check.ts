@@ -8,7 +8,7 @@ import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord,
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
-type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
+type OfTask = Extract<TaskEvent, { readonly snapshot: unknown }>
 
 /** One launch of a task, by its events. */
 export interface LaunchLog {
@@ -49,7 +49,8 @@ const launchesOf = (
   let previousEnd = -1
   for (const record of events) {
     const { event } = record
-    if (event._tag === "ContinueRequested" || event._tag === "Progress" || event._tag === "Detached") continue
+    if (!("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew") continue
+    if (event._tag === "Detached") continue
     if (event._tag === "Queued" || event._tag === "Started") {
       if (beganOrder < 0) {
         beganAt = event.at
@@ -104,7 +105,7 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   const logs = new Map<TaskId, TaskLog>()
   for (const [id, ofTask] of events) {
     const key = ofTask.flatMap(({ event }) =>
-      event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]]
+      "snapshot" in event ? [event.snapshot.metadata["key"]] : []
     )
       .at(0)
     const planned = typeof key === "string" ? world.planned.get(key) : undefined

@@ -47,7 +47,8 @@ export const make = (options: {
           if (isClosed()) return Effect.void
           emit({ _tag: "Task", event })
           if (event._tag === "ContinueRequested") return wakeFor(event.taskId)
-          if (event._tag !== "Progress") post({ _tag: "TaskChanged" })
+          if (event._tag === "Progress" || event._tag === "OutputGrew" || event.taskId === undefined) return Effect.void
+          post({ _tag: "TaskChanged" })
           approvals.forget(event.taskId)
           return event._tag === "AwaitingApproval" ? approvals.announce(event.taskId) : Effect.void
         }),

@@ -17,6 +17,7 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
     )
     const lives = new Map<TaskId, Array<TaskEvent>>()
     for (const event of events) {
+      if (event.taskId === undefined) continue
       const life = lives.get(event.taskId) ?? []
       life.push(event)
       lives.set(event.taskId, life)

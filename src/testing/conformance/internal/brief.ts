@@ -25,6 +25,6 @@ export const outcome = (given: TaskStartOutcome): string =>
     ? `detached ${given.taskId}`
     : `pending ${given.taskId}`
 
-export const event = (given: TaskEvent): string => `${given._tag} ${given.taskId}`
+export const event = (given: TaskEvent): string => `${given._tag} ${given.taskId ?? given.sessionId}`
 
 export const ids = (snapshots: ReadonlyArray<TaskSnapshot>): ReadonlyArray<string> => snapshots.map(({ id }) => id)

@@ -50,6 +50,7 @@ test("whoever has seen an event can see its effect in get, list and the queues",
       const event = yield* Queue.take(subscription)
       if (event._tag === "ContinueRequested") return
       const { sessionId, taskId } = event
+      if (taskId === undefined) return
       const { kind, status } = yield* w.handle.get(taskId)
       const { resolutions } = event._tag === "Completed"
         ? yield* w.manager.takePendingLoopUpdates(sessionId)
