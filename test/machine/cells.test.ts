@@ -297,8 +297,8 @@ const cells: Record<string, Record<string, string>> = {
     unknown: "receipt: | nothing happens | unknown"
   },
   closeSession: {
-    "Queued fg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Foreground",
-    "Queued bg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
+    "Queued fg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Foreground",
+    "Queued bg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
     "Running fg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Foreground",
     "Running bg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",
     "Running manual": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",

@@ -22,12 +22,13 @@ import {
   TaskLaunchRequest,
   TaskStatus
 } from "../../model/Task.js"
-import type { TaskEvent } from "../../model/TaskEvent.js"
+import { TaskEventFilter } from "../../model/TaskEvent.js"
 import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest, type ToolSpec } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type {
+  PlainEventFilter,
   PlainFilter,
   PlainRequest,
   PlainTurn,
@@ -36,7 +37,7 @@ import type {
   TurnWaitOptions,
   WaitOptions
 } from "../PromiseTaskManager.js"
-import { iterate, promised, runOver } from "./running.js"
+import { iterate, iterateTakes, promised, runOver } from "./running.js"
 
 /** Throws what names the field and never shows the value. */
 const reader = <A, I>(what: string, schema: Schema.Schema<A, I>) => {
@@ -59,6 +60,7 @@ const approvalOf = reader("approval", ApprovalRequest)
 const deliveryOf = reader("delivery mode", DeliveryMode)
 const policyOf = reader("continue policy", ContinuePolicy)
 const reasonOf = reader("reason", Text)
+const rejectionOf = reader("answer to an approval: it is \"approve\" or { reject: reason }", struct({ reject: Text }))
 const filterOf = reader(
   "filter",
   struct({
@@ -69,6 +71,11 @@ const filterOf = reader(
     callId: Schema.optionalWith(ToolCallId, { exact: true })
   })
 )
+
+const eventFilterOf = reader("event filter", TaskEventFilter)
+
+const toEventFilter = (filter: PlainEventFilter): TaskEventFilter =>
+  eventFilterOf(Predicate.isRecord(filter) ? Record.filter(filter, Predicate.isNotUndefined) : filter)
 
 const toFilter = ({ status, ...others }: PlainFilter): TaskFilter => {
   const fields: Readonly<Record<string, unknown>> = {
@@ -159,7 +166,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   const subscribed = <A, B>(
     subscription: Effect.Effect<A, never, Scope.Scope>,
     options: WaitOptions | undefined,
-    toAnswer: (subscribed: A, read: (events: Queue.Dequeue<TaskEvent>) => TaskIterator<TaskEvent>) => B
+    toAnswer: (subscribed: A, read: <Event>(events: Queue.Dequeue<Event>) => TaskIterator<Event>) => B
   ) =>
     run(
       Effect.flatMap(Scope.make(), (scope) =>
@@ -181,6 +188,19 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
         options,
         (ref, wait) => orUndefined(consume((begin) => manager.consumeTurnUpdate(ref, begin), use, wait))
       ),
+    turnUpdates: (turn, options) => {
+      // the signal that interrupts the turn does not end the reading
+      const interrupts = options?.onAbort === "InterruptTurn"
+      return iterateTakes(
+        (stop) =>
+          overTurn(
+            turn,
+            interrupts ? options : undefined,
+            (ref) => orUndefined(run(manager.waitForTurn(ref), { signal: stop }))
+          ),
+        interrupts ? undefined : options?.signal
+      )
+    },
     takePendingLoopUpdates: (sessionId) => call(() => manager.takePendingLoopUpdates(sessionOf(sessionId))),
     consumePendingLoopUpdates: (sessionId, use) =>
       consume((begin) => manager.consumePendingLoopUpdates(sessionOf(sessionId), begin), use),
@@ -189,6 +209,18 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
     waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds)), options),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
+    answerApproval: (asked, answer) =>
+      call(() => {
+        const { approval, taskId, toolRequest } = asked
+        return Effect.provideService(
+          manager.answerApproval(
+            { taskId: taskOf(taskId), toolRequest: callOf(toolRequest), approval: approvalOf(approval) },
+            answer === "approve" ? answer : { reject: rejectionOf(answer).reject }
+          ),
+          ToolExecutor,
+          executor
+        )
+      }),
     rejectApproval: (options) =>
       call(() => {
         const { reason, taskId } = options
@@ -199,9 +231,22 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
       }),
     closeSession: (sessionId, options) => call(() => manager.closeSession(sessionOf(sessionId)), options),
     events: (options) => iteratorOf(handle.events, options),
+    eventsOf: (filter, options) => iteratorOf(Stream.suspend(() => handle.eventsOf(toEventFilter(filter))), options),
     subscribe: (options) => subscribed(handle.subscribe, options, (events, read) => read(events)),
+    subscribeTo: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.subscribeTo(toEventFilter(filter))),
+        options,
+        (events, read) => read(events)
+      ),
     watch: (options) =>
       subscribed(handle.watch, options, ({ events, live, seq }, read) => ({ seq, live, events: read(events) })),
+    watchOf: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.watchOf(toEventFilter(filter))),
+        options,
+        ({ events, live, seq }, read) => ({ seq, live, events: read(events) })
+      ),
     changes: (options) => iteratorOf(handle.changes, options),
     get: (taskId) => call(() => handle.get(taskOf(taskId))),
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),

@@ -78,11 +78,15 @@ export class EventHub {
     }
     if (!this.ofSession.isEmpty) {
       const subscriptions = this.ofSession.get(event.sessionId)
-      if (subscriptions !== undefined) for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      if (subscriptions !== undefined) {
+        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      }
     }
     if (!this.ofTask.isEmpty && event.taskId !== undefined) {
       const subscriptions = this.ofTask.get(event.taskId)
-      if (subscriptions !== undefined) for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      if (subscriptions !== undefined) {
+        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      }
     }
   }
 

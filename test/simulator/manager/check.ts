@@ -104,9 +104,7 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   const runs = group(world.toolRuns, ({ taskId }) => taskId)
   const logs = new Map<TaskId, TaskLog>()
   for (const [id, ofTask] of events) {
-    const key = ofTask.flatMap(({ event }) =>
-      "snapshot" in event ? [event.snapshot.metadata["key"]] : []
-    )
+    const key = ofTask.flatMap(({ event }) => "snapshot" in event ? [event.snapshot.metadata["key"]] : [])
       .at(0)
     const planned = typeof key === "string" ? world.planned.get(key) : undefined
     if (planned === undefined) {

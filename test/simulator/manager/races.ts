@@ -84,7 +84,8 @@ const isTold = ({ tasks }: Run, { sessionId, turnId }: CallRecord, at: number | 
   tasks.some(({ events, planned: { request } }) =>
     request.sessionId === sessionId && request.turnId === turnId &&
     events.some(({ event }) =>
-      event.at === at && "snapshot" in event && event._tag !== "OutputGrew" && event._tag !== "Queued" && event._tag !== "Started" &&
+      event.at === at && "snapshot" in event && event._tag !== "OutputGrew" && event._tag !== "Queued" &&
+      event._tag !== "Started" &&
       event._tag !== "Progress" && (event._tag === "Detached" || event.snapshot.kind === "Foreground")
     )
   )
