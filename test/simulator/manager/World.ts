@@ -103,6 +103,8 @@ export class World {
   private lastKey = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
+  /** How often readers with a filter were told that they had missed events. */
+  resets = 0
   abandonedWarnings = 0
 
   constructor(plan: Plan, simulation: Simulation, trace: Array<string> | undefined) {

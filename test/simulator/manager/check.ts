@@ -425,6 +425,29 @@ const checkReceipts = (world: World): void => {
   }
 }
 
+/** Whoever closes a session is followed by its end, behind the last terminal event of what was cancelled. */
+const checkClosings = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void => {
+  const ends = world.events.filter(({ event }) => event._tag === "SessionClosed")
+  for (const { event, order } of ends) {
+    const isAsked = world.calls.some(({ began, operation, sessionId }) =>
+      operation === "closeSession" && sessionId === event.sessionId && began.order < order
+    )
+    if (!isAsked) world.violate(3, `${event.sessionId} ended and nobody had closed it`)
+  }
+  for (const { began, operation, outcome, receipt, sessionId } of world.calls) {
+    if (operation !== "closeSession" || outcome !== "ok") continue
+    const end = ends.filter(({ event, order }) => event.sessionId === sessionId && order > began.order).at(-1)
+    // a call that was made while an earlier one was at it is answered by the end of that one
+    if (end === undefined) world.violate(3, `${sessionId ?? ""} was closed and did not end`)
+    for (const { id } of receipt ?? []) {
+      const terminal = logs.get(id)?.terminal
+      if (terminal !== undefined && end !== undefined && terminal.order > end.order) {
+        world.violate(3, `${id} settled after its session had ended`)
+      }
+    }
+  }
+}
+
 const checkWrongApprovals = (world: World): void => {
   for (const { began, ended, operation, outcome, taskId } of world.calls) {
     if (operation !== "approveWrongly" || outcome === "interrupted" || outcome === undefined) continue
@@ -479,5 +502,6 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)
   checkBatches(world)
+  checkClosings(world, logs)
   return logs
 }

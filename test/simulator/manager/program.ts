@@ -19,6 +19,7 @@ import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import { agentLoop, host, watcher } from "./actors.js"
 import { checkNothingLeft } from "./checkTable.js"
+import { eventReader } from "./eventReaders.js"
 import { routeOf, tick } from "./plan.js"
 import { drainManual, drainTurn, takeLoop } from "./reading.js"
 import { keyOf, makeTools } from "./tools.js"
@@ -54,6 +55,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
         eventReplay: plan.eventReplay,
+        eventBytes: plan.eventBytes,
         cancelGracePeriod: plan.graceMillis,
         outputBuffer: plan.outputBuffer,
         outputHistory: plan.outputHistory
@@ -63,7 +65,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
       Effect.locally(workingFor, "manager")
     )
     // a subscriber would see events later, and one with a small buffer not all of them
-    const publish = engine.events.unsafePublish
+    const publish = engine.events.unsafePublish.bind(engine.events)
     Object.assign(engine.events, {
       unsafePublish: (event: TaskEvent) => {
         world.hear(event)
@@ -142,9 +144,13 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     yield* build(world, managerScope)
     const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) => index), (index) =>
       Scope.extend(watcher(world, index), watching))
-    const loops = yield* Effect.forEach(
-      Array.from({ length: plan.sessions }, (_, index) =>
+    const readers = yield* Effect.forEach(
+      Array.from({ length: plan.readers }, (_, index) =>
         index),
+      (index) => Scope.extend(eventReader(world, index), watching)
+    )
+    const loops = yield* Effect.forEach(
+      Array.from({ length: plan.sessions }, (_, index) => index),
       (index) => Effect.fork(agentLoop(world, index))
     )
     const hosting = yield* Effect.fork(host(world))
@@ -166,7 +172,7 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     }
     yield* drainEverything(world)
     yield* tryClosed(world)
-    for (const fiber of watchers) yield* Fiber.await(fiber)
+    for (const fiber of [...watchers, ...readers]) yield* Fiber.await(fiber)
     yield* Scope.close(watching, Exit.void)
     checkNothingLeft(world, "after the shutdown")
   })

@@ -150,6 +150,7 @@ export const races: Readonly<Record<string, Race>> = {
     (call, { world }) => call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)
   ),
   "a subscriber lags behind": ({ world }) => world.lagged,
+  "a reader with a filter is told that it missed events": ({ world }) => world.resets,
   "delivery mode / completion: the mode first": taskRace(({ calls, terminal }) =>
     terminal?.event.snapshot.kind === "Background" &&
     calls.some((call) => call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call))
