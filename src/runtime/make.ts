@@ -34,6 +34,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const state = yield* State.make({
     limits: {
       history: limits.historyLimit,
+      historyBytes: limits.historyBytes,
       concurrency: limits.concurrency,
       live: limits.maxLive,
       undelivered: limits.maxUndelivered,

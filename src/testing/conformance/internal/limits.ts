@@ -265,6 +265,7 @@ test("an unknown tool is a NotFound result, not a crash", {}, function*(w) {
 for (
   const [field, takes, refused] of [
     ["historyLimit", [0, 1, 1_000_000], [-1, 1.5, NaN, Infinity]],
+    ["historyBytes", [0, 1, 1_000_000_000_000], [-1, 1.5, NaN, Infinity]],
     ["eventBuffer", [1, 10_000], [0, -1, 2.5, NaN, Infinity]],
     // at most the eventBuffer, by default 4096
     ["eventReplay", [0, 4_096], [-1, 0.5, NaN, Infinity, 9_999]],
