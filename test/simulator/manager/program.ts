@@ -52,8 +52,9 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
         historyLimit: plan.historyLimit,
+        historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,
-        eventReplay: plan.eventReplay,
+        eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
         cancelGracePeriod: plan.graceMillis,
         outputBuffer: plan.outputBuffer,
         outputHistory: plan.outputHistory
