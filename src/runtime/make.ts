@@ -10,6 +10,7 @@ import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
+import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
 import { wrongLaunch } from "./starting/wrongLaunch.js"
 import * as State from "./State.js"
@@ -50,7 +51,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events,
     timers,
     clock,
-    route: yield* RoutingPolicy,
+    route: escapingRoute(yield* RoutingPolicy),
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime

@@ -22,6 +22,27 @@ export const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_
  */
 export const printable = (text: string): string => text.slice(0, 200).replace(unseen, "\ufffd")
 
+// what a line may hold of a cause, stack included
+const longestLogged = 8_000
+
+const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
+
+const escapeOf = (character: string): string =>
+  escapes[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
+
+/**
+ * The text on one line: every character that does not show is written as an escape (`\n`, `\u{1b}`), for loggers print
+ * what they are given as it is. Text beyond 8 000 characters is left out and says so.
+ *
+ * @since 0.1.0
+ * @category formatters
+ */
+export const escaped = (text: string): string => {
+  const left = text.length - longestLogged
+  const kept = text.slice(0, longestLogged).replace(unseen, escapeOf)
+  return left > 0 ? `${kept} [… ${left} more characters …]` : kept
+}
+
 const mostShown = 60
 
 /**
@@ -47,25 +68,4 @@ export const shown = (value: unknown): string => {
     default:
       return String(value)
   }
-}
-
-// what a line may hold of a cause, stack included
-const longestLogged = 8_000
-
-const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
-
-const escapeOf = (character: string): string =>
-  escapes[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
-
-/**
- * The text on one line: every character that does not show is written as an escape (`\n`, `\u{1b}`), for loggers print
- * what they are given as it is. Text beyond 8 000 characters is left out and says so.
- *
- * @since 0.1.0
- * @category formatters
- */
-export const escaped = (text: string): string => {
-  const left = text.length - longestLogged
-  const shown = text.slice(0, longestLogged).replace(unseen, escapeOf)
-  return left > 0 ? `${shown} [… ${left} more characters …]` : shown
 }

@@ -56,7 +56,7 @@ const options: ReadonlyArray<readonly [what: string, args: ReadonlyArray<unknown
   ],
   [
     "a schema of another library",
-    [{ tools: { a: { execute, inputSchema: new (class Schema {})() } } }],
+    [{ tools: { a: { execute, inputSchema: new Map() } } }],
     "createTaskManager: tools.a.inputSchema must be a JSON Schema, an object of JSON values, not an object"
   ],
   [

@@ -72,11 +72,15 @@ for (
   ] as const
 ) {
   const said = JSON.stringify(decision)
-  test(`a route ${said} fails that startTask with a defect that names ${field}, and leaves no trace`, routed, function*(w) {
-    w.decide("a", () => decision)
-    const message = yield* deathOf(w, TaskLaunchRequest.plain({ request }))
-    yield* isTrue(`${message} names ${field}`, message.includes(`RoutingDecision.${field}`))
-  })
+  test(
+    `a route ${said} fails that startTask with a defect that names ${field}, and leaves no trace`,
+    routed,
+    function*(w) {
+      w.decide("a", () => decision)
+      const message = yield* deathOf(w, TaskLaunchRequest.plain({ request }))
+      yield* isTrue(`${message} names ${field}`, message.includes(`RoutingDecision.${field}`))
+    }
+  )
 }
 
 test("a tool that writes what is no string dies, and what it wrote before is there", {}, function*(w) {
