@@ -32,6 +32,14 @@ export const withEscapedMessages = (thrown: unknown): unknown => {
     }
     return thrown
   } catch {
-    return new Error(escaped(String(thrown)))
+    return new Error(plainText(thrown))
+  }
+}
+
+const plainText = (error: Error): string => {
+  try {
+    return escaped(String(error))
+  } catch {
+    return "an error that cannot be shown"
   }
 }
