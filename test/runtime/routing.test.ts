@@ -178,7 +178,7 @@ describe("a routing policy", () => {
         assert(defect instanceof RangeError)
         assert.strictEqual(defect.message, "no route for x\\n[INFO] fine\\u{1b}[31m")
         const lines = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
-        assert.notMatch(lines, /\n\[INFO\]|\u001b/)
+        for (const forged of ["\n[INFO]", "\u001b"]) assert.notInclude(lines, forged)
       }
     }))
 
