@@ -10,7 +10,9 @@ import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
+import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
+import { wrongLaunch } from "./starting/wrongLaunch.js"
 import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
 import * as Timers from "./time/Timers.js"
@@ -50,7 +52,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events,
     timers,
     clock,
-    route: yield* RoutingPolicy,
+    route: escapingRoute(yield* RoutingPolicy),
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime
@@ -62,7 +64,10 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
 /** The manager around an engine. */
 export const makeManager = (engine: Engine, startTask: typeof startConcurrently): TaskManager["Type"] =>
   TaskManager.of({
-    startTask: (launch) => startTask(engine, launch),
+    startTask: (launch) => {
+      const wrong = wrongLaunch(launch)
+      return wrong === undefined ? startTask(engine, launch) : Effect.die(wrong)
+    },
     waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
     consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
