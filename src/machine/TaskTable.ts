@@ -212,6 +212,8 @@ export interface SettledTask {
   readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
+  /** How much memory it takes, what it has written aside. */
+  readonly bytes: number
   readonly output: OutputRing | undefined
   /** The result while it waits in a queue. */
   undelivered: Undelivered | undefined
@@ -220,6 +222,8 @@ export interface SettledTask {
 export interface Limits {
   /** How many settled tasks are kept. */
   readonly history: number
+  /** How many bytes of memory they take together. */
+  readonly historyBytes: number
   /** How many tasks run at once. */
   readonly concurrency: number
   /** How many tasks are accepted and not settled. */
@@ -251,6 +255,8 @@ export interface TaskTable {
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled. */
   readonly history: LinkedList<SettledTask>
+  /** How much memory they take, what they have written aside. */
+  historyBytes: number
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -285,6 +291,7 @@ export interface TaskTable {
 export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   limits: {
     history: 1_000,
+    historyBytes: 67_108_864,
     concurrency: Infinity,
     live: Infinity,
     undelivered: Infinity,
@@ -298,6 +305,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
+  historyBytes: 0,
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

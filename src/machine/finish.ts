@@ -7,9 +7,9 @@ import type { TaskApproval } from "../model/Approval.js"
 import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
-import { deliverApproval, deliverItem, untie, withdrawApproval } from "./delivery.js"
+import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import * as events from "./events.js"
-import { dropOutput, keepOutput } from "./output.js"
+import { remember, settledMemory } from "./history.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
@@ -48,28 +48,6 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
-/** Keeps a settled task for the host, and forgets the oldest where it is one too many. */
-const remember = (table: TaskTable, task: SettledTask): void => {
-  const { history } = table.limits
-  if (history === 0) {
-    table.tasks.delete(task.snapshot.id)
-    return
-  }
-  table.tasks.set(task.snapshot.id, task)
-  table.history.append(task)
-  if (task.output !== undefined) keepOutput(table, task.output)
-  if (table.history.size > history) {
-    const oldest = table.history.shift()
-    if (oldest !== undefined) forget(table, oldest)
-  }
-}
-
-const forget = (table: TaskTable, task: SettledTask): void => {
-  table.tasks.delete(task.snapshot.id)
-  if (task.output !== undefined) dropOutput(table, task.output)
-  untie(task)
-}
-
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
@@ -83,6 +61,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
     bornAfter: task.bornAfter,
     snapshot,
     result,
+    bytes: settledMemory(snapshot, result),
     output: task.output,
     undelivered: undefined
   }

@@ -9,8 +9,8 @@ import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { OutputRange } from "../model/TaskOutput.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
+import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
@@ -24,13 +24,6 @@ const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, 
   refusal._tag === "NotFound"
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })
-
-/** The first field of the range that is out of range itself. */
-const wrongField = ({ maxBytes, start }: OutputRange): keyof OutputRange | undefined =>
-  !isCount(start) ? "start" : isCount(maxBytes) ? undefined : "maxBytes"
-
-const isCount = (value: number | undefined): boolean =>
-  value === undefined || (Number.isSafeInteger(value) && value >= 0)
 
 /** The live tasks now and after each change, without those that came and went unread. */
 const changes = (engine: Engine): TaskManagerHandle["changes"] => {
@@ -71,8 +64,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
       ),
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
-        const wrong = wrongField(range)
-        if (wrong !== undefined) return Effect.die(new RangeError(`OutputRange.${wrong} takes an integer from 0`))
+        checkRange(range)
         const output = state.unsafeModify((table) => readOutput(table, taskId, range))
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),

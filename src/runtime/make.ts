@@ -12,7 +12,9 @@ import * as interrupting from "./interrupting.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
 import { answerApprovalWith } from "./starting/answerApproval.js"
+import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
+import { wrongLaunch } from "./starting/wrongLaunch.js"
 import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
 import * as Timers from "./time/Timers.js"
@@ -36,6 +38,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const runtime = yield* Effect.runtime<never>()
   const table = TaskTable.make({
     history: limits.historyLimit,
+    historyBytes: limits.historyBytes,
     concurrency: limits.concurrency,
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
@@ -61,7 +64,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events,
     timers,
     clock,
-    route: yield* RoutingPolicy,
+    route: escapingRoute(yield* RoutingPolicy),
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime
@@ -72,7 +75,10 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
 
 /** The manager around an engine. */
 export const makeManager = (engine: Engine, start: typeof startConcurrently): TaskManager["Type"] => {
-  const startTask: TaskManager["Type"]["startTask"] = (launch) => start(engine, launch)
+  const startTask: TaskManager["Type"]["startTask"] = (launch) => {
+    const wrong = wrongLaunch(launch)
+    return wrong === undefined ? start(engine, launch) : Effect.die(wrong)
+  }
   const rejectApproval: TaskManager["Type"]["rejectApproval"] = (options) =>
     interrupting.rejectApproval(engine, options)
   const answerApproval = answerApprovalWith({ startTask, rejectApproval })

@@ -46,6 +46,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   /**
    * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no
    * event. Does nothing once the launch is over. A character whose halves come in two writes in a row stays whole.
+   * Dies with a `TypeError` for what is no string.
    */
   readonly write: (chunk: string) => Effect.Effect<void>
 }>() {}

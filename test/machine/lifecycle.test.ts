@@ -1,5 +1,14 @@
 /** Starting, launching, suspending, resuming and settling: what each step writes, tells and delivers. */
-import { ApprovalId, SessionId, TaskId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
+import {
+  ApprovalId,
+  type Metadata,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  ToolCallId,
+  ToolOutput,
+  TurnId
+} from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
@@ -403,6 +412,46 @@ describe("history", () => {
     assert.strictEqual(world.takeTurn(), "a ok: done")
     assert.strictEqual(world.takeTurn(), "none")
     world.assertEmpty()
+  })
+
+  it("forgets the oldest beyond its bytes, as many as have to go", () => {
+    const world = new World({ historyBytes: 25_000 })
+    world.complete(world.start("a"), "x".repeat(5_000))
+    world.complete(world.start("b"), "x".repeat(5_000))
+    world.complete(world.start("c"), "x".repeat(5_000))
+    assert.strictEqual(world.table.history.size, 3)
+    world.complete(world.start("d"), "x".repeat(15_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["c", "d"])
+    assert.isBelow(world.table.historyBytes, 25_000)
+    assert.isAbove(world.table.historyBytes, 20_000)
+    // what waits to be taken is no history
+    assert.strictEqual(world.peek.turn().length, 4)
+  })
+
+  it("forgets one that is larger than all its bytes at once, the others stay, and it is delivered all the same", () => {
+    const world = new World({ historyBytes: 10_000 })
+    world.complete(world.start("a"))
+    world.complete(world.start("b"), "x".repeat(10_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["a"])
+    assert.deepStrictEqual(world.peek.turn(), ["a ok: done", `b ok: ${"x".repeat(10_000)}`])
+    assert.isUndefined(start.refusal(world.table, id("b")))
+  })
+
+  it("counts what is in memory: a structured value, metadata, the names of a call", () => {
+    const bytes = (options: { readonly value?: unknown; readonly metadata?: Metadata; readonly toolName?: string }) => {
+      const world = new World()
+      const task = world.start("a", { toolName: options.toolName ?? "tool" })
+      const { result } = toolResult("done", task.request.callId)
+      const output = options.value === undefined ? result.output : ToolOutput.Structured({ value: options.value })
+      const metadata = options.metadata ?? {}
+      world.end(task, { _tag: "Completed", result: { result: { ...result, output, metadata }, metadata: {} } })
+      return world.table.historyBytes
+    }
+    const rows = Array.from({ length: 1_000 }, () => ({}))
+    assert.isBelow(bytes({}), 2_000)
+    assert.isAbove(bytes({ value: rows }), 64_000)
+    assert.isAbove(bytes({ metadata: { rows } }), 64_000)
+    assert.isAbove(bytes({ toolName: "t".repeat(50_000) }), 50_000)
   })
 
   it("never counts live tasks", () => {

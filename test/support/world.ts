@@ -190,6 +190,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     }
   }
   checkTies(table)
+  checkHistory(table)
   checkOutputs(table)
   assert.isTrue(manual.every(({ session }) => table.sessions.get(session.id) === session))
 }
@@ -220,6 +221,13 @@ const checkTies = (table: TaskTable.TaskTable): void => {
     return task?.isLive === false && task.result === item.parts[0]
   })
   assert.strictEqual(tied, ofKept.length, "results tied to their tasks")
+}
+
+const checkHistory = (table: TaskTable.TaskTable): void => {
+  const sum = [...table.history].reduce((total, { bytes }) => total + bytes, 0)
+  assert.strictEqual(table.historyBytes, sum, "bytes of the history")
+  assert.isAtMost(sum, table.limits.historyBytes)
+  assert.isAtMost(table.history.size, table.limits.history)
 }
 
 const checkOutputs = (table: TaskTable.TaskTable): void => {

@@ -1,7 +1,7 @@
 /** Publishes the host events: to the subscriptions that they concern, and to the replay for late readers. */
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
-import { eventBytes, type LastMetadata } from "./eventBytes.js"
+import { makeEventBytes } from "./eventBytes.js"
 import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
 import { EventSubscription } from "./EventSubscription.js"
 
@@ -61,7 +61,7 @@ export class EventHub {
   private readonly ofTask = new Index<TaskId>()
   /** Subscriptions with readers to wake at the end of the step. */
   private readonly told: Array<Subscription> = []
-  private readonly lastMetadata: LastMetadata = { metadata: undefined, bytes: 0 }
+  private readonly bytesOf = makeEventBytes()
   private ended = false
 
   constructor(options: HubOptions) {
@@ -71,7 +71,7 @@ export class EventHub {
 
   /** Publishes in the current step. A subscription that is not read loses its oldest event, or all with a word about it. */
   unsafePublish(event: TaskEvent): void {
-    const bytes = eventBytes(event, this.lastMetadata)
+    const bytes = this.bytesOf(event)
     this.replay.publish(event, bytes)
     if (this.ofAll.size > 0) {
       for (const subscription of this.ofAll) subscription.unsafeOffer(event, bytes)

@@ -18,6 +18,7 @@ import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
@@ -160,10 +161,11 @@ export class Launch implements TaskRuntime, Ancestry {
   /** The tool writes; after the end of the launch nobody reads. */
   write(chunk: string): Effect.Effect<void> {
     const { engine, number } = this
+    // a tool that is written without types would lose what it writes, and never know
+    if (!Predicate.isString(chunk)) return Effect.die(new TypeError(`write takes a string, not ${shown(chunk)}`))
     return engine.state.modify((table, now) => {
       const { task } = this
-      // a tool that is written without types may write anything
-      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk, now)
+      if (task !== undefined) write(table, task, number, chunk, now)
     })
   }
 

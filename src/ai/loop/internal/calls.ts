@@ -8,6 +8,7 @@ import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
 import { Transcript, type TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
@@ -90,7 +91,7 @@ const startCall = (
       // routing that throws concerns this call alone
       Effect.catchAllDefect((defect) =>
         Effect.zipRight(
-          Effect.logError("A tool call could not be started", Cause.die(defect)),
+          withCause(Cause.die(defect))(Effect.logError("A tool call could not be started")),
           refused(callId, toolName, "of an internal error.")
         )
       )
