@@ -59,6 +59,7 @@ const approvalOf = reader("approval", ApprovalRequest)
 const deliveryOf = reader("delivery mode", DeliveryMode)
 const policyOf = reader("continue policy", ContinuePolicy)
 const reasonOf = reader("reason", Text)
+const askingOf = reader("asking", Text)
 const filterOf = reader(
   "filter",
   struct({
@@ -191,10 +192,11 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
     rejectApproval: (options) =>
       call(() => {
-        const { reason, taskId } = options
+        const { asking, reason, taskId } = options
         return manager.rejectApproval({
           taskId: taskOf(taskId),
-          reason: reason === undefined ? undefined : reasonOf(reason)
+          reason: reason === undefined ? undefined : reasonOf(reason),
+          asking: asking === undefined ? undefined : askingOf(asking)
         })
       }),
     closeSession: (sessionId, options) => call(() => manager.closeSession(sessionOf(sessionId)), options),
