@@ -40,7 +40,10 @@ export const buildChild = async (lib?: string): Promise<void> => {
     plugins: [{
       name: "library",
       setup: ({ onResolve }) => {
-        onResolve({ filter: /^effect-task-manager$/ }, () => ({ path: join(folder, "index.js"), external: true }))
+        onResolve({ filter: /^effect-task-manager(\/ai)?$/ }, ({ path }) => ({
+          path: join(folder, path.replace(/^effect-task-manager\/?/, ""), "index.js"),
+          external: true
+        }))
         // the parts that no caller sees, to count what is left
         onResolve({ filter: /\/src\// }, ({ path }) => ({
           path: join(folder, path.replace(/^.*\/src\//, "")),
