@@ -2,6 +2,7 @@ import { agentLoop } from "./agentLoop.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
+import { importing } from "./importing.js"
 import { lifecycleTargets } from "./lifecycles.js"
 import { blockedHeap, drainedHeap } from "./memory.js"
 import { retained } from "./retained.js"
@@ -18,7 +19,8 @@ export const targets: ReadonlyArray<Target> = [
   drainedHeap,
   stall,
   detaching,
-  agentLoop
+  agentLoop,
+  importing
 ]
 
 export const targetOf = (name: string): Target => {
