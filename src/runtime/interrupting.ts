@@ -1,12 +1,13 @@
 /** Ending many tasks at once: a turn, a session, the whole manager. */
 import * as Effect from "effect/Effect"
 import { TaskNotFound, TaskNotSuspended } from "../errors.js"
+import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import type { TaskRecord } from "../machine/TaskTable.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
 import type { Engine } from "./Engine.js"
-import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
+import { ancestryOf } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
 import { waitUntilSettled } from "./waiting/parking.js"
 
