@@ -6,7 +6,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { SessionId, ToolCallId, TurnId } from "./ids.js"
-import { emptyMetadata, isJson, Json, Metadata } from "./json.js"
+import { emptyMetadata, Json, Metadata } from "./json.js"
 import { Finite, Flag, list, Millis, oneOf, struct, tagged, Text, union } from "./schemas.js"
 
 /**
@@ -167,7 +167,7 @@ const isOutputPart = (part: unknown): part is ToolOutputPart =>
       Predicate.hasProperty(part, "data") && Predicate.isString(part.data)
 
 /**
- * Whether a value is a tool output, JSON all through. Checked by hand, not by the schema: this runs for every result.
+ * Whether a value is shaped as a tool output. What a structured one holds is not looked at.
  *
  * @since 0.1.0
  * @category guards
@@ -178,7 +178,7 @@ export const isToolOutput = (output: unknown): output is ToolOutput => {
     case "Text":
       return Predicate.hasProperty(output, "text") && Predicate.isString(output.text)
     case "Structured":
-      return Predicate.hasProperty(output, "value") && isJson(output.value)
+      return Predicate.hasProperty(output, "value")
     case "Parts":
       return Predicate.hasProperty(output, "parts") && Array.isArray(output.parts) && output.parts.every(isOutputPart)
     default:

@@ -51,6 +51,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     clock,
     route: yield* RoutingPolicy,
     outputLimits: limits,
+    onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
     runtime
   }

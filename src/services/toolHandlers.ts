@@ -140,7 +140,8 @@ export const unknownTool = (toolName: string): ToolError =>
   new ToolError({ reason: "NotFound", toolName, message: "There is no tool of this name." })
 
 /**
- * What a handler answers, as output: a string is text, an output is itself, any other value is structured.
+ * What a handler answers, as output: a string is text, an output is itself, nothing is the empty text, any other value is
+ * structured. It is made JSON where the manager reads it.
  *
  * @since 0.1.0
  * @category constructors
@@ -148,9 +149,13 @@ export const unknownTool = (toolName: string): ToolError =>
 export const toOutput = (value: unknown): ToolOutput =>
   typeof value === "string"
     ? ToolOutput.Text({ text: value })
+    : value === undefined
+    ? noText
     : isToolOutput(value)
     ? value
     : ToolOutput.Structured({ value })
+
+const noText: ToolOutput = ToolOutput.Text({ text: "" })
 
 // these belong to each launch; what the layer saw when it was built must not hide them
 const perLaunch: ReadonlyArray<string> = [CurrentTask.key, runningInKey, Scope.Scope.key, Tracer.ParentSpan.key]

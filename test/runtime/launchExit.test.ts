@@ -1,14 +1,23 @@
 /** How a tool ended, read from whatever it handed back. */
 // @effect-diagnostics globalErrorInEffectFailure:off
 import { Cause, Duration, Exit, FastCheck as fc, FiberId, Schema } from "effect"
-import { ApprovalRequired, TaskEvent, ToolError, ToolOutput } from "effect-task-manager"
+import { ApprovalRequired, TaskEvent, ToolError, ToolOutput, type ToolRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import type { LaunchExit } from "../../src/machine/finish.js"
-import { launchExit } from "../../src/runtime/launch/launchExit.js"
+import { internalError } from "../../src/machine/results.js"
+import { launchExit as read } from "../../src/runtime/launch/launchExit.js"
 import { approvalRequest, request, toolError, toolResult, World } from "../support/world.js"
 
 const call = request("a")
 const canary = "sk-live-CANARY-1234"
+
+/** A defect as the manager tells it without `onToolDefect`. */
+const launchExit = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchExit => {
+  const ended = read(request, exit)
+  return ended._tag === "Defect"
+    ? { _tag: "Failed", error: internalError(request, Cause.squash(ended.cause)) }
+    : ended
+}
 
 const text = (exit: LaunchExit): string => {
   switch (exit._tag) {

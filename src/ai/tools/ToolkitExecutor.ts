@@ -124,9 +124,6 @@ const executionFailed = (toolName: string, failure: unknown): ToolError => {
   })
 }
 
-/** The encoded result as JSON, as a provider would write it: without what is undefined. */
-const toJson = (value: unknown): unknown => isJson(value) ? value : JSON.parse(JSON.stringify(value) ?? "null")
-
 const notInSchema = (toolName: string, cause: unknown): ToolError =>
   new ToolError({
     reason: "Internal",
@@ -139,11 +136,7 @@ const encoded = (
   toolName: string,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.matchEffect(encoding, {
-    onFailure: (cause) => notInSchema(toolName, cause),
-    onSuccess: (value) =>
-      Effect.try({ try: () => toOutput(toJson(value) ?? ""), catch: (cause) => notInSchema(toolName, cause) })
-  })
+  Effect.mapBoth(encoding, { onFailure: (cause) => notInSchema(toolName, cause), onSuccess: toOutput })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
   const annotations = annotationsOf(tool)
@@ -195,7 +188,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
   const failed = (request: ToolRequest, failure: unknown) => {
     const toolError = toolErrorOf(failure)
     if (toolError !== undefined) return toolError
-    const approval = approvalOf(failure)
+    const approval = approvalOf(failure, request.toolName)
     if (approval !== undefined) return new ApprovalRequired({ approval })
     return tool.failureMode === "error"
       ? executionFailed(request.toolName, failure)

@@ -18,6 +18,7 @@ import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { escaped } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
@@ -26,6 +27,8 @@ import { LaunchScope } from "./LaunchScope.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
+import { toolDefect } from "./toolDefect.js"
+import { warnOfTool } from "./toolWarning.js"
 
 const cancelled: LaunchExit = { _tag: "Cancelled" }
 
@@ -72,6 +75,7 @@ export class Launch implements TaskRuntime, Ancestry {
   private detachTimer: Timer | undefined = undefined
   private timeoutTimer: Timer | undefined = undefined
   private gracePeriod: GracePeriod | undefined = undefined
+  private isDataWarned = false
 
   constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
     this.engine = engine
@@ -131,10 +135,16 @@ export class Launch implements TaskRuntime, Ancestry {
   private ended(task: TaskRecord, exit: Exit.Exit<unknown, unknown>): void {
     const { engine, number } = this
     // how a cancelled tool ended changes nothing any more, and reading its cause is dear
-    const ended = task.snapshot.status === "Running"
-      ? launchExit(task.request, exit, (read) => capExit(engine.outputLimits, read))
-      : cancelled
+    const ended = task.snapshot.status === "Running" ? this.read(task, exit) : cancelled
     engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
+  }
+
+  private read({ request, snapshot }: TaskRecord, exit: Exit.Exit<unknown, unknown>): LaunchExit {
+    const { engine } = this
+    const ended = launchExit(request, exit, (read) => capExit(engine.outputLimits, read))
+    return ended._tag === "Defect"
+      ? { _tag: "Failed", error: toolDefect(engine, request, snapshot, ended.cause) }
+      : ended
   }
 
   private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
@@ -152,9 +162,18 @@ export class Launch implements TaskRuntime, Ancestry {
     const { engine, number } = this
     return engine.state.modify((table, now) => {
       const { task } = this
-      if (task === undefined) return
-      progress(table, task, number, capProgress(engine.outputLimits, readProgress(said)), now)
+      // nothing is read of what nobody will hear
+      if (task === undefined || task.snapshot.status !== "Running") return
+      const read = readProgress(said, task.request.toolName, (fault) => this.warnOfData(task, fault))
+      progress(table, task, number, capProgress(engine.outputLimits, read), now)
     })
+  }
+
+  /** Once: a tool that reports progress reports it often. */
+  private warnOfData({ snapshot }: TaskRecord, fault: TypeError): void {
+    if (this.isDataWarned) return
+    this.isDataWarned = true
+    warnOfTool(this.engine, snapshot, "The data of a tool's progress was left out", { cause: escaped(fault.message) })
   }
 
   /** The tool writes; after the end of the launch nobody reads. */

@@ -123,7 +123,8 @@ export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult =
   }
 }
 
-const capError = (limits: OutputLimits, error: ToolError): ToolError => {
+/** The error within the limits; the same object if it already was. */
+export const capError = (limits: OutputLimits, error: ToolError): ToolError => {
   const { missing, text } = cutText(error.message, limits.maxResultBytes)
   if (missing === 0) return error
   return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })

@@ -12,7 +12,7 @@ export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod">
 const outOfRange = (field: string, takes: string, value: unknown): Effect.Effect<never> =>
   Effect.die(new RangeError(`TaskManagerConfig.${field} takes ${takes}, not ${String(value)}`))
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod">
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect">
 
 const isIntegerFrom = (value: unknown, minimum: number, maximum: number): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum
@@ -41,6 +41,11 @@ const graceMillis = (value: Duration.DurationInput): Effect.Effect<number> => {
     : outOfRange("cancelGracePeriod", "a duration from 0", value)
 }
 
+const onToolDefect = ({ onToolDefect: given }: TaskManagerSettings) =>
+  given === undefined || typeof given === "function"
+    ? Effect.succeed(given)
+    : outOfRange("onToolDefect", "a function", typeof given)
+
 /** Dies with the name of the first field that is out of range and what it takes. */
 export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
   const config = yield* TaskManagerConfig
@@ -55,6 +60,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultBytes: yield* integer(config, "maxResultBytes", 1_024),
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
-    outputHistory: yield* integer(config, "outputHistory", 0)
+    outputHistory: yield* integer(config, "outputHistory", 0),
+    onToolDefect: yield* onToolDefect(config)
   }
 })
