@@ -202,7 +202,9 @@ const normalizing = <A>(isAlready: (value: unknown) => value is A, read: (value:
   const parse = () => (value: unknown, _: unknown, ast: AST.Declaration) => {
     if (isAlready(value)) return ParseResult.succeed(value)
     const reading = read(value)
-    return reading._tag === "Json" ? ParseResult.succeed(reading.value) : ParseResult.fail(new ParseResult.Type(ast, value))
+    return reading._tag === "Json"
+      ? ParseResult.succeed(reading.value)
+      : ParseResult.fail(new ParseResult.Type(ast, value))
   }
   return { decode: parse, encode: parse }
 }

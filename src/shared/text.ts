@@ -39,6 +39,33 @@ const escapeOf = (character: string): string =>
  */
 export const escaped = (text: string): string => {
   const left = text.length - longestLogged
-  const shown = text.slice(0, longestLogged).replace(unseen, escapeOf)
-  return left > 0 ? `${shown} [… ${left} more characters …]` : shown
+  const kept = text.slice(0, longestLogged).replace(unseen, escapeOf)
+  return left > 0 ? `${kept} [… ${left} more characters …]` : kept
+}
+
+const mostShown = 60
+
+/**
+ * A value that was refused, for a message to the developer who gave it: short, and without characters that do not show.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const shown = (value: unknown): string => {
+  switch (typeof value) {
+    case "string":
+      return `"${printable(value.length > mostShown ? `${value.slice(0, mostShown)}…` : value)}"`
+    case "bigint":
+      return `${value.toString().slice(0, mostShown)}n`
+    case "function":
+      return "a function"
+    case "symbol":
+      return "a symbol"
+    case "object":
+      if (value === null) return "null"
+      if (!Array.isArray(value)) return "an object"
+      return value.length <= 2 && value.every((part) => typeof part === "number") ? `[${value.join(", ")}]` : "an array"
+    default:
+      return String(value)
+  }
 }

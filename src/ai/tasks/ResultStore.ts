@@ -10,9 +10,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { readToolOutput } from "../../model/readToolResult.js"
 import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
-import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
+import type { ToolOutput, ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -69,6 +70,15 @@ export const textOf = (output: ToolOutput): string | undefined => {
       return jsonText(output.value)
     case "Parts":
       return output.parts.map((part) => part._tag === "Text" ? part.text : `[a file: ${part.mediaType}]`).join("\n")
+  }
+}
+
+/** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
+const textIn = (answer: ToolResult, toolName: string): string | undefined => {
+  try {
+    return textOf(readToolOutput(answer.result.output, toolName))
+  } catch {
+    return undefined
   }
 }
 
@@ -265,10 +275,7 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)
-              // a tool may return anything; what is no output is not for this place to judge
-              const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
-              if (!isToolOutput(output)) return answer
-              const text = textOf(output)
+              const text = textIn(answer, request.toolName)
               if (text !== undefined && isLonger(text, maxResultBytes)) {
                 yield* logged(store.save(taskId, text), "A result could not be saved whole")
               }
