@@ -17,10 +17,8 @@ export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {
   Item,
-  ItemPart,
   MediaPart,
   TextPart,
-  ToolCallPart,
   ToolOutput,
   ToolOutputPart,
   ToolRequest,

@@ -209,7 +209,8 @@ export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart
 
 /**
  * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
- * took (milliseconds when encoded).
+ * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
+ * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *
  * @since 0.1.0
  * @category models
@@ -222,7 +223,8 @@ export const ToolResult = struct({
 
 /**
  * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
- * took (milliseconds when encoded).
+ * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
+ * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *
  * @since 0.1.0
  * @category models
@@ -258,59 +260,21 @@ export const badResult = (callId: ToolCallId, output: ToolOutput): ToolResult =>
 }
 
 /**
- * A tool call inside a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export const ToolCallPart = tagged("ToolCall", {
-  callId: ToolCallId,
-  toolName: Text,
-  input: Json,
-  metadata: Metadata
-})
-
-/**
- * A tool call inside a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
-
-/**
- * A part of a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export const ItemPart = union(ToolResultPart, ToolCallPart, TextPart, MediaPart)
-
-/**
- * A part of a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export type ItemPart = typeof ItemPart.Type
-
-/**
- * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them; the other kinds
- * let a host keep its whole transcript in one type. `createdAt` is epoch milliseconds.
+ * An entry of a transcript with the result of one tool call. `createdAt` is epoch milliseconds.
  *
  * @since 0.1.0
  * @category models
  */
 export const Item = struct({
-  kind: oneOf("System", "User", "Assistant", "Tool"),
-  parts: list(ItemPart),
+  kind: oneOf("Tool"),
+  parts: Schema.Tuple(ToolResultPart).annotations({ message: () => "must be an array of one tool result" }),
   metadata: Metadata,
   id: Schema.optionalWith(Text, { exact: true }),
   createdAt: Schema.optionalWith(Finite, { exact: true })
 })
 
 /**
- * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them.
+ * An entry of a transcript with the result of one tool call.
  *
  * @since 0.1.0
  * @category models

@@ -78,11 +78,10 @@ const kindWithoutFields = (value: object): string | undefined => {
   return tag !== "Object" && Object.keys(value).length === 0 ? withArticle(tag) : undefined
 }
 
+const boxes = ["Number", "String", "Boolean", "BigInt"]
+
 /** A boxed primitive as what is in the box. */
-const unboxed = (value: object): unknown =>
-  value instanceof Number || value instanceof String || value instanceof Boolean || value instanceof BigInt
-    ? value.valueOf()
-    : value
+const unboxed = (value: object): unknown => boxes.includes(tagOf(value)) ? value.valueOf() : value
 
 interface WithToJson {
   readonly toJSON: (key: string) => unknown
@@ -147,7 +146,7 @@ class Walk {
     const isList = Array.isArray(value)
     if (!isList && !isPlainObject(value)) {
       const primitive = unboxed(value)
-      if (primitive !== value) return this.read(primitive, "")
+      if (typeof primitive !== "object") return this.read(primitive, "")
       const kind = kindWithoutFields(value)
       if (kind !== undefined) throw new Impossible(kind)
     }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,6 +20,7 @@ import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
+import { withCause } from "../../shared/logging.js"
 import { OutputRing } from "../../shared/OutputRing.js"
 
 /**
@@ -143,7 +145,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       Effect.option
     )
     const old = Option.getOrElse(index, () => [])
-    yield* Effect.ignoreLogged(Effect.forEach(old, (key) => store.remove(key), { discard: true }))
+    yield* Effect.forEach(old, (key) => store.remove(key), { discard: true }).pipe(
+      Effect.catchAllCause((cause) => Effect.logDebug("An old result could not be removed").pipe(withCause(cause)))
+    )
 
     const drop = (taskId: TaskId) =>
       Effect.zipRight(
@@ -271,7 +275,7 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
             Effect.gen(function*() {
               const { taskId } = yield* CurrentTask
               const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
-                Effect.catchAll(work, (error) => Effect.logWarning(message, error))
+                Effect.catchAll(work, (error) => Effect.logWarning(message).pipe(withCause(Cause.fail(error))))
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)

@@ -270,7 +270,9 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       specs: Effect.succeed(specs),
       execute: (request) => {
         const run = runners.get(request.toolName)
-        return run === undefined ? unknownTool(request.toolName) : Effect.mapInputContext(run(request), withServices)
+        return run === undefined
+          ? unknownTool(request.toolName, runners.keys())
+          : Effect.mapInputContext(run(request), withServices)
       }
     }
   })

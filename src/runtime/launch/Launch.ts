@@ -13,7 +13,7 @@ import { progress, timeOut } from "../../machine/control.js"
 import { abandon, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
-import type { TaskKind } from "../../model/Task.js"
+import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
@@ -76,6 +76,9 @@ export class Launch implements TaskRuntime, Ancestry {
   private timeoutTimer: Timer | undefined = undefined
   private gracePeriod: GracePeriod | undefined = undefined
   private isDataWarned = false
+  private cancelled: CancelReason | undefined = undefined
+  /** Whoever waits to be told why the tool is stopped; made when somebody does. */
+  private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
   constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
     this.engine = engine
@@ -196,8 +199,34 @@ export class Launch implements TaskRuntime, Ancestry {
     this.detachTimer = undefined
   }
 
+  /** Why the tool is being stopped, once it is. */
+  get cancelReason(): Effect.Effect<CancelReason> {
+    return Effect.async<CancelReason>((resume) => {
+      // decided already, where another tool's first step asks in the step that decided it
+      const known = this.cancelled ?? this.decidedReason
+      const wake = (reason: CancelReason) => resume(Effect.succeed(reason))
+      if (known !== undefined) {
+        wake(known)
+        return
+      }
+      const waiters = this.cancelWaiters ??= new Set()
+      waiters.add(wake)
+      return Effect.sync(() => void waiters.delete(wake))
+    })
+  }
+
+  private get decidedReason(): CancelReason | undefined {
+    return this.task?.snapshot.status === "Cancelling" ? this.task.cancelReason : undefined
+  }
+
   interrupt(gracePeriod: GracePeriod): void {
     if (this.task === undefined) return
+    this.cancelled = this.task.cancelReason
+    // before the interrupt, which may end the fiber that waits
+    if (this.cancelled !== undefined && this.cancelWaiters !== undefined) {
+      for (const wake of this.cancelWaiters) wake(this.cancelled)
+    }
+    this.cancelWaiters = undefined
     this.gracePeriod = gracePeriod
     gracePeriod.enter(this)
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
@@ -216,6 +245,7 @@ export class Launch implements TaskRuntime, Ancestry {
     this.timeoutTimer = undefined
     this.gracePeriod?.leave()
     this.gracePeriod = undefined
+    this.cancelWaiters = undefined
     this.lastKind = this.kind
     this.caller = undefined
     this.fiber = undefined
@@ -245,6 +275,10 @@ class RunningTask implements CurrentTaskService {
 
   get reportProgress(): CurrentTaskService["reportProgress"] {
     return (said) => this.#launch.reportProgress(said)
+  }
+
+  get cancelReason(): CurrentTaskService["cancelReason"] {
+    return this.#launch.cancelReason
   }
 
   get write(): CurrentTaskService["write"] {

@@ -105,7 +105,7 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
 
 /** The result within the limits; the same object if it already was. */
 export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult => {
-  const { metadata, result } = whole
+  const { duration, metadata, result } = whole
   const { missing, pruned, value } = capOutput(limits, result.output)
   const own = capMetadata(limits, result.metadata)
   const outer = capMetadata(limits, metadata)
@@ -119,7 +119,8 @@ export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult =
       isError: result.isError,
       metadata: missing > 0 || pruned ? { ...own, [cutKey]: note } : own
     },
-    metadata: outer
+    metadata: outer,
+    ...(duration === undefined ? undefined : { duration })
   }
 }
 
