@@ -18,7 +18,7 @@ const ItemResolution = Schema.transform(
   {
     strict: true,
     decode: (resolution) => ({ ...resolution, result: resolution.item.parts[0] }),
-    encode: ({ result: _, ...resolution }) => resolution
+    encode: ({ _tag, item, taskId }) => ({ _tag, taskId, item })
   }
 )
 const ApprovalResolution = tagged("Approval", { approval: TaskApproval })

@@ -119,6 +119,11 @@ class Walk {
   private readonly known = new Map<object, Known>()
   /** Of what was read last. */
   private height = 0
+  private readonly keepsNumbers: boolean
+
+  constructor(keepsNumbers: boolean) {
+    this.keepsNumbers = keepsNumbers
+  }
 
   read(given: unknown, key: string | number): unknown {
     const value = hasToJson(given) ? given.toJSON(String(key)) : given
@@ -127,7 +132,7 @@ class Walk {
       case "string":
         return wellFormedText(value)
       case "number":
-        return Number.isFinite(value) ? value : null
+        return this.keepsNumbers || Number.isFinite(value) ? value : null
       case "boolean":
       case "undefined":
         return value
@@ -207,6 +212,16 @@ class Walk {
   }
 }
 
+/**
+ * `keepsNumbers`: NaN and the infinities stay what they are, for who reads the value in this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToJsonOptions {
+  readonly keepsNumbers?: boolean | undefined
+}
+
 const fault = (path: string, kind: string, cause?: unknown, isTooDeep = false): JsonFault => ({
   _tag: "JsonFault",
   path,
@@ -224,8 +239,8 @@ const fault = (path: string, kind: string, cause?: unknown, isTooDeep = false): 
  * @since 0.1.0
  * @category conversions
  */
-export const toJson = (value: unknown): JsonReading => {
-  const walk = new Walk()
+export const toJson = (value: unknown, options?: ToJsonOptions): JsonReading => {
+  const walk = new Walk(options?.keepsNumbers === true)
   try {
     return { _tag: "Json", value: walk.read(value, "") }
   } catch (thrown) {
@@ -256,9 +271,10 @@ const isFields = (json: unknown): json is Readonly<Record<string, unknown>> =>
  * @category conversions
  */
 export const toJsonObject = (
-  value: unknown
+  value: unknown,
+  options?: ToJsonOptions
 ): { readonly _tag: "Json"; readonly value: Readonly<Record<string, unknown>> } | JsonFault => {
-  const reading = toJson(value)
+  const reading = toJson(value, options)
   if (reading._tag === "JsonFault") return reading
   return isFields(reading.value) ? { _tag: "Json", value: reading.value } : fault("$", kindOf(reading.value))
 }

@@ -54,10 +54,12 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   onToolDefect: true
 }
 
-const onToolDefect = ({ onToolDefect: given }: TaskManagerSettings) =>
-  given === undefined || typeof given === "function"
-    ? Effect.succeed(given)
-    : outOfRange("onToolDefect", "a function", given)
+const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick<Settings, "onToolDefect">> => {
+  if (onToolDefect === undefined) return Effect.succeed({})
+  return typeof onToolDefect === "function"
+    ? Effect.succeed({ onToolDefect })
+    : outOfRange("onToolDefect", "a function", onToolDefect)
+}
 
 /** A typo would otherwise leave a limit at its default, unseen. */
 const noUnknown = (config: TaskManagerSettings): Effect.Effect<void> => {
@@ -83,6 +85,6 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
     outputHistory: yield* integer(config, "outputHistory", 0),
-    onToolDefect: yield* onToolDefect(config)
+    ...(yield* onToolDefect(config))
   }
 })

@@ -2,16 +2,19 @@
 import { isEmptyObject, isJson, isPlainObject } from "../../model/json.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
-import { describeFault, type JsonReading, toJsonObject, toSomeJson } from "../../shared/toJson.js"
+import { describeFault, type JsonReading, toJson, toJsonObject } from "../../shared/toJson.js"
 import { isWellFormedText, wellFormedText } from "../../shared/wellFormed.js"
 
 const impossible = (field: string, reading: Extract<JsonReading, { readonly _tag: "JsonFault" }>): TypeError =>
   new TypeError(`startTask takes a JSON value: ${describeFault(reading, `request.${field}`)}`)
 
+// they are JSON only once they are encoded: until then routing and tools can tell Infinity from null
+const inProcess = { keepsNumbers: true }
+
 /** What a model sends may be nested without end. It is kept as it is: the tool's own schema refuses it. */
 const readInput = (input: unknown): unknown => {
   if (input === undefined || isJson(input)) return input
-  const reading = toSomeJson(input)
+  const reading = toJson(input, inProcess)
   if (reading._tag === "Json") return reading.value
   if (reading.isTooDeep) return input
   throw impossible("input", reading)
@@ -22,7 +25,7 @@ const isReadMetadata = (metadata: ToolRequest["metadata"]): boolean =>
   metadata !== undefined && isPlainObject(metadata) && (isEmptyObject(metadata) || isJson(metadata))
 
 const readMetadata = (metadata: unknown): ToolRequest["metadata"] => {
-  const reading = toJsonObject(metadata ?? {})
+  const reading = toJsonObject(metadata ?? {}, inProcess)
   if (reading._tag === "Json") return reading.value
   throw impossible("metadata", reading)
 }
