@@ -64,7 +64,7 @@ class Impossible {
   }
 }
 
-const withArticle = (name: string): string => `${/^[aeiou]/i.test(name) ? "an" : "a"} ${printable(name)}`
+const withArticle = (name: string): string => `${/^[aeio]/i.test(name) ? "an" : "a"} ${printable(name)}`
 
 const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
 
