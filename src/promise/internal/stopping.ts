@@ -1,6 +1,7 @@
 /** What a tool that is stopped is told: the reason of its signal. */
-import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import * as Scheduler from "effect/Scheduler"
 import { ToolError } from "../../errors.js"
 import type { CancelReason } from "../../model/Task.js"
 import type { CurrentTask } from "../../services/CurrentTask.js"
@@ -18,12 +19,14 @@ export const reasonNow = (
   task: CurrentTask["Type"],
   runtime: Runtime.Runtime<never>
 ): CancelReason | undefined => {
-  // it answers in its first step, or once the task is stopped
-  const fiber = Runtime.runFork(runtime)(task.cancelReason, { immediate: true })
+  // not the scheduler of the tool, which may let other fibers go first
+  const scheduler = new Scheduler.SyncScheduler()
+  const fiber = Runtime.runFork(runtime)(task.cancelReason, { scheduler })
+  scheduler.flush()
   const exit = fiber.unsafePoll()
-  if (exit !== null) return exit._tag === "Success" ? exit.value : undefined
-  Runtime.runFork(runtime)(Effect.asVoid(fiber.interruptAsFork(fiber.id())))
-  return undefined
+  // it would wait until the task is stopped
+  if (exit === null) fiber.unsafeInterruptAsFork(FiberId.none)
+  return exit?._tag === "Success" ? exit.value : undefined
 }
 
 /** The reason of the signal. A tool can be stopped by what runs it as well, while its task goes on. */
