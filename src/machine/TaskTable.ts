@@ -4,7 +4,7 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnId } from "../model/ids.js"
-import type { TaskSnapshot } from "../model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -146,7 +146,7 @@ export interface GracePeriod {
 export interface TaskRuntime extends Ancestry {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
-  /** Interrupts the tool of the current launch, which enters the grace period and leaves it when it ends. */
+  /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
@@ -171,8 +171,8 @@ export class TaskRecord {
   request: ToolRequest
   readonly session: Session
   readonly turn: Turn
-  /** How a Cancelling task will end; decided once. */
-  ending: "Cancelled" | "TimedOut" = "Cancelled"
+  /** Why a Cancelling task ends, and with that how it will; decided once. */
+  cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */

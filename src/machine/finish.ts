@@ -42,9 +42,7 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
 const resultOf = (task: TaskRecord, ending: Ending) => {
   switch (ending._tag) {
     case "Completed": {
-      const { result } = ending.result
-      // whatever the executor wrote, the model gets an answer to the call that it made
-      return result.callId === task.request.callId ? result : { ...result, callId: task.request.callId }
+      return results.completedResult(task.request, ending.result.result)
     }
     case "Failed":
       return results.failedResult(task.request, ending.error)
@@ -60,7 +58,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
+  const duration = ending._tag === "Completed" ? ending.result.duration : undefined
+  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now, duration))
   const kept: SettledTask = {
     isLive: false,
     snapshot,
@@ -134,7 +133,7 @@ const suspend = (
 }
 
 const decidedEnding = (task: TaskRecord): Ending =>
-  task.ending === "TimedOut"
+  task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }
 
