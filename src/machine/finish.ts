@@ -14,7 +14,7 @@ import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
 export type Ending =
@@ -27,6 +27,11 @@ export type LaunchExit =
   | Ending
   | { readonly _tag: "ApprovalRequired"; readonly approval: ApprovalRequired["approval"] }
 
+/** How a launch ends. `asking` is the token that an answer must bring back. */
+export type LaunchEnd =
+  | Ending
+  | Extract<LaunchExit, { readonly _tag: "ApprovalRequired" }> & { readonly asking: string }
+
 const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
   snapshot.status === "Suspended"
     ? "AwaitingApproval"
@@ -37,9 +42,7 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
 const resultOf = (task: TaskRecord, ending: Ending) => {
   switch (ending._tag) {
     case "Completed": {
-      const { result } = ending.result
-      // whatever the executor wrote, the model gets an answer to the call that it made
-      return result.callId === task.request.callId ? result : { ...result, callId: task.request.callId }
+      return results.completedResult(task.request, ending.result.result)
     }
     case "Failed":
       return results.failedResult(task.request, ending.error)
@@ -55,7 +58,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now))
+  const duration = ending._tag === "Completed" ? ending.result.duration : undefined
+  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))
   const kept: SettledTask = {
     isLive: false,
     bornAfter: task.bornAfter,
@@ -88,6 +92,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   }
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
@@ -101,18 +106,21 @@ const frozenRequest = (request: ToolRequest): ToolRequest =>
     metadata: jsonCopy(request.metadata, { freeze: true })
   })
 
-const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired["approval"], now: number): void => {
+const suspend = (
+  table: TaskTable,
+  task: TaskRecord,
+  { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
+  now: number
+): void => {
   const toolRequest = frozenRequest(task.request)
   const { id: taskId } = task.snapshot
   const asked: TaskApproval = Object.freeze({
     taskId,
     toolRequest,
-    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId })
+    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId, asking })
   })
   task.request = toolRequest
   task.asked = asked
-  task.asksAgain = task.askedIds?.has(approval.id) === true
-  task.askedIds = (task.askedIds ?? new Set()).add(approval.id)
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
@@ -122,12 +130,13 @@ const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired[
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
 }
 
 const decidedEnding = (task: TaskRecord): Ending =>
-  task.ending === "TimedOut"
+  task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }
 
@@ -136,14 +145,14 @@ export const launchEnded = (
   table: TaskTable,
   task: TaskRecord,
   launch: number,
-  exit: LaunchExit,
+  exit: LaunchEnd,
   now: number
 ): void => {
   // an abandoned tool that ends after all, or one of an earlier launch
   if (task.snapshot.launch !== launch) return
   if (task.snapshot.status === "Cancelling") settle(table, task, decidedEnding(task), now)
   else if (task.snapshot.status === "Running") {
-    if (exit._tag === "ApprovalRequired") suspend(table, task, exit.approval, now)
+    if (exit._tag === "ApprovalRequired") suspend(table, task, exit, now)
     else settle(table, task, exit, now)
   }
 }

@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as TaskTable from "../machine/TaskTable.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
+import { randomToken } from "../shared/randomToken.js"
 import type { Engine } from "./Engine.js"
 import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
@@ -27,6 +28,11 @@ export class StartsImmediately extends Context.Reference<StartsImmediately>()(
   { defaultValue: () => true }
 ) {}
 
+/** Internal, so that the traces of the simulator stay the same. */
+export class AskingTokens extends Context.Reference<AskingTokens>()(
+  "effect-task-manager/runtime/make/AskingTokens",
+  { defaultValue: () => randomToken }
+) {}
 /** How many sessions of which nothing is live or undelivered have a replay. */
 const replayedSessions = 4_096
 
@@ -65,7 +71,9 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     timers,
     clock,
     route: escapingRoute(yield* RoutingPolicy),
+    newAsking: yield* AskingTokens,
     outputLimits: limits,
+    onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
     runtime
   }
