@@ -39,9 +39,12 @@ export interface ToolContext {
   readonly kind: () => TaskKind
   /** Why the task is being stopped, `undefined` while it is not. */
   readonly cancelReason: () => CancelReason | undefined
-  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  /**
+   * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for what
+   * is no object.
+   */
   readonly reportProgress: (progress: TaskProgress) => void
-  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. */
+  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for no string. */
   readonly write: (chunk: string) => void
   /**
    * The manager, as this task uses it. A tool has to use this one: only so can it wait for its own turn, for idle or for

@@ -14,6 +14,8 @@ export interface Engine {
   readonly timers: Timers
   readonly clock: Clock.Clock
   readonly route: RouteToolCall
+  /** Makes the token of a question. */
+  readonly newAsking: () => string
   readonly outputLimits: OutputLimits
   readonly onToolDefect: OnToolDefect | undefined
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
