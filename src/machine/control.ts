@@ -9,7 +9,7 @@ import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
 export type Refusal =
@@ -70,6 +70,7 @@ const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   task.inlineCaller = undefined
   task.inlineParent = undefined
   task.runtime?.stopDetachTimer()
+  passOnWaits(table, task)
   wakeUncounted(table, task)
 }
 
@@ -201,5 +202,5 @@ export const endShutdown = (table: TaskTable): void => {
     wakeAll(table, session.waiters)
     for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
   }
-  wakeAll(table, table.idleWaiters)
+  wakeAll(table, table.idle.waiters)
 }

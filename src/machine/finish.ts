@@ -14,7 +14,7 @@ import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
 export type Ending =
@@ -89,6 +89,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   }
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
@@ -126,6 +127,7 @@ const suspend = (
   if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
 }

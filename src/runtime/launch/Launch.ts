@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
-import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
@@ -26,7 +26,7 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
-import { type Ancestry, RunningIn } from "./RunningIn.js"
+import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
 import { warnOfTool } from "./toolWarning.js"
 
@@ -63,7 +63,7 @@ export interface LaunchCaller {
  * It is what the fibers of the tool find in their context, and V8 keeps ended fibers for a while: a launch that is over
  * therefore lets go of everything (a fifth of the time of a lifecycle goes into copying what it would hold).
  */
-export class Launch implements TaskRuntime, Ancestry {
+export class Launch implements TaskRuntime {
   task: TaskRecord | undefined
   parent: Ancestry | undefined
   private readonly engine: Engine

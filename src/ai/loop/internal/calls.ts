@@ -10,7 +10,7 @@ import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
-import { Transcript, type TranscriptCall } from "../../transcript/Transcript.js"
+import type { TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
 import type { Conversation } from "./Conversation.js"
@@ -109,11 +109,8 @@ const toolNameOf = (
   callId: ToolCallId | undefined,
   taskId: TaskId
 ): Effect.Effect<string, never, TaskManager> => {
-  for (const entry of conversation.transcript.entries) {
-    if (entry._tag !== "AssistantMessage") continue
-    const call = Transcript.calls(entry).find((call) => call.callId === callId)
-    if (call !== undefined) return Effect.succeed(call.toolName)
-  }
+  const call = callId === undefined ? undefined : conversation.stored.callOf(callId)
+  if (call !== undefined) return Effect.succeed(call.toolName)
   return Effect.flatMap(TaskManager, ({ handle }) => handle.get(taskId)).pipe(
     Effect.map(({ toolName }) => toolName),
     Effect.orElseSucceed(() => "unknown")
@@ -190,7 +187,7 @@ export const runCalls = (
     conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
-    const open = Transcript.openCalls(conversation.transcript)
+    const open = conversation.stored.openCalls
     // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {
       if (started.has(call.callId)) continue
@@ -201,13 +198,13 @@ export const runCalls = (
     const turns = conversation.openTurns
     // again for as long as a round learns what becomes of a call: the next one writes it
     while (true) {
-      for (const { callId } of Transcript.openCalls(conversation.transcript)) {
+      for (const { callId } of conversation.stored.openCalls) {
         const call = started.get(callId)
         if (call?._tag === "Known") yield* conversation.add(call.result)
       }
       for (const turn of turns) yield* drain(conversation, started, turn)
       const gone = new Map<ToolCallId, TranscriptEntry.ToolResult>()
-      for (const one of Transcript.openCalls(conversation.transcript)) {
+      for (const one of conversation.stored.openCalls) {
         const call = started.get(one.callId)
         if (call?._tag !== "Running" || call.resuming > 0) continue
         const result = yield* goneResult(one, call.taskId)
@@ -215,13 +212,13 @@ export const runCalls = (
       }
       // one that ended since its turn was drained is not gone: its update is there
       if (gone.size > 0) { for (const turn of turns) yield* drain(conversation, started, turn) }
-      const left = Transcript.openCalls(conversation.transcript)
+      const left = conversation.stored.openCalls
       for (const { callId } of left) {
         const result = gone.get(callId)
         if (result !== undefined) started.set(callId, known(result))
       }
       if (left.some(({ callId }) => started.get(callId)?._tag === "Known")) continue
-      for (const callId of started.keys()) if (!left.some((call) => call.callId === callId)) started.delete(callId)
+      for (const callId of started.keys()) if (!conversation.isOpen(callId)) started.delete(callId)
       return left.length
     }
   })
