@@ -1,3 +1,4 @@
+import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
@@ -16,7 +17,8 @@ export const targets: ReadonlyArray<Target> = [
   blockedHeap,
   drainedHeap,
   stall,
-  detaching
+  detaching,
+  budgets
 ]
 
 export const targetOf = (name: string): Target => {
