@@ -3,7 +3,7 @@
  * `Ref`; only the transitions beside this file change it, each in one synchronous step.
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
-import type { ApprovalId, SessionId, TaskId, TurnId } from "../model/ids.js"
+import type { SessionId, TaskId, TurnId } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
@@ -147,12 +147,8 @@ export class TaskRecord {
   ending: "Cancelled" | "TimedOut" = "Cancelled"
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
-  /** What the current launch was approved with. */
+  /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
-  /** The ids of what was asked before; made when the task asks for the first time. */
-  askedIds: Set<ApprovalId> | undefined = undefined
-  /** Whether what is asked has the id of an earlier question of the task. */
-  asksAgain = false
   /** The approval on its way to a reader. */
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */

@@ -27,6 +27,11 @@ export type LaunchExit =
   | Ending
   | { readonly _tag: "ApprovalRequired"; readonly approval: ApprovalRequired["approval"] }
 
+/** How a launch ends. `asking` is the token that an answer must bring back. */
+export type LaunchEnd =
+  | Ending
+  | Extract<LaunchExit, { readonly _tag: "ApprovalRequired" }> & { readonly asking: string }
+
 const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
   snapshot.status === "Suspended"
     ? "AwaitingApproval"
@@ -98,18 +103,21 @@ const frozenRequest = (request: ToolRequest): ToolRequest =>
     metadata: jsonCopy(request.metadata, { freeze: true })
   })
 
-const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired["approval"], now: number): void => {
+const suspend = (
+  table: TaskTable,
+  task: TaskRecord,
+  { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
+  now: number
+): void => {
   const toolRequest = frozenRequest(task.request)
   const { id: taskId } = task.snapshot
   const asked: TaskApproval = Object.freeze({
     taskId,
     toolRequest,
-    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId })
+    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId, asking })
   })
   task.request = toolRequest
   task.asked = asked
-  task.asksAgain = task.askedIds?.has(approval.id) === true
-  task.askedIds = (task.askedIds ?? new Set()).add(approval.id)
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
@@ -133,14 +141,14 @@ export const launchEnded = (
   table: TaskTable,
   task: TaskRecord,
   launch: number,
-  exit: LaunchExit,
+  exit: LaunchEnd,
   now: number
 ): void => {
   // an abandoned tool that ends after all, or one of an earlier launch
   if (task.snapshot.launch !== launch) return
   if (task.snapshot.status === "Cancelling") settle(table, task, decidedEnding(task), now)
   else if (task.snapshot.status === "Running") {
-    if (exit._tag === "ApprovalRequired") suspend(table, task, exit.approval, now)
+    if (exit._tag === "ApprovalRequired") suspend(table, task, exit, now)
     else settle(table, task, exit, now)
   }
 }

@@ -15,7 +15,16 @@ import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as queries from "../../src/machine/queries.js"
 import * as start from "../../src/machine/start.js"
-import { approvalRequest, request, routeOf, toolError, toolResult, turnRef, World } from "../support/world.js"
+import {
+  approvalRequest,
+  request,
+  routeOf,
+  shownApproval,
+  toolError,
+  toolResult,
+  turnRef,
+  World
+} from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)
 
@@ -472,7 +481,7 @@ describe("suspend and resume", () => {
     assert.deepStrictEqual(asked, {
       taskId: id("a"),
       toolRequest: request("a"),
-      approval: { ...approvalRequest(), taskId: id("a"), callId: ToolCallId.make("call-a") }
+      approval: { ...shownApproval(), taskId: id("a"), callId: ToolCallId.make("call-a") }
     })
     const event = world.events[world.events.length - 1]
     assert.strictEqual(event?._tag === "AwaitingApproval" ? event.approval : undefined, asked?.approval)
@@ -582,38 +591,59 @@ describe("suspend and resume", () => {
     }
     const asked = request("a", { input: { deep: [{ y: [2], x: 1 }] } })
     const differences: Record<string, TaskLaunchRequest.Approved> = {
-      taskId: TaskLaunchRequest.approved({ taskId: id("b"), request: asked, approval: approvalRequest() }),
+      taskId: TaskLaunchRequest.approved({ taskId: id("b"), request: asked, approval: shownApproval() }),
       sessionId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, sessionId: SessionId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       turnId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, turnId: TurnId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       callId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, callId: ToolCallId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       toolName: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, toolName: "other" },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       input: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, input: { deep: [{ x: 1, y: [3] }] } },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       approvalId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: asked,
-        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+        approval: { ...shownApproval(), id: ApprovalId.make("other") }
+      }),
+      asking: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: asked,
+        approval: shownApproval("approval", "other")
       })
     }
+
+    it("asking is missing", () => {
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: approvalRequest() })
+      assert.strictEqual(start.mismatch(situation().table, launch), "asking")
+    })
+
+    it("its question was answered: a second one, equal in everything, has a token of its own", () => {
+      const world = situation()
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: shownApproval() })
+      const task = start.findSuspended(world.table, launch)
+      assert(task !== undefined)
+      world.resume(task)
+      assert.deepStrictEqual(task.approval, { ...approvalRequest(), taskId: id("a"), callId: task.request.callId })
+      world.suspend(task, "approval", "asking-2")
+      assert.strictEqual(start.mismatch(world.table, launch), "asking")
+    })
 
     for (const [field, launch] of Object.entries(differences)) {
       it(`${field} differs`, () => {
@@ -626,7 +656,7 @@ describe("suspend and resume", () => {
 
     it("in everything: keys of the input in another order are the same input", () => {
       const world = situation()
-      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: approvalRequest() })
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: shownApproval() })
       assert.isUndefined(start.mismatch(world.table, launch))
       assert.strictEqual(start.findSuspended(world.table, launch)?.snapshot.id, "a")
     })
@@ -636,7 +666,7 @@ describe("suspend and resume", () => {
       const launch = TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, turnId: TurnId.make("other"), toolName: "other" },
-        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+        approval: { ...shownApproval(), id: ApprovalId.make("other") }
       })
       assert.strictEqual(start.mismatch(world.table, launch), "turnId")
     })
@@ -644,11 +674,22 @@ describe("suspend and resume", () => {
 })
 
 describe("reject", () => {
+  it("with a token answers that question alone", () => {
+    const world = new World()
+    world.suspend(world.start("a"), "approval", "asking-2")
+    const reject = (asking?: string) =>
+      world.step((table, now) => control.rejectApproval(table, id("a"), { asking }, now))
+    assert.deepStrictEqual(reject("asking-1"), { _tag: "OtherAsking" })
+    assert.deepStrictEqual(reject(""), { _tag: "OtherAsking" })
+    assert.strictEqual(world.status("a"), "Suspended Foreground")
+    assert.strictEqual(reject("asking-2"), true)
+  })
+
   it("tells the model the reason, if one is given", () => {
     const text = (reason: string | undefined) => {
       const world = new World()
       world.suspend(world.start("a"))
-      world.step((table, now) => control.rejectApproval(table, id("a"), reason, now))
+      world.step((table, now) => control.rejectApproval(table, id("a"), { reason }, now))
       const event = world.events[world.events.length - 1]
       assert.strictEqual(event?._tag === "Failed" ? event.error.reason : "", "ApprovalRejected")
       return world.takeTurn()

@@ -203,7 +203,7 @@ class Run {
       case "reject": {
         const task = this.live(pick, "Suspended")
         if (task !== undefined) {
-          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, undefined, now))
+          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, {}, now))
         }
         return
       }

@@ -222,6 +222,19 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
+  bites("an answer is not bound to its question", [9], {
+    "machine/start": (original) => ({
+      mismatch: (table, launch) => {
+        const field = original.mismatch(table, launch)
+        return field === "asking" ? undefined : field
+      },
+      findSuspended: (table, launch) => {
+        const task = table.tasks.get(launch.taskId)
+        return task?.isLive === true && task.asked !== undefined ? task : undefined
+      }
+    })
+  })
+
   bites("an answered approval is still delivered", [2], {
     "machine/delivery": () => ({ withdrawApproval: () => {} })
   })

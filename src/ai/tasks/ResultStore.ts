@@ -19,6 +19,7 @@ import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
 import { OutputRing } from "../../shared/OutputRing.js"
+import { checkRange } from "../../shared/refusals.js"
 
 /**
  * A result store could not save, read or remove; `cause` says why and is for the host alone: it is never encoded and never
@@ -52,8 +53,11 @@ export const ringOf = (text: string, limit = Infinity): OutputRing => {
   return ring
 }
 
-const readFrom = (ring: OutputRing, { maxBytes, start = 0 }: OutputRange): TaskOutput =>
-  ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+const readFrom = (ring: OutputRing, range: OutputRange): TaskOutput => {
+  checkRange(range)
+  const { maxBytes, start = 0 } = range
+  return ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+}
 
 /**
  * A tool's output as text; undefined if it is too long to be made.
@@ -161,8 +165,10 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
           yield* store.set(keyOf(taskId), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
-      read: (taskId, { maxBytes: wanted, start = 0 }) =>
+      read: (taskId, range) =>
         Effect.gen(function*() {
+          checkRange(range)
+          const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
           if (entry === undefined || entry.isRemoved === true) return Option.none()
           const text = yield* store.get(keyOf(taskId))
@@ -216,7 +222,10 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
    * are kept; a text of which that is nothing is not kept.
    */
   readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
-  /** A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). */
+  /**
+   * A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). Dies on a
+   * range whose fields are no integers from 0.
+   */
   readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
   /** Forgets the text of a task, if there is one: its id begins anew. From then on `read` has none, even if this fails. */
   readonly remove: (taskId: TaskId) => Effect.Effect<void, ResultStoreError>

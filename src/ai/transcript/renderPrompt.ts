@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import type { ToolOutput } from "../../model/ToolCall.js"
 import { cutText } from "../../shared/cutText.js"
+import { integerOf } from "../../shared/refusals.js"
 import { plainText, resultValue } from "./internal/output.js"
 import * as texts from "./internal/texts.js"
 import { toFields, toWord, wellFormed } from "./internal/wire.js"
@@ -125,7 +126,7 @@ const cleanEntry = (entry: TranscriptEntry): TranscriptEntry => {
  */
 export const renderPrompt = (transcript: Transcript, options?: RenderOptions): Prompt.Prompt => {
   const codec = options?.codec ?? LateResultCodec.UserNote
-  const maxNoteBytes = options?.maxNoteBytes ?? defaultMaxNoteBytes
+  const maxNoteBytes = integerOf("RenderOptions.maxNoteBytes", options?.maxNoteBytes ?? defaultMaxNoteBytes, 0)
   const entries = transcript.entries.map(cleanEntry)
   const results = new Map<string, TranscriptEntry.ToolResult>()
   const replacements = new Map<string, TranscriptEntry.LateResult>()

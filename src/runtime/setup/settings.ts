@@ -4,39 +4,28 @@ import { maxJsonDepth } from "../../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
+import { integerOf, isIntegerFrom, limitOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number
 }
 
-const outOfRange = (field: string, takes: string, value: unknown): Effect.Effect<never> =>
-  Effect.die(new RangeError(`TaskManagerConfig.${field} takes ${takes}, not ${shown(value)}`))
-
 type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod">
 
-const isIntegerFrom = (value: unknown, minimum: number, maximum: number): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum
-
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
-  isIntegerFrom(config[field], minimum, maximum)
-    ? Effect.succeed(config[field])
-    : outOfRange(
-      field,
-      maximum === Infinity ? `an integer from ${minimum}` : `an integer from ${minimum} to ${maximum}`,
-      config[field]
-    )
+  Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
 
 /** An integer from 1, or no limit. */
 const limit = (config: TaskManagerSettings, field: IntegerField) =>
-  config[field] === Infinity || isIntegerFrom(config[field], 1, Infinity)
-    ? Effect.succeed(config[field])
-    : outOfRange(field, "an integer from 1, or Infinity", config[field])
+  Effect.sync(() => limitOf(`TaskManagerConfig.${field}`, config[field], 1))
 
-const replay = (config: TaskManagerSettings) =>
-  isIntegerFrom(config.eventReplay, 0, config.eventBuffer)
-    ? Effect.succeed(config.eventReplay)
-    : outOfRange("eventReplay", `an integer from 0 to eventBuffer (${config.eventBuffer})`, config.eventReplay)
+const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
+  isIntegerFrom(eventReplay, 0, eventBuffer) ? Effect.succeed(eventReplay) : Effect.die(
+    new RangeError(
+      `TaskManagerConfig.eventReplay takes an integer from 0 to eventBuffer (${eventBuffer}), not ${shown(eventReplay)}`
+    )
+  )
 
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {

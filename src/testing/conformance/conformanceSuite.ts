@@ -13,6 +13,7 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
+import { badInput } from "./internal/badInput.js"
 import { bounds } from "./internal/bounds.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
@@ -54,6 +55,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...simpleManager,
   ...routing,
   ...limits,
+  ...badInput,
   ...bounds,
   ...output,
   ...singleResults
