@@ -1,7 +1,9 @@
+import { agentLoop } from "./agentLoop.js"
 import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
+import { importing } from "./importing.js"
 import { lifecycleTargets } from "./lifecycles.js"
 import { blockedHeap, drainedHeap } from "./memory.js"
 import { retained } from "./retained.js"
@@ -18,6 +20,8 @@ export const targets: ReadonlyArray<Target> = [
   drainedHeap,
   stall,
   detaching,
+  agentLoop,
+  importing,
   budgets
 ]
 

@@ -1,6 +1,6 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import { announce, change, nextSeq } from "./events.js"
@@ -9,7 +9,7 @@ import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
 export type Refusal =
@@ -22,17 +22,17 @@ const isChangeable = (task: TaskRecord): boolean =>
   task.snapshot.status === "Queued" || task.snapshot.status === "Running"
 
 /**
- * Decides that a live task ends. A queued or suspended one is settled at once; a running one is Cancelling until its
+ * Decides that a live task ends, and why. A queued or suspended one is settled at once; a running one is Cancelling until its
  * tool has really ended. Returns false for a task whose end was already decided.
  */
-const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["ending"], now: number): boolean => {
+const cancelTask = (table: TaskTable, task: TaskRecord, reason: CancelReason, now: number): boolean => {
   switch (task.snapshot.status) {
     case "Queued":
     case "Suspended":
       settle(table, task, { _tag: "Cancelled" }, now)
       return true
     case "Running":
-      task.ending = ending
+      task.cancelReason = reason
       change(table, task, cancelling(task.snapshot))
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
@@ -70,6 +70,7 @@ const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   task.inlineCaller = undefined
   task.inlineParent = undefined
   task.runtime?.stopDetachTimer()
+  passOnWaits(table, task)
   wakeUncounted(table, task)
 }
 
@@ -145,6 +146,7 @@ const interrupt = (
   table: TaskTable,
   tasks: ReadonlyArray<TaskRecord>,
   isMeant: (task: TaskRecord) => boolean,
+  reason: CancelReason,
   now: number
 ): Interruption => {
   const cancelled: Array<TaskRecord> = []
@@ -155,7 +157,7 @@ const interrupt = (
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue
     }
-    if (cancelTask(table, task, "Cancelled", now)) cancelled.push(task)
+    if (cancelTask(table, task, reason, now)) cancelled.push(task)
     if (task.snapshot.status === "Cancelling") unsettled.push(task)
   }
   return { cancelled, kept, unsettled }
@@ -165,7 +167,7 @@ const interrupt = (
 export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
   const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
   turn.interrupted = true
-  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", now)
+  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", "TurnInterrupted", now)
 }
 
 /**
@@ -180,7 +182,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   table.sessions.delete(id)
   if (session.live > 0) table.closedSessions.add(session)
   const turns = [...session.turns.values()]
-  const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
+  const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, "SessionClosed", now)
   for (const turn of turns) wakeAll(table, turn.waiters)
   wakeAll(table, session.waiters)
   return interruption
@@ -189,7 +191,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
 /** Stops starting tasks and cancels every live one. */
 export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   table.closing = true
-  return interrupt(table, table.live.toArray(), () => true, now)
+  return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 
 /** Everything is settled: nobody has anything to wait for any more. */
@@ -200,5 +202,5 @@ export const endShutdown = (table: TaskTable): void => {
     wakeAll(table, session.waiters)
     for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
   }
-  wakeAll(table, table.idleWaiters)
+  wakeAll(table, table.idle.waiters)
 }

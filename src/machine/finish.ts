@@ -14,7 +14,7 @@ import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
 export type Ending =
@@ -42,9 +42,7 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
 const resultOf = (task: TaskRecord, ending: Ending) => {
   switch (ending._tag) {
     case "Completed": {
-      const { result } = ending.result
-      // whatever the executor wrote, the model gets an answer to the call that it made
-      return result.callId === task.request.callId ? result : { ...result, callId: task.request.callId }
+      return results.completedResult(task.request, ending.result.result)
     }
     case "Failed":
       return results.failedResult(task.request, ending.error)
@@ -60,7 +58,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
+  const duration = ending._tag === "Completed" ? ending.result.duration : undefined
+  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now, duration))
   const kept: SettledTask = {
     isLive: false,
     snapshot,
@@ -90,6 +89,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   }
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
@@ -127,12 +127,13 @@ const suspend = (
   if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
 }
 
 const decidedEnding = (task: TaskRecord): Ending =>
-  task.ending === "TimedOut"
+  task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }
 

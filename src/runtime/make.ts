@@ -62,6 +62,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     route: escapingRoute(yield* RoutingPolicy),
     newAsking: yield* AskingTokens,
     outputLimits: limits,
+    onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
     runtime
   }

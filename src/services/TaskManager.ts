@@ -121,7 +121,8 @@ export interface TaskManagerHandle {
   readonly drainReadyItemsOf: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /**
    * Returns when no task is Queued, Running or Cancelling. By then every result is in its queue and every event is
-   * published. Suspended tasks do not hold it up, nor does a task that waits for idle or for a turn itself.
+   * published. Suspended tasks do not hold it up. A tool does not wait for its own task, for those it runs under, and for
+   * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
 }
@@ -168,7 +169,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * The next update of a turn, in the order they happened, each to exactly one caller. `None` when the turn has drained:
    * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when
-   * `cancellation` is cancelled. An interrupted caller loses nothing.
+   * `cancellation` is cancelled. A tool does not wait for its own task, for those it runs under, and for those that wait for
+   * it themselves: it may get `None` while these run. An interrupted caller loses nothing.
    */
   readonly waitForTurn: (
     turn: TurnRef,
@@ -204,8 +206,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
    * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
-   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once. Two tools that wait for each
-   * other this way wait until one of them is cancelled.
+   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once, and so does one for tasks that all
+   * wait for it themselves.
    */
   readonly waitForTask: (ids: ReadonlyArray<TaskId>) => Effect.Effect<void, TaskNotFound>
   /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */

@@ -3,9 +3,21 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
+import type { ToolError } from "../errors.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+
+/**
+ * Makes of a tool's death what the model may read: `message` is its tool result. `cause` is what the tool threw, failed with
+ * or handed back that is no result.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnToolDefect = (cause: Cause.Cause<unknown>, request: ToolRequest) => ToolError
 
 /**
  * The limits of a manager, each with its unit and default.
@@ -55,6 +67,11 @@ export interface TaskManagerSettings {
    * first: an integer from 0. Default 16 MiB.
    */
   readonly outputHistory: number
+  /**
+   * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
+   * a text that says nothing of the cause. A warning with the cause is logged in any case.
+   */
+  readonly onToolDefect?: OnToolDefect | undefined
 }
 
 const defaults: TaskManagerSettings = {

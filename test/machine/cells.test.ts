@@ -1,4 +1,4 @@
-/** The table of section 4.2 of the specification, cell by cell: every operation in every state. */
+/** The table of docs/contract.md, 4.2, cell by cell: every operation in every state. */
 import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"

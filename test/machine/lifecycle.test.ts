@@ -205,6 +205,8 @@ describe("settle", () => {
     const task = world.start("a")
     world.now = 3_000
     world.end(task, { _tag: "Completed", result: toolResult("42", "call-a", { cost: 1 }) })
+    // the metadata of the call is that of its result as well
+    const completed = { ...toolResult("42").result, metadata: { for: "a" } }
     assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
     assert.strictEqual(task.snapshot.settledAt, 3_000)
     assert.strictEqual(task.snapshot.startedAt, 1_000)
@@ -214,16 +216,17 @@ describe("settle", () => {
       seq: 2,
       at: 3_000,
       snapshot: task.snapshot,
-      result: toolResult("42").result
+      result: completed
     })
-    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), toolResult("42").result)
+    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), completed)
     const taken = world.table.sessions.get(turnRef().sessionId)?.turns.get(turnRef().turnId)?.updates.first?.value.value
     assert.deepStrictEqual(taken, {
       _tag: "Resolution",
       resolution: {
         _tag: "Item",
         taskId: id("a"),
-        item: { kind: "Tool", parts: [toolResult("42").result], metadata: { cost: 1 } }
+        item: { kind: "Tool", parts: [completed], metadata: { cost: 1 } },
+        result: completed
       }
     })
     assert.strictEqual(world.takeTurn(), "a ok: 42")

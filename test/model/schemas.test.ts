@@ -136,6 +136,18 @@ const validSnapshot = () => ({
   metadata: {}
 })
 
+const toolItem = (): typeof Item.Type => ({
+  kind: "Tool",
+  parts: [{
+    _tag: "ToolResult",
+    callId: ToolCallId.make("c"),
+    output: ToolOutput.Text({ text: "x" }),
+    isError: false,
+    metadata: {}
+  }],
+  metadata: {}
+})
+
 const validResult = () => ({
   _tag: "ToolResult",
   callId: "c",
@@ -264,7 +276,7 @@ describe("a spread copy is as good as the original", () => {
     equivalent(ToolOutput, ToolOutput.Structured({ value: { x: [1] } }))
     equivalent(ToolOutput, ToolOutput.Parts({ parts: [{ _tag: "Media", mediaType: "image/png", data: "" }] }))
     equivalent(TaskStartOutcome, TaskStartOutcome.Pending({ taskId: TaskId.make("a"), kind: "Background" }))
-    const item = TaskResolution.Item({ taskId: TaskId.make("a"), item: { kind: "Tool", parts: [], metadata: {} } })
+    const item = TaskResolution.Item({ taskId: TaskId.make("a"), item: toolItem() })
     equivalent(TaskResolution, item)
     equivalent(TaskStartOutcome, TaskStartOutcome.Ready({ resolution: item }))
     equivalent(TurnTaskUpdate, TurnTaskUpdate.Resolution({ resolution: item }))

@@ -108,7 +108,8 @@ export class World {
   private lastKey = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
-  abandonedWarnings = 0
+  /** How often the manager warned of a tool that died. */
+  diedWarnings = 0
 
   constructor(plan: Plan, simulation: Simulation, trace: Array<string> | undefined) {
     this.plan = plan

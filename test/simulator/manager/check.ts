@@ -1,10 +1,19 @@
 /** The invariants of the contract, looked for in what was written down. */
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
+import type { CancelReason } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
-import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
+import type {
+  CallRecord,
+  DeliveryRecord,
+  EventRecord,
+  Operation,
+  PlannedCall,
+  RouteRecord,
+  ToolRun
+} from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
@@ -255,12 +264,23 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   }
 }
 
-/** Whether something asked for the task to be cancelled, before it was. */
+/** What an operation tells the tools that it stops. */
+const toldBy: Partial<Record<Operation, CancelReason>> = {
+  cancel: "Cancelled",
+  onTurnInterrupted: "TurnInterrupted",
+  closeSession: "SessionClosed",
+  shutdown: "Shutdown",
+  startTask: "Cancelled",
+  approve: "Cancelled"
+}
+
+/** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
 const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
   const { id, planned: { request, script }, terminal } = task
   const kind = terminal?.event.snapshot.kind
+  const told = task.launches.at(-1)?.run?.stopped
   const asked = world.calls.some((call) => {
-    if (call.began.order > order) return false
+    if (call.began.order > order || told !== undefined && toldBy[call.operation] !== told) return false
     switch (call.operation) {
       case "cancel":
         return call.taskId === id
@@ -282,7 +302,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return false
     }
   })
-  return asked || script.end === "Interrupt"
+  return asked || script.end === "Interrupt" && told === undefined
 }
 
 const checkOutcome = (world: World, task: TaskLog): void => {
@@ -330,6 +350,10 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             return event.at >= due && event.at <= due + late + plan.jitterMillis
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
+          // a tool that was abandoned has not asked yet
+          if (run?.ended !== undefined && run.stopped !== "TimedOut") {
+            world.violate(4, `the tool of ${id} was not told of its timeout, but ${run.stopped}`)
+          }
           break
         }
         default:
@@ -501,6 +525,17 @@ const perTask = [
   checkOutput
 ]
 
+/** A tool that died is told of once. */
+const checkWarnings = (world: World, logs: Iterable<TaskLog>): void => {
+  let died = 0
+  for (const { terminal } of logs) {
+    if (terminal?.event._tag === "Failed" && terminal.event.error.reason === "Internal") died++
+  }
+  if (died !== world.diedWarnings) {
+    world.violate(4, `${died} tools died, and ${world.diedWarnings} warnings tell of one`)
+  }
+}
+
 /** Looks at a run that has ended. */
 export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
@@ -512,5 +547,6 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)
   checkBatches(world)
+  checkWarnings(world, logs.values())
   return logs
 }

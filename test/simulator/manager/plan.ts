@@ -135,6 +135,7 @@ export const planOf = (seed: number): Plan => {
   }
   return {
     ...plan,
+    eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
   }

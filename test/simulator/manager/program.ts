@@ -175,8 +175,8 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
 
 /** Counts the warnings of the manager instead of printing them. */
 const countWarnings = (world: World) =>
-  Logger.make(() => {
-    world.abandonedWarnings++
+  Logger.make(({ message }) => {
+    if (String(message) === "A tool died") world.diedWarnings++
   })
 
 export const program = (world: World): Effect.Effect<void> =>

@@ -1,4 +1,4 @@
-/** SPEC 8: what a manager refuses to take on, and how much of a tool's answer it keeps. */
+/** docs/contract.md, 7: what a manager refuses to take on, and how much of a tool's answer it keeps. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

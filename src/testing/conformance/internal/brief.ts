@@ -10,8 +10,7 @@ export const result = ({ isError, output }: ToolResultPart): string =>
 
 export const resolution = (given: TaskResolution): string => {
   if (given._tag === "Approval") return `approval ${given.approval.taskId}`
-  const part = given.item.parts[0]
-  return `result ${given.taskId} ${part?._tag === "ToolResult" ? result(part) : "without a result"}`
+  return `result ${given.taskId} ${result(given.item.parts[0])}`
 }
 
 export const update = (given: TurnTaskUpdate): string =>

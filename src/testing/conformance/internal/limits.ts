@@ -1,4 +1,4 @@
-/** SPEC 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
+/** docs/contract.md, 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TaskId } from "../../../model/ids.js"

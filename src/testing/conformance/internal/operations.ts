@@ -1,4 +1,4 @@
-/** SPEC 4.2: what each call does in each state. */
+/** docs/contract.md, 4.2: what each call does in each state. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
