@@ -9,7 +9,7 @@ import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
 export type Refusal =
@@ -70,6 +70,7 @@ const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   task.inlineCaller = undefined
   task.inlineParent = undefined
   task.runtime?.stopDetachTimer()
+  passOnWaits(table, task)
   wakeUncounted(table, task)
 }
 
@@ -105,18 +106,19 @@ export const configure = (
   return true
 }
 
-/** Ends a suspended task as not approved. */
+/** Ends a suspended task as not approved. An answer that names its question answers no other one. */
 export const rejectApproval = (
   table: TaskTable,
   id: TaskId,
-  reason: string | undefined,
+  { asking, reason }: { readonly asking?: string | undefined; readonly reason?: string | undefined },
   now: number
-): true | Refusal => {
+): true | Refusal | { readonly _tag: "OtherAsking" } => {
   const task = table.tasks.get(id)
   if (task === undefined) return notFound
   if (!task.isLive || task.snapshot.status !== "Suspended") {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
+  if (asking !== undefined && asking !== task.asked?.approval.asking) return { _tag: "OtherAsking" }
   settle(table, task, { _tag: "Failed", error: results.approvalRejected(task.request, reason) }, now)
   return true
 }
@@ -199,5 +201,5 @@ export const endShutdown = (table: TaskTable): void => {
     wakeAll(table, session.waiters)
     for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
   }
-  wakeAll(table, table.idleWaiters)
+  wakeAll(table, table.idle.waiters)
 }

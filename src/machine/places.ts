@@ -8,7 +8,7 @@ const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>
   tasks.find((task) => task.place !== "shared")
 
 /** A task that still waits elsewhere goes on without its place: what it waits for there may need it. */
-const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && task.waits === 0
+const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && !task.isStanding
 
 const take = (table: TaskTable, task: TaskRecord): void => {
   task.place = "held"
@@ -93,16 +93,21 @@ export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
   table.consequences.woken.push(waiter.wake)
 }
 
-/** A waiter left before it was woken: its task goes on at once, over the limit if need be, for it cannot be made to wait. */
-export const reclaim = (table: TaskTable, waiter: Waiter): void => {
+/** A task that lent its place goes on at once, over the limit if need be, for it cannot be made to wait. */
+export const reclaim = (table: TaskTable, task: TaskRecord): void => {
+  if (needsPlace(task)) take(table, task)
+}
+
+/** A waiter left before it was woken. */
+export const reclaimOf = (table: TaskTable, waiter: Waiter): void => {
   const holder = holderOf(waiter.tasks)
-  if (needsPlace(holder)) take(table, holder)
+  if (holder !== undefined) reclaim(table, holder)
 }
 
 /** A task that ran in its parent's place goes on without its parent: it needs a place of its own, over the limit if need be. */
 export const stopSharing = (table: TaskTable, task: TaskRecord): void => {
   if (task.place !== "shared") return
   // what it waits for may need the place
-  if (task.waits > 0) task.place = "lent"
+  if (task.isStanding) task.place = "lent"
   else take(table, task)
 }

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotRunning } from "../errors.js"
+import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
 import { outputOf } from "../machine/output.js"
@@ -12,7 +13,7 @@ import type { TaskId } from "../model/ids.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
-import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
+import { ancestryOf } from "./launch/RunningIn.js"
 import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
@@ -29,8 +30,7 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
     Effect.map(
       waitUntil(engine, {
         isReady: (table) => table.version !== seen || table.closed,
-        waiters: (table) => table.changeWaiters,
-        staysCounted: true
+        parksAt: (table) => table.changeWaiters
       }),
       () => {
         const { table } = engine.state
@@ -99,9 +99,8 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
     waitForIdle: Effect.asVoid(waitUntil(engine, {
-      isReady: (table) => table.active === 0,
-      waiters: (table) => table.idleWaiters,
-      staysCounted: false
+      isReady: (table) => table.idle.active === 0,
+      parksAt: (table) => table.idle
     }))
   }
 

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
+import { randomToken } from "../shared/randomToken.js"
 import type { Engine } from "./Engine.js"
 import * as EventHub from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
@@ -25,6 +26,12 @@ export class StartsImmediately extends Context.Reference<StartsImmediately>()(
   { defaultValue: () => true }
 ) {}
 
+/** Internal, so that the traces of the simulator stay the same. */
+export class AskingTokens extends Context.Reference<AskingTokens>()(
+  "effect-task-manager/runtime/make/AskingTokens",
+  { defaultValue: () => randomToken }
+) {}
+
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
 export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
   yield* warnOfDuplicateEffect
@@ -36,6 +43,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const state = yield* State.make({
     limits: {
       history: limits.historyLimit,
+      historyBytes: limits.historyBytes,
       concurrency: limits.concurrency,
       live: limits.maxLive,
       undelivered: limits.maxUndelivered,
@@ -52,6 +60,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     timers,
     clock,
     route: escapingRoute(yield* RoutingPolicy),
+    newAsking: yield* AskingTokens,
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime

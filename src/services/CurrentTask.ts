@@ -37,7 +37,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly request: ToolRequest
   /** Which run of the tool this is, from 1. */
   readonly launch: number
-  /** The approval that resumed the task, `None` on a first launch. */
+  /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
   /** Whether the turn waits for the task at this moment. */
   readonly kind: Effect.Effect<TaskKind>

@@ -121,7 +121,8 @@ export interface TaskManagerHandle {
   readonly drainReadyItemsOf: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /**
    * Returns when no task is Queued, Running or Cancelling. By then every result is in its queue and every event is
-   * published. Suspended tasks do not hold it up, nor does a task that waits for idle or for a turn itself.
+   * published. Suspended tasks do not hold it up. A tool does not wait for its own task, for those it runs under, and for
+   * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
 }
@@ -141,7 +142,7 @@ export interface TaskManagerHandle {
  *     while (true) {
  *       const update = yield* manager.waitForTurn(turn)
  *       if (Option.isNone(update)) return
- *       yield* Effect.log(update.value)
+ *       yield* Effect.log(update.value._tag)
  *     }
  *   })
  * ```
@@ -155,7 +156,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
-   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
+   * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
+   * approval answers one question once: hand over the approval that was shown, `asking` included.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
@@ -167,7 +169,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * The next update of a turn, in the order they happened, each to exactly one caller. `None` when the turn has drained:
    * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when
-   * `cancellation` is cancelled. An interrupted caller loses nothing.
+   * `cancellation` is cancelled. A tool does not wait for its own task, for those it runs under, and for those that wait for
+   * it themselves: it may get `None` while these run. An interrupted caller loses nothing.
    */
   readonly waitForTurn: (
     turn: TurnRef,
@@ -203,8 +206,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
    * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
-   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once. Two tools that wait for each
-   * other this way wait until one of them is cancelled.
+   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once, and so does one for tasks that all
+   * wait for it themselves.
    */
   readonly waitForTask: (ids: ReadonlyArray<TaskId>) => Effect.Effect<void, TaskNotFound>
   /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */
@@ -214,11 +217,16 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * cancelled ones are settled. Until the turn has drained, calls started for it settle at once as `Cancelled`.
    */
   readonly onTurnInterrupted: (turn: TurnRef) => Effect.Effect<InterruptReceipt>
-  /** Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. */
+  /**
+   * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
+   * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
+   * another; without it, it rejects whatever the task asks now.
+   */
   readonly rejectApproval: (options: {
     readonly taskId: TaskId
     readonly reason?: string | undefined
-  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
+    readonly asking?: string | undefined
+  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
   /**
    * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not
    * delivered is discarded. The session id may be used again.

@@ -16,6 +16,12 @@ import * as Layer from "effect/Layer"
 export interface TaskManagerSettings {
   /** How many settled tasks are kept for `get`, `list` and `result`: an integer from 0. Default 1 000. */
   readonly historyLimit: number
+  /**
+   * How many bytes of memory these settled tasks may take together, snapshots, results and metadata: an integer from 0. Beyond
+   * it the one that settled first is forgotten first, and one that is larger for itself at once. Results that wait to be
+   * taken are no history: they stay, whatever they take. Default 64 MiB.
+   */
+  readonly historyBytes: number
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
   readonly eventBuffer: number
   /** How many past events `handle.events` begins with: an integer from 0 to `eventBuffer`. Default 256, or `eventBuffer` where that is less. */
@@ -49,6 +55,7 @@ export interface TaskManagerSettings {
 
 const defaults: TaskManagerSettings = {
   historyLimit: 1_000,
+  historyBytes: 67_108_864,
   eventBuffer: 4_096,
   eventReplay: 256,
   cancelGracePeriod: "5 seconds",

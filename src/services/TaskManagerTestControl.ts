@@ -14,7 +14,8 @@ import type { ToolOutput, ToolRequest } from "../model/ToolCall.js"
 
 /**
  * What a scripted tool does when it is launched. The functions named after the members make outcomes. `RequireApproval`
- * asks on the first launch and does `whenApproved` (default: succeed with the text "approved") once it was approved.
+ * asks, and does `whenApproved` (default: succeed with the text "approved") on the launch after its approval; that may ask
+ * again.
  *
  * @since 0.1.0
  * @category models

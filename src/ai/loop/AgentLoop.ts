@@ -41,7 +41,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * const program = Effect.gen(function*() {
  *   const loop = yield* AgentLoop
  *   const session = yield* loop.open({ sessionId: SessionId.make("session-1") })
- *   yield* session.run("Greet the world.").pipe(Stream.runForEach((event) => Effect.log(event)))
+ *   yield* session.run("Greet the world.").pipe(Stream.runForEach((event) => Effect.log(event._tag)))
  * }).pipe(Effect.scoped, Effect.provide(Agent))
  * ```
  *

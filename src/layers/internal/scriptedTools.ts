@@ -45,16 +45,21 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
   const releaseOf = (taskId: TaskId) =>
     ensure(released, taskId, () => Deferred.unsafeMake<ToolOutput | string, Failure>(FiberId.none))
 
-  const run = (outcome: ScriptedOutcome, launch: RecordedLaunch): Effect.Effect<ToolOutput | string, Failure> => {
+  /** `approvals`: how many questions of the outcome are answered; every launch but the first follows an approval. */
+  const run = (
+    outcome: ScriptedOutcome,
+    launch: RecordedLaunch,
+    approvals = launch.launch - 1
+  ): Effect.Effect<ToolOutput | string, Failure> => {
     switch (outcome._tag) {
       case "Succeed":
         return Effect.succeed(outcome.output)
       case "Fail":
         return outcome.error
       case "RequireApproval":
-        return launch.approval._tag === "None"
+        return approvals === 0
           ? new ApprovalRequired({ approval: outcome.approval })
-          : run(outcome.whenApproved ?? approved, launch)
+          : run(outcome.whenApproved ?? approved, launch, approvals - 1)
       case "Hang":
         return Deferred.await(releaseOf(launch.taskId))
       case "Die":

@@ -54,6 +54,7 @@ export const deliveryOf = reader("delivery mode", "deliveryMode", DeliveryMode)
 export const policyOf = reader("continue policy", "continuePolicy", ContinuePolicy)
 const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
+const askingOf = reader("asking", "asking", Text)
 const reasonOf = reader("reason", "reason", Text)
 const statusOf = reader("filter", "status", TaskStatus)
 const filterOf = reader(
@@ -116,11 +117,14 @@ export const launchOf = (launch: unknown): TaskLaunchRequest => {
 }
 
 /** What `rejectApproval` takes. */
-export const rejectionOf = (options: unknown): { readonly taskId: TaskId; readonly reason: string | undefined } => {
+export const rejectionOf = (
+  options: unknown
+): { readonly taskId: TaskId; readonly reason: string | undefined; readonly asking: string | undefined } => {
   const given = isObject(options) ? options : {}
   return together({
     taskId: () => taskOf(given["taskId"]),
-    reason: () => optional(reasonOf)(given["reason"])
+    reason: () => optional(reasonOf)(given["reason"]),
+    asking: () => optional(askingOf)(given["asking"])
   })
 }
 

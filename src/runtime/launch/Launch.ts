@@ -10,9 +10,9 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../../machine/control.js"
-import { abandon, launchEnded, type LaunchExit } from "../../machine/finish.js"
+import { abandon, type LaunchEnd, launchEnded } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
-import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
 import type { TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
@@ -26,9 +26,9 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
-import { type Ancestry, RunningIn } from "./RunningIn.js"
+import { RunningIn } from "./RunningIn.js"
 
-const cancelled: LaunchExit = { _tag: "Cancelled" }
+const cancelled: LaunchEnd = { _tag: "Cancelled" }
 
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
 const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
@@ -61,7 +61,7 @@ export interface LaunchCaller {
  * It is what the fibers of the tool find in their context, and V8 keeps ended fibers for a while: a launch that is over
  * therefore lets go of everything (a fifth of the time of a lifecycle goes into copying what it would hold).
  */
-export class Launch implements TaskRuntime, Ancestry {
+export class Launch implements TaskRuntime {
   task: TaskRecord | undefined
   parent: Ancestry | undefined
   private readonly engine: Engine
@@ -135,7 +135,9 @@ export class Launch implements TaskRuntime, Ancestry {
     const ended = task.snapshot.status === "Running"
       ? launchExit(task.request, exit, (read) => capExit(engine.outputLimits, read))
       : cancelled
-    engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
+    // a token of its own for each question, whatever the tool wrote there
+    const end = ended._tag === "ApprovalRequired" ? { ...ended, asking: engine.newAsking() } : ended
+    engine.state.unsafeModify((table, now) => launchEnded(table, task, number, end, now))
   }
 
   private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {

@@ -30,6 +30,7 @@ const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
   historyLimit: true,
+  historyBytes: true,
   eventBuffer: true,
   eventReplay: true,
   cancelGracePeriod: true,
@@ -56,6 +57,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
   yield* noUnknown(config)
   return {
     historyLimit: yield* integer(config, "historyLimit", 0),
+    historyBytes: yield* integer(config, "historyBytes", 0),
     eventBuffer: yield* integer(config, "eventBuffer", 1),
     eventReplay: yield* replay(config),
     cancelGraceMillis: millisOf("TaskManagerConfig.cancelGracePeriod", config.cancelGracePeriod),

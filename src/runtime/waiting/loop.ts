@@ -31,9 +31,8 @@ const turnReady = (
 ): Effect.Effect<boolean> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
-    waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
+    parksAt: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId),
     onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)),
-    staysCounted: false,
     ...(orWhen === undefined ? undefined : { orWhen })
   })
 
@@ -204,7 +203,6 @@ export const consumePendingLoopUpdates = <A, E, R>(
 export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.Effect<void> =>
   Effect.asVoid(waitUntil(engine, {
     isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
-    waiters: (table) => ensureSession(table, sessionId).waiters,
-    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId)),
-    staysCounted: true
+    parksAt: (table) => ensureSession(table, sessionId).waiters,
+    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
   }))

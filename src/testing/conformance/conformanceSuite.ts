@@ -38,7 +38,7 @@ import * as World from "./internal/World.js"
  * @category models
  */
 export interface ConformanceCase {
-  /** The section of the contract, for example "4.3 Waiting and delivery". */
+  /** The section of the contract (docs/contract.md in the package), for example "4.3 Waiting and delivery". */
   readonly section: string
   /** The promise. Unique within its section. */
   readonly name: string
