@@ -4,7 +4,7 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnId } from "../model/ids.js"
-import type { TaskSnapshot } from "../model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -146,7 +146,7 @@ export interface GracePeriod {
 export interface TaskRuntime extends Ancestry {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
-  /** Interrupts the tool of the current launch, which enters the grace period and leaves it when it ends. */
+  /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
@@ -167,12 +167,14 @@ export class TaskRecord {
   readonly isLive = true
   /** The place among the tasks of the manager, in the order in which they were started. */
   readonly order: number
+  /** The number of the last event before its first. */
+  readonly bornAfter: number
   snapshot: TaskSnapshot
   request: ToolRequest
   readonly session: Session
   readonly turn: Turn
-  /** How a Cancelling task will end; decided once. */
-  ending: "Cancelled" | "TimedOut" = "Cancelled"
+  /** Why a Cancelling task ends, and with that how it will; decided once. */
+  cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */
@@ -202,6 +204,7 @@ export class TaskRecord {
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
     this.order = ++table.lastTask
+    this.bornAfter = table.seq
     this.snapshot = snapshot
     this.request = request
     this.session = turn.session
@@ -221,13 +224,21 @@ export class TaskRecord {
     table.live.remove(this.liveNode)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
-    if (--this.session.live === 0 && this.session.closed) table.closedSessions.delete(this.session)
+    if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
   }
+}
+
+/** Nothing of a closed session is live any more. */
+const endClosed = (table: TaskTable, session: Session): void => {
+  const closed = table.closedSessions.get(session.id)
+  if (closed?.delete(session) === true && closed.size === 0) table.closedSessions.delete(session.id)
 }
 
 /** A settled task as it is kept for the host. */
 export interface SettledTask {
   readonly isLive: false
+  /** As in `TaskRecord`. */
+  readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
   /** How much memory it takes, what it has written aside. */
@@ -266,8 +277,8 @@ export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
-  /** Closed sessions that still have live tasks. */
-  readonly closedSessions: Set<Session>
+  /** Closed sessions that still have live tasks; an id can be opened and closed again meanwhile. */
+  readonly closedSessions: Map<SessionId, Set<Session>>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
@@ -327,7 +338,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   tasks: new Map(),
   sessions: new Map(),
-  closedSessions: new Set(),
+  closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),

@@ -121,6 +121,20 @@ const noOptions = "Invalid options: must be an object."
 const noUse = "Invalid use: `use` must be a function."
 const statuses = "must be one of Queued, Running, Suspended, Cancelling, Completed, Failed, Cancelled."
 
+const asked = {
+  taskId: "x",
+  toolRequest: request,
+  approval: { id: "id", requestKind: "kind", reason: "reason", summary: "summary", metadata: {} }
+}
+const eventFilters: ReadonlyArray<readonly [args: ReadonlyArray<unknown>, message: string]> = [
+  [[], "Invalid filter: must be an object."],
+  [["s"], "Invalid filter: must be an object."],
+  [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
+  [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"],
+  [[{ after: -1 }], "Invalid filter: `after` must be an integer from 0."],
+  [[{ after: 0.5 }], "Invalid filter: `after` must be an integer"]
+]
+
 type Method = Exclude<keyof ReturnType<typeof createTaskManager>, "toolSpecs" | "close" | symbol>
 
 /** Of every method, what it may be called with that is wrong. */
@@ -199,7 +213,26 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ taskId: "x", reason: 7 }], "Invalid reason: `reason` must be a string."],
     [[{ reason: 7 }], `${noId} Invalid reason: \`reason\` must be a string.`]
   ],
+  answerApproval: [
+    [[], "Invalid approval: must be an object with `taskId`, `toolRequest` and `approval`."],
+    [[secret, "approve"], "Invalid approval: must be an object with"],
+    [[{ taskId: "x", toolRequest: request }, "approve"], "Invalid approval: must be an object."],
+    [[{}, "approve"], noId],
+    [[asked, "aprove"], "Invalid answer: must be \"approve\" or an object with `reject`."],
+    [[asked], "Invalid answer: must be \"approve\" or an object with `reject`."],
+    [[asked, {}], "Invalid reason: `reject` is missing."],
+    [[asked, { reject: 5 }], "Invalid reason: `reject` must be a string."]
+  ],
   closeSession: [[[], noSession], [[turn], "`sessionId`"], [["s", { signal: {} }], badSignal]],
+  turnUpdates: [
+    [[], noTurn],
+    [[{}], emptyTurn],
+    [[turn, { onAbort: "Interupt" }], badAbort],
+    [[turn, { signal: {} }], badSignal]
+  ],
+  eventsOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
+  subscribeTo: [...eventFilters, [[{}, { signal: {} }], badSignal]],
+  watchOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
   events: [[[{ signal: {} }], badSignal], [[null], noOptions]],
   subscribe: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   watch: [[[{ signal: {} }], badSignal], [[5], noOptions]],
