@@ -184,7 +184,12 @@ test("a tool that asks for approval: Suspended, and told with what it asks", { n
   yield* equal("listSuspended", suspended, [{
     taskId: a.id,
     toolRequest: a.request,
-    approval: { ...a.approval, taskId: a.id, callId: a.request.callId }
+    approval: {
+      ...a.approval,
+      taskId: a.id,
+      callId: a.request.callId,
+      asking: suspended[0]?.approval.asking ?? "a token"
+    }
   }])
   const asked = (yield* w.events).find((event) => event._tag === "AwaitingApproval")
   yield* equal(
