@@ -1,4 +1,5 @@
 import { agentLoop } from "./agentLoop.js"
+import { allocated } from "./allocated.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
@@ -19,6 +20,7 @@ export const targets: ReadonlyArray<Target> = [
   drainedHeap,
   stall,
   detaching,
+  allocated,
   agentLoop,
   importing
 ]
