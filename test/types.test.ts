@@ -143,7 +143,7 @@ describe("the methods of the manager", () => {
       (sessionId: SessionId) => EffectType.Effect<InterruptReceipt>
     >()
     expectTypeOf<ManagerService["rejectApproval"]>().returns.toEqualTypeOf<
-      EffectType.Effect<void, TaskNotFound | TaskNotSuspended>
+      EffectType.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
     >()
     expectTypeOf<ManagerService["takeResult"]>().toEqualTypeOf<
       (id: TaskId) => EffectType.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>

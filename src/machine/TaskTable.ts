@@ -3,7 +3,7 @@
  * `Ref`; only the transitions beside this file change it, each in one synchronous step.
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
-import type { ApprovalId, SessionId, TaskId, TurnId } from "../model/ids.js"
+import type { SessionId, TaskId, TurnId } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
@@ -147,12 +147,8 @@ export class TaskRecord {
   ending: "Cancelled" | "TimedOut" = "Cancelled"
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
-  /** What the current launch was approved with. */
+  /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
-  /** The ids of what was asked before; made when the task asks for the first time. */
-  askedIds: Set<ApprovalId> | undefined = undefined
-  /** Whether what is asked has the id of an earlier question of the task. */
-  asksAgain = false
   /** The approval on its way to a reader. */
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
@@ -201,6 +197,8 @@ export interface SettledTask {
   readonly isLive: false
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
+  /** How much memory it takes, what it has written aside. */
+  readonly bytes: number
   readonly output: OutputRing | undefined
   /** The result while it waits in a queue. */
   undelivered: Undelivered | undefined
@@ -209,6 +207,8 @@ export interface SettledTask {
 export interface Limits {
   /** How many settled tasks are kept. */
   readonly history: number
+  /** How many bytes of memory they take together. */
+  readonly historyBytes: number
   /** How many tasks run at once. */
   readonly concurrency: number
   /** How many tasks are accepted and not settled. */
@@ -240,6 +240,8 @@ export interface TaskTable {
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled. */
   readonly history: LinkedList<SettledTask>
+  /** How much memory they take, what they have written aside. */
+  historyBytes: number
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -274,6 +276,7 @@ export interface TaskTable {
 export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   limits: {
     history: 1_000,
+    historyBytes: 67_108_864,
     concurrency: Infinity,
     live: Infinity,
     undelivered: Infinity,
@@ -287,6 +290,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
+  historyBytes: 0,
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

@@ -105,18 +105,19 @@ export const configure = (
   return true
 }
 
-/** Ends a suspended task as not approved. */
+/** Ends a suspended task as not approved. An answer that names its question answers no other one. */
 export const rejectApproval = (
   table: TaskTable,
   id: TaskId,
-  reason: string | undefined,
+  { asking, reason }: { readonly asking?: string | undefined; readonly reason?: string | undefined },
   now: number
-): true | Refusal => {
+): true | Refusal | { readonly _tag: "OtherAsking" } => {
   const task = table.tasks.get(id)
   if (task === undefined) return notFound
   if (!task.isLive || task.snapshot.status !== "Suspended") {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
+  if (asking !== undefined && asking !== task.asked?.approval.asking) return { _tag: "OtherAsking" }
   settle(table, task, { _tag: "Failed", error: results.approvalRejected(task.request, reason) }, now)
   return true
 }

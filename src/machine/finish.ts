@@ -7,9 +7,9 @@ import type { TaskApproval } from "../model/Approval.js"
 import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
-import { deliverApproval, deliverItem, untie, withdrawApproval } from "./delivery.js"
+import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import { announce, change, nextSeq, requestContinue } from "./events.js"
-import { dropOutput, keepOutput } from "./output.js"
+import { remember, settledMemory } from "./history.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
@@ -26,6 +26,11 @@ export type Ending =
 export type LaunchExit =
   | Ending
   | { readonly _tag: "ApprovalRequired"; readonly approval: ApprovalRequired["approval"] }
+
+/** How a launch ends. `asking` is the token that an answer must bring back. */
+export type LaunchEnd =
+  | Ending
+  | Extract<LaunchExit, { readonly _tag: "ApprovalRequired" }> & { readonly asking: string }
 
 const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
   snapshot.status === "Suspended"
@@ -48,28 +53,6 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
-/** Keeps a settled task for the host, and forgets the oldest where it is one too many. */
-const remember = (table: TaskTable, task: SettledTask): void => {
-  const { history } = table.limits
-  if (history === 0) {
-    table.tasks.delete(task.snapshot.id)
-    return
-  }
-  table.tasks.set(task.snapshot.id, task)
-  table.history.append(task)
-  if (task.output !== undefined) keepOutput(table, task.output)
-  if (table.history.size > history) {
-    const oldest = table.history.shift()
-    if (oldest !== undefined) forget(table, oldest)
-  }
-}
-
-const forget = (table: TaskTable, task: SettledTask): void => {
-  table.tasks.delete(task.snapshot.id)
-  if (task.output !== undefined) dropOutput(table, task.output)
-  untie(task)
-}
-
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
@@ -78,7 +61,14 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.asked = undefined
   vacate(table, task)
   const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
-  const kept: SettledTask = { isLive: false, snapshot, result, output: task.output, undelivered: undefined }
+  const kept: SettledTask = {
+    isLive: false,
+    snapshot,
+    result,
+    bytes: settledMemory(snapshot, result),
+    output: task.output,
+    undelivered: undefined
+  }
   remember(table, kept)
   task.leave(table)
   switch (ending._tag) {
@@ -113,18 +103,21 @@ const frozenRequest = (request: ToolRequest): ToolRequest =>
     metadata: jsonCopy(request.metadata, { freeze: true })
   })
 
-const suspend = (table: TaskTable, task: TaskRecord, approval: ApprovalRequired["approval"], now: number): void => {
+const suspend = (
+  table: TaskTable,
+  task: TaskRecord,
+  { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
+  now: number
+): void => {
   const toolRequest = frozenRequest(task.request)
   const { id: taskId } = task.snapshot
   const asked: TaskApproval = Object.freeze({
     taskId,
     toolRequest,
-    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId })
+    approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId, asking })
   })
   task.request = toolRequest
   task.asked = asked
-  task.asksAgain = task.askedIds?.has(approval.id) === true
-  task.askedIds = (task.askedIds ?? new Set()).add(approval.id)
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
@@ -148,14 +141,14 @@ export const launchEnded = (
   table: TaskTable,
   task: TaskRecord,
   launch: number,
-  exit: LaunchExit,
+  exit: LaunchEnd,
   now: number
 ): void => {
   // an abandoned tool that ends after all, or one of an earlier launch
   if (task.snapshot.launch !== launch) return
   if (task.snapshot.status === "Cancelling") settle(table, task, decidedEnding(task), now)
   else if (task.snapshot.status === "Running") {
-    if (exit._tag === "ApprovalRequired") suspend(table, task, exit.approval, now)
+    if (exit._tag === "ApprovalRequired") suspend(table, task, exit, now)
     else settle(table, task, exit, now)
   }
 }

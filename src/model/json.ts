@@ -1,7 +1,7 @@
 /**
  * JSON values as they come from a model or a tool: hostile, possibly very deep, with keys like `__proto__` that are data.
  *
- * Every walk here is iterative, so that no depth of nesting overflows the stack, and no copy ever assigns a key.
+ * Every walk here is iterative, so that no depth of nesting overflows the stack, and no copy of an object ever assigns a key.
  *
  * @since 0.1.0
  */
@@ -107,7 +107,10 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
     if (!Array.isArray(source) && !isPlainObject(source)) return source
     const known = copies.get(source)
     if (known !== undefined) return known
-    const copy: object = Array.isArray(source) ? [] : Object.create(Object.getPrototypeOf(source))
+    // with its length, and filled below by assignment: growing and defined items take up to three times the memory
+    const copy: object = Array.isArray(source)
+      ? Array.from({ length: source.length })
+      : Object.create(Object.getPrototypeOf(source))
     copies.set(source, copy)
     pending.push(source)
     return copy
@@ -115,6 +118,10 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
   const result = copyOf(value)
   for (let source = pending.pop(); source !== undefined; source = pending.pop()) {
     const copy = copies.get(source) ?? source
+    if (Array.isArray(source) && Array.isArray(copy)) {
+      for (let index = 0; index < source.length; index++) copy[index] = copyOf(source[index])
+      continue
+    }
     for (const key of Object.keys(source)) {
       // defined, not assigned: "__proto__" is a key like any other
       Object.defineProperty(copy, key, {

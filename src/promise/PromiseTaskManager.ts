@@ -204,8 +204,16 @@ export interface TaskOperations {
    * Cancels every foreground task of a turn, keeps the background ones, and resolves when the cancelled ones are settled.
    */
   readonly onTurnInterrupted: (turn: PlainTurn, options?: WaitOptions) => Promise<InterruptReceipt>
-  /** Ends a suspended task; `reason` is told to the model. Rejects with `TaskNotFound`, `TaskNotSuspended`. */
-  readonly rejectApproval: (options: { readonly taskId: string; readonly reason?: string | undefined }) => Promise<void>
+  /**
+   * Ends a suspended task; `reason` is told to the model. With the `asking` of the approval that was shown it rejects that
+   * question only, without it whatever the task asks now. Rejects with `TaskNotFound`, `TaskNotSuspended` and, when the
+   * task asks another question by now, `ApprovalMismatch`.
+   */
+  readonly rejectApproval: (options: {
+    readonly taskId: string
+    readonly reason?: string | undefined
+    readonly asking?: string | undefined
+  }) => Promise<void>
   /** Cancels every task of a session and forgets what it had not taken. */
   readonly closeSession: (sessionId: string, options?: WaitOptions) => Promise<InterruptReceipt>
   /**

@@ -36,9 +36,12 @@ export interface ToolContext {
   readonly approval: ApprovalRequest | undefined
   /** Whether the turn waits for the task at this moment. */
   readonly kind: () => TaskKind
-  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  /**
+   * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for what
+   * is no object.
+   */
   readonly reportProgress: (progress: TaskProgress) => void
-  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. */
+  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for no string. */
   readonly write: (chunk: string) => void
   /**
    * The manager, as this task uses it. A tool has to use this one: only so can it wait for its own turn, for idle or for

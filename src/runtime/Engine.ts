@@ -13,6 +13,8 @@ export interface Engine {
   readonly timers: Timers
   readonly clock: Clock.Clock
   readonly route: RouteToolCall
+  /** Makes the token of a question. */
+  readonly newAsking: () => string
   readonly outputLimits: OutputLimits
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean

@@ -9,8 +9,8 @@ import { outputOf } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { OutputRange } from "../model/TaskOutput.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
+import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
 import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
@@ -22,13 +22,6 @@ const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, 
   refusal._tag === "NotFound"
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })
-
-/** The first field of the range that is out of range itself. */
-const wrongField = ({ maxBytes, start }: OutputRange): keyof OutputRange | undefined =>
-  !isCount(start) ? "start" : isCount(maxBytes) ? undefined : "maxBytes"
-
-const isCount = (value: number | undefined): boolean =>
-  value === undefined || (Number.isSafeInteger(value) && value >= 0)
 
 /** The live tasks now and after each change, without those that came and went unread. */
 const changes = (engine: Engine): TaskManagerHandle["changes"] => {
@@ -80,8 +73,7 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
       ),
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
-        const wrong = wrongField(range)
-        if (wrong !== undefined) return Effect.die(new RangeError(`OutputRange.${wrong} takes an integer from 0`))
+        checkRange(range)
         const output = outputOf(state.table, taskId, range)
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),

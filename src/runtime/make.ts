@@ -4,13 +4,16 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
+import { randomToken } from "../shared/randomToken.js"
 import type { Engine } from "./Engine.js"
 import * as EventHub from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
+import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
+import { wrongLaunch } from "./starting/wrongLaunch.js"
 import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
 import * as Timers from "./time/Timers.js"
@@ -21,6 +24,12 @@ import { waitForTask } from "./waiting/waitForTask.js"
 export class StartsImmediately extends Context.Reference<StartsImmediately>()(
   "effect-task-manager/runtime/make/StartsImmediately",
   { defaultValue: () => true }
+) {}
+
+/** Internal, so that the traces of the simulator stay the same. */
+export class AskingTokens extends Context.Reference<AskingTokens>()(
+  "effect-task-manager/runtime/make/AskingTokens",
+  { defaultValue: () => randomToken }
 ) {}
 
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
@@ -34,6 +43,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const state = yield* State.make({
     limits: {
       history: limits.historyLimit,
+      historyBytes: limits.historyBytes,
       concurrency: limits.concurrency,
       live: limits.maxLive,
       undelivered: limits.maxUndelivered,
@@ -49,7 +59,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events,
     timers,
     clock,
-    route: yield* RoutingPolicy,
+    route: escapingRoute(yield* RoutingPolicy),
+    newAsking: yield* AskingTokens,
     outputLimits: limits,
     startsImmediately: yield* StartsImmediately,
     runtime
@@ -61,7 +72,10 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
 /** The manager around an engine. */
 export const makeManager = (engine: Engine, startTask: typeof startConcurrently): TaskManager["Type"] =>
   TaskManager.of({
-    startTask: (launch) => startTask(engine, launch),
+    startTask: (launch) => {
+      const wrong = wrongLaunch(launch)
+      return wrong === undefined ? startTask(engine, launch) : Effect.die(wrong)
+    },
     waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
     consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),

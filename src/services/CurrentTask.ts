@@ -37,7 +37,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly request: ToolRequest
   /** Which run of the tool this is, from 1. */
   readonly launch: number
-  /** The approval that resumed the task, `None` on a first launch. */
+  /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
   /** Whether the turn waits for the task at this moment. */
   readonly kind: Effect.Effect<TaskKind>
@@ -46,6 +46,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   /**
    * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no
    * event. Does nothing once the launch is over. A character whose halves come in two writes in a row stays whole.
+   * Dies with a `TypeError` for what is no string.
    */
   readonly write: (chunk: string) => Effect.Effect<void>
 }>() {}

@@ -141,7 +141,7 @@ export interface TaskManagerHandle {
  *     while (true) {
  *       const update = yield* manager.waitForTurn(turn)
  *       if (Option.isNone(update)) return
- *       yield* Effect.log(update.value)
+ *       yield* Effect.log(update.value._tag)
  *     }
  *   })
  * ```
@@ -155,7 +155,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
-   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
+   * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
+   * approval answers one question once: hand over the approval that was shown, `asking` included.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
@@ -214,11 +215,16 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * cancelled ones are settled. Until the turn has drained, calls started for it settle at once as `Cancelled`.
    */
   readonly onTurnInterrupted: (turn: TurnRef) => Effect.Effect<InterruptReceipt>
-  /** Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. */
+  /**
+   * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
+   * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
+   * another; without it, it rejects whatever the task asks now.
+   */
   readonly rejectApproval: (options: {
     readonly taskId: TaskId
     readonly reason?: string | undefined
-  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
+    readonly asking?: string | undefined
+  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
   /**
    * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not
    * delivered is discarded. The session id may be used again.

@@ -16,9 +16,15 @@ import * as Layer from "effect/Layer"
 export interface TaskManagerSettings {
   /** How many settled tasks are kept for `get`, `list` and `result`: an integer from 0. Default 1 000. */
   readonly historyLimit: number
+  /**
+   * How many bytes of memory these settled tasks may take together, snapshots, results and metadata: an integer from 0. Beyond
+   * it the one that settled first is forgotten first, and one that is larger for itself at once. Results that wait to be
+   * taken are no history: they stay, whatever they take. Default 64 MiB.
+   */
+  readonly historyBytes: number
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
   readonly eventBuffer: number
-  /** How many past events `handle.events` begins with: an integer from 0, cut to `eventBuffer`. Default 256. */
+  /** How many past events `handle.events` begins with: an integer from 0 to `eventBuffer`. Default 256, or `eventBuffer` where that is less. */
   readonly eventReplay: number
   /**
    * How long a cancelled or timed-out tool may take to end before it is abandoned: a duration from 0, of which a number is
@@ -49,6 +55,7 @@ export interface TaskManagerSettings {
 
 const defaults: TaskManagerSettings = {
   historyLimit: 1_000,
+  historyBytes: 67_108_864,
   eventBuffer: 4_096,
   eventReplay: 256,
   cancelGracePeriod: "5 seconds",
@@ -62,8 +69,8 @@ const defaults: TaskManagerSettings = {
 }
 
 /**
- * The limits of a manager, read once when its layer is built. Values out of range, fractions and NaN kill the
- * construction of the layer with a defect that names the field and what it takes.
+ * The limits of a manager, read once when its layer is built. Values out of range, fractions, NaN and unknown fields kill
+ * the construction of the layer with a defect that names the field and what it takes.
  *
  * @example
  * ```ts
@@ -86,6 +93,10 @@ export class TaskManagerConfig extends Context.Reference<TaskManagerConfig>()("e
    *
    * @since 0.1.0
    */
-  static readonly layer = (settings: Partial<TaskManagerSettings>): Layer.Layer<TaskManagerConfig> =>
-    Layer.succeed(TaskManagerConfig, { ...defaults, ...settings })
+  static readonly layer = (settings: Partial<TaskManagerSettings>): Layer.Layer<TaskManagerConfig> => {
+    const { eventBuffer = defaults.eventBuffer } = settings
+    // who lowers the buffer has not asked for a replay that does not fit into it
+    const eventReplay = eventBuffer < defaults.eventReplay ? eventBuffer : defaults.eventReplay
+    return Layer.succeed(TaskManagerConfig, { ...defaults, eventReplay, ...settings })
+  }
 }

@@ -22,6 +22,7 @@ import {
 } from "../model/ToolCall.js"
 import { runningInKey } from "../shared/runningInKey.js"
 import { CurrentTask } from "./CurrentTask.js"
+import { checkTools, wrongHandler } from "./toolChecks.js"
 
 /**
  * Answers one tool call with a `ToolOutput`, a string, or any other JSON value. `description`, `inputSchema` and
@@ -70,6 +71,8 @@ export const ToolHandler: {
   }) => ToolHandler<R | RI>
 } = {
   make: (options) => {
+    if (!Schema.isSchema(options.input)) throw new TypeError("ToolHandler.make: input must be a Schema")
+    if (typeof options.handle !== "function") throw new TypeError("ToolHandler.make: handle must be a function")
     const decode = Schema.decodeUnknown(options.input, { errors: "all" })
     const handler = (request: ToolRequest) =>
       Effect.mapError(decode(request.input), (error) => invalidInput(request.toolName, describeIssue(error.issue)))
@@ -178,7 +181,8 @@ export const withCaptured = (
 }
 
 /**
- * The service that runs handlers, with what they need taken from the context the layer was built in.
+ * The service that runs handlers, with what they need taken from the context the layer was built in. Throws a `TypeError`
+ * for a handler that can be none, with the tool's name.
  *
  * @since 0.1.0
  * @category constructors
@@ -190,6 +194,7 @@ export const makeExecutor = <H extends ToolHandlers>(
   readonly specs: Effect.Effect<ReadonlyArray<ToolSpec>>
   readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
 } => {
+  checkTools("ToolExecutor.fromHandlers", "handlers", handlers, wrongHandler)
   const withServices = withCaptured(captured)
   return {
     specs: Effect.succeed(Object.entries(handlers).map(specOf)),

@@ -1,10 +1,10 @@
-/** The table of section 4.2 of the specification, cell by cell: every operation in every state. */
+/** The table of docs/contract.md, 4.2, cell by cell: every operation in every state. */
 import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as start from "../../src/machine/start.js"
 import type { TaskRecord } from "../../src/machine/TaskTable.js"
-import { approvalRequest, request, routeOf, toolError, turnRef, World } from "../support/world.js"
+import { request, routeOf, shownApproval, toolError, turnRef, World } from "../support/world.js"
 
 const a = TaskId.make("a")
 
@@ -51,7 +51,7 @@ const receipt = ({ cancelled, kept, unsettled }: control.Interruption): string =
 
 type Operation = (situation: Situation) => string
 
-const approvedLaunch = TaskLaunchRequest.approved({ taskId: a, request: request("a"), approval: approvalRequest() })
+const approvedLaunch = TaskLaunchRequest.approved({ taskId: a, request: request("a"), approval: shownApproval() })
 
 const operations: Record<string, Operation> = {
   cancel: ({ world }) => answer(world.step((table, now) => control.cancel(table, a, now))),
@@ -86,7 +86,7 @@ const operations: Record<string, Operation> = {
     world.resume(found, routeOf())
     return `resumes launch ${found.snapshot.launch}`
   },
-  rejectApproval: ({ world }) => answer(world.step((table, now) => control.rejectApproval(table, a, undefined, now))),
+  rejectApproval: ({ world }) => answer(world.step((table, now) => control.rejectApproval(table, a, {}, now))),
   progress: ({ task, world }) =>
     answer(world.step((table, now) => control.progress(table, task, 1, { message: "half" }, now))),
   onTurnInterrupted: ({ world }) => receipt(world.step((table, now) => control.interruptTurn(table, turnRef(), now))),

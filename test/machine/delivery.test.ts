@@ -144,7 +144,7 @@ describe("putting back", () => {
     const task = world.start("a")
     world.suspend(task)
     const { session, taken } = consumeTurn(world)
-    world.step((table, now) => control.rejectApproval(table, id("a"), undefined, now))
+    world.step((table, now) => control.rejectApproval(table, id("a"), {}, now))
     world.step((table) => delivery.putBackTurnUpdate(table, session, turnRef(), taken))
     assert.deepStrictEqual(world.peek.turn(), ["a error: rejected"])
   })
@@ -255,7 +255,7 @@ describe("withdrawing", () => {
       const [a, b, c] = ["a", "b", "c"].map((name) => world.start(name, { kind }))
       for (const task of [a!, b!, c!]) world.suspend(task)
       world.resume(a!)
-      world.step((table, now) => control.rejectApproval(table, id("b"), undefined, now))
+      world.step((table, now) => control.rejectApproval(table, id("b"), {}, now))
       world.step((table, now) => control.cancel(table, id("c"), now))
       assert.deepStrictEqual(
         kind === "Foreground" ? world.peek.turn() : world.peek.loop(),
@@ -410,7 +410,7 @@ describe("an inline caller", () => {
     const world = new World()
     const task = world.start("a", { inlineCaller: caller(world) })
     world.suspend(task)
-    world.step((table, now) => control.rejectApproval(table, id("a"), undefined, now))
+    world.step((table, now) => control.rejectApproval(table, id("a"), {}, now))
     assert.deepStrictEqual(world.peek.turn(), ["a error: rejected"])
   })
 

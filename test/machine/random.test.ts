@@ -95,8 +95,8 @@ class Run {
   readonly held: Array<() => void> = []
   private readonly sessions = new Map<string, string>()
 
-  constructor(concurrency: number, history: number) {
-    this.world = new World({ concurrency, history, output: 30, outputHistory: 50 })
+  constructor(concurrency: number, history: number, historyBytes: number) {
+    this.world = new World({ concurrency, history, historyBytes, output: 30, outputHistory: 50 })
   }
 
   private pick(tasks: Iterable<TaskRecord>, pick: number, isMeant: (task: TaskRecord) => boolean = () => true) {
@@ -203,7 +203,7 @@ class Run {
       case "reject": {
         const task = this.live(pick, "Suspended")
         if (task !== undefined) {
-          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, undefined, now))
+          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, {}, now))
         }
         return
       }
@@ -441,8 +441,9 @@ it("any sequence of transitions keeps the table true and conserves results", () 
       fc.array(step, { maxLength: 60, size: "max" }),
       fc.constantFrom(1, 2, Infinity),
       fc.constantFrom(0, 2, 100),
-      (steps, concurrency, history) => {
-        const run = new Run(concurrency, history)
+      fc.constantFrom(2_000, 1_000_000),
+      (steps, concurrency, history, historyBytes) => {
+        const run = new Run(concurrency, history, historyBytes)
         for (const each of steps) run.apply(each)
         run.drain()
         run.check()

@@ -60,6 +60,12 @@ export const approvalRequest = (id = "approval"): ApprovalRequest => ({
   metadata: {}
 })
 
+/** The token of every question of a `World`, where a test does not say otherwise. */
+const theAsking = "asking"
+
+/** What `approvalRequest` asks for, as a `World` shows it. */
+export const shownApproval = (id?: string, asking = theAsking): ApprovalRequest => ({ ...approvalRequest(id), asking })
+
 export const toolResult = (text = "done", callId = "call-a", metadata: ToolResult["metadata"] = {}): ToolResult => ({
   result: {
     _tag: "ToolResult",
@@ -190,6 +196,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     }
   }
   checkTies(table)
+  checkHistory(table)
   checkOutputs(table)
   assert.isTrue(manual.every(({ session }) => table.sessions.get(session.id) === session))
 }
@@ -220,6 +227,13 @@ const checkTies = (table: TaskTable.TaskTable): void => {
     return task?.isLive === false && task.result === item.parts[0]
   })
   assert.strictEqual(tied, ofKept.length, "results tied to their tasks")
+}
+
+const checkHistory = (table: TaskTable.TaskTable): void => {
+  const sum = [...table.history].reduce((total, { bytes }) => total + bytes, 0)
+  assert.strictEqual(table.historyBytes, sum, "bytes of the history")
+  assert.isAtMost(sum, table.limits.historyBytes)
+  assert.isAtMost(table.history.size, table.limits.history)
 }
 
 const checkOutputs = (table: TaskTable.TaskTable): void => {
@@ -329,16 +343,17 @@ export class World {
   }
 
   /** The tool of the task's current launch ends. */
-  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit, launch = task.snapshot.launch): void {
-    this.step((table, now) => finish.launchEnded(table, task, launch, exit, now))
+  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit | finish.LaunchEnd, launch = task.snapshot.launch): void {
+    const end = exit._tag === "ApprovalRequired" ? { asking: theAsking, ...exit } : exit
+    this.step((table, now) => finish.launchEnded(table, task, launch, end, now))
   }
 
   complete(task: TaskTable.TaskRecord, text = "done"): void {
     this.end(task, { _tag: "Completed", result: toolResult(text, task.request.callId) })
   }
 
-  suspend(task: TaskTable.TaskRecord, approval = "approval"): void {
-    this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval) })
+  suspend(task: TaskTable.TaskRecord, approval = "approval", asking = theAsking): void {
+    this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval), asking })
   }
 
   waiter(name: string, tasks: ReadonlyArray<TaskTable.TaskRecord> = []): TaskTable.Waiter {

@@ -10,23 +10,30 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
 import { OutputRing } from "../../shared/OutputRing.js"
+import { checkRange } from "../../shared/refusals.js"
 
 /**
- * A result store could not save, read or remove; `cause` says why and is for the host alone.
+ * A result store could not save, read or remove; `cause` says why and is for the host alone: it is never encoded and never
+ * logged.
  *
  * @since 0.1.0
  * @category errors
  */
-export class ResultStoreError extends Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
-  "ResultStoreError",
-  { operation: Schema.Literal("save", "read", "remove"), cause: Schema.Defect }
+export class ResultStoreError extends hidingCause(
+  Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
+    "ResultStoreError",
+    { operation: oneOf("save", "read", "remove"), cause: hiddenCause },
+    describedError
+  )
 ) {
   override get message(): string {
     return `The result store could not ${this.operation}`
@@ -46,8 +53,11 @@ export const ringOf = (text: string, limit = Infinity): OutputRing => {
   return ring
 }
 
-const readFrom = (ring: OutputRing, { maxBytes, start = 0 }: OutputRange): TaskOutput =>
-  ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+const readFrom = (ring: OutputRing, range: OutputRange): TaskOutput => {
+  checkRange(range)
+  const { maxBytes, start = 0 } = range
+  return ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+}
 
 /**
  * A tool's output as text; undefined if it is too long to be made.
@@ -155,8 +165,10 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
           yield* store.set(keyOf(taskId), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
-      read: (taskId, { maxBytes: wanted, start = 0 }) =>
+      read: (taskId, range) =>
         Effect.gen(function*() {
+          checkRange(range)
+          const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
           if (entry === undefined || entry.isRemoved === true) return Option.none()
           const text = yield* store.get(keyOf(taskId))
@@ -210,7 +222,10 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
    * are kept; a text of which that is nothing is not kept.
    */
   readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
-  /** A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). */
+  /**
+   * A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). Dies on a
+   * range whose fields are no integers from 0.
+   */
   readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
   /** Forgets the text of a task, if there is one: its id begins anew. From then on `read` has none, even if this fails. */
   readonly remove: (taskId: TaskId) => Effect.Effect<void, ResultStoreError>

@@ -30,6 +30,7 @@ import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { refuseUnless } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { isRunByProvider } from "./providerDefined.js"
@@ -235,7 +236,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * - A tool annotated with `NeedsApproval` asks before its handler runs.
  * - Tools that the provider runs itself are not run here.
  *
- * Dies if a tool has no JSON Schema, or has a parameter `background` of its own and is annotated with
+ * Dies if a tool has no JSON Schema or no name, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
  * `ModelChoosesBackground`.
  *
  * @example
@@ -263,12 +264,27 @@ export const make = <Tools extends Record<string, Tool.Any>>(
   options?: Options
 ): Effect.Effect<ToolExecutor["Type"], never, Requirements<Tools>> =>
   Effect.map(Effect.context<Requirements<Tools>>(), (captured) => {
+    const approveDestructive = options?.approveDestructive
+    // what is nearly true must not be taken for false: it would run what a human was to see
+    refuseUnless(
+      approveDestructive === undefined || typeof approveDestructive === "boolean",
+      "ToolkitExecutor.Options.approveDestructive",
+      "a boolean",
+      approveDestructive
+    )
     const tools = Object.entries(toolkit.tools).filter(([, tool]) => !isRunByProvider(tool))
     const runners = new Map<string, Run>()
     for (const [name, tool] of tools) {
       // where Toolkit puts it
       const handler: Tool.Handler<string> | undefined = captured.unsafeMap.get(tool.id)
+      refuseUnless(name !== "", "A toolkit", "tools with names", name)
       if (handler === undefined) throw new TypeError(`The tool "${name}" has no handler`)
+      refuseUnless(
+        typeof handler.handler === "function",
+        `The handler of the tool "${printable(name)}"`,
+        "a function",
+        handler.handler
+      )
       runners.set(name, runner(tool, handler, options))
     }
     const specs = tools.map(([, tool]) => specOf(tool))

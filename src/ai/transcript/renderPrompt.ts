@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Prompt from "@effect/ai/Prompt"
+import { integerOf } from "../../shared/refusals.js"
 import {
   type Answer,
   isSaid,
@@ -61,7 +62,7 @@ export const defaultMaxNoteBytes = 16_384
  */
 export const renderPrompt = (transcript: Transcript, options?: RenderOptions): Prompt.Prompt => {
   const codec = options?.codec ?? LateResultCodec.UserNote
-  const maxNoteBytes = options?.maxNoteBytes ?? defaultMaxNoteBytes
+  const maxNoteBytes = integerOf("RenderOptions.maxNoteBytes", options?.maxNoteBytes ?? defaultMaxNoteBytes, 0)
   const { entries } = transcript
   const results = new Map<string, TranscriptEntry.ToolResult>()
   for (const entry of entries) if (entry._tag === "ToolResult") results.set(entry.callId, entry)

@@ -9,10 +9,11 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskIterator, WaitOptions } from "../PromiseTaskManager.js"
+import { waitOf } from "./arguments.js"
 
 /**
  * Runs an effect as a promise that rejects with the error itself. The signal interrupts the effect, unless `isKept` says
- * no, and the promise then rejects with the signal's reason.
+ * no, and the promise then rejects with the signal's reason. It rejects with a `TypeError` for options that are none.
  */
 export type Run = <A, E>(
   effect: Effect.Effect<A, E>,
@@ -28,7 +29,7 @@ export const runOver = (runtime: Runtime.Runtime<never>): Run => {
   const fork = Runtime.runFork(runtime)
   return (effect, options, isKept) =>
     new Promise((resolve, reject) => {
-      const signal = options?.signal
+      const signal = waitOf(options)?.signal
       if (signal?.aborted === true) {
         reject(signal.reason)
         return

@@ -1,6 +1,8 @@
 /** Makes a handler of a tool that is a plain function. */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
@@ -10,6 +12,7 @@ import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolHandler } from "../../services/toolHandlers.js"
 import type { TaskOperations } from "../PromiseTaskManager.js"
 import type { PromiseTool, ToolContext } from "../PromiseTool.js"
+import { progressOf } from "./arguments.js"
 
 const isToolFailure = (thrown: unknown): thrown is ToolError | ApprovalRequired =>
   Predicate.isTagged(thrown, "ToolError") || Predicate.isTagged(thrown, "ApprovalRequired")
@@ -20,7 +23,12 @@ const contextOf = (
   signal: AbortSignal,
   operationsOver: (runtime: Runtime.Runtime<never>) => TaskOperations
 ): ToolContext => {
-  const runSync = Runtime.runSync(runtime)
+  const runSyncExit = Runtime.runSyncExit(runtime)
+  // not `runSync`: it would throw an error of its own around that of the manager
+  const runSync = <A>(effect: Effect.Effect<A>): A =>
+    Exit.getOrElse(runSyncExit(effect), (cause) => {
+      throw Cause.squash(cause)
+    })
   const { request } = task
   return {
     signal,
@@ -33,7 +41,7 @@ const contextOf = (
     launch: task.launch,
     approval: Option.getOrUndefined(task.approval),
     kind: () => runSync(task.kind),
-    reportProgress: (progress) => runSync(task.reportProgress(progress)),
+    reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),
     write: (chunk) => runSync(task.write(chunk)),
     get manager() {
       return operationsOver(runtime)

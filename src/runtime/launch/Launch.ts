@@ -10,7 +10,7 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../../machine/control.js"
-import { abandon, launchEnded, type LaunchExit } from "../../machine/finish.js"
+import { abandon, type LaunchEnd, launchEnded } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
 import type { TaskKind } from "../../model/Task.js"
@@ -18,6 +18,7 @@ import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
@@ -27,7 +28,7 @@ import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { type Ancestry, RunningIn } from "./RunningIn.js"
 
-const cancelled: LaunchExit = { _tag: "Cancelled" }
+const cancelled: LaunchEnd = { _tag: "Cancelled" }
 
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
 const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
@@ -134,7 +135,9 @@ export class Launch implements TaskRuntime, Ancestry {
     const ended = task.snapshot.status === "Running"
       ? launchExit(task.request, exit, (read) => capExit(engine.outputLimits, read))
       : cancelled
-    engine.state.unsafeModify((table, now) => launchEnded(table, task, number, ended, now))
+    // a token of its own for each question, whatever the tool wrote there
+    const end = ended._tag === "ApprovalRequired" ? { ...ended, asking: engine.newAsking() } : ended
+    engine.state.unsafeModify((table, now) => launchEnded(table, task, number, end, now))
   }
 
   private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
@@ -160,10 +163,11 @@ export class Launch implements TaskRuntime, Ancestry {
   /** The tool writes; after the end of the launch nobody reads. */
   write(chunk: string): Effect.Effect<void> {
     const { engine, number } = this
+    // a tool that is written without types would lose what it writes, and never know
+    if (!Predicate.isString(chunk)) return Effect.die(new TypeError(`write takes a string, not ${shown(chunk)}`))
     return engine.state.modify((table) => {
       const { task } = this
-      // a tool that is written without types may write anything
-      if (task !== undefined && Predicate.isString(chunk)) write(table, task, number, chunk)
+      if (task !== undefined) write(table, task, number, chunk)
     })
   }
 

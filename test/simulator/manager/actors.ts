@@ -10,7 +10,7 @@ import type { TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
-import { tick } from "./plan.js"
+import { forgets, tick } from "./plan.js"
 import { drainManual, pause, readLoop, readTurn } from "./reading.js"
 import { readResult } from "./results.js"
 import { makeTools } from "./tools.js"
@@ -172,7 +172,7 @@ const checkAddressable = (world: World, actor: Actor, event: TaskEvent): Effect.
     Effect.exit(world.manager.handle.get(event.snapshot.id)),
     (exit) =>
       Effect.sync(() => {
-        if (Exit.isSuccess(exit) || world.plan.historyLimit < 1_000) return
+        if (Exit.isSuccess(exit) || forgets(world.plan)) return
         world.violate(3, `${actor.name} saw ${event._tag} of ${event.snapshot.id}, which is not known`)
       })
   )

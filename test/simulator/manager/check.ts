@@ -197,7 +197,9 @@ const checkDelivery = (world: World, task: TaskLog): void => {
 }
 
 const answersOf = ({ calls }: TaskLog): ReadonlyArray<CallRecord> =>
-  calls.filter(({ operation }) => operation === "approve" || operation === "rejectApproval")
+  calls.filter(({ operation }) =>
+    operation === "approve" || operation === "approveAgain" || operation === "rejectApproval"
+  )
 
 const checkApprovals = (world: World, task: TaskLog): void => {
   const { approvals, events, id, launches } = task
@@ -207,8 +209,9 @@ const checkApprovals = (world: World, task: TaskLog): void => {
     const next = events.find((record) =>
       record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval"
     )
+    const { asking } = end.event.approval
     const given = approvals.filter((delivery) =>
-      delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.id.endsWith(`-${number}`)
+      delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.asking === asking
     )
     if (given.length > 1) {
       world.violate(2, `the approval of launch ${number} of ${id} was delivered ${given.length} times`)
@@ -227,15 +230,17 @@ const checkApprovals = (world: World, task: TaskLog): void => {
 
 const checkLaunches = (world: World, task: TaskLog): void => {
   const { id, launches, terminal } = task
-  const approved = answersOf(task).filter(({ operation }) => operation === "approve")
+  const approved = answersOf(task).filter(({ operation }) => operation !== "rejectApproval")
   for (const { number, run } of launches) {
     if (run === undefined) continue
     if (terminal !== undefined && run.began.order > terminal.order) {
       world.violate(9, `launch ${number} of ${id} ran after the task had settled`)
     }
     if (number === 1) continue
-    const wanted = `a-${task.planned.key}-${number - 1}`
-    if (run.approvalId !== wanted || !approved.some((call) => call.began.order < run.began.order)) {
+    const question = launches.find((launch) => launch.number === number - 1)?.end?.event
+    const asking = question?._tag === "AwaitingApproval" ? question.approval.asking : undefined
+    const isAnswered = approved.some((call) => call.asking === asking && call.began.order < run.began.order)
+    if (run.approvalId !== `a-${task.planned.key}` || asking === undefined || !isAnswered) {
       world.violate(9, `launch ${number} of ${id} ran without its approval`)
     }
   }
@@ -269,6 +274,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return true
       case "startTask":
       case "approve":
+      case "approveAgain":
         // the caller of an inline start was interrupted
         return world.plan.manager === "Simple" && (call.outcome === "interrupted" || call.ended === undefined) &&
           call.turnId === request.turnId && call.sessionId === request.sessionId
@@ -308,7 +314,12 @@ const checkOutcome = (world: World, task: TaskLog): void => {
           if (run?.outcome !== "Failed") world.violate(4, `${id} failed, but its tool did not`)
           break
         case "ApprovalRejected":
-          if (!answersOf(task).some(({ operation }) => operation === "rejectApproval")) {
+          if (
+            !answersOf(task).some(({ asking, operation }) =>
+              operation === "rejectApproval" &&
+              (asking === undefined || asking === world.askingOf(id))
+            )
+          ) {
             world.violate(9, `nobody rejected ${id}`)
           }
           break
@@ -441,6 +452,19 @@ const checkWrongApprovals = (world: World): void => {
   }
 }
 
+/** A question is answered once, and by the answer that was meant for it. */
+const checkAnswers = (world: World): void => {
+  const taken = new Map<string, number>()
+  for (const { asking, operation, outcome } of world.calls) {
+    if (asking === undefined || outcome !== "ok") continue
+    if (operation !== "approve" && operation !== "approveAgain" && operation !== "rejectApproval") continue
+    taken.set(asking, (taken.get(asking) ?? 0) + 1)
+  }
+  for (const [asking, times] of taken) {
+    if (times > 1) world.violate(9, `the question ${asking} took ${times} answers`)
+  }
+}
+
 /** Whoever was refused for a limit met it, and an answer to what was accepted before is never refused for one. */
 const checkRefusals = (world: World): void => {
   const { maxLive, maxUndelivered } = world.plan
@@ -482,6 +506,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
   checkReceipts(world)
   checkWrongApprovals(world)
+  checkAnswers(world)
   checkRefusals(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)

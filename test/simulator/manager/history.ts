@@ -17,6 +17,7 @@ export type Operation =
   | "startTask"
   | "approve"
   | "approveWrongly"
+  | "approveAgain"
   | "waitForTurn"
   | "consumeTurnUpdate"
   | "takePendingLoopUpdates"
@@ -49,6 +50,8 @@ export interface CallRecord {
   readonly taskId: TaskId | undefined
   sessionId: SessionId | undefined
   readonly turnId: TurnId | undefined
+  /** The token of the question that it answers. */
+  readonly asking: string | undefined
   ended: Moment | undefined
   /** `ok`, what it answered, the tag of its error, `interrupted` or `died`. */
   outcome: string | undefined

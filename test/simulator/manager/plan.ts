@@ -65,6 +65,7 @@ export interface Plan {
   readonly maxLive: number
   readonly maxUndelivered: number
   readonly historyLimit: number
+  readonly historyBytes: number
   readonly eventBuffer: number
   readonly eventReplay: number
   readonly graceMillis: number
@@ -80,6 +81,10 @@ export interface Plan {
   readonly tidy: boolean
   readonly features: Features
 }
+
+/** Whether a settled task may be forgotten before the simulation ends. */
+export const forgets = ({ historyBytes, historyLimit }: Plan): boolean =>
+  historyLimit < 1_000 || historyBytes < 67_108_864
 
 /** The grid on which everything happens: few values, so that much happens at the same instant. */
 export const tick = 10
@@ -124,7 +129,9 @@ export const planOf = (seed: number): Plan => {
       singleResults: random.chance(0.3)
     },
     outputBuffer: random.pick([65_536, 20, 0]),
-    outputHistory: random.pick([16_777_216, 30])
+    outputHistory: random.pick([16_777_216, 30]),
+    // nothing at all, one task or a few
+    historyBytes: random.chance(0.15) ? random.pick([0, 800, 2_500]) : 67_108_864
   }
   return {
     ...plan,

@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { ToolRequest } from "../../../src/model/ToolCall.js"
-import { makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
+import { AskingTokens, makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
 import { startConcurrently, startInline } from "../../../src/runtime/starting/startTask.js"
 import type { State } from "../../../src/runtime/State.js"
 import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
@@ -52,14 +52,16 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
         historyLimit: plan.historyLimit,
+        historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,
-        eventReplay: plan.eventReplay,
+        eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
         cancelGracePeriod: plan.graceMillis,
         outputBuffer: plan.outputBuffer,
         outputHistory: plan.outputHistory
       }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.provideService(StartsImmediately, plan.startsImmediately),
+      Effect.provideService(AskingTokens, () => world.nextAsking()),
       Effect.locally(workingFor, "manager")
     )
     // a subscriber would see events later, and one with a small buffer not all of them
@@ -111,7 +113,7 @@ const answerTheRest = (world: World): Effect.Effect<void, never, ToolExecutor> =
       for (const asked of suspended) {
         const dice = world.random.next()
         if (dice < 0.2) yield* actions.cancel(world, root, asked.taskId)
-        else if (dice < 0.4) yield* actions.reject(world, root, asked.taskId)
+        else if (dice < 0.4) yield* actions.reject(world, root, asked)
         else yield* Effect.flatMap(actions.approve(world, root, asked), (o) => actions.follow(world, root, o))
       }
     }

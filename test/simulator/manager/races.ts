@@ -167,7 +167,7 @@ export const races: Readonly<Record<string, Race>> = {
       call.began.order < (shutdown?.ended?.order ?? 0)
   }),
   "start / shutdown: afterwards": callRace(
-    ["startTask", "approve"],
+    ["startTask", "approve", "approveAgain"],
     (call, { world }) =>
       call.outcome === "TaskManagerShutdown" &&
       call.began.order > (shutdownOf(world)?.ended?.order ?? Infinity)
@@ -214,6 +214,15 @@ export const races: Readonly<Record<string, Race>> = {
   "two approvals of one launch": taskRace((task) =>
     pairOf(task, "approve", "approve", (one, other) => isPut(one) && other.outcome === "ApprovalMismatch")
   ),
+  "an answer that was given comes again when its task asks another question": callRace(
+    ["approveAgain"],
+    ({ asking, began, outcome, taskId }, { tasks }) => {
+      const before = tasks.find(({ id }) => id === taskId)?.events.filter(({ order }) => order < began.order).at(-1)
+      return outcome === "ApprovalMismatch" && before?.event._tag === "AwaitingApproval" &&
+        before.event.approval.asking !== asking
+    }
+  ),
+  "a rejection of an earlier question": callRace(["rejectApproval"], ({ outcome }) => outcome === "ApprovalMismatch"),
   "a wrong approval": callRace(["approveWrongly"], (call) => call.outcome === "ApprovalMismatch"),
   "an approval is withdrawn from a consumer's hands": callRace(
     consumers,

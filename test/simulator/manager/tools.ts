@@ -166,7 +166,8 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
       if (!asks) return yield* conclude(world, request, end)
       return yield* new ApprovalRequired({
         approval: {
-          id: ApprovalId.make(`a-${keyOf(request)}-${launch}`),
+          // every question of the call is the same, and so is its id
+          id: ApprovalId.make(`a-${keyOf(request)}`),
           requestKind: "simulated",
           reason: "Because",
           summary: "May it go on?",

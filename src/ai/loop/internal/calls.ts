@@ -8,6 +8,7 @@ import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
 import type { TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
@@ -17,15 +18,15 @@ import { type Conversation, resultOf } from "./Conversation.js"
 /**
  * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
  * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will, or,
- * while `isResuming`, whoever approved it is handed its result.
+ * while somebody is resuming it, whoever approved it is handed its result.
  */
 type StartedCall =
   | { readonly _tag: "Known"; readonly result: TranscriptEntry.ToolResult }
-  | { readonly _tag: "Running"; readonly taskId: TaskId; readonly isResuming: boolean }
+  | { readonly _tag: "Running"; readonly taskId: TaskId; readonly resuming: number }
 
 export type StartedCalls = Map<ToolCallId, StartedCall>
 
-const running = (taskId: TaskId, isResuming = false): StartedCall => ({ _tag: "Running", taskId, isResuming })
+const running = (taskId: TaskId, resuming = 0): StartedCall => ({ _tag: "Running", taskId, resuming })
 
 /** Whether the call waits for what its task brings. */
 export const isRunning = (started: StartedCalls, callId: ToolCallId, taskId: TaskId): boolean => {
@@ -33,9 +34,13 @@ export const isRunning = (started: StartedCalls, callId: ToolCallId, taskId: Tas
   return call?._tag === "Running" && call.taskId === taskId
 }
 
-/** Marks a call whose task is being resumed, or no longer is; nothing if the call is over or is that of another task. */
-export const setResuming = (started: StartedCalls, callId: ToolCallId, taskId: TaskId, isResuming: boolean): void => {
-  if (isRunning(started, callId, taskId)) started.set(callId, running(taskId, isResuming))
+/**
+ * Counts who is resuming the task of a call: one more, or one less. Of two answers at once, one is refused while the other
+ * goes on. Nothing if the call is over or is that of another task.
+ */
+export const countResuming = (started: StartedCalls, callId: ToolCallId, taskId: TaskId, change: 1 | -1): void => {
+  const call = started.get(callId)
+  if (call?._tag === "Running" && call.taskId === taskId) started.set(callId, running(taskId, call.resuming + change))
 }
 
 export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _tag: "Known", result })
@@ -90,7 +95,7 @@ const startCall = (
       // routing that throws concerns this call alone
       Effect.catchAllDefect((defect) =>
         Effect.zipRight(
-          Effect.logError("A tool call could not be started", Cause.die(defect)),
+          withCause(Cause.die(defect))(Effect.logError("A tool call could not be started")),
           refused(callId, toolName, "of an internal error.")
         )
       )
@@ -207,7 +212,7 @@ export const runCalls = (
       const gone = new Map<ToolCallId, TranscriptEntry.ToolResult>()
       for (const one of conversation.stored.openCalls) {
         const call = started.get(one.callId)
-        if (call?._tag !== "Running" || call.isResuming) continue
+        if (call?._tag !== "Running" || call.resuming > 0) continue
         const result = yield* goneResult(one, call.taskId)
         if (result !== undefined) gone.set(one.callId, result)
       }

@@ -17,11 +17,15 @@ import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "..
 import { SessionAlreadyOpen } from "../errors.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
+import { checkDefaults, checkSession } from "./checks.js"
 import { type LoopSession, makeSession, type SessionSettings } from "./Session.js"
 
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
-  /** Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop. */
+  /**
+   * Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop, and dies on an
+   * option that is out of range or none.
+   */
   readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
 }
 
@@ -37,6 +41,7 @@ export const makeAgentLoop = (
   LanguageModel.LanguageModel | TaskManager | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
+    checkDefaults("AgentSessionDefaults", defaults)
     const languageModel = yield* LanguageModel.LanguageModel
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
@@ -86,6 +91,7 @@ export const makeAgentLoop = (
 
     const acquire = (options: AgentSessionOptions) =>
       Effect.gen(function*() {
+        checkSession(options)
         const { sessionId } = options
         if (sessions.has(sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
         sessions.set(sessionId, undefined)

@@ -100,10 +100,16 @@ export interface World {
   /** `startTask` with the case's executor. */
   readonly startTask: (launch: TaskLaunchRequest) => Effect.Effect<TaskStartOutcome, StartError>
   readonly start: (name: string, options?: CallOptions) => Effect.Effect<Call, CaseError>
-  /** Resumes a suspended call, with what was asked or with something else. */
+  /** What a suspended call asks, as the host is shown it; what it would ask if it is not suspended. */
+  readonly asked: (call: Call) => Effect.Effect<ApprovalRequest>
+  /** Resumes a suspended call, with what is asked or with something else. */
   readonly approve: (
     call: Call,
-    changed?: { readonly request?: Partial<ToolRequest>; readonly approvalId?: string; readonly begins?: boolean }
+    changed?: {
+      readonly request?: Partial<ToolRequest>
+      readonly approval?: Partial<ApprovalRequest>
+      readonly begins?: boolean
+    }
   ) => Effect.Effect<void, CaseError>
   /** What waits for the loop of the call's turn, inline answers included; takes it. */
   readonly foreground: (call: Call) => Effect.Effect<ReadonlyArray<string>, CaseError>
@@ -329,10 +335,16 @@ export const make = <E>(options: {
         return call
       })
 
+    const asked: World["asked"] = (call) =>
+      Effect.map(
+        handle.listSuspended,
+        (suspended) => suspended.find(({ taskId }) => taskId === call.id)?.approval ?? call.approval
+      )
+
     const approve: World["approve"] = (call, changed = {}) =>
       Effect.gen(function*() {
         const state = stateOf(call)
-        const { approvalId, begins = true } = changed
+        const { begins = true } = changed
         const wasInBackground = yield* Effect.match(handle.get(call.id), {
           onSuccess: ({ kind }) => kind === "Background",
           onFailure: () => false
@@ -343,9 +355,7 @@ export const make = <E>(options: {
           TaskLaunchRequest.approved({
             taskId: call.id,
             request: { ...call.request, ...changed.request },
-            approval: approvalId === undefined
-              ? call.approval
-              : { ...call.approval, id: ApprovalId.make(approvalId) }
+            approval: { ...yield* asked(call), ...changed.approval }
           }),
           begins,
           undefined
@@ -443,6 +453,7 @@ export const make = <E>(options: {
       waits,
       startTask,
       start,
+      asked,
       approve,
       foreground,
       turnUpdates,

@@ -1,4 +1,4 @@
-/** SPEC 4.4: events. */
+/** docs/contract.md, 4.4: events. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
