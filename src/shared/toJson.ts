@@ -191,7 +191,9 @@ class Walk {
     let height = 0
     for (const key of Object.keys(value)) {
       this.path.push(key)
-      const field = this.read(Reflect.get(value, key), key)
+      const given: unknown = Reflect.get(value, key)
+      // it was called already, and answered with an object that has one itself
+      const field = key === "toJSON" && typeof given === "function" ? undefined : this.read(given, key)
       this.path.pop()
       if (field === undefined) continue
       height = Math.max(height, this.height)
