@@ -1,4 +1,5 @@
 import { agentLoop } from "./agentLoop.js"
+import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
@@ -20,7 +21,8 @@ export const targets: ReadonlyArray<Target> = [
   stall,
   detaching,
   agentLoop,
-  importing
+  importing,
+  budgets
 ]
 
 export const targetOf = (name: string): Target => {

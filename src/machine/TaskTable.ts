@@ -167,6 +167,8 @@ export class TaskRecord {
   readonly isLive = true
   /** The place among the tasks of the manager, in the order in which they were started. */
   readonly order: number
+  /** The number of the last event before its first. */
+  readonly bornAfter: number
   snapshot: TaskSnapshot
   request: ToolRequest
   readonly session: Session
@@ -202,6 +204,7 @@ export class TaskRecord {
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
     this.order = ++table.lastTask
+    this.bornAfter = table.seq
     this.snapshot = snapshot
     this.request = request
     this.session = turn.session
@@ -221,13 +224,21 @@ export class TaskRecord {
     table.live.remove(this.liveNode)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
-    if (--this.session.live === 0 && this.session.closed) table.closedSessions.delete(this.session)
+    if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
   }
+}
+
+/** Nothing of a closed session is live any more. */
+const endClosed = (table: TaskTable, session: Session): void => {
+  const closed = table.closedSessions.get(session.id)
+  if (closed?.delete(session) === true && closed.size === 0) table.closedSessions.delete(session.id)
 }
 
 /** A settled task as it is kept for the host. */
 export interface SettledTask {
   readonly isLive: false
+  /** As in `TaskRecord`. */
+  readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
   /** How much memory it takes, what it has written aside. */
@@ -266,8 +277,8 @@ export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
-  /** Closed sessions that still have live tasks. */
-  readonly closedSessions: Set<Session>
+  /** Closed sessions that still have live tasks; an id can be opened and closed again meanwhile. */
+  readonly closedSessions: Map<SessionId, Set<Session>>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
@@ -327,7 +338,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   tasks: new Map(),
   sessions: new Map(),
-  closedSessions: new Set(),
+  closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),

@@ -3,7 +3,7 @@ import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { CancelReason, ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
-import { announce, change, nextSeq } from "./events.js"
+import * as events from "./events.js"
 import { settle } from "./finish.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
@@ -33,7 +33,7 @@ const cancelTask = (table: TaskTable, task: TaskRecord, reason: CancelReason, no
       return true
     case "Running":
       task.cancelReason = reason
-      change(table, task, cancelling(task.snapshot))
+      events.change(table, task, cancelling(task.snapshot))
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:
@@ -63,8 +63,7 @@ export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now:
 
 const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   uncountFromTurn(task)
-  const snapshot = change(table, task, { ...task.snapshot, kind: "Background" })
-  announce(table, { _tag: "Detached", seq: nextSeq(table), at: now, snapshot })
+  events.detached(table, now, events.change(table, task, { ...task.snapshot, kind: "Background" }))
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined
@@ -102,7 +101,7 @@ export const configure = (
   if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
-  change(table, task, { ...task.snapshot, ...patch })
+  events.change(table, task, { ...task.snapshot, ...patch })
   return true
 }
 
@@ -132,7 +131,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
-  announce(table, { _tag: "Progress", seq: nextSeq(table), at: now, snapshot: task.snapshot, progress: said })
+  events.progressed(table, now, task.snapshot, said)
 }
 
 /** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */
@@ -170,17 +169,27 @@ export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Inte
   return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", "TurnInterrupted", now)
 }
 
+/** Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. */
+const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
+  if (!table.closedSessions.has(id)) events.sessionClosed(table, now, id)
+}
+
 /**
  * Cancels everything of a session and forgets it. Its record leaves the table at once, so that the id can be used
  * again; what its tasks still deliver finds a closed session and is dropped.
  */
 export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
   const session = table.sessions.get(id)
+  if (session === undefined || session.live === 0) tellClosed(table, id, now)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
   discardUndelivered(table, session)
   table.sessions.delete(id)
-  if (session.live > 0) table.closedSessions.add(session)
+  if (session.live > 0) {
+    const closed = table.closedSessions.get(id)
+    if (closed === undefined) table.closedSessions.set(id, new Set([session]))
+    else closed.add(session)
+  }
   const turns = [...session.turns.values()]
   const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, "SessionClosed", now)
   for (const turn of turns) wakeAll(table, turn.waiters)

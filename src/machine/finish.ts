@@ -8,7 +8,7 @@ import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
-import { announce, change, nextSeq, requestContinue } from "./events.js"
+import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
@@ -59,9 +59,10 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.asked = undefined
   vacate(table, task)
   const duration = ending._tag === "Completed" ? ending.result.duration : undefined
-  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now, duration))
+  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))
   const kept: SettledTask = {
     isLive: false,
+    bornAfter: task.bornAfter,
     snapshot,
     result,
     bytes: settledMemory(snapshot, result),
@@ -72,17 +73,19 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.leave(table)
   switch (ending._tag) {
     case "Completed":
-      announce(table, { _tag: "Completed", seq: nextSeq(table), at: now, snapshot, result })
+      events.completed(table, now, snapshot, result)
       break
     case "Failed":
-      announce(table, { _tag: "Failed", seq: nextSeq(table), at: now, snapshot, error: ending.error, result })
+      events.failed(table, now, snapshot, ending.error, result)
       break
     case "Cancelled":
-      announce(table, { _tag: "Cancelled", seq: nextSeq(table), at: now, snapshot })
+      events.cancelled(table, now, snapshot)
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
   const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
-  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
+  const { session } = task
+  if (session.closed && !table.closedSessions.has(session.id)) events.sessionClosed(table, now, session.id)
   if (task.settledWaiters !== undefined) {
     for (const wake of task.settledWaiters) table.consequences.woken.push(wake)
     task.settledWaiters = undefined
@@ -121,10 +124,10 @@ const suspend = (
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
-  const snapshot = change(table, task, { ...task.snapshot, status: "Suspended" })
-  announce(table, { _tag: "AwaitingApproval", seq: nextSeq(table), at: now, snapshot, approval: asked.approval })
+  const snapshot = events.change(table, task, { ...task.snapshot, status: "Suspended" })
+  events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
-  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
   task.runtime?.end()
   passOnWaits(table, task)

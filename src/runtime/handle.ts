@@ -6,15 +6,17 @@ import { TaskNotFound, TaskNotRunning } from "../errors.js"
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
-import { outputOf } from "../machine/output.js"
+import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { TaskManagerHandle } from "../services/TaskManager.js"
+import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
+import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf } from "./launch/RunningIn.js"
 import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
+import { turnUpdates } from "./waiting/turnUpdates.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
@@ -40,25 +42,14 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
   return Stream.unfoldEffect(-1, next)
 }
 
-export const makeHandle = (engine: Engine): TaskManagerHandle => {
-  const { events, state } = engine
+export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): TaskManagerHandle => {
+  const { state } = engine
   const read = <A>(query: (table: TaskTable) => A): Effect.Effect<A> => Effect.sync(() => query(state.table))
 
   return {
-    events: Stream.unwrapScoped(
-      Effect.map(Effect.scope, (scope) => {
-        // replay and subscription in one step: what is published next is in the queue
-        const replay = events.recent()
-        const live = events.unsafeSubscribe(scope)
-        return Stream.concat(Stream.fromIterable(replay), Stream.fromQueue(live))
-      })
-    ),
-    subscribe: Effect.map(Effect.scope, events.unsafeSubscribe),
-    watch: Effect.map(Effect.scope, (scope) => ({
-      seq: state.table.seq,
-      live: queries.listLive(state.table),
-      events: events.unsafeSubscribe(scope)
-    })),
+    ...hostEvents(engine),
+    turnUpdates: (turn) => turnUpdates(engine, turn),
+    answerApproval,
     changes: changes(engine),
     get: (taskId) =>
       Effect.suspend(() => {
@@ -74,7 +65,7 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
         checkRange(range)
-        const output = outputOf(state.table, taskId, range)
+        const output = state.unsafeModify((table) => readOutput(table, taskId, range))
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),
     list: (filter) => read((table) => queries.list(table, filter)),

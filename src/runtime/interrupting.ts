@@ -55,6 +55,6 @@ export const rejectApproval = (
 export const shutdown = (engine: Engine): Effect.Effect<void> =>
   interrupt(engine, control.beginShutdown).pipe(
     Effect.zipRight(engine.state.modify(control.endShutdown)),
-    Effect.zipRight(engine.events.end),
+    Effect.zipRight(Effect.sync(() => engine.events.unsafeEnd())),
     Effect.zipRight(engine.timers.shutdown)
   )

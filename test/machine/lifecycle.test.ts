@@ -215,6 +215,9 @@ describe("settle", () => {
       _tag: "Completed",
       seq: 2,
       at: 3_000,
+      sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
+      taskId: id("a"),
       snapshot: task.snapshot,
       result: completed
     })
@@ -385,7 +388,7 @@ describe("settle", () => {
     assert.deepStrictEqual(lines("Foreground", "ToLoop"), ["Completed a"])
   })
 
-  it("names the session and the task in ContinueRequested", () => {
+  it("names the session, the turn and the task in ContinueRequested", () => {
     const world = new World()
     world.complete(world.start("a", { kind: "Background", continuePolicy: "RequestContinue" }))
     assert.deepStrictEqual(world.events[2], {
@@ -393,6 +396,7 @@ describe("settle", () => {
       seq: 3,
       at: 1_000,
       sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
       taskId: id("a")
     })
   })

@@ -307,7 +307,7 @@ class Run {
       case "write": {
         const task = this.live(pick)
         if (task === undefined) return
-        world.step((table) => write(table, task, background ? 1 : task.snapshot.launch, "some output"))
+        world.step((table, now) => write(table, task, background ? 1 : task.snapshot.launch, "some output", now))
         return
       }
       case "waitForTasks":

@@ -182,13 +182,21 @@ describe("an error of decoding names the field", () => {
     [
       "an event with a wrong number",
       TaskEvent,
-      { _tag: "Started", seq: canary, at: 1, snapshot: validSnapshot() },
+      { _tag: "Started", seq: canary, at: 1, sessionId: "s", turnId: "t", taskId: "a", snapshot: validSnapshot() },
       "seq"
     ],
     [
       "a field deep in an event",
       TaskEvent,
-      { _tag: "Started", seq: 1, at: 1, snapshot: { ...validSnapshot(), deliveryMode: canary } },
+      {
+        _tag: "Started",
+        seq: 1,
+        at: 1,
+        sessionId: "s",
+        turnId: "t",
+        taskId: "a",
+        snapshot: { ...validSnapshot(), deliveryMode: canary }
+      },
       "deliveryMode"
     ]
   ]

@@ -211,9 +211,9 @@ describe("the simulator finds mistakes with single results", () => {
 
   bites("what a tool writes is kept twice", [10], {
     "machine/output": (original) => ({
-      write: (table, task, _launch, chunk) => {
-        original.write(table, task, task.snapshot.launch, chunk)
-        original.write(table, task, task.snapshot.launch, chunk)
+      write: (table, task, _launch, chunk, now) => {
+        original.write(table, task, task.snapshot.launch, chunk, now)
+        original.write(table, task, task.snapshot.launch, chunk, now)
       }
     })
   })

@@ -183,7 +183,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
   }
   assert.sameMembers(
-    [...table.closedSessions],
+    [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
     "closed sessions"
   )
@@ -320,8 +320,7 @@ export class World {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
       this.events.push(event)
-      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-      this.lines.push(`${event._tag} ${id}`)
+      this.lines.push(`${event._tag} ${event.taskId ?? event.sessionId}`)
     }
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()

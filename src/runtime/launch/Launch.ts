@@ -186,9 +186,9 @@ export class Launch implements TaskRuntime {
     const { engine, number } = this
     // a tool that is written without types would lose what it writes, and never know
     if (!Predicate.isString(chunk)) return Effect.die(new TypeError(`write takes a string, not ${shown(chunk)}`))
-    return engine.state.modify((table) => {
+    return engine.state.modify((table, now) => {
       const { task } = this
-      if (task !== undefined) write(table, task, number, chunk)
+      if (task !== undefined) write(table, task, number, chunk, now)
     })
   }
 

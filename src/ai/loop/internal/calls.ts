@@ -92,7 +92,7 @@ const startCall = (
       // routing that throws concerns this call alone
       Effect.catchAllDefect((defect) =>
         Effect.zipRight(
-          withCause(Cause.die(defect))(Effect.logError("A tool call could not be started")),
+          Effect.logError("A tool call could not be started").pipe(withCause(Cause.die(defect))),
           refused(callId, toolName, "of an internal error.")
         )
       )

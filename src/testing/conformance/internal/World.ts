@@ -485,12 +485,7 @@ export const make = <E>(options: {
       hasStatus: (call, expected) =>
         Effect.flatMap(status(call), (actual) => equal(`the status of ${call.id}`, actual, expected)),
       events,
-      eventsOf: (id) =>
-        Effect.map(events, (all) =>
-          all.filter((event) =>
-            (event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id) === id
-          )
-            .map(({ _tag }) => _tag)),
+      eventsOf: (id) => Effect.map(events, (all) => all.filter(({ taskId }) => taskId === id).map(({ _tag }) => _tag)),
       warnings: Effect.zipRight(settle, Effect.sync(() => warnings.slice())),
       launches: tools.launches,
       ends: tools.ends,

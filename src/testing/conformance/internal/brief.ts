@@ -24,7 +24,6 @@ export const outcome = (given: TaskStartOutcome): string =>
     ? `detached ${given.taskId}`
     : `pending ${given.taskId}`
 
-export const event = (given: TaskEvent): string =>
-  given._tag === "ContinueRequested" ? `ContinueRequested ${given.taskId}` : `${given._tag} ${given.snapshot.id}`
+export const event = (given: TaskEvent): string => `${given._tag} ${given.taskId ?? given.sessionId}`
 
 export const ids = (snapshots: ReadonlyArray<TaskSnapshot>): ReadonlyArray<string> => snapshots.map(({ id }) => id)
