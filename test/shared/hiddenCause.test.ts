@@ -11,7 +11,7 @@ const cause = new Error(`Bearer ${secret}`)
 
 const errors = [
   [ToolError, new ToolError({ reason: "Internal", toolName: "tool", message: "no", cause })],
-  [TurnFailure, new TurnFailure({ reason: "Model", message: "no", cause })],
+  [TurnFailure, new TurnFailure({ reason: "Internal", message: "no", cause })],
   [TranscriptStoreError, new TranscriptStoreError({ message: "no", cause })],
   [ResultStoreError, new ResultStoreError({ operation: "save", cause })]
 ] as const
