@@ -14,7 +14,7 @@ import type { OutputRange } from "../model/TaskOutput.js"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
-import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
+import { type Condition, deadlineOf, waitUntil, waitUntilSettled, waitWithin } from "./waiting/parking.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
@@ -45,6 +45,11 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
       }
     )
   return Stream.unfoldEffect(-1, next)
+}
+
+const idle: Condition = {
+  isReady: (table) => table.idle.active === 0,
+  parksAt: (table) => table.idle
 }
 
 export const makeHandle = (engine: Engine): TaskManagerHandle => {
@@ -106,10 +111,9 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
-    waitForIdle: Effect.asVoid(waitUntil(engine, {
-      isReady: (table) => table.idle.active === 0,
-      parksAt: (table) => table.idle
-    }))
+    waitForIdle: Effect.asVoid(waitUntil(engine, idle)),
+    waitForIdleWithin: (timeout) =>
+      Effect.flatMap(deadlineOf(engine, timeout), (deadline) => waitWithin(engine, idle, deadline))
   }
 
   function configure(taskId: TaskId, patch: Parameters<typeof control.configure>[2]) {

@@ -15,6 +15,7 @@ import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
 import * as Timers from "./time/Timers.js"
 import * as loop from "./waiting/loop.js"
+import { limitedBy } from "./waiting/parking.js"
 import { waitForTask } from "./waiting/waitForTask.js"
 
 /** Internal, so that the simulator can run both ways. */
@@ -62,14 +63,14 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
 export const makeManager = (engine: Engine, startTask: typeof startConcurrently): TaskManager["Type"] =>
   TaskManager.of({
     startTask: (launch) => startTask(engine, launch),
-    waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
-    consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
+    waitForTurn: (turn, options) => limitedBy(options, loop.waitForTurn(engine, turn, options)),
+    consumeTurnUpdate: (turn, use, options) => limitedBy(options, loop.consumeTurnUpdate(engine, turn, use, options)),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
     consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
     takeResult: (taskId) => loop.takeResult(engine, taskId),
     consumeResult: (taskId, use) => loop.consumeResult(engine, taskId, use),
-    waitForTask: (taskIds) => waitForTask(engine, taskIds),
-    waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
+    waitForTask: (taskIds, options) => limitedBy(options, waitForTask(engine, taskIds, options)),
+    waitForLoopUpdate: (sessionId, options) => limitedBy(options, loop.waitForLoopUpdate(engine, sessionId, options)),
     onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
     rejectApproval: (options) => interrupting.rejectApproval(engine, options),
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
