@@ -172,7 +172,7 @@ const answer = (state: SessionState, resolution: TaskResolution): Effect.Effect<
     }
     const { approval, taskId, toolRequest } = resolution.approval
     const choice = yield* Random.nextIntBetween(0, 3)
-    if (choice === 0) yield* manager.rejectApproval({ taskId, reason: "no" })
+    if (choice === 0) yield* manager.rejectApproval({ taskId, asking: approval.asking, reason: "no" })
     else if (choice === 1) yield* manager.handle.cancel(taskId)
     else {
       yield* Effect.provideService(

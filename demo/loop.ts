@@ -50,7 +50,7 @@ export const runAgent = <R1, R2, R3>(sessionId: SessionId, host: Host<R1, R2, R3
         const { isApproved, reason } = yield* host.decide(resolution.approval)
         yield* isApproved
           ? manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
-          : manager.rejectApproval({ taskId, reason })
+          : manager.rejectApproval({ taskId, asking: approval.asking, reason })
       })
 
     const takeLateResults = manager.consumePendingLoopUpdates(

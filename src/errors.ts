@@ -183,8 +183,8 @@ export class TaskLimitReached extends Schema.TaggedError<TaskLimitReached>("effe
 }
 
 /**
- * What an approved launch differs in from what was asked, in the order in which it is looked at. `taskId`: there is no
- * such task; `status`: it is not suspended.
+ * What an answer to an approval differs in from what was asked, in the order in which it is looked at. `taskId`: there is
+ * no such task; `status`: it is not suspended; `asking`: it answers an earlier question, or one of another manager.
  *
  * @since 0.1.0
  * @category models
@@ -197,11 +197,12 @@ export const ApprovalMismatchField = oneOf(
   "callId",
   "toolName",
   "input",
-  "approvalId"
+  "approvalId",
+  "asking"
 )
 
 /**
- * What an approved launch differs in from what was asked.
+ * What an answer to an approval differs in from what was asked.
  *
  * @since 0.1.0
  * @category models
@@ -209,8 +210,9 @@ export const ApprovalMismatchField = oneOf(
 export type ApprovalMismatchField = typeof ApprovalMismatchField.Type
 
 /**
- * An approved launch does not match a suspended task: `startTask` fails with the first `field` that differs (`taskId`: no
- * such task, `status`: it is not suspended). The task stays as it was, and its tool does not run.
+ * An answer does not match what a suspended task asks: an approved `startTask` fails with the first `field` that differs
+ * (`taskId`: no such task, `status`: it is not suspended), `rejectApproval` with the field `asking`. The task stays as it
+ * was, and its tool does not run.
  *
  * @since 0.1.0
  * @category errors

@@ -4,7 +4,6 @@
  */
 import { Clock, Deferred, Effect, FastCheck as fc, Fiber, Layer, Option, TestClock, TestContext } from "effect"
 import {
-  type ApprovalId,
   ApprovalRequired,
   type ContinuePolicy,
   CurrentTask,
@@ -141,9 +140,10 @@ class Model {
     return "ended"
   }
 
-  approve(task: ModelTask, rightly: boolean): string {
+  approve(task: ModelTask, how: "approve" | "approveWrong" | "approveStale"): string {
     if (task.status !== "Suspended") return "ApprovalMismatch status"
-    if (!rightly) return "ApprovalMismatch input"
+    if (how === "approveWrong") return "ApprovalMismatch input"
+    if (how === "approveStale") return "ApprovalMismatch asking"
     this.withdraw(task)
     task.launch++
     this.launch(task)
@@ -334,7 +334,10 @@ const requestOf = (task: ModelTask): ToolRequest => ({
 type Command =
   | Start & { readonly _tag: "start" }
   | { readonly _tag: "complete" | "fail" | "die" | "ask"; readonly pick: number }
-  | { readonly _tag: "approve" | "approveWrong" | "reject" | "cancel" | "detach"; readonly pick: number }
+  | {
+    readonly _tag: "approve" | "approveWrong" | "approveStale" | "reject" | "cancel" | "detach"
+    readonly pick: number
+  }
   | { readonly _tag: "setMode"; readonly pick: number; readonly mode: DeliveryMode }
   | { readonly _tag: "setPolicy"; readonly pick: number; readonly policy: ContinuePolicy }
   | {
@@ -379,6 +382,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
         "approve" as const,
         "approve" as const,
         "approveWrong" as const,
+        "approveStale" as const,
         "reject" as const,
         "cancel" as const,
         "detach" as const
@@ -433,6 +437,9 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       effect: Effect.Effect<A, E, R>,
       text: (value: A) => string
     ) => Effect.match(effect, { onFailure: describeError, onSuccess: text })
+
+    /** The token that a task was last approved with. */
+    const answered = new Map<TaskId, string>()
 
     /** What the model expects, and the effect that must answer the same. */
     const both = (command: Command): readonly [string, Effect.Effect<string, never, ToolExecutor>] | undefined => {
@@ -550,17 +557,23 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
           return [model.end(task, command._tag), effect]
         }
         case "approve":
-        case "approveWrong": {
-          const rightly = command._tag === "approve"
+        case "approveWrong":
+        case "approveStale": {
           const request = requestOf({ ...task, kind: task.kind })
-          const launch = TaskLaunchRequest.approved({
-            taskId,
-            request: { ...request, input: rightly ? { of: task.id } : { of: "something else" } },
-            approval: { ...approvalRequest(`#${task.launch}`), id: `#${task.launch}` as ApprovalId }
+          const approval = approvalRequest(`#${task.launch}`)
+          const start = Effect.flatMap(handle.listSuspended, (suspended) => {
+            const shown = suspended.find((asked) => asked.taskId === taskId)
+            const asking = command._tag === "approveStale" ? answered.get(taskId) : shown?.approval.asking
+            if (command._tag === "approve" && asking !== undefined) answered.set(taskId, asking)
+            return manager.startTask(TaskLaunchRequest.approved({
+              taskId,
+              request: { ...request, input: { of: command._tag === "approveWrong" ? "something else" : task.id } },
+              approval: { ...approval, ...(asking === undefined ? undefined : { asking }) }
+            }))
           })
           return [
-            model.approve(task, rightly),
-            answer(manager.startTask(launch), (out) => out._tag === "Pending" ? `Pending ${out.kind}` : out._tag)
+            model.approve(task, command._tag),
+            answer(start, (out) => out._tag === "Pending" ? `Pending ${out.kind}` : out._tag)
           ]
         }
         case "reject":
@@ -590,9 +603,7 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       const answered = exit === undefined ? "no answer" : yield* exit
       assert.strictEqual(answered, expected, "the answer")
 
-      const told = [...(yield* events.takeAll)].map((event) =>
-        `${event._tag} ${event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id}`
-      )
+      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId}`)
       const many = command._tag === "closeSession" || command._tag === "interruptTurn"
       assert.deepStrictEqual(many ? told.sort() : told, many ? model.events.sort() : model.events, "the events")
       model.events = []

@@ -365,7 +365,7 @@ describe("an approval", () => {
         yield* manager.startTask(answer)
         const refused = yield* Effect.flip(manager.startTask(answer))
         assert(refused instanceof ApprovalMismatch)
-        assert.strictEqual(refused.field, "approvalId")
+        assert.strictEqual(refused.field, "asking")
         const [second] = yield* manager.handle.listSuspended
         assert(second !== undefined)
         assert.strictEqual(second.approval.summary, "question 2")

@@ -140,7 +140,7 @@ describe("the methods of the manager", () => {
       (sessionId: SessionId) => EffectType.Effect<InterruptReceipt>
     >()
     expectTypeOf<ManagerService["rejectApproval"]>().returns.toEqualTypeOf<
-      EffectType.Effect<void, TaskNotFound | TaskNotSuspended>
+      EffectType.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
     >()
     expectTypeOf<ManagerService["takeResult"]>().toEqualTypeOf<
       (id: TaskId) => EffectType.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
@@ -350,11 +350,13 @@ describe("unions", () => {
       Queued: () => "queued",
       Started: () => "started",
       Progress: ({ progress }: Extract<TaskEvent, { readonly _tag: "Progress" }>) => progress.message ?? "",
+      OutputGrew: ({ end }: Extract<TaskEvent, { readonly _tag: "OutputGrew" }>) => String(end),
       Detached: () => "detached",
       AwaitingApproval: () => "asks",
       Completed: () => "completed",
       Failed: ({ error }: Extract<TaskEvent, { readonly _tag: "Failed" }>) => error.reason,
-      Cancelled: () => "cancelled"
+      Cancelled: () => "cancelled",
+      SessionClosed: () => "closed"
     }
     const all = Match.type<TaskEvent>().pipe(
       Match.tagsExhaustive({ ...common, ContinueRequested: ({ sessionId }) => sessionId })

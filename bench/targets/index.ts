@@ -1,6 +1,10 @@
+import { agentLoop } from "./agentLoop.js"
+import { allocated } from "./allocated.js"
+import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
+import { importing } from "./importing.js"
 import { lifecycleTargets } from "./lifecycles.js"
 import { blockedHeap, drainedHeap } from "./memory.js"
 import { retained } from "./retained.js"
@@ -16,7 +20,11 @@ export const targets: ReadonlyArray<Target> = [
   blockedHeap,
   drainedHeap,
   stall,
-  detaching
+  detaching,
+  allocated,
+  agentLoop,
+  importing,
+  budgets
 ]
 
 export const targetOf = (name: string): Target => {

@@ -175,7 +175,7 @@ export const converse = (workshop: Workshop, options: {
       Effect.gen(function*() {
         const isApproved = yield* decide(asked, options.answer)
         yield* Ref.update(answers, (all) => [...all, { asked, isApproved }])
-        yield* isApproved ? session.approve(asked.taskId) : session.reject(asked.taskId, "The user said no.")
+        yield* isApproved ? session.approve(asked) : session.reject(asked, "The user said no.")
       }).pipe(
         // Esc came first: it is withdrawn
         Effect.ignore

@@ -22,7 +22,7 @@ import { TaskManager } from "../services/TaskManager.js"
  *     const manager = yield* TaskManager
  *     const outcome = yield* manager.startTask(TaskLaunchRequest.plain({ request }))
  *     if (outcome._tag === "Pending") return yield* Effect.log(`detached: ${outcome.taskId}`)
- *     yield* Effect.log(outcome.resolution)
+ *     yield* Effect.log(outcome.resolution._tag)
  *   })
  * ```
  *

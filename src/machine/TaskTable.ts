@@ -3,8 +3,8 @@
  * `Ref`; only the transitions beside this file change it, each in one synchronous step.
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
-import type { ApprovalId, SessionId, TaskId, TurnId } from "../model/ids.js"
-import type { TaskSnapshot } from "../model/Task.js"
+import type { SessionId, TaskId, TurnId } from "../model/ids.js"
+import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -146,7 +146,7 @@ export interface GracePeriod {
 export interface TaskRuntime extends Ancestry {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
-  /** Interrupts the tool of the current launch, which enters the grace period and leaves it when it ends. */
+  /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
@@ -167,20 +167,18 @@ export class TaskRecord {
   readonly isLive = true
   /** The place among the tasks of the manager, in the order in which they were started. */
   readonly order: number
+  /** The number of the last event before its first. */
+  readonly bornAfter: number
   snapshot: TaskSnapshot
   request: ToolRequest
   readonly session: Session
   readonly turn: Turn
-  /** How a Cancelling task will end; decided once. */
-  ending: "Cancelled" | "TimedOut" = "Cancelled"
+  /** Why a Cancelling task ends, and with that how it will; decided once. */
+  cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
-  /** What the current launch was approved with. */
+  /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
-  /** The ids of what was asked before; made when the task asks for the first time. */
-  askedIds: Set<ApprovalId> | undefined = undefined
-  /** Whether what is asked has the id of an earlier question of the task. */
-  asksAgain = false
   /** The approval on its way to a reader. */
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
@@ -206,6 +204,7 @@ export class TaskRecord {
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
     this.order = ++table.lastTask
+    this.bornAfter = table.seq
     this.snapshot = snapshot
     this.request = request
     this.session = turn.session
@@ -225,15 +224,25 @@ export class TaskRecord {
     table.live.remove(this.liveNode)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
-    if (--this.session.live === 0 && this.session.closed) table.closedSessions.delete(this.session)
+    if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
   }
+}
+
+/** Nothing of a closed session is live any more. */
+const endClosed = (table: TaskTable, session: Session): void => {
+  const closed = table.closedSessions.get(session.id)
+  if (closed?.delete(session) === true && closed.size === 0) table.closedSessions.delete(session.id)
 }
 
 /** A settled task as it is kept for the host. */
 export interface SettledTask {
   readonly isLive: false
+  /** As in `TaskRecord`. */
+  readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
+  /** How much memory it takes, what it has written aside. */
+  readonly bytes: number
   readonly output: OutputRing | undefined
   /** The result while it waits in a queue. */
   undelivered: Undelivered | undefined
@@ -242,6 +251,8 @@ export interface SettledTask {
 export interface Limits {
   /** How many settled tasks are kept. */
   readonly history: number
+  /** How many bytes of memory they take together. */
+  readonly historyBytes: number
   /** How many tasks run at once. */
   readonly concurrency: number
   /** How many tasks are accepted and not settled. */
@@ -266,13 +277,15 @@ export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
-  /** Closed sessions that still have live tasks. */
-  readonly closedSessions: Set<Session>
+  /** Closed sessions that still have live tasks; an id can be opened and closed again meanwhile. */
+  readonly closedSessions: Map<SessionId, Set<Session>>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled. */
   readonly history: LinkedList<SettledTask>
+  /** How much memory they take, what they have written aside. */
+  historyBytes: number
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -315,6 +328,7 @@ const makeDrain = (): Drain => ({
 export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   limits: {
     history: 1_000,
+    historyBytes: 67_108_864,
     concurrency: Infinity,
     live: Infinity,
     undelivered: Infinity,
@@ -324,10 +338,11 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   tasks: new Map(),
   sessions: new Map(),
-  closedSessions: new Set(),
+  closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
+  historyBytes: 0,
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

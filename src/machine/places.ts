@@ -1,5 +1,5 @@
 /** The places of the concurrency limit: who holds one, who waits for one, and in which order they are given out. */
-import { announce, change, nextSeq } from "./events.js"
+import * as events from "./events.js"
 import { started } from "./snapshots.js"
 import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 
@@ -17,8 +17,7 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
-  const snapshot = change(table, task, started(task.snapshot, now))
-  announce(table, { _tag: "Started", seq: nextSeq(table), at: now, snapshot })
+  events.started(table, now, events.change(table, task, started(task.snapshot, now)))
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }
 
@@ -33,12 +32,7 @@ export const admit = (table: TaskTable, task: TaskRecord, now: number): void => 
     begin(table, task, now)
   } else {
     task.queueNode = table.queue.append(task)
-    announce(table, {
-      _tag: "Queued",
-      seq: nextSeq(table),
-      at: now,
-      snapshot: change(table, task, { ...task.snapshot, status: "Queued" })
-    })
+    events.queued(table, now, events.change(table, task, { ...task.snapshot, status: "Queued" }))
   }
 }
 

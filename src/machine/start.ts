@@ -89,9 +89,6 @@ export const startPlain = (
   return task
 }
 
-const isSameQuestion = (left: ApprovalRequest, right: ApprovalRequest): boolean =>
-  left.requestKind === right.requestKind && left.reason === right.reason && left.summary === right.summary
-
 /** What in an approved launch differs from what was asked, if anything does. */
 export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
   const task = table.tasks.get(launch.taskId)
@@ -105,14 +102,20 @@ export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): 
   if (request.toolName !== toolRequest.toolName) return "toolName"
   if (!jsonEquals(request.input, toolRequest.input)) return "input"
   if (launch.approval.id !== approval.id) return "approvalId"
-  // a host that sends its first answer again must not answer a second question that nobody has seen
-  return task.asksAgain && !isSameQuestion(launch.approval, approval) ? "approvalId" : undefined
+  // whoever sends an answer again must not answer a second question that nobody has seen
+  return launch.approval.asking === approval.asking ? undefined : "asking"
 }
 
 /** The suspended task that an approved launch means; undefined unless `mismatch` has nothing against it. */
 export const findSuspended = (table: TaskTable, launch: TaskLaunchRequest.Approved): TaskRecord | undefined => {
   const task = table.tasks.get(launch.taskId)
   return task?.isLive === true && mismatch(table, launch) === undefined ? task : undefined
+}
+
+/** The tool need not know with what its question was answered, so it cannot give that away. */
+const withoutAsking = (shown: ApprovalRequest): ApprovalRequest => {
+  const { asking: _, ...approval } = shown
+  return Object.freeze(approval)
 }
 
 /** Runs a suspended task again, with the call and the approval that were shown, not with those of the caller. */
@@ -126,7 +129,7 @@ export const resume = (
 ): void => {
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
-  task.approval = task.asked?.approval
+  task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
   task.asked = undefined
   withdrawApproval(task)
   if (task.suspendedNode !== undefined) {

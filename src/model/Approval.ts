@@ -11,7 +11,12 @@ import { ToolRequest } from "./ToolCall.js"
 
 /**
  * What a tool asks for before it goes on. `id` is the tool's own choice, and an approval must name it; `summary` is what the
- * human is shown; `requestKind` and `reason` are words for the host to decide by. The manager fills in `taskId` and `callId`.
+ * human is shown; `requestKind` and `reason` are words for the host to decide by. The manager fills in `taskId`, `callId`
+ * and `asking`.
+ *
+ * `asking` is a secret of the manager and the host: 128 random bits, made anew each time a task asks. Whoever has it can
+ * answer, so it is in what the host shows an approval from (`AwaitingApproval` events, `TaskApproval`) and comes back with
+ * the answer; it is in nothing that a model, a tool or a log line is given. What a tool writes there is dropped.
  *
  * @since 0.1.0
  * @category models
@@ -23,11 +28,12 @@ export const ApprovalRequest = struct({
   requestKind: Text,
   reason: Text,
   summary: Text,
-  metadata: Metadata
+  metadata: Metadata,
+  asking: Schema.optionalWith(Text, { exact: true })
 })
 
 /**
- * What a tool asks for before it goes on. The manager fills in `taskId` and `callId`.
+ * What a tool asks for before it goes on. The manager fills in `taskId`, `callId` and `asking`.
  *
  * @since 0.1.0
  * @category models

@@ -6,15 +6,17 @@ import { TaskNotFound, TaskNotRunning } from "../errors.js"
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
-import { outputOf } from "../machine/output.js"
+import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { OutputRange } from "../model/TaskOutput.js"
-import type { TaskManagerHandle } from "../services/TaskManager.js"
+import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
+import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
+import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf } from "./launch/RunningIn.js"
 import { type Condition, deadlineOf, waitUntil, waitUntilSettled, waitWithin } from "./waiting/parking.js"
+import { turnUpdates } from "./waiting/turnUpdates.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
@@ -23,13 +25,6 @@ const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, 
   refusal._tag === "NotFound"
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })
-
-/** The first field of the range that is out of range itself. */
-const wrongField = ({ maxBytes, start }: OutputRange): keyof OutputRange | undefined =>
-  !isCount(start) ? "start" : isCount(maxBytes) ? undefined : "maxBytes"
-
-const isCount = (value: number | undefined): boolean =>
-  value === undefined || (Number.isSafeInteger(value) && value >= 0)
 
 /** The live tasks now and after each change, without those that came and went unread. */
 const changes = (engine: Engine): TaskManagerHandle["changes"] => {
@@ -52,25 +47,14 @@ const idle: Condition = {
   parksAt: (table) => table.idle
 }
 
-export const makeHandle = (engine: Engine): TaskManagerHandle => {
-  const { events, state } = engine
+export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): TaskManagerHandle => {
+  const { state } = engine
   const read = <A>(query: (table: TaskTable) => A): Effect.Effect<A> => Effect.sync(() => query(state.table))
 
   return {
-    events: Stream.unwrapScoped(
-      Effect.map(Effect.scope, (scope) => {
-        // replay and subscription in one step: what is published next is in the queue
-        const replay = events.recent()
-        const live = events.unsafeSubscribe(scope)
-        return Stream.concat(Stream.fromIterable(replay), Stream.fromQueue(live))
-      })
-    ),
-    subscribe: Effect.map(Effect.scope, events.unsafeSubscribe),
-    watch: Effect.map(Effect.scope, (scope) => ({
-      seq: state.table.seq,
-      live: queries.listLive(state.table),
-      events: events.unsafeSubscribe(scope)
-    })),
+    ...hostEvents(engine),
+    turnUpdates: (turn) => turnUpdates(engine, turn),
+    answerApproval,
     changes: changes(engine),
     get: (taskId) =>
       Effect.suspend(() => {
@@ -85,9 +69,8 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
       ),
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
-        const wrong = wrongField(range)
-        if (wrong !== undefined) return Effect.die(new RangeError(`OutputRange.${wrong} takes an integer from 0`))
-        const output = outputOf(state.table, taskId, range)
+        checkRange(range)
+        const output = state.unsafeModify((table) => readOutput(table, taskId, range))
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),
     list: (filter) => read((table) => queries.list(table, filter)),

@@ -1,11 +1,12 @@
 /** Ending many tasks at once: a turn, a session, the whole manager. */
 import * as Effect from "effect/Effect"
-import { TaskNotFound, TaskNotSuspended } from "../errors.js"
+import { ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../errors.js"
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import type { TaskRecord } from "../machine/TaskTable.js"
-import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
+import type { SessionId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
+import type { TaskManager } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
@@ -31,22 +32,29 @@ export const closeSession = (engine: Engine, sessionId: SessionId): Effect.Effec
 
 export const rejectApproval = (
   engine: Engine,
-  { reason, taskId }: { readonly taskId: TaskId; readonly reason?: string | undefined }
-): Effect.Effect<void, TaskNotFound | TaskNotSuspended> =>
-  Effect.flatMap(
-    engine.state.modify((table, now) => control.rejectApproval(table, taskId, reason, now)),
-    (outcome): Effect.Effect<void, TaskNotFound | TaskNotSuspended> =>
-      outcome === true
-        ? Effect.void
-        : outcome._tag === "NotFound"
-        ? new TaskNotFound({ taskId })
-        : new TaskNotSuspended({ taskId, status: outcome.status })
+  options: Parameters<TaskManager["Type"]["rejectApproval"]>[0]
+): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
+  const { taskId } = options
+  return Effect.flatMap(
+    engine.state.modify((table, now) => control.rejectApproval(table, taskId, options, now)),
+    (outcome): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
+      if (outcome === true) return Effect.void
+      switch (outcome._tag) {
+        case "NotFound":
+          return new TaskNotFound({ taskId })
+        case "WrongStatus":
+          return new TaskNotSuspended({ taskId, status: outcome.status })
+        case "OtherAsking":
+          return new ApprovalMismatch({ taskId, field: "asking" })
+      }
+    }
   )
+}
 
 /** Cancels everything, lets go of whoever waits, and ends the event streams once they are read. */
 export const shutdown = (engine: Engine): Effect.Effect<void> =>
   interrupt(engine, control.beginShutdown).pipe(
     Effect.zipRight(engine.state.modify(control.endShutdown)),
-    Effect.zipRight(engine.events.end),
+    Effect.zipRight(Effect.sync(() => engine.events.unsafeEnd())),
     Effect.zipRight(engine.timers.shutdown)
   )

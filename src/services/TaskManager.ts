@@ -23,7 +23,7 @@ import type {
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskFilter, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../model/TaskEvent.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
@@ -47,6 +47,48 @@ export interface TaskWatch {
   readonly live: ReadonlyArray<TaskSnapshot>
   readonly events: Queue.Dequeue<TaskEvent>
 }
+
+/**
+ * The live tasks of a filter at event `seq`, and a queue of its events: without `after` from `seq + 1` on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FilteredTaskWatch {
+  readonly seq: number
+  readonly live: ReadonlyArray<TaskSnapshot>
+  readonly events: Queue.Dequeue<FilteredTaskEvent>
+}
+
+/**
+ * What the user says to a request for approval; the reason of a rejection is told to the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalAnswer = "approve" | { readonly reject: string }
+
+/**
+ * Answers a request for approval as it was shown. Approving is `startTask` with an approved launch and gives its outcome;
+ * rejecting is `rejectApproval` and gives nothing. Both fail as these do: an answer that is not to what is asked now does
+ * nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnswerApproval = (
+  approval: TaskApproval,
+  answer: ApprovalAnswer
+) => Effect.Effect<
+  TaskStartOutcome | undefined,
+  | TaskAlreadyExists
+  | TaskLimitReached
+  | ApprovalMismatch
+  | TaskManagerShutdown
+  | TaskNotFound
+  | TaskNotSuspended,
+  ToolExecutor
+>
 
 /**
  * How long a wait lasts at most: once the `timeout` has passed it fails with `WaitTimedOut`. Without one it lasts until it is
@@ -101,10 +143,35 @@ export type WaitError<Options> = Options extends unknown
 export interface TaskManagerHandle {
   /** The last `eventReplay` events, then every event as it happens. Ends when the manager shuts down. */
   readonly events: Stream.Stream<TaskEvent>
+  /**
+   * The events of a session, of a task, or all. Begins with the last `eventReplay` events of the session (with those of the
+   * task among them), or with `after` behind that event. Where events of the filter are not kept any more, also because this
+   * reader was too slow, it gives a `Reset` instead of a gap and goes on behind it; so it does for an `after` that has not
+   * come yet, which is of an earlier manager. What happens in other sessions costs this reader nothing. After `closeSession`
+   * nothing is replayed. Ends when the manager shuts down. An `after` that is no integer from 0 is a defect that says so.
+   */
+  readonly eventsOf: (filter: TaskEventFilter) => Stream.Stream<FilteredTaskEvent>
   /** Every event from the moment this returns, without replay. After shutdown what it holds can still be taken. */
   readonly subscribe: Effect.Effect<Queue.Dequeue<TaskEvent>, never, Scope.Scope>
+  /** As `subscribe`, for the events of a filter; with `after` it begins behind that event, as `eventsOf` does. */
+  readonly subscribeTo: (
+    filter: TaskEventFilter
+  ) => Effect.Effect<Queue.Dequeue<FilteredTaskEvent>, never, Scope.Scope>
   /** The live tasks and a subscription, taken in one step: no event is missed or seen twice. */
   readonly watch: Effect.Effect<TaskWatch, never, Scope.Scope>
+  /**
+   * As `watch`, for the tasks and events of a filter. With `after` the events that were missed come first, then those from
+   * `seq + 1` on; what `live` shows has their effects already.
+   */
+  readonly watchOf: (filter: TaskEventFilter) => Effect.Effect<FilteredTaskWatch, never, Scope.Scope>
+  /**
+   * The updates of a turn, as `waitForTurn` takes them; ends when the turn has drained. An update is delivered once the
+   * stream is asked for the next one, or ends well; when whoever reads it fails or is interrupted before, it is put back in
+   * front of the turn. An operator that asks for more than was used, such as `Stream.buffer`, is a reader that has it.
+   */
+  readonly turnUpdates: (turn: TurnRef) => Stream.Stream<TurnTaskUpdate>
+  /** Answers a request for approval as it was shown: the same as `TaskManager.answerApproval`. */
+  readonly answerApproval: AnswerApproval
   /**
    * The live tasks: the current ones first, then the latest after each change. A slow reader skips values, but the last
    * it sees is never stale. Ends when the manager shuts down.
@@ -177,7 +244,7 @@ export interface TaskManagerHandle {
  *     while (true) {
  *       const update = yield* manager.waitForTurn(turn)
  *       if (Option.isNone(update)) return
- *       yield* Effect.log(update.value)
+ *       yield* Effect.log(update.value._tag)
  *     }
  *   })
  * ```
@@ -191,7 +258,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
-   * `ApprovalMismatch` when what is approved is not what was asked, with `TaskManagerShutdown` once the layer closes.
+   * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
+   * approval answers one question once: hand over the approval that was shown, `asking` included.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
@@ -267,14 +335,22 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * cancelled ones are settled. Until the turn has drained, calls started for it settle at once as `Cancelled`.
    */
   readonly onTurnInterrupted: (turn: TurnRef) => Effect.Effect<InterruptReceipt>
-  /** Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. */
+  /**
+   * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
+   * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
+   * another; without it, it rejects whatever the task asks now.
+   */
   readonly rejectApproval: (options: {
     readonly taskId: TaskId
     readonly reason?: string | undefined
-  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
+    readonly asking?: string | undefined
+  }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
+  /** Answers a request for approval as it was shown: approves and resumes it, or rejects it. */
+  readonly answerApproval: AnswerApproval
   /**
    * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not
-   * delivered is discarded. The session id may be used again.
+   * delivered is discarded. A `SessionClosed` event follows the terminal event of the last of them. The session id may be
+   * used again.
    */
   readonly closeSession: (sessionId: SessionId) => Effect.Effect<InterruptReceipt>
   /** The host's view of the same manager. */

@@ -14,7 +14,8 @@ import type { ToolOutput, ToolRequest } from "../model/ToolCall.js"
 
 /**
  * What a scripted tool does when it is launched. The functions named after the members make outcomes. `RequireApproval`
- * asks on the first launch and does `whenApproved` (default: succeed with the text "approved") once it was approved.
+ * asks, and does `whenApproved` (default: succeed with the text "approved") on the launch after its approval; that may ask
+ * again.
  *
  * @since 0.1.0
  * @category models
@@ -91,9 +92,12 @@ export interface RecordedLaunch {
 export class TaskManagerTestControl extends Context.Tag("effect-task-manager/TaskManagerTestControl")<
   TaskManagerTestControl,
   {
-    /** What the tool of this name does from now on. */
+    /** What the tool of this name does from now on. Dies on what is no `ScriptedOutcome`. */
     readonly script: (toolName: string, outcome: ScriptedOutcome) => Effect.Effect<void>
-    /** Returns the launch of a call once its tool has begun; `launch` (default 1) is 2 for the run after an approval. */
+    /**
+     * Returns the launch of a call once its tool has begun; `launch` (an integer from 1, default 1) is 2 for the run after an
+     * approval.
+     */
     readonly awaitLaunch: (
       callId: ToolCallId,
       options?: { readonly launch?: number | undefined }

@@ -1,10 +1,10 @@
-/** The table of section 4.2 of the specification, cell by cell: every operation in every state. */
+/** The table of docs/contract.md, 4.2, cell by cell: every operation in every state. */
 import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as start from "../../src/machine/start.js"
 import type { TaskRecord } from "../../src/machine/TaskTable.js"
-import { approvalRequest, request, routeOf, toolError, turnRef, World } from "../support/world.js"
+import { request, routeOf, shownApproval, toolError, turnRef, World } from "../support/world.js"
 
 const a = TaskId.make("a")
 
@@ -51,7 +51,7 @@ const receipt = ({ cancelled, kept, unsettled }: control.Interruption): string =
 
 type Operation = (situation: Situation) => string
 
-const approvedLaunch = TaskLaunchRequest.approved({ taskId: a, request: request("a"), approval: approvalRequest() })
+const approvedLaunch = TaskLaunchRequest.approved({ taskId: a, request: request("a"), approval: shownApproval() })
 
 const operations: Record<string, Operation> = {
   cancel: ({ world }) => answer(world.step((table, now) => control.cancel(table, a, now))),
@@ -86,7 +86,7 @@ const operations: Record<string, Operation> = {
     world.resume(found, routeOf())
     return `resumes launch ${found.snapshot.launch}`
   },
-  rejectApproval: ({ world }) => answer(world.step((table, now) => control.rejectApproval(table, a, undefined, now))),
+  rejectApproval: ({ world }) => answer(world.step((table, now) => control.rejectApproval(table, a, {}, now))),
   progress: ({ task, world }) =>
     answer(world.step((table, now) => control.progress(table, task, 1, { message: "half" }, now))),
   onTurnInterrupted: ({ world }) => receipt(world.step((table, now) => control.interruptTurn(table, turnRef(), now))),
@@ -297,20 +297,20 @@ const cells: Record<string, Record<string, string>> = {
     unknown: "receipt: | nothing happens | unknown"
   },
   closeSession: {
-    "Queued fg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Foreground",
-    "Queued bg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
+    "Queued fg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Foreground",
+    "Queued bg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
     "Running fg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Foreground",
     "Running bg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",
     "Running manual": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",
-    "Suspended fg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Foreground",
-    "Suspended bg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
-    "Suspended manual": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
+    "Suspended fg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Foreground",
+    "Suspended bg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
+    "Suspended manual": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
     "Cancelling fg": "receipt: to wait for | nothing happens | Cancelling Foreground",
     "Cancelling bg": "receipt: to wait for | nothing happens | Cancelling Background",
-    "Completed fg": "receipt: | nothing happens | Completed Foreground",
-    "Failed bg": "receipt: | nothing happens | Failed Background",
-    "Cancelled fg": "receipt: | nothing happens | Cancelled Foreground",
-    unknown: "receipt: | nothing happens | unknown"
+    "Completed fg": "receipt: | SessionClosed s | Completed Foreground",
+    "Failed bg": "receipt: | SessionClosed s | Failed Background",
+    "Cancelled fg": "receipt: | SessionClosed s | Cancelled Foreground",
+    unknown: "receipt: | SessionClosed s | unknown"
   },
   beginShutdown: {
     "Queued fg":

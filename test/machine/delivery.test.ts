@@ -144,7 +144,7 @@ describe("putting back", () => {
     const task = world.start("a")
     world.suspend(task)
     const { session, taken } = consumeTurn(world)
-    world.step((table, now) => control.rejectApproval(table, id("a"), undefined, now))
+    world.step((table, now) => control.rejectApproval(table, id("a"), {}, now))
     world.step((table) => delivery.putBackTurnUpdate(table, session, turnRef(), taken))
     assert.deepStrictEqual(world.peek.turn(), ["a error: rejected"])
   })
@@ -255,7 +255,7 @@ describe("withdrawing", () => {
       const [a, b, c] = ["a", "b", "c"].map((name) => world.start(name, { kind }))
       for (const task of [a!, b!, c!]) world.suspend(task)
       world.resume(a!)
-      world.step((table, now) => control.rejectApproval(table, id("b"), undefined, now))
+      world.step((table, now) => control.rejectApproval(table, id("b"), {}, now))
       world.step((table, now) => control.cancel(table, id("c"), now))
       assert.deepStrictEqual(
         kind === "Foreground" ? world.peek.turn() : world.peek.loop(),
@@ -327,9 +327,13 @@ describe("closing a session", () => {
     assert.deepStrictEqual(kept, [])
     assert.deepStrictEqual(unsettled, running)
     assert.isUndefined(world.table.sessions.get(sessionId("s")))
-    for (const task of running) {
+    for (const [index, task] of running.entries()) {
       world.end(task, { _tag: "Cancelled" })
-      assert.deepStrictEqual(world.lines, [`end ${task.snapshot.id}#1`, `Cancelled ${task.snapshot.id}`])
+      assert.deepStrictEqual(world.lines, [
+        `end ${task.snapshot.id}#1`,
+        `Cancelled ${task.snapshot.id}`,
+        ...(index === running.length - 1 ? ["SessionClosed s"] : [])
+      ])
     }
     assert.deepStrictEqual(world.peek.manual(), ["z ok: done"])
     assert.deepStrictEqual([...world.table.sessions.keys()], ["other"])
@@ -410,7 +414,7 @@ describe("an inline caller", () => {
     const world = new World()
     const task = world.start("a", { inlineCaller: caller(world) })
     world.suspend(task)
-    world.step((table, now) => control.rejectApproval(table, id("a"), undefined, now))
+    world.step((table, now) => control.rejectApproval(table, id("a"), {}, now))
     assert.deepStrictEqual(world.peek.turn(), ["a error: rejected"])
   })
 

@@ -1,12 +1,30 @@
 /** Starting, launching, suspending, resuming and settling: what each step writes, tells and delivers. */
-import { ApprovalId, SessionId, TaskId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
+import {
+  ApprovalId,
+  type Metadata,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  ToolCallId,
+  ToolOutput,
+  TurnId
+} from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as queries from "../../src/machine/queries.js"
 import * as start from "../../src/machine/start.js"
-import { approvalRequest, request, routeOf, toolError, toolResult, turnRef, World } from "../support/world.js"
+import {
+  approvalRequest,
+  request,
+  routeOf,
+  shownApproval,
+  toolError,
+  toolResult,
+  turnRef,
+  World
+} from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)
 
@@ -187,6 +205,8 @@ describe("settle", () => {
     const task = world.start("a")
     world.now = 3_000
     world.end(task, { _tag: "Completed", result: toolResult("42", "call-a", { cost: 1 }) })
+    // the metadata of the call is that of its result as well
+    const completed = { ...toolResult("42").result, metadata: { for: "a" } }
     assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
     assert.strictEqual(task.snapshot.settledAt, 3_000)
     assert.strictEqual(task.snapshot.startedAt, 1_000)
@@ -195,17 +215,21 @@ describe("settle", () => {
       _tag: "Completed",
       seq: 2,
       at: 3_000,
+      sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
+      taskId: id("a"),
       snapshot: task.snapshot,
-      result: toolResult("42").result
+      result: completed
     })
-    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), toolResult("42").result)
+    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), completed)
     const taken = world.table.sessions.get(turnRef().sessionId)?.turns.get(turnRef().turnId)?.updates.first?.value.value
     assert.deepStrictEqual(taken, {
       _tag: "Resolution",
       resolution: {
         _tag: "Item",
         taskId: id("a"),
-        item: { kind: "Tool", parts: [toolResult("42").result], metadata: { cost: 1 } }
+        item: { kind: "Tool", parts: [completed], metadata: { cost: 1 } },
+        result: completed
       }
     })
     assert.strictEqual(world.takeTurn(), "a ok: 42")
@@ -364,7 +388,7 @@ describe("settle", () => {
     assert.deepStrictEqual(lines("Foreground", "ToLoop"), ["Completed a"])
   })
 
-  it("names the session and the task in ContinueRequested", () => {
+  it("names the session, the turn and the task in ContinueRequested", () => {
     const world = new World()
     world.complete(world.start("a", { kind: "Background", continuePolicy: "RequestContinue" }))
     assert.deepStrictEqual(world.events[2], {
@@ -372,6 +396,7 @@ describe("settle", () => {
       seq: 3,
       at: 1_000,
       sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
       taskId: id("a")
     })
   })
@@ -401,6 +426,46 @@ describe("history", () => {
     world.assertEmpty()
   })
 
+  it("forgets the oldest beyond its bytes, as many as have to go", () => {
+    const world = new World({ historyBytes: 25_000 })
+    world.complete(world.start("a"), "x".repeat(5_000))
+    world.complete(world.start("b"), "x".repeat(5_000))
+    world.complete(world.start("c"), "x".repeat(5_000))
+    assert.strictEqual(world.table.history.size, 3)
+    world.complete(world.start("d"), "x".repeat(15_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["c", "d"])
+    assert.isBelow(world.table.historyBytes, 25_000)
+    assert.isAbove(world.table.historyBytes, 20_000)
+    // what waits to be taken is no history
+    assert.strictEqual(world.peek.turn().length, 4)
+  })
+
+  it("forgets one that is larger than all its bytes at once, the others stay, and it is delivered all the same", () => {
+    const world = new World({ historyBytes: 10_000 })
+    world.complete(world.start("a"))
+    world.complete(world.start("b"), "x".repeat(10_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["a"])
+    assert.deepStrictEqual(world.peek.turn(), ["a ok: done", `b ok: ${"x".repeat(10_000)}`])
+    assert.isUndefined(start.refusal(world.table, id("b")))
+  })
+
+  it("counts what is in memory: a structured value, metadata, the names of a call", () => {
+    const bytes = (options: { readonly value?: unknown; readonly metadata?: Metadata; readonly toolName?: string }) => {
+      const world = new World()
+      const task = world.start("a", { toolName: options.toolName ?? "tool" })
+      const { result } = toolResult("done", task.request.callId)
+      const output = options.value === undefined ? result.output : ToolOutput.Structured({ value: options.value })
+      const metadata = options.metadata ?? {}
+      world.end(task, { _tag: "Completed", result: { result: { ...result, output, metadata }, metadata: {} } })
+      return world.table.historyBytes
+    }
+    const rows = Array.from({ length: 1_000 }, () => ({}))
+    assert.isBelow(bytes({}), 2_000)
+    assert.isAbove(bytes({ value: rows }), 64_000)
+    assert.isAbove(bytes({ metadata: { rows } }), 64_000)
+    assert.isAbove(bytes({ toolName: "t".repeat(50_000) }), 50_000)
+  })
+
   it("never counts live tasks", () => {
     const world = new World({ history: 1 })
     const tasks = ["a", "b", "c"].map((name) => world.start(name))
@@ -423,7 +488,7 @@ describe("suspend and resume", () => {
     assert.deepStrictEqual(asked, {
       taskId: id("a"),
       toolRequest: request("a"),
-      approval: { ...approvalRequest(), taskId: id("a"), callId: ToolCallId.make("call-a") }
+      approval: { ...shownApproval(), taskId: id("a"), callId: ToolCallId.make("call-a") }
     })
     const event = world.events[world.events.length - 1]
     assert.strictEqual(event?._tag === "AwaitingApproval" ? event.approval : undefined, asked?.approval)
@@ -533,38 +598,59 @@ describe("suspend and resume", () => {
     }
     const asked = request("a", { input: { deep: [{ y: [2], x: 1 }] } })
     const differences: Record<string, TaskLaunchRequest.Approved> = {
-      taskId: TaskLaunchRequest.approved({ taskId: id("b"), request: asked, approval: approvalRequest() }),
+      taskId: TaskLaunchRequest.approved({ taskId: id("b"), request: asked, approval: shownApproval() }),
       sessionId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, sessionId: SessionId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       turnId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, turnId: TurnId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       callId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, callId: ToolCallId.make("other") },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       toolName: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, toolName: "other" },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       input: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, input: { deep: [{ x: 1, y: [3] }] } },
-        approval: approvalRequest()
+        approval: shownApproval()
       }),
       approvalId: TaskLaunchRequest.approved({
         taskId: id("a"),
         request: asked,
-        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+        approval: { ...shownApproval(), id: ApprovalId.make("other") }
+      }),
+      asking: TaskLaunchRequest.approved({
+        taskId: id("a"),
+        request: asked,
+        approval: shownApproval("approval", "other")
       })
     }
+
+    it("asking is missing", () => {
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: approvalRequest() })
+      assert.strictEqual(start.mismatch(situation().table, launch), "asking")
+    })
+
+    it("its question was answered: a second one, equal in everything, has a token of its own", () => {
+      const world = situation()
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: shownApproval() })
+      const task = start.findSuspended(world.table, launch)
+      assert(task !== undefined)
+      world.resume(task)
+      assert.deepStrictEqual(task.approval, { ...approvalRequest(), taskId: id("a"), callId: task.request.callId })
+      world.suspend(task, "approval", "asking-2")
+      assert.strictEqual(start.mismatch(world.table, launch), "asking")
+    })
 
     for (const [field, launch] of Object.entries(differences)) {
       it(`${field} differs`, () => {
@@ -577,7 +663,7 @@ describe("suspend and resume", () => {
 
     it("in everything: keys of the input in another order are the same input", () => {
       const world = situation()
-      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: approvalRequest() })
+      const launch = TaskLaunchRequest.approved({ taskId: id("a"), request: asked, approval: shownApproval() })
       assert.isUndefined(start.mismatch(world.table, launch))
       assert.strictEqual(start.findSuspended(world.table, launch)?.snapshot.id, "a")
     })
@@ -587,7 +673,7 @@ describe("suspend and resume", () => {
       const launch = TaskLaunchRequest.approved({
         taskId: id("a"),
         request: { ...asked, turnId: TurnId.make("other"), toolName: "other" },
-        approval: { ...approvalRequest(), id: ApprovalId.make("other") }
+        approval: { ...shownApproval(), id: ApprovalId.make("other") }
       })
       assert.strictEqual(start.mismatch(world.table, launch), "turnId")
     })
@@ -595,11 +681,22 @@ describe("suspend and resume", () => {
 })
 
 describe("reject", () => {
+  it("with a token answers that question alone", () => {
+    const world = new World()
+    world.suspend(world.start("a"), "approval", "asking-2")
+    const reject = (asking?: string) =>
+      world.step((table, now) => control.rejectApproval(table, id("a"), { asking }, now))
+    assert.deepStrictEqual(reject("asking-1"), { _tag: "OtherAsking" })
+    assert.deepStrictEqual(reject(""), { _tag: "OtherAsking" })
+    assert.strictEqual(world.status("a"), "Suspended Foreground")
+    assert.strictEqual(reject("asking-2"), true)
+  })
+
   it("tells the model the reason, if one is given", () => {
     const text = (reason: string | undefined) => {
       const world = new World()
       world.suspend(world.start("a"))
-      world.step((table, now) => control.rejectApproval(table, id("a"), reason, now))
+      world.step((table, now) => control.rejectApproval(table, id("a"), { reason }, now))
       const event = world.events[world.events.length - 1]
       assert.strictEqual(event?._tag === "Failed" ? event.error.reason : "", "ApprovalRejected")
       return world.takeTurn()

@@ -91,8 +91,8 @@ class Run {
   readonly held: Array<() => void> = []
   private readonly sessions = new Map<string, string>()
 
-  constructor(concurrency: number, history: number) {
-    this.world = new World({ concurrency, history, output: 30, outputHistory: 50 })
+  constructor(concurrency: number, history: number, historyBytes: number) {
+    this.world = new World({ concurrency, history, historyBytes, output: 30, outputHistory: 50 })
   }
 
   private pick(tasks: Iterable<TaskRecord>, pick: number, isMeant: (task: TaskRecord) => boolean = () => true) {
@@ -194,7 +194,7 @@ class Run {
       case "reject": {
         const task = this.live(pick, "Suspended")
         if (task !== undefined) {
-          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, undefined, now))
+          world.step((table, now) => control.rejectApproval(table, task.snapshot.id, {}, now))
         }
         return
       }
@@ -307,7 +307,7 @@ class Run {
       case "write": {
         const task = this.live(pick)
         if (task === undefined) return
-        world.step((table) => write(table, task, background ? 1 : task.snapshot.launch, "some output"))
+        world.step((table, now) => write(table, task, background ? 1 : task.snapshot.launch, "some output", now))
         return
       }
       case "waitForTasks":
@@ -422,8 +422,9 @@ it("any sequence of transitions keeps the table true and conserves results", () 
       fc.array(step, { maxLength: 60, size: "max" }),
       fc.constantFrom(1, 2, Infinity),
       fc.constantFrom(0, 2, 100),
-      (steps, concurrency, history) => {
-        const run = new Run(concurrency, history)
+      fc.constantFrom(2_000, 1_000_000),
+      (steps, concurrency, history, historyBytes) => {
+        const run = new Run(concurrency, history, historyBytes)
         for (const each of steps) run.apply(each)
         run.drain()
         run.check()

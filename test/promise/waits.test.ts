@@ -118,6 +118,6 @@ describe("a wait with a timeout", () => {
     await manager.waitForTask([taskId], { timeout: "1 minute" })
     await manager.waitForIdle({ timeout: "1 minute" })
     assert.isUndefined(await manager.waitForTurn(outer, { timeout: "1 minute" }))
-    assert.match(String(await rejection(manager.waitForTurn(outer, { timeout: "-5 seconds" }))), /timeout takes/)
+    assert.match(String(await rejection(manager.waitForTurn(outer, { timeout: "-5 seconds" }))), /`timeout`/)
   })
 })

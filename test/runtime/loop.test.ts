@@ -409,8 +409,8 @@ describe("steps", () => {
       const events = yield* handle.subscribe
       const seen: Array<string> = []
       yield* Effect.fork(Effect.forever(Effect.map(events.take, (event) => {
-        if (event._tag === "ContinueRequested") return
-        const task = table.tasks.get(event.snapshot.id)
+        if (event.taskId === undefined) return
+        const task = table.tasks.get(event.taskId)
         seen.push(`${event._tag} ${task?.snapshot.status} ${delivery.isTurnReady(table, turnRef())}`)
       })))
       yield* settle

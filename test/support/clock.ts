@@ -1,5 +1,5 @@
 /** A wall clock that is set back or forward, beside a monotonic one that is not. */
-import { Clock, Effect } from "effect"
+import { type Clock, Effect } from "effect"
 
 /** Runs a test on the `TestClock`, whose wall clock alone is `set` apart by so many milliseconds. */
 export const withJumpingClock = <A, E, R>(

@@ -63,6 +63,12 @@ export const approvalRequest = (id = "approval"): ApprovalRequest => ({
   metadata: {}
 })
 
+/** The token of every question of a `World`, where a test does not say otherwise. */
+const theAsking = "asking"
+
+/** What `approvalRequest` asks for, as a `World` shows it. */
+export const shownApproval = (id?: string, asking = theAsking): ApprovalRequest => ({ ...approvalRequest(id), asking })
+
 export const toolResult = (text = "done", callId = "call-a", metadata: ToolResult["metadata"] = {}): ToolResult => ({
   result: {
     _tag: "ToolResult",
@@ -177,7 +183,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
   }
   assert.sameMembers(
-    [...table.closedSessions],
+    [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
     "closed sessions"
   )
@@ -220,6 +226,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
   }
   assert.isEmpty(overIn(waitsOf(table)), "waits that are over")
   checkTies(table)
+  checkHistory(table)
   checkOutputs(table)
   assert.isTrue(manual.every(({ session }) => table.sessions.get(session.id) === session))
 }
@@ -250,6 +257,13 @@ const checkTies = (table: TaskTable.TaskTable): void => {
     return task?.isLive === false && task.result === item.parts[0]
   })
   assert.strictEqual(tied, ofKept.length, "results tied to their tasks")
+}
+
+const checkHistory = (table: TaskTable.TaskTable): void => {
+  const sum = [...table.history].reduce((total, { bytes }) => total + bytes, 0)
+  assert.strictEqual(table.historyBytes, sum, "bytes of the history")
+  assert.isAtMost(sum, table.limits.historyBytes)
+  assert.isAtMost(table.history.size, table.limits.history)
 }
 
 const checkOutputs = (table: TaskTable.TaskTable): void => {
@@ -306,8 +320,7 @@ export class World {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
       this.events.push(event)
-      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-      this.lines.push(`${event._tag} ${id}`)
+      this.lines.push(`${event._tag} ${event.taskId ?? event.sessionId}`)
     }
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()
@@ -367,16 +380,17 @@ export class World {
   }
 
   /** The tool of the task's current launch ends. */
-  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit, launch = task.snapshot.launch): void {
-    this.step((table, now) => finish.launchEnded(table, task, launch, exit, now))
+  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit | finish.LaunchEnd, launch = task.snapshot.launch): void {
+    const end = exit._tag === "ApprovalRequired" ? { asking: theAsking, ...exit } : exit
+    this.step((table, now) => finish.launchEnded(table, task, launch, end, now))
   }
 
   complete(task: TaskTable.TaskRecord, text = "done"): void {
     this.end(task, { _tag: "Completed", result: toolResult(text, task.request.callId) })
   }
 
-  suspend(task: TaskTable.TaskRecord, approval = "approval"): void {
-    this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval) })
+  suspend(task: TaskTable.TaskRecord, approval = "approval", asking = theAsking): void {
+    this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval), asking })
   }
 
   /** Somebody who waits: a fiber of the task's tool, if there is a task. */

@@ -41,7 +41,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * const program = Effect.gen(function*() {
  *   const loop = yield* AgentLoop
  *   const session = yield* loop.open({ sessionId: SessionId.make("session-1") })
- *   yield* session.run("Greet the world.").pipe(Stream.runForEach((event) => Effect.log(event)))
+ *   yield* session.run("Greet the world.").pipe(Stream.runForEach((event) => Effect.log(event._tag)))
  * }).pipe(Effect.scoped, Effect.provide(Agent))
  * ```
  *
@@ -51,7 +51,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
 export class AgentLoop extends Context.Tag("effect-task-manager/AgentLoop")<AgentLoop, AgentLoopService>() {
   /**
    * The loop with the tools that a model is shown; `ToolExecutor` runs them. `defaults` hold for every session that does not
-   * say otherwise.
+   * say otherwise. Dies on one that is out of range or none, and names it.
    *
    * @since 0.1.0
    */

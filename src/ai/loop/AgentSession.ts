@@ -105,17 +105,21 @@ export interface AgentSession {
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
-   * Lets a suspended task go on. `TaskNotFound` also for a task of another session, `TaskNotSuspended` if it does not wait for
-   * an answer.
+   * Lets a suspended task go on. Hand over the approval that the user was shown: should the task ask something else by now,
+   * that is not answered, and this fails with `ApprovalMismatch`. A task id answers whatever its task asks now.
+   * `TaskNotFound` also for a task of another session, `TaskNotSuspended` if it does not wait for an answer.
    */
   readonly approve: (
-    taskId: TaskId
+    answered: TaskId | TaskApproval
   ) => Effect.Effect<
     void,
     TaskNotFound | TaskNotSuspended | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown
   >
   /** Ends a suspended task with an error result that tells the model `reason`. Fails as `approve` does. */
-  readonly reject: (taskId: TaskId, reason?: string) => Effect.Effect<void, TaskNotFound | TaskNotSuspended>
+  readonly reject: (
+    answered: TaskId | TaskApproval,
+    reason?: string
+  ) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
   /** The conversation as it is now. */
   readonly transcript: Effect.Effect<Transcript>
   /** Returns when no turn is running, none is about to begin, and no wake-up is being held for its window. */

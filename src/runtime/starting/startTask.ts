@@ -15,6 +15,7 @@ import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import { waitUntilSettled } from "../waiting/parking.js"
+import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, withRoute } from "./routing.js"
 
 type StartError = TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
@@ -92,9 +93,10 @@ const startNow = (
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
+    const launch = readLaunch(given)
     const refused = refusal(engine, launch)
     if (refused !== undefined) return Effect.fail(refused)
     return withRoute(engine.route, launch.request, (route) => {
@@ -106,9 +108,10 @@ export const startConcurrently = (
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
 export const startInline = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
+    const launch = readLaunch(given)
     let resumeCaller: (() => void) | undefined = undefined
     const caller: InlineCaller = { wake: () => resumeCaller?.(), outcome: undefined }
     const outcome = startNow(engine, launch, inlineRoute, fiber, caller)

@@ -12,23 +12,15 @@ import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import type { Engine } from "../Engine.js"
 import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
-
-/**
- * What was looked at is not there any more in the step that takes: another reader was faster, or the task was forgotten.
- * Thrown rather than returned: a result would have to be looked at by one more operation behind the step, and an interrupt
- * there would lose what was taken.
- */
-const lostRace: unique symbol = Symbol("effect-task-manager/lostRace")
-
-const isLostRace = (cause: Cause.Cause<unknown>): boolean => cause._tag === "Die" && cause.defect === lostRace
+import { lostRace, untilTaken } from "./taking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 
 /** Waits for an update or the end of the turn. */
-const turnReady = (
+export const turnReady = (
   engine: Engine,
   ref: TurnRef,
-  deadline: Deadline | undefined,
+  deadline?: Deadline,
   orWhen?: (endWait: () => void) => void
 ): Effect.Effect<WaitEnd> =>
   waitUntil(engine, {
@@ -71,13 +63,6 @@ const takeTurn = (engine: Engine, ref: TurnRef, end: WaitEnd): Effect.Effect<Opt
     if (end === "Over") return Option.none()
     throw lostRace
   })
-
-/** Attempts again for as long as another reader is faster. The last operation of an attempt is the bare step that takes. */
-const untilTaken = <A, E>(attempt: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.catchAllCause(
-    Effect.suspend(attempt),
-    (cause) => isLostRace(cause) ? untilTaken(attempt) : Effect.failCause(cause)
-  )
 
 const waitAndTake = (
   engine: Engine,

@@ -251,6 +251,36 @@ describe("approvals", () => {
       })
     ))
 
+  it.effect("an answer to what was shown answers no second question, also if that is equal in everything", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("ok")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", asks("a", asks("a", ScriptedOutcome.Succeed("done"))))
+        const session = yield* open()
+        const seen = yield* follow(session)
+        const running = yield* startRun(session, "go")
+        yield* settle
+        const [first] = yield* session.approvals
+        yield* session.approve(first!)
+        yield* settle
+        const [second] = yield* session.approvals
+        assert.notStrictEqual(second!.approval.asking, first!.approval.asking)
+        assert.deepStrictEqual(
+          { ...second!.approval, asking: undefined },
+          { ...first!.approval, asking: undefined }
+        )
+        for (const answer of [session.approve(first!), session.reject(first!, "too late")]) {
+          assert.deepInclude(yield* Effect.flip(answer), { _tag: "ApprovalMismatch", field: "asking" })
+        }
+        const { asking: _, ...unnamed } = second!.approval
+        assert.deepInclude(yield* Effect.flip(session.reject({ ...second!, approval: unnamed })), { field: "asking" })
+        assert.lengthOf(seen.filter(({ _tag }) => _tag === "ApprovalRequested"), 2)
+        yield* session.reject(second!, "not that")
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+      })
+    ))
+
   it.effect("of another session are not to be found", () =>
     withWorld(
       { model: [[ToolCall("first", {})], [Text("ok")]] },

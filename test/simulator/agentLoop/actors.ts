@@ -69,14 +69,16 @@ const answer = (world: AgentWorld, session: AgentSession, chance: number): Effec
       const [one] = asked.splice(random.int(asked.length), 1)
       if (one === undefined || !random.chance(chance)) continue
       const { taskId } = one
+      // what was shown, or whatever the task asks now
+      const answered = random.chance(0.7) ? one : taskId
       world.say(session.sessionId, () => `answers ${taskId}`)
       if (random.chance(0.6)) {
-        yield* session.approve(taskId).pipe(
+        yield* session.approve(answered).pipe(
           Effect.map(() => world.meet("an approval that is given")),
           Effect.ignore
         )
       } else {
-        yield* session.reject(taskId, random.chance(0.8) ? `No ${world.mark("denial")}` : undefined).pipe(
+        yield* session.reject(answered, random.chance(0.8) ? `No ${world.mark("denial")}` : undefined).pipe(
           Effect.map(() => world.meet("an approval that is denied")),
           Effect.ignore
         )

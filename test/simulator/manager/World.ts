@@ -6,6 +6,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Session } from "../../../src/machine/TaskTable.js"
+import type { TaskApproval } from "../../../src/model/Approval.js"
 import type { SessionId, TaskId, TurnId, TurnRef } from "../../../src/model/ids.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { TaskResolution } from "../../../src/model/TaskResolution.js"
@@ -52,6 +53,7 @@ export interface Target {
   readonly taskId?: TaskId | undefined
   readonly sessionId?: SessionId | undefined
   readonly turnId?: TurnId | undefined
+  readonly asking?: string | undefined
 }
 
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
@@ -82,6 +84,8 @@ export class World {
   readonly written: Array<WriteRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
+  /** The approvals that were given. */
+  readonly given: Array<TaskApproval> = []
   readonly violations: Array<Violation> = []
   /** Every task, oldest first. */
   readonly taskIds: Array<TaskId> = []
@@ -100,10 +104,14 @@ export class World {
   private subject_: Subject | undefined = undefined
   private lastOrder = 0
   private lastBatch = 0
+  private lastAsking = 0
   private lastKey = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
-  abandonedWarnings = 0
+  /** How often readers with a filter were told that they had missed events. */
+  resets = 0
+  /** How often the manager warned of a tool that died. */
+  diedWarnings = 0
 
   constructor(plan: Plan, simulation: Simulation, trace: Array<string> | undefined) {
     this.plan = plan
@@ -140,6 +148,19 @@ export class World {
     return `k${++this.lastKey}`
   }
 
+  /** In a simulation tokens are known beforehand, so that a seed gives the same trace. */
+  nextAsking(): string {
+    return `asking-${++this.lastAsking}`
+  }
+
+  /** The token of the last question of a task. */
+  askingOf(id: TaskId): string | undefined {
+    for (const { event } of this.events.slice().reverse()) {
+      if (event._tag === "AwaitingApproval" && event.snapshot.id === id) return event.approval.asking
+    }
+    return undefined
+  }
+
   nextBatch(): number {
     return ++this.lastBatch
   }
@@ -155,6 +176,10 @@ export class World {
     this.events.push({ ...this.moment(), event })
     if (event._tag === "ContinueRequested") {
       this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
+      return
+    }
+    if (event._tag === "SessionClosed") {
+      this.say("event", () => `#${event.seq} SessionClosed ${event.sessionId}`)
       return
     }
     const { id, kind, launch, sessionId, turnId } = event.snapshot
@@ -222,6 +247,7 @@ export class World {
         taskId: target.taskId,
         sessionId: target.sessionId,
         turnId: target.turnId,
+        asking: target.asking,
         ended: undefined,
         outcome: undefined,
         inHand: [],

@@ -1,5 +1,6 @@
 /** What an agent loop, a host or a tool does to the manager, apart from reading. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { TaskApproval } from "../../../src/model/Approval.js"
 import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../src/model/ids.js"
 import { TaskLaunchRequest } from "../../../src/model/Task.js"
@@ -8,7 +9,7 @@ import type { ToolRequest } from "../../../src/model/ToolCall.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
-import { scriptOf } from "./plan.js"
+import { forgets, scriptOf } from "./plan.js"
 import { type Actor, noting, type World } from "./World.js"
 
 export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
@@ -74,7 +75,7 @@ const refusable = (
 const launch = (
   world: World,
   actor: Actor,
-  operation: "startTask" | "approve" | "approveWrongly",
+  operation: "startTask" | "approve" | "approveWrongly" | "approveAgain",
   request: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
   routingMayFail(quietly(world.call(
@@ -83,7 +84,8 @@ const launch = (
     {
       taskId: request.taskId,
       sessionId: request.request.sessionId,
-      turnId: request.request.turnId
+      turnId: request.request.turnId,
+      asking: request._tag === "Approved" ? request.approval.asking : undefined
     },
     (record) =>
       noting(refusable(world, record, request), (outcome) => {
@@ -103,7 +105,7 @@ export const startCall = (
     const request = planCall(world, turn)
     // an id of the caller's own; now and then one that exists, unless it may have been forgotten and would be taken
     const taskId = random.chance(0.2)
-      ? random.chance(0.3) && plan.historyLimit === 1_000
+      ? random.chance(0.3) && !forgets(plan)
         ? random.pickFrom(world.taskIds)
         : TaskId.make(`mine-${world.nextKey()}`)
       : undefined
@@ -120,9 +122,18 @@ export const startCall = (
     )
   })
 
+const askingOfAnother = (world: World, asking: string | undefined): string =>
+  world.random.pickFrom(world.given.filter(({ approval }) => approval.asking !== asking))?.approval.asking ??
+    "of another manager"
+
+const withoutAsking = (shown: TaskApproval["approval"]): TaskApproval["approval"] => {
+  const { asking: _, ...approval } = shown
+  return approval
+}
+
 const wrongly = (world: World, { approval, taskId, toolRequest }: TaskApproval): TaskLaunchRequest => {
   const request: ToolRequest = { ...toolRequest }
-  switch (world.random.int(6)) {
+  switch (world.random.int(8)) {
     case 0:
       return TaskLaunchRequest.approved({ taskId, request: { ...request, input: { lines: [] } }, approval })
     case 1:
@@ -133,6 +144,15 @@ const wrongly = (world: World, { approval, taskId, toolRequest }: TaskApproval):
       return TaskLaunchRequest.approved({ taskId, request: { ...request, turnId: TurnId.make("t9") }, approval })
     case 4:
       return TaskLaunchRequest.approved({ taskId, request, approval: { ...approval, id: ApprovalId.make("other") } })
+    case 5:
+      return TaskLaunchRequest.approved({ taskId, request, approval: withoutAsking(approval) })
+    case 6:
+      // the answer to another question
+      return TaskLaunchRequest.approved({
+        taskId,
+        request,
+        approval: { ...approval, asking: askingOfAnother(world, approval.asking) }
+      })
     default:
       return TaskLaunchRequest.approved({ taskId: TaskId.make("nobody"), request, approval })
   }
@@ -141,14 +161,39 @@ const wrongly = (world: World, { approval, taskId, toolRequest }: TaskApproval):
 export const approve = (
   world: World,
   actor: Actor,
+  asked: TaskApproval
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
+  Effect.suspend(() => {
+    const { approval, taskId, toolRequest } = asked
+    world.given.push(asked)
+    return launch(world, actor, "approve", TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+  })
+
+/** A click that comes again, perhaps much later: an answer that was given before. */
+const approveAgain = (
+  world: World,
+  actor: Actor,
   { approval, taskId, toolRequest }: TaskApproval
 ): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
-  launch(world, actor, "approve", TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+  launch(world, actor, "approveAgain", TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
 
-export const reject = (world: World, actor: Actor, taskId: TaskId): Effect.Effect<void> =>
-  Effect.asVoid(quietly(
-    world.call(actor, "rejectApproval", { taskId }, () => world.manager.rejectApproval({ taskId, reason: "not today" }))
-  ))
+const tokenOf = (world: World, asking: string | undefined): string | undefined => {
+  const dice = world.random.next()
+  return dice < 0.5 ? asking : dice < 0.6 ? askingOfAnother(world, asking) : undefined
+}
+
+/** Rejects what was shown, or whatever is asked by now. */
+export const reject = (
+  world: World,
+  actor: Actor,
+  { approval: { asking }, taskId }: Pick<TaskApproval, "approval" | "taskId">
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const answer = { taskId, reason: "not today", asking: tokenOf(world, asking) }
+    return Effect.asVoid(quietly(
+      world.call(actor, "rejectApproval", { taskId, asking: answer.asking }, () => world.manager.rejectApproval(answer))
+    ))
+  })
 
 /** Answers an approval in some way, or leaves it to others. Follows what an inline manager hands back. */
 export const answer = (
@@ -161,9 +206,23 @@ export const answer = (
     if (dice < 0.15) {
       return Effect.zipRight(launch(world, actor, "approveWrongly", wrongly(world, asked)), answer(world, actor, asked))
     }
-    if (dice < 0.6) return Effect.flatMap(approve(world, actor, asked), (outcome) => follow(world, actor, outcome))
-    if (dice < 0.75) return reject(world, actor, asked.taskId)
-    if (dice < 0.85 && world.plan.features.cancels) return cancel(world, actor, asked.taskId)
+    if (dice < 0.6) {
+      const approved = Effect.flatMap(approve(world, actor, asked), (outcome) => follow(world, actor, outcome))
+      const earlier = world.random.pickFrom(world.given)
+      // twice in a row, or an answer from the past after what it would approve now was asked
+      const again = world.random.chance(0.3) ? asked : world.random.chance(0.3) ? earlier : undefined
+      return again === undefined
+        ? approved
+        // not Effect.all: interrupted as it begins, its fibers hang
+        : Effect.flatMap(Effect.fork(approveAgain(world, actor, again)), (clicked) =>
+          Effect.zipRight(approved, Fiber.await(clicked)))
+    }
+    if (dice < 0.75) {
+      return reject(world, actor, asked)
+    }
+    if (dice < 0.85 && world.plan.features.cancels) {
+      return cancel(world, actor, asked.taskId)
+    }
     return Effect.void
   })
 

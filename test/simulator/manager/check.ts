@@ -1,16 +1,23 @@
 /** The invariants of the contract, looked for in what was written down. */
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
+import type { CancelReason } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
-import { isInOrder } from "../../../src/testing/eventOrder.js"
+import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
-import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
+import type {
+  CallRecord,
+  DeliveryRecord,
+  EventRecord,
+  Operation,
+  PlannedCall,
+  RouteRecord,
+  ToolRun
+} from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
-type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
-
-type Settled = Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }>
+type OfTask = Extract<TaskEvent, { readonly snapshot: unknown }>
 
 /** One launch of a task, by its events. */
 export interface LaunchLog {
@@ -38,11 +45,6 @@ export interface TaskLog {
   readonly approvals: ReadonlyArray<DeliveryRecord>
 }
 
-const taskOf = (event: TaskEvent): TaskId => event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-
-const isTerminal = (event: TaskEvent): event is Settled =>
-  event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled"
-
 const launchesOf = (
   world: World,
   key: string,
@@ -56,7 +58,8 @@ const launchesOf = (
   let previousEnd = -1
   for (const record of events) {
     const { event } = record
-    if (event._tag === "ContinueRequested" || event._tag === "Progress" || event._tag === "Detached") continue
+    if (!("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew") continue
+    if (event._tag === "Detached") continue
     if (event._tag === "Queued" || event._tag === "Started") {
       if (beganOrder < 0) {
         beganAt = event.at
@@ -103,16 +106,14 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   }
   const resolved = ({ resolution }: DeliveryRecord): TaskId =>
     resolution._tag === "Item" ? resolution.taskId : resolution.approval.taskId
-  const events = group(world.events, ({ event }) => taskOf(event))
+  const events = group(world.events, ({ event }) => event.taskId)
   const calls = group(world.calls, ({ taskId }) => taskId)
   const items = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Item"), resolved)
   const approvals = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Approval"), resolved)
   const runs = group(world.toolRuns, ({ taskId }) => taskId)
   const logs = new Map<TaskId, TaskLog>()
   for (const [id, ofTask] of events) {
-    const key = ofTask.flatMap(({ event }) =>
-      event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]]
-    )
+    const key = ofTask.flatMap(({ event }) => "snapshot" in event ? [event.snapshot.metadata["key"]] : [])
       .at(0)
     const planned = typeof key === "string" ? world.planned.get(key) : undefined
     if (planned === undefined) {
@@ -197,7 +198,9 @@ const checkDelivery = (world: World, task: TaskLog): void => {
 }
 
 const answersOf = ({ calls }: TaskLog): ReadonlyArray<CallRecord> =>
-  calls.filter(({ operation }) => operation === "approve" || operation === "rejectApproval")
+  calls.filter(({ operation }) =>
+    operation === "approve" || operation === "approveAgain" || operation === "rejectApproval"
+  )
 
 const checkApprovals = (world: World, task: TaskLog): void => {
   const { approvals, events, id, launches } = task
@@ -207,8 +210,9 @@ const checkApprovals = (world: World, task: TaskLog): void => {
     const next = events.find((record) =>
       record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval"
     )
+    const { asking } = end.event.approval
     const given = approvals.filter((delivery) =>
-      delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.id.endsWith(`-${number}`)
+      delivery.resolution._tag === "Approval" && delivery.resolution.approval.approval.asking === asking
     )
     if (given.length > 1) {
       world.violate(2, `the approval of launch ${number} of ${id} was delivered ${given.length} times`)
@@ -227,15 +231,17 @@ const checkApprovals = (world: World, task: TaskLog): void => {
 
 const checkLaunches = (world: World, task: TaskLog): void => {
   const { id, launches, terminal } = task
-  const approved = answersOf(task).filter(({ operation }) => operation === "approve")
+  const approved = answersOf(task).filter(({ operation }) => operation !== "rejectApproval")
   for (const { number, run } of launches) {
     if (run === undefined) continue
     if (terminal !== undefined && run.began.order > terminal.order) {
       world.violate(9, `launch ${number} of ${id} ran after the task had settled`)
     }
     if (number === 1) continue
-    const wanted = `a-${task.planned.key}-${number - 1}`
-    if (run.approvalId !== wanted || !approved.some((call) => call.began.order < run.began.order)) {
+    const question = launches.find((launch) => launch.number === number - 1)?.end?.event
+    const asking = question?._tag === "AwaitingApproval" ? question.approval.asking : undefined
+    const isAnswered = approved.some((call) => call.asking === asking && call.began.order < run.began.order)
+    if (run.approvalId !== `a-${task.planned.key}` || asking === undefined || !isAnswered) {
       world.violate(9, `launch ${number} of ${id} ran without its approval`)
     }
   }
@@ -250,12 +256,23 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   }
 }
 
-/** Whether something asked for the task to be cancelled, before it was. */
+/** What an operation tells the tools that it stops. */
+const toldBy: Partial<Record<Operation, CancelReason>> = {
+  cancel: "Cancelled",
+  onTurnInterrupted: "TurnInterrupted",
+  closeSession: "SessionClosed",
+  shutdown: "Shutdown",
+  startTask: "Cancelled",
+  approve: "Cancelled"
+}
+
+/** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
 const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
   const { id, planned: { request, script }, terminal } = task
   const kind = terminal?.event.snapshot.kind
+  const told = task.launches.at(-1)?.run?.stopped
   const asked = world.calls.some((call) => {
-    if (call.began.order > order) return false
+    if (call.began.order > order || told !== undefined && toldBy[call.operation] !== told) return false
     switch (call.operation) {
       case "cancel":
         return call.taskId === id
@@ -269,6 +286,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return true
       case "startTask":
       case "approve":
+      case "approveAgain":
         // the caller of an inline start was interrupted
         return world.plan.manager === "Simple" && (call.outcome === "interrupted" || call.ended === undefined) &&
           call.turnId === request.turnId && call.sessionId === request.sessionId
@@ -276,7 +294,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return false
     }
   })
-  return asked || script.end === "Interrupt"
+  return asked || script.end === "Interrupt" && told === undefined
 }
 
 const checkOutcome = (world: World, task: TaskLog): void => {
@@ -308,7 +326,12 @@ const checkOutcome = (world: World, task: TaskLog): void => {
           if (run?.outcome !== "Failed") world.violate(4, `${id} failed, but its tool did not`)
           break
         case "ApprovalRejected":
-          if (!answersOf(task).some(({ operation }) => operation === "rejectApproval")) {
+          if (
+            !answersOf(task).some(({ asking, operation }) =>
+              operation === "rejectApproval" &&
+              (asking === undefined || asking === world.askingOf(id))
+            )
+          ) {
             world.violate(9, `nobody rejected ${id}`)
           }
           break
@@ -319,6 +342,10 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             return event.at >= due && event.at <= due + late + plan.jitterMillis
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
+          // a tool that came to an end of its own had asked too early
+          if (run?.outcome === "Interrupted" && run.stopped !== "TimedOut") {
+            world.violate(4, `the tool of ${id} was not told of its timeout, but ${run.stopped}`)
+          }
           break
         }
         default:
@@ -433,11 +460,47 @@ const checkReceipts = (world: World): void => {
   }
 }
 
+/** Whoever closes a session is followed by its end, behind the last terminal event of what was cancelled. */
+const checkClosings = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void => {
+  const ends = world.events.filter(({ event }) => event._tag === "SessionClosed")
+  for (const { event, order } of ends) {
+    const isAsked = world.calls.some(({ began, operation, sessionId }) =>
+      operation === "closeSession" && sessionId === event.sessionId && began.order < order
+    )
+    if (!isAsked) world.violate(3, `${event.sessionId} ended and nobody had closed it`)
+  }
+  for (const { began, operation, outcome, receipt, sessionId } of world.calls) {
+    if (operation !== "closeSession" || outcome !== "ok") continue
+    const end = ends.filter(({ event, order }) => event.sessionId === sessionId && order > began.order).at(-1)
+    // a call that was made while an earlier one was at it is answered by the end of that one
+    if (end === undefined) world.violate(3, `${sessionId ?? ""} was closed and did not end`)
+    for (const { id } of receipt ?? []) {
+      const terminal = logs.get(id)?.terminal
+      if (terminal !== undefined && end !== undefined && terminal.order > end.order) {
+        world.violate(3, `${id} settled after its session had ended`)
+      }
+    }
+  }
+}
+
 const checkWrongApprovals = (world: World): void => {
   for (const { began, ended, operation, outcome, taskId } of world.calls) {
     if (operation !== "approveWrongly" || outcome === "interrupted" || outcome === undefined) continue
     if (outcome === "ApprovalMismatch" || outcome === "TaskManagerShutdown") continue
     world.violate(9, `a wrong approval of ${taskId ?? ""} was answered ${outcome} (${began.at} to ${ended?.at ?? 0}ms)`)
+  }
+}
+
+/** A question is answered once, and by the answer that was meant for it. */
+const checkAnswers = (world: World): void => {
+  const taken = new Map<string, number>()
+  for (const { asking, operation, outcome } of world.calls) {
+    if (asking === undefined || outcome !== "ok") continue
+    if (operation !== "approve" && operation !== "approveAgain" && operation !== "rejectApproval") continue
+    taken.set(asking, (taken.get(asking) ?? 0) + 1)
+  }
+  for (const [asking, times] of taken) {
+    if (times > 1) world.violate(9, `the question ${asking} took ${times} answers`)
   }
 }
 
@@ -477,15 +540,29 @@ const perTask = [
   checkOutput
 ]
 
+/** A tool that died is told of once. */
+const checkWarnings = (world: World, logs: Iterable<TaskLog>): void => {
+  let died = 0
+  for (const { terminal } of logs) {
+    if (terminal?.event._tag === "Failed" && terminal.event.error.reason === "Internal") died++
+  }
+  if (died !== world.diedWarnings) {
+    world.violate(4, `${died} tools died, and ${world.diedWarnings} warnings tell of one`)
+  }
+}
+
 /** Looks at a run that has ended. */
 export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
   checkReceipts(world)
   checkWrongApprovals(world)
+  checkAnswers(world)
   checkRefusals(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)
   checkBatches(world)
+  checkWarnings(world, logs.values())
+  checkClosings(world, logs)
   return logs
 }

@@ -43,6 +43,10 @@ export const checkTable = (world: World): void => {
   expect("the number of bytes of settled output", table.settledOutputBytes, outputBytes)
   if (outputBytes > table.limits.outputHistory) world.violate(10, `${outputBytes} bytes of settled output are kept`)
   if (table.history.size > table.limits.history) world.violate(10, `${table.history.size} settled tasks are kept`)
+  let historyBytes = 0
+  for (const { bytes } of table.history) historyBytes += bytes
+  expect("the number of bytes of settled tasks", table.historyBytes, historyBytes)
+  if (historyBytes > table.limits.historyBytes) world.violate(10, `${historyBytes} bytes of settled tasks are kept`)
   if (timers.size() > 3 * table.live.size) {
     world.violate(10, `${timers.size()} timers are armed for ${table.live.size} live tasks`)
   }

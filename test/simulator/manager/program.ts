@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { ToolRequest } from "../../../src/model/ToolCall.js"
-import { makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
+import { AskingTokens, makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
 import { startConcurrently, startInline } from "../../../src/runtime/starting/startTask.js"
 import type { State } from "../../../src/runtime/State.js"
 import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
@@ -19,6 +19,7 @@ import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import { agentLoop, host, watcher } from "./actors.js"
 import { checkNothingLeft } from "./checkTable.js"
+import { eventReader } from "./eventReaders.js"
 import { routeOf, tick } from "./plan.js"
 import { drainManual, drainTurn, takeLoop } from "./reading.js"
 import { keyOf, makeTools } from "./tools.js"
@@ -52,18 +53,21 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
         historyLimit: plan.historyLimit,
+        historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,
-        eventReplay: plan.eventReplay,
+        eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
+        eventBytes: plan.eventBytes,
         cancelGracePeriod: plan.graceMillis,
         outputBuffer: plan.outputBuffer,
         outputHistory: plan.outputHistory
       }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.provideService(StartsImmediately, plan.startsImmediately),
+      Effect.provideService(AskingTokens, () => world.nextAsking()),
       Effect.locally(workingFor, "manager")
     )
     // a subscriber would see events later, and one with a small buffer not all of them
-    const publish = engine.events.unsafePublish
+    const publish = engine.events.unsafePublish.bind(engine.events)
     Object.assign(engine.events, {
       unsafePublish: (event: TaskEvent) => {
         world.hear(event)
@@ -111,7 +115,7 @@ const answerTheRest = (world: World): Effect.Effect<void, never, ToolExecutor> =
       for (const asked of suspended) {
         const dice = world.random.next()
         if (dice < 0.2) yield* actions.cancel(world, root, asked.taskId)
-        else if (dice < 0.4) yield* actions.reject(world, root, asked.taskId)
+        else if (dice < 0.4) yield* actions.reject(world, root, asked)
         else yield* Effect.flatMap(actions.approve(world, root, asked), (o) => actions.follow(world, root, o))
       }
     }
@@ -142,9 +146,13 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     yield* build(world, managerScope)
     const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) => index), (index) =>
       Scope.extend(watcher(world, index), watching))
-    const loops = yield* Effect.forEach(
-      Array.from({ length: plan.sessions }, (_, index) =>
+    const readers = yield* Effect.forEach(
+      Array.from({ length: plan.readers }, (_, index) =>
         index),
+      (index) => Scope.extend(eventReader(world, index), watching)
+    )
+    const loops = yield* Effect.forEach(
+      Array.from({ length: plan.sessions }, (_, index) => index),
       (index) => Effect.fork(agentLoop(world, index))
     )
     const hosting = yield* Effect.fork(host(world))
@@ -166,15 +174,15 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     }
     yield* drainEverything(world)
     yield* tryClosed(world)
-    for (const fiber of watchers) yield* Fiber.await(fiber)
+    for (const fiber of [...watchers, ...readers]) yield* Fiber.await(fiber)
     yield* Scope.close(watching, Exit.void)
     checkNothingLeft(world, "after the shutdown")
   })
 
 /** Counts the warnings of the manager instead of printing them. */
 const countWarnings = (world: World) =>
-  Logger.make(() => {
-    world.abandonedWarnings++
+  Logger.make(({ message }) => {
+    if (String(message) === "A tool died") world.diedWarnings++
   })
 
 export const program = (world: World): Effect.Effect<void> =>

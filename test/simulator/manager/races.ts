@@ -84,7 +84,8 @@ const isTold = ({ tasks }: Run, { sessionId, turnId }: CallRecord, at: number | 
   tasks.some(({ events, planned: { request } }) =>
     request.sessionId === sessionId && request.turnId === turnId &&
     events.some(({ event }) =>
-      event.at === at && event._tag !== "ContinueRequested" && event._tag !== "Queued" && event._tag !== "Started" &&
+      event.at === at && "snapshot" in event && event._tag !== "OutputGrew" && event._tag !== "Queued" &&
+      event._tag !== "Started" &&
       event._tag !== "Progress" && (event._tag === "Detached" || event.snapshot.kind === "Foreground")
     )
   )
@@ -149,6 +150,7 @@ export const races: Readonly<Record<string, Race>> = {
     (call, { world }) => call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)
   ),
   "a subscriber lags behind": ({ world }) => world.lagged,
+  "a reader with a filter is told that it missed events": ({ world }) => world.resets,
   "delivery mode / completion: the mode first": taskRace(({ calls, terminal }) =>
     terminal?.event.snapshot.kind === "Background" &&
     calls.some((call) => call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call))
@@ -167,7 +169,7 @@ export const races: Readonly<Record<string, Race>> = {
       call.began.order < (shutdown?.ended?.order ?? 0)
   }),
   "start / shutdown: afterwards": callRace(
-    ["startTask", "approve"],
+    ["startTask", "approve", "approveAgain"],
     (call, { world }) =>
       call.outcome === "TaskManagerShutdown" &&
       call.began.order > (shutdownOf(world)?.ended?.order ?? Infinity)
@@ -214,6 +216,15 @@ export const races: Readonly<Record<string, Race>> = {
   "two approvals of one launch": taskRace((task) =>
     pairOf(task, "approve", "approve", (one, other) => isPut(one) && other.outcome === "ApprovalMismatch")
   ),
+  "an answer that was given comes again when its task asks another question": callRace(
+    ["approveAgain"],
+    ({ asking, began, outcome, taskId }, { tasks }) => {
+      const before = tasks.find(({ id }) => id === taskId)?.events.filter(({ order }) => order < began.order).at(-1)
+      return outcome === "ApprovalMismatch" && before?.event._tag === "AwaitingApproval" &&
+        before.event.approval.asking !== asking
+    }
+  ),
+  "a rejection of an earlier question": callRace(["rejectApproval"], ({ outcome }) => outcome === "ApprovalMismatch"),
   "a wrong approval": callRace(["approveWrongly"], (call) => call.outcome === "ApprovalMismatch"),
   "an approval is withdrawn from a consumer's hands": callRace(
     consumers,

@@ -1,6 +1,6 @@
 /** The approvals that the tasks of one session ask for, and what the user answers. */
 import * as Effect from "effect/Effect"
-import { TaskNotFound, TaskNotSuspended } from "../../../errors.js"
+import { type ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
@@ -8,7 +8,7 @@ import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import type { AgentEvent } from "../AgentEvent.js"
 import type { AgentSession } from "../AgentSession.js"
-import { inlineCall, isRunning, setResuming, startedCall, type StartedCalls } from "./calls.js"
+import { countResuming, inlineCall, isRunning, startedCall, type StartedCalls } from "./calls.js"
 
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
   /** Tells of the approvals that are asked for and were not told of, of one task or of all. */
@@ -27,21 +27,23 @@ export const make = (options: {
     const { emit, onResumed, sessionId, started } = options
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
-    const announced = new Map<TaskId, string>()
+    /** What was asked last of each task that was told of. */
+    const announced = new Map<TaskId, string | undefined>()
 
     const approvals = Effect.map(
       manager.handle.listSuspended,
       (suspended) => suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
     )
 
-    /** Answers the approval that a task asks for. */
+    /** Answers what was shown, or, where only the task is named, what it asks now. */
     const answer = <A, E>(
-      taskId: TaskId,
+      answered: TaskId | TaskApproval,
       use: (approval: TaskApproval) => Effect.Effect<A, E>
     ): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> =>
       Effect.flatMap(approvals, (asked): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> => {
+        const taskId = typeof answered === "string" ? answered : answered.taskId
         const found = asked.find((approval) => approval.taskId === taskId)
-        return found === undefined ? notSuspended(taskId) : use(found)
+        return found === undefined ? notSuspended(taskId) : use(typeof answered === "string" ? found : answered)
       })
 
     const notSuspended = (taskId: TaskId): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
@@ -53,7 +55,7 @@ export const make = (options: {
     const resume = ({ approval, taskId, toolRequest }: TaskApproval) =>
       Effect.gen(function*() {
         const { callId, toolName } = toolRequest
-        setResuming(started, callId, taskId, true)
+        countResuming(started, callId, taskId, 1)
         const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
         // in the operation that hands it over: an interrupt behind it would lose it
         if (outcome._tag === "Ready") {
@@ -63,7 +65,7 @@ export const make = (options: {
         }
       }).pipe(
         Effect.ensuring(Effect.sync(() => {
-          setResuming(started, toolRequest.callId, taskId, false)
+          countResuming(started, toolRequest.callId, taskId, -1)
           onResumed()
         })),
         // that is for new tasks alone
@@ -79,19 +81,20 @@ export const make = (options: {
             if (taskId !== undefined && approval.taskId !== taskId) {
               continue
             }
-            if (announced.get(approval.taskId) === approval.approval.id) {
+            if (announced.get(approval.taskId) === approval.approval.asking) {
               continue
             }
-            announced.set(approval.taskId, approval.approval.id)
+            announced.set(approval.taskId, approval.approval.asking)
             emit({ _tag: "ApprovalRequested", approval })
           }
         }),
       forget: (taskId) => {
         announced.delete(taskId)
       },
-      approve: (taskId) =>
-        answer(taskId, resume),
-      reject: (taskId, reason) =>
-        answer(taskId, () => manager.rejectApproval({ taskId, reason }))
+      approve: (answered) =>
+        answer(answered, resume),
+      reject: (answered, reason): Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch> =>
+        answer(answered, ({ approval: { asking = "" }, taskId }) =>
+          manager.rejectApproval({ taskId, reason, asking }))
     }
   })

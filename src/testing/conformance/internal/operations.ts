@@ -1,13 +1,17 @@
-/** SPEC 4.2: what each call does in each state. */
+/** docs/contract.md, 4.2: what each call does in each state. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { ApprovalRequired } from "../../../errors.js"
 import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
+import { CurrentTask } from "../../../services/CurrentTask.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as brief from "./brief.js"
 import { equal, failsWith, isTrue } from "./check.js"
 import { section } from "./define.js"
 import { nameOf, needsOf, reach, settingsOf, type State, statesOf } from "./states.js"
+import { isApproved, type Tool } from "./tools.js"
 import { askingFor, type Call, type CaseError, type Delivered, requestOf, turnOf, type World } from "./World.js"
 
 const { cases, test } = section("4.2 Operations and states")
@@ -286,7 +290,8 @@ for (const state of statesOf("Suspended")) {
       ["callId", { request: { callId: ToolCallId.make("elsewhere") } }],
       ["toolName", { request: { toolName: "elsewhere" } }],
       ["input", { request: { input: { call: "a", more: true } } }],
-      ["approvalId", { approvalId: "elsewhere" }]
+      ["approvalId", { approval: { id: ApprovalId.make("elsewhere") } }],
+      ["asking", { approval: { asking: "elsewhere" } }]
     ] as const
   ) {
     test(`startTask approved, ${nameOf(state)}, another ${field}: ApprovalMismatch, still Suspended`, {
@@ -355,10 +360,96 @@ test("an old approval does not answer a new question", { needs: ["approvals"] },
       new ApprovalRequired({ approval: { ...askingFor("a").approval, id: ApprovalId.make(`question-${launch}`) } })
   })
   yield* w.foreground(a)
-  yield* w.approve(a, { approvalId: "question-1" })
+  const old = yield* w.asked(a)
+  yield* equal("the old question", old.id, "question-1")
+  yield* w.approve(a)
   yield* w.foreground(a)
-  yield* failsWith("the old approval fails", w.approve(a, { approvalId: "question-1" }), "ApprovalMismatch")
+  yield* failsWith("the old approval fails", w.approve(a, { approval: old }), "ApprovalMismatch")
   yield* equal("its launches", yield* w.launches, ["a#1", "a#2"])
+})
+
+// ---- one answer to one question ----
+
+/** Asks the same again and again, with a token of its own that the manager has to replace. */
+const asksTheSame = (seen: Array<unknown>): Tool => () =>
+  Effect.flatMap(CurrentTask, ({ approval }) => {
+    seen.push(Option.getOrElse(approval, () => "none"))
+    return new ApprovalRequired({ approval: { ...askingFor("a").approval, asking: "the tool's own" } })
+  })
+
+for (const state of statesOf("Suspended")) {
+  const { kind } = state
+  test(
+    `an approval sent twice answers the first question only, ${
+      nameOf(state)
+    }, also if the second is equal in everything`,
+    {
+      needs: needsOf(state)
+    },
+    function*(w) {
+      // the tool waits for its kind before it asks
+      let launches = 0
+      const ask = asksTheSame([])
+      const a = yield* w.start("a", { kind, tool: (task, told) => launches++ === 0 ? told : ask(task, told) })
+      yield* a.ask
+      const first = yield* w.asked(a)
+      yield* w.approve(a, { approval: first })
+      const second = yield* w.asked(a)
+      const { asking: firstToken, ...firstQuestion } = first
+      const { asking: secondToken, ...secondQuestion } = second
+      yield* equal("the second question", secondQuestion, firstQuestion)
+      yield* isTrue("each has a token", firstToken !== undefined && firstToken.length > 15 && secondToken !== undefined)
+      yield* isTrue("the tokens differ", firstToken !== secondToken && secondToken !== "the tool's own")
+      const late = yield* failsWith("the first answer again", w.approve(a, { approval: first }), "ApprovalMismatch")
+      yield* equal("the field in the error", late.field, "asking")
+      const { asking: _, ...unnamed } = second
+      const missing = yield* failsWith(
+        "an answer without a token",
+        w.startTask(TaskLaunchRequest.approved({ taskId: a.id, request: a.request, approval: unnamed })),
+        "ApprovalMismatch"
+      )
+      yield* equal("the field in the error", missing.field, "asking")
+      yield* w.hasStatus(a, "Suspended")
+      yield* equal("its launches", yield* w.launches, ["a#1", "a#2"])
+      yield* w.approve(a)
+      yield* equal("its launches", yield* w.launches, ["a#1", "a#2", "a#3"])
+    }
+  )
+}
+
+test("the token is where the host is shown the approval, and not where the tool is", {
+  needs: ["approvals", "startsConcurrently"]
+}, function*(w) {
+  const seen: Array<unknown> = []
+  const a = yield* w.start("a", { tool: asksTheSame(seen) })
+  const listed = yield* w.asked(a)
+  const update = yield* w.soon("waitForTurn returns", w.manager.waitForTurn(a.turn))
+  const delivered = Option.isSome(update) && update.value._tag === "Resolution" &&
+      update.value.resolution._tag === "Approval"
+    ? update.value.resolution.approval.approval
+    : undefined
+  yield* equal("what is delivered", delivered, listed)
+  const event = (yield* w.events).find((event) => event._tag === "AwaitingApproval")
+  yield* equal("what the event says", event?._tag === "AwaitingApproval" ? event.approval : undefined, listed)
+  yield* w.approve(a)
+  const { asking: _, ...shown } = listed
+  yield* equal("what the second launch is shown", seen, ["none", shown])
+})
+
+test("rejectApproval with a token rejects that question only", { needs: ["approvals"] }, function*(w) {
+  const a = yield* w.start("a")
+  yield* a.ask
+  yield* w.foreground(a)
+  const { asking } = yield* w.asked(a)
+  const other = yield* failsWith(
+    "with another token",
+    w.manager.rejectApproval({ taskId: a.id, asking: "elsewhere" }),
+    "ApprovalMismatch"
+  )
+  yield* equal("the field in the error", other.field, "asking")
+  yield* w.hasStatus(a, "Suspended")
+  yield* w.manager.rejectApproval({ taskId: a.id, asking })
+  yield* w.hasStatus(a, "Failed")
 })
 
 // ---- rejectApproval ----
@@ -390,6 +481,44 @@ for (const state of statesOf("Queued", "Running", "Cancelling", "Completed", "Fa
         (error) => equal("the status in the error", error.status, state.status)
       )
     )
+  })
+}
+
+// ---- answerApproval ----
+
+for (
+  const [where, answerOf] of [
+    ["TaskManager", (w: World) => w.manager.answerApproval],
+    ["the handle", (w: World) => w.handle.answerApproval]
+  ] as const
+) {
+  test(`answerApproval of ${where} approves what was shown`, { needs: ["approvals"] }, function*(w) {
+    const a = yield* w.start("a", { tool: (task, told) => isApproved(task) ? Effect.succeed("approved") : told })
+    yield* a.ask
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) return yield* isTrue("it asks", false)
+    const answer = Effect.provideService(answerOf(w)(asked, "approve"), ToolExecutor, w.executor)
+    const outcome = yield* w.soon("it is answered", answer)
+    yield* w.settle
+    yield* isTrue(
+      "the outcome of startTask",
+      outcome?._tag === (w.capabilities.startsConcurrently ? "Pending" : "Ready")
+    )
+    yield* w.hasStatus(a, "Completed")
+    yield* failsWith("a second answer", answer, "ApprovalMismatch")
+  })
+
+  test(`answerApproval of ${where} rejects what was shown`, { needs: ["approvals"] }, function*(w) {
+    const a = yield* w.start("a")
+    yield* a.ask
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) return yield* isTrue("it asks", false)
+    const answer = Effect.provideService(answerOf(w)(asked, { reject: "not today" }), ToolExecutor, w.executor)
+    yield* equal("the outcome", yield* answer, undefined)
+    yield* w.hasStatus(a, "Failed")
+    const result = yield* w.handle.result(a.id)
+    yield* isTrue("the model is told why", JSON.stringify(result).includes("not today"))
+    yield* failsWith("a second answer", answer, "TaskNotSuspended")
   })
 }
 

@@ -1,4 +1,4 @@
-/** SPEC 4.7: the simple manager, whose `startTask` runs the call. */
+/** docs/contract.md, 4.7: the simple manager, whose `startTask` runs the call. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TaskId } from "../../../model/ids.js"
@@ -52,8 +52,10 @@ test("an approval is Ready, filled in with the task; nothing runs meanwhile", {
   yield* equal("the approval", asked, {
     taskId: a.id,
     toolRequest: a.request,
-    approval: { ...a.approval, taskId: a.id, callId: a.request.callId }
+    approval: yield* w.asked(a)
   })
+  const { asking: _, ...question } = asked?.approval ?? a.approval
+  yield* equal("the question", question, { ...a.approval, taskId: a.id, callId: a.request.callId })
   yield* equal("listRunning", yield* w.handle.listRunning, [])
 })
 
