@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
 import { TaskId } from "./model/ids.js"
-import { describedError, oneOf, Text, union, Whole } from "./model/schemas.js"
+import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
@@ -247,6 +247,23 @@ export class TaskManagerShutdown
 }
 
 /**
+ * The `timeout` of a wait passed, `millis` milliseconds, before there was anything to return for. Nothing was taken, and nothing
+ * else has changed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-manager/WaitTimedOut")(
+  "WaitTimedOut",
+  { millis: Finite },
+  describedError
+) {
+  override get message(): string {
+    return `Nothing happened within ${this.millis} ms`
+  }
+}
+
+/**
  * Every error that a method of the manager or of its handle can fail with, as one schema.
  *
  * @example
@@ -268,7 +285,8 @@ export const TaskManagerError = union(
   TaskAlreadyExists,
   TaskLimitReached,
   ApprovalMismatch,
-  TaskManagerShutdown
+  TaskManagerShutdown,
+  WaitTimedOut
 )
 
 /**

@@ -90,15 +90,15 @@ describe("the simulator finds the mistakes of the seed crate", () => {
       waitUntil: (engine, condition) =>
         Effect.suspend(() =>
           condition.isReady(engine.state.table)
-            ? Effect.succeed(false)
+            ? Effect.succeed("Woken" as const)
             // between the two the condition may come true, and its wake-up finds nobody
-            : Effect.async<boolean>((resume) => {
+            : Effect.async<"Woken">((resume) => {
               engine.state.unsafeModify((table) => {
                 const waiter: TaskTable.Waiter = {
                   ancestry: undefined,
                   tasks: [],
                   target: undefined,
-                  wake: () => resume(Effect.succeed(false)),
+                  wake: () => resume(Effect.succeed("Woken" as const)),
                   node: undefined,
                   isWaiting: true,
                   foundOver: false
