@@ -20,6 +20,7 @@ import {
   ApprovalRequired,
   CancellationController,
   CurrentTask,
+  type DuplicateCallId,
   type InterruptReceipt,
   type OutputRange,
   type PendingLoopUpdates,
@@ -123,7 +124,7 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
         ToolExecutor
       >
     >()

@@ -5,6 +5,7 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import { announce, change, nextSeq } from "./events.js"
 import { settle } from "./finish.js"
+import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
@@ -165,7 +166,11 @@ const interrupt = (
 export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
   const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
   turn.interrupted = true
-  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", now)
+  const tasks = turn.tasks.toArray()
+  // first, for the results of what is cancelled count for maxUndelivered
+  const accepted = acceptInterrupted(table, turn, now)
+  const interruption = interrupt(table, tasks, (task) => task.snapshot.kind === "Foreground", now)
+  return { ...interruption, cancelled: [...interruption.cancelled, ...accepted] }
 }
 
 /**
@@ -180,6 +185,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   table.sessions.delete(id)
   if (session.live > 0) table.closedSessions.add(session)
   const turns = [...session.turns.values()]
+  refuseTurns(table, turns)
   const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
   for (const turn of turns) wakeAll(table, turn.waiters)
   wakeAll(table, session.waiters)
@@ -189,6 +195,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
 /** Stops starting tasks and cancels every live one. */
 export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   table.closing = true
+  refuseEverything(table)
   return interrupt(table, table.live.toArray(), () => true, now)
 }
 

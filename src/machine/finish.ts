@@ -10,6 +10,7 @@ import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, untie, withdrawApproval } from "./delivery.js"
 import { announce, change, nextSeq, requestContinue } from "./events.js"
 import { dropOutput, keepOutput } from "./output.js"
+import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
@@ -81,6 +82,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   if (task.snapshot.status !== "Suspended") uncount(table, task)
   withdrawApproval(task)
   task.asked = undefined
+  refuseResumes(table, task)
   vacate(table, task)
   const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
   const kept: SettledTask = { isLive: false, snapshot, result, output: task.output, undelivered: undefined }

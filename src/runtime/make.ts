@@ -45,7 +45,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
       live: limits.maxLive,
       undelivered: limits.maxUndelivered,
       output: limits.outputBuffer,
-      outputHistory: limits.outputHistory
+      outputHistory: limits.outputHistory,
+      duplicateCallIds: limits.duplicateCallIds
     },
     clock,
     events,

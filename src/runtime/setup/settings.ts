@@ -13,7 +13,7 @@ export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod">
 const outOfRange = (field: string, takes: string, value: unknown): Effect.Effect<never> =>
   Effect.die(new RangeError(`TaskManagerConfig.${field} takes ${takes}, not ${shown(value)}`))
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod">
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "duplicateCallIds">
 
 const isIntegerFrom = (value: unknown, minimum: number, maximum: number): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum
@@ -38,6 +38,11 @@ const replay = (config: TaskManagerSettings) =>
     ? Effect.succeed(config.eventReplay)
     : outOfRange("eventReplay", `an integer from 0 to eventBuffer (${config.eventBuffer})`, config.eventReplay)
 
+const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
+  duplicateCallIds === "run" || duplicateCallIds === "join" || duplicateCallIds === "reject"
+    ? Effect.succeed(duplicateCallIds)
+    : outOfRange("duplicateCallIds", `"run", "join" or "reject"`, duplicateCallIds)
+
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
   historyLimit: true,
@@ -50,7 +55,8 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   maxResultBytes: true,
   maxResultDepth: true,
   outputBuffer: true,
-  outputHistory: true
+  outputHistory: true,
+  duplicateCallIds: true
 }
 
 /** A typo would otherwise leave a limit at its default, unseen. */
@@ -76,6 +82,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultBytes: yield* integer(config, "maxResultBytes", 1_024),
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
-    outputHistory: yield* integer(config, "outputHistory", 0)
+    outputHistory: yield* integer(config, "outputHistory", 0),
+    duplicateCallIds: yield* duplicates(config)
   }
 })

@@ -26,6 +26,7 @@ import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
 import { singleResults } from "./internal/singleResults.js"
+import { starting } from "./internal/starting.js"
 import * as Time from "./internal/time.js"
 import * as World from "./internal/World.js"
 
@@ -53,6 +54,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...reentrancy,
   ...simpleManager,
   ...routing,
+  ...starting,
   ...limits,
   ...bounds,
   ...output,
