@@ -130,8 +130,10 @@ describe("an effect that routes", () => {
         }).pipe(
           Effect.scoped,
           Effect.provide(tools),
-          Effect.provideService(RoutingPolicy, () =>
-            Effect.repeatN(Effect.yieldNow(), 5).pipe(Effect.as(RoutingDecision.Foreground())))
+          Effect.provideService(
+            RoutingPolicy,
+            () => Effect.repeatN(Effect.yieldNow(), 5).pipe(Effect.as(RoutingDecision.Foreground()))
+          )
         )
       }
     }))
