@@ -1,12 +1,40 @@
+import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
-// the whole simulation is part of `npm test`; instrumented, a part of it shows as much
-const isCoverage = process.argv.includes("--coverage")
+// what takes longest begins first, so that no core is idle while the last file runs. The two demos wait most of the time:
+// each has its place next to files that compute.
+const longestFirst = [
+  "test/simulator/manager.test.ts",
+  "test/simulator/agentLoop.test.ts",
+  "test/demo-agent.test.ts",
+  "test/simulator/agentLoop-bites.test.ts",
+  "test/simulator/manager-bites.test.ts",
+  "test/ai/providers/agentLoop.test.ts",
+  "test/conformance.test.ts",
+  "test/guide.test.ts",
+  "test/demo.test.ts",
+  "test/ai/shell/ShellTool.test.ts"
+]
 
-export default defineConfig({
+const place = ({ moduleId }: TestSpecification): number => {
+  const at = longestFirst.indexOf(relative(import.meta.dirname, moduleId).replaceAll("\\", "/"))
+  return at === -1 ? longestFirst.length : at
+}
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    return (await super.sort(files)).sort((one, other) => place(one) - place(other))
+  }
+}
+
+// `npm run test:full`
+const fullSeeds = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000" }
+
+export default defineConfig(({ mode }) => ({
   resolve: {
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
@@ -18,10 +46,15 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
+    // file that replaces modules puts them back.
+    poolOptions: { forks: { minForks: 1, maxForks: 2, isolate: false } },
+    // of the tests of one file that may run at the same time: those that start processes and wait for them
+    maxConcurrency: 3,
+    env: mode === "full" ? fullSeeds : {},
+    sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 60_000,
-    env: isCoverage ? { SIMULATED_SEEDS: "1000" } : {},
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
@@ -30,4 +63,4 @@ export default defineConfig({
       thresholds: { lines: 95, branches: 90 }
     }
   }
-})
+}))

@@ -2,7 +2,6 @@
 import { Effect } from "effect"
 import type { Job } from "./jobs.js"
 import { measureLifecycle } from "./lifecycle.js"
-import { soak } from "./soakRun.js"
 import { targetOf } from "./targets/index.js"
 
 const run = (job: Job): Effect.Effect<unknown> => {
@@ -12,7 +11,7 @@ const run = (job: Job): Effect.Effect<unknown> => {
     case "Target":
       return targetOf(job.name).measure(job.quick)
     case "Soak":
-      return soak(job.tasks)
+      return Effect.flatMap(Effect.promise(() => import("./soakRun.js")), ({ soak }) => soak(job.tasks))
   }
 }
 

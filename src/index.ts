@@ -10,6 +10,7 @@ export * from "./layers/TaskManagerTest.js"
 export * from "./model/Approval.js"
 export * from "./model/ids.js"
 export { Json, Metadata } from "./model/json.js"
+export * from "./model/printable.js"
 export * from "./model/RoutingDecision.js"
 export * from "./model/Task.js"
 export * from "./model/TaskEvent.js"
@@ -17,10 +18,8 @@ export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {
   Item,
-  ItemPart,
   MediaPart,
   TextPart,
-  ToolCallPart,
   ToolOutput,
   ToolOutputPart,
   ToolRequest,

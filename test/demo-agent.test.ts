@@ -1,19 +1,31 @@
 /** The agent's demo as a user starts it: a child process without a terminal, and without any key but those given here. */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { existsSync } from "node:fs"
 import { dirname } from "node:path"
-import { DemoProcess } from "./support/DemoProcess.js"
+import { type Bundle, bundle } from "./support/bundle.js"
+import { asUsersStart, DemoProcess } from "./support/DemoProcess.js"
 import { startAnthropic } from "./support/providers/anthropic.js"
 import { startOpenAi } from "./support/providers/openai.js"
 import { call, text } from "./support/providers/script.js"
 
 const { HOME, PATH, TMPDIR } = process.env
 
-const start = (args: ReadonlyArray<string>, keys: Readonly<Record<string, string>> = {}) =>
-  new DemoProcess("agent/main.ts", args, { env: { PATH, HOME, TMPDIR, ...keys } })
+let bundled: Bundle
 
-const run = async (args: ReadonlyArray<string>, keys: Readonly<Record<string, string>> = {}) => {
-  const demo = start(args, keys)
+beforeAll(async () => {
+  bundled = await bundle("demo/agent/main.ts")
+})
+
+afterAll(() => bundled.remove())
+
+const start = (
+  args: ReadonlyArray<string>,
+  keys: Readonly<Record<string, string>> = {},
+  program: ReadonlyArray<string> = [bundled.path]
+) => new DemoProcess(program, args, { env: { PATH, HOME, TMPDIR, ...keys } })
+
+const run = async (...given: Parameters<typeof start>) => {
+  const demo = start(...given)
   const code = await demo.ended
   return { code, errors: demo.errors, output: demo.output }
 }
@@ -29,9 +41,10 @@ const assertClean = ({ output }: { readonly output: string }) => {
   assert.notMatch(output, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
 }
 
-describe("npm run demo:agent", () => {
+// most of the time of a demo is spent waiting
+describe.concurrent("npm run demo:agent", () => {
   it("plays the script, and everything it checks of itself holds", async () => {
-    const { code, errors, output } = await run([])
+    const { code, errors, output } = await run([], {}, asUsersStart("agent/main.ts"))
     assert.strictEqual(code, 0, output + errors)
     assert.strictEqual(errors, "")
     assert.include(output, "No model is called: a script")

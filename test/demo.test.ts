@@ -1,5 +1,5 @@
 /** The demo as a user starts it: a child process, in real time. */
-import { describe, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import {
   SessionId,
@@ -20,7 +20,8 @@ import { nextStep } from "../demo/planner.js"
 import { isProved, proofRows } from "../demo/proof.js"
 import { fit, plain } from "../demo/text.js"
 import { type Arrival, empty, type Transcript } from "../demo/transcript.js"
-import { DemoProcess } from "./support/DemoProcess.js"
+import { type Bundle, bundle } from "./support/bundle.js"
+import { asUsersStart, DemoProcess } from "./support/DemoProcess.js"
 
 interface Row {
   readonly pid: number
@@ -48,7 +49,7 @@ const untilItRuns = async (demo: DemoProcess, command: string): Promise<Readonly
   while (demo.child.exitCode === null) {
     const running = descendants(demo.pid)
     if (running.some((row) => row.command.includes(command))) return running
-    await new Promise((next) => setImmediate(next))
+    await new Promise((next) => setTimeout(next, 20))
   }
   throw new Error(`never ran: ${command}\n${demo.output}`)
 }
@@ -69,9 +70,18 @@ const assertClean = (demo: DemoProcess, root: string): void => {
   assert.notMatch(demo.output, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
 }
 
-describe("npm run demo", () => {
+let bundled: Bundle
+
+beforeAll(async () => {
+  bundled = await bundle("demo/main.ts")
+})
+
+afterAll(() => bundled.remove())
+
+// most of the time of a demo is spent waiting
+describe.concurrent("npm run demo", () => {
   it("runs the destructive command with --yes, and proves one result per call", async () => {
-    const demo = new DemoProcess("main.ts", ["--yes"])
+    const demo = new DemoProcess(asUsersStart("main.ts"), ["--yes"])
     const root = await demo.root()
     await demo.waitFor(/completed +call-\d+ +remove/)
     assert.isFalse(existsSync(join(root, "build")))
@@ -90,7 +100,7 @@ describe("npm run demo", () => {
   })
 
   it("leaves the folder alone with --no", async () => {
-    const demo = new DemoProcess("main.ts", ["--no"])
+    const demo = new DemoProcess([bundled.path], ["--no"])
     const root = await demo.root()
     await demo.waitFor(/failed +call-\d+ +remove/)
     assert.isTrue(existsSync(join(root, "build", "bundle.js")))
@@ -101,7 +111,7 @@ describe("npm run demo", () => {
   })
 
   it("rejects and says so when there is nobody to ask", async () => {
-    const demo = new DemoProcess("main.ts", [])
+    const demo = new DemoProcess([bundled.path], [])
     const root = await demo.root()
     await demo.waitFor(/rejects: there is no terminal to ask at/)
     await demo.waitFor(/failed +call-\d+ +remove/)
@@ -136,7 +146,7 @@ describe("npm run demo", () => {
     })
     const before = state()
     // relative to where the user called npm
-    const demo = new DemoProcess("main.ts", ["--repo", "mine"], { cwd: outside })
+    const demo = new DemoProcess([bundled.path], ["--repo", "mine"], { cwd: outside })
     assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
     assert.deepStrictEqual(state(), before)
     assert.isTrue(existsSync(join(root, "build", "kept.txt")))
@@ -150,7 +160,7 @@ describe("npm run demo", () => {
     { args: ["--bogus"], error: /^Unknown option '--bogus'/ },
     { args: ["--repo", join(tmpdir(), "no-such-folder")], error: /is not the folder of a git repository/ }
   ])("refuses $args", async ({ args, error }) => {
-    const demo = new DemoProcess("main.ts", args)
+    const demo = new DemoProcess([bundled.path], args)
     assert.strictEqual(await demo.ended, 2)
     assert.match(demo.errors, error)
     assert.include(demo.errors, "Usage: npm run demo")
@@ -158,7 +168,7 @@ describe("npm run demo", () => {
   })
 
   it("ends every process and removes the folder on SIGINT in the middle of a turn", async () => {
-    const demo = new DemoProcess("main.ts", ["--yes"])
+    const demo = new DemoProcess([bundled.path], ["--yes"])
     const root = await demo.root()
     await demo.waitFor(/started +call-\d+ +load_test .*ignores SIGTERM/)
     const running = await untilItRuns(demo, `trap "" TERM`)
@@ -171,7 +181,7 @@ describe("npm run demo", () => {
   })
 
   it("cleans up on Ctrl-C at a terminal, which every process of the demo gets, also when pressed twice", async () => {
-    const demo = new DemoProcess("main.ts", ["--yes"], { ownGroup: true })
+    const demo = new DemoProcess([bundled.path], ["--yes"], { ownGroup: true })
     const root = await demo.root()
     await demo.waitFor(/detached +call-\d+ +run_tests/)
     const running = await untilItRuns(demo, "cart.test.mjs")
@@ -183,7 +193,7 @@ describe("npm run demo", () => {
   })
 
   it.each(["SIGTERM", "SIGHUP"] as const)("cleans up on %s", async (signal) => {
-    const demo = new DemoProcess("main.ts", ["--no"])
+    const demo = new DemoProcess([bundled.path], ["--no"])
     const root = await demo.root()
     await demo.waitFor(/suspended +call-\d+ +remove/)
     const running = await untilItRuns(demo, "cart.test.mjs")
@@ -238,6 +248,9 @@ describe("the proof", () => {
     _tag: "Cancelled",
     seq: index + 1,
     at: 0,
+    sessionId: snapshot(callId).sessionId,
+    turnId,
+    taskId: snapshot(callId).id,
     snapshot: snapshot(callId)
   }))
   const arrivals = ids.map((callId): Arrival => ({

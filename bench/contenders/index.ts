@@ -22,8 +22,13 @@ export const contenders: ReadonlyArray<Contender> = [
   langGraph
 ]
 
-export const contenderOf = (name: string): Contender => {
-  const found = contenders.find((contender) => contender.name === name)
+export const contenderIn = (all: ReadonlyArray<Contender>, name: string): Contender => {
+  const found = all.find((contender) => contender.name === name)
   if (found === undefined) throw new Error(`no contender ${name}`)
   return found
 }
+
+export const contenderOf = (name: string): Contender => contenderIn(contenders, name)
+
+/** Those that are made of the library. */
+export const libraryContenders: ReadonlyArray<Contender> = [live, liveTraced, simple, simpleTraced]

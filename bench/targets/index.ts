@@ -1,6 +1,8 @@
+import { agentLoop } from "./agentLoop.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
+import { importing } from "./importing.js"
 import { lifecycleTargets } from "./lifecycles.js"
 import { blockedHeap, drainedHeap } from "./memory.js"
 import { retained } from "./retained.js"
@@ -16,7 +18,9 @@ export const targets: ReadonlyArray<Target> = [
   blockedHeap,
   drainedHeap,
   stall,
-  detaching
+  detaching,
+  agentLoop,
+  importing
 ]
 
 export const targetOf = (name: string): Target => {

@@ -15,7 +15,7 @@ const against = (base: string, rows: ReadonlyArray<Row>): Target => ({
     Effect.map(
       // all N calls through an agent framework take minutes, and have no target
       measureLifecycle(
-        { _tag: "Lifecycle", base, contender: "live", quick },
+        { _tag: "Lifecycle", base: { _tag: "Contender", name: base }, contender: "live", quick },
         (cell) => rows.some(({ cells }) => cells.test(cell))
       ),
       (measured) =>

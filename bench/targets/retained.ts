@@ -56,7 +56,7 @@ const measures: Record<string, Measure> = {
 const make = (history: number): Effect.Effect<Bench, never, Scope.Scope> =>
   makeBench(
     (request) => request.toolName === "block" ? blocked : Effect.sync(() => resultOf(request)),
-    { historyLimit: history, eventBuffer: 16 }
+    { historyLimit: history, historyBytes: Number.MAX_SAFE_INTEGER, eventBuffer: 16 }
   )
 
 /** Operations must not see what they are not about: a million settled tasks, ten thousand other turns. */

@@ -18,6 +18,7 @@ import { TaskManager } from "../services/TaskManager.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
 import { operationsOver, type Parts } from "./internal/operations.js"
+import { checkOptions } from "./internal/options.js"
 import { toHandler } from "./internal/toHandler.js"
 import type { PromiseTaskManager } from "./PromiseTaskManager.js"
 import type { PromiseTool } from "./PromiseTool.js"
@@ -42,7 +43,8 @@ const toRoute = (routing: NonNullable<CreateTaskManagerOptions["routing"]>): Rou
 }
 
 /**
- * Makes a manager that runs these tools. Throws a `RangeError` for a limit that is out of range. Close it when it is not
+ * Makes a manager that runs these tools. Throws a `TypeError` that says which option is missing, unknown or of a wrong type,
+ * and a `RangeError` for a limit that is out of range. Close it when it is not
  * needed any more: `await using`, or `close()`.
  *
  * @example
@@ -62,6 +64,7 @@ const toRoute = (routing: NonNullable<CreateTaskManagerOptions["routing"]>): Rou
  * @category constructors
  */
 export const createTaskManager = (options: CreateTaskManagerOptions): PromiseTaskManager => {
+  checkOptions(options)
   // a tool runs only after all is built
   const tools = Record.map(options.tools, (tool) => toHandler(tool, (runtime) => operationsOver(parts, runtime)))
   const managed = ManagedRuntime.make(

@@ -92,9 +92,12 @@ export interface RecordedLaunch {
 export class TaskManagerTestControl extends Context.Tag("effect-task-manager/TaskManagerTestControl")<
   TaskManagerTestControl,
   {
-    /** What the tool of this name does from now on. */
+    /** What the tool of this name does from now on. Dies on what is no `ScriptedOutcome`. */
     readonly script: (toolName: string, outcome: ScriptedOutcome) => Effect.Effect<void>
-    /** Returns the launch of a call once its tool has begun; `launch` (default 1) is 2 for the run after an approval. */
+    /**
+     * Returns the launch of a call once its tool has begun; `launch` (an integer from 1, default 1) is 2 for the run after an
+     * approval.
+     */
     readonly awaitLaunch: (
       callId: ToolCallId,
       options?: { readonly launch?: number | undefined }

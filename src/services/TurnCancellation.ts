@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { isAbortSignal } from "../shared/abortSignals.js"
+import { refuseUnless } from "../shared/refusals.js"
 
 /**
  * One turn's view of a `CancellationController`, or of an `AbortSignal`. Once cancelled it stays cancelled.
@@ -37,23 +39,26 @@ export interface TurnCancellation {
  * @category constructors
  */
 export const TurnCancellation: {
-  /** A cancellation that follows an `AbortSignal` of the host. */
+  /** A cancellation that follows an `AbortSignal` of the host. Throws a `TypeError` for what is none. */
   readonly fromAbortSignal: (signal: AbortSignal) => TurnCancellation
   /** A cancellation that never happens. */
   readonly never: TurnCancellation
 } = {
-  fromAbortSignal: (signal) => ({
-    isCancelled: Effect.sync(() => signal.aborted),
-    cancelled: Effect.async<void>((resume) => {
-      const abort = () => resume(Effect.void)
-      if (signal.aborted) {
-        abort()
-        return
-      }
-      signal.addEventListener("abort", abort, { once: true })
-      return Effect.sync(() => signal.removeEventListener("abort", abort))
-    })
-  }),
+  fromAbortSignal: (signal) => {
+    refuseUnless(isAbortSignal(signal), "TurnCancellation.fromAbortSignal", "an AbortSignal", signal)
+    return {
+      isCancelled: Effect.sync(() => signal.aborted),
+      cancelled: Effect.async<void>((resume) => {
+        const abort = () => resume(Effect.void)
+        if (signal.aborted) {
+          abort()
+          return
+        }
+        signal.addEventListener("abort", abort, { once: true })
+        return Effect.sync(() => signal.removeEventListener("abort", abort))
+      })
+    }
+  },
   never: { isCancelled: Effect.succeed(false), cancelled: Effect.never }
 }
 

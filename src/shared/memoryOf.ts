@@ -35,12 +35,15 @@ const ofText = (text: string): number =>
 
 const isSmall = (value: number): boolean => (value | 0) === value && !Object.is(value, -0)
 
+const ofPrimitive = (value: unknown): number =>
+  typeof value === "string" ? ofText(value) : typeof value === "number" && !isSmall(value) ? heapNumber : 0
+
 /** Keys such as "7" stand in a store of their own, with room up to the largest or as a hash table. */
 const ofIndexes = (count: number, largest: number): number => {
   if (count === 0) return 0
   const dense = storeHeader + slot * (1.5 * largest + 16)
-  const hashed = (largest < 1_024 ? 1_750 : 150) + 150 * count
-  return largest < 330 ? dense : Math.min(dense, hashed)
+  const hashed = (largest < 1_024 ? 5_500 : 150) + 150 * count
+  return Math.min(dense, hashed)
 }
 
 const largestIndex = 2 ** 32 - 2
@@ -65,8 +68,7 @@ class Estimate {
     this.limit = limit
   }
 
-  of(value: unknown): number {
-    if (typeof value === "number" && !isSmall(value)) this.bytes += heapNumber
+  of(value: object): number {
     this.add(value)
     for (let next = this.pending.pop(); next !== undefined && this.bytes <= this.limit; next = this.pending.pop()) {
       if (Array.isArray(next)) this.addArray(next)
@@ -75,10 +77,10 @@ class Estimate {
     return this.bytes
   }
 
-  /** What a value takes beside the place that refers to it; numbers depend on that place. */
+  /** What a value takes beside the place that refers to it. */
   private add(value: unknown): void {
-    if (typeof value === "string") this.bytes += ofText(value)
-    else if (typeof value === "object" && value !== null && !this.seen.has(value)) {
+    if (typeof value !== "object" || value === null) this.bytes += ofPrimitive(value)
+    else if (!this.seen.has(value)) {
       this.seen.add(value)
       this.pending.push(value)
     }
@@ -88,19 +90,10 @@ class Estimate {
     this.bytes += arrayHeader
     if (items.length === 0) return
     this.bytes += storeHeader + slot * items.length
-    let large = 0
-    let onlyNumbers = true
     for (const item of items) {
-      if (typeof item === "number") {
-        if (!isSmall(item)) large++
-      } else {
-        onlyNumbers = false
-        this.add(item)
-        if (this.bytes > this.limit) return
-      }
+      this.add(item)
+      if (this.bytes > this.limit) return
     }
-    // an array of nothing but numbers holds them in place
-    if (!onlyNumbers) this.bytes += heapNumber * large
   }
 
   private addObject(value: object): void {
@@ -117,9 +110,9 @@ class Estimate {
     let largest = 0
     for (const key of keys) {
       const child: unknown = Reflect.get(value, key)
-      if (typeof child === "number") {
-        if (!isSmall(child)) this.bytes += heapNumber
-      } else this.add(child)
+      // even a small one is in a cell of its own where V8 has seen fractions under the key
+      if (typeof child === "number") this.bytes += heapNumber
+      else this.add(child)
       const index = indexOf(key)
       if (index >= 0) {
         indexes++
@@ -131,7 +124,7 @@ class Estimate {
       }
       if (this.bytes > this.limit) return
     }
-    this.bytes += objectHeader + (isHashed ? 128 + perHashedKey * named : slot * Math.max(4, named)) +
+    this.bytes += objectHeader + (isHashed ? 192 + perHashedKey * named : slot * Math.max(4, named)) +
       (named > 4 ? 2 * storeHeader : 0) + ofIndexes(indexes, largest)
   }
 
@@ -166,9 +159,5 @@ class Estimate {
  * An estimate in bytes of the heap that a JSON value keeps alive, rather too high than too low; what is shared is counted once.
  * Beyond `limit` it stops counting: it answers with some number above it.
  */
-export const memoryOf = (value: unknown, limit = Infinity): number => {
-  if (typeof value === "string") return ofText(value)
-  return typeof value === "object" && value !== null || typeof value === "number"
-    ? new Estimate(limit).of(value)
-    : 0
-}
+export const memoryOf = (value: unknown, limit = Infinity): number =>
+  typeof value === "object" && value !== null ? new Estimate(limit).of(value) : ofPrimitive(value)

@@ -1,5 +1,14 @@
 /** Starting, launching, suspending, resuming and settling: what each step writes, tells and delivers. */
-import { ApprovalId, SessionId, TaskId, TaskLaunchRequest, ToolCallId, TurnId } from "effect-task-manager"
+import {
+  ApprovalId,
+  type Metadata,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  ToolCallId,
+  ToolOutput,
+  TurnId
+} from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
@@ -196,6 +205,8 @@ describe("settle", () => {
     const task = world.start("a")
     world.now = 3_000
     world.end(task, { _tag: "Completed", result: toolResult("42", "call-a", { cost: 1 }) })
+    // the metadata of the call is that of its result as well
+    const completed = { ...toolResult("42").result, metadata: { for: "a" } }
     assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
     assert.strictEqual(task.snapshot.settledAt, 3_000)
     assert.strictEqual(task.snapshot.startedAt, 1_000)
@@ -204,17 +215,21 @@ describe("settle", () => {
       _tag: "Completed",
       seq: 2,
       at: 3_000,
+      sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
+      taskId: id("a"),
       snapshot: task.snapshot,
-      result: toolResult("42").result
+      result: completed
     })
-    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), toolResult("42").result)
+    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), completed)
     const taken = world.table.sessions.get(turnRef().sessionId)?.turns.get(turnRef().turnId)?.updates.first?.value.value
     assert.deepStrictEqual(taken, {
       _tag: "Resolution",
       resolution: {
         _tag: "Item",
         taskId: id("a"),
-        item: { kind: "Tool", parts: [toolResult("42").result], metadata: { cost: 1 } }
+        item: { kind: "Tool", parts: [completed], metadata: { cost: 1 } },
+        result: completed
       }
     })
     assert.strictEqual(world.takeTurn(), "a ok: 42")
@@ -373,7 +388,7 @@ describe("settle", () => {
     assert.deepStrictEqual(lines("Foreground", "ToLoop"), ["Completed a"])
   })
 
-  it("names the session and the task in ContinueRequested", () => {
+  it("names the session, the turn and the task in ContinueRequested", () => {
     const world = new World()
     world.complete(world.start("a", { kind: "Background", continuePolicy: "RequestContinue" }))
     assert.deepStrictEqual(world.events[2], {
@@ -381,6 +396,7 @@ describe("settle", () => {
       seq: 3,
       at: 1_000,
       sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
       taskId: id("a")
     })
   })
@@ -408,6 +424,46 @@ describe("history", () => {
     assert.strictEqual(world.takeTurn(), "a ok: done")
     assert.strictEqual(world.takeTurn(), "none")
     world.assertEmpty()
+  })
+
+  it("forgets the oldest beyond its bytes, as many as have to go", () => {
+    const world = new World({ historyBytes: 25_000 })
+    world.complete(world.start("a"), "x".repeat(5_000))
+    world.complete(world.start("b"), "x".repeat(5_000))
+    world.complete(world.start("c"), "x".repeat(5_000))
+    assert.strictEqual(world.table.history.size, 3)
+    world.complete(world.start("d"), "x".repeat(15_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["c", "d"])
+    assert.isBelow(world.table.historyBytes, 25_000)
+    assert.isAbove(world.table.historyBytes, 20_000)
+    // what waits to be taken is no history
+    assert.strictEqual(world.peek.turn().length, 4)
+  })
+
+  it("forgets one that is larger than all its bytes at once, the others stay, and it is delivered all the same", () => {
+    const world = new World({ historyBytes: 10_000 })
+    world.complete(world.start("a"))
+    world.complete(world.start("b"), "x".repeat(10_000))
+    assert.deepStrictEqual([...world.table.tasks.keys()], ["a"])
+    assert.deepStrictEqual(world.peek.turn(), ["a ok: done", `b ok: ${"x".repeat(10_000)}`])
+    assert.isUndefined(start.refusal(world.table, id("b")))
+  })
+
+  it("counts what is in memory: a structured value, metadata, the names of a call", () => {
+    const bytes = (options: { readonly value?: unknown; readonly metadata?: Metadata; readonly toolName?: string }) => {
+      const world = new World()
+      const task = world.start("a", { toolName: options.toolName ?? "tool" })
+      const { result } = toolResult("done", task.request.callId)
+      const output = options.value === undefined ? result.output : ToolOutput.Structured({ value: options.value })
+      const metadata = options.metadata ?? {}
+      world.end(task, { _tag: "Completed", result: { result: { ...result, output, metadata }, metadata: {} } })
+      return world.table.historyBytes
+    }
+    const rows = Array.from({ length: 1_000 }, () => ({}))
+    assert.isBelow(bytes({}), 2_000)
+    assert.isAbove(bytes({ value: rows }), 64_000)
+    assert.isAbove(bytes({ metadata: { rows } }), 64_000)
+    assert.isAbove(bytes({ toolName: "t".repeat(50_000) }), 50_000)
   })
 
   it("never counts live tasks", () => {

@@ -3,6 +3,7 @@ import { ToolCallId, ToolError, ToolOutput, type ToolResult } from "effect-task-
 import * as fc from "effect/FastCheck"
 import { capExit, capProgress, capResult } from "../../src/runtime/launch/outputLimits.js"
 import { cutKey } from "../../src/shared/cutText.js"
+import { memoryOf } from "../../src/shared/memoryOf.js"
 
 const limits = { maxResultBytes: 1_024, maxResultDepth: 3 }
 
@@ -77,6 +78,34 @@ describe("structured output", () => {
     assert.strictEqual(capResult(limits, resultOf(output)).result.output, output)
   })
 
+  it("that takes far more memory than its text says is kept as its JSON text, whole", () => {
+    const value: unknown = JSON.parse(`[${"{},".repeat(300_000)}{}]`)
+    const large = { ...limits, maxResultBytes: 1_048_576 }
+    const { result } = capResult(large, resultOf(ToolOutput.Structured({ value })))
+    assert(result.output._tag === "Text")
+    assert.deepStrictEqual(JSON.parse(result.output.text), value)
+    assert.deepStrictEqual(result.metadata, { [cutKey]: { asText: true } })
+  })
+
+  it("takes at most 16 times maxResultBytes of memory, and never has to take less than 1 MiB (property)", () => {
+    const child = fc.constantFrom("{}", "[]", `{"400":1}`, `{"a":1}`, `"long enough to be left as it is"`)
+    fc.assert(
+      fc.property(
+        fc.array(child, { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 30_000 }),
+        (some, times) => {
+          const value: unknown = JSON.parse(`[${Array.from({ length: times }, () => some.join(","))}]`)
+          const most = 1_048_576
+          const large = { ...limits, maxResultBytes: 65_536 }
+          const { output } = capResult(large, resultOf(ToolOutput.Structured({ value }))).result
+          const isSmall = JSON.stringify(value).length <= large.maxResultBytes && memoryOf(value) <= most
+          assert.strictEqual(output._tag, isSmall ? "Structured" : "Text")
+        }
+      ),
+      { numRuns: 30 }
+    )
+  })
+
   it("keeps a key named __proto__ as data when it is pruned", () => {
     const value: unknown = JSON.parse(`{"__proto__":{"x":{"y":{"z":1}}}}`)
     const { result } = capResult(limits, resultOf(ToolOutput.Structured({ value })))
@@ -108,12 +137,33 @@ describe("parts", () => {
   })
 })
 
+describe("many parts", () => {
+  it("that are empty do not take sixty times their bytes in memory", () => {
+    const parts = Array.from({ length: 5_000 }, () => ({ _tag: "Text" as const, text: "" }))
+    const { result } = capResult(limits, resultOf(ToolOutput.Parts({ parts })))
+    assert(result.output._tag === "Parts")
+    assert.strictEqual(result.output.parts.length, 1_024 / 16 + 1)
+    assert.deepStrictEqual(result.output.parts.at(-1), { _tag: "Text", text: "[… 4936 more parts cut …]" })
+  })
+})
+
 describe("the rest of what a tool says", () => {
   it("metadata too large or too deep is replaced by a note", () => {
     const large = capResult(limits, resultOf(ToolOutput.Text({ text: "" }), { key: "v".repeat(5_000) }))
     assert.deepStrictEqual(large.result.metadata, { [cutKey]: { metadataBytes: 5_010 } })
     const deep = capResult(limits, resultOf(ToolOutput.Text({ text: "" }), { a: { b: { c: { d: 1 } } } }))
     assert.deepStrictEqual(deep.result.metadata, { [cutKey]: { metadata: "nested too deep" } })
+  })
+
+  it("metadata that takes far more memory than its text says is replaced by a note", () => {
+    const rows: unknown = JSON.parse(`[${"{},".repeat(50_000)}{}]`)
+    const large = { ...limits, maxResultBytes: 1_048_576 }
+    const text = ToolOutput.Text({ text: "" })
+    assert.deepStrictEqual(capResult(large, resultOf(text, { rows })).result.metadata, { rows })
+    assert.deepStrictEqual(
+      capResult({ ...large, maxResultBytes: 153_600 }, resultOf(text, { rows })).result.metadata,
+      { [cutKey]: { metadata: "too large" } }
+    )
   })
 
   it("an error keeps its reason and its cause, its message is cut", () => {
@@ -133,5 +183,19 @@ describe("the rest of what a tool says", () => {
     assert.isAtMost(bytes(progress.message ?? ""), 1_024)
     assert.strictEqual(progress.fraction, 0.5)
     assert.notProperty(progress, "data")
+  })
+
+  it("progress has at most 64 KiB, message and data together, however large a result may be", () => {
+    const large = { ...limits, maxResultBytes: 16_777_216 }
+    const alone = capProgress(large, { message: "m".repeat(1_000_000), data: "d" })
+    assert.isAtMost(bytes(alone.message ?? ""), 65_536)
+    assert.match(alone.message ?? "", /^m+\n\[… \d+ bytes cut …\]\nm+$/)
+    assert.notProperty(alone, "data")
+    const both = { message: "m".repeat(40_000), data: "d".repeat(25_000) }
+    assert.deepStrictEqual(capProgress(large, both), both)
+    assert.deepStrictEqual(capProgress(large, { ...both, data: "d".repeat(26_000) }), { message: both.message })
+    // its text would fit
+    const rows: unknown = JSON.parse(`[${"{\"400\":1},".repeat(5_000)}{}]`)
+    assert.deepStrictEqual(capProgress(large, { fraction: 1, data: rows }), { fraction: 1, data: rows })
   })
 })

@@ -162,6 +162,26 @@ describe("a routing policy", () => {
       }
     }))
 
+  it.effect("that quotes a hostile name fails with that name escaped: it will stand in a log", () =>
+    Effect.gen(function*() {
+      const quoting = () => new RangeError("no route for x\n[INFO] fine\u001b[31m")
+      const policies: ReadonlyArray<RouteToolCall> = [
+        () => {
+          throw quoting()
+        },
+        () => Effect.die(quoting()),
+        () => Effect.flatMap(Effect.yieldNow(), () => Effect.die(quoting()))
+      ]
+      for (const route of policies) {
+        const { exit } = yield* start(route)
+        const defect = defectOf(exit)
+        assert(defect instanceof RangeError)
+        assert.strictEqual(defect.message, "no route for x\\n[INFO] fine\\u{1b}[31m")
+        const lines = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
+        for (const forged of ["\n[INFO]", "\u001b"]) assert.notInclude(lines, forged)
+      }
+    }))
+
   it.effect("that answers with an effect is waited for", () =>
     Effect.gen(function*() {
       const { exit, tasks } = yield* start(() => Effect.as(Effect.yieldNow(), RoutingDecision.Background()))

@@ -12,6 +12,7 @@ const defectOf = <A, E>(exit: Exit.Exit<A, E>): string => {
 
 const integers: ReadonlyArray<readonly [field: keyof TaskManagerSettings, minimum: number, maximum: number]> = [
   ["historyLimit", 0, Number.MAX_SAFE_INTEGER],
+  ["historyBytes", 0, Number.MAX_SAFE_INTEGER],
   ["eventBuffer", 1, Number.MAX_SAFE_INTEGER],
   // at most the eventBuffer
   ["eventReplay", 0, 4_096],
@@ -36,8 +37,10 @@ describe("settings", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* settings, {
         historyLimit: 1_000,
+        historyBytes: 67_108_864,
         eventBuffer: 4_096,
         eventReplay: 256,
+        eventBytes: 33_554_432,
         cancelGraceMillis: 5_000,
         concurrency: Infinity,
         maxLive: Infinity,

@@ -26,6 +26,7 @@ const currentTask: CurrentTask["Type"] = {
   launch: 1,
   approval: Option.none(),
   kind: Effect.succeed("Foreground"),
+  cancelReason: Effect.never,
   reportProgress: () => Effect.void,
   write: () => Effect.void
 }
@@ -40,6 +41,16 @@ const call = <const H extends ToolHandlers>(handlers: H, toolName: string, input
 
 const failureOf = <A, R>(effect: Effect.Effect<A, ToolError | ApprovalRequired, R>) =>
   Effect.map(Effect.flip(effect), (error) => error._tag === "ToolError" ? error : assert.fail(error._tag))
+
+describe("ToolHandler.make", () => {
+  it("refuses what is no schema and no function", () => {
+    const handle = () => Effect.void
+    // @ts-expect-error a program without types
+    assert.throws(() => ToolHandler.make({ input: { type: "object" }, handle }), "input must be a Schema")
+    // @ts-expect-error a program without types
+    assert.throws(() => ToolHandler.make({ input: Schema.String }), "handle must be a function")
+  })
+})
 
 describe("fromHandlers", () => {
   it.effect("answers with what the handler gives: an output, a string, or any JSON value", () =>
@@ -87,6 +98,51 @@ describe("fromHandlers", () => {
       }, "tool"))
       assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die")
     }))
+
+  const handler = () => Effect.succeed("x")
+  const notAFunction = "handlers.tool must be a function that answers with an Effect"
+  const wrong: ReadonlyArray<readonly [what: string, handlers: unknown, message: string]> = [
+    ["nothing", undefined, "handlers is missing: an object of tools by their names"],
+    ["a list", [handler], "handlers must be an object of tools by their names"],
+    ["a Map", new Map([["tool", handler]]), "handlers must be an object of tools by their names"],
+    ["a number", { right: handler, tool: 5 }, notAFunction],
+    ["an object with an execute function", { tool: { execute: handler } }, notAFunction],
+    ["an effect", { tool: Effect.succeed("x") }, notAFunction],
+    ["an async function", { tool: async () => "x" }, `${notAFunction}, not async and no generator`],
+    ["a generator", {
+      *tool() {
+        yield* Effect.void
+      }
+    }, `${notAFunction}, not async and no generator`],
+    ["a tool without a name", { "": handler }, "handlers has a tool without a name"],
+    [
+      "a description that is no string",
+      { tool: Object.assign(() => Effect.void, { description: 5 }) },
+      "handlers.tool.description must be a string, not 5"
+    ],
+    [
+      "a schema of Effect",
+      { tool: Object.assign(() => Effect.void, { inputSchema: Schema.String }) },
+      "handlers.tool.inputSchema must be a JSON Schema, an object of JSON values, not a function"
+    ],
+    [
+      "annotations that are no JSON",
+      { tool: Object.assign(() => Effect.void, { annotations: { cost: 1n } }) },
+      "handlers.tool.annotations must be an object of JSON values, not an object"
+    ],
+    ["a hostile name", { "a\n\u001b[31m": 5 }, "handlers.a\ufffd\ufffd[31m must be a function"]
+  ]
+  for (const [what, handlers, message] of wrong) {
+    it.effect(`that is given ${what} kills the construction of the layer, and the defect says so`, () =>
+      Effect.gen(function*() {
+        // what a program without types may give
+        const tools = ToolExecutor.fromHandlers(handlers as Readonly<Record<string, ToolHandler>>)
+        const exit = yield* Effect.exit(Effect.provide(ToolExecutor, tools))
+        const defect = Exit.isFailure(exit) && exit.cause._tag === "Die" ? exit.cause.defect : undefined
+        assert(defect instanceof TypeError)
+        assert.include(defect.message, `ToolExecutor.fromHandlers: ${message}`)
+      }))
+  }
 
   for (
     const name of ["unknown", "constructor", "__proto__", "toString", "hasOwnProperty", "prototype", "then", "0", ""]

@@ -13,6 +13,7 @@ import type * as Reply from "../../src/ai/loop/internal/reply.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
 import type * as TranscriptModule from "../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
+import type { AgentPlan } from "./agentLoop/plan.js"
 
 interface Modules {
   "loop/internal/calls": typeof Calls
@@ -32,7 +33,11 @@ afterEach(() => {
   vi.resetModules()
 })
 
-const findsWith = async (rules: ReadonlyArray<string>, mutation: Mutation) => {
+const findsWith = async (
+  rules: ReadonlyArray<string>,
+  mutation: Mutation,
+  focus?: (plan: AgentPlan) => AgentPlan
+) => {
   const paths = Object.entries(mutation).map(([name, mutate]) => [`../../src/ai/${name}.js`, mutate] as const)
   for (const [path, mutate] of paths) {
     vi.doMock(path, async (importOriginal) => {
@@ -46,7 +51,7 @@ const findsWith = async (rules: ReadonlyArray<string>, mutation: Mutation) => {
     for (let seed = 0; seed < enough; seed++) {
       // the test runner has to be heard between
       if (seed % 50 === 49) await new Promise<void>((resume) => setImmediate(resume))
-      const { violations } = simulateAgentLoop({ seed })
+      const { violations } = simulateAgentLoop({ seed, focus })
       const found = violations.find(({ rule }) => rules.includes(rule))
       if (found !== undefined) return { seed, ...found }
     }
@@ -56,10 +61,18 @@ const findsWith = async (rules: ReadonlyArray<string>, mutation: Mutation) => {
   }
 }
 
-/** `rules`: what the mistake breaks; it may show in other ways before. */
-const bites = (mistake: string, rules: ReadonlyArray<string>, mutation: Mutation): void => {
+/**
+ * `rules`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in
+ * every run, where it is rare: otherwise the search takes most of the test's time.
+ */
+const bites = (
+  mistake: string,
+  rules: ReadonlyArray<string>,
+  mutation: Mutation,
+  focus?: (plan: AgentPlan) => AgentPlan
+): void => {
   it(mistake, async () => {
-    const found = await findsWith(rules, mutation)
+    const found = await findsWith(rules, mutation, focus)
     if (found === undefined) return assert.fail(`not found in ${enough} seeds`)
     console.log(`${mistake}: seed ${found.seed}, ${found.rule}: ${found.message.slice(0, 160)}`)
   }, 600_000)
@@ -126,7 +139,12 @@ describe("the simulator of the loop finds mistakes", () => {
           return found
         })
     })
-  })
+  }, (plan) => ({
+    ...plan,
+    manager: "Live",
+    preemption: 0.06,
+    features: { ...plan.features, background: true, interrupts: true, slowStore: true, storeFailures: true }
+  }))
 
   bites("what is delivered again is added again", ["once", "valid", "answered", "log"], {
     "transcript/Transcript": (original) =>
@@ -232,7 +250,7 @@ describe("the simulator of the loop finds mistakes", () => {
           ? { state, actions: [] }
           : original.step(state, command, policy, facts)
     })
-  })
+  }, (plan) => ({ ...plan, manager: "Live", wake: "AtOnce", features: { ...plan.features, background: true } }))
 
   bites("an unknown tool fails the turn", ["turns"], {
     "loop/internal/modelCall": (original) => ({
@@ -249,5 +267,12 @@ describe("the simulator of the loop finds mistakes", () => {
         }
       }
     })
-  })
+  }, (plan) => ({
+    ...plan,
+    sessions: 1,
+    calls: 8,
+    crashes: 0,
+    isStreaming: false,
+    features: { ...plan.features, strangeCalls: true, hanging: false, modelFailures: false, storeFailures: false }
+  }))
 })

@@ -2,8 +2,8 @@
 import { assert, beforeEach, describe, it } from "vitest"
 import { formatAgentSimulation, simulateAgentLoop, simulateAgentLoops } from "./agentLoop/simulateAgentLoop.js"
 
-// a run of the loop is some ten times as long as one of the manager, whose simulation gives this number its meaning
-const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 200)
+// a run of the loop takes some five times as long as one of the manager
+const seeds = Number(process.env["SIMULATED_AGENT_SEEDS"] ?? process.env["SIMULATED_SEEDS"] ?? 200)
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 250

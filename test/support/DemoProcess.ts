@@ -4,8 +4,15 @@ import { join, resolve } from "node:path"
 
 const packageRoot = resolve(import.meta.dirname, "..", "..")
 
-// not the command tsx: it kills a child at once that does not answer a signal within 60 ms
-const startWith = ["--import", "tsx"]
+/**
+ * The arguments of `npm run demo`, in package.json. Not the command tsx: it kills a child at once that does not answer a
+ * signal within 60 ms.
+ */
+export const asUsersStart = (script: string): ReadonlyArray<string> => [
+  "--import",
+  "tsx",
+  join(packageRoot, "demo", script)
+]
 
 export class DemoProcess {
   readonly child: ChildProcess
@@ -15,9 +22,9 @@ export class DemoProcess {
   private isOver = false
   private readonly waiting = new Set<() => void>()
 
-  /** `script` is a path in the folder of demos; without `env` the environment is that of the tests. */
+  /** `program` is what Node is given before `args`; without `env` the environment is that of the tests. */
   constructor(
-    script: string,
+    program: ReadonlyArray<string>,
     args: ReadonlyArray<string>,
     options: {
       readonly ownGroup?: boolean
@@ -26,7 +33,7 @@ export class DemoProcess {
     } = {}
   ) {
     const { INIT_CWD: _ofOurNpm, ...env } = options.env ?? process.env
-    this.child = spawn(process.execPath, [...startWith, join(packageRoot, "demo", script), ...args], {
+    this.child = spawn(process.execPath, [...program, ...args], {
       cwd: packageRoot,
       env: options.cwd === undefined ? env : { ...env, INIT_CWD: options.cwd },
       stdio: ["ignore", "pipe", "pipe"],

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { checkPolicyOptions, checkWords } from "./checks.js"
 import { plainWords, roughWords } from "./words.js"
 
 /**
@@ -70,6 +71,7 @@ const ruleOf = (
   exact: boolean,
   reason: string | undefined
 ): ShellRule => {
+  checkWords(words)
   const split = words.split(" ").filter((word) => word !== "")
   if (split.length === 0) throw new Error("A rule of a shell policy needs at least one word")
   return { verdict, words: split, exact, reason }
@@ -103,6 +105,7 @@ const make = (options: {
   readonly otherwise?: ShellVerdict | undefined
   readonly compound?: ShellVerdict | undefined
 }): ShellPolicy => {
+  checkPolicyOptions(options)
   const { compound = "Ask", otherwise = "Ask", rules } = options
   const mentioned = (verdict: ShellVerdict, words: ReadonlyArray<string>) =>
     rules.find((rule) => rule.verdict === verdict && mentions(words, rule))

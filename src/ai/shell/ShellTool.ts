@@ -23,6 +23,7 @@ import { ApprovalId } from "../../model/ids.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { maxOutputBuffer, OutputRing } from "../../shared/OutputRing.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { checkShellOptions } from "./checks.js"
 import { markVariable } from "./processGroup.js"
 import { runCommand } from "./runCommand.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
@@ -195,6 +196,7 @@ const permit = (
 
 const make = (options: ShellOptions) =>
   Effect.gen(function*() {
+    checkShellOptions(options)
     const {
       environment = {},
       gracePeriod = "2 seconds",
@@ -335,7 +337,7 @@ export const ShellTool: {
   readonly tool: typeof tool
   /** A toolkit of it alone, to be merged with others. */
   readonly toolkit: typeof toolkit
-  /** Its handler. Closing the layer ends every command that runs. Dies on a `maxOutputBytes` out of range. */
+  /** Its handler. Closing the layer ends every command that runs. Dies on an option that is out of range or none, and names it. */
   readonly layer: (
     options: ShellOptions
   ) => Layer.Layer<

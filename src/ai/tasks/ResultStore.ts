@@ -4,21 +4,25 @@
  * @since 0.1.0
  */
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { readToolOutput } from "../../model/readToolResult.js"
 import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
-import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
+import type { ToolOutput, ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
+import { withCause } from "../../shared/logging.js"
 import { OutputRing } from "../../shared/OutputRing.js"
+import { checkRange } from "../../shared/refusals.js"
 
 /**
  * A result store could not save, read or remove; `cause` says why and is for the host alone: it is never encoded and never
@@ -52,8 +56,11 @@ export const ringOf = (text: string, limit = Infinity): OutputRing => {
   return ring
 }
 
-const readFrom = (ring: OutputRing, { maxBytes, start = 0 }: OutputRange): TaskOutput =>
-  ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+const readFrom = (ring: OutputRing, range: OutputRange): TaskOutput => {
+  checkRange(range)
+  const { maxBytes, start = 0 } = range
+  return ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
+}
 
 /**
  * A tool's output as text; undefined if it is too long to be made.
@@ -69,6 +76,15 @@ export const textOf = (output: ToolOutput): string | undefined => {
       return jsonText(output.value)
     case "Parts":
       return output.parts.map((part) => part._tag === "Text" ? part.text : `[a file: ${part.mediaType}]`).join("\n")
+  }
+}
+
+/** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
+const textIn = (answer: ToolResult, toolName: string): string | undefined => {
+  try {
+    return textOf(readToolOutput(answer.result.output, toolName))
+  } catch {
+    return undefined
   }
 }
 
@@ -133,7 +149,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       Effect.option
     )
     const old = Option.getOrElse(index, () => [])
-    yield* Effect.ignoreLogged(Effect.forEach(old, (key) => store.remove(key), { discard: true }))
+    yield* Effect.forEach(old, (key) => store.remove(key), { discard: true }).pipe(
+      Effect.catchAllCause((cause) => Effect.logDebug("An old result could not be removed").pipe(withCause(cause)))
+    )
 
     const drop = (taskId: TaskId) =>
       Effect.zipRight(
@@ -161,8 +179,10 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
           yield* store.set(keyOf(taskId), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
-      read: (taskId, { maxBytes: wanted, start = 0 }) =>
+      read: (taskId, range) =>
         Effect.gen(function*() {
+          checkRange(range)
+          const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
           if (entry === undefined || entry.isRemoved === true) return Option.none()
           const text = yield* store.get(keyOf(taskId))
@@ -216,7 +236,10 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
    * are kept; a text of which that is nothing is not kept.
    */
   readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
-  /** A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). */
+  /**
+   * A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). Dies on a
+   * range whose fields are no integers from 0.
+   */
   readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
   /** Forgets the text of a task, if there is one: its id begins anew. From then on `read` has none, even if this fails. */
   readonly remove: (taskId: TaskId) => Effect.Effect<void, ResultStoreError>
@@ -261,14 +284,11 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
             Effect.gen(function*() {
               const { taskId } = yield* CurrentTask
               const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
-                Effect.catchAll(work, (error) => Effect.logWarning(message, error))
+                Effect.catchAll(work, (error) => Effect.logWarning(message).pipe(withCause(Cause.fail(error))))
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)
-              // a tool may return anything; what is no output is not for this place to judge
-              const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
-              if (!isToolOutput(output)) return answer
-              const text = textOf(output)
+              const text = textIn(answer, request.toolName)
               if (text !== undefined && isLonger(text, maxResultBytes)) {
                 yield* logged(store.save(taskId, text), "A result could not be saved whole")
               }

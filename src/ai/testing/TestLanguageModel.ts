@@ -12,7 +12,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { integerOf, refuseUnless } from "../../shared/refusals.js"
 import { streamedParts } from "./internal/replyParts.js"
 import type { ScriptedStep } from "./ScriptedStep.js"
 import { type RecordedModelRequest, type ScriptedReply, TestLanguageModelControl } from "./TestLanguageModelControl.js"
@@ -31,8 +33,22 @@ const unknownUsage = { inputTokens: undefined, outputTokens: undefined, totalTok
 /** A mark for the places of a reply where its provider breaks down: only a stream can say so in a part. */
 type Played = Response.PartEncoded | Response.ErrorPartEncoded
 
+const isStep = (step: unknown): boolean => Predicate.hasProperty(step, "_tag")
+
+/** A step where a list of steps belongs would be played as nothing. */
+const checkReply = (field: string, reply: ScriptedReply): void =>
+  refuseUnless(
+    typeof reply === "function" || Array.isArray(reply) && reply.every(isStep),
+    field,
+    "steps made by ScriptedStep, or a function that makes them",
+    reply
+  )
+
 const makeScripted = Effect.fnUntraced(
   function*(script: ReadonlyArray<ScriptedReply>, otherwise: ScriptedReply | undefined) {
+    refuseUnless(Array.isArray(script), "TestLanguageModel.layer", "a list of replies", script)
+    for (const reply of script) checkReply("TestLanguageModel.layer: each reply", reply)
+    if (otherwise !== undefined) checkReply("TestLanguageModel.layer: otherwise", otherwise)
     const replies = [...script]
     const requests: Array<RecordedModelRequest> = []
     const meetings = new Map<number, Meeting>()
@@ -48,6 +64,10 @@ const makeScripted = Effect.fnUntraced(
       meetings.set(requestNumber, made)
       return made
     }
+
+    /** A number that no request can have would be waited for without end. */
+    const meetingWith = (method: string, requestNumber: number): Meeting =>
+      meetingOf(integerOf(`TestLanguageModelControl.${method}: the number of the request`, requestNumber, 1))
 
     const accept = (options: LanguageModel.ProviderOptions, streamed: boolean) =>
       Effect.suspend(() => {
@@ -146,15 +166,20 @@ const makeScripted = Effect.fnUntraced(
     const control: TestLanguageModelControl["Type"] = {
       reply: (...steps) =>
         Effect.sync(() => {
+          checkReply("TestLanguageModelControl.reply", steps)
           replies.push(steps)
         }),
       replyWith: (make) =>
         Effect.sync(() => {
+          refuseUnless(typeof make === "function", "TestLanguageModelControl.replyWith", "a function", make)
           replies.push(make)
         }),
       release: (requestNumber) =>
-        Effect.suspend(() => Effect.asVoid(Deferred.succeed(meetingOf(requestNumber).released, undefined))),
-      waitForRequest: (requestNumber) => Effect.suspend(() => Deferred.await(meetingOf(requestNumber).arrived)),
+        Effect.suspend(() =>
+          Effect.asVoid(Deferred.succeed(meetingWith("release", requestNumber).released, undefined))
+        ),
+      waitForRequest: (requestNumber) =>
+        Effect.suspend(() => Deferred.await(meetingWith("waitForRequest", requestNumber).arrived)),
       requests: Effect.sync(() => requests.slice()),
       prompts: Effect.sync(() => requests.map(({ prompt }) => prompt)),
       remaining: Effect.sync(() => replies.length)

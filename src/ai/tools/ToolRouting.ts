@@ -9,8 +9,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
 import { RoutingDecision } from "../../model/RoutingDecision.js"
-import type { ContinuePolicy } from "../../model/Task.js"
+import { ContinuePolicy } from "../../model/Task.js"
 import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
+import { millisOf } from "../../shared/durations.js"
+import { refuseUnlessOneOf } from "../../shared/refusals.js"
+import { printable } from "../../shared/text.js"
 import { advertisedSchema, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf, Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
 
@@ -41,10 +44,19 @@ const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy)
     : RoutingDecision.ForegroundThenDetachAfter({ ...common, duration })
 }
 
+const checkDurations = (tool: Tool.Any): void => {
+  const annotations = annotationsOf(tool)
+  const check = (annotation: string, value: unknown) => {
+    if (value !== undefined) millisOf(`ToolAnnotations.${annotation} of the tool "${printable(tool.name)}"`, value)
+  }
+  check("Timeout", Context.get(annotations, Timeout))
+  check("DetachAfter", Context.get(annotations, DetachAfter))
+}
+
 /**
  * A routing function made of the annotations `Background`, `DetachAfter`, `Timeout` and, where a tool is annotated with
- * `ModelChoosesBackground`, of what the model chose. Calls of unknown tools run in the foreground. Throws if a tool that
- * is annotated with `ModelChoosesBackground` has a parameter `background` of its own.
+ * `ModelChoosesBackground`, of what the model chose. Calls of unknown tools run in the foreground. Throws for an
+ * annotation with a duration that is negative, NaN or none, and if a tool that is annotated with `ModelChoosesBackground` has a parameter `background` of its own.
  *
  * @example
  * ```ts
@@ -71,8 +83,12 @@ const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy)
 export const fromToolkit = (toolkit: Toolkit.Any, options?: Options): RouteToolCall => {
   const tools = new Map(Object.entries(toolkit.tools))
   // refuses here what no call could be told
-  for (const tool of tools.values()) advertisedSchema(tool)
+  for (const tool of tools.values()) {
+    advertisedSchema(tool)
+    checkDurations(tool)
+  }
   const continuePolicy = options?.continuePolicy ?? "RequestContinue"
+  refuseUnlessOneOf(ContinuePolicy.literals, "ToolRouting.Options.continuePolicy", continuePolicy)
   return (request) => {
     const tool = tools.get(request.toolName)
     return tool === undefined ? RoutingDecision.Foreground() : routeOf(tool, request.input, continuePolicy)

@@ -30,6 +30,7 @@ import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { refuseUnless } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { isRunByProvider } from "./providerDefined.js"
@@ -124,9 +125,6 @@ const executionFailed = (toolName: string, failure: unknown): ToolError => {
   })
 }
 
-/** The encoded result as JSON, as a provider would write it: without what is undefined. */
-const toJson = (value: unknown): unknown => isJson(value) ? value : JSON.parse(JSON.stringify(value) ?? "null")
-
 const notInSchema = (toolName: string, cause: unknown): ToolError =>
   new ToolError({
     reason: "Internal",
@@ -139,11 +137,7 @@ const encoded = (
   toolName: string,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.matchEffect(encoding, {
-    onFailure: (cause) => notInSchema(toolName, cause),
-    onSuccess: (value) =>
-      Effect.try({ try: () => toOutput(toJson(value) ?? ""), catch: (cause) => notInSchema(toolName, cause) })
-  })
+  Effect.mapBoth(encoding, { onFailure: (cause) => notInSchema(toolName, cause), onSuccess: toOutput })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
   const annotations = annotationsOf(tool)
@@ -195,7 +189,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
   const failed = (request: ToolRequest, failure: unknown) => {
     const toolError = toolErrorOf(failure)
     if (toolError !== undefined) return toolError
-    const approval = approvalOf(failure)
+    const approval = approvalOf(failure, request.toolName)
     if (approval !== undefined) return new ApprovalRequired({ approval })
     return tool.failureMode === "error"
       ? executionFailed(request.toolName, failure)
@@ -235,7 +229,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * - A tool annotated with `NeedsApproval` asks before its handler runs.
  * - Tools that the provider runs itself are not run here.
  *
- * Dies if a tool has no JSON Schema, or has a parameter `background` of its own and is annotated with
+ * Dies if a tool has no JSON Schema or no name, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
  * `ModelChoosesBackground`.
  *
  * @example
@@ -263,12 +257,27 @@ export const make = <Tools extends Record<string, Tool.Any>>(
   options?: Options
 ): Effect.Effect<ToolExecutor["Type"], never, Requirements<Tools>> =>
   Effect.map(Effect.context<Requirements<Tools>>(), (captured) => {
+    const approveDestructive = options?.approveDestructive
+    // what is nearly true must not be taken for false: it would run what a human was to see
+    refuseUnless(
+      approveDestructive === undefined || typeof approveDestructive === "boolean",
+      "ToolkitExecutor.Options.approveDestructive",
+      "a boolean",
+      approveDestructive
+    )
     const tools = Object.entries(toolkit.tools).filter(([, tool]) => !isRunByProvider(tool))
     const runners = new Map<string, Run>()
     for (const [name, tool] of tools) {
       // where Toolkit puts it
       const handler: Tool.Handler<string> | undefined = captured.unsafeMap.get(tool.id)
+      refuseUnless(name !== "", "A toolkit", "tools with names", name)
       if (handler === undefined) throw new TypeError(`The tool "${name}" has no handler`)
+      refuseUnless(
+        typeof handler.handler === "function",
+        `The handler of the tool "${printable(name)}"`,
+        "a function",
+        handler.handler
+      )
       runners.set(name, runner(tool, handler, options))
     }
     const specs = tools.map(([, tool]) => specOf(tool))
@@ -277,7 +286,9 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       specs: Effect.succeed(specs),
       execute: (request) => {
         const run = runners.get(request.toolName)
-        return run === undefined ? unknownTool(request.toolName) : Effect.mapInputContext(run(request), withServices)
+        return run === undefined
+          ? unknownTool(request.toolName, runners.keys())
+          : Effect.mapInputContext(run(request), withServices)
       }
     }
   })

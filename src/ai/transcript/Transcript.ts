@@ -6,14 +6,13 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { SessionId, type ToolCallId, type TurnId } from "../../model/ids.js"
 import { list, struct } from "../../model/schemas.js"
+import { callsOf, GrowingTranscript } from "./internal/GrowingTranscript.js"
 import * as texts from "./internal/texts.js"
-import { type ReplyPart, TranscriptEntry } from "./TranscriptEntry.js"
+import { TranscriptEntry } from "./TranscriptEntry.js"
 
 const Fields = struct({ sessionId: SessionId, entries: list(TranscriptEntry) })
 
@@ -39,130 +38,57 @@ export interface TranscriptCall {
  */
 export type TranscriptRefusal = "Duplicate" | "UnknownCall"
 
-const callsOf = (entry: TranscriptEntry.AssistantMessage): ReadonlyArray<TranscriptCall> =>
-  entry.parts.flatMap((part: ReplyPart) =>
-    part._tag === "ToolCall" && !part.providerExecuted
-      ? [{ turnId: entry.turnId, callId: part.callId, toolName: part.toolName, params: part.params }]
-      : []
-  )
-
-const keyOf = (entry: TranscriptEntry): string => {
-  switch (entry._tag) {
-    case "UserMessage":
-      return `message ${entry.messageId}`
-    case "AssistantMessage":
-      return `reply ${entry.replyId}`
-    case "ToolResult":
-      return `result ${entry.callId}`
-    case "LateResult":
-      // a tool may have started tasks of its own in the name of its call
-      return `late ${JSON.stringify([entry.callId, entry.taskId])}`
-  }
-}
-
-// from the end: results mostly belong to the latest reply
-const indexOfCaller = (entries: ReadonlyArray<TranscriptEntry>, callId: ToolCallId): number | undefined =>
-  Option.getOrUndefined(
-    Arr.findLastIndex(
-      entries,
-      (entry) => entry._tag === "AssistantMessage" && callsOf(entry).some((call) => call.callId === callId)
-    )
-  )
-
 const empty = (sessionId: SessionId): Transcript => ({ sessionId, entries: [] })
 
-const placeOf = (
-  entries: ReadonlyArray<TranscriptEntry>,
-  result: TranscriptEntry.ToolResult
-): number | undefined => {
-  const caller = indexOfCaller(entries, result.callId)
-  if (caller === undefined) return undefined
-  const reply = entries[caller]
-  if (reply?._tag !== "AssistantMessage") return undefined
-  const order = callsOf(reply).map((call) => call.callId)
-  const mine = order.indexOf(result.callId)
-  let place = caller + 1
-  for (let entry = entries[place]; entry?._tag === "ToolResult"; entry = entries[++place]) {
-    if (order.indexOf(entry.callId) > mine) break
-  }
-  return place
+// by the entries, which a copy of a transcript shares
+const growing = new WeakMap<Transcript["entries"], GrowingTranscript>()
+
+/** What is known of a transcript: read once, and from then on told what was added. */
+const knownOf = (transcript: Transcript): GrowingTranscript => {
+  const known = growing.get(transcript.entries)
+  // a list that somebody goes on to write to is another transcript
+  if (known?.isOf(transcript.entries)) return known
+  const made = new GrowingTranscript(transcript)
+  growing.set(transcript.entries, made)
+  return made
 }
 
 const append = (
   transcript: Transcript,
   entry: TranscriptEntry
 ): Either.Either<Transcript, TranscriptRefusal> => {
-  const { entries, sessionId } = transcript
-  const key = keyOf(entry)
-  if (entries.some((other) => other._tag === entry._tag && keyOf(other) === key)) return Either.left("Duplicate")
-  if (entry._tag !== "ToolResult") return Either.right({ sessionId, entries: [...entries, entry] })
-  const place = placeOf(entries, entry)
-  return place === undefined
-    ? Either.left("UnknownCall")
-    : Either.right({ sessionId, entries: [...entries.slice(0, place), entry, ...entries.slice(place)] })
+  const known = knownOf(transcript)
+  const refusal = known.add(entry)
+  if (refusal !== undefined) return Either.left(refusal)
+  // it is that of the longer one now: whoever keeps the shorter one does not keep that alive
+  growing.delete(transcript.entries)
+  const { entries } = known.transcript
+  growing.set(entries, known)
+  return Either.right({ sessionId: transcript.sessionId, entries })
 }
 
-// what appending one entry after the other gives, in one pass: a log may be long
+// what appending one entry after the other gives
 const fromEntries = (sessionId: SessionId, log: Iterable<TranscriptEntry>): Transcript => {
-  const seen = new Set<string>()
-  const spoken: Array<Exclude<TranscriptEntry, TranscriptEntry.ToolResult>> = []
-  const slots = new Map<string, { result: TranscriptEntry.ToolResult | undefined }>()
-  const answers = new Map<TranscriptEntry, Array<{ readonly result: TranscriptEntry.ToolResult | undefined }>>()
-  for (const entry of log) {
-    const key = keyOf(entry)
-    if (seen.has(key)) continue
-    if (entry._tag === "ToolResult") {
-      const slot = slots.get(entry.callId)
-      if (slot === undefined) continue
-      slot.result = entry
-    } else {
-      spoken.push(entry)
-      if (entry._tag === "AssistantMessage") {
-        answers.set(
-          entry,
-          callsOf(entry).map(({ callId }) => {
-            const slot = { result: undefined }
-            slots.set(callId, slot)
-            return slot
-          })
-        )
-      }
-    }
-    seen.add(key)
-  }
-  const entries = spoken.flatMap((entry): ReadonlyArray<TranscriptEntry> => [
-    entry,
-    ...(answers.get(entry) ?? []).flatMap(({ result }) => result === undefined ? [] : [result])
-  ])
-  return { sessionId, entries }
+  const known = new GrowingTranscript(empty(sessionId))
+  for (const entry of log) known.add(entry)
+  const { transcript } = known
+  growing.set(transcript.entries, known)
+  return transcript
 }
 
-const openCalls = ({ entries }: Transcript): ReadonlyArray<TranscriptCall> => {
-  const answered = new Set<string>()
-  for (const entry of entries) if (entry._tag === "ToolResult") answered.add(entry.callId)
-  return entries.flatMap((entry) =>
-    entry._tag === "AssistantMessage" ? callsOf(entry).filter((call) => !answered.has(call.callId)) : []
-  )
-}
+const openCalls = (transcript: Transcript): ReadonlyArray<TranscriptCall> => knownOf(transcript).openCalls
 
-const runningTasks = ({ entries }: Transcript): ReadonlyArray<TranscriptEntry.ToolResult> => {
-  const late = entries.filter((entry) => entry._tag === "LateResult")
-  return entries.flatMap((entry) =>
-    entry._tag === "ToolResult" && entry.outcome === "Placeholder" &&
-      !late.some(({ callId, taskId }) => callId === entry.callId && taskId === entry.taskId)
-      ? [entry]
-      : []
-  )
-}
+const runningTasks = (transcript: Transcript): ReadonlyArray<TranscriptEntry.ToolResult> =>
+  knownOf(transcript).runningTasks
 
 const closingEntries = (transcript: Transcript): ReadonlyArray<TranscriptEntry.ToolResult> =>
   openCalls(transcript).map(({ callId, toolName }) => texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
 
-const closeOpenCalls = (transcript: Transcript): Transcript =>
-  closingEntries(transcript).reduce(
-    (closed, entry) => Either.getOrElse(append(closed, entry), () => closed),
-    transcript
-  )
+const closeOpenCalls = (transcript: Transcript): Transcript => {
+  const closed = new GrowingTranscript(transcript)
+  for (const entry of closingEntries(transcript)) closed.add(entry)
+  return closed.transcript
+}
 
 const awaitsReply = ({ entries }: Transcript): boolean => {
   const last = entries.at(-1)

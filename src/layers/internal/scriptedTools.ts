@@ -2,6 +2,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as Predicate from "effect/Predicate"
 import { ApprovalRequired, type TaskNotFound, TaskNotRunning, ToolError } from "../../errors.js"
 import type { TaskId, ToolCallId } from "../../model/ids.js"
 import { emptyMetadata } from "../../model/json.js"
@@ -14,6 +15,8 @@ import {
   type TaskManagerTestControl
 } from "../../services/TaskManagerTestControl.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { unknownTool } from "../../services/toolHandlers.js"
+import { integerOf, refuseUnlessOneOf } from "../../shared/refusals.js"
 
 type Failure = ToolError | ApprovalRequired
 
@@ -79,10 +82,11 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
         yield* Deferred.succeed(launchOf(request.callId, launch), recorded)
         const script = scripts.get(request.toolName)
         if (script === undefined) {
+          const { message, reason, toolName } = unknownTool(request.toolName, scripts.keys())
           return yield* new ToolError({
-            reason: "NotFound",
-            toolName: request.toolName,
-            message: "There is no tool of this name: script it with TaskManagerTestControl.script."
+            reason,
+            toolName,
+            message: `${message} Script it with TaskManagerTestControl.script.`
           })
         }
         return goodResult(request.callId, yield* run(script, recorded))
@@ -112,9 +116,15 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
   const control: TaskManagerTestControl["Type"] = {
     script: (toolName, outcome) =>
       Effect.sync(() => {
+        const tag = Predicate.hasProperty(outcome, "_tag") ? outcome._tag : outcome
+        refuseUnlessOneOf(Object.keys(ScriptedOutcome), "TaskManagerTestControl.script: the outcome", tag)
         scripts.set(toolName, outcome)
       }),
-    awaitLaunch: (callId, options) => Effect.suspend(() => Deferred.await(launchOf(callId, options?.launch ?? 1))),
+    awaitLaunch: (callId, options) =>
+      Effect.suspend(() => {
+        const launch = integerOf("TaskManagerTestControl.awaitLaunch: launch", options?.launch ?? 1, 1)
+        return Deferred.await(launchOf(callId, launch))
+      }),
     complete: (taskId, output) =>
       whileRunning(taskId, () => Effect.asVoid(Deferred.succeed(releaseOf(taskId), output))),
     fail: (taskId, error) => whileRunning(taskId, () => Effect.asVoid(Deferred.fail(releaseOf(taskId), error))),

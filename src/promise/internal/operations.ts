@@ -1,108 +1,33 @@
 /** The methods of the promise manager: each checks its arguments and runs the method of the same name. */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as Predicate from "effect/Predicate"
 import type * as Queue from "effect/Queue"
-import * as Record from "effect/Record"
 import type * as Runtime from "effect/Runtime"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { ApprovalRequest } from "../../model/Approval.js"
-import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../../model/ids.js"
-import { emptyMetadata } from "../../model/json.js"
-import { list, struct, Text } from "../../model/schemas.js"
-import {
-  ContinuePolicy,
-  DeliveryMode,
-  type TaskFilter,
-  TaskKind,
-  TaskLaunchRequest,
-  TaskStatus
-} from "../../model/Task.js"
-import type { TaskEvent } from "../../model/TaskEvent.js"
-import type { OutputRange } from "../../model/TaskOutput.js"
-import { ToolRequest, type ToolSpec } from "../../model/ToolCall.js"
+import type { TurnRef } from "../../model/ids.js"
+import type { ToolSpec } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
-import type {
-  PlainFilter,
-  PlainRequest,
-  PlainTurn,
-  TaskIterator,
-  TaskOperations,
-  TurnWaitOptions,
-  WaitOptions
-} from "../PromiseTaskManager.js"
-import { iterate, promised, runOver } from "./running.js"
-
-/** Throws what names the field and never shows the value. */
-const reader = <A, I>(what: string, schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownEither(schema, { errors: "all" })
-  return (value: unknown): A =>
-    Either.getOrThrowWith(decode(value), ({ issue }) => {
-      const wrong = ParseResult.ArrayFormatter.formatIssueSync(issue).map(({ message, path }) =>
-        path.length === 0 ? message : `\`${path.map(String).join(".")}\` ${message}`
-      )
-      return new TypeError(`Invalid ${what}: ${[...new Set(wrong)].join("; ")}.`)
-    })
-}
-
-const sessionOf = reader("session id", SessionId)
-const taskOf = reader("task id", TaskId)
-const tasksOf = reader("task ids", list(TaskId))
-const turnOf = reader("turn", TurnRef)
-const requestOf = reader("tool call", ToolRequest)
-const approvalOf = reader("approval", ApprovalRequest)
-const deliveryOf = reader("delivery mode", DeliveryMode)
-const policyOf = reader("continue policy", ContinuePolicy)
-const reasonOf = reader("reason", Text)
-const askingOf = reader("asking", Text)
-const filterOf = reader(
-  "filter",
-  struct({
-    status: Schema.optionalWith(list(TaskStatus), { exact: true }),
-    kind: Schema.optionalWith(TaskKind, { exact: true }),
-    sessionId: Schema.optionalWith(SessionId, { exact: true }),
-    turnId: Schema.optionalWith(TurnId, { exact: true }),
-    callId: Schema.optionalWith(ToolCallId, { exact: true })
-  })
-)
-
-const toFilter = ({ status, ...others }: PlainFilter): TaskFilter => {
-  const fields: Readonly<Record<string, unknown>> = {
-    ...others,
-    status: Predicate.isString(status) ? [status] : status
-  }
-  return filterOf(Record.filter(fields, Predicate.isNotUndefined))
-}
-
-/** Its fields are checked by the manager. */
-const rangeOf = (range: OutputRange | undefined): OutputRange | undefined => {
-  // nothing has checked that a program without types passes an object
-  if (range === undefined || Predicate.isRecord(range)) return range
-  throw new TypeError("Invalid output: `range` must be an object.")
-}
-
-const callOf = (request: PlainRequest): ToolRequest =>
-  // nothing has checked that a program without types passes an object
-  requestOf({ ...request, metadata: request?.metadata ?? emptyMetadata })
-
-const launchOf: (launch: Parameters<TaskOperations["startTask"]>[0]) => TaskLaunchRequest = (launch) =>
-  Predicate.hasProperty(launch, "approval")
-    ? TaskLaunchRequest.approved({
-      taskId: taskOf(launch.taskId),
-      request: callOf(launch.request),
-      approval: approvalOf(launch.approval)
-    })
-    : TaskLaunchRequest.plain({
-      request: callOf(launch?.request),
-      taskId: launch?.taskId === undefined ? undefined : taskOf(launch.taskId),
-      deliveryMode: launch.deliveryMode === undefined ? undefined : deliveryOf(launch.deliveryMode),
-      continuePolicy: launch.continuePolicy === undefined ? undefined : policyOf(launch.continuePolicy)
-    })
+import type { PlainTurn, TaskIterator, TaskOperations, TurnWaitOptions, WaitOptions } from "../PromiseTaskManager.js"
+import {
+  answeredOf,
+  answerOf,
+  deliveryOf,
+  launchOf,
+  policyOf,
+  rangeOf,
+  rejectionOf,
+  sessionOf,
+  taskOf,
+  tasksOf,
+  toEventFilter,
+  toFilter,
+  turnOf,
+  useOf,
+  waitOf
+} from "./arguments.js"
+import { iterate, iterateTakes, promised, runOver } from "./running.js"
 
 /** The parts of one manager. */
 export interface Parts {
@@ -132,7 +57,14 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
         isUsing = true
         return use(value)
       })
-    return run(Effect.suspend(() => method(begin)), options, () => isUsing)
+    return run(
+      Effect.suspend(() => {
+        useOf(use)
+        return method(begin)
+      }),
+      options,
+      () => isUsing
+    )
   }
 
   /** Waits for a turn that the signal ends, or in which it ends the wait. */
@@ -142,8 +74,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     wait: (turn: TurnRef, options: WaitOptions | undefined) => Promise<A>
   ): Promise<A> => {
     const ref = turnOf(turn)
-    if (options?.onAbort !== "InterruptTurn") return wait(ref, options)
-    const { signal } = options
+    if (waitOf(options)?.onAbort !== "InterruptTurn") return wait(ref, options)
+    const signal = options?.signal
     const interrupt = () => void run(manager.onTurnInterrupted(ref))
     if (signal?.aborted === true) interrupt()
     else signal?.addEventListener("abort", interrupt, { once: true })
@@ -155,12 +87,12 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   }
 
   const iteratorOf = <A>(stream: Stream.Stream<A>, options: WaitOptions | undefined) =>
-    iterate(run, stream, Effect.runSync(Scope.make()), options?.signal)
+    iterate(run, stream, Effect.runSync(Scope.make()), waitOf(options)?.signal)
 
   const subscribed = <A, B>(
     subscription: Effect.Effect<A, never, Scope.Scope>,
     options: WaitOptions | undefined,
-    toAnswer: (subscribed: A, read: (events: Queue.Dequeue<TaskEvent>) => TaskIterator<TaskEvent>) => B
+    toAnswer: (subscribed: A, read: <Event>(events: Queue.Dequeue<Event>) => TaskIterator<Event>) => B
   ) =>
     run(
       Effect.flatMap(Scope.make(), (scope) =>
@@ -182,6 +114,20 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
         options,
         (ref, wait) => orUndefined(consume((begin) => manager.consumeTurnUpdate(ref, begin), use, wait))
       ),
+    turnUpdates: (turn, options) => {
+      const ref = turnOf(turn)
+      // the signal that interrupts the turn does not end the reading
+      const interrupts = waitOf(options)?.onAbort === "InterruptTurn"
+      return iterateTakes(
+        (stop) =>
+          overTurn(
+            ref,
+            interrupts ? options : undefined,
+            () => orUndefined(run(manager.waitForTurn(ref), { signal: stop }))
+          ),
+        interrupts ? undefined : options?.signal
+      )
+    },
     takePendingLoopUpdates: (sessionId) => call(() => manager.takePendingLoopUpdates(sessionOf(sessionId))),
     consumePendingLoopUpdates: (sessionId, use) =>
       consume((begin) => manager.consumePendingLoopUpdates(sessionOf(sessionId), begin), use),
@@ -190,32 +136,46 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
     waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds)), options),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
-    rejectApproval: (options) =>
-      call(() => {
-        const { asking, reason, taskId } = options
-        return manager.rejectApproval({
-          taskId: taskOf(taskId),
-          reason: reason === undefined ? undefined : reasonOf(reason),
-          asking: asking === undefined ? undefined : askingOf(asking)
-        })
-      }),
+    answerApproval: (approval, answer) =>
+      call(() =>
+        Effect.provideService(
+          manager.answerApproval(answeredOf(approval), answerOf(answer)),
+          ToolExecutor,
+          executor
+        )
+      ),
+    rejectApproval: (options) => call(() => manager.rejectApproval(rejectionOf(options))),
     closeSession: (sessionId, options) => call(() => manager.closeSession(sessionOf(sessionId)), options),
     events: (options) => iteratorOf(handle.events, options),
+    eventsOf: (filter, options) => iteratorOf(handle.eventsOf(toEventFilter(filter)), options),
     subscribe: (options) => subscribed(handle.subscribe, options, (events, read) => read(events)),
+    subscribeTo: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.subscribeTo(toEventFilter(filter))),
+        options,
+        (events, read) => read(events)
+      ),
     watch: (options) =>
       subscribed(handle.watch, options, ({ events, live, seq }, read) => ({ seq, live, events: read(events) })),
+    watchOf: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.watchOf(toEventFilter(filter))),
+        options,
+        ({ events, live, seq }, read) => ({ seq, live, events: read(events) })
+      ),
     changes: (options) => iteratorOf(handle.changes, options),
     get: (taskId) => call(() => handle.get(taskOf(taskId))),
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),
     output: (taskId, range) => call(() => handle.output(taskOf(taskId), rangeOf(range))),
-    list: (filter) => call(() => handle.list(filter === undefined ? undefined : toFilter(filter))),
+    list: (filter) => call(() => handle.list(toFilter(filter))),
     listRunning: () => run(handle.listRunning),
     listSuspended: () => run(handle.listSuspended),
     listCompleted: () => run(handle.listCompleted),
     cancel: (taskId, options) => call(() => handle.cancel(taskOf(taskId)), options),
     detach: (taskId) => call(() => handle.detach(taskOf(taskId))),
-    setContinuePolicy: (taskId, policy) => call(() => handle.setContinuePolicy(taskOf(taskId), policyOf(policy))),
-    setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode))),
+    setContinuePolicy: (taskId, policy) =>
+      call(() => handle.setContinuePolicy(taskOf(taskId), policyOf(policy, "policy"))),
+    setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode, "mode"))),
     drainReadyItems: () => run(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => call(() => handle.drainReadyItemsOf(sessionOf(sessionId))),
     waitForIdle: (options) => run(handle.waitForIdle, options)

@@ -1,6 +1,8 @@
 /** Makes a handler of a tool that is a plain function. */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
@@ -10,6 +12,8 @@ import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolHandler } from "../../services/toolHandlers.js"
 import type { TaskOperations } from "../PromiseTaskManager.js"
 import type { PromiseTool, ToolContext } from "../PromiseTool.js"
+import { progressOf } from "./arguments.js"
+import { reasonNow, stoppedBy } from "./stopping.js"
 
 const isToolFailure = (thrown: unknown): thrown is ToolError | ApprovalRequired =>
   Predicate.isTagged(thrown, "ToolError") || Predicate.isTagged(thrown, "ApprovalRequired")
@@ -20,7 +24,12 @@ const contextOf = (
   signal: AbortSignal,
   operationsOver: (runtime: Runtime.Runtime<never>) => TaskOperations
 ): ToolContext => {
-  const runSync = Runtime.runSync(runtime)
+  const runSyncExit = Runtime.runSyncExit(runtime)
+  // not `runSync`: it would throw an error of its own around that of the manager
+  const runSync = <A>(effect: Effect.Effect<A>): A =>
+    Exit.getOrElse(runSyncExit(effect), (cause) => {
+      throw Cause.squash(cause)
+    })
   const { request } = task
   return {
     signal,
@@ -33,7 +42,8 @@ const contextOf = (
     launch: task.launch,
     approval: Option.getOrUndefined(task.approval),
     kind: () => runSync(task.kind),
-    reportProgress: (progress) => runSync(task.reportProgress(progress)),
+    cancelReason: () => reasonNow(task, runtime),
+    reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),
     write: (chunk) => runSync(task.write(chunk)),
     get manager() {
       return operationsOver(runtime)
@@ -50,14 +60,20 @@ export const toHandler = (
   const handler = (request: ToolRequest) =>
     Effect.flatMap(Effect.runtime<CurrentTask>(), (runtime) =>
       // not `Effect.tryPromise`: interrupted, it leaves the promise behind, and the task would settle while its tool runs
-      Effect.async<unknown, ToolError | ApprovalRequired>((resume, signal) => {
-        const context = contextOf(Context.get(runtime.context, CurrentTask), runtime, signal, operationsOver)
+      Effect.async<unknown, ToolError | ApprovalRequired>((resume) => {
+        // not the signal of `Effect.async`, which gives no reason
+        const controller = new AbortController()
+        const task = Context.get(runtime.context, CurrentTask)
+        const context = contextOf(task, runtime, controller.signal, operationsOver)
         const ended = (async () => described.execute(request.input, context))().then(
-          (value) => resume(Effect.succeed(value === undefined ? "" : value)),
+          (value) => resume(Effect.succeed(value)),
           (thrown: unknown) =>
             resume(Effect.suspend(() => isToolFailure(thrown) ? Effect.fail(thrown) : Effect.die(thrown)))
         )
-        return Effect.promise(() => ended)
+        return Effect.suspend(() => {
+          controller.abort(stoppedBy(reasonNow(task, runtime), request.toolName))
+          return Effect.promise(() => ended)
+        })
       }))
   return Object.assign(handler, {
     description: described.description,

@@ -10,6 +10,7 @@ import type { TaskProgress } from "../../model/TaskEvent.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult } from "../../model/ToolCall.js"
 import { cutKey, cutText } from "../../shared/cutText.js"
 import { longestText, measure } from "../../shared/jsonText.js"
+import { memoryOf } from "../../shared/memoryOf.js"
 
 export interface OutputLimits {
   /** Bytes of UTF-8. */
@@ -18,6 +19,24 @@ export interface OutputLimits {
 }
 
 const encoder = new TextEncoder()
+
+const bytesOf = (text: string): number => encoder.encode(text).length
+
+/** How many bytes of UTF-8 a progress may have, its message and its data together. */
+const maxProgressBytes = 65_536
+
+/** How many bytes of memory a value may take for each byte that its text may have. */
+const memoryPerByte = 16
+const smallMemory = 1_048_576
+
+// no value takes more memory for a byte that `measure` counts: objects with an index such as "400" take most
+const densest = 256
+
+/** Whether a JSON value takes far more memory than its text says: `[{},{},…]` takes twenty times as much. */
+const isBloated = ({ maxResultBytes }: OutputLimits, value: unknown, bytesAtMost: number): boolean => {
+  const most = Math.max(smallMemory, memoryPerByte * maxResultBytes)
+  return densest * bytesAtMost > most && memoryOf(value, most) > most
+}
 
 /** The value with everything below a depth replaced by a note. Depth is bounded, so recursion is. */
 const prune = (value: unknown, depth: number): unknown => {
@@ -33,10 +52,15 @@ interface Cut<A> {
   readonly value: A
   readonly missing: number
   readonly pruned: boolean
+  /** A structured value of which only the JSON text is kept, all of it. */
+  readonly asText?: boolean
 }
 
 const sizeOf = (part: ToolOutputPart): number =>
-  part._tag === "Text" ? encoder.encode(part.text).length : part.data.length + part.mediaType.length
+  part._tag === "Text" ? bytesOf(part.text) : part.data.length + part.mediaType.length
+
+/** What a part counts for at least: as many empty ones as bytes would take sixty times their memory. */
+const smallestPart = 16
 
 const capPart = (part: ToolOutputPart, max: number): Pick<Cut<ToolOutputPart>, "value" | "missing"> => {
   if (part._tag === "Text") {
@@ -67,6 +91,9 @@ const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> =>
         // a JSON value cannot be cut in the middle; its text can
         if (missing > 0) return { value: ToolOutput.Text({ text }), missing, pruned }
       }
+      if (isBloated(limits, value, bytesAtMost)) {
+        return { value: ToolOutput.Text({ text: JSON.stringify(value) }), missing: 0, pruned, asText: true }
+      }
       return { value: pruned ? ToolOutput.Structured({ value }) : output, missing: 0, pruned }
     }
     case "Parts": {
@@ -84,7 +111,7 @@ const capOutput = (limits: OutputLimits, output: ToolOutput): Cut<ToolOutput> =>
         parts.push(cut.value)
         missing += cut.missing
         // an empty part takes room too, and so does the note about one that was cut
-        left = Math.max(0, left - Math.max(1, sizeOf(cut.value)))
+        left = Math.max(0, left - Math.max(smallestPart, sizeOf(cut.value)))
       }
       if (dropped > 0) parts.push({ _tag: "Text", text: `[… ${dropped} more parts cut …]` })
       const isCut = missing > 0 || dropped > 0
@@ -97,33 +124,42 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
   if (isEmptyObject(metadata)) return metadata
   const { bytesAtMost, depth } = measure(metadata)
   if (depth > limits.maxResultDepth) return { [cutKey]: { metadata: "nested too deep" } }
+  if (bytesAtMost > longestText || isBloated(limits, metadata, bytesAtMost)) {
+    return { [cutKey]: { metadata: "too large" } }
+  }
   if (bytesAtMost <= limits.maxResultBytes) return metadata
-  if (bytesAtMost > longestText) return { [cutKey]: { metadata: "too large" } }
-  const size = encoder.encode(JSON.stringify(metadata)).length
+  const size = bytesOf(JSON.stringify(metadata))
   return size <= limits.maxResultBytes ? metadata : { [cutKey]: { metadataBytes: size } }
 }
 
 /** The result within the limits; the same object if it already was. */
 export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult => {
-  const { metadata, result } = whole
-  const { missing, pruned, value } = capOutput(limits, result.output)
+  const { duration, metadata, result } = whole
+  const { asText, missing, pruned, value } = capOutput(limits, result.output)
   const own = capMetadata(limits, result.metadata)
   const outer = capMetadata(limits, metadata)
   if (value === result.output && own === result.metadata && outer === metadata) return whole
-  const note = { ...(missing > 0 ? { missingBytes: missing } : undefined), ...(pruned ? { pruned } : undefined) }
+  const isNoted = missing > 0 || pruned || asText === true
+  const note = {
+    ...(missing > 0 ? { missingBytes: missing } : undefined),
+    ...(pruned ? { pruned } : undefined),
+    ...(asText === true ? { asText } : undefined)
+  }
   return {
     result: {
       _tag: "ToolResult",
       callId: result.callId,
       output: value,
       isError: result.isError,
-      metadata: missing > 0 || pruned ? { ...own, [cutKey]: note } : own
+      metadata: isNoted ? { ...own, [cutKey]: note } : own
     },
-    metadata: outer
+    metadata: outer,
+    ...(duration === undefined ? undefined : { duration })
   }
 }
 
-const capError = (limits: OutputLimits, error: ToolError): ToolError => {
+/** The error within the limits; the same object if it already was. */
+export const capError = (limits: OutputLimits, error: ToolError): ToolError => {
   const { missing, text } = cutText(error.message, limits.maxResultBytes)
   if (missing === 0) return error
   return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })
@@ -156,16 +192,21 @@ export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
   }
 }
 
-/** Progress within the limits: its message is cut, data that is too large is left out. */
-export const capProgress = (limits: OutputLimits, { data, fraction, message }: TaskProgress): TaskProgress => ({
-  ...(message === undefined ? undefined : { message: cutText(message, limits.maxResultBytes).text }),
-  ...(fraction === undefined ? undefined : { fraction }),
-  ...(data === undefined || !fits(limits, data) ? undefined : { data })
-})
+/** The message cut to what is left for it, and the data if it fits beside it. */
+export const capProgress = (limits: OutputLimits, { data, fraction, message }: TaskProgress): TaskProgress => {
+  const max = Math.min(maxProgressBytes, limits.maxResultBytes)
+  const said = message === undefined ? undefined : cutText(message, max).text
+  return {
+    ...(said === undefined ? undefined : { message: said }),
+    ...(fraction === undefined ? undefined : { fraction }),
+    ...(data === undefined || !fits(limits, data, max - bytesOf(said ?? "")) ? undefined : { data })
+  }
+}
 
-const fits = (limits: OutputLimits, data: unknown): boolean => {
+/** Whether a value is within the depth and a number of bytes. */
+const fits = (limits: OutputLimits, data: unknown, max: number): boolean => {
   const { bytesAtMost, depth } = measure(data)
   return depth <= limits.maxResultDepth &&
-    (bytesAtMost <= limits.maxResultBytes ||
-      bytesAtMost <= longestText && encoder.encode(JSON.stringify(data)).length <= limits.maxResultBytes)
+    (bytesAtMost <= max || bytesAtMost <= longestText && bytesOf(JSON.stringify(data)) <= max) &&
+    !isBloated(limits, data, bytesAtMost)
 }

@@ -4,50 +4,43 @@ import { maxJsonDepth } from "../../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
+import { integerOf, isIntegerFrom, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number
 }
 
-const outOfRange = (field: string, takes: string, value: unknown): Effect.Effect<never> =>
-  Effect.die(new RangeError(`TaskManagerConfig.${field} takes ${takes}, not ${shown(value)}`))
-
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "duplicateCallIds">
-
-const isIntegerFrom = (value: unknown, minimum: number, maximum: number): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds">
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
-  isIntegerFrom(config[field], minimum, maximum)
-    ? Effect.succeed(config[field])
-    : outOfRange(
-      field,
-      maximum === Infinity ? `an integer from ${minimum}` : `an integer from ${minimum} to ${maximum}`,
-      config[field]
-    )
+  Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
 
 /** An integer from 1, or no limit. */
 const limit = (config: TaskManagerSettings, field: IntegerField) =>
-  config[field] === Infinity || isIntegerFrom(config[field], 1, Infinity)
-    ? Effect.succeed(config[field])
-    : outOfRange(field, "an integer from 1, or Infinity", config[field])
+  Effect.sync(() => limitOf(`TaskManagerConfig.${field}`, config[field], 1))
 
-const replay = (config: TaskManagerSettings) =>
-  isIntegerFrom(config.eventReplay, 0, config.eventBuffer)
-    ? Effect.succeed(config.eventReplay)
-    : outOfRange("eventReplay", `an integer from 0 to eventBuffer (${config.eventBuffer})`, config.eventReplay)
+const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
+  isIntegerFrom(eventReplay, 0, eventBuffer) ? Effect.succeed(eventReplay) : Effect.die(
+    new RangeError(
+      `TaskManagerConfig.eventReplay takes an integer from 0 to eventBuffer (${eventBuffer}), not ${shown(eventReplay)}`
+    )
+  )
 
 const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
-  duplicateCallIds === "run" || duplicateCallIds === "join" || duplicateCallIds === "reject"
-    ? Effect.succeed(duplicateCallIds)
-    : outOfRange("duplicateCallIds", `"run", "join" or "reject"`, duplicateCallIds)
+  Effect.sync(() => {
+    const isOne = duplicateCallIds === "run" || duplicateCallIds === "join" || duplicateCallIds === "reject"
+    refuseUnless(isOne, "TaskManagerConfig.duplicateCallIds", `"run", "join" or "reject"`, duplicateCallIds)
+    return duplicateCallIds
+  })
 
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
   historyLimit: true,
+  historyBytes: true,
   eventBuffer: true,
   eventReplay: true,
+  eventBytes: true,
   cancelGracePeriod: true,
   concurrency: true,
   maxLive: true,
@@ -56,7 +49,16 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   maxResultDepth: true,
   outputBuffer: true,
   outputHistory: true,
-  duplicateCallIds: true
+  duplicateCallIds: true,
+  onToolDefect: true
+}
+
+const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick<Settings, "onToolDefect">> => {
+  if (onToolDefect === undefined) return Effect.succeed({})
+  return Effect.sync(() => {
+    refuseUnless(typeof onToolDefect === "function", "TaskManagerConfig.onToolDefect", "a function", onToolDefect)
+    return { onToolDefect }
+  })
 }
 
 /** A typo would otherwise leave a limit at its default, unseen. */
@@ -73,8 +75,10 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
   yield* noUnknown(config)
   return {
     historyLimit: yield* integer(config, "historyLimit", 0),
+    historyBytes: yield* integer(config, "historyBytes", 0),
     eventBuffer: yield* integer(config, "eventBuffer", 1),
     eventReplay: yield* replay(config),
+    eventBytes: yield* integer(config, "eventBytes", 0),
     cancelGraceMillis: millisOf("TaskManagerConfig.cancelGracePeriod", config.cancelGracePeriod),
     concurrency: yield* limit(config, "concurrency"),
     maxLive: yield* limit(config, "maxLive"),
@@ -83,6 +87,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
     outputHistory: yield* integer(config, "outputHistory", 0),
-    duplicateCallIds: yield* duplicates(config)
+    duplicateCallIds: yield* duplicates(config),
+    ...(yield* onToolDefect(config))
   }
 })

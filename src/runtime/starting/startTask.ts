@@ -9,6 +9,7 @@ import {
   TaskLimitReached,
   TaskManagerShutdown
 } from "../../errors.js"
+import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline, detachAfter } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
@@ -19,8 +20,9 @@ import { TaskStartOutcome } from "../../model/TaskResolution.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
-import { ancestryOf, runsUnder, taskOf } from "../launch/RunningIn.js"
+import { ancestryOf } from "../launch/RunningIn.js"
 import { waitUntilSettled } from "../waiting/parking.js"
+import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, toRoute } from "./routing.js"
 import { endOf, waitToStart } from "./waitToStart.js"
 
@@ -176,16 +178,17 @@ const answerRepeated = (earlier: TaskStartOutcome | DuplicateCallId): Answer =>
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
-  Effect.withFiberRuntime((fiber) => begin(engine, launch, fiber))
+  Effect.withFiberRuntime((fiber) => begin(engine, readLaunch(given), fiber))
 
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
 export const startInline = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
+    const launch = readLaunch(given)
     const earlier = repeated(engine.state.table, launch)
     // nothing is routed here, so no call waits to be accepted
     if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)

@@ -13,6 +13,7 @@ import type { TaskManager } from "../../services/TaskManager.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
+import { badInput } from "./internal/badInput.js"
 import { bounds } from "./internal/bounds.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
@@ -27,7 +28,9 @@ import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
 import { singleResults } from "./internal/singleResults.js"
 import { starting } from "./internal/starting.js"
+import { stopping } from "./internal/stopping.js"
 import * as Time from "./internal/time.js"
+import { values } from "./internal/values.js"
 import * as World from "./internal/World.js"
 
 /**
@@ -38,7 +41,7 @@ import * as World from "./internal/World.js"
  * @category models
  */
 export interface ConformanceCase {
-  /** The section of the contract, for example "4.3 Waiting and delivery". */
+  /** The section of the contract (docs/contract.md in the package), for example "4.3 Waiting and delivery". */
   readonly section: string
   /** The promise. Unique within its section. */
   readonly name: string
@@ -56,9 +59,12 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...routing,
   ...starting,
   ...limits,
+  ...badInput,
   ...bounds,
   ...output,
-  ...singleResults
+  ...singleResults,
+  ...values,
+  ...stopping
 ]
 
 /**

@@ -10,7 +10,7 @@ import type { ToolRequest } from "../../../src/model/ToolCall.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
-import { scriptOf, tick } from "./plan.js"
+import { forgets, scriptOf, tick } from "./plan.js"
 import { type Actor, noting, type World } from "./World.js"
 
 export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
@@ -155,7 +155,7 @@ export const startCall = (
     const request = planCall(world, turn)
     // an id of the caller's own; now and then one that exists, unless it may have been forgotten and would be taken
     const taskId = random.chance(0.2)
-      ? random.chance(0.3) && plan.historyLimit === 1_000
+      ? random.chance(0.3) && !forgets(plan)
         ? random.pickFrom(world.taskIds)
         : TaskId.make(`mine-${world.nextKey()}`)
       : undefined
@@ -355,5 +355,5 @@ export const waitForIdle = (world: World, actor: Actor): Effect.Effect<void> =>
     "waitForIdle",
     {},
     () => world.manager.handle.waitForIdle,
-    () => world.subject.engine.state.table.active === 0
+    () => world.subject.engine.state.table.idle.active === 0
   )

@@ -68,8 +68,12 @@ export interface Plan {
   readonly maxUndelivered: number
   readonly duplicateCallIds: "run" | "join" | "reject"
   readonly historyLimit: number
+  readonly historyBytes: number
   readonly eventBuffer: number
   readonly eventReplay: number
+  readonly eventBytes: number
+  /** Readers of events that go away and come back. */
+  readonly readers: number
   readonly graceMillis: number
   readonly outputBuffer: number
   readonly outputHistory: number
@@ -83,6 +87,10 @@ export interface Plan {
   readonly tidy: boolean
   readonly features: Features
 }
+
+/** Whether a settled task may be forgotten before the simulation ends. */
+export const forgets = ({ historyBytes, historyLimit }: Plan): boolean =>
+  historyLimit < 1_000 || historyBytes < 67_108_864
 
 /** The grid on which everything happens: few values, so that much happens at the same instant. */
 export const tick = 10
@@ -128,11 +136,16 @@ export const planOf = (seed: number): Plan => {
       output: random.chance(0.3),
       singleResults: random.chance(0.3)
     },
+    eventBytes: random.pick([33_554_432, 33_554_432, 4_000, 0]),
+    readers: random.chance(0.5) ? 1 + random.int(2) : 0,
     outputBuffer: random.pick([65_536, 20, 0]),
-    outputHistory: random.pick([16_777_216, 30])
+    outputHistory: random.pick([16_777_216, 30]),
+    // nothing at all, one task or a few
+    historyBytes: random.chance(0.15) ? random.pick([0, 800, 2_500]) : 67_108_864
   }
   return {
     ...plan,
+    eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
     duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",

@@ -1,7 +1,5 @@
 /**
  * Runs random agent programs on the task manager under random schedules, and checks what the manager promises.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import { runSimulated } from "../../../src/testing/simulator/runSimulated.js"
@@ -14,9 +12,6 @@ import { workingFor, World } from "./World.js"
 
 /**
  * A promise that was broken: the number of the invariant in the contract, and what happened.
- *
- * @since 0.1.0
- * @category models
  */
 interface SimulationViolation {
   readonly invariant: number
@@ -25,9 +20,6 @@ interface SimulationViolation {
 
 /**
  * What one simulated run showed. `races` says how often each race happened; `trace` is empty unless it was asked for.
- *
- * @since 0.1.0
- * @category models
  */
 export interface SimulationReport {
   readonly seed: number
@@ -44,9 +36,6 @@ export interface SimulationReport {
 /**
  * What many simulated runs showed together. `failures` has the first bad runs, each with its trace. `neverHappened` names
  * the races that no run had: a simulation that never meets them proves nothing about them.
- *
- * @since 0.1.0
- * @category models
  */
 export interface SimulationsReport {
   readonly from: number
@@ -70,25 +59,16 @@ const describe = (plan: Plan): string => {
 /**
  * Runs one seed: a random agent program with its tools, host and watchers, on a manager of its own, under a random
  * schedule and a virtual clock. The same seed gives the same run, and the same trace byte for byte.
- *
- * @example
- * ```ts
- * import { simulate } from "effect-task-manager/testing"
- *
- * const report = simulate({ seed: 42, trace: true })
- * report.violations // []
- * report.trace // "    0ms  loop s1          startTask s1 t1", …
- * ```
- *
- * @since 0.1.0
- * @category runners
  */
 export const simulate = (options: {
   readonly seed: number
   /** Whether to write down, line by line, who did what at which virtual time. */
   readonly trace?: boolean | undefined
+  /** Changes what the dice said about the seed, for a test that looks for one thing. */
+  readonly focus?: ((plan: Plan) => Plan) | undefined
 }): SimulationReport => {
-  const plan = planOf(options.seed)
+  const dice = planOf(options.seed)
+  const plan = options.focus?.(dice) ?? dice
   const trace: Array<string> = []
   // a list, for what a callback assigns to a variable is not seen here
   const worlds: Array<World> = []
@@ -142,9 +122,6 @@ export const simulate = (options: {
 
 /**
  * Runs many seeds, one after the other, and runs those that fail again for their trace.
- *
- * @since 0.1.0
- * @category runners
  */
 export const runSimulations = (options: {
   readonly seeds: number
@@ -175,9 +152,6 @@ export const runSimulations = (options: {
 
 /**
  * A report for people: the seed, what was broken, and the trace if there is one.
- *
- * @since 0.1.0
- * @category formatters
  */
 export const formatSimulation = (report: SimulationReport): string =>
   [

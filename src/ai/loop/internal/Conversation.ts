@@ -7,12 +7,10 @@
  * would otherwise have a log that makes another transcript. What is there already is not accepted again.
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
-import type { TaskResolution } from "../../../model/TaskResolution.js"
-import type { ToolResultPart } from "../../../model/ToolCall.js"
+import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
-import { Transcript } from "../../transcript/Transcript.js"
+import type { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
@@ -21,17 +19,14 @@ import { boundaryFor } from "./boundary.js"
 const notStored = (cause: unknown): TurnFailure =>
   new TurnFailure({ reason: "Store", message: "The transcript could not be written.", cause })
 
-/** The tool result in an item of the manager. */
-export const resultOf = ({ item }: TaskResolution.Item): ToolResultPart | undefined =>
-  item.parts.find((part) => part._tag === "ToolResult")
-
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 
 export class Conversation {
-  private stored: Transcript
+  readonly sessionId: SessionId
+  private readonly growing: GrowingTranscript
   /** What is stored, and what is accepted. */
-  private accepted: Transcript
-  private unstored: ReadonlyArray<TranscriptEntry> = []
+  private readonly accepted: GrowingTranscript
+  private readonly unstored: Array<TranscriptEntry> = []
   /** Turns that were entered and not drained since. */
   private readonly undrained = new Set<TurnId>()
   private readonly store: TranscriptStoreService
@@ -39,18 +34,21 @@ export class Conversation {
   private readonly onStored: (entry: TranscriptEntry) => void
 
   constructor(transcript: Transcript, store: TranscriptStoreService, onStored: (entry: TranscriptEntry) => void) {
-    this.stored = transcript
-    this.accepted = transcript
+    this.sessionId = transcript.sessionId
+    this.growing = new GrowingTranscript(transcript)
+    this.accepted = new GrowingTranscript(transcript)
     this.store = store
     this.onStored = onStored
   }
 
-  get transcript(): Transcript {
-    return this.stored
+  /** What is stored, to be asked. */
+  get stored(): KnownTranscript {
+    return this.growing
   }
 
-  get sessionId(): SessionId {
-    return this.stored.sessionId
+  /** What is stored, as a value: a copy, which is as long as the conversation. */
+  get transcript(): Transcript {
+    return this.growing.transcript
   }
 
   /** The reply that is accepted and not stored. */
@@ -65,7 +63,7 @@ export class Conversation {
 
   /** The turns that may still have something to say: they have calls without a result, or were not drained. */
   get openTurns(): ReadonlySet<TurnId> {
-    return new Set([...Transcript.openCalls(this.accepted).map(({ turnId }) => turnId), ...this.undrained])
+    return new Set([...this.accepted.openCalls.map(({ turnId }) => turnId), ...this.undrained])
   }
 
   /** Calls of the turn are about to run. */
@@ -80,15 +78,13 @@ export class Conversation {
 
   /** Whether a call has no result yet. */
   isOpen(callId: ToolCallId): boolean {
-    return Transcript.openCalls(this.accepted).some((call) => call.callId === callId)
+    return this.accepted.isOpen(callId)
   }
 
   /** Accepts an entry in the current step; false if it is there already. */
   accept(entry: TranscriptEntry): boolean {
-    const next = Transcript.append(this.accepted, entry)
-    if (Either.isLeft(next)) return false
-    this.accepted = next.right
-    this.unstored = [...this.unstored, entry]
+    if (this.accepted.add(entry) !== undefined) return false
+    this.unstored.push(entry)
     return true
   }
 
@@ -101,10 +97,7 @@ export class Conversation {
 
   /** As `acceptLate`, unless it is the answer of its call: delivered again after it was accepted. */
   acceptUnlessAnswer(late: Late): Effect.Effect<void> {
-    const isAnswer = this.accepted.entries.some((entry) =>
-      entry._tag === "ToolResult" && entry.callId === late.callId && entry.taskId === late.taskId
-    )
-    return isAnswer ? Effect.void : this.acceptLate(late)
+    return this.accepted.resultOf(late.callId)?.taskId === late.taskId ? Effect.void : this.acceptLate(late)
   }
 
   /**
@@ -112,23 +105,17 @@ export class Conversation {
    * as the steps of a session are: two would store the same entry.
    */
   get flush(): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
-    return Effect.uninterruptible(Effect.suspend(() => this.storeNext([])))
-  }
-
-  private storeNext(
-    before: ReadonlyArray<TranscriptEntry>
-  ): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
-    const [entry] = this.unstored
-    if (entry === undefined) return Effect.succeed(before)
-    return this.store.append(this.sessionId, entry).pipe(
-      Effect.mapError(notStored),
-      Effect.flatMap(() => {
-        this.unstored = this.unstored.filter((other) => other !== entry)
-        this.stored = Either.getOrElse(Transcript.append(this.stored, entry), () => this.stored)
+    return Effect.uninterruptible(Effect.gen(this, function*() {
+      const stored: Array<TranscriptEntry> = []
+      for (let [entry] = this.unstored; entry !== undefined; [entry] = this.unstored) {
+        yield* Effect.mapError(this.store.append(this.sessionId, entry), notStored)
+        this.unstored.shift()
+        this.growing.add(entry)
         this.onStored(entry)
-        return this.storeNext([...before, entry])
-      })
-    )
+        stored.push(entry)
+      }
+      return stored
+    }))
   }
 
   /** Accepts and stores an entry. */

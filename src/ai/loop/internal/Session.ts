@@ -16,6 +16,7 @@ import type { TaskStatus } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
 import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -286,7 +287,7 @@ export const makeSession = (
     yield* inbox.take.pipe(
       Effect.flatMap(obey),
       Effect.repeat({ until: () => isClosed }),
-      Effect.catchAllCause((cause) => Effect.logError("A session broke down", cause)),
+      Effect.catchAllCause((cause) => Effect.logError("A session broke down").pipe(withCause(cause))),
       Effect.zipRight(finish),
       Effect.interruptible,
       Effect.forkIn(scope)

@@ -8,11 +8,12 @@ import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
-import { Transcript, type TranscriptCall } from "../../transcript/Transcript.js"
+import type { TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
-import { type Conversation, resultOf } from "./Conversation.js"
+import type { Conversation } from "./Conversation.js"
 
 /**
  * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
@@ -47,10 +48,7 @@ export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _ta
 /** A call that ran inline. */
 export const inlineCall = (toolName: string, resolution: TaskResolution): StartedCall => {
   if (resolution._tag === "Approval") return running(resolution.approval.taskId)
-  const { taskId } = resolution
-  const part = resultOf(resolution)
-  if (part === undefined) return running(taskId)
-  const { callId, isError, output } = part
+  const { result: { callId, isError, output }, taskId } = resolution
   return known({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
 }
 
@@ -95,7 +93,7 @@ const startCall = (
       // routing that throws concerns this call alone
       Effect.catchAllDefect((defect) =>
         Effect.zipRight(
-          Effect.logError("A tool call could not be started", Cause.die(defect)),
+          Effect.logError("A tool call could not be started").pipe(withCause(Cause.die(defect))),
           refused(callId, toolName, "of an internal error.")
         )
       )
@@ -112,11 +110,8 @@ const toolNameOf = (
   callId: ToolCallId | undefined,
   taskId: TaskId
 ): Effect.Effect<string, never, TaskManager> => {
-  for (const entry of conversation.transcript.entries) {
-    if (entry._tag !== "AssistantMessage") continue
-    const call = Transcript.calls(entry).find((call) => call.callId === callId)
-    if (call !== undefined) return Effect.succeed(call.toolName)
-  }
+  const call = callId === undefined ? undefined : conversation.stored.callOf(callId)
+  if (call !== undefined) return Effect.succeed(call.toolName)
   return Effect.flatMap(TaskManager, ({ handle }) => handle.get(taskId)).pipe(
     Effect.map(({ toolName }) => toolName),
     Effect.orElseSucceed(() => "unknown")
@@ -145,10 +140,7 @@ const drain = (
       const { resolution } = update
       // what asks is listed by the manager until it is answered
       if (resolution._tag === "Approval") return Effect.void
-      const part = resultOf(resolution)
-      if (part === undefined) return Effect.void
-      const { taskId } = resolution
-      const { callId, isError, output } = part
+      const { result: { callId, isError, output }, taskId } = resolution
       return Effect.uninterruptible(Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
         if (!answers(callId, taskId)) {
           return conversation.acceptUnlessAnswer({ callId, toolName, taskId, isError, output })
@@ -196,7 +188,7 @@ export const runCalls = (
     conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
-    const open = Transcript.openCalls(conversation.transcript)
+    const open = conversation.stored.openCalls
     // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {
       if (started.has(call.callId)) continue
@@ -207,13 +199,13 @@ export const runCalls = (
     const turns = conversation.openTurns
     // again for as long as a round learns what becomes of a call: the next one writes it
     while (true) {
-      for (const { callId } of Transcript.openCalls(conversation.transcript)) {
+      for (const { callId } of conversation.stored.openCalls) {
         const call = started.get(callId)
         if (call?._tag === "Known") yield* conversation.add(call.result)
       }
       for (const turn of turns) yield* drain(conversation, started, turn)
       const gone = new Map<ToolCallId, TranscriptEntry.ToolResult>()
-      for (const one of Transcript.openCalls(conversation.transcript)) {
+      for (const one of conversation.stored.openCalls) {
         const call = started.get(one.callId)
         if (call?._tag !== "Running" || call.resuming > 0) continue
         const result = yield* goneResult(one, call.taskId)
@@ -221,13 +213,13 @@ export const runCalls = (
       }
       // one that ended since its turn was drained is not gone: its update is there
       if (gone.size > 0) { for (const turn of turns) yield* drain(conversation, started, turn) }
-      const left = Transcript.openCalls(conversation.transcript)
+      const left = conversation.stored.openCalls
       for (const { callId } of left) {
         const result = gone.get(callId)
         if (result !== undefined) started.set(callId, known(result))
       }
       if (left.some(({ callId }) => started.get(callId)?._tag === "Known")) continue
-      for (const callId of started.keys()) if (!left.some((call) => call.callId === callId)) started.delete(callId)
+      for (const callId of started.keys()) if (!conversation.isOpen(callId)) started.delete(callId)
       return left.length
     }
   })
@@ -243,12 +235,7 @@ export const collectLate = (
         if (resolution._tag === "Approval") {
           return Effect.void
         }
-        const part = resultOf(resolution)
-        if (part === undefined) {
-          return Effect.void
-        }
-        const { taskId } = resolution
-        const { callId, isError, output } = part
+        const { result: { callId, isError, output }, taskId } = resolution
         return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
           conversation.acceptLate({ callId, toolName, taskId, isError, output }))
       }, { discard: true })))

@@ -18,10 +18,3 @@ export const nextTurnNumber = (entries: Entries): number =>
 
 export const nextMessageNumber = (entries: Entries): number =>
   numberAfter("message-", entries.flatMap((entry) => entry._tag === "UserMessage" ? [entry.messageId] : []))
-
-export const usedCallIds = (entries: Entries): ReadonlySet<string> =>
-  new Set(entries.flatMap((entry) =>
-    entry._tag === "AssistantMessage"
-      ? entry.parts.flatMap((part) => part._tag === "ToolCall" ? [part.callId] : [])
-      : []
-  ))

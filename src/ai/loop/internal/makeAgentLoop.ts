@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "../../../model/ids.js"
-import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
@@ -17,16 +16,17 @@ import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "..
 import { SessionAlreadyOpen } from "../errors.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
+import { checkDefaults, checkSession } from "./checks.js"
 import { type LoopSession, makeSession, type SessionSettings } from "./Session.js"
 
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
-  /** Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop. */
+  /**
+   * Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop, and dies on an
+   * option that is out of range or none.
+   */
   readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
 }
-
-const sessionOf = (event: TaskEvent): SessionId =>
-  event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
 
 export const makeAgentLoop = (
   toolkit: Toolkit.Any,
@@ -37,6 +37,7 @@ export const makeAgentLoop = (
   LanguageModel.LanguageModel | TaskManager | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
+    checkDefaults("AgentSessionDefaults", defaults)
     const languageModel = yield* LanguageModel.LanguageModel
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
@@ -51,7 +52,7 @@ export const makeAgentLoop = (
       Effect.flatMap((event) => {
         const isGap = lastSeq !== undefined && event.seq !== lastSeq + 1
         lastSeq = event.seq
-        const told = Effect.suspend(() => sessions.get(sessionOf(event))?.onTaskEvent(event) ?? Effect.void)
+        const told = Effect.suspend(() => sessions.get(event.sessionId)?.onTaskEvent(event) ?? Effect.void)
         return isGap
           ? Effect.zipRight(
             Effect.forEach([...sessions.values()], (session) => session?.onGap ?? Effect.void, { discard: true }),
@@ -86,6 +87,7 @@ export const makeAgentLoop = (
 
     const acquire = (options: AgentSessionOptions) =>
       Effect.gen(function*() {
+        checkSession(options)
         const { sessionId } = options
         if (sessions.has(sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
         sessions.set(sessionId, undefined)

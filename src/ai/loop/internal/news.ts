@@ -1,6 +1,6 @@
 /** What the manager's events mean for a session: what the host sees of its tasks, and what wakes the model up. */
 import * as Effect from "effect/Effect"
-import type { TaskId, ToolCallId } from "../../../model/ids.js"
+import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { AgentEvent } from "../AgentEvent.js"
@@ -26,18 +26,15 @@ export const make = (options: {
   Effect.map(TaskManager, ({ handle }) => {
     const { approvals, conversation, emit, isClosed, post } = options
 
-    const hasArrived = (taskId: TaskId, callId: ToolCallId): boolean =>
-      conversation.transcript.entries.some((entry) =>
-        entry._tag === "LateResult" && entry.callId === callId && entry.taskId === taskId
-      )
-
     const wakeFor = (taskId: TaskId): Effect.Effect<void> =>
       Effect.match(handle.get(taskId), {
         // settled and forgotten (`historyLimit`): its result may well be there
         onFailure: () => post({ _tag: "Wake", taskId }),
         onSuccess: ({ callId, status }) => {
           // an approval is asked of the user: the model has nothing to say to it
-          if (status !== "Suspended" && !hasArrived(taskId, callId)) post({ _tag: "Wake", taskId })
+          if (status !== "Suspended" && !conversation.stored.hasLateResult({ callId, taskId })) {
+            post({ _tag: "Wake", taskId })
+          }
         }
       })
 
@@ -47,10 +44,10 @@ export const make = (options: {
           if (isClosed()) return Effect.void
           emit({ _tag: "Task", event })
           if (event._tag === "ContinueRequested") return wakeFor(event.taskId)
-          if (event._tag !== "Progress") post({ _tag: "TaskChanged" })
-          const { id } = event.snapshot
-          approvals.forget(id)
-          return event._tag === "AwaitingApproval" ? approvals.announce(id) : Effect.void
+          if (event._tag === "Progress" || event._tag === "OutputGrew" || event.taskId === undefined) return Effect.void
+          post({ _tag: "TaskChanged" })
+          approvals.forget(event.taskId)
+          return event._tag === "AwaitingApproval" ? approvals.announce(event.taskId) : Effect.void
         }),
       onGap: Effect.gen(function*() {
         if (isClosed()) return

@@ -152,13 +152,13 @@ export class ReplyBuilder {
    * The whole reply. A call whose id is empty, no id for every provider, or was used before gets one of its own: providers
    * refuse a history with such an id, or with two.
    */
-  whole(usedIds: ReadonlySet<string>): ReadonlyArray<ReplyPart> {
-    const used = new Set(usedIds)
+  whole(used: Pick<ReadonlySet<string>, "has">): ReadonlyArray<ReplyPart> {
+    const own = new Set<string>()
     const freshId = (id: string): ToolCallId => {
       const base = toWord(id === "" ? "call" : id.startsWith(reserved) ? `call-${id}` : id)
       let fresh = base
-      for (let n = 2; used.has(fresh); n++) fresh = `${base.slice(0, 50)}-${n}`
-      used.add(fresh)
+      for (let n = 2; used.has(fresh) || own.has(fresh); n++) fresh = `${base.slice(0, 50)}-${n}`
+      own.add(fresh)
       return ToolCallId.make(fresh)
     }
     return this.parts.map((part) =>

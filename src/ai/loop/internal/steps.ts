@@ -14,7 +14,6 @@ import type { AgentEvent } from "../AgentEvent.js"
 import { TurnFailure } from "../errors.js"
 import { collectLate, runCalls, type StartedCalls } from "./calls.js"
 import type { Conversation } from "./Conversation.js"
-import { usedCallIds } from "./ids.js"
 import { loggable } from "./loggable.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
@@ -90,7 +89,7 @@ export class Steps {
         yield* restore(collectLate(conversation))
         yield* restore(this.reportLost)
         yield* restore(Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true }))
-        const last = conversation.transcript.entries.at(-1)
+        const last = conversation.stored.last
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
         const said = yield* this.ask(turnId, restore)
@@ -129,7 +128,7 @@ export class Steps {
     return Effect.gen(this, function*() {
       const answered = yield* Effect.exit(restore(request))
       if (Exit.isSuccess(answered)) {
-        return said(answered.value.whole(usedCallIds(conversation.transcript.entries)), answered.value.end)
+        return said(answered.value.whole({ has: (id) => conversation.stored.usesCallId(id) }), answered.value.end)
       }
       const kept = builder?.said() ?? []
       if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))

@@ -1,4 +1,4 @@
-/** SPEC 8: what a manager refuses to take on, and how much of a tool's answer it keeps. */
+/** docs/contract.md, 7: what a manager refuses to take on, and how much of a tool's answer it keeps. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -390,6 +390,32 @@ test("progress is cut to maxResultBytes", cut, function*(w) {
   yield* fits("the message", progress?.message ?? "")
   yield* isTrue("its beginning is kept", progress?.message?.startsWith("mmm") === true)
   yield* fits("the data", progress?.data ?? {})
+})
+
+test("progress has at most 64 KiB, message and data together", { needs: ["resultLimits"] }, function*(w) {
+  const large = { message: "m".repeat(200_000), data: { key: "v".repeat(60_000) } }
+  yield* w.start("a", {
+    tool: (task, told) =>
+      task.reportProgress(large).pipe(
+        Effect.zipRight(task.reportProgress({ ...large, message: "m" })),
+        Effect.zipRight(told)
+      )
+  })
+  const told = (yield* w.events).flatMap((event) => event._tag === "Progress" ? [event.progress] : [])
+  yield* fits("the message", told[0]?.message ?? "", 65_536)
+  yield* isTrue("its beginning and its end are kept", /^m+\n.*cut.*\nm+$/.test(told[0]?.message ?? ""))
+  yield* equal("data that does not fit is left out", told[0]?.data, undefined)
+  yield* equal("data that fits is kept", told[1]?.data, large.data)
+})
+
+test("a structured value that takes far more memory than its text is kept as its text, and the metadata says so", {
+  needs: ["resultLimits"],
+  settings: { maxResultBytes: 65_536 }
+}, function*(w) {
+  const value: unknown = JSON.parse(`[${"{},".repeat(20_000)}{}]`)
+  const result = yield* resultOf(w, Effect.succeed(ToolOutput.Structured({ value })))
+  yield* equal("the output", result.output, { _tag: "Text", text: JSON.stringify(value) })
+  yield* equal("what the metadata says", noteOf(result), { asText: true })
 })
 
 export const bounds = cases

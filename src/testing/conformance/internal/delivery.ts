@@ -1,4 +1,4 @@
-/** SPEC 4.3: waiting and delivery. */
+/** docs/contract.md, 4.3: waiting and delivery. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"

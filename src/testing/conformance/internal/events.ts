@@ -1,4 +1,4 @@
-/** SPEC 4.4: events. */
+/** docs/contract.md, 4.4: events. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,8 +49,9 @@ test("whoever has seen an event can see its effect in get, list and the queues",
     Effect.gen(function*() {
       const event = yield* Queue.take(subscription)
       if (event._tag === "ContinueRequested") return
-      const { id, sessionId } = event.snapshot
-      const { kind, status } = yield* w.handle.get(id)
+      const { sessionId, taskId } = event
+      if (taskId === undefined) return
+      const { kind, status } = yield* w.handle.get(taskId)
       const { resolutions } = event._tag === "Completed"
         ? yield* w.manager.takePendingLoopUpdates(sessionId)
         : { resolutions: [] }

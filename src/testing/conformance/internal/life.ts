@@ -1,4 +1,4 @@
-/** SPEC 4.1: one life. */
+/** docs/contract.md, 4.1: one life. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,14 +1,15 @@
-/** SPEC 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
+/** docs/contract.md, 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TaskId } from "../../../model/ids.js"
 import type { TaskStatus } from "../../../model/Task.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
+import { ToolOutput } from "../../../model/ToolCall.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as brief from "./brief.js"
 import { equal, failsWith, isTrue } from "./check.js"
 import { section } from "./define.js"
-import { requestOf, turnOf } from "./World.js"
+import { type Call, requestOf, turnOf } from "./World.js"
 
 const { cases, test } = section("Limits, ids and lookups")
 
@@ -183,6 +184,26 @@ test("with historyLimit 0 nothing settled is kept, and results are delivered all
   yield* w.delivers(a, { foreground: ["result a ok done"] })
 })
 
+test("historyBytes bounds what settled tasks hold in memory; what waits to be taken is no part of it", {
+  needs: ["config"],
+  settings: { historyBytes: 100_000 }
+}, function*(w) {
+  const text = (length: number) => "x".repeat(length)
+  const calls: Array<Call> = []
+  for (const name of ["a", "b", "c"]) calls.push(yield* w.start(name, own(name)))
+  for (const call of calls) yield* call.end(Effect.succeed(text(40_000)))
+  yield* equal("what is kept of text", brief.ids(yield* w.handle.list()), ["b", "c"])
+  yield* failsWith("get", w.handle.get(TaskId.make("a")), "TaskNotFound")
+  // 30 KB of text, and twenty times as much in memory
+  const d = yield* w.start("d", own("d"))
+  yield* d.end(Effect.succeed(ToolOutput.Structured({ value: Array.from({ length: 10_000 }, () => ({})) })))
+  yield* equal("one larger than all that may be kept pushes none out", brief.ids(yield* w.handle.list()), ["b", "c"])
+  const e = yield* w.start("e", own("e"))
+  yield* e.end(Effect.succeed(ToolOutput.Structured({ value: Array.from({ length: 1_000 }, () => ({})) })))
+  yield* equal("structured values count by what they hold", brief.ids(yield* w.handle.list()), ["e"])
+  for (const call of calls) yield* w.delivers(call, { foreground: [`result ${call.id} ok ${text(40_000)}`] })
+})
+
 // ---- lookups ----
 
 test("list filters by status, kind, session and turn", { needs: ["detach", "approvals"] }, function*(w) {
@@ -265,6 +286,7 @@ test("an unknown tool is a NotFound result, not a crash", {}, function*(w) {
 for (
   const [field, takes, refused] of [
     ["historyLimit", [0, 1, 1_000_000], [-1, 1.5, NaN, Infinity]],
+    ["historyBytes", [0, 1, 1_000_000_000_000], [-1, 1.5, NaN, Infinity]],
     ["eventBuffer", [1, 10_000], [0, -1, 2.5, NaN, Infinity]],
     // at most the eventBuffer, by default 4096
     ["eventReplay", [0, 4_096], [-1, 0.5, NaN, Infinity, 9_999]],

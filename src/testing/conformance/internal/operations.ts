@@ -1,4 +1,4 @@
-/** SPEC 4.2: what each call does in each state. */
+/** docs/contract.md, 4.2: what each call does in each state. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -6,6 +6,7 @@ import { ApprovalRequired } from "../../../errors.js"
 import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as brief from "./brief.js"
 import { equal, failsWith, isTrue } from "./check.js"
 import { section } from "./define.js"
@@ -433,6 +434,39 @@ test("the token is where the host is shown the approval, and not where the tool 
   yield* w.approve(a)
   const { asking: _, ...shown } = listed
   yield* equal("what the second launch is shown", seen, ["none", shown])
+})
+
+test("answerApproval answers what was shown, and no later question", { needs: ["approvals"] }, function*(w) {
+  const a = yield* w.start("a", { tool: asksTheSame([]) })
+  yield* w.foreground(a)
+  const [first] = yield* w.handle.listSuspended
+  if (first === undefined) return yield* isTrue("it asks", false)
+  yield* w.approve(a)
+  yield* w.foreground(a)
+  const answers = ["approve", { reject: "too late" }] as const
+  for (const answer of answers) {
+    const late = yield* failsWith(
+      "an answer to the first question",
+      Effect.provideService(w.manager.answerApproval(first, answer), ToolExecutor, w.executor),
+      "ApprovalMismatch"
+    )
+    yield* equal("the field in the error", late.field, "asking")
+  }
+  const { asking: _, ...unnamed } = yield* w.asked(a)
+  yield* failsWith(
+    "a rejection without a token",
+    Effect.provideService(
+      w.manager.answerApproval({ ...first, approval: unnamed }, { reject: "whatever it is" }),
+      ToolExecutor,
+      w.executor
+    ),
+    "ApprovalMismatch"
+  )
+  yield* w.hasStatus(a, "Suspended")
+  const [second] = yield* w.handle.listSuspended
+  if (second === undefined) return yield* isTrue("it asks", false)
+  yield* Effect.provideService(w.manager.answerApproval(second, { reject: "no" }), ToolExecutor, w.executor)
+  yield* w.hasStatus(a, "Failed")
 })
 
 test("rejectApproval with a token rejects that question only", { needs: ["approvals"] }, function*(w) {

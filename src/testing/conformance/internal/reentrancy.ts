@@ -1,4 +1,4 @@
-/** SPEC 4.6: a tool may use the manager that runs it. */
+/** docs/contract.md, 4.6: a tool may use the manager that runs it. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,4 +1,4 @@
-/** SPEC 3, 4.1 and 9: routing, timeouts and detach times. */
+/** docs/contract.md, 3, 4.1 and 9: routing, timeouts and detach times. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,4 +1,4 @@
-/** SPEC 4.5: shutdown. */
+/** docs/contract.md, 4.5: shutdown. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

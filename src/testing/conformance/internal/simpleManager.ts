@@ -1,4 +1,4 @@
-/** SPEC 4.7: the simple manager, whose `startTask` runs the call. */
+/** docs/contract.md, 4.7: the simple manager, whose `startTask` runs the call. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TaskId } from "../../../model/ids.js"

@@ -64,7 +64,7 @@ for (const [what, routing] of Object.entries(routings)) {
     yield* failsWith("startTask", w.soon("startTask returns", Fiber.join(starting)), "TaskManagerShutdown")
     yield* Deferred.succeed(answer, RoutingDecision.Foreground())
     yield* w.settle
-    yield* equal("the events", yield* w.events, [])
+    yield* equal("the events", yield* w.eventsOf(TaskId.make("a")), [])
     yield* nothingLeft(w)
     yield* w.start("b")
   })
@@ -108,7 +108,7 @@ for (const [what, routing] of Object.entries(routings)) {
     yield* w.settle
     const receipt = yield* w.manager.onTurnInterrupted(theTurn)
     yield* equal("the receipt", receipt, { cancelled: [], kept: [] })
-    yield* equal("the events", yield* w.events, [])
+    yield* equal("the events", yield* w.eventsOf(TaskId.make("a")), [])
     yield* nothingLeft(w)
   })
 }

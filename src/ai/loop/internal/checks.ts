@@ -1,0 +1,46 @@
+/** Checks what a session is made of when it is opened, and what all have when the loop is made. */
+import * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
+import { millisOf } from "../../../shared/durations.js"
+import { integerOf, limitOf, refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../../shared/refusals.js"
+import type { AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
+import type { WakePolicy } from "../WakePolicy.js"
+
+const policies: Readonly<Record<WakePolicy["_tag"], true>> = { AtOnce: true, Coalesced: true, WithNextMessage: true }
+
+const checkWake = (owner: string, wake: WakePolicy): void => {
+  refuseUnlessObject(`${owner}.wake`, "a WakePolicy", wake)
+  refuseUnlessOneOf(Object.keys(policies), `${owner}.wake._tag`, wake._tag)
+  if (wake._tag === "WithNextMessage") return
+  limitOf(`${owner}.wake.budget`, wake.budget, 0)
+  if (wake._tag === "Coalesced") millisOf(`${owner}.wake.window`, wake.window)
+}
+
+/** Throws for what no session can have, with the field's name. */
+export const checkDefaults = (owner: string, options: AgentSessionDefaults): void => {
+  refuseUnlessObject(owner, "an object", options)
+  const { codec, maxNoteBytes, retry, streaming, system, wake } = options
+  refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
+  if (wake !== undefined) checkWake(owner, wake)
+  refuseUnless(
+    codec === undefined || Predicate.hasProperty(codec, "render") && typeof codec.render === "function",
+    `${owner}.codec`,
+    "a LateResultCodec",
+    codec
+  )
+  if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
+  refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)
+  refuseUnless(streaming === undefined || typeof streaming === "boolean", `${owner}.streaming`, "a boolean", streaming)
+}
+
+/** Throws for what no session can be opened with, with the field's name. */
+export const checkSession = (options: AgentSessionOptions): void => {
+  checkDefaults("AgentSessionOptions", options)
+  const { sessionId } = options
+  refuseUnless(
+    typeof sessionId === "string" && sessionId !== "",
+    "AgentSessionOptions.sessionId",
+    "a non-empty string",
+    sessionId
+  )
+}

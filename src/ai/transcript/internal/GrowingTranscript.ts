@@ -1,0 +1,184 @@
+/**
+ * A transcript that grows: what is added, and what is asked of it, costs the same however long it is. A conversation of days
+ * has tens of thousands of entries, and each call of it asks several times.
+ */
+import type { SessionId, TaskId, ToolCallId } from "../../../model/ids.js"
+import type { Transcript, TranscriptCall, TranscriptRefusal } from "../Transcript.js"
+import type { ReplyPart, TranscriptEntry } from "../TranscriptEntry.js"
+
+/** The calls of a reply that are not the provider's own to answer. */
+export const callsOf = (entry: TranscriptEntry.AssistantMessage): ReadonlyArray<TranscriptCall> =>
+  entry.parts.flatMap((part: ReplyPart) =>
+    part._tag === "ToolCall" && !part.providerExecuted
+      ? [{ turnId: entry.turnId, callId: part.callId, toolName: part.toolName, params: part.params }]
+      : []
+  )
+
+/** A call and its place: `order` among all calls of the transcript. */
+interface PlacedCall {
+  readonly call: TranscriptCall
+  readonly reply: TranscriptEntry.AssistantMessage
+  readonly order: number
+  /** The last one of the same id before it. */
+  readonly before: PlacedCall | undefined
+}
+
+/** A tool may have started tasks of its own in the name of its call. */
+interface Task {
+  readonly callId: ToolCallId
+  readonly taskId?: TaskId
+}
+
+const taskKey = ({ callId, taskId }: Task): string => JSON.stringify([callId, taskId])
+
+export class GrowingTranscript {
+  private readonly sessionId: SessionId
+  private readonly entries: Array<TranscriptEntry>
+  /** The value of now; nothing was added since. */
+  private value: Transcript | undefined
+
+  private readonly messageIds = new Set<string>()
+  private readonly replyIds = new Set<string>()
+  /** By id, the last one of each. */
+  private readonly calls = new Map<string, PlacedCall>()
+  private readonly providersCallIds = new Set<string>()
+  private readonly results = new Map<string, TranscriptEntry.ToolResult>()
+  private readonly late = new Set<string>()
+  private readonly open = new Set<PlacedCall>()
+  private readonly running = new Map<string, { readonly order: number; readonly result: TranscriptEntry.ToolResult }>()
+  private callCount = 0
+
+  /** The entries are taken as they are, whatever `add` would say of them. */
+  constructor({ entries, sessionId }: Transcript) {
+    this.sessionId = sessionId
+    this.entries = [...entries]
+    for (const entry of entries) this.know(entry)
+  }
+
+  /** The transcript as a value, which what is added later does not change. */
+  get transcript(): Transcript {
+    return this.value ??= { sessionId: this.sessionId, entries: [...this.entries] }
+  }
+
+  /** Whether it has these entries and no others. */
+  isOf(entries: Transcript["entries"]): boolean {
+    return entries.length === this.entries.length && entries.every((entry, index) => entry === this.entries[index])
+  }
+
+  get last(): TranscriptEntry | undefined {
+    return this.entries.at(-1)
+  }
+
+  get openCalls(): ReadonlyArray<TranscriptCall> {
+    return Array.from(this.open, ({ call }) => call)
+  }
+
+  /** In the order of the calls. */
+  get runningTasks(): ReadonlyArray<TranscriptEntry.ToolResult> {
+    return [...this.running.values()].sort((left, right) => left.order - right.order).map(({ result }) => result)
+  }
+
+  isOpen(callId: ToolCallId): boolean {
+    return this.callOf(callId) !== undefined && !this.results.has(callId)
+  }
+
+  callOf(callId: string): TranscriptCall | undefined {
+    return this.calls.get(callId)?.call
+  }
+
+  resultOf(callId: ToolCallId): TranscriptEntry.ToolResult | undefined {
+    return this.results.get(callId)
+  }
+
+  hasLateResult(task: Task): boolean {
+    return this.late.has(taskKey(task))
+  }
+
+  /** Whether a call of ours or of the provider has the id. */
+  usesCallId(id: string): boolean {
+    return this.calls.has(id) || this.providersCallIds.has(id)
+  }
+
+  /** Adds an entry at its place, or says why not. */
+  add(entry: TranscriptEntry): TranscriptRefusal | undefined {
+    if (this.has(entry)) return "Duplicate"
+    if (entry._tag === "ToolResult") {
+      const call = this.calls.get(entry.callId)
+      if (call === undefined) return "UnknownCall"
+      this.entries.splice(this.placeOf(call), 0, entry)
+    } else {
+      this.entries.push(entry)
+    }
+    this.value = undefined
+    this.know(entry)
+    return undefined
+  }
+
+  private has(entry: TranscriptEntry): boolean {
+    switch (entry._tag) {
+      case "UserMessage":
+        return this.messageIds.has(entry.messageId)
+      case "AssistantMessage":
+        return this.replyIds.has(entry.replyId)
+      case "ToolResult":
+        return this.results.has(entry.callId)
+      case "LateResult":
+        return this.hasLateResult(entry)
+    }
+  }
+
+  /** After the reply and the results of its earlier calls. From the end: results mostly belong to the latest reply. */
+  private placeOf({ order, reply }: PlacedCall): number {
+    let place = this.entries.lastIndexOf(reply) + 1
+    for (let entry = this.entries[place]; entry?._tag === "ToolResult"; entry = this.entries[++place]) {
+      const other = this.calls.get(entry.callId)
+      if (other?.reply === reply && other.order > order) break
+    }
+    return place
+  }
+
+  private know(entry: TranscriptEntry): void {
+    switch (entry._tag) {
+      case "UserMessage":
+        this.messageIds.add(entry.messageId)
+        break
+      case "AssistantMessage":
+        this.knowReply(entry)
+        break
+      case "ToolResult":
+        this.knowResult(entry)
+        break
+      case "LateResult": {
+        const key = taskKey(entry)
+        this.late.add(key)
+        this.running.delete(key)
+        break
+      }
+    }
+  }
+
+  private knowReply(reply: TranscriptEntry.AssistantMessage): void {
+    this.replyIds.add(reply.replyId)
+    for (const part of reply.parts) {
+      if (part._tag === "ToolCall" && part.providerExecuted) this.providersCallIds.add(part.callId)
+    }
+    for (const call of callsOf(reply)) {
+      const placed = { call, reply, order: this.callCount++, before: this.calls.get(call.callId) }
+      this.calls.set(call.callId, placed)
+      if (!this.results.has(call.callId)) this.open.add(placed)
+    }
+  }
+
+  private knowResult(result: TranscriptEntry.ToolResult): void {
+    this.results.set(result.callId, result)
+    const last = this.calls.get(result.callId)
+    for (let call = last; call !== undefined; call = call.before) this.open.delete(call)
+    const key = taskKey(result)
+    if (result.outcome === "Placeholder" && !this.late.has(key)) {
+      this.running.set(key, { order: last?.order ?? this.callCount, result })
+    }
+  }
+}
+
+/** One that is only asked. */
+export type KnownTranscript = Omit<GrowingTranscript, "add">

@@ -1,0 +1,39 @@
+/** The settled tasks that are kept for the host: the newest, within a number and within a budget of memory. */
+import type { TaskSnapshot } from "../model/Task.js"
+import type { ToolResultPart } from "../model/ToolCall.js"
+import { untie } from "./delivery.js"
+import { dropOutput, keepOutput } from "./output.js"
+import { resultMemory, snapshotMemory } from "./sizes.js"
+import type { SettledTask, TaskTable } from "./TaskTable.js"
+
+/** Its record, and its places in the index and in the history. */
+const bareSettled = 160
+
+export const settledMemory = (snapshot: TaskSnapshot, result: ToolResultPart): number =>
+  bareSettled + snapshotMemory(snapshot) + resultMemory(result, snapshot)
+
+/** Keeps a settled task, and forgets the oldest where they are too many or too much. */
+export const remember = (table: TaskTable, task: SettledTask): void => {
+  const { history, historyBytes } = table.limits
+  // one that is too large for itself does not push all others out
+  if (history === 0 || task.bytes > historyBytes) {
+    table.tasks.delete(task.snapshot.id)
+    return
+  }
+  table.tasks.set(task.snapshot.id, task)
+  table.history.append(task)
+  table.historyBytes += task.bytes
+  if (task.output !== undefined) keepOutput(table, task.output)
+  while (table.history.size > history || table.historyBytes > historyBytes) {
+    const oldest = table.history.shift()
+    if (oldest === undefined) return
+    forget(table, oldest)
+  }
+}
+
+const forget = (table: TaskTable, task: SettledTask): void => {
+  table.tasks.delete(task.snapshot.id)
+  table.historyBytes -= task.bytes
+  if (task.output !== undefined) dropOutput(table, task.output)
+  untie(task)
+}

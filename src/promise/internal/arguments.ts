@@ -1,0 +1,203 @@
+/**
+ * What a program without types may get wrong. Each function gives the value as it should be, or throws a `TypeError` that
+ * names the field in the caller's words and never shows the value.
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Record from "effect/Record"
+import * as Schema from "effect/Schema"
+import { ApprovalRequest, type TaskApproval } from "../../model/Approval.js"
+import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../../model/ids.js"
+import { emptyMetadata } from "../../model/json.js"
+import { list, struct, Text } from "../../model/schemas.js"
+import {
+  ContinuePolicy,
+  DeliveryMode,
+  type TaskFilter,
+  TaskKind,
+  TaskLaunchRequest,
+  TaskStatus
+} from "../../model/Task.js"
+import { TaskEventFilter } from "../../model/TaskEvent.js"
+import type { OutputRange } from "../../model/TaskOutput.js"
+import { ToolRequest } from "../../model/ToolCall.js"
+import type { ApprovalAnswer } from "../../services/TaskManager.js"
+import { isAbortSignal } from "../../shared/abortSignals.js"
+import { printable } from "../../shared/text.js"
+import type { TurnWaitOptions } from "../PromiseTaskManager.js"
+
+const invalid = (what: string, ...wrong: ReadonlyArray<string>): TypeError =>
+  new TypeError(`Invalid ${what}: ${[...new Set(wrong)].join("; ")}.`)
+
+const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
+  Predicate.isRecord(value) && !Array.isArray(value)
+
+/** `at` is where the caller wrote the value: the name of the parameter, or the path of a field in it. */
+const reader = <A, I>(what: string, at: string, schema: Schema.Schema<A, I>) => {
+  const decode = Schema.decodeUnknownEither(schema, { errors: "all" })
+  return (value: unknown, place = at): A => {
+    if (value === undefined && place !== "") throw invalid(what, `\`${place}\` is missing`)
+    return Either.getOrThrowWith(decode(value), ({ issue }) => {
+      const wrong = ParseResult.ArrayFormatter.formatIssueSync(issue).map(({ message, path }) => {
+        const field = [...place === "" ? [] : [place], ...path.map(String)].join(".")
+        return field === "" ? message : `\`${printable(field)}\` ${message}`
+      })
+      return invalid(what, ...wrong)
+    })
+  }
+}
+
+export const sessionOf = reader("session id", "sessionId", SessionId)
+export const taskOf = reader("task id", "taskId", TaskId)
+export const tasksOf = reader("task ids", "taskIds", list(TaskId))
+export const turnOf = reader("turn", "turn", TurnRef)
+export const deliveryOf = reader("delivery mode", "deliveryMode", DeliveryMode)
+export const policyOf = reader("continue policy", "continuePolicy", ContinuePolicy)
+const requestOf = reader("tool call", "request", ToolRequest)
+const approvalOf = reader("approval", "", ApprovalRequest)
+const askingOf = reader("asking", "asking", Text)
+const reasonOf = reader("reason", "reason", Text)
+const eventFilterOf = reader("filter", "", TaskEventFilter)
+const statusOf = reader("filter", "status", TaskStatus)
+const filterOf = reader(
+  "filter",
+  "",
+  struct({
+    status: Schema.optionalWith(list(TaskStatus), { exact: true }),
+    kind: Schema.optionalWith(TaskKind, { exact: true }),
+    sessionId: Schema.optionalWith(SessionId, { exact: true }),
+    turnId: Schema.optionalWith(TurnId, { exact: true }),
+    callId: Schema.optionalWith(ToolCallId, { exact: true })
+  })
+)
+
+/** All that is wrong is said at once. */
+const together = <Parts extends Readonly<Record<string, () => unknown>>>(
+  parts: Parts
+): { readonly [Name in keyof Parts]: ReturnType<Parts[Name]> } => {
+  const wrong: Array<string> = []
+  const read = Record.map(parts, (part) => {
+    try {
+      return part()
+    } catch (error) {
+      wrong.push(error instanceof Error ? error.message : String(error))
+      return undefined
+    }
+  })
+  if (wrong.length > 0) throw new TypeError(wrong.join(" "))
+  // every part has given its value
+  return read as { readonly [Name in keyof Parts]: ReturnType<Parts[Name]> }
+}
+
+const optional = <A>(read: (value: unknown) => A) => (value: unknown): A | undefined =>
+  value === undefined ? undefined : read(value)
+
+const takenByRequest = "an object with `sessionId`, `turnId`, `callId`, `toolName` and `input`"
+
+const callOf = (request: unknown): ToolRequest => {
+  if (request === undefined) throw invalid("tool call", `\`request\` is missing: ${takenByRequest}`)
+  if (!isObject(request)) throw invalid("tool call", `\`request\` must be ${takenByRequest}`)
+  return requestOf({ ...request, metadata: request["metadata"] ?? emptyMetadata })
+}
+
+/** What `startTask` takes. */
+export const launchOf = (launch: unknown): TaskLaunchRequest => {
+  const given = isObject(launch) ? launch : {}
+  const request = () => callOf(given["request"])
+  return "approval" in given
+    ? TaskLaunchRequest.approved(together({
+      request,
+      taskId: () => taskOf(given["taskId"]),
+      approval: () => approvalOf(given["approval"])
+    }))
+    : TaskLaunchRequest.plain(together({
+      request,
+      taskId: () => optional(taskOf)(given["taskId"]),
+      deliveryMode: () => optional(deliveryOf)(given["deliveryMode"]),
+      continuePolicy: () => optional(policyOf)(given["continuePolicy"])
+    }))
+}
+
+/** What `rejectApproval` takes. */
+export const rejectionOf = (
+  options: unknown
+): { readonly taskId: TaskId; readonly reason: string | undefined; readonly asking: string | undefined } => {
+  const given = isObject(options) ? options : {}
+  return together({
+    taskId: () => taskOf(given["taskId"]),
+    reason: () => optional(reasonOf)(given["reason"]),
+    asking: () => optional(askingOf)(given["asking"])
+  })
+}
+
+const takenByAnswer = "an object with `taskId`, `toolRequest` and `approval`"
+
+/** The request for approval that is answered. */
+export const answeredOf = (asked: unknown): TaskApproval => {
+  if (!isObject(asked)) throw invalid("approval", `must be ${takenByAnswer}`)
+  return together({
+    taskId: () => taskOf(asked["taskId"]),
+    toolRequest: () => callOf(asked["toolRequest"]),
+    approval: () => approvalOf(asked["approval"])
+  })
+}
+
+/** What is answered. */
+export const answerOf = (answer: unknown): ApprovalAnswer => {
+  if (answer === "approve") return answer
+  if (!isObject(answer)) throw invalid("answer", "must be \"approve\" or an object with `reject`")
+  return { reject: reasonOf(answer["reject"], "reject") }
+}
+
+/** What the readers of some events take. */
+export const toEventFilter = (filter: unknown): TaskEventFilter => {
+  if (!isObject(filter)) throw invalid("filter", "must be an object")
+  return eventFilterOf(Record.filter(filter, Predicate.isNotUndefined))
+}
+
+/** What `list` takes. */
+export const toFilter = (filter: unknown): TaskFilter | undefined => {
+  if (filter === undefined) return undefined
+  if (!isObject(filter)) throw invalid("filter", "must be an object")
+  const { status } = filter
+  const fields: Readonly<Record<string, unknown>> = {
+    ...filter,
+    status: status === undefined || Array.isArray(status) ? status : [statusOf(status)]
+  }
+  return filterOf(Record.filter(fields, Predicate.isNotUndefined))
+}
+
+/** Its fields are checked by the manager. */
+export const rangeOf = (range: OutputRange | undefined): OutputRange | undefined => {
+  if (range === undefined || isObject(range)) return range
+  throw invalid("output", "`range` must be an object")
+}
+
+/** The function that a `consume…` method gives what it takes. */
+export const useOf = <F extends (value: never) => unknown>(use: F): F => {
+  if (typeof use === "function") return use
+  throw invalid("use", "`use` must be a function")
+}
+
+const onAborts: Readonly<Record<NonNullable<TurnWaitOptions["onAbort"]>, true>> = { EndWait: true, InterruptTurn: true }
+
+/** The options of a method that waits. */
+export const waitOf = <Options extends TurnWaitOptions>(options: Options | undefined): Options | undefined => {
+  if (options === undefined) return undefined
+  if (!isObject(options)) throw invalid("options", "must be an object")
+  const { onAbort, signal } = options
+  const wrong: Array<string> = []
+  if (signal !== undefined && !isAbortSignal(signal)) wrong.push("`signal` must be an AbortSignal")
+  if (onAbort !== undefined && !(typeof onAbort === "string" && Object.hasOwn(onAborts, onAbort))) {
+    wrong.push(`\`onAbort\` must be one of ${Object.keys(onAborts).join(", ")}`)
+  }
+  if (wrong.length > 0) throw invalid("options", ...wrong)
+  return options
+}
+
+/** What a tool reports of its progress; its fields are the manager's business. */
+export const progressOf = <A>(progress: A): A => {
+  if (isObject(progress)) return progress
+  throw invalid("progress", "reportProgress takes an object with `message`, `fraction` or `data`")
+}

@@ -1,0 +1,42 @@
+/**
+ * Checks of options that a developer writes, also without types: each names the field and what it takes. Numbers out of
+ * range are a `RangeError`, values of a wrong type a `TypeError`.
+ */
+import { shown } from "./text.js"
+
+export const isIntegerFrom = (value: unknown, minimum: number, maximum = Infinity): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= minimum && value <= maximum
+
+/** The value, if it is an integer of that range. */
+export const integerOf = (field: string, value: unknown, minimum: number, maximum = Infinity): number => {
+  if (isIntegerFrom(value, minimum, maximum)) return value
+  const range = maximum === Infinity ? `from ${minimum}` : `from ${minimum} to ${maximum}`
+  throw new RangeError(`${field} takes an integer ${range}, not ${shown(value)}`)
+}
+
+/** The value, if it is an integer of that range, or `Infinity`. */
+export const limitOf = (field: string, value: unknown, minimum: number): number => {
+  if (value === Infinity || isIntegerFrom(value, minimum)) return value
+  throw new RangeError(`${field} takes an integer from ${minimum}, or Infinity, not ${shown(value)}`)
+}
+
+/** Throws unless the value is what the field takes. */
+export const refuseUnless = (is: boolean, field: string, takes: string, value: unknown): void => {
+  if (!is) throw new TypeError(`${field} takes ${takes}, not ${shown(value)}`)
+}
+
+/** Throws unless the value is one of these texts. */
+export const refuseUnlessOneOf = (values: ReadonlyArray<string>, field: string, value: unknown): void =>
+  refuseUnless(typeof value === "string" && values.includes(value), field, `one of ${values.join(", ")}`, value)
+
+/** Throws unless the value is an object with fields. */
+export const refuseUnlessObject = (field: string, takes: string, value: unknown): void =>
+  refuseUnless(typeof value === "object" && value !== null && !Array.isArray(value), field, takes, value)
+
+/** Throws unless the fields of an `OutputRange` are counts of bytes. */
+export const checkRange = (
+  { maxBytes, start }: { readonly start?: number | undefined; readonly maxBytes?: number | undefined }
+): void => {
+  if (start !== undefined) integerOf("OutputRange.start", start, 0)
+  if (maxBytes !== undefined) integerOf("OutputRange.maxBytes", maxBytes, 0)
+}

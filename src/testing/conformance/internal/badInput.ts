@@ -1,0 +1,102 @@
+/** SPEC 9: what is no launch request, and routing that answers with what cannot be. */
+import * as Effect from "effect/Effect"
+import { RoutingDecision } from "../../../model/RoutingDecision.js"
+import { TaskLaunchRequest } from "../../../model/Task.js"
+import { CurrentTask } from "../../../services/CurrentTask.js"
+import { equal, isTrue } from "./check.js"
+import { section } from "./define.js"
+import { requestOf, theTurn, type World } from "./World.js"
+
+const { cases, test } = section("Bad input")
+
+const routed = { needs: ["background"] } as const
+
+/** The message with which `startTask` dies; it must leave nothing behind. */
+const deathOf = (w: World, launch: TaskLaunchRequest) =>
+  Effect.gen(function*() {
+    const exit = yield* w.soon(
+      "startTask ends",
+      Effect.exit(Effect.sandbox(Effect.suspend(() => w.startTask(launch))))
+    )
+    const cause = exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error : undefined
+    yield* equal("startTask dies", cause?._tag, "Die")
+    yield* equal("no task", yield* w.handle.list(), [])
+    yield* equal("no event", yield* w.events, [])
+    yield* equal("no tool ran", yield* w.launches, [])
+    yield* w.soon("the turn is drained", w.manager.waitForTurn(theTurn))
+    return cause?._tag === "Die" ? String(cause.defect) : ""
+  })
+
+const missing = [
+  "`request.sessionId` is missing",
+  "`request.turnId` is missing",
+  "`request.callId` is missing",
+  "`request.toolName` is missing"
+]
+const request = requestOf("a")
+
+for (
+  const [what, launch, says] of [
+    ["a request without fields", { request: {} }, missing],
+    ["a plain launch without fields", { _tag: "Plain", request: {} }, missing],
+    ["an approved launch without fields", { _tag: "Approved", request: {} }, [
+      ...missing,
+      "`taskId` is missing",
+      "`approval` is missing"
+    ]],
+    ["a launch that nobody made", { request }, ["TaskLaunchRequest.plain", "`_tag` is missing"]],
+    ["a launch of another kind", { _tag: "Resumed", request }, ["`_tag` must be Plain or Approved"]],
+    ["a request with an empty id", { _tag: "Plain", request: { ...request, callId: "" } }, [
+      "`request.callId` must be a non-empty string"
+    ]],
+    ["a launch with an empty task id", { _tag: "Plain", request, taskId: "" }, [
+      "`taskId` must be a non-empty string"
+    ]]
+  ] as const
+) {
+  test(`startTask that is given ${what} dies, says what is wrong, and leaves no trace`, {}, function*(w) {
+    // what a caller without types may give
+    const message = yield* deathOf(w, launch as unknown as TaskLaunchRequest)
+    for (const part of says) yield* isTrue(`${message} says ${part}`, message.includes(part))
+  })
+}
+
+for (
+  const [field, decision] of [
+    ["timeout", RoutingDecision.Foreground({ timeout: "-5 seconds" })],
+    ["timeout", RoutingDecision.Background({ timeout: -1 })],
+    ["timeout", RoutingDecision.Foreground({ timeout: [NaN, NaN] })],
+    ["timeout", RoutingDecision.Foreground({ timeout: -Infinity })],
+    ["duration", RoutingDecision.ForegroundThenDetachAfter({ duration: [-1, 0] })],
+    ["duration", RoutingDecision.ForegroundThenDetachAfter({ duration: NaN })]
+  ] as const
+) {
+  const said = JSON.stringify(decision)
+  test(
+    `a route ${said} fails that startTask with a defect that names ${field}, and leaves no trace`,
+    routed,
+    function*(w) {
+      w.decide("a", () => decision)
+      const message = yield* deathOf(w, TaskLaunchRequest.plain({ request }))
+      yield* isTrue(`${message} names ${field}`, message.includes(`RoutingDecision.${field}`))
+    }
+  )
+}
+
+test("a tool that writes what is no string dies, and what it wrote before is there", {}, function*(w) {
+  const a = yield* w.start("a", {
+    begins: false,
+    tool: () =>
+      Effect.gen(function*() {
+        const { write } = yield* CurrentTask
+        yield* write("before")
+        // a tool without types
+        yield* write(5 as unknown as string)
+        return "after"
+      })
+  })
+  yield* w.hasStatus(a, "Failed")
+  yield* equal("the output", (yield* w.handle.output(a.id)).text, "before")
+})
+
+export const badInput = cases
