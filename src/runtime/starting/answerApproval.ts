@@ -13,8 +13,8 @@ export const answerApprovalWith = (
       request: asked.toolRequest,
       approval: asked.approval
     }))
+    // without an asking whatever is asked now would be rejected
     : Effect.as(
-      // without a token it would reject whatever is asked now, and nobody has seen that
       rejectApproval({ taskId: asked.taskId, reason: answer.reject, asking: asked.approval.asking ?? "" }),
       undefined
     )
