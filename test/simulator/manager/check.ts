@@ -263,7 +263,8 @@ const toldBy: Partial<Record<Operation, CancelReason>> = {
   closeSession: "SessionClosed",
   shutdown: "Shutdown",
   startTask: "Cancelled",
-  approve: "Cancelled"
+  approve: "Cancelled",
+  approveAgain: "Cancelled"
 }
 
 /** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
