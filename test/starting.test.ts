@@ -1,8 +1,15 @@
 /** What lies between `startTask` and acceptance, as the programs of users see it, in Effect and in promises. */
 import { it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
-import { RoutingDecision, RoutingPolicy, TaskLaunchRequest, TaskManager, TaskManagerLive } from "effect-task-manager"
-import { TaskManagerShutdown, ToolExecutor } from "effect-task-manager"
+import {
+  RoutingDecision,
+  RoutingPolicy,
+  TaskLaunchRequest,
+  TaskManager,
+  TaskManagerLive,
+  TaskManagerShutdown,
+  ToolExecutor
+} from "effect-task-manager"
 import { createTaskManager } from "effect-task-manager/promise"
 import { assert, describe } from "vitest"
 import { makeEngine, makeManager } from "../src/runtime/make.js"

@@ -256,7 +256,7 @@ describe("the simulator finds other mistakes", () => {
   })
 
   bites("a call that was given up while it was routed is not forgotten", [10], {
-    "machine/pending": (original) => ({ giveUp: (table, pending) => original.leave(table, pending) })
+    "machine/pending": () => ({ giveUp: () => {} })
   })
 
   bites("call ids are not remembered", [2], {
