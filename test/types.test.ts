@@ -21,6 +21,7 @@ import {
   ApprovalRequired,
   CancellationController,
   CurrentTask,
+  type DuplicateCallId,
   type InterruptReceipt,
   type OutputRange,
   type PendingLoopUpdates,
@@ -126,7 +127,7 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
         ToolExecutor
       >
     >()

@@ -50,7 +50,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
     output: limits.outputBuffer,
-    outputHistory: limits.outputHistory
+    outputHistory: limits.outputHistory,
+    duplicateCallIds: limits.duplicateCallIds
   })
   const events = new EventHub({
     buffer: limits.eventBuffer,

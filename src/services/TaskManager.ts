@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  DuplicateCallId,
   TaskAlreadyExists,
   TaskLimitReached,
   TaskManagerShutdown,
@@ -82,6 +83,7 @@ export type AnswerApproval = (
 ) => Effect.Effect<
   TaskStartOutcome | undefined,
   | TaskAlreadyExists
+  | DuplicateCallId
   | TaskLimitReached
   | ApprovalMismatch
   | TaskManagerShutdown
@@ -260,12 +262,17 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: hand over the approval that was shown, `asking` included.
+   *
+   * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
+   * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
+   * task does not ask any more, an approval fails with `ApprovalMismatch`. All of that at once, also if routing never
+   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
   ) => Effect.Effect<
     TaskStartOutcome,
-    TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
     ToolExecutor
   >
   /**
