@@ -77,6 +77,14 @@ export interface TaskManagerSettings {
    */
   readonly outputHistory: number
   /**
+   * What becomes of a call whose id another call of its turn has, as when a reply is read twice. `"run"`: it runs like any
+   * other. `"join"`: it starts nothing, and is answered `Pending` with the task of the first call, whose one result goes
+   * where it goes anyway. `"reject"`: it fails with `DuplicateCallId`. A call id is taken from the moment in which
+   * `startTask` is called, its routing included, for as long as its turn has live tasks (background ones too) or updates
+   * that nobody has taken. Default `"run"`.
+   */
+  readonly duplicateCallIds: "run" | "join" | "reject"
+  /**
    * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
    * a text that says nothing of the cause. A warning with the cause is logged in any case.
    */
@@ -96,7 +104,8 @@ const defaults: TaskManagerSettings = {
   maxResultBytes: 1_048_576,
   maxResultDepth: 64,
   outputBuffer: 65_536,
-  outputHistory: 16_777_216
+  outputHistory: 16_777_216,
+  duplicateCallIds: "run"
 }
 
 /**

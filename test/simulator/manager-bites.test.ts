@@ -9,6 +9,7 @@ import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
 import type * as Output from "../../src/machine/output.js"
+import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Start from "../../src/machine/start.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
@@ -26,6 +27,7 @@ interface Modules {
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
   "machine/output": typeof Output
+  "machine/pending": typeof Pending
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
@@ -97,15 +99,15 @@ describe("the simulator finds the mistakes of the seed crate", () => {
       waitUntil: (engine, condition) =>
         Effect.suspend(() =>
           condition.isReady(engine.state.table)
-            ? Effect.succeed(false)
+            ? Effect.succeed("Woken" as const)
             // between the two the condition may come true, and its wake-up finds nobody
-            : Effect.async<boolean>((resume) => {
+            : Effect.async<"Woken">((resume) => {
               engine.state.unsafeModify((table) => {
                 const waiter: TaskTable.Waiter = {
                   ancestry: undefined,
                   tasks: [],
                   target: undefined,
-                  wake: () => resume(Effect.succeed(false)),
+                  wake: () => resume(Effect.succeed("Woken" as const)),
                   node: undefined,
                   isWaiting: true,
                   foundOver: false
@@ -293,6 +295,22 @@ describe("the simulator finds other mistakes", () => {
         return task?.isLive === true && task.asked !== undefined ? task : undefined
       }
     })
+  })
+
+  bites("an interrupt of a turn does not reach what is being routed", [5, 7], {
+    "machine/pending": () => ({ acceptInterrupted: () => [] })
+  })
+
+  bites("the close of a session does not reach what is being routed", [5, 7], {
+    "machine/pending": () => ({ refuseTurns: () => {} })
+  })
+
+  bites("a call that was given up while it was routed is not forgotten", [10], {
+    "machine/pending": () => ({ giveUp: () => {} })
+  })
+
+  bites("call ids are not remembered", [2], {
+    "machine/pending": () => ({ rememberCall: () => {} })
   })
 
   bites("an answer is not bound to its question", [9], {
