@@ -77,7 +77,7 @@ const makeProcessManager = (world: AgentWorld) =>
       Effect.provideService(StartsImmediately, plan.startsImmediately)
     )
     // a subscriber would see events later, and one with a small buffer not all of them
-    const publish = engine.events.unsafePublish
+    const publish = engine.events.unsafePublish.bind(engine.events)
     Object.assign(engine.events, {
       unsafePublish: (event: TaskEvent) => {
         world.hear(generation, event)
