@@ -2,7 +2,19 @@
  * The concurrent manager against a page of plain code. Random commands go to both; after each of them the answer, every
  * event, every task and what was taken must be the same. A counterexample is printed as the commands that lead to it.
  */
-import { Clock, Deferred, Effect, FastCheck as fc, Fiber, Layer, Option, TestClock, TestContext } from "effect"
+import {
+  Clock,
+  Deferred,
+  Effect,
+  FastCheck as fc,
+  Fiber,
+  FiberRef,
+  HashSet,
+  Layer,
+  Option,
+  TestClock,
+  TestContext
+} from "effect"
 import {
   ApprovalRequired,
   type ContinuePolicy,
@@ -620,7 +632,12 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       )
     }
   })
-  return program.pipe(Effect.scoped, Effect.provide(Layer.provideMerge(tools.layer, TestContext.TestContext)))
+  return program.pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(tools.layer, TestContext.TestContext)),
+    // tools die by the hundred here, and each is warned of
+    Effect.locally(FiberRef.currentLoggers, HashSet.empty())
+  )
 }
 
 it("the manager behaves like the model", async () => {

@@ -7,7 +7,7 @@ import {
   type Effect as EffectType,
   Layer,
   Match,
-  type Option,
+  Option,
   type Queue,
   Schema,
   type Scope,
@@ -61,7 +61,7 @@ import {
   TurnCancellation,
   TurnId,
   type TurnRef,
-  type TurnTaskUpdate
+  TurnTaskUpdate
 } from "effect-task-manager"
 import { assert, describe, expectTypeOf, it } from "vitest"
 
@@ -153,6 +153,16 @@ describe("the methods of the manager", () => {
       (ids: ReadonlyArray<TaskId>) => EffectType.Effect<void, TaskNotFound>
     >()
     expectTypeOf<ManagerService["handle"]>().toEqualTypeOf<TaskManagerHandle>()
+  })
+
+  it("the result of an update is there once its tag is known", () => {
+    checked(() => {
+      const update = Option.getOrThrow(Effect.runSync(manager.waitForTurn(turn)))
+      if (update._tag !== "Resolution" || update.resolution._tag !== "Item") return
+      expectTypeOf(update.resolution.result).toEqualTypeOf<ToolResultPart>()
+      expectTypeOf(update.resolution.item.parts[0].output).toEqualTypeOf<ToolResultPart["output"]>()
+      expectTypeOf(TurnTaskUpdate.resultOf(update)).toEqualTypeOf<Option.Option<ToolResultPart>>()
+    })
   })
 
   it("consumers keep the error and the requirements of what they are given", () => {

@@ -42,7 +42,8 @@ export type TurnFailureReason = typeof TurnFailureReason.Type
 
 /**
  * A turn could not go on. Nothing is lost: the next turn takes up what it left. `cause` is for the host alone: it is
- * never encoded and never part of `message`.
+ * never encoded and never part of `message`. The loggers of Effect show that of a `Model` failure, from which what must not
+ * be logged is taken out, and no other.
  *
  * @since 0.1.0
  * @category errors
@@ -52,7 +53,8 @@ export class TurnFailure extends hidingCause(
     "TurnFailure",
     { reason: TurnFailureReason, message: Text, cause: hiddenCause },
     describedError
-  )
+  ),
+  ({ reason }) => reason === "Model"
 ) {}
 
 /**
