@@ -1,4 +1,5 @@
 import { agentLoop } from "./agentLoop.js"
+import { allocated } from "./allocated.js"
 import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
@@ -20,6 +21,7 @@ export const targets: ReadonlyArray<Target> = [
   drainedHeap,
   stall,
   detaching,
+  allocated,
   agentLoop,
   importing,
   budgets

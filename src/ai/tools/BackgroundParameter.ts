@@ -6,7 +6,8 @@
 import * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
-import { annotationsOf, ModelChoosesBackground } from "./ToolAnnotations.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
+import { ModelChoosesBackground } from "./ToolAnnotations.js"
 
 /**
  * The name of the parameter.

@@ -33,8 +33,9 @@ import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from
 import { refuseUnless } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
 import { isRunByProvider } from "./providerDefined.js"
-import { annotationsOf, type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
+import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
 
 /**
  * What holds for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
