@@ -343,10 +343,10 @@ const left = (engine: Engine, rootsBefore: number): Record<string, number> => {
     live: table.live.size,
     suspended: table.suspended.size,
     queued: table.queue.size,
-    active: table.active,
+    active: table.idle.active,
     places: table.places,
     manual: table.manual.size,
-    idleWaiters: table.idleWaiters.size,
+    idleWaiters: table.idle.waiters.size,
     changeWaiters: table.changeWaiters.size,
     tasksBesidesHistory: table.tasks.size - table.history.size,
     historyBeyondLimit: Math.max(0, table.history.size - historyLimit)

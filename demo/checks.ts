@@ -31,7 +31,7 @@ export interface Check {
   readonly holds: boolean
 }
 
-type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
+type OfTask = Extract<TaskEvent, { readonly snapshot: unknown }>
 
 const indexOf = (events: ReadonlyArray<OfTask>, tag: OfTask["_tag"], toolName: string): number =>
   events.findIndex((event) => event._tag === tag && event.snapshot.toolName === toolName)
@@ -133,7 +133,7 @@ const checkCancel = (events: ReadonlyArray<OfTask>, cancels: ReadonlyArray<Cance
 
 export const checksOf = (evidence: Evidence, aftermath: Aftermath): ReadonlyArray<Check> => {
   const { transcript } = evidence
-  const events = evidence.events.filter((event): event is OfTask => event._tag !== "ContinueRequested")
+  const events = evidence.events.filter((event): event is OfTask => "snapshot" in event)
   const rows = proofRows(transcript, evidence.events)
   return [
     { name: `every tool call id got exactly one result (${rows.length} calls)`, holds: isProved(rows) },

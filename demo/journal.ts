@@ -36,6 +36,8 @@ const describe = (event: TaskEvent): Described | undefined => {
   switch (event._tag) {
     // said by the line before it
     case "ContinueRequested":
+    case "OutputGrew":
+    case "SessionClosed":
       return undefined
     case "Queued":
       return { word: "queued", colour: "dim", snapshot: event.snapshot, detail: "" }

@@ -12,7 +12,9 @@ export interface ProofRow {
   readonly terminals: ReadonlyArray<TaskEvent>
 }
 
-const isTerminal = (event: TaskEvent): boolean =>
+const isTerminal = (
+  event: TaskEvent
+): event is Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }> =>
   event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled"
 
 /** One row per call that was asked, and one per result that nobody asked for. */
@@ -23,9 +25,7 @@ export const proofRows = (transcript: Transcript, events: ReadonlyArray<TaskEven
   return [...asked, ...strays].map((call) => ({
     ...call,
     arrivals: transcript.arrivals.filter((arrival) => arrival.callId === call.callId),
-    terminals: events.filter((event) =>
-      event._tag !== "ContinueRequested" && event.snapshot.callId === call.callId && isTerminal(event)
-    )
+    terminals: events.filter((event) => isTerminal(event) && event.snapshot.callId === call.callId)
   }))
 }
 

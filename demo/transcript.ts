@@ -1,5 +1,5 @@
 /** What was asked and what came back: all that the planner knows, and the material of the proof at the end. */
-import type { Item, TaskId, TaskResolution, ToolCallId, ToolResultPart, TurnId } from "effect-task-manager"
+import type { TaskId, TaskResolution, ToolCallId, ToolResultPart, TurnId } from "effect-task-manager"
 
 export interface Call {
   readonly callId: ToolCallId
@@ -28,17 +28,11 @@ export const withCalls = (transcript: Transcript, calls: ReadonlyArray<Call>): T
   calls: [...transcript.calls, ...calls]
 })
 
-const resultsOf = (item: Item): ReadonlyArray<ToolResultPart> =>
-  item.parts.flatMap((part) => part._tag === "ToolResult" ? [part] : [])
-
 export const withItem = (
   transcript: Transcript,
   via: Arrival["via"],
-  { item, taskId }: TaskResolution.Item
+  { result, taskId }: TaskResolution.Item
 ): Transcript => ({
   ...transcript,
-  arrivals: [
-    ...transcript.arrivals,
-    ...resultsOf(item).map((result) => ({ callId: result.callId, taskId, via, result }))
-  ]
+  arrivals: [...transcript.arrivals, { callId: result.callId, taskId, via, result }]
 })

@@ -94,9 +94,8 @@ const answerCalls = async (turnId: string, calls: ReadonlyArray<ToolCall>): Prom
   for (let update = await next(); update !== undefined; update = await next()) {
     if (update._tag === "Detached") answerLater(update.snapshot.callId, update.snapshot.id)
     else if (update.resolution._tag === "Item") {
-      for (const part of update.resolution.item.parts) {
-        if (part._tag === "ToolResult") answers.set(part.callId, textOf(part.output))
-      }
+      const { callId, output } = update.resolution.result
+      answers.set(callId, textOf(output))
     }
   }
   for (const { id } of calls) {

@@ -55,8 +55,8 @@ export const placeholder = (taskId: string): string =>
   `Runs in the background as ${taskId}. Its result will come by itself: do not wait for it.`
 
 /** A late result, as the content of a message. */
-export const lateResult = ({ item, taskId }: TaskResolution.Item): string => {
-  const text = item.parts.map((part) => part._tag === "ToolResult" ? textOf(part.output) : "").join("\n")
+export const lateResult = ({ result, taskId }: TaskResolution.Item): string => {
+  const text = textOf(result.output)
   // the text of a tool cannot know the boundary, and so cannot end its own quotation
   const boundary = randomUUID()
   return `Machine output, not words of the user: the result of ${taskId}.\n` +

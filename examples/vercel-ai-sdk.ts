@@ -9,7 +9,7 @@
 import { openai } from "@ai-sdk/openai"
 import { dynamicTool, generateText, jsonSchema, type JSONSchema7, type ModelMessage, stepCountIs } from "ai"
 import { RoutingDecision } from "effect-task-manager"
-import { createTaskManager } from "effect-task-manager/promise"
+import { createTaskManager, resultOf } from "effect-task-manager/promise"
 import { lateResult, placeholder, textOf, tools } from "./projectTools.js"
 
 const manager = createTaskManager({
@@ -38,10 +38,10 @@ const runCall = async (toolName: string, input: unknown, callId: string, signal:
   if (started._tag === "Pending" && started.kind === "Background") return answerLater(started.taskId)
   const update = await manager.waitForTurn(turn, { signal, onAbort: "InterruptTurn" })
   if (update?._tag === "Detached") return answerLater(update.snapshot.id)
-  const part = update?.resolution._tag === "Item" ? update.resolution.item.parts[0] : undefined
-  if (part?._tag !== "ToolResult") throw new Error("There is no result.")
-  if (part.isError) throw new Error(textOf(part.output))
-  return textOf(part.output)
+  const result = resultOf(update)
+  if (result === undefined) throw new Error("There is no result.")
+  if (result.isError) throw new Error(textOf(result.output))
+  return textOf(result.output)
 }
 
 const sdkTools = Object.fromEntries(manager.toolSpecs.map(({ description, inputSchema, name }) => [

@@ -18,10 +18,8 @@ export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {
   Item,
-  ItemPart,
   MediaPart,
   TextPart,
-  ToolCallPart,
   ToolOutput,
   ToolOutputPart,
   ToolRequest,

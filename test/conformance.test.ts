@@ -10,7 +10,7 @@ import {
   type TaskManagerSettings,
   TaskManagerSimple,
   TaskManagerTest,
-  type TaskResolution,
+  TaskResolution,
   type TaskSnapshot
 } from "effect-task-manager"
 import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
@@ -193,11 +193,9 @@ describe("the suite itself", () => {
           takeResult: (id) =>
             Effect.map(
               manager.handle.result(id),
-              Option.map((part): TaskResolution.Item => ({
-                _tag: "Item",
-                taskId: id,
-                item: { kind: "Tool", parts: [part], metadata: {} }
-              }))
+              Option.map((part) =>
+                TaskResolution.Item({ taskId: id, item: { kind: "Tool", parts: [part], metadata: {} } })
+              )
             )
         }
       })),

@@ -248,6 +248,9 @@ describe("the proof", () => {
     _tag: "Cancelled",
     seq: index + 1,
     at: 0,
+    sessionId: snapshot(callId).sessionId,
+    turnId,
+    taskId: snapshot(callId).id,
     snapshot: snapshot(callId)
   }))
   const arrivals = ids.map((callId): Arrival => ({

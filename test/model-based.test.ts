@@ -603,9 +603,7 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       const answered = exit === undefined ? "no answer" : yield* exit
       assert.strictEqual(answered, expected, "the answer")
 
-      const told = [...(yield* events.takeAll)].map((event) =>
-        `${event._tag} ${event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id}`
-      )
+      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId}`)
       const many = command._tag === "closeSession" || command._tag === "interruptTurn"
       assert.deepStrictEqual(many ? told.sort() : told, many ? model.events.sort() : model.events, "the events")
       model.events = []

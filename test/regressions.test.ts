@@ -258,7 +258,7 @@ it.effect("a tool with two waits lends its place until the last has ended", () =
       yield* Deferred.succeed(started, undefined)
       yield* handle.waitForIdle
     }).pipe(Effect.provide(tools))
-    assert.lengthOf(yield* handle.listCompleted, 2)
+    assert.lengthOf(yield* handle.listCompleted, 3)
   }).pipe(Effect.provide(live({ concurrency: 1 }))))
 
 // each went past all those before it: a minute for a hundred thousand

@@ -329,11 +329,13 @@ describe("unions", () => {
       Queued: () => "queued",
       Started: () => "started",
       Progress: ({ progress }: Extract<TaskEvent, { readonly _tag: "Progress" }>) => progress.message ?? "",
+      OutputGrew: ({ end }: Extract<TaskEvent, { readonly _tag: "OutputGrew" }>) => String(end),
       Detached: () => "detached",
       AwaitingApproval: () => "asks",
       Completed: () => "completed",
       Failed: ({ error }: Extract<TaskEvent, { readonly _tag: "Failed" }>) => error.reason,
-      Cancelled: () => "cancelled"
+      Cancelled: () => "cancelled",
+      SessionClosed: () => "closed"
     }
     const all = Match.type<TaskEvent>().pipe(
       Match.tagsExhaustive({ ...common, ContinueRequested: ({ sessionId }) => sessionId })

@@ -13,14 +13,14 @@ export interface Evidence extends Conversation {
   readonly isStillThere: boolean
 }
 
-type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
+type OfTask = Extract<TaskEvent, { readonly snapshot: unknown }>
 type Of<Tag extends AgentEvent["_tag"]> = Extract<AgentEvent, { readonly _tag: Tag }>
 
 const ofTag = <Tag extends AgentEvent["_tag"]>(events: ReadonlyArray<AgentEvent>, tag: Tag): ReadonlyArray<Of<Tag>> =>
   events.filter((event): event is Of<Tag> => event._tag === tag)
 
 const taskEvents = (events: ReadonlyArray<AgentEvent>): ReadonlyArray<OfTask> =>
-  ofTag(events, "Task").flatMap(({ event }) => event._tag === "ContinueRequested" ? [] : [event])
+  ofTag(events, "Task").flatMap(({ event }) => "snapshot" in event ? [event] : [])
 
 const callsOf = (events: ReadonlyArray<AgentEvent>, command: string) =>
   ofTag(events, "ToolCall").filter(({ params }) => JSON.stringify(params).includes(JSON.stringify(command)))

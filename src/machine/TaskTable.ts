@@ -4,7 +4,7 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnId } from "../model/ids.js"
-import type { TaskSnapshot } from "../model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -51,25 +51,55 @@ export interface ManualDelivery {
 /** A result in one of the queues that it can wait in: its turn's, its loop's, or the manual one. */
 export type Undelivered = Delivery<TurnTaskUpdate> | Delivery<TaskResolution> | ManualDelivery
 
-/** Somebody who waits for a condition. `tasks` are the tasks that stand still meanwhile, innermost first. */
+/** One link of the chain of launches that something runs under, innermost first, of this manager or of others. */
+export interface Ancestry {
+  readonly table: TaskTable
+  /** Undefined once the launch is over: whatever a tool leaves behind does not work for its task any more. */
+  readonly task: TaskRecord | undefined
+  /** The launch whose tool started this one. */
+  parent: Ancestry | undefined
+}
+
+/** Somebody who waits for a condition. */
 export interface Waiter {
-  readonly tasks: ReadonlyArray<TaskRecord>
-  /** Whether its tasks hold up `waitForTurn` and `waitForIdle` all the same: it waits for neither. */
-  readonly staysCounted: boolean
+  /** What the fiber that waits runs under; undefined where it works for no task. */
+  readonly ancestry: Ancestry | undefined
   readonly wake: () => void
+  /** The tasks that stand still meanwhile: its own, then those that run it inline. */
+  tasks: ReadonlyArray<TaskRecord>
+  /** What has to end for it, where the wait of a task may be over before that. */
+  target: WaitTarget | undefined
   /** Where it is parked; undefined once it was woken or has left. */
   node: LinkedNode<Waiter> | undefined
   isWaiting: boolean
-  /** It is a task itself, and the turn it waits for had drained but for the tasks that wait for it themselves. */
-  foundDrained: boolean
+  /** It is the wait of a task, and was over although not everything had ended: see waitGraph.ts. */
+  foundOver: boolean
+}
+
+/** What a wait can be held up by until it ends: the foreground of a turn, or every task of the manager. */
+export interface Drain {
+  readonly _tag: "Drain"
+  readonly waiters: LinkedList<Waiter>
+  /** The tasks that are Queued, Running or Cancelling. */
+  active: number
+  /** How many of these stand still, because they wait for a drain or for tasks. */
+  standing: number
+  /** In which turns the tasks are that wait for it, and how often; undefined until the first does. */
+  waitedFrom: Map<Turn, number> | undefined
+  /** How many active tasks that do not stand still a single one of these waits may leave out. */
+  mayLeaveOut: number
 }
 
 /** A wait for the first of several tasks that ends, parked at each of them. */
 export interface TaskWait {
+  readonly _tag: "TaskWait"
+  readonly tasks: ReadonlyArray<TaskRecord>
   /** Where the one who waits is parked. */
   readonly waiters: LinkedList<Waiter>
   readonly nodes: Array<LinkedNode<TaskWait>>
 }
+
+export type WaitTarget = Drain | TaskWait
 
 /** The caller of an inline `startTask`, and what it will be told. */
 export interface InlineCaller {
@@ -77,15 +107,13 @@ export interface InlineCaller {
   outcome: TaskStartOutcome | undefined
 }
 
-export interface Turn {
+/** As a drain it is its foreground. */
+export interface Turn extends Drain {
   readonly id: TurnId
   readonly session: Session
   /** Live tasks of the turn, background included. */
   readonly tasks: LinkedList<TaskRecord>
-  /** Foreground tasks that are Queued, Running or Cancelling and do not wait themselves. */
-  active: number
   readonly updates: LinkedList<Delivery<TurnTaskUpdate>>
-  readonly waiters: LinkedList<Waiter>
   /** Interrupted and not drained since: calls started for it settle at once as Cancelled. */
   interrupted: boolean
 }
@@ -114,11 +142,11 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
-/** What the runtime keeps beside a task; the machine only passes it on. */
-export interface TaskRuntime {
+/** What the runtime keeps beside a task. */
+export interface TaskRuntime extends Ancestry {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
-  /** Interrupts the tool of the current launch, which enters the grace period and leaves it when it ends. */
+  /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
@@ -139,12 +167,14 @@ export class TaskRecord {
   readonly isLive = true
   /** The place among the tasks of the manager, in the order in which they were started. */
   readonly order: number
+  /** The number of the last event before its first. */
+  readonly bornAfter: number
   snapshot: TaskSnapshot
   request: ToolRequest
   readonly session: Session
   readonly turn: Turn
-  /** How a Cancelling task will end; decided once. */
-  ending: "Cancelled" | "TimedOut" = "Cancelled"
+  /** Why a Cancelling task ends, and with that how it will; decided once. */
+  cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */
@@ -154,8 +184,8 @@ export class TaskRecord {
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
   place: Place = "none"
-  /** How many waits of the task (or of tasks that it runs inline) are going on. */
-  waits = 0
+  /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
+  waiting: Set<Waiter> | undefined = undefined
   /** The caller that waits for the current launch. */
   inlineCaller: InlineCaller | undefined = undefined
   /** The task whose tool is that caller. */
@@ -174,6 +204,7 @@ export class TaskRecord {
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
     this.order = ++table.lastTask
+    this.bornAfter = table.seq
     this.snapshot = snapshot
     this.request = request
     this.session = turn.session
@@ -183,18 +214,31 @@ export class TaskRecord {
     this.session.live++
   }
 
+  /** Whether the task stands still, because it waits for a drain or for tasks. */
+  get isStanding(): boolean {
+    return this.waiting !== undefined && this.waiting.size > 0
+  }
+
   /** The task has settled. */
   leave(table: TaskTable): void {
     table.live.remove(this.liveNode)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
-    if (--this.session.live === 0 && this.session.closed) table.closedSessions.delete(this.session)
+    if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
   }
+}
+
+/** Nothing of a closed session is live any more. */
+const endClosed = (table: TaskTable, session: Session): void => {
+  const closed = table.closedSessions.get(session.id)
+  if (closed?.delete(session) === true && closed.size === 0) table.closedSessions.delete(session.id)
 }
 
 /** A settled task as it is kept for the host. */
 export interface SettledTask {
   readonly isLive: false
+  /** As in `TaskRecord`. */
+  readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
   /** How much memory it takes, what it has written aside. */
@@ -233,8 +277,8 @@ export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
   readonly sessions: Map<SessionId, Session>
-  /** Closed sessions that still have live tasks. */
-  readonly closedSessions: Set<Session>
+  /** Closed sessions that still have live tasks; an id can be opened and closed again meanwhile. */
+  readonly closedSessions: Map<SessionId, Set<Session>>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
@@ -247,15 +291,14 @@ export interface TaskTable {
   settledOutputBytes: number
   /** Results for the host, of all sessions. */
   readonly manual: LinkedList<ManualDelivery>
-  /** Tasks that are Queued, Running or Cancelling and do not wait themselves. */
-  active: number
+  /** Every task. */
+  readonly idle: Drain
   /** Places of the concurrency limit in use. */
   places: number
   /** Tasks that wait for a place, first come first served. */
   readonly queue: LinkedList<TaskRecord>
   /** Waits that are over and want their task's place back; served before the queue. */
   readonly returning: LinkedList<Waiter>
-  readonly idleWaiters: LinkedList<Waiter>
   readonly changeWaiters: LinkedList<Waiter>
   /** Counts the changes of the set of live tasks, and how many of them the watchers were woken for. */
   version: number
@@ -273,6 +316,15 @@ export interface TaskTable {
   readonly consequences: Consequences
 }
 
+const makeDrain = (): Drain => ({
+  _tag: "Drain",
+  waiters: new LinkedList(),
+  active: 0,
+  standing: 0,
+  waitedFrom: undefined,
+  mayLeaveOut: 0
+})
+
 export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   limits: {
     history: 1_000,
@@ -286,7 +338,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   tasks: new Map(),
   sessions: new Map(),
-  closedSessions: new Set(),
+  closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new LinkedList(),
@@ -294,11 +346,10 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),
-  active: 0,
+  idle: makeDrain(),
   places: 0,
   queue: new LinkedList(),
   returning: new LinkedList(),
-  idleWaiters: new LinkedList(),
   changeWaiters: new LinkedList(),
   version: 0,
   toldVersion: 0,
@@ -337,12 +388,11 @@ export const ensureTurn = (session: Session, id: TurnId): Turn => {
   const known = session.turns.get(id)
   if (known !== undefined) return known
   const turn: Turn = {
+    ...makeDrain(),
     id,
     session,
     tasks: new LinkedList(),
-    active: 0,
     updates: new LinkedList(session.undelivered),
-    waiters: new LinkedList(),
     interrupted: false
   }
   session.turns.set(id, turn)

@@ -1,15 +1,15 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
-import { announce, change, nextSeq } from "./events.js"
+import * as events from "./events.js"
 import { settle } from "./finish.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
 export type Refusal =
@@ -22,18 +22,18 @@ const isChangeable = (task: TaskRecord): boolean =>
   task.snapshot.status === "Queued" || task.snapshot.status === "Running"
 
 /**
- * Decides that a live task ends. A queued or suspended one is settled at once; a running one is Cancelling until its
+ * Decides that a live task ends, and why. A queued or suspended one is settled at once; a running one is Cancelling until its
  * tool has really ended. Returns false for a task whose end was already decided.
  */
-const cancelTask = (table: TaskTable, task: TaskRecord, ending: TaskRecord["ending"], now: number): boolean => {
+const cancelTask = (table: TaskTable, task: TaskRecord, reason: CancelReason, now: number): boolean => {
   switch (task.snapshot.status) {
     case "Queued":
     case "Suspended":
       settle(table, task, { _tag: "Cancelled" }, now)
       return true
     case "Running":
-      task.ending = ending
-      change(table, task, cancelling(task.snapshot))
+      task.cancelReason = reason
+      events.change(table, task, cancelling(task.snapshot))
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:
@@ -63,13 +63,13 @@ export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now:
 
 const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   uncountFromTurn(task)
-  const snapshot = change(table, task, { ...task.snapshot, kind: "Background" })
-  announce(table, { _tag: "Detached", seq: nextSeq(table), at: now, snapshot })
+  events.detached(table, now, events.change(table, task, { ...task.snapshot, kind: "Background" }))
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined
   task.inlineParent = undefined
   task.runtime?.stopDetachTimer()
+  passOnWaits(table, task)
   wakeUncounted(table, task)
 }
 
@@ -101,7 +101,7 @@ export const configure = (
   if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
     return { _tag: "WrongStatus", status: task.snapshot.status }
   }
-  change(table, task, { ...task.snapshot, ...patch })
+  events.change(table, task, { ...task.snapshot, ...patch })
   return true
 }
 
@@ -131,7 +131,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
-  announce(table, { _tag: "Progress", seq: nextSeq(table), at: now, snapshot: task.snapshot, progress: said })
+  events.progressed(table, now, task.snapshot, said)
 }
 
 /** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */
@@ -145,6 +145,7 @@ const interrupt = (
   table: TaskTable,
   tasks: ReadonlyArray<TaskRecord>,
   isMeant: (task: TaskRecord) => boolean,
+  reason: CancelReason,
   now: number
 ): Interruption => {
   const cancelled: Array<TaskRecord> = []
@@ -155,7 +156,7 @@ const interrupt = (
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue
     }
-    if (cancelTask(table, task, "Cancelled", now)) cancelled.push(task)
+    if (cancelTask(table, task, reason, now)) cancelled.push(task)
     if (task.snapshot.status === "Cancelling") unsettled.push(task)
   }
   return { cancelled, kept, unsettled }
@@ -165,7 +166,12 @@ const interrupt = (
 export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
   const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
   turn.interrupted = true
-  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", now)
+  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", "TurnInterrupted", now)
+}
+
+/** Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. */
+const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
+  if (!table.closedSessions.has(id)) events.sessionClosed(table, now, id)
 }
 
 /**
@@ -174,13 +180,18 @@ export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Inte
  */
 export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
   const session = table.sessions.get(id)
+  if (session === undefined || session.live === 0) tellClosed(table, id, now)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
   discardUndelivered(table, session)
   table.sessions.delete(id)
-  if (session.live > 0) table.closedSessions.add(session)
+  if (session.live > 0) {
+    const closed = table.closedSessions.get(id)
+    if (closed === undefined) table.closedSessions.set(id, new Set([session]))
+    else closed.add(session)
+  }
   const turns = [...session.turns.values()]
-  const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, now)
+  const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, "SessionClosed", now)
   for (const turn of turns) wakeAll(table, turn.waiters)
   wakeAll(table, session.waiters)
   return interruption
@@ -189,7 +200,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
 /** Stops starting tasks and cancels every live one. */
 export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   table.closing = true
-  return interrupt(table, table.live.toArray(), () => true, now)
+  return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 
 /** Everything is settled: nobody has anything to wait for any more. */
@@ -200,5 +211,5 @@ export const endShutdown = (table: TaskTable): void => {
     wakeAll(table, session.waiters)
     for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
   }
-  wakeAll(table, table.idleWaiters)
+  wakeAll(table, table.idle.waiters)
 }

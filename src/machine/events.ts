@@ -1,21 +1,135 @@
-/** Changes of a task's snapshot, and the numbering of the events that tell of them. */
+/**
+ * Changes of a task's snapshot, and the events that tell of them: one function per event, which numbers and publishes it. Each
+ * writes its event out field by field, for every task pays for it.
+ */
+import type { ToolError } from "../errors.js"
+import type { ApprovalRequest } from "../model/Approval.js"
+import type { SessionId } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
+import type { ToolResultPart } from "../model/ToolCall.js"
 import type { TaskRecord, TaskTable } from "./TaskTable.js"
 
-/** The number of the next event. */
-export const nextSeq = (table: TaskTable): number => ++table.seq
-
-/** Publishes an event, made with `nextSeq`. */
-export const announce = (table: TaskTable, event: TaskEvent): void => {
+const publish = (table: TaskTable, event: TaskEvent): void => {
   table.consequences.events.push(event)
 }
 
+/** The events that tell of nothing but the task as it is now. */
+const tell = (
+  table: TaskTable,
+  _tag: "Queued" | "Started" | "Detached" | "Cancelled",
+  at: number,
+  snapshot: TaskSnapshot
+): void =>
+  publish(table, {
+    _tag,
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot
+  })
+
+export const queued = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  tell(table, "Queued", at, snapshot)
+
+export const started = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  tell(table, "Started", at, snapshot)
+
+export const detached = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  tell(table, "Detached", at, snapshot)
+
+export const cancelled = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  tell(table, "Cancelled", at, snapshot)
+
+export const progressed = (table: TaskTable, at: number, snapshot: TaskSnapshot, progress: TaskProgress): void =>
+  publish(table, {
+    _tag: "Progress",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    progress
+  })
+
+export const awaitingApproval = (
+  table: TaskTable,
+  at: number,
+  snapshot: TaskSnapshot,
+  approval: ApprovalRequest
+): void =>
+  publish(table, {
+    _tag: "AwaitingApproval",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    approval
+  })
+
+export const completed = (table: TaskTable, at: number, snapshot: TaskSnapshot, result: ToolResultPart): void =>
+  publish(table, {
+    _tag: "Completed",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    result
+  })
+
+export const failed = (
+  table: TaskTable,
+  at: number,
+  snapshot: TaskSnapshot,
+  error: ToolError,
+  result: ToolResultPart
+): void =>
+  publish(table, {
+    _tag: "Failed",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    error,
+    result
+  })
+
+/** The task has written, and nobody was told since its output was read. */
+export const outputGrew = (table: TaskTable, at: number, snapshot: TaskSnapshot, end: number): void =>
+  publish(table, {
+    _tag: "OutputGrew",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    end
+  })
+
+/** Everything of a session that was closed is settled. */
+export const sessionClosed = (table: TaskTable, at: number, sessionId: SessionId): void =>
+  publish(table, { _tag: "SessionClosed", seq: ++table.seq, at, sessionId })
+
 /** Asks the host for another turn. */
-export const requestContinue = (table: TaskTable, at: number, task: TaskRecord): void => {
-  const { id: taskId, sessionId } = task.snapshot
-  announce(table, { _tag: "ContinueRequested", seq: nextSeq(table), at, sessionId, taskId })
-}
+export const requestContinue = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  publish(table, {
+    _tag: "ContinueRequested",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id
+  })
 
 /** Replaces the snapshot of a live task. */
 export const change = (table: TaskTable, task: TaskRecord, snapshot: TaskSnapshot): TaskSnapshot => {

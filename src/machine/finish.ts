@@ -8,13 +8,13 @@ import { jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
-import { announce, change, nextSeq, requestContinue } from "./events.js"
+import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
-import { uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
+import { passOnWaits, uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
 export type Ending =
@@ -42,9 +42,7 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
 const resultOf = (task: TaskRecord, ending: Ending) => {
   switch (ending._tag) {
     case "Completed": {
-      const { result } = ending.result
-      // whatever the executor wrote, the model gets an answer to the call that it made
-      return result.callId === task.request.callId ? result : { ...result, callId: task.request.callId }
+      return results.completedResult(task.request, ending.result.result)
     }
     case "Failed":
       return results.failedResult(task.request, ending.error)
@@ -60,9 +58,11 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   withdrawApproval(task)
   task.asked = undefined
   vacate(table, task)
-  const snapshot = change(table, task, settled(task.snapshot, ending._tag, now))
+  const duration = ending._tag === "Completed" ? ending.result.duration : undefined
+  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))
   const kept: SettledTask = {
     isLive: false,
+    bornAfter: task.bornAfter,
     snapshot,
     result,
     bytes: settledMemory(snapshot, result),
@@ -73,23 +73,26 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   task.leave(table)
   switch (ending._tag) {
     case "Completed":
-      announce(table, { _tag: "Completed", seq: nextSeq(table), at: now, snapshot, result })
+      events.completed(table, now, snapshot, result)
       break
     case "Failed":
-      announce(table, { _tag: "Failed", seq: nextSeq(table), at: now, snapshot, error: ending.error, result })
+      events.failed(table, now, snapshot, ending.error, result)
       break
     case "Cancelled":
-      announce(table, { _tag: "Cancelled", seq: nextSeq(table), at: now, snapshot })
+      events.cancelled(table, now, snapshot)
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
   const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
-  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
+  const { session } = task
+  if (session.closed && !table.closedSessions.has(session.id)) events.sessionClosed(table, now, session.id)
   if (task.settledWaiters !== undefined) {
     for (const wake of task.settledWaiters) table.consequences.woken.push(wake)
     task.settledWaiters = undefined
   }
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
@@ -121,18 +124,19 @@ const suspend = (
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
-  const snapshot = change(table, task, { ...task.snapshot, status: "Suspended" })
-  announce(table, { _tag: "AwaitingApproval", seq: nextSeq(table), at: now, snapshot, approval: asked.approval })
+  const snapshot = events.change(table, task, { ...task.snapshot, status: "Suspended" })
+  events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
-  if (toLoop && snapshot.continuePolicy === "RequestContinue") requestContinue(table, now, task)
+  if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
   task.runtime?.end()
+  passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
 }
 
 const decidedEnding = (task: TaskRecord): Ending =>
-  task.ending === "TimedOut"
+  task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }
 

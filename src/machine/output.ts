@@ -2,16 +2,25 @@
 import type { TaskId } from "../model/ids.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import { OutputRing } from "../shared/OutputRing.js"
+import { outputGrew } from "./events.js"
 import type { TaskRecord, TaskTable } from "./TaskTable.js"
 
 const noOutput: TaskOutput = { text: "", start: 0, end: 0, total: 0 }
 
-/** A tool writes. What it leaves behind has nothing to say once its launch is over. */
-export const write = (table: TaskTable, task: TaskRecord, launch: number, chunk: string): void => {
+/**
+ * A tool writes. What it leaves behind has nothing to say once its launch is over. That there is more to read is told once
+ * until somebody reads: whoever reads up to the end after each such event misses nothing, however many read.
+ */
+export const write = (table: TaskTable, task: TaskRecord, launch: number, chunk: string, now: number): void => {
   const { launch: current, status } = task.snapshot
   if (current !== launch || (status !== "Running" && status !== "Cancelling") || chunk === "") return
   task.output ??= new OutputRing(table.limits.output)
-  task.output.write(chunk)
+  const { output } = task
+  const before = output.end
+  output.write(chunk)
+  if (output.isTold || output.end === before) return
+  output.isTold = true
+  outputGrew(table, now, task.snapshot, output.end)
 }
 
 /** The task has settled: its output is kept with its snapshot, and the oldest are forgotten where it gets too much. */
@@ -36,8 +45,12 @@ export const dropOutput = (table: TaskTable, output: OutputRing): void => {
   table.settledOutputBytes -= output.size
 }
 
-/** A piece of what a task has written; undefined if there is no such task. */
-export const outputOf = (table: TaskTable, id: TaskId, range: OutputRange): TaskOutput | undefined => {
+/** Reads a piece of what a task has written; undefined if there is no such task. */
+export const readOutput = (table: TaskTable, id: TaskId, range: OutputRange): TaskOutput | undefined => {
   const task = table.tasks.get(id)
-  return task === undefined ? undefined : task.output?.read(range) ?? noOutput
+  if (task === undefined) return undefined
+  const { output } = task
+  if (output === undefined) return noOutput
+  output.isTold = false
+  return output.read(range)
 }

@@ -1,5 +1,5 @@
 /** The places of the concurrency limit: who holds one, who waits for one, and in which order they are given out. */
-import { announce, change, nextSeq } from "./events.js"
+import * as events from "./events.js"
 import { started } from "./snapshots.js"
 import type { TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 
@@ -8,7 +8,7 @@ const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>
   tasks.find((task) => task.place !== "shared")
 
 /** A task that still waits elsewhere goes on without its place: what it waits for there may need it. */
-const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && task.waits === 0
+const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && !task.isStanding
 
 const take = (table: TaskTable, task: TaskRecord): void => {
   task.place = "held"
@@ -17,8 +17,7 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
-  const snapshot = change(table, task, started(task.snapshot, now))
-  announce(table, { _tag: "Started", seq: nextSeq(table), at: now, snapshot })
+  events.started(table, now, events.change(table, task, started(task.snapshot, now)))
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }
 
@@ -33,12 +32,7 @@ export const admit = (table: TaskTable, task: TaskRecord, now: number): void => 
     begin(table, task, now)
   } else {
     task.queueNode = table.queue.append(task)
-    announce(table, {
-      _tag: "Queued",
-      seq: nextSeq(table),
-      at: now,
-      snapshot: change(table, task, { ...task.snapshot, status: "Queued" })
-    })
+    events.queued(table, now, events.change(table, task, { ...task.snapshot, status: "Queued" }))
   }
 }
 
@@ -93,16 +87,21 @@ export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
   table.consequences.woken.push(waiter.wake)
 }
 
-/** A waiter left before it was woken: its task goes on at once, over the limit if need be, for it cannot be made to wait. */
-export const reclaim = (table: TaskTable, waiter: Waiter): void => {
+/** A task that lent its place goes on at once, over the limit if need be, for it cannot be made to wait. */
+export const reclaim = (table: TaskTable, task: TaskRecord): void => {
+  if (needsPlace(task)) take(table, task)
+}
+
+/** A waiter left before it was woken. */
+export const reclaimOf = (table: TaskTable, waiter: Waiter): void => {
   const holder = holderOf(waiter.tasks)
-  if (needsPlace(holder)) take(table, holder)
+  if (holder !== undefined) reclaim(table, holder)
 }
 
 /** A task that ran in its parent's place goes on without its parent: it needs a place of its own, over the limit if need be. */
 export const stopSharing = (table: TaskTable, task: TaskRecord): void => {
   if (task.place !== "shared") return
   // what it waits for may need the place
-  if (task.waits > 0) task.place = "lent"
+  if (task.isStanding) task.place = "lent"
   else take(table, task)
 }

@@ -1,6 +1,6 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
-import type { TaskId } from "../model/ids.js"
+import type { SessionId, TaskId } from "../model/ids.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
 import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
@@ -47,14 +47,24 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
 const liveTasks = (table: TaskTable, { sessionId, turnId }: TaskFilter): Iterable<TaskRecord> => {
   if (sessionId === undefined) return table.live
   const open = table.sessions.get(sessionId)
-  const closed = [...table.closedSessions].filter(({ id }) => id === sessionId)
+  const closed = [...table.closedSessions.get(sessionId) ?? []]
   return [...closed, ...open === undefined ? [] : [open]]
     .flatMap(({ turns }) => turnId === undefined ? [...turns.values()] : turns.get(turnId) ?? [])
     .flatMap(({ tasks }) => tasks.toArray())
     .sort((left, right) => left.order - right.order)
 }
 
-export const listLive = (table: TaskTable): ReadonlyArray<TaskSnapshot> => collect(table.live, () => true)
+/** The live tasks of a session, or that one live task, oldest first. */
+export const listLive = (
+  table: TaskTable,
+  { sessionId, taskId }: { readonly sessionId?: SessionId | undefined; readonly taskId?: TaskId | undefined } = {}
+): ReadonlyArray<TaskSnapshot> => {
+  if (taskId === undefined) return collect(liveTasks(table, { sessionId }), () => true)
+  const task = table.tasks.get(taskId)
+  return task?.isLive === true && (sessionId === undefined || task.snapshot.sessionId === sessionId)
+    ? [task.snapshot]
+    : []
+}
 
 export const listRunning = (table: TaskTable): ReadonlyArray<TaskSnapshot> =>
   collect(table.live, ({ status }) => status !== "Suspended")

@@ -1,9 +1,10 @@
 /** The tool results that the manager writes itself. All of it is read by a model: no cause, no stack, no secret. */
 import * as Duration from "effect/Duration"
 import { ToolError } from "../errors.js"
-import { emptyMetadata } from "../model/json.js"
+import { emptyMetadata, isEmptyObject } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
+import { wellFormedText } from "../shared/wellFormed.js"
 
 // the fields are ours, so the constructor need not check them again
 const trusted = { disableValidation: true } as const
@@ -39,10 +40,25 @@ export const approvalRejected = (request: ToolRequest, reason: string | undefine
       toolName: request.toolName,
       message: reason === undefined || reason === ""
         ? "The tool call was not approved and did not go on."
-        : `The tool call was not approved and did not go on: ${reason}`
+        : `The tool call was not approved and did not go on: ${wellFormedText(reason)}`
     },
     trusted
   )
+
+/**
+ * What an executor answered, as the answer to the call: whatever it wrote, the model gets an answer to the call that it made.
+ * The metadata of every result is that of the call, with what the tool said about its result on top.
+ */
+export const completedResult = (request: ToolRequest, result: ToolResultPart): ToolResultPart => {
+  const metadata = isEmptyObject(request.metadata)
+    ? result.metadata
+    : isEmptyObject(result.metadata)
+    ? request.metadata
+    : { ...request.metadata, ...result.metadata }
+  return result.callId === request.callId && metadata === result.metadata
+    ? result
+    : { _tag: "ToolResult", callId: request.callId, output: result.output, isError: result.isError, metadata }
+}
 
 const errorResult = (request: ToolRequest, text: string): ToolResultPart => ({
   _tag: "ToolResult",

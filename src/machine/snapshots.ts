@@ -2,6 +2,7 @@
  * The snapshots of a task's usual ways: started, cancelled, settled. Written out field by field, for every task pays for them: a
  * spread with new fields costs several times a literal.
  */
+import * as Duration from "effect/Duration"
 import type { TaskSnapshot } from "../model/Task.js"
 
 /** The snapshot of a task that begins to run. */
@@ -43,21 +44,27 @@ export const cancelling = (snapshot: TaskSnapshot): TaskSnapshot =>
 export const settled = (
   snapshot: TaskSnapshot,
   status: "Completed" | "Failed" | "Cancelled",
-  now: number
+  now: number,
+  duration: Duration.Duration | undefined
 ): TaskSnapshot =>
-  snapshot.startedAt === undefined ? { ...snapshot, status, settledAt: now } : {
-    id: snapshot.id,
-    sessionId: snapshot.sessionId,
-    turnId: snapshot.turnId,
-    callId: snapshot.callId,
-    toolName: snapshot.toolName,
-    kind: snapshot.kind,
-    status,
-    launch: snapshot.launch,
-    deliveryMode: snapshot.deliveryMode,
-    continuePolicy: snapshot.continuePolicy,
-    createdAt: snapshot.createdAt,
-    startedAt: snapshot.startedAt,
-    settledAt: now,
-    metadata: snapshot.metadata
-  }
+  // few executors say how long they took
+  duration !== undefined
+    ? { ...snapshot, status, settledAt: now, duration: Duration.toMillis(duration) }
+    : snapshot.startedAt === undefined
+    ? { ...snapshot, status, settledAt: now }
+    : {
+      id: snapshot.id,
+      sessionId: snapshot.sessionId,
+      turnId: snapshot.turnId,
+      callId: snapshot.callId,
+      toolName: snapshot.toolName,
+      kind: snapshot.kind,
+      status,
+      launch: snapshot.launch,
+      deliveryMode: snapshot.deliveryMode,
+      continuePolicy: snapshot.continuePolicy,
+      createdAt: snapshot.createdAt,
+      startedAt: snapshot.startedAt,
+      settledAt: now,
+      metadata: snapshot.metadata
+    }

@@ -1,62 +1,68 @@
 /**
  * Who is counted as running, and who waits for that count.
  *
- * A task that waits itself is not counted and lends its place under the concurrency limit: two tools that wait for the
- * same manager would otherwise wait for ever.
+ * A task that waits itself stays counted: nobody else is told that a turn has drained while a call of it is open. When the wait
+ * of a task is over all the same, so that two tools that wait for the same manager do not wait for ever, says waitGraph.ts.
+ * A task that waits lends its place under the concurrency limit.
  */
 import { LinkedList } from "../shared/LinkedList.js"
-import { lend, reclaim, wakeInPlace } from "./places.js"
-import type { TaskRecord, TaskTable, TaskWait, Turn, Waiter } from "./TaskTable.js"
+import { tasksStandingStill } from "./ancestry.js"
+import { lend, reclaim, reclaimOf, wakeInPlace } from "./places.js"
+import type { Drain, TaskRecord, TaskTable, TaskWait, Turn, Waiter, WaitTarget } from "./TaskTable.js"
+import { isActive, isForeground, leftOut, overByEnd, overByWait } from "./waitGraph.js"
 
-const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>
-  status === "Running" || status === "Queued" || status === "Cancelling"
-
-const isForeground = (task: TaskRecord): boolean => task.snapshot.kind === "Foreground"
+const wake = (table: TaskTable, waiter: Waiter): void => {
+  if (waiter.node !== undefined) waiter.node.list?.remove(waiter.node)
+  waiter.node = undefined
+  stopWaiting(table, waiter)
+  wakeInPlace(table, waiter)
+}
 
 /** Wakes everybody who waits in a list; each checks its condition again. */
 export const wakeAll = (table: TaskTable, waiters: LinkedList<Waiter>): void => {
-  for (let node = waiters.first; node !== undefined; node = waiters.first) {
-    waiters.remove(node)
-    node.value.node = undefined
-    stopWaiting(table, node.value)
-    wakeInPlace(table, node.value)
+  for (let node = waiters.first; node !== undefined; node = waiters.first) wake(table, node.value)
+}
+
+const orderOf = ({ tasks: [own] }: Waiter): number => own?.order ?? 0
+
+/**
+ * Wakes those whose wait is over, the oldest task first. All were found before the first is woken, after which it would not
+ * seem to be over for the others.
+ */
+const wakeOver = (table: TaskTable, over: ReadonlyArray<Waiter>): void => {
+  for (const waiter of [...over].sort((left, right) => orderOf(left) - orderOf(right))) {
+    if (!waiter.isWaiting) continue
+    waiter.foundOver = true
+    if (waiter.target?._tag === "TaskWait") leaveTasks(waiter.target)
+    wake(table, waiter)
   }
 }
 
-const wakeDrained = (table: TaskTable, turn: Turn): void => {
-  if (turn.active > 0) return
-  // before one of them counts again: to each other, tasks that wait for their own turn would never have ended
-  for (const waiter of turn.waiters) waiter.foundDrained = waiter.tasks.length > 0
-  wakeAll(table, turn.waiters)
+const addActive = (drain: Drain, task: TaskRecord, by: 1 | -1): void => {
+  drain.active += by
+  if (task.isStanding) drain.standing += by
 }
 
-const wakeIdle = (table: TaskTable): void => {
-  if (table.active === 0) wakeAll(table, table.idleWaiters)
-}
-
-/** The task holds up `waitForIdle` and, in the foreground, `waitForTurn`. Does nothing while it waits itself. */
+/** The task holds up `waitForIdle` and, in the foreground, `waitForTurn`. */
 export const count = (table: TaskTable, task: TaskRecord): void => {
-  if (task.waits > 0) return
-  table.active++
-  if (isForeground(task)) task.turn.active++
+  addActive(table.idle, task, 1)
+  if (isForeground(task)) addActive(task.turn, task, 1)
 }
 
 /** The task no longer holds up anything. To be called while its status and kind are still the counted ones. */
 export const uncount = (table: TaskTable, task: TaskRecord): void => {
-  if (task.waits > 0) return
-  table.active--
-  if (isForeground(task)) task.turn.active--
+  addActive(table.idle, task, -1)
+  if (isForeground(task)) addActive(task.turn, task, -1)
 }
 
 /** A counted foreground task goes to the background. */
-export const uncountFromTurn = (task: TaskRecord): void => {
-  if (task.waits === 0) task.turn.active--
-}
+export const uncountFromTurn = (task: TaskRecord): void => addActive(task.turn, task, -1)
 
 /** To be called at the end of a transition that uncounted a task: only then is everything it delivered in its queue. */
-export const wakeUncounted = (table: TaskTable, task: TaskRecord): void => {
-  wakeDrained(table, task.turn)
-  wakeIdle(table)
+export const wakeUncounted = (table: TaskTable, { turn }: TaskRecord): void => {
+  if (turn.active === 0) wakeAll(table, turn.waiters)
+  if (table.idle.active === 0) wakeAll(table, table.idle.waiters)
+  wakeOver(table, overByEnd(table, turn))
 }
 
 /** Wakes those who watch the set of live tasks, once for all changes of a step. */
@@ -66,12 +72,54 @@ export const wakeWatchers = (table: TaskTable): void => {
   wakeAll(table, table.changeWaiters)
 }
 
+const addStanding = (table: TaskTable, task: TaskRecord, by: 1 | -1): void => {
+  if (!isActive(task)) return
+  table.idle.standing += by
+  if (isForeground(task)) task.turn.standing += by
+}
+
+const addWait = (drain: Drain, from: Turn, mayLeaveOut: number): void => {
+  drain.waitedFrom ??= new Map()
+  drain.waitedFrom.set(from, (drain.waitedFrom.get(from) ?? 0) + 1)
+  drain.mayLeaveOut = Math.max(drain.mayLeaveOut, mayLeaveOut)
+}
+
+const removeWait = (drain: Drain, from: Turn): void => {
+  const { waitedFrom } = drain
+  if (waitedFrom === undefined) return
+  const times = waitedFrom.get(from) ?? 0
+  if (times > 1) waitedFrom.set(from, times - 1)
+  else waitedFrom.delete(from)
+  if (waitedFrom.size === 0) drain.mayLeaveOut = 0
+}
+
+/** The tasks of a waiter stand still from now on. */
+const standStill = (table: TaskTable, waiter: Waiter, target: WaitTarget): void => {
+  waiter.tasks = tasksStandingStill(table, waiter.ancestry)
+  for (const task of waiter.tasks) {
+    if (!task.isStanding) addStanding(table, task, 1)
+    task.waiting = (task.waiting ?? new Set()).add(waiter)
+  }
+  for (const { turn } of waiter.tasks) {
+    if (target._tag === "Drain") addWait(target, turn, leftOut(table, target, waiter))
+    // whether the others in their turns go on does not matter to it
+    else for (const task of target.tasks) addWait(task.turn, turn, Infinity)
+  }
+}
+
 const stopWaiting = (table: TaskTable, waiter: Waiter): void => {
   waiter.isWaiting = false
-  if (waiter.staysCounted) return
+  if (waiter.target !== undefined) standStillNoMore(table, waiter, waiter.target)
+}
+
+const standStillNoMore = (table: TaskTable, waiter: Waiter, target: WaitTarget): void => {
   for (const task of waiter.tasks) {
-    task.waits--
-    if (isActive(task)) count(table, task)
+    task.waiting?.delete(waiter)
+    if (!task.isStanding) addStanding(table, task, -1)
+  }
+  for (const { turn } of waiter.tasks) {
+    if (target._tag === "Drain") removeWait(target, turn)
+    else for (const task of target.tasks) removeWait(task.turn, turn)
   }
 }
 
@@ -82,36 +130,53 @@ const stopWaiting = (table: TaskTable, waiter: Waiter): void => {
 export const park = (
   table: TaskTable,
   waiter: Waiter,
-  waiters: LinkedList<Waiter>,
+  at: LinkedList<Waiter> | WaitTarget,
   isReady: () => boolean,
   now: number
 ): void => {
+  if (isReady()) {
+    table.consequences.woken.push(waiter.wake)
+    return
+  }
   waiter.isWaiting = true
-  if (!waiter.staysCounted) {
-    for (const task of waiter.tasks) {
-      if (isActive(task)) uncount(table, task)
-      task.waits++
+  if (at instanceof LinkedList) {
+    waiter.tasks = tasksStandingStill(table, waiter.ancestry)
+    waiter.node = at.append(waiter)
+  } else {
+    waiter.node = at.waiters.append(waiter)
+    if (waiter.ancestry !== undefined) {
+      waiter.target = at
+      standStill(table, waiter, at)
+      wakeOver(table, overByWait(table, waiter))
     }
   }
-  waiter.node = waiters.append(waiter)
-  lend(table, waiter, now)
-  for (const task of waiter.tasks) wakeDrained(table, task.turn)
-  wakeIdle(table)
-  if (waiter.isWaiting && isReady()) {
-    waiters.remove(waiter.node)
-    waiter.node = undefined
-    stopWaiting(table, waiter)
-    wakeInPlace(table, waiter)
+  if (waiter.isWaiting) lend(table, waiter, now)
+}
+
+/**
+ * A launch of the task is over, or it is not waited for inline any more: what still waits for it waits for the next one that
+ * it runs under.
+ */
+export const passOnWaits = (table: TaskTable, task: TaskRecord): void => {
+  if (task.waiting === undefined) return
+  // a copy: whoever waits inside the task still comes back to the set
+  const waiters = [...task.waiting]
+  for (const waiter of waiters) {
+    const { target, tasks } = waiter
+    if (target === undefined) continue
+    standStillNoMore(table, waiter, target)
+    standStill(table, waiter, target)
+    for (const one of tasks) reclaim(table, one)
+    wakeOver(table, overByWait(table, waiter))
   }
 }
 
-/** Parks a wait at each of the tasks; returns where its waiter is to be parked. */
-export const enterTasks = (wait: TaskWait, tasks: ReadonlyArray<TaskRecord>): LinkedList<Waiter> => {
-  for (const task of tasks) {
+/** Parks a wait at each of its tasks. */
+export const enterTasks = (wait: TaskWait): void => {
+  for (const task of wait.tasks) {
     task.taskWaits ??= new LinkedList()
     wait.nodes.push(task.taskWaits.append(wait))
   }
-  return wait.waiters
 }
 
 /** The wait is over: nothing of it is left at any task. */
@@ -137,5 +202,5 @@ export const leave = (table: TaskTable, waiter: Waiter): void => {
   waiter.node = undefined
   node.list?.remove(node)
   if (waiter.isWaiting) stopWaiting(table, waiter)
-  reclaim(table, waiter)
+  reclaimOf(table, waiter)
 }

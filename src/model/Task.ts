@@ -88,9 +88,28 @@ export const DeliveryMode = oneOf("ToLoop", "Manual")
 export type DeliveryMode = typeof DeliveryMode.Type
 
 /**
+ * Why a tool is being stopped. `TimedOut`: the timeout of its route has passed; `TurnInterrupted`, `SessionClosed`: its turn
+ * was interrupted, its session closed; `Shutdown`: the manager is closing; `Cancelled`: anything else that cancelled the
+ * task.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const CancelReason = oneOf("TimedOut", "Cancelled", "TurnInterrupted", "SessionClosed", "Shutdown")
+
+/**
+ * Why a tool is being stopped.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CancelReason = typeof CancelReason.Type
+
+/**
  * A task at one moment. A snapshot never changes; the next change of the task makes a new one. `launch` counts the runs
  * of the tool from 1. Times are epoch milliseconds: `startedAt` is when the tool of the latest launch began, `settledAt`
- * when the task reached its terminal status.
+ * when the task reached its terminal status. `duration` is how long the tool says that it took, in milliseconds: that of
+ * the `ToolResult` of a completed task, if it has one.
  *
  * @since 0.1.0
  * @category models
@@ -109,6 +128,7 @@ export const TaskSnapshot = struct({
   createdAt: Finite,
   startedAt: Schema.optionalWith(Finite, { exact: true }),
   settledAt: Schema.optionalWith(Finite, { exact: true }),
+  duration: Schema.optionalWith(Finite, { exact: true }),
   metadata: Metadata
 })
 

@@ -6,9 +6,9 @@
 import * as Schema from "effect/Schema"
 import { ToolError } from "../errors.js"
 import { ApprovalRequest } from "./Approval.js"
-import { SessionId, TaskId } from "./ids.js"
+import { SessionId, TaskId, TurnId } from "./ids.js"
 import { Json } from "./json.js"
-import { Finite, struct, tagged, Text, union, Whole } from "./schemas.js"
+import { Count, Finite, list, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { TaskSnapshot } from "./Task.js"
 import { ToolResultPart } from "./ToolCall.js"
 
@@ -34,13 +34,23 @@ export const TaskProgress = struct({
 export interface TaskProgress extends Schema.Schema.Type<typeof TaskProgress> {}
 
 const stamp = { seq: Whole, at: Finite }
-const ofTask = { ...stamp, snapshot: TaskSnapshot }
+const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
+const ofTask = { ...named, snapshot: TaskSnapshot }
+/** So that whoever asks for it need not look at the tag first. */
+const none = Schema.optionalWith(Schema.Never, { exact: true })
 
 /**
  * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds. Whoever has
- * seen an event can already see its effect through the handle. Each task gets exactly one of `Completed`, `Failed` and
- * `Cancelled`. A background resolution that goes to the loop under `RequestContinue` is followed by `ContinueRequested`,
- * which alone has no `snapshot`.
+ * seen an event can already see its effect through the handle. `sessionId`, `turnId` and `taskId` say whose it is. Each task
+ * gets exactly one of `Completed`, `Failed` and `Cancelled`. A background resolution that goes to the loop under
+ * `RequestContinue` is followed by `ContinueRequested`, which has no `snapshot`.
+ *
+ * `OutputGrew` says that the task has written, and that its output has `end` bytes so far. It is published once; the next
+ * comes after somebody has read the output (`handle.output`), so that a task that writes much publishes little. Growth
+ * after the last one is told by the terminal event.
+ *
+ * `SessionClosed` comes after the terminal events of everything that `closeSession` cancelled, at once if there was nothing.
+ * It is about no turn and no task. If the session id was opened again before, events of the new session may come first.
  *
  * @example
  * ```ts
@@ -58,12 +68,14 @@ export const TaskEvent = union(
   tagged("Queued", ofTask),
   tagged("Started", ofTask),
   tagged("Progress", { ...ofTask, progress: TaskProgress }),
+  tagged("OutputGrew", { ...ofTask, end: Count }),
   tagged("Detached", ofTask),
   tagged("AwaitingApproval", { ...ofTask, approval: ApprovalRequest }),
   tagged("Completed", { ...ofTask, result: ToolResultPart }),
   tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
   tagged("Cancelled", ofTask),
-  tagged("ContinueRequested", { ...stamp, sessionId: SessionId, taskId: TaskId })
+  tagged("ContinueRequested", named),
+  tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none })
 )
 
 /**
@@ -73,3 +85,67 @@ export const TaskEvent = union(
  * @category models
  */
 export type TaskEvent = typeof TaskEvent.Type
+
+/**
+ * Events were missed: those of the filter (`sessionId`, `taskId`) up to `seq`. `live` are its live tasks at `seq`; the events
+ * after `seq` follow. It has no number of its own in the order of events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const EventReset = tagged("Reset", {
+  seq: Whole,
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  turnId: none,
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  live: list(TaskSnapshot)
+})
+
+/**
+ * Events up to `seq` were missed; `live` are the live tasks of the filter at `seq`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EventReset extends Schema.Schema.Type<typeof EventReset> {}
+
+/**
+ * What a reader with a filter is given: events in their order, and a `Reset` where some were missed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const FilteredTaskEvent = union(...TaskEvent.members, EventReset)
+
+/**
+ * What a reader with a filter is given: events in their order, and a `Reset` where some were missed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FilteredTaskEvent = TaskEvent | EventReset
+
+/**
+ * Which events are wanted: those of one session, of one task, or both; all without either. `after` is the number of the last
+ * event that was seen before (an integer from 0): reading goes on from there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskEventFilter = struct({
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  after: Schema.optionalWith(Count, { exact: true })
+})
+
+/**
+ * Which events are wanted: those of one session, of one task, or both; `after` is the number of the last one that was seen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskEventFilter {
+  readonly sessionId?: SessionId | undefined
+  readonly taskId?: TaskId | undefined
+  readonly after?: number | undefined
+}

@@ -3,14 +3,24 @@
  *
  * @since 0.1.0
  */
-import type * as Schema from "effect/Schema"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { TaskApproval } from "./Approval.js"
 import { TaskId } from "./ids.js"
 import { list, struct, tagged, union } from "./schemas.js"
 import { TaskKind, TaskSnapshot } from "./Task.js"
-import { Item } from "./ToolCall.js"
+import { Item, ToolResultPart } from "./ToolCall.js"
 
-const ItemResolution = tagged("Item", { taskId: TaskId, item: Item })
+// its result is in its item; encoded it would be there twice
+const ItemResolution = Schema.transform(
+  tagged("Item", { taskId: TaskId, item: Item }),
+  Schema.typeSchema(tagged("Item", { taskId: TaskId, item: Item, result: ToolResultPart })),
+  {
+    strict: true,
+    decode: (resolution) => ({ ...resolution, result: resolution.item.parts[0] }),
+    encode: ({ _tag, item, taskId }) => ({ _tag, taskId, item })
+  }
+)
 const ApprovalResolution = tagged("Approval", { approval: TaskApproval })
 
 /**
@@ -23,7 +33,8 @@ export const TaskResolution = Object.assign(union(ItemResolution, ApprovalResolu
   Item: (fields: { readonly taskId: TaskId; readonly item: Item }): TaskResolution.Item => ({
     _tag: "Item",
     taskId: fields.taskId,
-    item: fields.item
+    item: fields.item,
+    result: fields.item.parts[0]
   }),
   Approval: (fields: { readonly approval: TaskApproval }): TaskResolution.Approval => ({
     _tag: "Approval",
@@ -47,7 +58,7 @@ export type TaskResolution = TaskResolution.Item | TaskResolution.Approval
  */
 export declare namespace TaskResolution {
   /**
-   * The tool result of a task that is settled.
+   * The tool result of a task that is settled: `result`, and the transcript item around it.
    *
    * @since 0.1.0
    * @category models
@@ -100,7 +111,7 @@ const DetachedUpdate = tagged("Detached", { snapshot: TaskSnapshot })
 
 /**
  * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background and its
- * resolution will be delivered there.
+ * resolution will be delivered there. `TurnTaskUpdate.resultOf` gives the tool result in it, if there is one.
  *
  * @since 0.1.0
  * @category models
@@ -115,7 +126,12 @@ export const TurnTaskUpdate = Object.assign(
     Detached: (fields: { readonly snapshot: TaskSnapshot }): TurnTaskUpdate => ({
       _tag: "Detached",
       snapshot: fields.snapshot
-    })
+    }),
+    /** The tool result in an update; `None` for an approval that is asked for, and for a task that was detached. */
+    resultOf: (update: TurnTaskUpdate): Option.Option<ToolResultPart> =>
+      update._tag === "Resolution" && update.resolution._tag === "Item"
+        ? Option.some(update.resolution.result)
+        : Option.none()
   }
 )
 

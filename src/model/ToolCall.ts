@@ -6,7 +6,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { SessionId, ToolCallId, TurnId } from "./ids.js"
-import { emptyMetadata, isJson, Json, Metadata } from "./json.js"
+import { emptyMetadata, Json, Metadata } from "./json.js"
 import { Finite, Flag, list, Millis, oneOf, struct, tagged, Text, union } from "./schemas.js"
 
 /**
@@ -167,7 +167,7 @@ const isOutputPart = (part: unknown): part is ToolOutputPart =>
       Predicate.hasProperty(part, "data") && Predicate.isString(part.data)
 
 /**
- * Whether a value is a tool output, JSON all through. Checked by hand, not by the schema: this runs for every result.
+ * Whether a value is shaped as a tool output. What a structured one holds is not looked at.
  *
  * @since 0.1.0
  * @category guards
@@ -178,7 +178,7 @@ export const isToolOutput = (output: unknown): output is ToolOutput => {
     case "Text":
       return Predicate.hasProperty(output, "text") && Predicate.isString(output.text)
     case "Structured":
-      return Predicate.hasProperty(output, "value") && isJson(output.value)
+      return Predicate.hasProperty(output, "value")
     case "Parts":
       return Predicate.hasProperty(output, "parts") && Array.isArray(output.parts) && output.parts.every(isOutputPart)
     default:
@@ -209,7 +209,8 @@ export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart
 
 /**
  * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
- * took (milliseconds when encoded).
+ * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
+ * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *
  * @since 0.1.0
  * @category models
@@ -222,7 +223,8 @@ export const ToolResult = struct({
 
 /**
  * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
- * took (milliseconds when encoded).
+ * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
+ * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *
  * @since 0.1.0
  * @category models
@@ -258,59 +260,21 @@ export const badResult = (callId: ToolCallId, output: ToolOutput): ToolResult =>
 }
 
 /**
- * A tool call inside a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export const ToolCallPart = tagged("ToolCall", {
-  callId: ToolCallId,
-  toolName: Text,
-  input: Json,
-  metadata: Metadata
-})
-
-/**
- * A tool call inside a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
-
-/**
- * A part of a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export const ItemPart = union(ToolResultPart, ToolCallPart, TextPart, MediaPart)
-
-/**
- * A part of a transcript item.
- *
- * @since 0.1.0
- * @category models
- */
-export type ItemPart = typeof ItemPart.Type
-
-/**
- * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them; the other kinds
- * let a host keep its whole transcript in one type. `createdAt` is epoch milliseconds.
+ * An entry of a transcript with the result of one tool call. `createdAt` is epoch milliseconds.
  *
  * @since 0.1.0
  * @category models
  */
 export const Item = struct({
-  kind: oneOf("System", "User", "Assistant", "Tool"),
-  parts: list(ItemPart),
+  kind: oneOf("Tool"),
+  parts: Schema.Tuple(ToolResultPart).annotations({ message: () => "must be an array of one tool result" }),
   metadata: Metadata,
   id: Schema.optionalWith(Text, { exact: true }),
   createdAt: Schema.optionalWith(Finite, { exact: true })
 })
 
 /**
- * An entry of a transcript. The manager makes items of kind `Tool` with one `ToolResultPart` in them.
+ * An entry of a transcript with the result of one tool call.
  *
  * @since 0.1.0
  * @category models

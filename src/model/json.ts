@@ -5,40 +5,54 @@
  *
  * @since 0.1.0
  */
+import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type * as AST from "effect/SchemaAST"
+import { isPlainObject, type JsonFault, maxJsonDepth, toJsonObject, toSomeJson } from "../shared/toJson.js"
+import { isWellFormedText } from "../shared/wellFormed.js"
 
-/**
- * Deeper values than this are not taken for JSON. A cycle is an endless depth and so is refused too.
- *
- * @since 0.1.0
- * @category constants
- */
-export const maxJsonDepth = 512
+export { isPlainObject, maxJsonDepth }
 
-/**
- * Whether an object is a plain one, not an instance of a class.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isPlainObject = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype
+const notJson = -1
+const tooLarge = -2
+
+/** Looks at a value with at most `left` objects and lists, and allocates nothing. Gives how many are left, or a code. */
+const scan = (value: unknown, left: number): number => {
+  switch (typeof value) {
+    case "string":
+      return isWellFormedText(value) ? left : notJson
+    case "boolean":
+      return left
+    case "number":
+      return Number.isFinite(value) ? left : notJson
+    case "object":
+      break
+    default:
+      return notJson
+  }
+  if (value === null) return left
+  if (left === 0) return tooLarge
+  let rest = left - 1
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length && rest >= 0; index++) rest = scan(value[index], rest)
+    return rest
+  }
+  if (!isPlainObject(value)) return notJson
+  for (const key in value) {
+    if (!isWellFormedText(key)) return notJson
+    rest = scan(Reflect.get(value, key), rest)
+    if (rest < 0) return rest
+  }
+  return rest
 }
 
-/**
- * Whether a value is JSON: null, booleans, finite numbers, strings, arrays and plain objects of these.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isJson = (value: unknown): boolean => {
+/** As `isJson`, level by level, for values of any size. */
+const isLargeJson = (value: unknown): boolean => {
   // a set: a cyclic or shared object stands in a level once, or two references to it would double every level below
   let next = new Set<object>()
   const accept = (child: unknown): boolean => {
-    if (child === null || typeof child === "string" || typeof child === "boolean") return true
-    if (typeof child === "number") return Number.isFinite(child)
-    if (typeof child !== "object" || !(Array.isArray(child) || isPlainObject(child))) return false
+    if (typeof child !== "object" || child === null) return scan(child, 0) === 0
+    if (!(Array.isArray(child) || isPlainObject(child))) return false
     next.add(child)
     return true
   }
@@ -51,11 +65,28 @@ export const isJson = (value: unknown): boolean => {
       if (Array.isArray(current)) {
         for (const child of current) if (!accept(child)) return false
       } else {
-        for (const key of Object.keys(current)) if (!accept(Reflect.get(current, key))) return false
+        for (const key of Object.keys(current)) {
+          if (!isWellFormedText(key) || !accept(Reflect.get(current, key))) return false
+        }
       }
     }
   }
   return true
+}
+
+// most values that are asked about have fewer
+const smallJson = 64
+
+/**
+ * Whether a value is JSON: null, booleans, finite numbers, strings, arrays and plain objects of these, with no halves of
+ * characters in its texts. What else can be made JSON is for `toJson`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isJson = (value: unknown): boolean => {
+  const left = scan(value, smallJson)
+  return left === tooLarge ? isLargeJson(value) : left >= 0
 }
 
 /**
@@ -162,29 +193,58 @@ export const isMetadata = (value: unknown): value is Metadata =>
   (isEmptyObject(value) || isJson(value))
 
 /**
- * Any JSON value. Nothing is copied: a decoded value is the value that was given.
+ * Metadata as its maker cannot change it any more, or why there is none. Nearly all metadata is empty.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const readMetadata = (value: unknown): { readonly _tag: "Json"; readonly value: Metadata } | JsonFault =>
+  isEmptyMetadata(value) ? noMetadata : toJsonObject(value)
+
+const isEmptyMetadata = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && isPlainObject(value) && isEmptyObject(value)
+
+/** For both sides: what is JSON already stays what it was, anything else becomes JSON if it can. */
+const normalizing = <A>(isAlready: (value: unknown) => value is A, read: (value: unknown) => JsonReadingOf<A>) => {
+  const parse = () => (value: unknown, _: unknown, ast: AST.Declaration) => {
+    if (isAlready(value)) return ParseResult.succeed(value)
+    const reading = read(value)
+    return reading._tag === "Json"
+      ? ParseResult.succeed(reading.value)
+      : ParseResult.fail(new ParseResult.Type(ast, value))
+  }
+  return { decode: parse, encode: parse }
+}
+
+type JsonReadingOf<A> = { readonly _tag: "Json"; readonly value: A } | JsonFault
+
+/**
+ * Any JSON value. A decoded value is the value that was given, unless that has to be made JSON first: fields that are
+ * `undefined` are left out, a `Date` becomes its ISO string, as `JSON.stringify` does it.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const Json: Schema.Schema<unknown> = Schema.Unknown.pipe(
-  Schema.filter((value) => isJson(value), {
+export const Json: Schema.Schema<unknown> = Schema.declare(
+  [],
+  normalizing((value): value is unknown => isJson(value), toSomeJson),
+  {
     identifier: "Json",
     description: "a JSON value",
     message: () => "must be a JSON value",
     arbitrary: () => (fc) => fc.jsonValue(),
     jsonSchema: {}
-  })
+  }
 )
 
 /**
  * Free-form JSON data that travels with requests, results and tasks. `__proto__` and its like are plain keys: the
- * record is kept as it was decoded, never copied key by key.
+ * record is kept as it was decoded, unless it has to be made JSON first.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const Metadata: Schema.Schema<Metadata> = Schema.declare(isMetadata, {
+export const Metadata: Schema.Schema<Metadata> = Schema.declare([], normalizing(isMetadata, readMetadata), {
   identifier: "Metadata",
   description: "an object of JSON values",
   message: () => "must be an object of JSON values",
@@ -207,3 +267,5 @@ export interface Metadata extends Readonly<Record<string, unknown>> {}
  * @category constants
  */
 export const emptyMetadata: Metadata = Object.freeze({})
+
+const noMetadata = { _tag: "Json", value: emptyMetadata } as const

@@ -7,18 +7,11 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
-import { emptyMetadata, isEmptyObject, isMetadata, jsonCopy, type Metadata } from "./json.js"
+import { isWellFormedText, wellFormedText } from "../shared/wellFormed.js"
+import { emptyMetadata, type Metadata, readMetadata } from "./json.js"
+import { notJson } from "./readToolResult.js"
 
 const isString = Predicate.isString
-
-/**
- * A copy of metadata that its maker cannot change any more.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const ownMetadata = (metadata: Metadata): Metadata =>
-  isEmptyObject(metadata) ? emptyMetadata : jsonCopy(metadata)
 
 const isReason = Schema.is(ToolErrorReason)
 
@@ -33,23 +26,34 @@ export const toolErrorOf = (error: unknown): ToolError | undefined =>
     Predicate.hasProperty(error, "reason") && isReason(error.reason) &&
     Predicate.hasProperty(error, "message") && isString(error.message) &&
     Predicate.hasProperty(error, "toolName") && isString(error.toolName)
-    ? error instanceof ToolError ? error : new ToolError({
-      reason: error.reason,
-      toolName: error.toolName,
-      message: error.message
-    })
+    ? error instanceof ToolError && isWellFormedText(error.message) && isWellFormedText(error.toolName)
+      ? error
+      : new ToolError({
+        reason: error.reason,
+        toolName: wellFormedText(error.toolName),
+        message: wellFormedText(error.message),
+        // of an error of another copy as well: it is hidden there and here
+        cause: Reflect.get(error, "cause")
+      })
     : undefined
 
-const metadataOf = (value: object): Metadata =>
-  Predicate.hasProperty(value, "metadata") && isMetadata(value.metadata) ? ownMetadata(value.metadata) : emptyMetadata
+const metadataOf = (value: object, toolName: string): Metadata => {
+  const metadata: unknown = Reflect.get(value, "metadata")
+  // an error that was thrown by its tag may have none
+  if (metadata === undefined || metadata === null) return emptyMetadata
+  const reading = readMetadata(metadata)
+  if (reading._tag === "JsonFault") throw notJson(toolName, "asked for approval with", reading, "metadata")
+  return reading.value
+}
 
 /**
- * What a failure of a tool asks for, undefined if it asks for nothing.
+ * What a failure of a tool asks for, undefined if it asks for nothing. Throws a `TypeError` for metadata that cannot be made
+ * JSON.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const approvalOf = (error: unknown): ApprovalRequired["approval"] | undefined => {
+export const approvalOf = (error: unknown, toolName: string): ApprovalRequired["approval"] | undefined => {
   if (!Predicate.isTagged(error, "ApprovalRequired") || !Predicate.hasProperty(error, "approval")) return undefined
   const { approval } = error
   return Predicate.hasProperty(approval, "id") && isString(approval.id) && approval.id !== "" &&
@@ -58,11 +62,11 @@ export const approvalOf = (error: unknown): ApprovalRequired["approval"] | undef
       Predicate.hasProperty(approval, "summary") && isString(approval.summary)
     // the id's brand stands for the check that was just made
     ? {
-      id: approval.id as ApprovalRequired["approval"]["id"],
-      requestKind: approval.requestKind,
-      reason: approval.reason,
-      summary: approval.summary,
-      metadata: metadataOf(approval)
+      id: wellFormedText(approval.id) as ApprovalRequired["approval"]["id"],
+      requestKind: wellFormedText(approval.requestKind),
+      reason: wellFormedText(approval.reason),
+      summary: wellFormedText(approval.summary),
+      metadata: metadataOf(approval, toolName)
     }
     : undefined
 }

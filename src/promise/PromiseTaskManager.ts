@@ -6,7 +6,7 @@
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { Metadata } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskSnapshot, TaskStatus } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { FilteredTaskEvent, TaskEvent } from "../model/TaskEvent.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
@@ -16,6 +16,7 @@ import type {
   TurnTaskUpdate
 } from "../model/TaskResolution.js"
 import type { ToolResultPart, ToolSpec } from "../model/ToolCall.js"
+import type { ApprovalAnswer } from "../services/TaskManager.js"
 
 /**
  * Names one turn. Ids are non-empty strings; any other rejects with a `TypeError` that names the field.
@@ -94,6 +95,31 @@ export interface PlainFilter {
 }
 
 /**
+ * Which events are wanted: those of one session, of one task, or both; all without either. `after` is the number of the last
+ * event that was seen before: an integer from 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainEventFilter {
+  readonly sessionId?: string | undefined
+  readonly taskId?: string | undefined
+  readonly after?: number | undefined
+}
+
+/**
+ * A request for approval as it was shown, or as it came back from JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainTaskApproval {
+  readonly taskId: string
+  readonly toolRequest: PlainRequest
+  readonly approval: PlainApproval
+}
+
+/**
  * A signal that ends a wait, and only the wait: the promise rejects with the signal's `reason`, no task is touched and
  * nothing is taken. What was cancelled before stays so.
  *
@@ -142,6 +168,18 @@ export interface PromiseTaskWatch {
 }
 
 /**
+ * The live tasks of a filter at event `seq`, and a subscription to its events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PromiseFilteredWatch {
+  readonly seq: number
+  readonly live: ReadonlyArray<TaskSnapshot>
+  readonly events: TaskIterator<FilteredTaskEvent>
+}
+
+/**
  * What a program does with tasks. A promise rejects with the error that the Effect API fails with (`TaskNotFound` and so
  * on, told apart by `_tag`), with a `TypeError` for an argument that is none, and with the reason of its signal. What the
  * Effect API answers as an `Option` is the value or `undefined` here.
@@ -182,6 +220,10 @@ export interface TaskOperations {
     use: (update: TurnTaskUpdate) => A | PromiseLike<A>,
     options?: TurnWaitOptions
   ) => Promise<A | undefined>
+  /**
+   * The updates of a turn, one with each `next()`; ends when the turn has drained. What `next()` has answered is delivered.
+   */
+  readonly turnUpdates: (turn: PlainTurn, options?: TurnWaitOptions) => TaskIterator<TurnTaskUpdate>
   /** Takes every background resolution of a session that waits for its loop, oldest first. */
   readonly takePendingLoopUpdates: (sessionId: string) => Promise<PendingLoopUpdates>
   /** Gives `use` what `takePendingLoopUpdates` would take, and puts it back in front if `use` throws or rejects. */
@@ -205,6 +247,14 @@ export interface TaskOperations {
    */
   readonly onTurnInterrupted: (turn: PlainTurn, options?: WaitOptions) => Promise<InterruptReceipt>
   /**
+   * Answers a request for approval as it was shown: `"approve"` resolves to what `startTask` answers, `{ reject: reason }` to
+   * `undefined`. Rejects as `startTask` and `rejectApproval` do.
+   */
+  readonly answerApproval: (
+    approval: PlainTaskApproval,
+    answer: ApprovalAnswer
+  ) => Promise<TaskStartOutcome | undefined>
+  /**
    * Ends a suspended task; `reason` is told to the model. With the `asking` of the approval that was shown it rejects that
    * question only, without it whatever the task asks now. Rejects with `TaskNotFound`, `TaskNotSuspended` and, when the
    * task asks another question by now, `ApprovalMismatch`.
@@ -221,10 +271,19 @@ export interface TaskOperations {
    * first `next()`.
    */
   readonly events: (options?: WaitOptions) => TaskIterator<TaskEvent>
+  /**
+   * The events of a session, of a task, or all: begins with the last ones, or behind `after`. Where some are not kept any
+   * more it gives a `Reset` instead of a gap. Subscribed with the first `next()`; ends when the manager is closed.
+   */
+  readonly eventsOf: (filter: PlainEventFilter, options?: WaitOptions) => TaskIterator<FilteredTaskEvent>
   /** Every event from the call on, without replay. It holds up to `eventBuffer` events until its `return()`. */
   readonly subscribe: (options?: WaitOptions) => Promise<TaskIterator<TaskEvent>>
+  /** As `subscribe`, for the events of a filter; with `after` it begins behind that event. */
+  readonly subscribeTo: (filter: PlainEventFilter, options?: WaitOptions) => Promise<TaskIterator<FilteredTaskEvent>>
   /** The live tasks and a subscription, taken in one step. The subscription ends with its `return()`. */
   readonly watch: (options?: WaitOptions) => Promise<PromiseTaskWatch>
+  /** As `watch`, for the tasks and events of a filter. */
+  readonly watchOf: (filter: PlainEventFilter, options?: WaitOptions) => Promise<PromiseFilteredWatch>
   /** The live tasks: the current ones first, then the latest after each change. Ends when the manager is closed. */
   readonly changes: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskSnapshot>>
   /** The task as it is now. Rejects with `TaskNotFound`. */

@@ -6,7 +6,7 @@
 import type { ApprovalRequest } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
 import type { Metadata } from "../model/json.js"
-import type { TaskKind } from "../model/Task.js"
+import type { CancelReason, TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
 import type { TaskOperations } from "./PromiseTaskManager.js"
@@ -19,7 +19,8 @@ import type { TaskOperations } from "./PromiseTaskManager.js"
  */
 export interface ToolContext {
   /**
-   * Aborted when the task is cancelled or exceeds its timeout. The task is settled once the tool has ended, at most
+   * Aborted when the task is cancelled or exceeds its timeout. Its `reason` is a `ToolError` with reason `TimedOut` or
+   * `Cancelled`; `cancelReason()` says which of all reasons it is. The task is settled once the tool has ended, at most
    * `cancelGracePeriod` later; what the tool then returns or throws is ignored.
    */
   readonly signal: AbortSignal
@@ -36,6 +37,8 @@ export interface ToolContext {
   readonly approval: ApprovalRequest | undefined
   /** Whether the turn waits for the task at this moment. */
   readonly kind: () => TaskKind
+  /** Why the task is being stopped, `undefined` while it is not. */
+  readonly cancelReason: () => CancelReason | undefined
   /**
    * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for what
    * is no object.
@@ -51,8 +54,8 @@ export interface ToolContext {
 }
 
 /**
- * Answers one tool call with a string, a `ToolOutput` or any other JSON value; `undefined` is the empty text. `input` is
- * what the model sent, unchecked. It throws, or rejects with, `ToolError` to fail and `ApprovalRequired` to ask a human
+ * Answers one tool call with a string, a `ToolOutput` or any other value that `JSON.stringify` takes; `undefined` is the
+ * empty text. `input` is what the model sent, unchecked. It throws, or rejects with, `ToolError` to fail and `ApprovalRequired` to ask a human
  * first; of anything else that it throws the model reads nothing but that the tool failed.
  *
  * @since 0.1.0

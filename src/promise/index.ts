@@ -6,3 +6,4 @@
 export * from "./createTaskManager.js"
 export * from "./PromiseTaskManager.js"
 export * from "./PromiseTool.js"
+export * from "./resultOf.js"

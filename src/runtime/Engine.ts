@@ -2,6 +2,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
+import type { OnToolDefect } from "../services/TaskManagerConfig.js"
 import type { EventHub } from "./events/EventHub.js"
 import type { OutputLimits } from "./launch/outputLimits.js"
 import type { State } from "./State.js"
@@ -16,6 +17,7 @@ export interface Engine {
   /** Makes the token of a question. */
   readonly newAsking: () => string
   readonly outputLimits: OutputLimits
+  readonly onToolDefect: OnToolDefect | undefined
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean
   /** The manager's own runtime, for what no caller asked for: sleeping and warning. */

@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import * as TaskTable from "../machine/TaskTable.js"
+import type * as TaskTable from "../machine/TaskTable.js"
 import { wakeWatchers } from "../machine/waiting.js"
 import type { EventHub } from "./events/EventHub.js"
 
@@ -28,14 +28,14 @@ export interface State {
 const launchesAtOnce = 8
 
 export const make = (options: {
-  readonly limits: TaskTable.Limits
+  readonly table: TaskTable.TaskTable
   readonly clock: Clock.Clock
   readonly events: EventHub
   /** For the tools that a step interrupts. */
   readonly startGracePeriod: () => TaskTable.GracePeriod
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
-    const ref = yield* Ref.make(TaskTable.make(options.limits))
+    const ref = yield* Ref.make(options.table)
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
 

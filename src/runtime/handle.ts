@@ -3,17 +3,20 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, TaskNotRunning } from "../errors.js"
+import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
-import { outputOf } from "../machine/output.js"
+import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { TaskManagerHandle } from "../services/TaskManager.js"
+import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
-import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
+import { hostEvents } from "./events/hostEvents.js"
+import { ancestryOf } from "./launch/RunningIn.js"
 import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
+import { turnUpdates } from "./waiting/turnUpdates.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
@@ -29,8 +32,7 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
     Effect.map(
       waitUntil(engine, {
         isReady: (table) => table.version !== seen || table.closed,
-        waiters: (table) => table.changeWaiters,
-        staysCounted: true
+        parksAt: (table) => table.changeWaiters
       }),
       () => {
         const { table } = engine.state
@@ -40,25 +42,14 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
   return Stream.unfoldEffect(-1, next)
 }
 
-export const makeHandle = (engine: Engine): TaskManagerHandle => {
-  const { events, state } = engine
+export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): TaskManagerHandle => {
+  const { state } = engine
   const read = <A>(query: (table: TaskTable) => A): Effect.Effect<A> => Effect.sync(() => query(state.table))
 
   return {
-    events: Stream.unwrapScoped(
-      Effect.map(Effect.scope, (scope) => {
-        // replay and subscription in one step: what is published next is in the queue
-        const replay = events.recent()
-        const live = events.unsafeSubscribe(scope)
-        return Stream.concat(Stream.fromIterable(replay), Stream.fromQueue(live))
-      })
-    ),
-    subscribe: Effect.map(Effect.scope, events.unsafeSubscribe),
-    watch: Effect.map(Effect.scope, (scope) => ({
-      seq: state.table.seq,
-      live: queries.listLive(state.table),
-      events: events.unsafeSubscribe(scope)
-    })),
+    ...hostEvents(engine),
+    turnUpdates: (turn) => turnUpdates(engine, turn),
+    answerApproval,
     changes: changes(engine),
     get: (taskId) =>
       Effect.suspend(() => {
@@ -74,7 +65,7 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
         checkRange(range)
-        const output = outputOf(state.table, taskId, range)
+        const output = state.unsafeModify((table) => readOutput(table, taskId, range))
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),
     list: (filter) => read((table) => queries.list(table, filter)),
@@ -99,9 +90,8 @@ export const makeHandle = (engine: Engine): TaskManagerHandle => {
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
     waitForIdle: Effect.asVoid(waitUntil(engine, {
-      isReady: (table) => table.active === 0,
-      waiters: (table) => table.idleWaiters,
-      staysCounted: false
+      isReady: (table) => table.idle.active === 0,
+      parksAt: (table) => table.idle
     }))
   }
 

@@ -1,13 +1,14 @@
 /** Ending many tasks at once: a turn, a session, the whole manager. */
 import * as Effect from "effect/Effect"
 import { ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../errors.js"
+import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import type { TaskRecord } from "../machine/TaskTable.js"
 import type { SessionId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
 import type { TaskManager } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
-import { ancestryOf, runsUnder } from "./launch/RunningIn.js"
+import { ancestryOf } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
 import { waitUntilSettled } from "./waiting/parking.js"
 
@@ -54,6 +55,6 @@ export const rejectApproval = (
 export const shutdown = (engine: Engine): Effect.Effect<void> =>
   interrupt(engine, control.beginShutdown).pipe(
     Effect.zipRight(engine.state.modify(control.endShutdown)),
-    Effect.zipRight(engine.events.end),
+    Effect.zipRight(Effect.sync(() => engine.events.unsafeEnd())),
     Effect.zipRight(engine.timers.shutdown)
   )

@@ -2,15 +2,17 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as TaskTable from "../machine/TaskTable.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { randomToken } from "../shared/randomToken.js"
 import type { Engine } from "./Engine.js"
-import * as EventHub from "./events/EventHub.js"
+import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
+import { answerApprovalWith } from "./starting/answerApproval.js"
 import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
 import { wrongLaunch } from "./starting/wrongLaunch.js"
@@ -31,6 +33,8 @@ export class AskingTokens extends Context.Reference<AskingTokens>()(
   "effect-task-manager/runtime/make/AskingTokens",
   { defaultValue: () => randomToken }
 ) {}
+/** How many sessions of which nothing is live or undelivered have a replay. */
+const replayedSessions = 4_096
 
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */
 export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(function*() {
@@ -38,18 +42,25 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const limits = yield* settings
   const clock = yield* Effect.clock
   const runtime = yield* Effect.runtime<never>()
-  const events = yield* EventHub.make({ buffer: limits.eventBuffer, replay: limits.eventReplay })
+  const table = TaskTable.make({
+    history: limits.historyLimit,
+    historyBytes: limits.historyBytes,
+    concurrency: limits.concurrency,
+    live: limits.maxLive,
+    undelivered: limits.maxUndelivered,
+    output: limits.outputBuffer,
+    outputHistory: limits.outputHistory
+  })
+  const events = new EventHub({
+    buffer: limits.eventBuffer,
+    replay: limits.eventReplay,
+    bytes: limits.eventBytes,
+    sessions: replayedSessions,
+    isRemembered: (sessionId) => table.sessions.has(sessionId)
+  })
   const timers = Timers.make(clock, runtime)
   const state = yield* State.make({
-    limits: {
-      history: limits.historyLimit,
-      historyBytes: limits.historyBytes,
-      concurrency: limits.concurrency,
-      live: limits.maxLive,
-      undelivered: limits.maxUndelivered,
-      output: limits.outputBuffer,
-      outputHistory: limits.outputHistory
-    },
+    table,
     clock,
     events,
     startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis)
@@ -62,6 +73,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     route: escapingRoute(yield* RoutingPolicy),
     newAsking: yield* AskingTokens,
     outputLimits: limits,
+    onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
     runtime
   }
@@ -70,12 +82,16 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
 })
 
 /** The manager around an engine. */
-export const makeManager = (engine: Engine, startTask: typeof startConcurrently): TaskManager["Type"] =>
-  TaskManager.of({
-    startTask: (launch) => {
-      const wrong = wrongLaunch(launch)
-      return wrong === undefined ? startTask(engine, launch) : Effect.die(wrong)
-    },
+export const makeManager = (engine: Engine, start: typeof startConcurrently): TaskManager["Type"] => {
+  const startTask: TaskManager["Type"]["startTask"] = (launch) => {
+    const wrong = wrongLaunch(launch)
+    return wrong === undefined ? start(engine, launch) : Effect.die(wrong)
+  }
+  const rejectApproval: TaskManager["Type"]["rejectApproval"] = (options) =>
+    interrupting.rejectApproval(engine, options)
+  const answerApproval = answerApprovalWith({ startTask, rejectApproval })
+  return TaskManager.of({
+    startTask,
     waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
     consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
@@ -85,10 +101,12 @@ export const makeManager = (engine: Engine, startTask: typeof startConcurrently)
     waitForTask: (taskIds) => waitForTask(engine, taskIds),
     waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
     onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
-    rejectApproval: (options) => interrupting.rejectApproval(engine, options),
+    rejectApproval,
+    answerApproval,
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
-    handle: makeHandle(engine)
+    handle: makeHandle(engine, answerApproval)
   })
+}
 
 const make = (startTask: typeof startConcurrently): Effect.Effect<TaskManager["Type"], never, Scope.Scope> =>
   Effect.map(makeEngine, (engine) => makeManager(engine, startTask))

@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { ApprovalRequest } from "../model/Approval.js"
 import type { TaskId } from "../model/ids.js"
-import type { TaskKind } from "../model/Task.js"
+import type { CancelReason, TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
 
@@ -41,7 +41,15 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly approval: Option.Option<ApprovalRequest>
   /** Whether the turn waits for the task at this moment. */
   readonly kind: Effect.Effect<TaskKind>
-  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  /**
+   * Waits until the tool is being stopped, and gives the reason. In a finalizer of a tool that is stopped it answers at once. A
+   * tool that ends by itself is not stopped: then it never answers.
+   */
+  readonly cancelReason: Effect.Effect<CancelReason>
+  /**
+   * Publishes a `Progress` event. Message and data have at most 64 KiB together: a longer message is cut in the middle, and
+   * data that does not fit beside it is left out. Does nothing once the launch is over or is being cancelled.
+   */
   readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
   /**
    * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no

@@ -21,7 +21,7 @@ import type {
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskFilter, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../model/TaskEvent.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
@@ -47,6 +47,48 @@ export interface TaskWatch {
 }
 
 /**
+ * The live tasks of a filter at event `seq`, and a queue of its events: without `after` from `seq + 1` on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FilteredTaskWatch {
+  readonly seq: number
+  readonly live: ReadonlyArray<TaskSnapshot>
+  readonly events: Queue.Dequeue<FilteredTaskEvent>
+}
+
+/**
+ * What the user says to a request for approval; the reason of a rejection is told to the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalAnswer = "approve" | { readonly reject: string }
+
+/**
+ * Answers a request for approval as it was shown. Approving is `startTask` with an approved launch and gives its outcome;
+ * rejecting is `rejectApproval` and gives nothing. Both fail as these do: an answer that is not to what is asked now does
+ * nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnswerApproval = (
+  approval: TaskApproval,
+  answer: ApprovalAnswer
+) => Effect.Effect<
+  TaskStartOutcome | undefined,
+  | TaskAlreadyExists
+  | TaskLimitReached
+  | ApprovalMismatch
+  | TaskManagerShutdown
+  | TaskNotFound
+  | TaskNotSuspended,
+  ToolExecutor
+>
+
+/**
  * What the host does with tasks: watch, look up, cancel, detach, redirect, drain.
  *
  * @example
@@ -68,10 +110,35 @@ export interface TaskWatch {
 export interface TaskManagerHandle {
   /** The last `eventReplay` events, then every event as it happens. Ends when the manager shuts down. */
   readonly events: Stream.Stream<TaskEvent>
+  /**
+   * The events of a session, of a task, or all. Begins with the last `eventReplay` events of the session (with those of the
+   * task among them), or with `after` behind that event. Where events of the filter are not kept any more, also because this
+   * reader was too slow, it gives a `Reset` instead of a gap and goes on behind it; so it does for an `after` that has not
+   * come yet, which is of an earlier manager. What happens in other sessions costs this reader nothing. After `closeSession`
+   * nothing is replayed. Ends when the manager shuts down. An `after` that is no integer from 0 is a defect that says so.
+   */
+  readonly eventsOf: (filter: TaskEventFilter) => Stream.Stream<FilteredTaskEvent>
   /** Every event from the moment this returns, without replay. After shutdown what it holds can still be taken. */
   readonly subscribe: Effect.Effect<Queue.Dequeue<TaskEvent>, never, Scope.Scope>
+  /** As `subscribe`, for the events of a filter; with `after` it begins behind that event, as `eventsOf` does. */
+  readonly subscribeTo: (
+    filter: TaskEventFilter
+  ) => Effect.Effect<Queue.Dequeue<FilteredTaskEvent>, never, Scope.Scope>
   /** The live tasks and a subscription, taken in one step: no event is missed or seen twice. */
   readonly watch: Effect.Effect<TaskWatch, never, Scope.Scope>
+  /**
+   * As `watch`, for the tasks and events of a filter. With `after` the events that were missed come first, then those from
+   * `seq + 1` on; what `live` shows has their effects already.
+   */
+  readonly watchOf: (filter: TaskEventFilter) => Effect.Effect<FilteredTaskWatch, never, Scope.Scope>
+  /**
+   * The updates of a turn, as `waitForTurn` takes them; ends when the turn has drained. An update is delivered once the
+   * stream is asked for the next one, or ends well; when whoever reads it fails or is interrupted before, it is put back in
+   * front of the turn. An operator that asks for more than was used, such as `Stream.buffer`, is a reader that has it.
+   */
+  readonly turnUpdates: (turn: TurnRef) => Stream.Stream<TurnTaskUpdate>
+  /** Answers a request for approval as it was shown: the same as `TaskManager.answerApproval`. */
+  readonly answerApproval: AnswerApproval
   /**
    * The live tasks: the current ones first, then the latest after each change. A slow reader skips values, but the last
    * it sees is never stale. Ends when the manager shuts down.
@@ -121,7 +188,8 @@ export interface TaskManagerHandle {
   readonly drainReadyItemsOf: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /**
    * Returns when no task is Queued, Running or Cancelling. By then every result is in its queue and every event is
-   * published. Suspended tasks do not hold it up, nor does a task that waits for idle or for a turn itself.
+   * published. Suspended tasks do not hold it up. A tool does not wait for its own task, for those it runs under, and for
+   * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
 }
@@ -168,7 +236,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * The next update of a turn, in the order they happened, each to exactly one caller. `None` when the turn has drained:
    * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when
-   * `cancellation` is cancelled. An interrupted caller loses nothing.
+   * `cancellation` is cancelled. A tool does not wait for its own task, for those it runs under, and for those that wait for
+   * it themselves: it may get `None` while these run. An interrupted caller loses nothing.
    */
   readonly waitForTurn: (
     turn: TurnRef,
@@ -204,8 +273,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
    * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
-   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once. Two tools that wait for each
-   * other this way wait until one of them is cancelled.
+   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once, and so does one for tasks that all
+   * wait for it themselves.
    */
   readonly waitForTask: (ids: ReadonlyArray<TaskId>) => Effect.Effect<void, TaskNotFound>
   /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */
@@ -225,9 +294,12 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
     readonly reason?: string | undefined
     readonly asking?: string | undefined
   }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
+  /** Answers a request for approval as it was shown: approves and resumes it, or rejects it. */
+  readonly answerApproval: AnswerApproval
   /**
    * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not
-   * delivered is discarded. The session id may be used again.
+   * delivered is discarded. A `SessionClosed` event follows the terminal event of the last of them. The session id may be
+   * used again.
    */
   readonly closeSession: (sessionId: SessionId) => Effect.Effect<InterruptReceipt>
   /** The host's view of the same manager. */

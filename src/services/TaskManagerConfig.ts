@@ -3,9 +3,21 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
+import type { ToolError } from "../errors.js"
+import type { ToolRequest } from "../model/ToolCall.js"
+
+/**
+ * Makes of a tool's death what the model may read: `message` is its tool result. `cause` is what the tool threw, failed with
+ * or handed back that is no result.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnToolDefect = (cause: Cause.Cause<unknown>, request: ToolRequest) => ToolError
 
 /**
  * The limits of a manager, each with its unit and default.
@@ -24,8 +36,17 @@ export interface TaskManagerSettings {
   readonly historyBytes: number
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
   readonly eventBuffer: number
-  /** How many past events `handle.events` begins with: an integer from 0 to `eventBuffer`. Default 256, or `eventBuffer` where that is less. */
+  /**
+   * How many past events are kept for late readers, of each session and over all: an integer from 0 to `eventBuffer`.
+   * Default 256, or `eventBuffer` where that is less.
+   */
   readonly eventReplay: number
+  /**
+   * How many bytes of memory the past events of all sessions take together, and the unread events of one subscriber, of
+   * which there may be one that is larger: an integer from 0. Beyond it the session that holds most loses its oldest.
+   * Default 32 MiB.
+   */
+  readonly eventBytes: number
   /**
    * How long a cancelled or timed-out tool may take to end before it is abandoned: a duration from 0, of which a number is
    * milliseconds; with `Infinity` it never is. Default 5 s.
@@ -40,7 +61,11 @@ export interface TaskManagerSettings {
    * integer from 1, or `Infinity`. What a consumer has in hand is undelivered until it has succeeded. Default `Infinity`.
    */
   readonly maxUndelivered: number
-  /** How many bytes of UTF-8 a tool result, its metadata or a progress may have: an integer from 1 024. Default 1 MiB. */
+  /**
+   * How many bytes of UTF-8 a tool result or its metadata may have: an integer from 1 024. A structured value that takes more
+   * than 16 times as much memory (and more than 1 MiB) is kept as its JSON text. A progress has at most 64 KiB, message and
+   * data together, and no more than this. Default 1 MiB.
+   */
   readonly maxResultBytes: number
   /** How deep structured tool output and metadata may be nested: an integer from 1 to 512. Default 64. */
   readonly maxResultDepth: number
@@ -51,6 +76,11 @@ export interface TaskManagerSettings {
    * first: an integer from 0. Default 16 MiB.
    */
   readonly outputHistory: number
+  /**
+   * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
+   * a text that says nothing of the cause. A warning with the cause is logged in any case.
+   */
+  readonly onToolDefect?: OnToolDefect | undefined
 }
 
 const defaults: TaskManagerSettings = {
@@ -58,6 +88,7 @@ const defaults: TaskManagerSettings = {
   historyBytes: 67_108_864,
   eventBuffer: 4_096,
   eventReplay: 256,
+  eventBytes: 33_554_432,
   cancelGracePeriod: "5 seconds",
   concurrency: Infinity,
   maxLive: Infinity,

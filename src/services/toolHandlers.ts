@@ -20,7 +20,9 @@ import {
   type ToolResult,
   type ToolSpec
 } from "../model/ToolCall.js"
+import { nearestNames } from "../shared/nearestNames.js"
 import { runningInKey } from "../shared/runningInKey.js"
+import { printable } from "../shared/text.js"
 import { CurrentTask } from "./CurrentTask.js"
 import { checkTools, wrongHandler } from "./toolChecks.js"
 
@@ -134,16 +136,26 @@ export const invalidInput = (toolName: string, what: string): ToolError =>
   new ToolError({ reason: "InvalidInput", toolName, message: `Invalid input for the tool: ${what}.` })
 
 /**
- * The failure of a call to a tool that does not exist.
+ * The failure of a call to a tool that does not exist. It names the tool and the nearest of the `names` that exist.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const unknownTool = (toolName: string): ToolError =>
-  new ToolError({ reason: "NotFound", toolName, message: "There is no tool of this name." })
+export const unknownTool = (toolName: string, names: Iterable<string>): ToolError => {
+  const nearest = nearestNames(toolName, names).map(quoted)
+  const hint = nearest.length === 0 ? "" : ` The nearest ${nearest.length === 1 ? "is" : "are"} ${nearest.join(", ")}.`
+  return new ToolError({
+    reason: "NotFound",
+    toolName,
+    message: `There is no tool of this name: ${quoted(toolName)}.${hint}`
+  })
+}
+
+const quoted = (name: string): string => `\`${printable(name)}\``
 
 /**
- * What a handler answers, as output: a string is text, an output is itself, any other value is structured.
+ * What a handler answers, as output: a string is text, an output is itself, nothing is the empty text, any other value is
+ * structured. It is made JSON where the manager reads it.
  *
  * @since 0.1.0
  * @category constructors
@@ -151,9 +163,13 @@ export const unknownTool = (toolName: string): ToolError =>
 export const toOutput = (value: unknown): ToolOutput =>
   typeof value === "string"
     ? ToolOutput.Text({ text: value })
+    : value === undefined
+    ? noText
     : isToolOutput(value)
     ? value
     : ToolOutput.Structured({ value })
+
+const noText: ToolOutput = ToolOutput.Text({ text: "" })
 
 // these belong to each launch; what the layer saw when it was built must not hide them
 const perLaunch: ReadonlyArray<string> = [CurrentTask.key, runningInKey, Scope.Scope.key, Tracer.ParentSpan.key]
@@ -200,7 +216,7 @@ export const makeExecutor = <H extends ToolHandlers>(
     specs: Effect.succeed(Object.entries(handlers).map(specOf)),
     execute: (request) => {
       const handler = Object.hasOwn(handlers, request.toolName) ? handlers[request.toolName] : undefined
-      if (handler === undefined) return unknownTool(request.toolName)
+      if (handler === undefined) return unknownTool(request.toolName, Object.keys(handlers))
       return Effect.map(
         Effect.mapInputContext(handler(request), withServices),
         (value) => goodResult(request.callId, toOutput(value))

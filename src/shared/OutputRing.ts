@@ -27,6 +27,8 @@ export interface OutputPiece {
 }
 
 export class OutputRing {
+  /** Whether somebody was told that there is more to read, and has not read since. */
+  isTold = false
   /** Where the output stands among those of settled tasks; undefined while its task is live. */
   node: LinkedNode<OutputRing> | undefined = undefined
   private readonly limit: number
@@ -45,6 +47,11 @@ export class OutputRing {
   /** How many bytes are kept. */
   get size(): number {
     return this.kept
+  }
+
+  /** How many bytes were written so far. */
+  get end(): number {
+    return this.total
   }
 
   /** How many bytes of memory it takes, room for more included. */

@@ -9,12 +9,15 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   Queued: "Q",
   Started: "S",
   Progress: "P",
+  OutputGrew: "P",
   Detached: "D",
   AwaitingApproval: "A",
   Completed: "T",
   Failed: "T",
   Cancelled: "T",
-  ContinueRequested: "C"
+  ContinueRequested: "C",
+  // of no task
+  SessionClosed: "-"
 }
 
 // a queued task may be detached before it is started
@@ -27,7 +30,9 @@ const life = new RegExp(`^${launch}(AC?${launch})*TC?$`)
  * @since 0.1.0
  * @category predicates
  */
-export const isTerminal = ({ _tag }: TaskEvent): boolean => letters[_tag] === "T"
+export const isTerminal = (
+  event: TaskEvent
+): event is Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }> => letters[event._tag] === "T"
 
 /**
  * Whether these are the events of one settled task in their order, with at most one `Detached`.

@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-export * from "./conformance/capabilities.js"
+export type { ConformanceCapabilities } from "./conformance/capabilities.js"
 export * from "./conformance/ConformanceFailure.js"
 export * from "./conformance/conformanceSuite.js"
 export * from "./simulator/runSimulated.js"
-export * from "./simulator/SimRandom.js"
-export * from "./simulator/SimScheduler.js"
-export * from "./simulator/VirtualClock.js"
+export type { SimRandom } from "./simulator/SimRandom.js"
+export type { SimScheduler } from "./simulator/SimScheduler.js"
+export type { VirtualClock } from "./simulator/VirtualClock.js"

@@ -297,20 +297,20 @@ const cells: Record<string, Record<string, string>> = {
     unknown: "receipt: | nothing happens | unknown"
   },
   closeSession: {
-    "Queued fg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Foreground",
-    "Queued bg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
+    "Queued fg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Foreground",
+    "Queued bg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
     "Running fg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Foreground",
     "Running bg": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",
     "Running manual": "receipt: cancelled to wait for | interrupt a#1 | Cancelling Background",
-    "Suspended fg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Foreground",
-    "Suspended bg": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
-    "Suspended manual": "receipt: cancelled | end a#1, Cancelled a | Cancelled Background",
+    "Suspended fg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Foreground",
+    "Suspended bg": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
+    "Suspended manual": "receipt: cancelled | end a#1, Cancelled a, SessionClosed s | Cancelled Background",
     "Cancelling fg": "receipt: to wait for | nothing happens | Cancelling Foreground",
     "Cancelling bg": "receipt: to wait for | nothing happens | Cancelling Background",
-    "Completed fg": "receipt: | nothing happens | Completed Foreground",
-    "Failed bg": "receipt: | nothing happens | Failed Background",
-    "Cancelled fg": "receipt: | nothing happens | Cancelled Foreground",
-    unknown: "receipt: | nothing happens | unknown"
+    "Completed fg": "receipt: | SessionClosed s | Completed Foreground",
+    "Failed bg": "receipt: | SessionClosed s | Failed Background",
+    "Cancelled fg": "receipt: | SessionClosed s | Cancelled Foreground",
+    unknown: "receipt: | SessionClosed s | unknown"
   },
   beginShutdown: {
     "Queued fg":

@@ -327,9 +327,13 @@ describe("closing a session", () => {
     assert.deepStrictEqual(kept, [])
     assert.deepStrictEqual(unsettled, running)
     assert.isUndefined(world.table.sessions.get(sessionId("s")))
-    for (const task of running) {
+    for (const [index, task] of running.entries()) {
       world.end(task, { _tag: "Cancelled" })
-      assert.deepStrictEqual(world.lines, [`end ${task.snapshot.id}#1`, `Cancelled ${task.snapshot.id}`])
+      assert.deepStrictEqual(world.lines, [
+        `end ${task.snapshot.id}#1`,
+        `Cancelled ${task.snapshot.id}`,
+        ...(index === running.length - 1 ? ["SessionClosed s"] : [])
+      ])
     }
     assert.deepStrictEqual(world.peek.manual(), ["z ok: done"])
     assert.deepStrictEqual([...world.table.sessions.keys()], ["other"])

@@ -205,6 +205,8 @@ describe("settle", () => {
     const task = world.start("a")
     world.now = 3_000
     world.end(task, { _tag: "Completed", result: toolResult("42", "call-a", { cost: 1 }) })
+    // the metadata of the call is that of its result as well
+    const completed = { ...toolResult("42").result, metadata: { for: "a" } }
     assert.deepStrictEqual(world.lines, ["end a#1", "Completed a"])
     assert.strictEqual(task.snapshot.settledAt, 3_000)
     assert.strictEqual(task.snapshot.startedAt, 1_000)
@@ -213,17 +215,21 @@ describe("settle", () => {
       _tag: "Completed",
       seq: 2,
       at: 3_000,
+      sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
+      taskId: id("a"),
       snapshot: task.snapshot,
-      result: toolResult("42").result
+      result: completed
     })
-    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), toolResult("42").result)
+    assert.deepStrictEqual(queries.resultOf(world.table, id("a")), completed)
     const taken = world.table.sessions.get(turnRef().sessionId)?.turns.get(turnRef().turnId)?.updates.first?.value.value
     assert.deepStrictEqual(taken, {
       _tag: "Resolution",
       resolution: {
         _tag: "Item",
         taskId: id("a"),
-        item: { kind: "Tool", parts: [toolResult("42").result], metadata: { cost: 1 } }
+        item: { kind: "Tool", parts: [completed], metadata: { cost: 1 } },
+        result: completed
       }
     })
     assert.strictEqual(world.takeTurn(), "a ok: 42")
@@ -382,7 +388,7 @@ describe("settle", () => {
     assert.deepStrictEqual(lines("Foreground", "ToLoop"), ["Completed a"])
   })
 
-  it("names the session and the task in ContinueRequested", () => {
+  it("names the session, the turn and the task in ContinueRequested", () => {
     const world = new World()
     world.complete(world.start("a", { kind: "Background", continuePolicy: "RequestContinue" }))
     assert.deepStrictEqual(world.events[2], {
@@ -390,6 +396,7 @@ describe("settle", () => {
       seq: 3,
       at: 1_000,
       sessionId: SessionId.make("s"),
+      turnId: TurnId.make("t"),
       taskId: id("a")
     })
   })

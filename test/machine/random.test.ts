@@ -15,11 +15,9 @@ import {
   releaseTurn,
   type Session,
   type TaskRecord,
-  type TaskWait,
   type Waiter
 } from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
-import { LinkedList } from "../../src/shared/LinkedList.js"
 import { resolutionText, sessionId, toolError, turnRef, updateText, World } from "../support/world.js"
 
 const operations = [
@@ -89,9 +87,7 @@ class Run {
   /** Results of tasks whose session was closed while they were live or undelivered may be discarded. */
   readonly discarded = new Set<string>()
   readonly callers: Array<{ readonly task: TaskRecord; readonly caller: InlineCaller }> = []
-  readonly waiters: Array<
-    { readonly waiter: Waiter; readonly woken: { value: boolean }; readonly wait: TaskWait | undefined }
-  > = []
+  readonly waiters: Array<{ readonly waiter: Waiter; readonly woken: { value: boolean } }> = []
   readonly held: Array<() => void> = []
   private readonly sessions = new Map<string, string>()
 
@@ -128,24 +124,17 @@ class Run {
     return ids[pick % Math.max(ids.length, 1)] ?? TaskId.make("nobody")
   }
 
-  private waiter(tasks: ReadonlyArray<TaskRecord>, wait?: TaskWait): Waiter {
+  private waiter(task?: TaskRecord): Waiter {
     const woken = { value: false }
     const waiter = {
-      ...this.world.waiter("", tasks),
+      ...this.world.waiter("", task),
       wake: () => {
         assert.isFalse(woken.value, "woken twice")
         woken.value = true
       }
     }
-    this.waiters.push({ waiter, woken, wait })
+    this.waiters.push({ waiter, woken })
     return waiter
-  }
-
-  /** A fiber of the task waits, and so do those that run it inline. */
-  private chain(task: TaskRecord): ReadonlyArray<TaskRecord> {
-    const tasks: Array<TaskRecord> = []
-    for (let link: TaskRecord | undefined = task; link !== undefined; link = link.inlineParent) tasks.push(link)
-    return tasks
   }
 
   apply({ background, operation, pick, session, turn }: Step): void {
@@ -154,7 +143,9 @@ class Run {
     world.now++
     switch (operation) {
       case "start": {
+        const parent = pick % 2 === 0 ? undefined : this.live(pick, "Running")
         world.start(this.name(session), {
+          ...(parent === undefined ? {} : { parent }),
           session,
           turn,
           kind: background ? "Background" : "Foreground",
@@ -316,7 +307,7 @@ class Run {
       case "write": {
         const task = this.live(pick)
         if (task === undefined) return
-        world.step((table) => write(table, task, background ? 1 : task.snapshot.launch, "some output"))
+        world.step((table, now) => write(table, task, background ? 1 : task.snapshot.launch, "some output", now))
         return
       }
       case "waitForTasks":
@@ -324,42 +315,32 @@ class Run {
         const inTask = operation === "waitForTasksInTask" ? this.live(pick, "Running") : undefined
         const awaited = [...world.table.live].filter((task, index) => task !== inTask && index % 3 === pick % 3)
         if (awaited.length === 0) return
-        const isReady = () =>
-          awaited.some(({ snapshot: { settledAt, status } }) => settledAt !== undefined || status === "Suspended")
-        const wait: TaskWait = { waiters: new LinkedList(), nodes: [] }
-        const waiter: Waiter = Object.assign(this.waiter(inTask === undefined ? [] : this.chain(inTask), wait), {
-          staysCounted: true
-        })
-        world.step((table, now) => {
-          waiting.park(table, waiter, waiting.enterTasks(wait, awaited), isReady, now)
-          // as the runtime does
-          if (!waiter.isWaiting) waiting.leaveTasks(wait)
-        })
+        world.parkForTasks(this.waiter(inTask), awaited)
         return
       }
       case "putBack":
         this.held.splice(pick % Math.max(this.held.length, 1), 1).forEach((finished) => finished())
         return
       case "waitForTurn":
-        world.parkForTurn(this.waiter([]), ref)
+        world.parkForTurn(this.waiter(), ref)
         return
       case "waitForIdle":
-        world.parkForIdle(this.waiter([]))
+        world.parkForIdle(this.waiter())
         return
       case "waitForTurnInTask": {
         const task = this.live(pick, "Running")
-        if (task !== undefined) world.parkForTurn(this.waiter(this.chain(task)), ref)
+        if (task !== undefined) world.parkForTurn(this.waiter(task), ref)
         return
       }
       case "waitForIdleInTask": {
         const task = this.live(pick, "Running")
-        if (task !== undefined) world.parkForIdle(this.waiter(this.chain(task)))
+        if (task !== undefined) world.parkForIdle(this.waiter(task))
         return
       }
       case "leave": {
         const waiting_ = this.waiters.filter(({ woken }) => !woken.value)
         const left = waiting_[pick % Math.max(waiting_.length, 1)]
-        if (left !== undefined) this.leave(left.waiter, left.wait)
+        if (left !== undefined) this.leave(left.waiter)
         return
       }
       case "giveUpInline": {
@@ -369,10 +350,10 @@ class Run {
     }
   }
 
-  private leave(waiter: Waiter, wait: TaskWait | undefined): void {
+  private leave(waiter: Waiter): void {
     this.world.step((table) => {
       waiting.leave(table, waiter)
-      if (wait !== undefined) waiting.leaveTasks(wait)
+      if (waiter.target?._tag === "TaskWait") waiting.leaveTasks(waiter.target)
       // as the runtime does
       for (const session of table.sessions.values()) {
         for (const turn of session.turns.values()) releaseTurn(table, turn)
@@ -414,9 +395,9 @@ class Run {
     }
     world.step((table) => delivery.takeManual(table)).forEach((item) => this.deliver(resolutionText(item)))
     world.step((table) => control.endShutdown(table))
-    for (const { wait, woken } of this.waiters) {
+    for (const { waiter, woken } of this.waiters) {
       assert.isTrue(woken.value, "a waiter was never woken")
-      assert.lengthOf(wait?.nodes ?? [], 0)
+      if (waiter.target?._tag === "TaskWait") assert.lengthOf(waiter.target.nodes, 0)
     }
   }
 

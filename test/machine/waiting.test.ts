@@ -122,189 +122,139 @@ describe("waiting for a turn", () => {
 })
 
 describe("tasks that wait themselves", () => {
-  it("do not hold up waitForIdle or their turn", () => {
+  it("hold up waitForIdle and their turn", () => {
     const world = new World()
     const a = world.start("a")
     const b = world.start("b", { turn: "t2" })
     world.parkForIdle(world.waiter("host"))
     world.parkForTurn(world.waiter("loop"))
-    world.parkForTurn(world.waiter("a's tool", [a]), turnRef("t2"))
-    assert.deepStrictEqual(world.lines, ["wake loop"])
+    const waiter = world.waiter("a's tool", a)
+    world.parkForTurn(waiter, turnRef("t2"))
+    assert.deepStrictEqual(world.lines, [])
     world.complete(b)
-    // everything the wake-up of the tool counts again comes after the waits were found over
-    assert.include(world.lines, "wake a's tool")
-    assert.strictEqual(world.table.active, 1)
+    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "wake a's tool"])
+    assert.isFalse(waiter.foundOver)
+    world.complete(a)
+    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a", "wake loop", "wake host"])
   })
 
-  it("find idle at once when they are alone, and count again", () => {
+  it("find idle at once when they are alone", () => {
     const world = new World()
     const a = world.start("a")
-    world.parkForIdle(world.waiter("a's tool", [a]))
+    world.parkForIdle(world.waiter("host"))
+    world.parkForIdle(world.waiter("a's tool", a))
     assert.deepStrictEqual(world.lines, ["wake a's tool"])
-    assert.strictEqual(a.waits, 0)
-    assert.strictEqual(world.table.active, 1)
+    assert.isFalse(a.isStanding)
+    assert.strictEqual(world.table.idle.active, 1)
   })
 
-  it("find idle together, and whoever else waits finds it too", () => {
+  it("find idle together, and nobody else finds it", () => {
     const world = new World()
     const [a, b] = [world.start("a"), world.start("b")]
     world.parkForIdle(world.waiter("host"))
-    world.parkForIdle(world.waiter("a's tool", [a]))
+    world.parkForIdle(world.waiter("a's tool", a))
     assert.deepStrictEqual(world.lines, [])
-    world.parkForIdle(world.waiter("b's tool", [b]))
-    assert.deepStrictEqual(world.lines, ["wake host", "wake a's tool", "wake b's tool"])
-    assert.strictEqual(world.table.active, 2)
-  })
-
-  it("find their own turn drained", () => {
-    const world = new World()
-    const [a, b] = [world.start("a"), world.start("b")]
-    const first = world.waiter("a's tool", [a])
-    const second = world.waiter("b's tool", [b])
-    world.parkForTurn(first)
-    assert.deepStrictEqual(world.lines, [])
-    assert.isFalse(first.foundDrained)
-    world.parkForTurn(second)
+    world.parkForIdle(world.waiter("b's tool", b))
     assert.deepStrictEqual(world.lines, ["wake a's tool", "wake b's tool"])
-    assert.isTrue(first.foundDrained)
-    assert.isTrue(second.foundDrained)
   })
 
-  it("only a task is told that it found its turn drained: for others it must still be so", () => {
+  it("find their own turn drained, also one that goes to the background meanwhile", () => {
     const world = new World()
-    const a = world.start("a")
-    const loop = world.waiter("loop")
-    world.parkForTurn(loop)
-    world.parkForTurn(world.waiter("a's tool", [a]))
-    assert.deepStrictEqual(world.lines, ["wake loop", "wake a's tool"])
-    assert.isFalse(loop.foundDrained)
+    const [a, b, c] = [world.start("a"), world.start("b"), world.start("c", { kind: "Background" })]
+    const waiters = [a, b, c].map((task) => world.waiter(`${task.snapshot.id}'s tool`, task))
+    world.parkForTurn(waiters[0]!)
+    world.parkForTurn(waiters[2]!)
+    assert.deepStrictEqual(world.lines, [])
+    world.parkForTurn(waiters[1]!)
+    // c waits for the two as a host would: neither waits for it
+    assert.deepStrictEqual(world.lines, ["wake a's tool", "wake b's tool"])
+    assert.deepStrictEqual(waiters.map(({ foundOver }) => foundOver), [true, true, false])
+    world.parkForTurn(world.waiter("a's tool again", a))
+    world.step((table, now) => control.detach(table, id("b"), now))
+    assert.include(world.lines, "wake a's tool again")
   })
 
-  it("in the background hold up no turn in the first place", () => {
-    const world = new World()
-    const a = world.start("a", { kind: "Background" })
-    world.start("b")
-    world.parkForTurn(world.waiter("a's tool", [a]))
-    assert.strictEqual(world.table.active, 1)
-    world.complete(world.table.live.last!.value)
-    assert.strictEqual(world.table.active, 1)
-  })
-
-  it("count again when their wait is left", () => {
-    const world = new World()
-    const a = world.start("a")
-    world.start("b")
-    const waiter = world.waiter("a's tool", [a])
-    world.parkForIdle(waiter)
-    assert.strictEqual(world.table.active, 1)
-    world.step((table) => waiting.leave(table, waiter))
-    assert.strictEqual(world.table.active, 2)
-    world.step((table) => waiting.leave(table, waiter))
-    assert.strictEqual(world.table.active, 2)
-  })
-
-  it("in two waits at once count again after both", () => {
+  it("in two waits at once go on after either", () => {
     const world = new World()
     const a = world.start("a")
     const b = world.start("b", { turn: "t2" })
     world.start("c", { turn: "t3" })
-    world.parkForTurn(world.waiter("one", [a]), turnRef("t2"))
-    const other = world.waiter("other", [a])
+    world.parkForTurn(world.waiter("one", a), turnRef("t2"))
+    const other = world.waiter("other", a)
     world.parkForTurn(other, turnRef("t3"))
-    assert.strictEqual(a.waits, 2)
-    assert.strictEqual(world.table.active, 2)
+    assert.strictEqual(a.waiting?.size, 2)
     world.complete(b)
-    assert.strictEqual(a.waits, 1)
-    assert.strictEqual(world.table.active, 1)
+    assert.strictEqual(a.waiting?.size, 1)
     world.step((table) => waiting.leave(table, other))
-    assert.strictEqual(world.table.active, 2)
+    world.step((table) => waiting.leave(table, other))
+    assert.isFalse(a.isStanding)
   })
 
-  it("that settle, suspend, detach or resume meanwhile are counted right", () => {
+  it("that settle or suspend are not waited for by what they leave behind", () => {
     const world = new World()
-    const tasks = ["settles", "suspends", "detaches"].map((name) => world.start(name))
+    const [a, b] = [world.start("a"), world.start("b")]
     world.start("blocker", { turn: "t2" })
-    const waiters = tasks.map((task) => {
-      const waiter = world.waiter(`${task.snapshot.id}'s tool`, [task])
-      world.parkForTurn(waiter, turnRef("t2"))
-      return waiter
-    })
-    assert.strictEqual(world.table.active, 1)
-    world.complete(tasks[0]!)
-    world.suspend(tasks[1]!)
-    world.resume(tasks[1]!)
-    world.suspend(tasks[1]!)
-    world.step((table, now) => control.detach(table, id("detaches"), now))
-    assert.strictEqual(world.table.active, 1)
-    for (const waiter of waiters) world.step((table) => waiting.leave(table, waiter))
-    // only the detached one still runs, beside the blocker
-    assert.strictEqual(world.table.active, 2)
-    world.resume(tasks[1]!)
-    assert.strictEqual(world.table.active, 3)
-  })
-
-  it("a resumed task whose old launch still waits counts when that wait is over", () => {
-    const world = new World()
-    const a = world.start("a")
-    world.start("b", { turn: "t2" })
-    const waiter = world.waiter("left behind", [a])
-    world.parkForTurn(waiter, turnRef("t2"))
-    world.suspend(a)
-    world.resume(a)
-    assert.strictEqual(world.table.active, 1)
-    world.step((table) => waiting.leave(table, waiter))
-    assert.strictEqual(world.table.active, 2)
-  })
-
-  it("that are cancelled while they wait count until they have ended", () => {
-    const world = new World()
-    const a = world.start("a")
-    world.start("b", { turn: "t2" })
-    const waiter = world.waiter("a's tool", [a])
-    world.parkForTurn(waiter, turnRef("t2"))
-    world.step((table, now) => control.cancel(table, id("a"), now))
-    assert.strictEqual(world.table.active, 1)
-    world.step((table) => waiting.leave(table, waiter))
-    assert.strictEqual(world.table.active, 2)
-    const again = world.waiter("a's finalizer", [a])
-    world.parkForTurn(again, turnRef("t2"))
-    assert.strictEqual(world.table.active, 1)
-    world.step((table) => waiting.leave(table, again))
-    world.end(a, { _tag: "Cancelled" })
-    assert.strictEqual(world.table.active, 1)
-  })
-
-  it("whose launch is over, but not a fiber of it, are counted by their state", () => {
-    const world = new World({ concurrency: 2 })
-    const a = world.start("a")
-    world.start("b", { turn: "t2" })
-    world.suspend(a)
-    const left = world.waiter("left behind", [a])
+    const [left, other] = [world.waiter("left behind", a), world.waiter("left too", b)]
     world.parkForTurn(left, turnRef("t2"))
-    assert.strictEqual(world.table.active, 1)
-    world.start("c", { turn: "t2" })
-    world.resume(a)
-    assert.strictEqual(a.snapshot.status, "Queued")
-    assert.strictEqual(world.table.active, 2)
-    world.step((table) => waiting.leave(table, left))
-    assert.strictEqual(world.table.active, 3)
-    const again = world.waiter("left behind again", [a])
-    world.parkForTurn(again, turnRef("t2"))
-    assert.strictEqual(world.table.active, 2)
+    world.parkForTurn(other, turnRef("t2"))
+    world.complete(a)
+    world.suspend(b)
+    assert.deepStrictEqual([...left.tasks, ...other.tasks], [])
+    world.resume(b)
+    // its next launch does not wait
+    assert.isFalse(b.isStanding)
+    world.parkForIdle(world.waiter("b's tool", b))
+    assert.isTrue(b.isStanding)
+    world.complete(world.table.tasks.get(id("blocker")) as TaskTable.TaskRecord)
+    assert.include(world.lines, "wake left behind")
+    assert.include(world.lines, "wake left too")
+    assert.include(world.lines, "wake b's tool")
   })
 
-  it("that stay counted do not lose their count, and lend their place all the same", () => {
+  it("whose wait is left behind pass it on to the task that started them", () => {
+    const world = new World()
+    const a = world.start("a", { turn: "t2" })
+    const child = world.start("child", { turn: "t2", kind: "Background", parent: a })
+    const other = world.start("other")
+    world.parkForTurn(world.waiter("child's tool", child))
+    world.parkForTurn(world.waiter("other's tool", other), turnRef("t2"))
+    assert.isFalse(a.isStanding)
+    world.complete(child)
+    // now a waits for the turn of the other, which waits for that of a
+    assert.include(world.lines, "wake child's tool")
+    assert.include(world.lines, "wake other's tool")
+  })
+
+  it("do not wait for what they run inline once that goes to the background", () => {
+    const world = new World({ concurrency: 1 })
+    const a = world.start("a")
+    const inlineCaller = { outcome: undefined, wake: () => undefined }
+    const child = world.start("child", { turn: "t2", inlineCaller, parent: a })
+    const other = world.start("other", { turn: "t3" })
+    const waiter = world.waiter("child's tool", child)
+    world.parkForTurn(waiter, turnRef("t3"))
+    assert.isTrue(a.isStanding)
+    assert.deepStrictEqual(waiter.tasks, [child, a])
+    assert.strictEqual(a.place, "lent")
+    world.step((table, now) => control.detach(table, child.snapshot.id, now))
+    assert.isFalse(a.isStanding)
+    assert.strictEqual(a.place, "held")
+    assert.deepStrictEqual(waiter.tasks, [child])
+    world.complete(other)
+    assert.notInclude(world.lines, "wake child's tool")
+    world.complete(a)
+    assert.include(world.lines, "wake child's tool")
+  })
+
+  it("that wait for news only are not looked at, and lend their place all the same", () => {
     const world = new World({ concurrency: 1 })
     const a = world.start("a")
     const session = TaskTable.ensureSession(world.table, sessionId("s"))
-    const waiter = { ...world.waiter("a's tool", [a]), staysCounted: true }
+    const waiter = world.waiter("a's tool", a)
     world.step((table, now) => waiting.park(table, waiter, session.waiters, () => false, now))
-    assert.strictEqual(a.waits, 0)
-    assert.strictEqual(world.table.active, 1)
+    assert.isFalse(a.isStanding)
     assert.strictEqual(a.place, "lent")
     world.step((table) => waiting.leave(table, waiter))
-    assert.strictEqual(a.waits, 0)
-    assert.strictEqual(world.table.active, 1)
     assert.strictEqual(a.place, "held")
   })
 })
@@ -371,7 +321,7 @@ describe("shutdown", () => {
     for (
       const [name, waiters] of [
         ["turn", turn.waiters],
-        ["idle", world.table.idleWaiters],
+        ["idle", world.table.idle.waiters],
         ["watcher", world.table.changeWaiters]
       ] as const
     ) {

@@ -136,6 +136,18 @@ const validSnapshot = () => ({
   metadata: {}
 })
 
+const toolItem = (): typeof Item.Type => ({
+  kind: "Tool",
+  parts: [{
+    _tag: "ToolResult",
+    callId: ToolCallId.make("c"),
+    output: ToolOutput.Text({ text: "x" }),
+    isError: false,
+    metadata: {}
+  }],
+  metadata: {}
+})
+
 const validResult = () => ({
   _tag: "ToolResult",
   callId: "c",
@@ -170,13 +182,21 @@ describe("an error of decoding names the field", () => {
     [
       "an event with a wrong number",
       TaskEvent,
-      { _tag: "Started", seq: canary, at: 1, snapshot: validSnapshot() },
+      { _tag: "Started", seq: canary, at: 1, sessionId: "s", turnId: "t", taskId: "a", snapshot: validSnapshot() },
       "seq"
     ],
     [
       "a field deep in an event",
       TaskEvent,
-      { _tag: "Started", seq: 1, at: 1, snapshot: { ...validSnapshot(), deliveryMode: canary } },
+      {
+        _tag: "Started",
+        seq: 1,
+        at: 1,
+        sessionId: "s",
+        turnId: "t",
+        taskId: "a",
+        snapshot: { ...validSnapshot(), deliveryMode: canary }
+      },
       "deliveryMode"
     ]
   ]
@@ -264,7 +284,7 @@ describe("a spread copy is as good as the original", () => {
     equivalent(ToolOutput, ToolOutput.Structured({ value: { x: [1] } }))
     equivalent(ToolOutput, ToolOutput.Parts({ parts: [{ _tag: "Media", mediaType: "image/png", data: "" }] }))
     equivalent(TaskStartOutcome, TaskStartOutcome.Pending({ taskId: TaskId.make("a"), kind: "Background" }))
-    const item = TaskResolution.Item({ taskId: TaskId.make("a"), item: { kind: "Tool", parts: [], metadata: {} } })
+    const item = TaskResolution.Item({ taskId: TaskId.make("a"), item: toolItem() })
     equivalent(TaskResolution, item)
     equivalent(TaskStartOutcome, TaskStartOutcome.Ready({ resolution: item }))
     equivalent(TurnTaskUpdate, TurnTaskUpdate.Resolution({ resolution: item }))

@@ -90,6 +90,12 @@ describe("createTaskManager", () => {
     it(`refuses ${what}`, () => assert.include(messageOf(() => create(...args)), message))
   }
 
+  it("takes a schema with fields that are undefined: JSON has none", async () => {
+    const inputSchema = { type: "object", required: undefined }
+    await using manager = create({ tools: { a: { execute, inputSchema } } })
+    assert.strictEqual(JSON.stringify(manager.toolSpecs[0]?.inputSchema), "{\"type\":\"object\"}")
+  })
+
   it("takes what is right: tools with a prototype, without one, and with more than it reads", async () => {
     const tools = Object.assign(Object.create(null), { a: execute, b: { execute, cache: new Map() } })
     await using manager = create({ tools, routing: undefined, config: undefined })
@@ -114,6 +120,20 @@ const badAbort = "Invalid options: `onAbort` must be one of EndWait, InterruptTu
 const noOptions = "Invalid options: must be an object."
 const noUse = "Invalid use: `use` must be a function."
 const statuses = "must be one of Queued, Running, Suspended, Cancelling, Completed, Failed, Cancelled."
+
+const asked = {
+  taskId: "x",
+  toolRequest: request,
+  approval: { id: "id", requestKind: "kind", reason: "reason", summary: "summary", metadata: {} }
+}
+const eventFilters: ReadonlyArray<readonly [args: ReadonlyArray<unknown>, message: string]> = [
+  [[], "Invalid filter: must be an object."],
+  [["s"], "Invalid filter: must be an object."],
+  [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
+  [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"],
+  [[{ after: -1 }], "Invalid filter: `after` must be an integer from 0."],
+  [[{ after: 0.5 }], "Invalid filter: `after` must be an integer"]
+]
 
 type Method = Exclude<keyof ReturnType<typeof createTaskManager>, "toolSpecs" | "close" | symbol>
 
@@ -158,6 +178,9 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[turn, { signal: {} }], badSignal],
     [[turn, { signal: {}, onAbort: "InterruptTurn" }], badSignal],
     [[turn, { signal: null }], badSignal],
+    ...[-1, NaN, -Infinity, "-5 seconds", [-1, 0], secret, null].map((timeout) =>
+      [[turn, { timeout }], "Invalid options: `timeout` must be a duration from 0."] as const
+    ),
     [[turn, { signal: new AbortController() }], badSignal],
     [[turn, null], noOptions],
     [[turn, new AbortController().signal.aborted], noOptions]
@@ -190,7 +213,26 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ taskId: "x", reason: 7 }], "Invalid reason: `reason` must be a string."],
     [[{ reason: 7 }], `${noId} Invalid reason: \`reason\` must be a string.`]
   ],
+  answerApproval: [
+    [[], "Invalid approval: must be an object with `taskId`, `toolRequest` and `approval`."],
+    [[secret, "approve"], "Invalid approval: must be an object with"],
+    [[{ taskId: "x", toolRequest: request }, "approve"], "Invalid approval: must be an object."],
+    [[{}, "approve"], noId],
+    [[asked, "aprove"], "Invalid answer: must be \"approve\" or an object with `reject`."],
+    [[asked], "Invalid answer: must be \"approve\" or an object with `reject`."],
+    [[asked, {}], "Invalid reason: `reject` is missing."],
+    [[asked, { reject: 5 }], "Invalid reason: `reject` must be a string."]
+  ],
   closeSession: [[[], noSession], [[turn], "`sessionId`"], [["s", { signal: {} }], badSignal]],
+  turnUpdates: [
+    [[], noTurn],
+    [[{}], emptyTurn],
+    [[turn, { onAbort: "Interupt" }], badAbort],
+    [[turn, { signal: {} }], badSignal]
+  ],
+  eventsOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
+  subscribeTo: [...eventFilters, [[{}, { signal: {} }], badSignal]],
+  watchOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
   events: [[[{ signal: {} }], badSignal], [[null], noOptions]],
   subscribe: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   watch: [[[{ signal: {} }], badSignal], [[5], noOptions]],

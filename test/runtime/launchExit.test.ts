@@ -1,14 +1,23 @@
 /** How a tool ended, read from whatever it handed back. */
 // @effect-diagnostics globalErrorInEffectFailure:off
 import { Cause, Duration, Exit, FastCheck as fc, FiberId, Schema } from "effect"
-import { ApprovalRequired, TaskEvent, ToolError, ToolOutput } from "effect-task-manager"
+import { ApprovalRequired, TaskEvent, ToolError, ToolOutput, type ToolRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import type { LaunchExit } from "../../src/machine/finish.js"
-import { launchExit } from "../../src/runtime/launch/launchExit.js"
+import { internalError } from "../../src/machine/results.js"
+import { launchExit as read } from "../../src/runtime/launch/launchExit.js"
 import { approvalRequest, request, toolError, toolResult, World } from "../support/world.js"
 
 const call = request("a")
 const canary = "sk-live-CANARY-1234"
+
+/** A defect as the manager tells it without `onToolDefect`. */
+const launchExit = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchExit => {
+  const ended = read(request, exit)
+  return ended._tag === "Defect"
+    ? { _tag: "Failed", error: internalError(request, Cause.squash(ended.cause)) }
+    : ended
+}
 
 const text = (exit: LaunchExit): string => {
   switch (exit._tag) {
@@ -100,7 +109,7 @@ describe("a value", () => {
     "a result of another tag": { ...whole, result: { ...whole.result, _tag: "Text" } },
     "a call id that is no string": { ...whole, result: { ...whole.result, callId: 7 } },
     "no flag": { ...whole, result: { ...whole.result, isError: undefined } },
-    "metadata of the result that is no JSON": { ...whole, result: { ...whole.result, metadata: { n: NaN } } },
+    "metadata of the result that is no JSON": { ...whole, result: { ...whole.result, metadata: { n: 1n } } },
     "no output": { ...whole, result: { ...whole.result, output: undefined } },
     "an output of another tag": { ...whole, result: { ...whole.result, output: { _tag: "Html", text: "x" } } },
     "a text that is no string": { ...whole, result: { ...whole.result, output: { _tag: "Text", text: 1 } } },
@@ -210,8 +219,26 @@ describe("an error", () => {
     assert.strictEqual(ofError({ _tag: "ApprovalRequired" }), "Failed Internal")
   })
 
-  it("an approval with garbage for metadata has none", () => {
-    for (const metadata of [undefined, null, 1, [], { f: () => 1 }, cyclic()]) {
+  it("an approval whose metadata cannot be made JSON fails the task, which names what is wrong", () => {
+    for (
+      const [metadata, fault] of [
+        [1, "metadata is a number"],
+        [[], "metadata is an array"],
+        [{ a: [{ f: () => 1 }] }, "metadata.a[0].f is a function"],
+        [cyclic(), "metadata.self is a cycle"]
+      ] as const
+    ) {
+      const exit = launchExit(
+        call,
+        Exit.fail({ _tag: "ApprovalRequired", approval: { ...approvalRequest(), metadata } })
+      )
+      const cause = exit._tag === "Failed" && exit.error.cause instanceof Error ? exit.error.cause.message : undefined
+      assert.strictEqual(cause, `The tool "tool" asked for approval with what cannot be made JSON: ${fault}`)
+    }
+  })
+
+  it("an approval without metadata has none", () => {
+    for (const metadata of [undefined, null]) {
       const exit = launchExit(
         call,
         Exit.fail({ _tag: "ApprovalRequired", approval: { ...approvalRequest(), metadata } })

@@ -363,11 +363,10 @@ describe("parking", () => {
       yield* waitUntil(engine, {
         // not yet when the fiber looks, but by the time it parks
         isReady: () => ++looks > 1,
-        waiters: () => table.changeWaiters,
+        parksAt: () => table.changeWaiters,
         onLeave: () => {
           looks += 100
-        },
-        staysCounted: false
+        }
       })
       assert.strictEqual(looks, 102)
       assert.isTrue(table.changeWaiters.isEmpty)
@@ -396,9 +395,9 @@ it.scoped("waitForIdle: a caller that is interrupted leaves nothing behind", () 
     yield* start("a")
     const waiting = yield* Effect.fork(handle.waitForIdle)
     yield* settle
-    assert.strictEqual(table.idleWaiters.size, 1)
+    assert.strictEqual(table.idle.waiters.size, 1)
     yield* Fiber.interrupt(waiting)
-    assert.strictEqual(table.idleWaiters.size, 0)
+    assert.strictEqual(table.idle.waiters.size, 0)
     yield* complete("a")
     yield* handle.waitForIdle
   }))
@@ -410,8 +409,8 @@ describe("steps", () => {
       const events = yield* handle.subscribe
       const seen: Array<string> = []
       yield* Effect.fork(Effect.forever(Effect.map(events.take, (event) => {
-        if (event._tag === "ContinueRequested") return
-        const task = table.tasks.get(event.snapshot.id)
+        if (event.taskId === undefined) return
+        const task = table.tasks.get(event.taskId)
         seen.push(`${event._tag} ${task?.snapshot.status} ${delivery.isTurnReady(table, turnRef())}`)
       })))
       yield* settle

@@ -40,6 +40,7 @@ describe("settings", () => {
         historyBytes: 67_108_864,
         eventBuffer: 4_096,
         eventReplay: 256,
+        eventBytes: 33_554_432,
         cancelGraceMillis: 5_000,
         concurrency: Infinity,
         maxLive: Infinity,

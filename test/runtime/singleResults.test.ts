@@ -219,7 +219,7 @@ describe("waitForTask", () => {
       yield* settle
       assert.strictEqual(table.tasks.get(id("b"))?.snapshot.status, "Running")
       checkTable(table)
-      assert.strictEqual(table.active, 2)
+      assert.strictEqual(table.idle.active, 2)
       yield* complete("b")
       yield* settle
       assert.strictEqual(table.tasks.get(id("a"))?.snapshot.status, "Completed")

@@ -26,6 +26,7 @@ const currentTask: CurrentTask["Type"] = {
   launch: 1,
   approval: Option.none(),
   kind: Effect.succeed("Foreground"),
+  cancelReason: Effect.never,
   reportProgress: () => Effect.void,
   write: () => Effect.void
 }

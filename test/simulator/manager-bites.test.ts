@@ -95,14 +95,16 @@ describe("the simulator finds the mistakes of the seed crate", () => {
             : Effect.async<boolean>((resume) => {
               engine.state.unsafeModify((table) => {
                 const waiter: TaskTable.Waiter = {
+                  ancestry: undefined,
                   tasks: [],
-                  staysCounted: true,
+                  target: undefined,
                   wake: () => resume(Effect.succeed(false)),
                   node: undefined,
                   isWaiting: true,
-                  foundDrained: false
+                  foundOver: false
                 }
-                waiter.node = condition.waiters(table).append(waiter)
+                const at = condition.parksAt(table)
+                waiter.node = ("_tag" in at ? at.waiters : at).append(waiter)
               })
               return engine.state.modify((table) => condition.onLeave?.(table))
             })
@@ -209,9 +211,9 @@ describe("the simulator finds mistakes with single results", () => {
 
   bites("what a tool writes is kept twice", [10], {
     "machine/output": (original) => ({
-      write: (table, task, _launch, chunk) => {
-        original.write(table, task, task.snapshot.launch, chunk)
-        original.write(table, task, task.snapshot.launch, chunk)
+      write: (table, task, _launch, chunk, now) => {
+        original.write(table, task, task.snapshot.launch, chunk, now)
+        original.write(table, task, task.snapshot.launch, chunk, now)
       }
     })
   })

@@ -1,6 +1,9 @@
 import { Deferred, Effect, Fiber, FiberId, Queue } from "effect"
-import { runSimulated, SimRandom, SimScheduler, VirtualClock } from "effect-task-manager/testing"
+import { runSimulated } from "effect-task-manager/testing"
 import { assert, beforeEach, describe, it } from "vitest"
+import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
+import { SimScheduler } from "../../src/testing/simulator/SimScheduler.js"
+import { VirtualClock } from "../../src/testing/simulator/VirtualClock.js"
 import { formatSimulation, runSimulations, simulate } from "./manager/simulate.js"
 
 const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 200)

@@ -21,14 +21,17 @@ import {
   type TurnRef,
   type TurnTaskUpdate
 } from "effect-task-manager"
+import type * as Types from "effect/Types"
 import { assert } from "vitest"
+import { tasksStandingStill } from "../../src/machine/ancestry.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
-import type { LinkedList } from "../../src/shared/LinkedList.js"
+import { LinkedList } from "../../src/shared/LinkedList.js"
 import type { Outbox } from "../../src/shared/Outbox.js"
+import { overIn, waitsOf } from "./waitOracle.js"
 
 export const sessionId = (id: string): SessionId => SessionId.make(id)
 export const turnRef = (turn = "t", session = "s"): TurnRef => ({
@@ -117,8 +120,29 @@ const inOrder = <A>(list: LinkedList<A>): Array<A> => {
   return forward
 }
 
-const isCounted = ({ snapshot: { status }, waits }: TaskTable.TaskRecord): boolean =>
-  waits === 0 && (status === "Queued" || status === "Running" || status === "Cancelling")
+const isCounted = ({ snapshot: { status } }: TaskTable.TaskRecord): boolean =>
+  status === "Queued" || status === "Running" || status === "Cancelling"
+
+const checkDrain = (
+  drain: TaskTable.Drain,
+  tasks: ReadonlyArray<TaskTable.TaskRecord>,
+  awaited: ReadonlyArray<TaskTable.TaskRecord>,
+  name: string
+): void => {
+  assert.strictEqual(drain.active, tasks.length, `active of ${name}`)
+  assert.strictEqual(drain.standing, tasks.filter(({ isStanding }) => isStanding).length, `standing of ${name}`)
+  const waits = new Map<TaskTable.Turn, number>()
+  const add = (waiter: TaskTable.Waiter): void => {
+    for (const { turn } of waiter.tasks) waits.set(turn, (waits.get(turn) ?? 0) + 1)
+  }
+  for (const waiter of drain.waiters) add(waiter)
+  for (const { taskWaits } of awaited) {
+    for (const wait of taskWaits ?? []) for (const waiter of wait.waiters) add(waiter)
+  }
+  assert.deepStrictEqual(new Map(drain.waitedFrom ?? []), waits, `waits for ${name}`)
+  if (waits.size === 0) assert.strictEqual(drain.mayLeaveOut, 0)
+  assert.isTrue(drain.active > 0 || drain.waiters.isEmpty, `somebody waits for ${name}`)
+}
 
 /** What must hold between any two steps. */
 export const checkTable = (table: TaskTable.TaskTable): void => {
@@ -130,7 +154,11 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     assert.strictEqual(table.tasks.get(task.snapshot.id), task)
     assert.isUndefined(task.snapshot.settledAt)
     assert.isFalse(["Completed", "Failed", "Cancelled"].includes(task.snapshot.status))
-    assert.isAtLeast(task.waits, 0)
+    for (const waiter of task.waiting ?? []) {
+      assert.isTrue(waiter.isWaiting)
+      assert.include(waiter.tasks, task)
+      assert.deepStrictEqual(waiter.tasks, tasksStandingStill(table, waiter.ancestry))
+    }
     if (task.place === "held" || task.place === "lent") {
       assert.include(["Running", "Cancelling"], task.snapshot.status)
     }
@@ -141,7 +169,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     else assert.isUndefined(task.asked)
   }
   for (const task of settled) assert.isDefined(task.snapshot.settledAt)
-  assert.strictEqual(table.active, live.filter(isCounted).length, "active")
+  checkDrain(table.idle, live.filter(isCounted), [], "idle")
   assert.strictEqual(table.places, live.filter((task) => task.place === "held").length, "places")
   assert.deepStrictEqual(
     inOrder(table.queue).map((task) => task.snapshot.id).sort(),
@@ -155,7 +183,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
   }
   assert.sameMembers(
-    [...table.closedSessions],
+    [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
     "closed sessions"
   )
@@ -182,10 +210,11 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       assert.strictEqual(turn.session, session)
       const tasks = inOrder(turn.tasks)
       assert.deepStrictEqual(tasks, live.filter((task) => task.turn === turn))
-      assert.strictEqual(
-        turn.active,
-        tasks.filter((task) => isCounted(task) && task.snapshot.kind === "Foreground").length,
-        "active of a turn"
+      checkDrain(
+        turn,
+        tasks.filter((task) => isCounted(task) && task.snapshot.kind === "Foreground"),
+        tasks,
+        `turn ${turn.id}`
       )
       inOrder(turn.updates).forEach(({ node, withdrawn }) => {
         assert.strictEqual(node?.list, turn.updates)
@@ -195,6 +224,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
       assert.isTrue(turnIsKept, `turn ${turn.id} is kept for nothing`)
     }
   }
+  assert.isEmpty(overIn(waitsOf(table)), "waits that are over")
   checkTies(table)
   checkHistory(table)
   checkOutputs(table)
@@ -290,8 +320,7 @@ export class World {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
       this.events.push(event)
-      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-      this.lines.push(`${event._tag} ${id}`)
+      this.lines.push(`${event._tag} ${event.taskId ?? event.sessionId}`)
     }
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()
@@ -300,18 +329,26 @@ export class World {
     return outcome
   }
 
-  readonly makeRuntime = (task: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
+  readonly makeRuntime = (task: TaskTable.TaskRecord, parent?: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
     const name = `${task.snapshot.id}#${task.snapshot.launch}`
     const say = (what: string) => () => {
       this.lines.push(`${what} ${name}`)
     }
-    return {
+    const { table } = this
+    const runtime: Types.Mutable<TaskTable.TaskRuntime> = {
+      table,
+      task,
+      parent: parent?.runtime,
       launch: say("launch"),
       interrupt: say("interrupt"),
       abandon: say("abandon"),
       stopDetachTimer: say("stop detach timer"),
-      end: say("end")
+      end: () => {
+        this.lines.push(`end ${name}`)
+        runtime.task = undefined
+      }
     }
+    return runtime
   }
 
   start(id: string, options: StartOptions = {}): TaskTable.TaskRecord {
@@ -323,7 +360,7 @@ export class World {
         launch,
         routeOf(options),
         { inlineCaller: options.inlineCaller, parent: options.parent },
-        this.makeRuntime,
+        (started) => this.makeRuntime(started, options.parent),
         now
       )
     })
@@ -336,7 +373,7 @@ export class World {
         task,
         routeOf(options),
         { inlineCaller: options.inlineCaller, parent: options.parent },
-        this.makeRuntime,
+        (started) => this.makeRuntime(started, options.parent),
         now
       )
     )
@@ -356,28 +393,43 @@ export class World {
     this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval), asking })
   }
 
-  waiter(name: string, tasks: ReadonlyArray<TaskTable.TaskRecord> = []): TaskTable.Waiter {
+  /** Somebody who waits: a fiber of the task's tool, if there is a task. */
+  waiter(name: string, task?: TaskTable.TaskRecord): TaskTable.Waiter {
     return {
-      tasks,
+      ancestry: task?.runtime,
       wake: () => this.lines.push(`wake ${name}`),
+      tasks: [],
+      target: undefined,
       node: undefined,
-      staysCounted: false,
       isWaiting: false,
-      foundDrained: false
+      foundOver: false
     }
+  }
+
+  parkForTasks(waiter: TaskTable.Waiter, tasks: ReadonlyArray<TaskTable.TaskRecord>): TaskTable.TaskWait {
+    const wait: TaskTable.TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
+    this.step((table, now) => {
+      waiting.enterTasks(wait)
+      const isReady = () =>
+        tasks.some(({ snapshot: { settledAt, status } }) => settledAt !== undefined || status === "Suspended")
+      waiting.park(table, waiter, wait, isReady, now)
+      // as the runtime does
+      if (!waiter.isWaiting) waiting.leaveTasks(wait)
+    })
+    return wait
   }
 
   parkForTurn(waiter: TaskTable.Waiter, ref = turnRef()): void {
     this.step((table, now) => {
       const turn = TaskTable.ensureTurn(TaskTable.ensureSession(table, ref.sessionId), ref.turnId)
-      waiting.park(table, waiter, turn.waiters, () => delivery.isTurnReady(table, ref), now)
+      waiting.park(table, waiter, turn, () => delivery.isTurnReady(table, ref), now)
       // as the runtime does
       if (!waiter.isWaiting) TaskTable.releaseTurn(table, turn)
     })
   }
 
   parkForIdle(waiter: TaskTable.Waiter): void {
-    this.step((table, now) => waiting.park(table, waiter, table.idleWaiters, () => table.active === 0, now))
+    this.step((table, now) => waiting.park(table, waiter, table.idle, () => table.idle.active === 0, now))
   }
 
   takeTurn(ref = turnRef()): string {
@@ -415,9 +467,9 @@ export class World {
     assert.strictEqual(table.manual.size, 0)
     assert.strictEqual(table.queue.size, 0)
     assert.strictEqual(table.returning.size, 0)
-    assert.strictEqual(table.idleWaiters.size, 0)
+    assert.strictEqual(table.idle.waiters.size, 0)
     assert.strictEqual(table.changeWaiters.size, 0)
-    assert.strictEqual(table.active, 0)
+    assert.strictEqual(table.idle.active, 0)
     assert.strictEqual(table.places, 0)
   }
 }

@@ -26,13 +26,7 @@ export type WakePolicy =
   | { readonly _tag: "Coalesced"; readonly budget: number; readonly window: Duration.DurationInput }
   | { readonly _tag: "WithNextMessage" }
 
-/**
- * How many turns a session starts by itself in a row, unless the policy says otherwise.
- *
- * @since 0.1.0
- * @category constants
- */
-export const defaultWakeBudget = 8
+const defaultWakeBudget = 8
 
 /**
  * Makes policies.

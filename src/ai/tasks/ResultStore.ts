@@ -4,20 +4,23 @@
  * @since 0.1.0
  */
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { readToolOutput } from "../../model/readToolResult.js"
 import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
-import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
+import type { ToolOutput, ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
+import { withCause } from "../../shared/logging.js"
 import { OutputRing } from "../../shared/OutputRing.js"
 import { checkRange } from "../../shared/refusals.js"
 
@@ -73,6 +76,15 @@ export const textOf = (output: ToolOutput): string | undefined => {
       return jsonText(output.value)
     case "Parts":
       return output.parts.map((part) => part._tag === "Text" ? part.text : `[a file: ${part.mediaType}]`).join("\n")
+  }
+}
+
+/** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
+const textIn = (answer: ToolResult, toolName: string): string | undefined => {
+  try {
+    return textOf(readToolOutput(answer.result.output, toolName))
+  } catch {
+    return undefined
   }
 }
 
@@ -137,7 +149,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       Effect.option
     )
     const old = Option.getOrElse(index, () => [])
-    yield* Effect.ignoreLogged(Effect.forEach(old, (key) => store.remove(key), { discard: true }))
+    yield* Effect.forEach(old, (key) => store.remove(key), { discard: true }).pipe(
+      Effect.catchAllCause((cause) => Effect.logDebug("An old result could not be removed").pipe(withCause(cause)))
+    )
 
     const drop = (taskId: TaskId) =>
       Effect.zipRight(
@@ -270,14 +284,11 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
             Effect.gen(function*() {
               const { taskId } = yield* CurrentTask
               const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
-                Effect.catchAll(work, (error) => Effect.logWarning(message, error))
+                Effect.catchAll(work, (error) => Effect.logWarning(message).pipe(withCause(Cause.fail(error))))
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)
-              // a tool may return anything; what is no output is not for this place to judge
-              const output: unknown = (answer as Partial<typeof answer> | undefined)?.result?.output
-              if (!isToolOutput(output)) return answer
-              const text = textOf(output)
+              const text = textIn(answer, request.toolName)
               if (text !== undefined && isLonger(text, maxResultBytes)) {
                 yield* logged(store.save(taskId, text), "A result could not be saved whole")
               }

@@ -47,13 +47,11 @@ export const makeLeases = (
       Effect.gen(function*() {
         const handed = yield* Deferred.make<Option.Option<ToolResultPart>>()
         const none = Deferred.succeed(handed, Option.none())
-        const hold = manager.consumeResult(target, ({ item }) => {
-          const part = item.parts.find((one) => one._tag === "ToolResult")
-          return Effect.zipRight(
-            Deferred.succeed(handed, Option.fromNullable(part)),
+        const hold = manager.consumeResult(target, ({ result }) =>
+          Effect.zipRight(
+            Deferred.succeed(handed, Option.some(result)),
             Effect.filterOrFail(isGiven(by), (given) => given, () => "put back" as const)
-          )
-        })
+          ))
         yield* Effect.sync(() => run(Effect.uninterruptible(Effect.ensuring(Effect.ignore(hold), none))))
         return yield* Deferred.await(handed)
       })

@@ -7,7 +7,8 @@ import * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
 import * as AST from "effect/SchemaAST"
-import { annotationsOf, ModelChoosesBackground } from "./ToolAnnotations.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
+import { ModelChoosesBackground } from "./ToolAnnotations.js"
 
 /**
  * The name of the parameter.

@@ -9,16 +9,11 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { advertisedSchema } from "./BackgroundParameter.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
 import { isProviderDefined, isRunByProvider } from "./providerDefined.js"
-import { annotationsOf } from "./ToolAnnotations.js"
 
-/**
- * Parameters of any shape, undecoded.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AnyParameters extends Schema.Schema<unknown> {
+/** Parameters of any shape, undecoded. */
+interface AnyParameters extends Schema.Schema<unknown> {
   readonly fields: {}
   readonly make: (parameters: unknown) => unknown
 }

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -124,15 +123,3 @@ export class ModelChoosesBackground extends Context.Reference<ModelChoosesBackgr
   "effect-task-manager/ai/ToolAnnotations/ModelChoosesBackground",
   { defaultValue: (): boolean => false }
 ) {}
-
-/**
- * The annotations of a tool.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const annotationsOf = (tool: Tool.Any): Context.Context<never> => {
-  // whatever its type says, a tool made by Tool.providerDefined has none
-  const annotations: Context.Context<never> | undefined = tool.annotations
-  return annotations ?? Context.empty()
-}

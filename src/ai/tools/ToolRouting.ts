@@ -15,7 +15,8 @@ import { millisOf } from "../../shared/durations.js"
 import { refuseUnlessOneOf } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, takeChoice } from "./BackgroundParameter.js"
-import { annotationsOf, Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
+import { Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
 
 /**
  * What holds for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for

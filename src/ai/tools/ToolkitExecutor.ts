@@ -33,8 +33,9 @@ import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from
 import { refuseUnless } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
+import { annotationsOf } from "./internal/annotationsOf.js"
 import { isRunByProvider } from "./providerDefined.js"
-import { annotationsOf, type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
+import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
 
 /**
  * What holds for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
@@ -125,9 +126,6 @@ const executionFailed = (toolName: string, failure: unknown): ToolError => {
   })
 }
 
-/** The encoded result as JSON, as a provider would write it: without what is undefined. */
-const toJson = (value: unknown): unknown => isJson(value) ? value : JSON.parse(JSON.stringify(value) ?? "null")
-
 const notInSchema = (toolName: string, cause: unknown): ToolError =>
   new ToolError({
     reason: "Internal",
@@ -140,11 +138,7 @@ const encoded = (
   toolName: string,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.matchEffect(encoding, {
-    onFailure: (cause) => notInSchema(toolName, cause),
-    onSuccess: (value) =>
-      Effect.try({ try: () => toOutput(toJson(value) ?? ""), catch: (cause) => notInSchema(toolName, cause) })
-  })
+  Effect.mapBoth(encoding, { onFailure: (cause) => notInSchema(toolName, cause), onSuccess: toOutput })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
   const annotations = annotationsOf(tool)
@@ -196,7 +190,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
   const failed = (request: ToolRequest, failure: unknown) => {
     const toolError = toolErrorOf(failure)
     if (toolError !== undefined) return toolError
-    const approval = approvalOf(failure)
+    const approval = approvalOf(failure, request.toolName)
     if (approval !== undefined) return new ApprovalRequired({ approval })
     return tool.failureMode === "error"
       ? executionFailed(request.toolName, failure)
@@ -293,7 +287,9 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       specs: Effect.succeed(specs),
       execute: (request) => {
         const run = runners.get(request.toolName)
-        return run === undefined ? unknownTool(request.toolName) : Effect.mapInputContext(run(request), withServices)
+        return run === undefined
+          ? unknownTool(request.toolName, runners.keys())
+          : Effect.mapInputContext(run(request), withServices)
       }
     }
   })

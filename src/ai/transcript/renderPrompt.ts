@@ -39,6 +39,7 @@ export interface RenderOptions {
  *
  * @since 0.1.0
  * @category constants
+ * @internal
  */
 export const defaultMaxNoteBytes = 16_384
 

@@ -15,6 +15,7 @@ import {
   type TaskManagerTestControl
 } from "../../services/TaskManagerTestControl.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { unknownTool } from "../../services/toolHandlers.js"
 import { integerOf, refuseUnlessOneOf } from "../../shared/refusals.js"
 
 type Failure = ToolError | ApprovalRequired
@@ -81,10 +82,11 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
         yield* Deferred.succeed(launchOf(request.callId, launch), recorded)
         const script = scripts.get(request.toolName)
         if (script === undefined) {
+          const { message, reason, toolName } = unknownTool(request.toolName, scripts.keys())
           return yield* new ToolError({
-            reason: "NotFound",
-            toolName: request.toolName,
-            message: "There is no tool of this name: script it with TaskManagerTestControl.script."
+            reason,
+            toolName,
+            message: `${message} Script it with TaskManagerTestControl.script.`
           })
         }
         return goodResult(request.callId, yield* run(script, recorded))

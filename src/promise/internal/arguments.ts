@@ -7,7 +7,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
-import { ApprovalRequest } from "../../model/Approval.js"
+import { ApprovalRequest, type TaskApproval } from "../../model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../../model/ids.js"
 import { emptyMetadata } from "../../model/json.js"
 import { list, struct, Text } from "../../model/schemas.js"
@@ -19,9 +19,12 @@ import {
   TaskLaunchRequest,
   TaskStatus
 } from "../../model/Task.js"
+import { TaskEventFilter } from "../../model/TaskEvent.js"
 import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest } from "../../model/ToolCall.js"
+import type { ApprovalAnswer } from "../../services/TaskManager.js"
 import { isAbortSignal } from "../../shared/abortSignals.js"
+import { durationMillis } from "../../shared/durations.js"
 import { printable } from "../../shared/text.js"
 import type { TurnWaitOptions } from "../PromiseTaskManager.js"
 
@@ -56,6 +59,7 @@ const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
 const askingOf = reader("asking", "asking", Text)
 const reasonOf = reader("reason", "reason", Text)
+const eventFilterOf = reader("filter", "", TaskEventFilter)
 const statusOf = reader("filter", "status", TaskStatus)
 const filterOf = reader(
   "filter",
@@ -128,6 +132,31 @@ export const rejectionOf = (
   })
 }
 
+const takenByAnswer = "an object with `taskId`, `toolRequest` and `approval`"
+
+/** The request for approval that is answered. */
+export const answeredOf = (asked: unknown): TaskApproval => {
+  if (!isObject(asked)) throw invalid("approval", `must be ${takenByAnswer}`)
+  return together({
+    taskId: () => taskOf(asked["taskId"]),
+    toolRequest: () => callOf(asked["toolRequest"]),
+    approval: () => approvalOf(asked["approval"])
+  })
+}
+
+/** What is answered. */
+export const answerOf = (answer: unknown): ApprovalAnswer => {
+  if (answer === "approve") return answer
+  if (!isObject(answer)) throw invalid("answer", "must be \"approve\" or an object with `reject`")
+  return { reject: reasonOf(answer["reject"], "reject") }
+}
+
+/** What the readers of some events take. */
+export const toEventFilter = (filter: unknown): TaskEventFilter => {
+  if (!isObject(filter)) throw invalid("filter", "must be an object")
+  return eventFilterOf(Record.filter(filter, Predicate.isNotUndefined))
+}
+
 /** What `list` takes. */
 export const toFilter = (filter: unknown): TaskFilter | undefined => {
   if (filter === undefined) return undefined
@@ -159,11 +188,14 @@ export const waitOf = <Options extends TurnWaitOptions>(options: Options | undef
   if (options === undefined) return undefined
   if (!isObject(options)) throw invalid("options", "must be an object")
   const { onAbort, signal } = options
+  // of the methods that have one
+  const timeout: unknown = Reflect.get(options, "timeout")
   const wrong: Array<string> = []
   if (signal !== undefined && !isAbortSignal(signal)) wrong.push("`signal` must be an AbortSignal")
   if (onAbort !== undefined && !(typeof onAbort === "string" && Object.hasOwn(onAborts, onAbort))) {
     wrong.push(`\`onAbort\` must be one of ${Object.keys(onAborts).join(", ")}`)
   }
+  if (timeout !== undefined && durationMillis(timeout) === undefined) wrong.push("`timeout` must be a duration from 0")
   if (wrong.length > 0) throw invalid("options", ...wrong)
   return options
 }

@@ -6,12 +6,13 @@ import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnRef } from "../../model/ids.js"
-import type { TaskEvent } from "../../model/TaskEvent.js"
 import type { ToolSpec } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { PlainTurn, TaskIterator, TaskOperations, TurnWaitOptions, WaitOptions } from "../PromiseTaskManager.js"
 import {
+  answeredOf,
+  answerOf,
   deliveryOf,
   launchOf,
   policyOf,
@@ -20,12 +21,13 @@ import {
   sessionOf,
   taskOf,
   tasksOf,
+  toEventFilter,
   toFilter,
   turnOf,
   useOf,
   waitOf
 } from "./arguments.js"
-import { iterate, promised, runOver } from "./running.js"
+import { iterate, iterateTakes, promised, runOver } from "./running.js"
 
 /** The parts of one manager. */
 export interface Parts {
@@ -90,7 +92,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   const subscribed = <A, B>(
     subscription: Effect.Effect<A, never, Scope.Scope>,
     options: WaitOptions | undefined,
-    toAnswer: (subscribed: A, read: (events: Queue.Dequeue<TaskEvent>) => TaskIterator<TaskEvent>) => B
+    toAnswer: (subscribed: A, read: <Event>(events: Queue.Dequeue<Event>) => TaskIterator<Event>) => B
   ) =>
     run(
       Effect.flatMap(Scope.make(), (scope) =>
@@ -112,6 +114,20 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
         options,
         (ref, wait) => orUndefined(consume((begin) => manager.consumeTurnUpdate(ref, begin), use, wait))
       ),
+    turnUpdates: (turn, options) => {
+      const ref = turnOf(turn)
+      // the signal that interrupts the turn does not end the reading
+      const interrupts = waitOf(options)?.onAbort === "InterruptTurn"
+      return iterateTakes(
+        (stop) =>
+          overTurn(
+            ref,
+            interrupts ? options : undefined,
+            () => orUndefined(run(manager.waitForTurn(ref), { signal: stop }))
+          ),
+        interrupts ? undefined : options?.signal
+      )
+    },
     takePendingLoopUpdates: (sessionId) => call(() => manager.takePendingLoopUpdates(sessionOf(sessionId))),
     consumePendingLoopUpdates: (sessionId, use) =>
       consume((begin) => manager.consumePendingLoopUpdates(sessionOf(sessionId), begin), use),
@@ -120,12 +136,33 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
     waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds)), options),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
+    answerApproval: (approval, answer) =>
+      call(() =>
+        Effect.provideService(
+          manager.answerApproval(answeredOf(approval), answerOf(answer)),
+          ToolExecutor,
+          executor
+        )
+      ),
     rejectApproval: (options) => call(() => manager.rejectApproval(rejectionOf(options))),
     closeSession: (sessionId, options) => call(() => manager.closeSession(sessionOf(sessionId)), options),
     events: (options) => iteratorOf(handle.events, options),
+    eventsOf: (filter, options) => iteratorOf(handle.eventsOf(toEventFilter(filter)), options),
     subscribe: (options) => subscribed(handle.subscribe, options, (events, read) => read(events)),
+    subscribeTo: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.subscribeTo(toEventFilter(filter))),
+        options,
+        (events, read) => read(events)
+      ),
     watch: (options) =>
       subscribed(handle.watch, options, ({ events, live, seq }, read) => ({ seq, live, events: read(events) })),
+    watchOf: (filter, options) =>
+      subscribed(
+        Effect.suspend(() => handle.watchOf(toEventFilter(filter))),
+        options,
+        ({ events, live, seq }, read) => ({ seq, live, events: read(events) })
+      ),
     changes: (options) => iteratorOf(handle.changes, options),
     get: (taskId) => call(() => handle.get(taskOf(taskId))),
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),

@@ -98,6 +98,47 @@ export const iterate = <A>(
     // a generator that never began has no `finally`
     await close()
   }
+  return iteratorOf(elements, { abort, end }, signal)
+}
+
+/**
+ * What a method gives one at a time, until it answers `undefined`. What it has taken is given to the `next` that waits for
+ * it, also after an abort: it would be lost otherwise.
+ */
+export const iterateTakes = <A>(
+  take: (stop: AbortSignal) => Promise<A | undefined>,
+  signal: AbortSignal | undefined
+): TaskIterator<A> => {
+  const stop = new AbortController()
+  const abort = () => stop.abort(signal?.reason)
+  const elements = (async function*(): AsyncGenerator<A, undefined> {
+    try {
+      while (true) {
+        stop.signal.throwIfAborted()
+        const taken = await take(stop.signal)
+        if (taken === undefined) return undefined
+        yield taken
+      }
+    } catch (error) {
+      if (error !== returned) throw error
+      return undefined
+    } finally {
+      signal?.removeEventListener("abort", abort)
+    }
+  })()
+  const end = async () => {
+    stop.abort(returned)
+    await elements.return(undefined)
+    signal?.removeEventListener("abort", abort)
+  }
+  return iteratorOf(elements, { abort, end }, signal)
+}
+
+const iteratorOf = <A>(
+  elements: AsyncGenerator<A, undefined>,
+  { abort, end }: { readonly abort: () => void; readonly end: () => Promise<void> },
+  signal: AbortSignal | undefined
+): TaskIterator<A> => {
   if (signal?.aborted === true) abort()
   else signal?.addEventListener("abort", abort, { once: true })
   return {

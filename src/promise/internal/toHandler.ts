@@ -13,6 +13,7 @@ import type { ToolHandler } from "../../services/toolHandlers.js"
 import type { TaskOperations } from "../PromiseTaskManager.js"
 import type { PromiseTool, ToolContext } from "../PromiseTool.js"
 import { progressOf } from "./arguments.js"
+import { reasonNow, stoppedBy } from "./stopping.js"
 
 const isToolFailure = (thrown: unknown): thrown is ToolError | ApprovalRequired =>
   Predicate.isTagged(thrown, "ToolError") || Predicate.isTagged(thrown, "ApprovalRequired")
@@ -41,6 +42,7 @@ const contextOf = (
     launch: task.launch,
     approval: Option.getOrUndefined(task.approval),
     kind: () => runSync(task.kind),
+    cancelReason: () => reasonNow(task, runtime),
     reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),
     write: (chunk) => runSync(task.write(chunk)),
     get manager() {
@@ -58,14 +60,20 @@ export const toHandler = (
   const handler = (request: ToolRequest) =>
     Effect.flatMap(Effect.runtime<CurrentTask>(), (runtime) =>
       // not `Effect.tryPromise`: interrupted, it leaves the promise behind, and the task would settle while its tool runs
-      Effect.async<unknown, ToolError | ApprovalRequired>((resume, signal) => {
-        const context = contextOf(Context.get(runtime.context, CurrentTask), runtime, signal, operationsOver)
+      Effect.async<unknown, ToolError | ApprovalRequired>((resume) => {
+        // not the signal of `Effect.async`, which gives no reason
+        const controller = new AbortController()
+        const task = Context.get(runtime.context, CurrentTask)
+        const context = contextOf(task, runtime, controller.signal, operationsOver)
         const ended = (async () => described.execute(request.input, context))().then(
-          (value) => resume(Effect.succeed(value === undefined ? "" : value)),
+          (value) => resume(Effect.succeed(value)),
           (thrown: unknown) =>
             resume(Effect.suspend(() => isToolFailure(thrown) ? Effect.fail(thrown) : Effect.die(thrown)))
         )
-        return Effect.promise(() => ended)
+        return Effect.suspend(() => {
+          controller.abort(stoppedBy(reasonNow(task, runtime), request.toolName))
+          return Effect.promise(() => ended)
+        })
       }))
   return Object.assign(handler, {
     description: described.description,

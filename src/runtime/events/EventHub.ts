@@ -1,78 +1,159 @@
-/** Host events: a sliding `PubSub`, the last events for late readers, and the subscriptions that are open. */
-import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
-import type * as Queue from "effect/Queue"
-import * as Runtime from "effect/Runtime"
-import * as Scope from "effect/Scope"
-import type { TaskEvent } from "../../model/TaskEvent.js"
+/** Publishes the host events: to the subscriptions that they concern, and to the replay for late readers. */
+import type { SessionId, TaskId } from "../../model/ids.js"
+import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
+import { makeEventBytes } from "./eventBytes.js"
+import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
 import { EventSubscription } from "./EventSubscription.js"
 
-export interface EventHub {
-  /** Publishes in the current step. A subscriber that does not read loses its oldest event. */
-  readonly unsafePublish: (event: TaskEvent) => void
-  /** Wakes the subscribers that wait, once for all events of a step. */
-  readonly unsafeWake: () => void
-  /** Subscribes in the current step; closing the scope ends the subscription. */
-  readonly unsafeSubscribe: (scope: Scope.Scope) => Queue.Dequeue<TaskEvent>
-  /** The last events, oldest first. */
-  readonly recent: () => ReadonlyArray<TaskEvent>
-  /** Nothing more will be published: readers that wait are let go, the others once they have read what they hold. */
-  readonly end: Effect.Effect<void>
+export interface HubOptions {
+  /** How many events a subscription holds. */
+  readonly buffer: number
+  /** How many events are replayed. */
+  readonly replay: number
+  /** How many bytes a subscription holds, and how many the replay of all sessions. */
+  readonly bytes: number
+  /** As in `ReplayOptions`. */
+  readonly sessions: ReplayOptions["sessions"]
+  readonly isRemembered: ReplayOptions["isRemembered"]
 }
 
-export const make = (options: {
-  readonly buffer: number
-  readonly replay: number
-}): Effect.Effect<EventHub> =>
-  Effect.gen(function*() {
-    // never shut down: that would drop what its subscriptions hold, and it owns nothing but memory
-    // two places at least: with one place a PubSub that slides hands out events twice, or undefined (effect 3.22.4)
-    const pubsub = yield* PubSub.sliding<TaskEvent>(Math.max(2, options.buffer))
-    const runtime = yield* Effect.runtime<never>()
-    const runSync = Runtime.runSync(runtime)
-    const open = new Set<EventSubscription>()
-    const recent: Array<TaskEvent> = []
-    const replay = Math.min(options.replay, options.buffer)
-    let published = 0
-    let ended = false
+/** Which events a subscription is given. */
+export interface Scope {
+  readonly sessionId?: SessionId | undefined
+  readonly taskId?: TaskId | undefined
+}
 
-    const unsafeWake = () => {
-      for (const subscription of open) subscription.unsafeWake()
+type Subscription = EventSubscription<TaskEvent> | EventSubscription<FilteredTaskEvent>
+
+/** The subscriptions of one session or task. */
+class Index<Key> {
+  private readonly sets = new Map<Key, Set<Subscription>>()
+
+  get isEmpty(): boolean {
+    return this.sets.size === 0
+  }
+
+  get(key: Key): ReadonlySet<Subscription> | undefined {
+    return this.sets.get(key)
+  }
+
+  add(key: Key, subscription: Subscription): void {
+    const known = this.sets.get(key)
+    if (known === undefined) this.sets.set(key, new Set([subscription]))
+    else known.add(subscription)
+  }
+
+  delete(key: Key, subscription: Subscription): void {
+    const known = this.sets.get(key)
+    if (known?.delete(subscription) === true && known.size === 0) this.sets.delete(key)
+  }
+
+  *[Symbol.iterator](): IterableIterator<Subscription> {
+    for (const set of this.sets.values()) yield* set
+  }
+}
+
+export class EventHub {
+  private readonly options: HubOptions
+  private readonly replay: EventReplay
+  private readonly ofAll = new Set<Subscription>()
+  private readonly ofSession = new Index<SessionId>()
+  private readonly ofTask = new Index<TaskId>()
+  /** Subscriptions with readers to wake at the end of the step. */
+  private readonly told: Array<Subscription> = []
+  private readonly bytesOf = makeEventBytes()
+  private ended = false
+
+  constructor(options: HubOptions) {
+    this.options = options
+    this.replay = new EventReplay({ ...options, events: options.replay })
+  }
+
+  /** Publishes in the current step. A subscription that is not read loses its oldest event, or all with a word about it. */
+  unsafePublish(event: TaskEvent): void {
+    const bytes = this.bytesOf(event)
+    this.replay.publish(event, bytes)
+    if (this.ofAll.size > 0) {
+      for (const subscription of this.ofAll) subscription.unsafeOffer(event, bytes)
     }
+    if (!this.ofSession.isEmpty) {
+      const subscriptions = this.ofSession.get(event.sessionId)
+      if (subscriptions !== undefined) {
+        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      }
+    }
+    if (!this.ofTask.isEmpty && event.taskId !== undefined) {
+      const subscriptions = this.ofTask.get(event.taskId)
+      if (subscriptions !== undefined) {
+        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+      }
+    }
+  }
 
+  /** Wakes the subscriptions that wait, once for all events of a step. */
+  unsafeWake(): void {
+    for (let next = this.told.pop(); next !== undefined; next = this.told.pop()) next.unsafeWake()
+  }
+
+  /** Subscribes in the current step, until the subscription is closed. It loses its oldest events if it is not read. */
+  unsafeSubscribe(): EventSubscription<TaskEvent> {
+    const subscription = new EventSubscription<TaskEvent>({
+      ...this.bounds,
+      reset: undefined,
+      onClose: () => this.ofAll.delete(subscription)
+    })
+    this.ofAll.add(subscription)
+    return subscription
+  }
+
+  /** As `unsafeSubscribe`, for some of the events. If it is not read it loses all that it holds, and `reset` stands for them. */
+  unsafeSubscribeTo(
+    { sessionId, taskId }: Scope,
+    reset: () => FilteredTaskEvent
+  ): EventSubscription<FilteredTaskEvent> {
+    const enter = (subscription: Subscription): () => void => {
+      if (taskId !== undefined) {
+        this.ofTask.add(taskId, subscription)
+        return () => this.ofTask.delete(taskId, subscription)
+      }
+      if (sessionId !== undefined) {
+        this.ofSession.add(sessionId, subscription)
+        return () => this.ofSession.delete(sessionId, subscription)
+      }
+      this.ofAll.add(subscription)
+      return () => this.ofAll.delete(subscription)
+    }
+    const subscription = new EventSubscription<FilteredTaskEvent>({ ...this.bounds, reset, onClose: () => leave() })
+    const leave = enter(subscription)
+    return subscription
+  }
+
+  /** The last events of a session, or over all, oldest first. */
+  recent(sessionId: SessionId | undefined, visit: VisitEvent): void {
+    this.replay.recent(sessionId, visit)
+  }
+
+  /** The events of a session, or over all, after the one of this number; false if one of them is not kept any more. */
+  since(sessionId: SessionId | undefined, after: number, visit: VisitEvent): boolean {
+    return this.replay.since(sessionId, after, visit)
+  }
+
+  /** Nothing more will be published: readers that wait are let go, the others once they have read what they hold. */
+  unsafeEnd(): void {
+    this.ended = true
+    for (const subscriptions of [this.ofAll, this.ofSession, this.ofTask]) {
+      for (const subscription of subscriptions) subscription.unsafeWake()
+    }
+  }
+
+  private get bounds() {
     return {
-      unsafePublish: (event) => {
-        if (replay > 0) recent[published++ % replay] = event
-        // an offer to a full sliding PubSub drops the newest, only publish slides; and publish costs a fiber
-        if (!pubsub.unsafeOffer(event)) runSync(PubSub.publish(pubsub, event))
-      },
-      unsafeWake,
-      unsafeSubscribe: (scope) => {
-        const subscribed: Array<EventSubscription> = []
-        // before the subscription, so that it runs after that has ended: who still waits is let go then
-        runSync(Scope.addFinalizer(
-          scope,
-          Effect.sync(() => {
-            for (const subscription of subscribed) {
-              open.delete(subscription)
-              subscription.unsafeWake()
-            }
-          })
-        ))
-        // synchronous, and has to be within the caller's step
-        const inner = runSync(Scope.extend(PubSub.subscribe(pubsub), scope))
-        const subscription = new EventSubscription(inner, options.buffer, () => ended)
-        subscribed.push(subscription)
-        open.add(subscription)
-        return subscription
-      },
-      recent: () => {
-        const oldest = published % replay
-        return published > replay ? [...recent.slice(oldest), ...recent.slice(0, oldest)] : recent.slice()
-      },
-      end: Effect.sync(() => {
-        ended = true
-        unsafeWake()
-      })
+      limit: this.options.buffer,
+      bytes: this.options.bytes,
+      isEnded: () => this.ended,
+      onNews: (subscription: Subscription) => {
+        this.told.push(subscription)
+      }
     }
-  })
+  }
+}

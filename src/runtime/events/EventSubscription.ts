@@ -1,98 +1,156 @@
 /**
- * One reader of the host events. The buffer is a subscription of the `PubSub`; waiting is done here, for three reasons:
- * what it holds can be read to its end after shutdown, a reader that is interrupted while it waits loses nothing, and it
- * is woken once for all events of a step.
+ * One reader of the host events, with a buffer of its own. What it holds can be read to its end after shutdown, and a reader
+ * that is interrupted loses nothing.
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type { TaskEvent } from "../../model/TaskEvent.js"
+import { SizedQueue } from "../../shared/SizedQueue.js"
+import { lostRace, untilTaken } from "../waiting/taking.js"
 import { ParkedReaders } from "./ParkedReaders.js"
 
-export class EventSubscription extends Effectable.Class<TaskEvent> implements Queue.Dequeue<TaskEvent> {
-  readonly [Queue.DequeueTypeId] = { _Out: (_: never): TaskEvent => _ }
-  private readonly buffer: Queue.Dequeue<TaskEvent>
-  /** The buffer may have more places than this. */
-  private readonly limit: number
-  private readonly isEnded: () => boolean
-  private readonly parked = new ParkedReaders()
+export interface SubscriptionOptions<A> {
+  /** How many events it holds. */
+  readonly limit: number
+  /** How many bytes of events it holds; one event may be larger. */
+  readonly bytes: number
+  /** What stands for the events that were lost, made when it is read. Without it the oldest are lost, unsaid. */
+  readonly reset: (() => A) | undefined
+  readonly isEnded: () => boolean
+  /** Is called when there is something for readers that wait. */
+  readonly onNews: (subscription: EventSubscription<A>) => void
+  readonly onClose: (subscription: EventSubscription<A>) => void
+}
 
-  constructor(buffer: Queue.Dequeue<TaskEvent>, limit: number, isEnded: () => boolean) {
+export class EventSubscription<A> extends Effectable.Class<A> implements Queue.Dequeue<A> {
+  readonly [Queue.DequeueTypeId] = { _Out: (_: never): A => _ }
+  private readonly options: SubscriptionOptions<A>
+  private readonly buffer = new SizedQueue<A>()
+  private readonly parked = new ParkedReaders()
+  private closed = false
+  /** It was too slow: nothing is held until it has been told so. */
+  private isLost = false
+  /** Whether it is to be woken at the end of the step. */
+  private isTold = false
+
+  constructor(options: SubscriptionOptions<A>) {
     super()
-    this.buffer = buffer
-    this.limit = limit
-    this.isEnded = isEnded
+    this.options = options
+  }
+
+  /** Holds one more event. */
+  unsafeOffer(event: A, bytes: number): void {
+    if (this.closed || this.isLost) return
+    const { buffer, options } = this
+    buffer.push(event, bytes)
+    while (buffer.length > options.limit || (buffer.bytes > options.bytes && buffer.length > 1)) {
+      if (options.reset === undefined) buffer.shift()
+      else {
+        buffer.clear()
+        this.isLost = true
+      }
+    }
+    if (this.isTold || this.parked.isEmpty) return
+    this.isTold = true
+    options.onNews(this)
   }
 
   /** Wakes whoever waits, if there is something to see. */
   unsafeWake(): void {
+    this.isTold = false
     if (this.parked.isEmpty || (this.held() === 0 && !this.isOver())) return
     this.parked.wakeAll()
   }
 
-  private buffered(): number {
-    return Option.getOrElse(this.buffer.unsafeSize(), () => 0)
+  /** Nothing more is held, and whoever waits is let go. */
+  unsafeClose(): void {
+    if (this.closed) return
+    this.closed = true
+    this.isLost = false
+    this.buffer.clear()
+    this.options.onClose(this)
+    this.unsafeWake()
   }
 
   private held(): number {
-    return Math.min(this.buffered(), this.limit)
+    return this.isLost ? 1 : this.buffer.length
   }
 
   /** Nothing is held, and nothing more will come. */
   private isOver(): boolean {
-    return this.held() === 0 && (this.isEnded() || !this.buffer.isActive())
+    return this.held() === 0 && (this.closed || this.options.isEnded())
   }
 
   private get waitForEvent(): Effect.Effect<void> {
     return this.parked.parkUnless(() => this.held() > 0 || this.isOver())
   }
 
-  commit(): Effect.Effect<TaskEvent> {
-    return this.take
+  private unsafeTake(): A {
+    if (this.isLost && this.options.reset !== undefined) {
+      this.isLost = false
+      return this.options.reset()
+    }
+    const event = this.buffer.shift()
+    if (event === undefined) throw lostRace
+    return event
   }
 
-  get take(): Effect.Effect<TaskEvent> {
-    return Effect.flatMap(
-      this.takeBetween(1, 1),
-      // oxlint-disable-next-line no-accessor-recursion -- asked again when the effect runs, not by the getter
-      (events) => Chunk.isNonEmpty(events) ? Effect.succeed(Chunk.headNonEmpty(events)) : this.take
+  private unsafeTakeUpTo(max: number): Chunk.Chunk<A> {
+    const taken: Array<A> = []
+    while (taken.length < max && this.held() > 0) taken.push(this.unsafeTake())
+    // whoever waits for the end waits for the last event to be read
+    if (this.options.isEnded()) this.unsafeWake()
+    return Chunk.unsafeFromArray(taken)
+  }
+
+  /** `take` once something is held. It is the last operation, so that an interrupt loses nothing. */
+  private whenHeld<B>(take: () => B): Effect.Effect<B> {
+    const taking = Effect.sync(take)
+    return untilTaken(() =>
+      this.held() > 0
+        ? taking
+        : Effect.flatMap(this.waitForEvent, () => this.isOver() ? Effect.interrupt : taking)
     )
   }
 
-  get takeAll(): Effect.Effect<Chunk.Chunk<TaskEvent>> {
-    return this.takeUpTo(Infinity)
+  commit(): Effect.Effect<A> {
+    return this.take
   }
 
-  takeUpTo(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
-    return Effect.suspend(() => {
-      const surplus = this.buffered() - this.limit
-      if (surplus > 0) return Effect.zipRight(this.buffer.takeUpTo(surplus), this.takeHeld(max))
-      return this.held() === 0 ? Effect.succeed(Chunk.empty()) : this.takeHeld(max)
+  get take(): Effect.Effect<A> {
+    return this.whenHeld(() => {
+      const event = this.unsafeTake()
+      if (this.options.isEnded()) this.unsafeWake()
+      return event
     })
   }
 
-  private takeHeld(max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
-    const taken = this.buffer.takeUpTo(max)
-    // whoever waits for the end waits for the last event to be read
-    return this.isEnded() ? Effect.tap(taken, () => Effect.sync(() => this.unsafeWake())) : taken
+  get takeAll(): Effect.Effect<Chunk.Chunk<A>> {
+    return this.takeUpTo(Infinity)
   }
 
-  takeBetween(min: number, max: number): Effect.Effect<Chunk.Chunk<TaskEvent>> {
+  takeUpTo(max: number): Effect.Effect<Chunk.Chunk<A>> {
+    return Effect.sync(() => this.unsafeTakeUpTo(max))
+  }
+
+  takeBetween(min: number, max: number): Effect.Effect<Chunk.Chunk<A>> {
     if (min <= 0) return this.takeUpTo(max)
-    return Effect.flatMap(this.waitForEvent, () =>
-      Effect.suspend(() => {
-        if (this.isOver()) return Effect.interrupt
-        if (this.held() >= min || this.isEnded()) return this.takeUpTo(max)
-        return Effect.flatMap(this.takeUpTo(max), (first) =>
-          Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) =>
-            Chunk.appendAll(first, rest)))
-      }))
+    if (min === 1) {
+      return this.whenHeld(() => {
+        if (this.held() === 0) throw lostRace
+        return this.unsafeTakeUpTo(max)
+      })
+    }
+    return Effect.flatMap(this.takeBetween(1, max), (first) =>
+      first.length >= min || this.isOver()
+        ? Effect.succeed(first)
+        : Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) => Chunk.appendAll(first, rest)))
   }
 
   capacity(): number {
-    return this.limit
+    return this.options.limit
   }
 
   isActive(): boolean {
@@ -116,7 +174,7 @@ export class EventSubscription extends Effectable.Class<TaskEvent> implements Qu
   }
 
   get shutdown(): Effect.Effect<void> {
-    return Effect.zipRight(this.buffer.shutdown, Effect.sync(() => this.unsafeWake()))
+    return Effect.sync(() => this.unsafeClose())
   }
 
   get isShutdown(): Effect.Effect<boolean> {

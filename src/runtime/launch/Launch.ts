@@ -10,15 +10,15 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { progress, timeOut } from "../../machine/control.js"
-import { abandon, type LaunchEnd, launchEnded } from "../../machine/finish.js"
+import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
-import type { GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
-import type { TaskKind } from "../../model/Task.js"
+import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
-import { shown } from "../../shared/text.js"
+import { escaped, shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
@@ -26,7 +26,9 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
-import { type Ancestry, RunningIn } from "./RunningIn.js"
+import { RunningIn } from "./RunningIn.js"
+import { toolDefect } from "./toolDefect.js"
+import { warnOfTool } from "./toolWarning.js"
 
 const cancelled: LaunchEnd = { _tag: "Cancelled" }
 
@@ -61,7 +63,7 @@ export interface LaunchCaller {
  * It is what the fibers of the tool find in their context, and V8 keeps ended fibers for a while: a launch that is over
  * therefore lets go of everything (a fifth of the time of a lifecycle goes into copying what it would hold).
  */
-export class Launch implements TaskRuntime, Ancestry {
+export class Launch implements TaskRuntime {
   task: TaskRecord | undefined
   parent: Ancestry | undefined
   private readonly engine: Engine
@@ -73,6 +75,10 @@ export class Launch implements TaskRuntime, Ancestry {
   private detachTimer: Timer | undefined = undefined
   private timeoutTimer: Timer | undefined = undefined
   private gracePeriod: GracePeriod | undefined = undefined
+  private isDataWarned = false
+  private cancelled: CancelReason | undefined = undefined
+  /** Whoever waits to be told why the tool is stopped; made when somebody does. */
+  private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
   constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
     this.engine = engine
@@ -132,12 +138,18 @@ export class Launch implements TaskRuntime, Ancestry {
   private ended(task: TaskRecord, exit: Exit.Exit<unknown, unknown>): void {
     const { engine, number } = this
     // how a cancelled tool ended changes nothing any more, and reading its cause is dear
-    const ended = task.snapshot.status === "Running"
-      ? launchExit(task.request, exit, (read) => capExit(engine.outputLimits, read))
-      : cancelled
+    const ended = task.snapshot.status === "Running" ? this.read(task, exit) : cancelled
     // a token of its own for each question, whatever the tool wrote there
     const end = ended._tag === "ApprovalRequired" ? { ...ended, asking: engine.newAsking() } : ended
     engine.state.unsafeModify((table, now) => launchEnded(table, task, number, end, now))
+  }
+
+  private read({ request, snapshot }: TaskRecord, exit: Exit.Exit<unknown, unknown>): LaunchExit {
+    const { engine } = this
+    const ended = launchExit(request, exit, (read) => capExit(engine.outputLimits, read))
+    return ended._tag === "Defect"
+      ? { _tag: "Failed", error: toolDefect(engine, request, snapshot, ended.cause) }
+      : ended
   }
 
   private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
@@ -155,9 +167,18 @@ export class Launch implements TaskRuntime, Ancestry {
     const { engine, number } = this
     return engine.state.modify((table, now) => {
       const { task } = this
-      if (task === undefined) return
-      progress(table, task, number, capProgress(engine.outputLimits, readProgress(said)), now)
+      // nothing is read of what nobody will hear
+      if (task === undefined || task.snapshot.status !== "Running") return
+      const read = readProgress(said, task.request.toolName, (fault) => this.warnOfData(task, fault))
+      progress(table, task, number, capProgress(engine.outputLimits, read), now)
     })
+  }
+
+  /** Once: a tool that reports progress reports it often. */
+  private warnOfData({ snapshot }: TaskRecord, fault: TypeError): void {
+    if (this.isDataWarned) return
+    this.isDataWarned = true
+    warnOfTool(this.engine, snapshot, "The data of a tool's progress was left out", { cause: escaped(fault.message) })
   }
 
   /** The tool writes; after the end of the launch nobody reads. */
@@ -165,9 +186,9 @@ export class Launch implements TaskRuntime, Ancestry {
     const { engine, number } = this
     // a tool that is written without types would lose what it writes, and never know
     if (!Predicate.isString(chunk)) return Effect.die(new TypeError(`write takes a string, not ${shown(chunk)}`))
-    return engine.state.modify((table) => {
+    return engine.state.modify((table, now) => {
       const { task } = this
-      if (task !== undefined) write(table, task, number, chunk)
+      if (task !== undefined) write(table, task, number, chunk, now)
     })
   }
 
@@ -181,8 +202,36 @@ export class Launch implements TaskRuntime, Ancestry {
     this.detachTimer = undefined
   }
 
+  /** Why the tool is being stopped, once it is. */
+  get cancelReason(): Effect.Effect<CancelReason> {
+    // in one step where it is known: who asks in a finalizer does not want to wait
+    return Effect.suspend(() => this.knownReason === undefined ? this.nextReason : Effect.succeed(this.knownReason))
+  }
+
+  private get knownReason(): CancelReason | undefined {
+    // not told yet, where it was decided in the step in which another tool asks for this one
+    return this.cancelled ?? (this.task?.snapshot.status === "Cancelling" ? this.task.cancelReason : undefined)
+  }
+
+  private get nextReason(): Effect.Effect<CancelReason> {
+    return Effect.async((resume) => {
+      const wake = (reason: CancelReason) => resume(Effect.succeed(reason))
+      // it may have been decided since
+      if (this.knownReason !== undefined) return wake(this.knownReason)
+      const waiters = this.cancelWaiters ??= new Set()
+      waiters.add(wake)
+      return Effect.sync(() => void waiters.delete(wake))
+    })
+  }
+
   interrupt(gracePeriod: GracePeriod): void {
     if (this.task === undefined) return
+    this.cancelled = this.task.cancelReason
+    // before the interrupt, which may end the fiber that waits
+    if (this.cancelled !== undefined && this.cancelWaiters !== undefined) {
+      for (const wake of this.cancelWaiters) wake(this.cancelled)
+    }
+    this.cancelWaiters = undefined
     this.gracePeriod = gracePeriod
     gracePeriod.enter(this)
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
@@ -201,6 +250,7 @@ export class Launch implements TaskRuntime, Ancestry {
     this.timeoutTimer = undefined
     this.gracePeriod?.leave()
     this.gracePeriod = undefined
+    this.cancelWaiters = undefined
     this.lastKind = this.kind
     this.caller = undefined
     this.fiber = undefined
@@ -230,6 +280,10 @@ class RunningTask implements CurrentTaskService {
 
   get reportProgress(): CurrentTaskService["reportProgress"] {
     return (said) => this.#launch.reportProgress(said)
+  }
+
+  get cancelReason(): CurrentTaskService["cancelReason"] {
+    return this.#launch.cancelReason
   }
 
   get write(): CurrentTaskService["write"] {

@@ -134,7 +134,7 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
 
 /** The result within the limits; the same object if it already was. */
 export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult => {
-  const { metadata, result } = whole
+  const { duration, metadata, result } = whole
   const { asText, missing, pruned, value } = capOutput(limits, result.output)
   const own = capMetadata(limits, result.metadata)
   const outer = capMetadata(limits, metadata)
@@ -153,11 +153,13 @@ export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult =
       isError: result.isError,
       metadata: isNoted ? { ...own, [cutKey]: note } : own
     },
-    metadata: outer
+    metadata: outer,
+    ...(duration === undefined ? undefined : { duration })
   }
 }
 
-const capError = (limits: OutputLimits, error: ToolError): ToolError => {
+/** The error within the limits; the same object if it already was. */
+export const capError = (limits: OutputLimits, error: ToolError): ToolError => {
   const { missing, text } = cutText(error.message, limits.maxResultBytes)
   if (missing === 0) return error
   return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })

@@ -4,14 +4,14 @@ import { maxJsonDepth } from "../../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
-import { integerOf, isIntegerFrom, limitOf } from "../../shared/refusals.js"
+import { integerOf, isIntegerFrom, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number
 }
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod">
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect">
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
   Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
@@ -33,6 +33,7 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   historyBytes: true,
   eventBuffer: true,
   eventReplay: true,
+  eventBytes: true,
   cancelGracePeriod: true,
   concurrency: true,
   maxLive: true,
@@ -40,8 +41,16 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   maxResultBytes: true,
   maxResultDepth: true,
   outputBuffer: true,
-  outputHistory: true
+  outputHistory: true,
+  onToolDefect: true
 }
+
+const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick<Settings, "onToolDefect">> =>
+  Effect.sync(() => {
+    if (onToolDefect === undefined) return {}
+    refuseUnless(typeof onToolDefect === "function", "TaskManagerConfig.onToolDefect", "a function", onToolDefect)
+    return { onToolDefect }
+  })
 
 /** A typo would otherwise leave a limit at its default, unseen. */
 const noUnknown = (config: TaskManagerSettings): Effect.Effect<void> => {
@@ -60,6 +69,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     historyBytes: yield* integer(config, "historyBytes", 0),
     eventBuffer: yield* integer(config, "eventBuffer", 1),
     eventReplay: yield* replay(config),
+    eventBytes: yield* integer(config, "eventBytes", 0),
     cancelGraceMillis: millisOf("TaskManagerConfig.cancelGracePeriod", config.cancelGracePeriod),
     concurrency: yield* limit(config, "concurrency"),
     maxLive: yield* limit(config, "maxLive"),
@@ -67,6 +77,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultBytes: yield* integer(config, "maxResultBytes", 1_024),
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
-    outputHistory: yield* integer(config, "outputHistory", 0)
+    outputHistory: yield* integer(config, "outputHistory", 0),
+    ...(yield* onToolDefect(config))
   }
 })

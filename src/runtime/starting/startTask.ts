@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { ApprovalMismatch, TaskAlreadyExists, TaskLimitReached, TaskManagerShutdown } from "../../errors.js"
+import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline, detachAfter } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
 import * as start from "../../machine/start.js"
@@ -12,8 +13,9 @@ import { TaskStartOutcome } from "../../model/TaskResolution.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
-import { ancestryOf, runsUnder, taskOf } from "../launch/RunningIn.js"
+import { ancestryOf } from "../launch/RunningIn.js"
 import { waitUntilSettled } from "../waiting/parking.js"
+import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, withRoute } from "./routing.js"
 
 type StartError = TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
@@ -91,9 +93,10 @@ const startNow = (
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
+    const launch = readLaunch(given)
     const refused = refusal(engine, launch)
     if (refused !== undefined) return Effect.fail(refused)
     return withRoute(engine.route, launch.request, (route) => {
@@ -105,9 +108,10 @@ export const startConcurrently = (
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
 export const startInline = (
   engine: Engine,
-  launch: TaskLaunchRequest
+  given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
+    const launch = readLaunch(given)
     let resumeCaller: (() => void) | undefined = undefined
     const caller: InlineCaller = { wake: () => resumeCaller?.(), outcome: undefined }
     const outcome = startNow(engine, launch, inlineRoute, fiber, caller)

@@ -11,29 +11,20 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../m
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import type { Engine } from "../Engine.js"
 import { waitUntil } from "./parking.js"
-
-/**
- * What was looked at is not there any more in the step that takes: another reader was faster, or the task was forgotten.
- * Thrown rather than returned: a result would have to be looked at by one more operation behind the step, and an interrupt
- * there would lose what was taken.
- */
-const lostRace: unique symbol = Symbol("effect-task-manager/lostRace")
-
-const isLostRace = (cause: Cause.Cause<unknown>): boolean => cause._tag === "Die" && cause.defect === lostRace
+import { lostRace, untilTaken } from "./taking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 
 /** Waits for an update or the end of the turn. True: the caller is a task that found the turn drained, itself aside. */
-const turnReady = (
+export const turnReady = (
   engine: Engine,
   ref: TurnRef,
   orWhen?: (endWait: () => void) => void
 ): Effect.Effect<boolean> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
-    waiters: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId).waiters,
+    parksAt: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId),
     onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)),
-    staysCounted: false,
     ...(orWhen === undefined ? undefined : { orWhen })
   })
 
@@ -72,13 +63,6 @@ const takeTurn = (
     if (foundDrained) return Option.none()
     throw lostRace
   })
-
-/** Attempts again for as long as another reader is faster. The last operation of an attempt is the bare step that takes. */
-const untilTaken = <A, E>(attempt: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.catchAllCause(
-    Effect.suspend(attempt),
-    (cause) => isLostRace(cause) ? untilTaken(attempt) : Effect.failCause(cause)
-  )
 
 export const waitForTurn = (
   engine: Engine,
@@ -204,7 +188,6 @@ export const consumePendingLoopUpdates = <A, E, R>(
 export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.Effect<void> =>
   Effect.asVoid(waitUntil(engine, {
     isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
-    waiters: (table) => ensureSession(table, sessionId).waiters,
-    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId)),
-    staysCounted: true
+    parksAt: (table) => ensureSession(table, sessionId).waiters,
+    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
   }))

@@ -1,18 +1,16 @@
 /** How a fiber waits for a condition of the table. */
 import * as Effect from "effect/Effect"
-import type { TaskRecord, TaskTable, Waiter } from "../../machine/TaskTable.js"
+import type { TaskRecord, TaskTable, Waiter, WaitTarget } from "../../machine/TaskTable.js"
 import { leave, park } from "../../machine/waiting.js"
 import type { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
-import { tasksStandingStill } from "../launch/RunningIn.js"
+import { ancestryOf } from "../launch/RunningIn.js"
 
 /** A condition of the table, where its waiters park, and what to do when one leaves before it holds. */
 export interface Condition {
   readonly isReady: (table: TaskTable) => boolean
-  readonly waiters: (table: TaskTable) => LinkedList<Waiter>
+  readonly parksAt: (table: TaskTable) => LinkedList<Waiter> | WaitTarget
   readonly onLeave?: (table: TaskTable) => void
-  /** Whether a task that waits for it still counts as running: only waiting for a turn or for idle may not. */
-  readonly staysCounted: boolean
   /** Is given what ends the wait before the condition holds. */
   readonly orWhen?: (endWait: () => void) => void
 }
@@ -21,7 +19,7 @@ const atOnce = Effect.succeed(false)
 
 /**
  * Returns once the condition holds. Whether it still does is for the caller's next step to see; the answer is whether
- * the caller is a task that waited for a turn and found it drained, itself aside.
+ * the caller is a task whose wait is over all the same, because what it would wait for waits for it.
  */
 export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<boolean> =>
   Effect.withFiberRuntime((fiber) =>
@@ -33,19 +31,20 @@ export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<b
         resume?.(withAnswer)
       }
       const waiter: Waiter = {
-        tasks: tasksStandingStill(engine.state.table, fiber),
-        staysCounted: condition.staysCounted,
-        wake: () => end(Effect.succeed(waiter.foundDrained)),
+        ancestry: ancestryOf(fiber),
+        wake: () => end(Effect.succeed(waiter.foundOver)),
+        tasks: [],
+        target: undefined,
         node: undefined,
         isWaiting: false,
-        foundDrained: false
+        foundOver: false
       }
       const leaveEarly = (table: TaskTable): void => {
         leave(table, waiter)
         condition.onLeave?.(table)
       }
       engine.state.unsafeModify((table, now) => {
-        park(table, waiter, condition.waiters(table), () => condition.isReady(table), now)
+        park(table, waiter, condition.parksAt(table), () => condition.isReady(table), now)
         // ready at last: the turn or session may be there only because it was asked for its waiters
         if (!waiter.isWaiting) condition.onLeave?.(table)
       })

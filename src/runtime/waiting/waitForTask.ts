@@ -28,12 +28,13 @@ export const waitForTask = (engine: Engine, ids: ReadonlyArray<TaskId>): Effect.
     }
     if (isOver) return Effect.void
     const tasks = [...live]
-    const wait: TaskWait = { waiters: new LinkedList(), nodes: [] }
+    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
     return Effect.asVoid(waitUntil(engine, {
       isReady: () => tasks.some(hasStopped),
-      waiters: () => enterTasks(wait, tasks),
-      onLeave: () => leaveTasks(wait),
-      // the call of the tool that waits is still open
-      staysCounted: true
+      parksAt: () => {
+        enterTasks(wait)
+        return wait
+      },
+      onLeave: () => leaveTasks(wait)
     }))
   })

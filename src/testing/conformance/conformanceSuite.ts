@@ -27,7 +27,9 @@ import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
 import { singleResults } from "./internal/singleResults.js"
+import { stopping } from "./internal/stopping.js"
 import * as Time from "./internal/time.js"
+import { values } from "./internal/values.js"
 import * as World from "./internal/World.js"
 
 /**
@@ -58,7 +60,9 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...badInput,
   ...bounds,
   ...output,
-  ...singleResults
+  ...singleResults,
+  ...values,
+  ...stopping
 ]
 
 /**

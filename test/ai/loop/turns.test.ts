@@ -297,9 +297,7 @@ describe("a turn", () => {
         const [ofOne, ofTwo] = yield* Effect.forEach(running, join)
         for (const [events, id] of [[ofOne, "session-1"], [ofTwo, "session-2"]] as const) {
           for (const event of events!) {
-            if (event._tag === "Task" && event.event._tag !== "ContinueRequested") {
-              assert.strictEqual<string>(event.event.snapshot.sessionId, id)
-            }
+            if (event._tag === "Task") assert.strictEqual<string>(event.event.sessionId, id)
           }
         }
         assert.deepStrictEqual((yield* promptLines).map((prompt) => prompt.length), [1, 1, 3, 3])

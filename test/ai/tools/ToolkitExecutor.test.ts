@@ -202,7 +202,7 @@ describe("what the handler answers", () => {
     ["a string", Schema.String, "text", text("text")],
     ["an empty string", Schema.String, "", text("")],
     ["nothing", Schema.Void, undefined, text("")],
-    ["null", Schema.Null, null, text("")],
+    ["null", Schema.Null, null, structured(null)],
     ["a number", Schema.Number, 0, structured(0)],
     ["a boolean", Schema.Boolean, false, structured(false)],
     [

@@ -49,10 +49,8 @@ const nextOf = (request: ToolRequest) =>
 export const resultOf = (request: ToolRequest) =>
   Effect.map(nextOf(request), (resolution): ToolResultPart => {
     if (resolution._tag !== "Item") return assert.fail("it asks for approval")
-    const [part] = resolution.item.parts
-    if (part?._tag !== "ToolResult") return assert.fail("no result")
-    assert.strictEqual(part.callId, request.callId)
-    return part
+    assert.strictEqual(resolution.result.callId, request.callId)
+    return resolution.result
   })
 
 /** The approval that the turn is asked for next. */

@@ -136,10 +136,9 @@ export class AgentWorld {
 
   /** An event of the manager, at the moment at which it is published. */
   hear(generation: number, event: TaskEvent): void {
-    const sessionId = event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
-    const origin = `${generation} ${sessionId}`
+    const origin = `${generation} ${event.sessionId}`
     this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
-    if (event._tag === "ContinueRequested") return
+    if (!("snapshot" in event)) return
     const { snapshot } = event
     const key = `${generation} ${snapshot.id}`
     const known = this.tasks.get(key)

@@ -108,7 +108,10 @@ export class World {
   private lastKey = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
-  abandonedWarnings = 0
+  /** How often readers with a filter were told that they had missed events. */
+  resets = 0
+  /** How often the manager warned of a tool that died. */
+  diedWarnings = 0
 
   constructor(plan: Plan, simulation: Simulation, trace: Array<string> | undefined) {
     this.plan = plan
@@ -173,6 +176,10 @@ export class World {
     this.events.push({ ...this.moment(), event })
     if (event._tag === "ContinueRequested") {
       this.say("event", () => `#${event.seq} ContinueRequested ${event.taskId} in ${event.sessionId}`)
+      return
+    }
+    if (event._tag === "SessionClosed") {
+      this.say("event", () => `#${event.seq} SessionClosed ${event.sessionId}`)
       return
     }
     const { id, kind, launch, sessionId, turnId } = event.snapshot

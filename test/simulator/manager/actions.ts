@@ -305,5 +305,5 @@ export const waitForIdle = (world: World, actor: Actor): Effect.Effect<void> =>
     "waitForIdle",
     {},
     () => world.manager.handle.waitForIdle,
-    () => world.subject.engine.state.table.active === 0
+    () => world.subject.engine.state.table.idle.active === 0
   )

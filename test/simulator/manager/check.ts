@@ -1,16 +1,23 @@
 /** The invariants of the contract, looked for in what was written down. */
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
+import type { CancelReason } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
-import { isInOrder } from "../../../src/testing/eventOrder.js"
+import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
-import type { CallRecord, DeliveryRecord, EventRecord, PlannedCall, RouteRecord, ToolRun } from "./history.js"
+import type {
+  CallRecord,
+  DeliveryRecord,
+  EventRecord,
+  Operation,
+  PlannedCall,
+  RouteRecord,
+  ToolRun
+} from "./history.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
-type OfTask = Exclude<TaskEvent, { readonly _tag: "ContinueRequested" }>
-
-type Settled = Extract<TaskEvent, { readonly _tag: "Completed" | "Failed" | "Cancelled" }>
+type OfTask = Extract<TaskEvent, { readonly snapshot: unknown }>
 
 /** One launch of a task, by its events. */
 export interface LaunchLog {
@@ -38,11 +45,6 @@ export interface TaskLog {
   readonly approvals: ReadonlyArray<DeliveryRecord>
 }
 
-const taskOf = (event: TaskEvent): TaskId => event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-
-const isTerminal = (event: TaskEvent): event is Settled =>
-  event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled"
-
 const launchesOf = (
   world: World,
   key: string,
@@ -56,7 +58,8 @@ const launchesOf = (
   let previousEnd = -1
   for (const record of events) {
     const { event } = record
-    if (event._tag === "ContinueRequested" || event._tag === "Progress" || event._tag === "Detached") continue
+    if (!("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew") continue
+    if (event._tag === "Detached") continue
     if (event._tag === "Queued" || event._tag === "Started") {
       if (beganOrder < 0) {
         beganAt = event.at
@@ -103,16 +106,14 @@ const taskLogs = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   }
   const resolved = ({ resolution }: DeliveryRecord): TaskId =>
     resolution._tag === "Item" ? resolution.taskId : resolution.approval.taskId
-  const events = group(world.events, ({ event }) => taskOf(event))
+  const events = group(world.events, ({ event }) => event.taskId)
   const calls = group(world.calls, ({ taskId }) => taskId)
   const items = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Item"), resolved)
   const approvals = group(world.deliveries.filter(({ resolution }) => resolution._tag === "Approval"), resolved)
   const runs = group(world.toolRuns, ({ taskId }) => taskId)
   const logs = new Map<TaskId, TaskLog>()
   for (const [id, ofTask] of events) {
-    const key = ofTask.flatMap(({ event }) =>
-      event._tag === "ContinueRequested" ? [] : [event.snapshot.metadata["key"]]
-    )
+    const key = ofTask.flatMap(({ event }) => "snapshot" in event ? [event.snapshot.metadata["key"]] : [])
       .at(0)
     const planned = typeof key === "string" ? world.planned.get(key) : undefined
     if (planned === undefined) {
@@ -255,12 +256,23 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   }
 }
 
-/** Whether something asked for the task to be cancelled, before it was. */
+/** What an operation tells the tools that it stops. */
+const toldBy: Partial<Record<Operation, CancelReason>> = {
+  cancel: "Cancelled",
+  onTurnInterrupted: "TurnInterrupted",
+  closeSession: "SessionClosed",
+  shutdown: "Shutdown",
+  startTask: "Cancelled",
+  approve: "Cancelled"
+}
+
+/** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
 const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
   const { id, planned: { request, script }, terminal } = task
   const kind = terminal?.event.snapshot.kind
+  const told = task.launches.at(-1)?.run?.stopped
   const asked = world.calls.some((call) => {
-    if (call.began.order > order) return false
+    if (call.began.order > order || told !== undefined && toldBy[call.operation] !== told) return false
     switch (call.operation) {
       case "cancel":
         return call.taskId === id
@@ -282,7 +294,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return false
     }
   })
-  return asked || script.end === "Interrupt"
+  return asked || script.end === "Interrupt" && told === undefined
 }
 
 const checkOutcome = (world: World, task: TaskLog): void => {
@@ -330,6 +342,10 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             return event.at >= due && event.at <= due + late + plan.jitterMillis
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
+          // a tool that came to an end of its own had asked too early
+          if (run?.outcome === "Interrupted" && run.stopped !== "TimedOut") {
+            world.violate(4, `the tool of ${id} was not told of its timeout, but ${run.stopped}`)
+          }
           break
         }
         default:
@@ -444,6 +460,29 @@ const checkReceipts = (world: World): void => {
   }
 }
 
+/** Whoever closes a session is followed by its end, behind the last terminal event of what was cancelled. */
+const checkClosings = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void => {
+  const ends = world.events.filter(({ event }) => event._tag === "SessionClosed")
+  for (const { event, order } of ends) {
+    const isAsked = world.calls.some(({ began, operation, sessionId }) =>
+      operation === "closeSession" && sessionId === event.sessionId && began.order < order
+    )
+    if (!isAsked) world.violate(3, `${event.sessionId} ended and nobody had closed it`)
+  }
+  for (const { began, operation, outcome, receipt, sessionId } of world.calls) {
+    if (operation !== "closeSession" || outcome !== "ok") continue
+    const end = ends.filter(({ event, order }) => event.sessionId === sessionId && order > began.order).at(-1)
+    // a call that was made while an earlier one was at it is answered by the end of that one
+    if (end === undefined) world.violate(3, `${sessionId ?? ""} was closed and did not end`)
+    for (const { id } of receipt ?? []) {
+      const terminal = logs.get(id)?.terminal
+      if (terminal !== undefined && end !== undefined && terminal.order > end.order) {
+        world.violate(3, `${id} settled after its session had ended`)
+      }
+    }
+  }
+}
+
 const checkWrongApprovals = (world: World): void => {
   for (const { began, ended, operation, outcome, taskId } of world.calls) {
     if (operation !== "approveWrongly" || outcome === "interrupted" || outcome === undefined) continue
@@ -501,6 +540,17 @@ const perTask = [
   checkOutput
 ]
 
+/** A tool that died is told of once. */
+const checkWarnings = (world: World, logs: Iterable<TaskLog>): void => {
+  let died = 0
+  for (const { terminal } of logs) {
+    if (terminal?.event._tag === "Failed" && terminal.event.error.reason === "Internal") died++
+  }
+  if (died !== world.diedWarnings) {
+    world.violate(4, `${died} tools died, and ${world.diedWarnings} warnings tell of one`)
+  }
+}
+
 /** Looks at a run that has ended. */
 export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkResources(world)
@@ -512,5 +562,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkQueue(world)
   checkBatches(world)
+  checkWarnings(world, logs.values())
+  checkClosings(world, logs)
   return logs
 }

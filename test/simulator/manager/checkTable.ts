@@ -30,11 +30,11 @@ export const checkTable = (world: World): void => {
   let suspended = 0
   let held = 0
   for (const task of table.live) {
-    if (isActive(task.snapshot.status) && task.waits === 0) active++
+    if (isActive(task.snapshot.status)) active++
     if (task.snapshot.status === "Suspended") suspended++
     if (task.place === "held") held++
   }
-  expect("the number of active tasks", table.active, active)
+  expect("the number of active tasks", table.idle.active, active)
   expect("the number of suspended tasks", table.suspended.size, suspended)
   expect("the number of places in use", table.places, held)
   expect("the number of known tasks", table.tasks.size, table.live.size + table.history.size)
@@ -61,8 +61,8 @@ export const checkTable = (world: World): void => {
     if (held !== undefined) expect(`what the consumers of ${session.id} have in hand`, session.inHand, held)
     for (const turn of session.turns.values()) {
       let foreground = 0
-      for (const { snapshot: { kind, status }, waits } of turn.tasks) {
-        if (kind === "Foreground" && isActive(status) && waits === 0) foreground++
+      for (const { snapshot: { kind, status } } of turn.tasks) {
+        if (kind === "Foreground" && isActive(status)) foreground++
       }
       expect(`the number of active tasks of ${session.id}/${turn.id}`, turn.active, foreground)
     }
@@ -80,11 +80,11 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("live tasks", table.live.size)
   none("suspended tasks", table.suspended.size)
   none("manual results", table.manual.size)
-  none("active tasks", table.active)
+  none("active tasks", table.idle.active)
   none("places in use", table.places)
   none("queued tasks", table.queue.size)
   none("waits for a place", table.returning.size)
-  none("waiters for idle", table.idleWaiters.size)
+  none("waiters for idle", table.idle.waiters.size)
   none("timers", timers.size())
   for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)
   none("settled tasks too many", Math.max(0, table.history.size - table.limits.history))

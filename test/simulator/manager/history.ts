@@ -1,7 +1,7 @@
 /** What is written down of a run, in the order in which it happened. */
 import type { SessionId, TaskId, TurnId } from "../../../src/model/ids.js"
 import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
-import type { TaskSnapshot } from "../../../src/model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { TaskResolution } from "../../../src/model/TaskResolution.js"
 import type { ToolRequest } from "../../../src/model/ToolCall.js"
@@ -93,6 +93,8 @@ export interface ToolRun {
   readonly began: Moment
   ended: Moment | undefined
   outcome: "Succeeded" | "Failed" | "AskedForApproval" | "Died" | "Interrupted" | undefined
+  /** What the tool was told of why it was stopped, asked at its end. */
+  stopped: CancelReason | undefined
   acquired: number
   released: number
 }

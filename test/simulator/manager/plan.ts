@@ -68,6 +68,9 @@ export interface Plan {
   readonly historyBytes: number
   readonly eventBuffer: number
   readonly eventReplay: number
+  readonly eventBytes: number
+  /** Readers of events that go away and come back. */
+  readonly readers: number
   readonly graceMillis: number
   readonly outputBuffer: number
   readonly outputHistory: number
@@ -128,6 +131,8 @@ export const planOf = (seed: number): Plan => {
       output: random.chance(0.3),
       singleResults: random.chance(0.3)
     },
+    eventBytes: random.pick([33_554_432, 33_554_432, 4_000, 0]),
+    readers: random.chance(0.5) ? 1 + random.int(2) : 0,
     outputBuffer: random.pick([65_536, 20, 0]),
     outputHistory: random.pick([16_777_216, 30]),
     // nothing at all, one task or a few
@@ -135,6 +140,7 @@ export const planOf = (seed: number): Plan => {
   }
   return {
     ...plan,
+    eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
   }

@@ -19,6 +19,7 @@ import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import { agentLoop, host, watcher } from "./actors.js"
 import { checkNothingLeft } from "./checkTable.js"
+import { eventReader } from "./eventReaders.js"
 import { routeOf, tick } from "./plan.js"
 import { drainManual, drainTurn, takeLoop } from "./reading.js"
 import { keyOf, makeTools } from "./tools.js"
@@ -55,6 +56,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,
         eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
+        eventBytes: plan.eventBytes,
         cancelGracePeriod: plan.graceMillis,
         outputBuffer: plan.outputBuffer,
         outputHistory: plan.outputHistory
@@ -65,7 +67,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
       Effect.locally(workingFor, "manager")
     )
     // a subscriber would see events later, and one with a small buffer not all of them
-    const publish = engine.events.unsafePublish
+    const publish = engine.events.unsafePublish.bind(engine.events)
     Object.assign(engine.events, {
       unsafePublish: (event: TaskEvent) => {
         world.hear(event)
@@ -144,9 +146,13 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     yield* build(world, managerScope)
     const watchers = yield* Effect.forEach(Array.from({ length: plan.watchers }, (_, index) => index), (index) =>
       Scope.extend(watcher(world, index), watching))
-    const loops = yield* Effect.forEach(
-      Array.from({ length: plan.sessions }, (_, index) =>
+    const readers = yield* Effect.forEach(
+      Array.from({ length: plan.readers }, (_, index) =>
         index),
+      (index) => Scope.extend(eventReader(world, index), watching)
+    )
+    const loops = yield* Effect.forEach(
+      Array.from({ length: plan.sessions }, (_, index) => index),
       (index) => Effect.fork(agentLoop(world, index))
     )
     const hosting = yield* Effect.fork(host(world))
@@ -168,15 +174,15 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     }
     yield* drainEverything(world)
     yield* tryClosed(world)
-    for (const fiber of watchers) yield* Fiber.await(fiber)
+    for (const fiber of [...watchers, ...readers]) yield* Fiber.await(fiber)
     yield* Scope.close(watching, Exit.void)
     checkNothingLeft(world, "after the shutdown")
   })
 
 /** Counts the warnings of the manager instead of printing them. */
 const countWarnings = (world: World) =>
-  Logger.make(() => {
-    world.abandonedWarnings++
+  Logger.make(({ message }) => {
+    if (String(message) === "A tool died") world.diedWarnings++
   })
 
 export const program = (world: World): Effect.Effect<void> =>

@@ -84,7 +84,8 @@ const isTold = ({ tasks }: Run, { sessionId, turnId }: CallRecord, at: number | 
   tasks.some(({ events, planned: { request } }) =>
     request.sessionId === sessionId && request.turnId === turnId &&
     events.some(({ event }) =>
-      event.at === at && event._tag !== "ContinueRequested" && event._tag !== "Queued" && event._tag !== "Started" &&
+      event.at === at && "snapshot" in event && event._tag !== "OutputGrew" && event._tag !== "Queued" &&
+      event._tag !== "Started" &&
       event._tag !== "Progress" && (event._tag === "Detached" || event.snapshot.kind === "Foreground")
     )
   )
@@ -149,6 +150,7 @@ export const races: Readonly<Record<string, Race>> = {
     (call, { world }) => call.outcome === "interrupted" && world.events.some(({ event }) => event.at === call.ended?.at)
   ),
   "a subscriber lags behind": ({ world }) => world.lagged,
+  "a reader with a filter is told that it missed events": ({ world }) => world.resets,
   "delivery mode / completion: the mode first": taskRace(({ calls, terminal }) =>
     terminal?.event.snapshot.kind === "Background" &&
     calls.some((call) => call.operation === "setDeliveryMode" && call.began.at === terminal.at && isPut(call))

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type { SessionId, TurnRef } from "../../../src/model/ids.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
 import { CancellationController } from "../../../src/services/TurnCancellation.js"
@@ -118,6 +119,32 @@ const consumeTurn = (
       })
     }), isTurnDue(world, turn)))
 
+/** Reads the first update of the turn's stream. What was read counts once the stream ends well, in the step in which it does. */
+const streamTurn = (
+  world: World,
+  actor: Actor,
+  turn: TurnRef
+): Effect.Effect<Option.Option<Option.Option<TurnTaskUpdate>>> =>
+  isRefused(world.call(actor, "consumeTurnUpdate", turn, (record) =>
+    Effect.suspend(() => {
+      let used: TurnTaskUpdate | undefined = undefined
+      const noted = Stream.unwrapScoped(Effect.as(
+        Effect.addFinalizer((exit) =>
+          Effect.sync(() => {
+            if (exit._tag === "Success" && used !== undefined) note(world, actor, turn, used, false)
+          })
+        ),
+        world.manager.handle.turnUpdates(turn)
+      ))
+      return Stream.runHead(Stream.mapEffect(noted, (update) => {
+        if (update._tag === "Resolution") record.inHand.push(update.resolution)
+        return use(world, record, turn.sessionId, () => {
+          used = update
+          return update
+        })
+      }))
+    }), isTurnDue(world, turn)))
+
 /** Interrupts a reader at a random moment, once or twice, and then lets it read. */
 export const unsettled = <A>(world: World, read: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.suspend(() => {
@@ -146,7 +173,8 @@ export const readTurn = (
         (update) => Option.isNone(update) ? undefined : update
       )
     }
-    return Effect.map(unsettled(world, consumeTurn(world, actor, turn)), Option.getOrUndefined)
+    const consume = dice < 0.9 ? consumeTurn : streamTurn
+    return Effect.map(unsettled(world, consume(world, actor, turn)), Option.getOrUndefined)
   })
 
 /** Reads a turn to its end without any tricks. */

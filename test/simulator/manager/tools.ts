@@ -3,10 +3,12 @@ import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { ApprovalRequired, ToolError } from "../../../src/errors.js"
 import { ApprovalId } from "../../../src/model/ids.js"
+import type { CancelReason } from "../../../src/model/Task.js"
 import type { ToolRequest, ToolResult } from "../../../src/model/ToolCall.js"
 import { CurrentTask } from "../../../src/services/CurrentTask.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
@@ -152,6 +154,15 @@ const outcomeOf = (exit: Exit.Exit<ToolResult, ToolError | ApprovalRequired>): T
   return failure.value._tag === "ToolError" ? "Failed" : "AskedForApproval"
 }
 
+/** Why the task is being stopped. It is told at once, or later: then there is no reason yet. */
+const stopReason = ({ cancelReason }: CurrentTask["Type"]): CancelReason | undefined => {
+  // on a scheduler of its own: that of the simulation may let others go first
+  const fiber = Effect.runFork(cancelReason, { immediate: true })
+  const exit = fiber.unsafePoll()
+  if (exit === null) fiber.unsafeInterruptAsFork(FiberId.none)
+  return exit?._tag === "Success" ? exit.value : undefined
+}
+
 /** An executor whose tools do what was made up for their call. Whatever it runs is written down. */
 export const makeTools = (world: World): ToolExecutor["Type"] => {
   const body = (run: ToolRun, end: ToolEnd, approvals: number, steps: ReadonlyArray<ToolStep>) => {
@@ -189,7 +200,8 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
       const { approvals, end, steps } = planned.script
       if (end === "ThrowAtOnce" && approvals === 0) throw new Error("the executor threw")
       return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(CurrentTask, ({ approval, launch, taskId }) => {
+        Effect.flatMap(CurrentTask, (task) => {
+          const { approval, launch, taskId } = task
           const run: ToolRun = {
             taskId,
             launch,
@@ -198,6 +210,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
             began: world.moment(),
             ended: undefined,
             outcome: undefined,
+            stopped: undefined,
             acquired: 0,
             released: 0
           }
@@ -208,6 +221,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
               Effect.sync(() => {
                 run.ended = world.moment()
                 run.outcome = outcomeOf(exit)
+                run.stopped = stopReason(task)
                 world.say(`${taskId}#${launch}`, () => `ends: ${run.outcome}`)
               })
             )

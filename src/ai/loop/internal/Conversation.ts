@@ -8,8 +8,6 @@
  */
 import * as Effect from "effect/Effect"
 import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
-import type { TaskResolution } from "../../../model/TaskResolution.js"
-import type { ToolResultPart } from "../../../model/ToolCall.js"
 import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
 import type { Transcript } from "../../transcript/Transcript.js"
@@ -20,10 +18,6 @@ import { boundaryFor } from "./boundary.js"
 
 const notStored = (cause: unknown): TurnFailure =>
   new TurnFailure({ reason: "Store", message: "The transcript could not be written.", cause })
-
-/** The tool result in an item of the manager. */
-export const resultOf = ({ item }: TaskResolution.Item): ToolResultPart | undefined =>
-  item.parts.find((part) => part._tag === "ToolResult")
 
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 

@@ -287,7 +287,7 @@ export const makeSession = (
     yield* inbox.take.pipe(
       Effect.flatMap(obey),
       Effect.repeat({ until: () => isClosed }),
-      Effect.catchAllCause((cause) => withCause(cause)(Effect.logError("A session broke down"))),
+      Effect.catchAllCause((cause) => Effect.logError("A session broke down").pipe(withCause(cause))),
       Effect.zipRight(finish),
       Effect.interruptible,
       Effect.forkIn(scope)

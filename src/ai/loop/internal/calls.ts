@@ -13,7 +13,7 @@ import * as texts from "../../transcript/internal/texts.js"
 import type { TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
-import { type Conversation, resultOf } from "./Conversation.js"
+import type { Conversation } from "./Conversation.js"
 
 /**
  * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
@@ -48,10 +48,7 @@ export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _ta
 /** A call that ran inline. */
 export const inlineCall = (toolName: string, resolution: TaskResolution): StartedCall => {
   if (resolution._tag === "Approval") return running(resolution.approval.taskId)
-  const { taskId } = resolution
-  const part = resultOf(resolution)
-  if (part === undefined) return running(taskId)
-  const { callId, isError, output } = part
+  const { result: { callId, isError, output }, taskId } = resolution
   return known({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
 }
 
@@ -95,7 +92,7 @@ const startCall = (
       // routing that throws concerns this call alone
       Effect.catchAllDefect((defect) =>
         Effect.zipRight(
-          withCause(Cause.die(defect))(Effect.logError("A tool call could not be started")),
+          Effect.logError("A tool call could not be started").pipe(withCause(Cause.die(defect))),
           refused(callId, toolName, "of an internal error.")
         )
       )
@@ -142,10 +139,7 @@ const drain = (
       const { resolution } = update
       // what asks is listed by the manager until it is answered
       if (resolution._tag === "Approval") return Effect.void
-      const part = resultOf(resolution)
-      if (part === undefined) return Effect.void
-      const { taskId } = resolution
-      const { callId, isError, output } = part
+      const { result: { callId, isError, output }, taskId } = resolution
       return Effect.uninterruptible(Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
         if (!answers(callId, taskId)) {
           return conversation.acceptUnlessAnswer({ callId, toolName, taskId, isError, output })
@@ -240,12 +234,7 @@ export const collectLate = (
         if (resolution._tag === "Approval") {
           return Effect.void
         }
-        const part = resultOf(resolution)
-        if (part === undefined) {
-          return Effect.void
-        }
-        const { taskId } = resolution
-        const { callId, isError, output } = part
+        const { result: { callId, isError, output }, taskId } = resolution
         return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
           conversation.acceptLate({ callId, toolName, taskId, isError, output }))
       }, { discard: true })))

@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "../../../model/ids.js"
-import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
@@ -28,9 +27,6 @@ export interface AgentLoopService {
    */
   readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
 }
-
-const sessionOf = (event: TaskEvent): SessionId =>
-  event._tag === "ContinueRequested" ? event.sessionId : event.snapshot.sessionId
 
 export const makeAgentLoop = (
   toolkit: Toolkit.Any,
@@ -56,7 +52,7 @@ export const makeAgentLoop = (
       Effect.flatMap((event) => {
         const isGap = lastSeq !== undefined && event.seq !== lastSeq + 1
         lastSeq = event.seq
-        const told = Effect.suspend(() => sessions.get(sessionOf(event))?.onTaskEvent(event) ?? Effect.void)
+        const told = Effect.suspend(() => sessions.get(event.sessionId)?.onTaskEvent(event) ?? Effect.void)
         return isGap
           ? Effect.zipRight(
             Effect.forEach([...sessions.values()], (session) => session?.onGap ?? Effect.void, { discard: true }),

@@ -44,10 +44,10 @@ export const make = (options: {
           if (isClosed()) return Effect.void
           emit({ _tag: "Task", event })
           if (event._tag === "ContinueRequested") return wakeFor(event.taskId)
-          if (event._tag !== "Progress") post({ _tag: "TaskChanged" })
-          const { id } = event.snapshot
-          approvals.forget(id)
-          return event._tag === "AwaitingApproval" ? approvals.announce(id) : Effect.void
+          if (event._tag === "Progress" || event._tag === "OutputGrew" || event.taskId === undefined) return Effect.void
+          post({ _tag: "TaskChanged" })
+          approvals.forget(event.taskId)
+          return event._tag === "AwaitingApproval" ? approvals.announce(event.taskId) : Effect.void
         }),
       onGap: Effect.gen(function*() {
         if (isClosed()) return

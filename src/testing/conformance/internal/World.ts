@@ -7,7 +7,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { ApprovalRequired, type TaskManagerError } from "../../../errors.js"
@@ -83,6 +87,12 @@ export interface Delivered {
   readonly manual?: ReadonlyArray<string>
 }
 
+/** One line of a log. */
+export interface Warning {
+  readonly message: string
+  readonly annotations: Readonly<Record<string, unknown>>
+}
+
 export interface World {
   readonly capabilities: ConformanceCapabilities
   readonly manager: TaskManager["Type"]
@@ -125,6 +135,8 @@ export interface World {
   readonly events: Effect.Effect<ReadonlyArray<TaskEvent>>
   /** The events of one task, without the name of the task: ["Started", "Completed"]. */
   readonly eventsOf: (id: TaskId) => Effect.Effect<ReadonlyArray<string>>
+  /** What the manager has warned of. */
+  readonly warnings: Effect.Effect<ReadonlyArray<Warning>>
   readonly launches: Effect.Effect<ReadonlyArray<string>>
   readonly ends: Effect.Effect<ReadonlyArray<string>>
   readonly began: (name: string, launch?: number) => Effect.Effect<TaskId>
@@ -208,9 +220,18 @@ export const make = <E>(options: {
     const scope = yield* Effect.scope
     const decisions = new Map<string, () => RoutingDecision | Effect.Effect<RoutingDecision>>()
     const managerScope = yield* Scope.make()
+    const warnings: Array<Warning> = []
+    const noting = Logger.make<unknown, void>(({ annotations, logLevel, message }) => {
+      if (LogLevel.lessThan(logLevel, LogLevel.Warning)) return
+      warnings.push({ message: String(message), annotations: Object.fromEntries(annotations) })
+    })
     const context = yield* soon(
       "the layer is built",
-      Layer.buildWithScope(layerOf(options.layer, settings, decisions), managerScope)
+      Effect.locally(
+        Layer.buildWithScope(layerOf(options.layer, settings, decisions), managerScope),
+        FiberRef.currentLoggers,
+        HashSet.make(noting)
+      )
     )
     const manager = Context.get(context, TaskManager)
     const { handle } = manager
@@ -464,12 +485,8 @@ export const make = <E>(options: {
       hasStatus: (call, expected) =>
         Effect.flatMap(status(call), (actual) => equal(`the status of ${call.id}`, actual, expected)),
       events,
-      eventsOf: (id) =>
-        Effect.map(events, (all) =>
-          all.filter((event) =>
-            (event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id) === id
-          )
-            .map(({ _tag }) => _tag)),
+      eventsOf: (id) => Effect.map(events, (all) => all.filter(({ taskId }) => taskId === id).map(({ _tag }) => _tag)),
+      warnings: Effect.zipRight(settle, Effect.sync(() => warnings.slice())),
       launches: tools.launches,
       ends: tools.ends,
       began: (name, number = 1) => tools.began(ToolCallId.make(name), number),

@@ -17,10 +17,10 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
     )
     const lives = new Map<TaskId, Array<TaskEvent>>()
     for (const event of events) {
-      const id = event._tag === "ContinueRequested" ? event.taskId : event.snapshot.id
-      const life = lives.get(id) ?? []
+      if (event.taskId === undefined) continue
+      const life = lives.get(event.taskId) ?? []
       life.push(event)
-      lives.set(id, life)
+      lives.set(event.taskId, life)
     }
     for (const [id, life] of lives) {
       const told = life.map(({ _tag }) => _tag)
@@ -29,7 +29,7 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
       yield* isTrue(`${id} is detached at most once`, life.filter(({ _tag }) => _tag === "Detached").length <= 1)
       const last = life.find(isTerminal)
       const kept = yield* Effect.option(world.handle.get(id))
-      if (last !== undefined && last._tag !== "ContinueRequested" && kept._tag === "Some") {
+      if (last !== undefined && kept._tag === "Some") {
         yield* equal(`${id} stays what its terminal event says`, kept.value.status, last._tag)
       }
     }

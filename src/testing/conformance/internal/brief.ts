@@ -10,8 +10,7 @@ export const result = ({ isError, output }: ToolResultPart): string =>
 
 export const resolution = (given: TaskResolution): string => {
   if (given._tag === "Approval") return `approval ${given.approval.taskId}`
-  const part = given.item.parts[0]
-  return `result ${given.taskId} ${part?._tag === "ToolResult" ? result(part) : "without a result"}`
+  return `result ${given.taskId} ${result(given.item.parts[0])}`
 }
 
 export const update = (given: TurnTaskUpdate): string =>
@@ -25,7 +24,6 @@ export const outcome = (given: TaskStartOutcome): string =>
     ? `detached ${given.taskId}`
     : `pending ${given.taskId}`
 
-export const event = (given: TaskEvent): string =>
-  given._tag === "ContinueRequested" ? `ContinueRequested ${given.taskId}` : `${given._tag} ${given.snapshot.id}`
+export const event = (given: TaskEvent): string => `${given._tag} ${given.taskId ?? given.sessionId}`
 
 export const ids = (snapshots: ReadonlyArray<TaskSnapshot>): ReadonlyArray<string> => snapshots.map(({ id }) => id)

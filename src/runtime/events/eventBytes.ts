@@ -1,0 +1,45 @@
+/** How much memory an event keeps alive: an estimate for the budgets of replay and of subscribers. */
+import { resultMemory, snapshotMemory } from "../../machine/sizes.js"
+import type { TaskSnapshot } from "../../model/Task.js"
+import type { TaskEvent, TaskProgress } from "../../model/TaskEvent.js"
+import { memoryOf } from "../../shared/memoryOf.js"
+
+/** The event itself, and its place where it is kept. */
+const bare = 160
+/** An error with its stack. What the cause of a failure holds is not looked at: it is no JSON. */
+const bareError = 2_048
+
+const progressMemory = ({ data, message }: TaskProgress): number =>
+  (message === undefined ? 0 : memoryOf(message)) + (data === undefined ? 0 : memoryOf(data))
+
+/** Measures events; what all events of a task have in common is measured once for those that come one after the other. */
+export const makeEventBytes = (): (event: TaskEvent) => number => {
+  let measured: TaskSnapshot["id"] | undefined = undefined
+  let bytes = 0
+
+  const ofSnapshot = (snapshot: TaskSnapshot): number => {
+    if (snapshot.id !== measured) {
+      measured = snapshot.id
+      bytes = snapshotMemory(snapshot)
+    }
+    return bare + bytes
+  }
+
+  return (event) => {
+    switch (event._tag) {
+      case "ContinueRequested":
+      case "SessionClosed":
+        return bare
+      case "Progress":
+        return ofSnapshot(event.snapshot) + progressMemory(event.progress)
+      case "AwaitingApproval":
+        return ofSnapshot(event.snapshot) + memoryOf(event.approval)
+      case "Completed":
+        return ofSnapshot(event.snapshot) + resultMemory(event.result, event.snapshot)
+      case "Failed":
+        return ofSnapshot(event.snapshot) + bareError + resultMemory(event.result, event.snapshot)
+      default:
+        return ofSnapshot(event.snapshot)
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/** The event members of the handle: each subscribes in one step, with what its reader missed before. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { listLive } from "../../machine/queries.js"
+import type { TaskTable } from "../../machine/TaskTable.js"
+import type { SessionId } from "../../model/ids.js"
+import type { EventReset, FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
+import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import { shown } from "../../shared/text.js"
+import type { Engine } from "../Engine.js"
+import type { VisitEvent } from "./EventReplay.js"
+import type { EventSubscription } from "./EventSubscription.js"
+
+/** A subscription for as long as a scope is open. */
+const scoped = <A>(
+  subscribe: () => A,
+  subscriptionOf: (subscribed: A) => EventSubscription<TaskEvent> | EventSubscription<FilteredTaskEvent>
+): Effect.Effect<A, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(subscribe),
+    (subscribed) => Effect.sync(() => subscriptionOf(subscribed).unsafeClose())
+  )
+
+/** Where the events of a filter are replayed from, and after which number its first event can be. */
+const originOf = (
+  table: TaskTable,
+  { sessionId, taskId }: TaskEventFilter
+): { readonly sessionId: SessionId | undefined; readonly bornAfter: number } => {
+  const task = taskId === undefined ? undefined : table.tasks.get(taskId)
+  return { sessionId: sessionId ?? task?.snapshot.sessionId, bornAfter: task?.bornAfter ?? 0 }
+}
+
+const resetOf = (table: TaskTable, { sessionId, taskId }: TaskEventFilter): EventReset => ({
+  _tag: "Reset",
+  seq: table.seq,
+  ...(sessionId === undefined ? undefined : { sessionId }),
+  ...(taskId === undefined ? undefined : { taskId }),
+  live: listLive(table, { sessionId, taskId })
+})
+
+const bytesOfReset = ({ live }: EventReset): number => 128 + 16 * live.length
+
+/** Subscribes to the events of a filter. `replay`: without `after` it begins with the last events, not with the next one. */
+const subscribeTo = (
+  { events, state: { table } }: Engine,
+  filter: TaskEventFilter,
+  replay: boolean
+): EventSubscription<FilteredTaskEvent> => {
+  const { after, sessionId, taskId } = filter
+  const subscription = events.unsafeSubscribeTo(filter, () => resetOf(table, filter))
+  const offer: VisitEvent = (event, bytes) => {
+    if (taskId !== undefined && event.taskId !== taskId) return
+    if (sessionId === undefined || event.sessionId === sessionId) subscription.unsafeOffer(event, bytes)
+  }
+  const origin = originOf(table, filter)
+  if (after === undefined) {
+    if (replay) events.recent(origin.sessionId, offer)
+  } else if (after > table.seq || !events.since(origin.sessionId, Math.max(after, origin.bornAfter), offer)) {
+    const reset = resetOf(table, filter)
+    subscription.unsafeOffer(reset, bytesOfReset(reset))
+  }
+  return subscription
+}
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+
+const checked = <A, R>({ after }: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+  after === undefined || isCount(after)
+    ? effect
+    : Effect.die(new RangeError(`TaskEventFilter.after takes an integer from 0, not ${shown(after)}`))
+
+type HostEvents = Pick<
+  TaskManagerHandle,
+  "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf"
+>
+
+export const hostEvents = (engine: Engine): HostEvents => {
+  const { events, state: { table } } = engine
+  const identity = <A>(subscription: A): A => subscription
+  return {
+    events: Stream.unwrapScoped(Effect.map(
+      scoped(() => {
+        const subscription = events.unsafeSubscribe()
+        events.recent(undefined, (event, bytes) => subscription.unsafeOffer(event, bytes))
+        return subscription
+      }, identity),
+      (subscription) => Stream.fromQueue(subscription)
+    )),
+    eventsOf: (filter) =>
+      Stream.unwrapScoped(Effect.map(
+        checked(filter, scoped(() => subscribeTo(engine, filter, true), identity)),
+        (subscription) => Stream.fromQueue(subscription)
+      )),
+    subscribe: scoped(() => events.unsafeSubscribe(), identity),
+    subscribeTo: (filter) => checked(filter, scoped(() => subscribeTo(engine, filter, false), identity)),
+    watch: scoped(
+      () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe() }),
+      (watch) => watch.events
+    ),
+    watchOf: (filter) =>
+      checked(
+        filter,
+        scoped(
+          () => ({ seq: table.seq, live: listLive(table, filter), events: subscribeTo(engine, filter, false) }),
+          (watch) => watch.events
+        )
+      )
+  }
+}
