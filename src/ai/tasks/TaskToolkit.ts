@@ -13,7 +13,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ToolError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
-import { TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import { isSettled } from "../../model/settled.js"
+import { TaskKind, TaskStatus } from "../../model/Task.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManager } from "../../services/TaskManager.js"
@@ -138,8 +139,6 @@ const detach = Tool.make("task_detach", {
 
 const toolkit = Toolkit.make(list, wait, output, cancel, detach)
 
-const isOver = ({ settledAt }: TaskSnapshot): boolean => settledAt !== undefined
-
 const foregroundNote = "Its result is the result of its own call."
 const takenNote = "Its result was given before, or is being given elsewhere."
 const approvalNote = "It waits for a human's approval."
@@ -186,10 +185,10 @@ const make = Effect.gen(function*() {
           ? foregroundNote
           : found.status === "Suspended"
           ? approvalNote
-          : found.deliveryMode === "Manual" && isOver(found)
+          : found.deliveryMode === "Manual" && isSettled(found)
           ? manualNote
           : null
-        if (note !== null || !isOver(found)) {
+        if (note !== null || !isSettled(found)) {
           told.push({ ...base, note })
           continue
         }
@@ -209,7 +208,7 @@ const make = Effect.gen(function*() {
     Effect.map(handle.list({ sessionId: task.request.sessionId, kind: "Background" }), (tasks) => {
       const wanted = new Set<TaskId>(ids)
       return tasks.flatMap((found) =>
-        wanted.has(found.id) && !endless.has(found.id) && !isOver(found) && found.status !== "Suspended"
+        wanted.has(found.id) && !endless.has(found.id) && !isSettled(found) && found.status !== "Suspended"
           ? [found.id]
           : []
       )
@@ -229,8 +228,8 @@ const make = Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const all = yield* handle.list({ sessionId: task.request.sessionId })
         const others = all.filter(({ id }) => id !== task.taskId)
-        const settled = others.filter(isOver)
-        const tasks = [...others.filter((one) => !isOver(one)), ...settled.slice(-mostSettled).reverse()]
+        const settled = others.filter(isSettled)
+        const tasks = [...others.filter((one) => !isSettled(one)), ...settled.slice(-mostSettled).reverse()]
         return {
           tasks: tasks.map(({ createdAt, id, kind, settledAt, status, toolName }) => ({
             task_id: id,
@@ -318,13 +317,13 @@ const make = Effect.gen(function*() {
         }
         yield* Effect.mapError(handle.cancel(taskId), () => notFound(task.request.toolName, id))
         const { deliveryMode, kind, status } = yield* find(task, id)
-        const part = kind === "Background" && deliveryMode === "ToLoop" && !isOver(before)
+        const part = kind === "Background" && deliveryMode === "ToLoop" && !isSettled(before)
           ? yield* lease(task.taskId, taskId)
           : Option.none()
         return {
           task_id: taskId,
           status,
-          cancelled: !isOver(before) && status === "Cancelled",
+          cancelled: !isSettled(before) && status === "Cancelled",
           result: Option.getOrNull(Option.map(part, (one) => shownText(one, taskId)))
         }
       }),

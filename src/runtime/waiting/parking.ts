@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { TaskRecord, TaskTable, Waiter, WaitTarget } from "../../machine/TaskTable.js"
 import { leave, park } from "../../machine/waiting.js"
+import { isSettled } from "../../model/settled.js"
 import type { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
@@ -80,7 +81,7 @@ export const waitUntilSettled = (
       if (--unsettled === 0) resume(Effect.void)
     }
     for (const task of tasks) {
-      if (task.snapshot.settledAt !== undefined || isExempt(task)) continue
+      if (isSettled(task.snapshot) || isExempt(task)) continue
       unsettled++
       if (task.settledWaiters === undefined) task.settledWaiters = [settled]
       else task.settledWaiters.push(settled)

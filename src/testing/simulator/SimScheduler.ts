@@ -17,19 +17,6 @@ const ownPriority: number = Reflect.get(Object.freeze({}), "priority")
  * A synchronous scheduler for `Effect.runFork(program, { scheduler })`: any of the fibers that are ready may go on next,
  * and any of them may be preempted before any of its operations. All of it follows from the seed of `random`.
  *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { SimRandom, SimScheduler } from "effect-task-manager/testing"
- *
- * const scheduler = new SimScheduler(new SimRandom(1))
- * const fiber = Effect.runFork(Effect.yieldNow().pipe(Effect.as(42)), { scheduler, immediate: false })
- * while (scheduler.runNext()) {
- *   // nothing runs between two calls of runNext
- * }
- * fiber.unsafePoll() // the exit of the fiber: 42
- * ```
- *
  * @since 0.1.0
  * @category schedulers
  */

@@ -12,7 +12,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../../../model/ids.js"
-import type { TaskStatus } from "../../../model/Task.js"
+import { isSettled } from "../../../model/settled.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
@@ -61,9 +61,6 @@ const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
     () => new TurnFailure({ reason: "Internal", message: "The turn failed because of an internal error.", cause })
   )
 
-const isSettled = (status: TaskStatus): boolean =>
-  status === "Completed" || status === "Failed" || status === "Cancelled"
-
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
@@ -79,9 +76,7 @@ const lostTasks = (
           ? Effect.succeed(true)
           : handle.get(taskId).pipe(
             // one that has settled left its result to the session before this one, which took it or was closed
-            Effect.map((task) =>
-              task.sessionId !== transcript.sessionId || task.callId !== callId || isSettled(task.status)
-            ),
+            Effect.map((task) => task.sessionId !== transcript.sessionId || task.callId !== callId || isSettled(task)),
             Effect.orElseSucceed(() => true)
           ))
   )

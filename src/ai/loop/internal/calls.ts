@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { emptyMetadata } from "../../../model/json.js"
+import { isSettled } from "../../../model/settled.js"
 import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -162,10 +163,11 @@ const goneResult = (
 ): Effect.Effect<TranscriptEntry.ToolResult | undefined, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const { deliveryMode, kind, settledAt } = yield* handle.get(taskId)
+    const task = yield* handle.get(taskId)
+    const { deliveryMode, kind } = task
     // it went there in the hands of whoever resumed it, and its result comes late like any other
     if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode)
-    if (settledAt === undefined) return undefined
+    if (!isSettled(task)) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
     const { isError, output } = result.value
