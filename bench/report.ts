@@ -28,7 +28,7 @@ const verdict = (result: TargetResult): string => {
 }
 
 const number = (value: number, unit: TargetResult["unit"]): string =>
-  unit === "ms" ? `${Math.round(value)} ms` : value.toFixed(2)
+  unit === "ratio" ? value.toFixed(2) : `${Math.round(value).toLocaleString("en")} ${unit}`
 
 const range = ({ max, min }: Spread, unit: TargetResult["unit"]): string => `${number(min, unit)}–${number(max, unit)}`
 

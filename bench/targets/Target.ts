@@ -5,7 +5,7 @@ import type { Spread } from "../stats.js"
 export interface TargetResult {
   readonly what: string
   readonly measured: Spread
-  readonly unit: "ratio" | "ms"
+  readonly unit: "ratio" | "ms" | "bytes"
   /** Undefined for a row that only informs. */
   readonly target: { readonly comparison: "≤" | "<"; readonly value: number } | undefined
   readonly note?: string | undefined

@@ -1,4 +1,6 @@
 import { agentLoop } from "./agentLoop.js"
+import { allocated } from "./allocated.js"
+import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
 import { growth } from "./growth.js"
@@ -19,8 +21,10 @@ export const targets: ReadonlyArray<Target> = [
   drainedHeap,
   stall,
   detaching,
+  allocated,
   agentLoop,
-  importing
+  importing,
+  budgets
 ]
 
 export const targetOf = (name: string): Target => {

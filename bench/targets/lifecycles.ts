@@ -32,9 +32,9 @@ const against = (base: string, rows: ReadonlyArray<Row>): Target => ({
 
 export const lifecycleTargets: ReadonlyArray<Target> = [
   against("floor", [
-    { what: "lifecycle / floor", cells: /, 1$/, target: atMost(2) },
-    { what: "lifecycle / floor", cells: /, 16$/, target: atMost(1.3) },
-    { what: "lifecycle / floor", cells: /, all N$/, target: atMost(1) }
+    { what: "lifecycle / floor", cells: /^sync/, target: atMost(1.2) },
+    { what: "lifecycle / floor", cells: /^yield, 1$/, target: atMost(1.2) },
+    { what: "lifecycle / floor", cells: /^yield, (16|all N)$/, target: atMost(1.9) }
   ]),
   against("fiber-map", [{ what: "lifecycle / `FiberMap` + `PubSub` by hand", cells: /./, target: atMost(1) }]),
   against("p-queue", [{ what: "lifecycle / p-queue + `AbortController`", cells: /, (16|all N)$/, target: below(1) }]),

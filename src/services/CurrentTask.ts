@@ -46,7 +46,10 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    * tool that ends by itself is not stopped: then it never answers.
    */
   readonly cancelReason: Effect.Effect<CancelReason>
-  /** Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. */
+  /**
+   * Publishes a `Progress` event. Message and data have at most 64 KiB together: a longer message is cut in the middle, and
+   * data that does not fit beside it is left out. Does nothing once the launch is over or is being cancelled.
+   */
   readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
   /**
    * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no

@@ -61,7 +61,11 @@ export interface TaskManagerSettings {
    * integer from 1, or `Infinity`. What a consumer has in hand is undelivered until it has succeeded. Default `Infinity`.
    */
   readonly maxUndelivered: number
-  /** How many bytes of UTF-8 a tool result, its metadata or a progress may have: an integer from 1 024. Default 1 MiB. */
+  /**
+   * How many bytes of UTF-8 a tool result or its metadata may have: an integer from 1 024. A structured value that takes more
+   * than 16 times as much memory (and more than 1 MiB) is kept as its JSON text. A progress has at most 64 KiB, message and
+   * data together, and no more than this. Default 1 MiB.
+   */
   readonly maxResultBytes: number
   /** How deep structured tool output and metadata may be nested: an integer from 1 to 512. Default 64. */
   readonly maxResultDepth: number

@@ -4,15 +4,35 @@
  * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
-import { isMetadata } from "../model/json.js"
+import { isPlainObject } from "../model/json.js"
 import { printable, shown } from "../shared/text.js"
 
 const isText = (value: unknown): boolean => typeof value === "string"
 
+/** A schema of another library, say: it is no JSON Schema, whatever `JSON.stringify` would make of it. */
+const refuseInstances = (_key: string, value: unknown): unknown => {
+  const isData = typeof value === "object"
+    ? value === null || Array.isArray(value) || isPlainObject(value)
+    : typeof value !== "function" && typeof value !== "symbol"
+  if (!isData) throw new TypeError("It is no JSON")
+  return value
+}
+
+/** Fields that are undefined are none. */
+const isJsonObject = (value: unknown): boolean => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  try {
+    JSON.stringify(value, refuseInstances)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const described: ReadonlyArray<readonly [field: string, is: (value: unknown) => boolean, takes: string]> = [
   ["description", isText, "a string"],
-  ["inputSchema", isMetadata, "a JSON Schema, an object of JSON values"],
-  ["annotations", isMetadata, "an object of JSON values"]
+  ["inputSchema", isJsonObject, "a JSON Schema, an object of JSON values"],
+  ["annotations", isJsonObject, "an object of JSON values"]
 ]
 
 /**

@@ -183,7 +183,8 @@ class Walk {
       height = Math.max(height, this.height)
     }
     this.height = height + 1
-    return copy
+    // a list that has grown item by item has room for more: of one item, for sixteen
+    return copy.slice()
   }
 
   private readFields(value: object): object {

@@ -129,7 +129,7 @@ describe("AgentLoop", () => {
       yield* Effect.gen(function*() {
         const session = yield* (yield* AgentLoop).open({ sessionId })
         yield* Stream.runDrain(session.run("Greet."))
-      }).pipe(Effect.scoped, Effect.provide(agent), Effect.provide(logger))
+      }).pipe(Effect.scoped, Effect.provide(Layer.merge(agent, logger)))
       const told = lines.filter((line) => line.includes("could not be started"))
       assert.strictEqual(told.length, 1)
       assert.include(told[0], "no route for x")

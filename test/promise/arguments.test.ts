@@ -90,6 +90,12 @@ describe("createTaskManager", () => {
     it(`refuses ${what}`, () => assert.include(messageOf(() => create(...args)), message))
   }
 
+  it("takes a schema with fields that are undefined: JSON has none", async () => {
+    const inputSchema = { type: "object", required: undefined }
+    await using manager = create({ tools: { a: { execute, inputSchema } } })
+    assert.strictEqual(JSON.stringify(manager.toolSpecs[0]?.inputSchema), "{\"type\":\"object\"}")
+  })
+
   it("takes what is right: tools with a prototype, without one, and with more than it reads", async () => {
     const tools = Object.assign(Object.create(null), { a: execute, b: { execute, cache: new Map() } })
     await using manager = create({ tools, routing: undefined, config: undefined })
@@ -172,6 +178,9 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[turn, { signal: {} }], badSignal],
     [[turn, { signal: {}, onAbort: "InterruptTurn" }], badSignal],
     [[turn, { signal: null }], badSignal],
+    ...[-1, NaN, -Infinity, "-5 seconds", [-1, 0], secret, null].map((timeout) =>
+      [[turn, { timeout }], "Invalid options: `timeout` must be a duration from 0."] as const
+    ),
     [[turn, { signal: new AbortController() }], badSignal],
     [[turn, null], noOptions],
     [[turn, new AbortController().signal.aborted], noOptions]

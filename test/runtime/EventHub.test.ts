@@ -281,7 +281,7 @@ describe("a subscription with a filter", () => {
 
   it.effect("and one without hold no more than their bytes, or one event", () =>
     Effect.gen(function*() {
-      const { hub, queue } = yield* setup({ bytes: 2_000 })
+      const { hub, queue } = yield* setup({ bytes: 500 })
       const mine = filtered(hub, () => 9, { session: "s" })
       publish(hub, 1, 2, 3, 4, 5, 6, 7, 8, 9)
       assert.deepStrictEqual(seqs(yield* queue.takeAll), [7, 8, 9])

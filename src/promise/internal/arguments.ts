@@ -24,6 +24,7 @@ import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest } from "../../model/ToolCall.js"
 import type { ApprovalAnswer } from "../../services/TaskManager.js"
 import { isAbortSignal } from "../../shared/abortSignals.js"
+import { durationMillis } from "../../shared/durations.js"
 import { printable } from "../../shared/text.js"
 import type { TurnWaitOptions } from "../PromiseTaskManager.js"
 
@@ -187,11 +188,14 @@ export const waitOf = <Options extends TurnWaitOptions>(options: Options | undef
   if (options === undefined) return undefined
   if (!isObject(options)) throw invalid("options", "must be an object")
   const { onAbort, signal } = options
+  // of the methods that have one
+  const timeout: unknown = Reflect.get(options, "timeout")
   const wrong: Array<string> = []
   if (signal !== undefined && !isAbortSignal(signal)) wrong.push("`signal` must be an AbortSignal")
   if (onAbort !== undefined && !(typeof onAbort === "string" && Object.hasOwn(onAborts, onAbort))) {
     wrong.push(`\`onAbort\` must be one of ${Object.keys(onAborts).join(", ")}`)
   }
+  if (timeout !== undefined && durationMillis(timeout) === undefined) wrong.push("`timeout` must be a duration from 0")
   if (wrong.length > 0) throw invalid("options", ...wrong)
   return options
 }

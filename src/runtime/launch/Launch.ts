@@ -204,22 +204,24 @@ export class Launch implements TaskRuntime {
 
   /** Why the tool is being stopped, once it is. */
   get cancelReason(): Effect.Effect<CancelReason> {
-    return Effect.async<CancelReason>((resume) => {
-      // decided already, where another tool's first step asks in the step that decided it
-      const known = this.cancelled ?? this.decidedReason
+    // in one step where it is known: who asks in a finalizer does not want to wait
+    return Effect.suspend(() => this.knownReason === undefined ? this.nextReason : Effect.succeed(this.knownReason))
+  }
+
+  private get knownReason(): CancelReason | undefined {
+    // not told yet, where it was decided in the step in which another tool asks for this one
+    return this.cancelled ?? (this.task?.snapshot.status === "Cancelling" ? this.task.cancelReason : undefined)
+  }
+
+  private get nextReason(): Effect.Effect<CancelReason> {
+    return Effect.async((resume) => {
       const wake = (reason: CancelReason) => resume(Effect.succeed(reason))
-      if (known !== undefined) {
-        wake(known)
-        return
-      }
+      // it may have been decided since
+      if (this.knownReason !== undefined) return wake(this.knownReason)
       const waiters = this.cancelWaiters ??= new Set()
       waiters.add(wake)
       return Effect.sync(() => void waiters.delete(wake))
     })
-  }
-
-  private get decidedReason(): CancelReason | undefined {
-    return this.task?.snapshot.status === "Cancelling" ? this.task.cancelReason : undefined
   }
 
   interrupt(gracePeriod: GracePeriod): void {

@@ -45,13 +45,12 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   onToolDefect: true
 }
 
-const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick<Settings, "onToolDefect">> => {
-  if (onToolDefect === undefined) return Effect.succeed({})
-  return Effect.sync(() => {
+const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick<Settings, "onToolDefect">> =>
+  Effect.sync(() => {
+    if (onToolDefect === undefined) return {}
     refuseUnless(typeof onToolDefect === "function", "TaskManagerConfig.onToolDefect", "a function", onToolDefect)
     return { onToolDefect }
   })
-}
 
 /** A typo would otherwise leave a limit at its default, unseen. */
 const noUnknown = (config: TaskManagerSettings): Effect.Effect<void> => {

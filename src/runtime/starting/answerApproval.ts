@@ -13,4 +13,8 @@ export const answerApprovalWith = (
       request: asked.toolRequest,
       approval: asked.approval
     }))
-    : Effect.as(rejectApproval({ taskId: asked.taskId, reason: answer.reject }), undefined)
+    // without an asking whatever is asked now would be rejected
+    : Effect.as(
+      rejectApproval({ taskId: asked.taskId, reason: answer.reject, asking: asked.approval.asking ?? "" }),
+      undefined
+    )

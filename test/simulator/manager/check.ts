@@ -342,8 +342,8 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             return event.at >= due && event.at <= due + late + plan.jitterMillis
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
-          // a tool that was abandoned has not asked yet
-          if (run?.ended !== undefined && run.stopped !== "TimedOut") {
+          // a tool that came to an end of its own had asked too early
+          if (run?.outcome === "Interrupted" && run.stopped !== "TimedOut") {
             world.violate(4, `the tool of ${id} was not told of its timeout, but ${run.stopped}`)
           }
           break

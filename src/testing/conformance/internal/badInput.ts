@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
+import { shown } from "../../../shared/text.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
 import { requestOf, theTurn, type World } from "./World.js"
@@ -61,26 +62,23 @@ for (
   })
 }
 
-for (
-  const [field, decision] of [
-    ["timeout", RoutingDecision.Foreground({ timeout: "-5 seconds" })],
-    ["timeout", RoutingDecision.Background({ timeout: -1 })],
-    ["timeout", RoutingDecision.Foreground({ timeout: [NaN, NaN] })],
-    ["timeout", RoutingDecision.Foreground({ timeout: -Infinity })],
-    ["duration", RoutingDecision.ForegroundThenDetachAfter({ duration: [-1, 0] })],
-    ["duration", RoutingDecision.ForegroundThenDetachAfter({ duration: NaN })]
-  ] as const
-) {
-  const said = JSON.stringify(decision)
-  test(
-    `a route ${said} fails that startTask with a defect that names ${field}, and leaves no trace`,
-    routed,
-    function*(w) {
-      w.decide("a", () => decision)
-      const message = yield* deathOf(w, TaskLaunchRequest.plain({ request }))
-      yield* isTrue(`${message} names ${field}`, message.includes(`RoutingDecision.${field}`))
-    }
-  )
+for (const duration of ["-5 seconds", -1, NaN, -Infinity, [-1, 0], [NaN, NaN]] as const) {
+  for (
+    const [field, decision] of [
+      ["timeout", RoutingDecision.Foreground({ timeout: duration })],
+      ["duration", RoutingDecision.ForegroundThenDetachAfter({ duration })]
+    ] as const
+  ) {
+    test(
+      `a route whose ${field} is ${shown(duration)} fails that startTask with its name, and leaves no trace`,
+      routed,
+      function*(w) {
+        w.decide("a", () => decision)
+        const message = yield* deathOf(w, TaskLaunchRequest.plain({ request }))
+        yield* isTrue(`${message} names ${field}`, message.includes(`RoutingDecision.${field}`))
+      }
+    )
+  }
 }
 
 test("a tool that writes what is no string dies, and what it wrote before is there", {}, function*(w) {

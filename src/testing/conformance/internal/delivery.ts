@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { CancellationController, TurnCancellation } from "../../../services/TurnCancellation.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
@@ -181,6 +182,41 @@ test("consumeTurnUpdate hands the update to `use`, and it is gone", concurrent, 
   const used = yield* w.manager.consumeTurnUpdate(theTurn, (update) => Effect.succeed(brief.update(update)))
   yield* equal("what `use` made of it", used, Option.some("result a ok done"))
   yield* w.delivers(a, {})
+})
+
+test("turnUpdates gives the updates of a turn and ends when it has drained", concurrent, function*(w) {
+  const a = yield* w.start("a")
+  const b = yield* w.start("b")
+  const reading = yield* w.fork(Stream.runCollect(w.handle.turnUpdates(theTurn)))
+  yield* b.succeed()
+  yield* w.waits("it waits for the other", reading)
+  yield* a.succeed()
+  const updates = yield* w.soon("it ends", Fiber.join(reading))
+  yield* equal("the updates", [...updates].map(brief.update), ["result b ok done", "result a ok done"])
+})
+
+test("turnUpdates of a turn that never was is empty", {}, function*(w) {
+  yield* equal("the updates", [...yield* w.soon("it ends", Stream.runCollect(w.handle.turnUpdates(theTurn)))], [])
+})
+
+test("turnUpdates: what its reader did not come to use is put back", concurrent, function*(w) {
+  for (const name of ["a", "b", "c"]) yield* Effect.flatMap(w.start(name), (call) => call.succeed())
+  const updates = w.handle.turnUpdates(theTurn)
+  const used: Array<string> = []
+  const using = yield* w.fork(
+    Stream.runForEach(updates, (update) => {
+      used.push(brief.update(update))
+      return used.length < 2 ? Effect.void : Effect.never
+    })
+  )
+  yield* w.settle
+  yield* Fiber.interrupt(using)
+  yield* equal("what was used", used, ["result a ok done", "result b ok done"])
+  yield* Effect.exit(Stream.runForEach(updates, () => Effect.fail("refused")))
+  const first = yield* Stream.runHead(updates)
+  yield* equal("the next reader's first", Option.map(first, brief.update), Option.some("result b ok done"))
+  const rest = yield* Stream.runCollect(updates)
+  yield* equal("the rest", [...rest].map(brief.update), ["result c ok done"])
 })
 
 test("consumeTurnUpdate of a drained turn: None, and `use` is not called", {}, function*(w) {

@@ -3,9 +3,12 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TaskId } from "../../../model/ids.js"
+import type { FilteredTaskEvent } from "../../../model/TaskEvent.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
@@ -199,6 +202,211 @@ test("changes is conflated: a slow reader skips values and never sees a stale la
   yield* w.advance("10 minutes")
   yield* isTrue("values were skipped", seen.length <= 4)
   yield* equal("the last value", seen.at(-1), 20)
+})
+
+// ---- filtered events ----
+
+const words = (events: Iterable<FilteredTaskEvent>): ReadonlyArray<string> =>
+  [...events].map((event) =>
+    event._tag === "Reset" ? `Reset ${event.seq} ${brief.ids(event.live).join()}`.trim() : brief.event(event)
+  )
+
+const session = (name: string) => turnOf(name, "t")
+const sessionId = (name: string) => session(name).sessionId
+
+test("every event names its session, its turn and its task", { needs: ["approvals"] }, function*(w) {
+  const a = yield* w.start("a", {
+    turn: turnOf("one", "first"),
+    tool: (task, told) => Effect.zipRight(task.write("x"), told)
+  })
+  yield* a.ask
+  yield* w.approve(a)
+  yield* a.succeed()
+  for (const event of yield* w.events) {
+    yield* equal(event._tag, [event.sessionId, event.turnId, event.taskId], ["one", "first", "a"])
+  }
+})
+
+test("eventsOf a session begins with its own last events, whatever its neighbours do", {
+  needs: ["config"],
+  settings: { eventReplay: 4 }
+}, function*(w) {
+  yield* w.start("a", { turn: session("quiet") })
+  for (let i = 0; i < 5; i++) {
+    yield* Effect.flatMap(w.start(`b${i}`, { turn: session("busy") }), (call) => call.succeed())
+  }
+  const collecting = yield* w.fork(Stream.runCollect(Stream.take(
+    w.handle.eventsOf({ sessionId: sessionId("quiet") }),
+    2
+  )))
+  yield* w.settle
+  yield* Effect.flatMap(w.start("c", { turn: session("quiet") }), (call) => call.succeed())
+  yield* equal("the quiet session", words(yield* w.soon("they come", Fiber.join(collecting))), [
+    "Started a",
+    "Started c"
+  ])
+  const busy = yield* w.soon(
+    "they come",
+    Stream.runCollect(Stream.take(w.handle.eventsOf({ sessionId: sessionId("busy") }), 4))
+  )
+  yield* equal("the busy one", words(busy), ["Started b3", "Completed b3", "Started b4", "Completed b4"])
+})
+
+test("eventsOf a task gives the events of that task", {}, function*(w) {
+  const a = yield* w.start("a")
+  const b = yield* w.start("b")
+  yield* b.succeed()
+  yield* a.succeed()
+  const events = yield* w.soon("they come", Stream.runCollect(Stream.take(w.handle.eventsOf({ taskId: a.id }), 2)))
+  yield* equal("the events", words(events), ["Started a", "Completed a"])
+  const other = yield* Scope.extend(
+    w.handle.subscribeTo({ taskId: a.id, sessionId: sessionId("other"), after: 0 }),
+    w.scope
+  )
+  yield* equal("of another session", words(yield* other.takeAll), [])
+})
+
+test("after: eventsOf, subscribeTo and watchOf go on behind an event", {}, function*(w) {
+  const a = yield* w.start("a", { turn: session("s1") })
+  yield* w.start("b", { turn: session("s2") })
+  yield* a.succeed()
+  const after = 1
+  const filter = { sessionId: sessionId("s1"), after }
+  const read = yield* w.soon("it comes", Stream.runHead(w.handle.eventsOf(filter)))
+  yield* equal("eventsOf", words(Option.toArray(read)), ["Completed a"])
+  const subscription = yield* Scope.extend(w.handle.subscribeTo(filter), w.scope)
+  const watch = yield* Scope.extend(w.handle.watchOf(filter), w.scope)
+  const bare = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s1") }), w.scope)
+  yield* w.start("c", { turn: session("s1") })
+  yield* equal("subscribeTo", words(yield* subscription.takeAll), ["Completed a", "Started c"])
+  yield* equal("watchOf", [watch.seq, words(yield* watch.events.takeAll)], [3, ["Completed a", "Started c"]])
+  yield* equal("subscribeTo without after", words(yield* bare.takeAll), ["Started c"])
+})
+
+test("watchOf gives the live tasks of its filter, and its first event comes behind them", {}, function*(w) {
+  const a = yield* w.start("a", { turn: session("s1") })
+  yield* w.start("b", { turn: session("s2") })
+  const watch = yield* Scope.extend(w.handle.watchOf({ sessionId: sessionId("s1") }), w.scope)
+  const ofTask = yield* Scope.extend(w.handle.watchOf({ taskId: a.id }), w.scope)
+  yield* a.succeed()
+  yield* w.start("c", { turn: session("s1") })
+  yield* equal("of the session", [brief.ids(watch.live), watch.seq, words(yield* watch.events.takeAll)], [
+    ["a"],
+    2,
+    ["Completed a", "Started c"]
+  ])
+  yield* equal("of the task", [brief.ids(ofTask.live), words(yield* ofTask.events.takeAll)], [["a"], ["Completed a"]])
+})
+
+test("a reader that comes too late gets a Reset with the live tasks, then what follows", {
+  needs: ["config"],
+  settings: { eventReplay: 2 }
+}, function*(w) {
+  const a = yield* w.start("a", { turn: session("s1") })
+  yield* Effect.flatMap(w.start("b", { turn: session("s1") }), (call) => call.succeed())
+  yield* w.start("other", { turn: session("s2") })
+  const collecting = yield* w.fork(Stream.runCollect(Stream.take(
+    w.handle.eventsOf({ sessionId: sessionId("s1"), after: 0 }),
+    2
+  )))
+  const reached = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s1"), after: 1 }), w.scope)
+  const ofTask = yield* Scope.extend(w.handle.subscribeTo({ taskId: TaskId.make("b"), after: 0 }), w.scope)
+  yield* w.settle
+  yield* a.succeed()
+  yield* equal("too late", words(yield* w.soon("they come", Fiber.join(collecting))), ["Reset 4 a", "Completed a"])
+  yield* equal("in time", words(yield* reached.takeAll), ["Started b", "Completed b", "Completed a"])
+  yield* equal("of a task that began later", words(yield* ofTask.takeAll), ["Started b", "Completed b"])
+})
+
+test("an after that has not come yet is of an earlier manager: a Reset", {}, function*(w) {
+  yield* w.start("a")
+  const events = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s"), after: 99 }), w.scope)
+  const all = yield* Scope.extend(w.handle.subscribeTo({ after: 99 }), w.scope)
+  yield* w.start("b")
+  yield* equal("of the session", words(yield* events.takeAll), ["Reset 1 a", "Started b"])
+  yield* equal("of all", words(yield* all.takeAll), ["Reset 1 a", "Started b"])
+})
+
+test("a reader with a filter that is too slow gets a Reset instead of what it lost", {
+  needs: ["config"],
+  settings: { eventBuffer: 2 },
+  audit: false
+}, function*(w) {
+  const slow = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s1") }), w.scope)
+  const calm = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s2") }), w.scope)
+  yield* w.start("z", { turn: session("s2") })
+  const a = yield* w.start("a", { turn: session("s1") })
+  for (let i = 0; i < 3; i++) {
+    yield* Effect.flatMap(w.start(`b${i}`, { turn: session("s1") }), (call) => call.succeed())
+  }
+  yield* equal("what is left", words(yield* slow.takeAll), ["Reset 8 a"])
+  yield* equal("of the other", words(yield* calm.takeAll), ["Started z"])
+  yield* a.succeed()
+  yield* equal("then", words(yield* slow.takeAll), ["Completed a"])
+})
+
+test("a huge progress of one session does not push out the events of another", {
+  needs: ["config"],
+  settings: { eventBytes: 100_000 },
+  audit: false
+}, function*(w) {
+  yield* w.start("a", { turn: session("quiet") })
+  yield* w.start("b", {
+    turn: session("hostile"),
+    tool: (task, told) =>
+      Effect.zipRight(
+        Effect.forEach(Array.from({ length: 20 }), () => task.reportProgress({ message: "x".repeat(20_000) }), {
+          discard: true
+        }),
+        told
+      )
+  })
+  const quiet = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("quiet"), after: 0 }), w.scope)
+  yield* equal("the quiet session", words(yield* quiet.takeAll), ["Started a"])
+  const hostile = yield* w.soon("they come", Stream.runHead(w.handle.eventsOf({ sessionId: sessionId("hostile") })))
+  yield* equal("the oldest of the other", words(Option.toArray(hostile)), ["Progress b"])
+})
+
+for (const after of [-1, 0.5, NaN]) {
+  test(`an after of ${after} is a defect that names the field`, {}, function*(w) {
+    const exits = yield* Effect.all([
+      Effect.exit(Effect.scoped(w.handle.subscribeTo({ after }))),
+      Effect.exit(Effect.scoped(w.handle.watchOf({ after }))),
+      Effect.exit(Stream.runDrain(w.handle.eventsOf({ after })))
+    ])
+    for (const exit of exits) {
+      yield* isTrue(
+        "it names the field",
+        exit._tag === "Failure" && String(exit.cause).includes("TaskEventFilter.after")
+      )
+    }
+  })
+}
+
+// ---- SessionClosed ----
+
+test("closeSession publishes SessionClosed behind the last terminal event of the session", {}, function*(w) {
+  const a = yield* w.start("a", { turn: session("s1"), stubborn: true })
+  yield* w.start("b", { turn: session("s1") })
+  yield* w.start("c", { turn: session("s2") })
+  const events = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s1") }), w.scope)
+  const closing = yield* w.fork(w.manager.closeSession(sessionId("s1")))
+  yield* w.settle
+  yield* w.manager.closeSession(sessionId("s1"))
+  yield* equal("while it closes", words(yield* events.takeAll), ["Cancelled b"])
+  yield* a.letGo
+  yield* w.soon("it is closed", Fiber.join(closing))
+  yield* equal("then", words(yield* events.takeAll), ["Cancelled a", "SessionClosed s1"])
+  const late = yield* Scope.extend(w.handle.subscribeTo({ sessionId: sessionId("s1"), after: 1 }), w.scope)
+  yield* equal("nothing of it is replayed", words(yield* late.takeAll), [`Reset ${(yield* w.events).length}`])
+})
+
+test("closeSession of a session without live tasks publishes SessionClosed at once", {}, function*(w) {
+  const events = yield* Scope.extend(w.handle.subscribe, w.scope)
+  const a = yield* w.start("a", { turn: session("s1") })
+  yield* a.succeed()
+  yield* w.manager.closeSession(sessionId("s1"))
+  yield* equal("the events", words(yield* events.takeAll), ["Started a", "Completed a", "SessionClosed s1"])
 })
 
 export const events = cases

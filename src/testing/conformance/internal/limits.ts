@@ -6,6 +6,7 @@ import type { TaskStatus } from "../../../model/Task.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { shown } from "../../../shared/text.js"
 import * as brief from "./brief.js"
 import { equal, failsWith, isTrue } from "./check.js"
 import { section } from "./define.js"
@@ -297,7 +298,7 @@ for (
 ) {
   for (const value of refused) {
     test(
-      `${field} ${JSON.stringify(value) ?? value} kills the construction of the layer, and the defect names the field`,
+      `${field} ${shown(value)} kills the construction of the layer, and the defect names the field`,
       {
         needs: ["config"]
       },

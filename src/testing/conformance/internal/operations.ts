@@ -6,11 +6,12 @@ import { ApprovalRequired } from "../../../errors.js"
 import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as brief from "./brief.js"
 import { equal, failsWith, isTrue } from "./check.js"
 import { section } from "./define.js"
 import { nameOf, needsOf, reach, settingsOf, type State, statesOf } from "./states.js"
-import type { Tool } from "./tools.js"
+import { isApproved, type Tool } from "./tools.js"
 import { askingFor, type Call, type CaseError, type Delivered, requestOf, turnOf, type World } from "./World.js"
 
 const { cases, test } = section("4.2 Operations and states")
@@ -480,6 +481,44 @@ for (const state of statesOf("Queued", "Running", "Cancelling", "Completed", "Fa
         (error) => equal("the status in the error", error.status, state.status)
       )
     )
+  })
+}
+
+// ---- answerApproval ----
+
+for (
+  const [where, answerOf] of [
+    ["TaskManager", (w: World) => w.manager.answerApproval],
+    ["the handle", (w: World) => w.handle.answerApproval]
+  ] as const
+) {
+  test(`answerApproval of ${where} approves what was shown`, { needs: ["approvals"] }, function*(w) {
+    const a = yield* w.start("a", { tool: (task, told) => isApproved(task) ? Effect.succeed("approved") : told })
+    yield* a.ask
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) return yield* isTrue("it asks", false)
+    const answer = Effect.provideService(answerOf(w)(asked, "approve"), ToolExecutor, w.executor)
+    const outcome = yield* w.soon("it is answered", answer)
+    yield* w.settle
+    yield* isTrue(
+      "the outcome of startTask",
+      outcome?._tag === (w.capabilities.startsConcurrently ? "Pending" : "Ready")
+    )
+    yield* w.hasStatus(a, "Completed")
+    yield* failsWith("a second answer", answer, "ApprovalMismatch")
+  })
+
+  test(`answerApproval of ${where} rejects what was shown`, { needs: ["approvals"] }, function*(w) {
+    const a = yield* w.start("a")
+    yield* a.ask
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) return yield* isTrue("it asks", false)
+    const answer = Effect.provideService(answerOf(w)(asked, { reject: "not today" }), ToolExecutor, w.executor)
+    yield* equal("the outcome", yield* answer, undefined)
+    yield* w.hasStatus(a, "Failed")
+    const result = yield* w.handle.result(a.id)
+    yield* isTrue("the model is told why", JSON.stringify(result).includes("not today"))
+    yield* failsWith("a second answer", answer, "TaskNotSuspended")
   })
 }
 

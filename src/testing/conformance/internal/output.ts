@@ -3,6 +3,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { TaskId } from "../../../model/ids.js"
 import type { OutputRange } from "../../../model/TaskOutput.js"
 import type { CurrentTask } from "../../../services/CurrentTask.js"
@@ -24,6 +26,65 @@ test("is read while the task runs and after it has settled", {}, function*(w) {
   yield* equal("while it runs", yield* w.handle.output(a.id), { text: "one two", start: 0, end: 7, total: 7 })
   yield* a.succeed()
   yield* equal("afterwards", yield* w.handle.output(a.id), { text: "one two", start: 0, end: 7, total: 7 })
+})
+
+test("OutputGrew tells once that there is more to read, until somebody reads", {}, function*(w) {
+  const a = yield* w.start("a", { tool: writing("one ", "two ", "three") })
+  yield* equal("the events", yield* w.eventsOf(a.id), ["Started", "OutputGrew"])
+  const grew = (yield* w.events).find((event) => event._tag === "OutputGrew")
+  yield* equal("its end", grew?.end, 4)
+  yield* equal("what is read", yield* text(w, a, { start: 0 }), "one two three")
+  yield* a.succeed()
+  yield* equal("the events", yield* w.eventsOf(a.id), ["Started", "OutputGrew", "Completed"])
+})
+
+test("every tail of a log comes to its end, also beside one that never reads", {}, function*(w) {
+  const steps = yield* Effect.forEach([1, 2, 3], () => Deferred.make<void>())
+  const a = yield* w.start("a", {
+    tool: (task, told) =>
+      Effect.forEach(
+        steps,
+        (step, index) =>
+          Effect.zipRight(
+            Effect.forEach(Array.from({ length: 10 }), (_, line) => task.write(`${index}.${line} `), { discard: true }),
+            Deferred.await(step)
+          ),
+        { discard: true }
+      ).pipe(Effect.zipRight(task.write("end")), Effect.zipRight(told))
+  })
+  yield* Scope.extend(w.handle.subscribe, w.scope)
+  const tail = () => {
+    const seen = { text: "" }
+    const readOn = Effect.suspend(() =>
+      Effect.map(Effect.orDie(w.handle.output(a.id, { start: seen.text.length })), (piece) => {
+        seen.text += piece.text
+      })
+    )
+    return Effect.as(
+      w.fork(
+        Stream.runForEach(
+          w.handle.eventsOf({ taskId: a.id }),
+          (event) => event._tag === "OutputGrew" || event._tag === "Completed" ? readOn : Effect.void
+        )
+      ),
+      seen
+    )
+  }
+  const tails = [yield* tail(), yield* tail()]
+  const whole = (parts: number) =>
+    Array.from({ length: parts }, (_, index) => Array.from({ length: 10 }, (_, line) => `${index}.${line} `).join(""))
+      .join("")
+  for (const [index, step] of steps.entries()) {
+    yield* w.settle
+    yield* equal(`what was seen of part ${index}`, tails.map((seen) => seen.text), [whole(index + 1), whole(index + 1)])
+    yield* Deferred.succeed(step, undefined)
+  }
+  yield* w.settle
+  yield* a.succeed()
+  yield* w.settle
+  yield* equal("in the end", tails.map((seen) => seen.text), [`${whole(3)}end`, `${whole(3)}end`])
+  const told = (yield* w.eventsOf(a.id)).filter((tag) => tag === "OutputGrew").length
+  yield* isTrue("it was not told of every line", told <= 10)
 })
 
 test("of a task that writes nothing is empty; of an unknown one there is none", {}, function*(w) {
