@@ -1,4 +1,8 @@
-/** What "settled" means, for everything that asks. */
+/**
+ * What "settled" means, for everything that asks.
+ *
+ * @since 0.1.0
+ */
 import type { TaskStatus } from "./Task.js"
 
 /**

@@ -33,7 +33,7 @@ export class TranscriptStoreError extends hidingCause(
 export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
 
 /**
- * Why a turn failed.
+ * A value of the `TurnFailureReason` schema.
  *
  * @since 0.1.0
  * @category models

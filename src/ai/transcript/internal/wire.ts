@@ -2,7 +2,7 @@
  * What every provider takes as text, name, id and input of a call. A history with anything else in it is refused as a whole, with
  * every request from then on: what a model or a tool can put into it must not be able to end a conversation.
  */
-import { isPlainObject } from "../../../model/json.js"
+import { isPlainObject } from "../../../shared/toJson.js"
 
 // with the flag, pairs are one character: these are halves without their other half
 const halves = /\p{Cs}/gu
