@@ -41,7 +41,7 @@ export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
 export type TurnFailureReason = typeof TurnFailureReason.Type
 
 /**
- * A turn could not go on. Nothing is lost: the next turn takes up what it left. `cause` is for the host alone: it is
+ * A turn could not continue. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
  * never encoded and never part of `message`.
  *
  * @since 0.1.0

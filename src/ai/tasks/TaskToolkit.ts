@@ -80,7 +80,7 @@ const wait = Tool.make("task_wait", {
 })).annotate(Tool.Title, "Wait for tasks").annotate(Tool.Destructive, false)
 
 const output = Tool.make("task_output", {
-  description: "Reads a piece of what a task printed so far, or of its result once it is over.",
+  description: "Reads a piece of what a task printed so far, or of its result once it has ended.",
   success: Schema.Struct({
     task_id: Schema.String,
     status: TaskStatus,
@@ -89,7 +89,7 @@ const output = Tool.make("task_output", {
     start: Schema.NonNegativeInt,
     end: Schema.NonNegativeInt,
     total: Schema.NonNegativeInt,
-    /** How many bytes the task printed, whatever is shown. */
+    /** How many bytes the task printed, also those that are not shown. */
     output_bytes: Schema.NonNegativeInt,
     note: Schema.NullOr(Schema.String)
   }),
@@ -169,7 +169,7 @@ const make = Effect.gen(function*() {
       : text
   }
 
-  /** Takes the results of those that are over, and says of each how it stands. */
+  /** Takes the results of those that have ended, and describes the state of each. */
   const report = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
     Effect.gen(function*() {
       const told: Array<typeof WaitedFor.Type> = []
@@ -256,7 +256,7 @@ const make = Effect.gen(function*() {
         while (true) {
           const running = yield* stillRunning(task, ids, endless)
           const { taken, told } = yield* report(task, ids, endless)
-          // without ids, what is over and gone is no news
+          // without ids, tasks whose result was delivered before are left out
           const tasks = named === undefined
             ? told.filter(({ note }) => note !== takenNote && note !== foregroundNote)
             : told
@@ -332,7 +332,7 @@ const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const task = yield* CurrentTask
         const { id: taskId } = yield* find(task, id)
-        // false as well for one that is over or waits for a human: there is nothing to detach
+        // false also for one that has ended or waits for a human: there is nothing to detach
         const detached = yield* Effect.orElseSucceed(handle.detach(taskId), () => false)
         const { status } = yield* find(task, id)
         return { task_id: taskId, status, detached }
@@ -343,7 +343,7 @@ const make = Effect.gen(function*() {
 
 /**
  * `task_list`, `task_wait`, `task_output`, `task_cancel` and `task_detach`, to be merged with the tools of an agent. A call sees
- * the tasks of its own session; a task of another one is told as one that does not exist (`NotFound`).
+ * the tasks of its own session; a task of another session is reported as one that does not exist (`NotFound`).
  *
  * `task_wait` takes the results it gives: they are not delivered again. If the call that waits does not end well (it is
  * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call, and one under `Manual` delivery is the

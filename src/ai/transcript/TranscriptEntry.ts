@@ -145,7 +145,7 @@ const LateResult = tagged("LateResult", {
  * - `UserMessage`: what a user said.
  * - `AssistantMessage`: one reply of the model, with its calls.
  * - `ToolResult`: the one answer to one call. `Result`: what the tool gave; `Placeholder`: the call runs in the background as
- *   `taskId`; `Interrupted`: nobody knows, for the program that ran it has ended, or it never began.
+ *   `taskId`; `Interrupted`: not known, because the program that ran it has ended, or it never began.
  * - `LateResult`: what a call in the background gave in the end. `boundary` occurs nowhere in its output: a note that is
  *   enclosed in it cannot be ended from within.
  *

@@ -43,6 +43,6 @@ export const toWord = (text: string, length = 64): string =>
 export const isFields = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The input of a call as an object, whatever the model made of it. */
+/** The input of a call as an object, also where the model sent another kind of value. */
 export const toFields = (params: unknown): unknown =>
   isFields(params) ? params : params === null || params === undefined ? {} : { input: params }
