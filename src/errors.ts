@@ -32,7 +32,7 @@ export const ToolErrorReason = oneOf(
 )
 
 /**
- * Why a tool call failed.
+ * A value of the `ToolErrorReason` schema.
  *
  * @since 0.1.0
  * @category models
@@ -225,7 +225,7 @@ export const ApprovalMismatchField = oneOf(
 )
 
 /**
- * What an answer to an approval differs in from what was asked.
+ * A value of the `ApprovalMismatchField` schema.
  *
  * @since 0.1.0
  * @category models
@@ -314,7 +314,7 @@ export const TaskManagerError = union(
 )
 
 /**
- * Every error that a method of the manager or of its handle can fail with.
+ * A value of the `TaskManagerError` schema.
  *
  * @since 0.1.0
  * @category errors

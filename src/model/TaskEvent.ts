@@ -26,7 +26,7 @@ export const TaskProgress = struct({
 })
 
 /**
- * How far a running tool is, in the tool's own words.
+ * A value of the `TaskProgress` schema.
  *
  * @since 0.1.0
  * @category models
@@ -89,7 +89,7 @@ export const TaskEvent = union(
 )
 
 /**
- * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds.
+ * A value of the `TaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -114,7 +114,7 @@ export const EventReset = tagged("Reset", {
 })
 
 /**
- * Events up to `seq` were missed; `live` are the live tasks of the filter at `seq`.
+ * A value of the `EventReset` schema.
  *
  * @since 0.1.0
  * @category models
@@ -130,7 +130,7 @@ export interface EventReset extends Schema.Schema.Type<typeof EventReset> {}
 export const FilteredTaskEvent = union(...TaskEvent.members, EventReset)
 
 /**
- * What a reader with a filter is given: events in their order, and a `Reset` where some were missed.
+ * A value of the `FilteredTaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -151,7 +151,7 @@ export const TaskEventFilter = struct({
 })
 
 /**
- * Which events are wanted: those of one session, of one task, or both; `after` is the number of the last one that was seen.
+ * A value of the `TaskEventFilter` schema.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * JSON of what a program hands over: what `JSON.stringify` takes is taken, and what it would lose or refuse is named.
+ * JSON of a program's values: what `JSON.stringify` takes is taken, and what it would lose or refuse is named.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * Parameters of tools as models are told of them.
+ * The parameters of tools, as models see them.
  *
  * @since 0.1.0
  */
