@@ -1,17 +1,17 @@
 /** Checks the configuration of a manager when its layer is built. */
 import * as Effect from "effect/Effect"
-import { maxJsonDepth } from "../../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { integerOf, isIntegerFrom, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
+import { maxJsonDepth } from "../../shared/toJson.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number
 }
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect">
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds">
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
   Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
@@ -26,6 +26,13 @@ const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
       `TaskManagerConfig.eventReplay takes an integer from 0 to eventBuffer (${eventBuffer}), not ${shown(eventReplay)}`
     )
   )
+
+const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
+  Effect.sync(() => {
+    const isOne = duplicateCallIds === "run" || duplicateCallIds === "join" || duplicateCallIds === "reject"
+    refuseUnless(isOne, "TaskManagerConfig.duplicateCallIds", `"run", "join" or "reject"`, duplicateCallIds)
+    return duplicateCallIds
+  })
 
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
@@ -42,6 +49,7 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   maxResultDepth: true,
   outputBuffer: true,
   outputHistory: true,
+  duplicateCallIds: true,
   onToolDefect: true
 }
 
@@ -78,6 +86,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
     outputHistory: yield* integer(config, "outputHistory", 0),
+    duplicateCallIds: yield* duplicates(config),
     ...(yield* onToolDefect(config))
   }
 })

@@ -84,6 +84,8 @@ export class World {
   readonly written: Array<WriteRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
+  /** Each time that routing was asked. */
+  readonly routed: Array<Moment & { readonly key: string }> = []
   /** The approvals that were given. */
   readonly given: Array<TaskApproval> = []
   readonly violations: Array<Violation> = []

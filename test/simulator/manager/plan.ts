@@ -48,6 +48,8 @@ interface Features {
   readonly interruptedTurns: boolean
   readonly output: boolean
   readonly singleResults: boolean
+  /** Routing that takes time, does not answer, or cannot be interrupted. */
+  readonly slowRouting: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
   readonly waitingTools: boolean
@@ -64,6 +66,7 @@ export interface Plan {
   readonly concurrency: number
   readonly maxLive: number
   readonly maxUndelivered: number
+  readonly duplicateCallIds: "run" | "join" | "reject"
   readonly historyLimit: number
   readonly historyBytes: number
   readonly eventBuffer: number
@@ -96,7 +99,9 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  const plan: Omit<Plan, "maxLive" | "maxUndelivered"> = {
+  const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features"> & {
+    readonly features: Omit<Features, "slowRouting">
+  } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 2, 2, 3]),
@@ -142,7 +147,9 @@ export const planOf = (seed: number): Plan => {
     ...plan,
     eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
-    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
+    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
+    duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",
+    features: { ...plan.features, slowRouting: random.chance(0.4) }
   }
 }
 
