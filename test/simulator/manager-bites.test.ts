@@ -11,6 +11,7 @@ import type * as Output from "../../src/machine/output.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Start from "../../src/machine/start.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
@@ -25,6 +26,7 @@ interface Modules {
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
+  "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/launch/Launch": typeof Launch
   "runtime/waiting/loop": typeof Loop
@@ -264,6 +266,43 @@ describe("the simulator finds other mistakes", () => {
 
   bites("nobody is woken when the last task ends", [5], {
     "machine/waiting": () => ({ wakeUncounted: () => {} })
+  })
+
+  bites("a tool that waits does not hold up its turn", [5], {
+    "machine/waiting": (original) => ({
+      park: (table, waiter, at, isReady, now) => {
+        original.park(table, waiter, at, isReady, now)
+        for (const { turn } of waiter.tasks) if (turn.active === turn.standing) original.wakeAll(table, turn.waiters)
+      }
+    }),
+    "machine/delivery": (original) => ({
+      isTurnReady: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        return original.isTurnReady(table, ref) || turn?.active === turn?.standing
+      },
+      takeTurnUpdate: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        const taken = original.takeTurnUpdate(table, ref)
+        return taken === original.NotReady && turn?.active === turn?.standing ? original.Drained : taken
+      }
+    })
+  })
+
+  bites("tools that wait for each other wait for ever", [5], {
+    "machine/waitGraph": () => ({ overByWait: () => [], overByEnd: () => [] })
+  })
+
+  bites("the end of a task that others wait for closes no circle", [5], {
+    "machine/waitGraph": () => ({ overByEnd: () => [] })
+  })
+
+  bites("a tool does not wait for what others wait for as well", [5], {
+    "machine/waitGraph": (original) => ({
+      overByWait: (table, waiter) => {
+        const over = original.overByWait(table, waiter)
+        return over.length > 0 ? [...waiter.target?.waiters ?? []].filter(({ tasks }) => tasks.length > 0) : over
+      }
+    })
   })
 
   bites("a free place is not given to the queue", [5], {
