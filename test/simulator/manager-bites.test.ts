@@ -296,15 +296,6 @@ describe("the simulator finds other mistakes", () => {
     "machine/waitGraph": () => ({ overByEnd: () => [] })
   })
 
-  bites("a tool does not wait for what others wait for as well", [5], {
-    "machine/waitGraph": (original) => ({
-      overByWait: (table, waiter) => {
-        const over = original.overByWait(table, waiter)
-        return over.length > 0 ? [...waiter.target?.waiters ?? []].filter(({ tasks }) => tasks.length > 0) : over
-      }
-    })
-  })
-
   bites("a free place is not given to the queue", [5], {
     "machine/places": () => ({ grant: () => {} })
   })
