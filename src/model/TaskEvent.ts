@@ -37,7 +37,17 @@ const stamp = { seq: Whole, at: Finite }
 const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
 const ofTask = { ...named, snapshot: TaskSnapshot }
 /** So that whoever asks for it need not look at the tag first. */
-const none = Schema.optionalWith(Schema.Never, { exact: true })
+const none = Schema.optionalWith(
+  // not Schema.Never, of which Effect cannot make arbitrary values, not even where an annotation says how
+  Schema.declare((_value: unknown): _value is never => false, {
+    title: "absent",
+    message: () => "must be absent",
+    // without a type it is not taken for the whole of a schema
+    jsonSchema: { type: "null", not: {} },
+    arbitrary: () => (fc) => fc.constant<never>(undefined as never)
+  }),
+  { exact: true }
+)
 // nothing can be made up for a field that is never there
 const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none }).annotations({
   arbitrary: () => (fc) =>

@@ -81,7 +81,7 @@ describe("tools", () => {
       if (event._tag === "Completed") break
       if (event._tag === "Progress") assert.deepStrictEqual(event.progress, { message: "half", fraction: 0.5 })
     }
-    assert.deepStrictEqual(tags, ["Started", "Progress", "Completed"])
+    assert.deepStrictEqual(tags, ["Started", "Progress", "OutputGrew", "Completed"])
     assert.deepStrictEqual(await manager.output("mine"), { text: "one two", start: 0, end: 7, total: 7 })
     assert.strictEqual((await manager.output("mine", { start: 4, maxBytes: 2 })).text, "tw")
     // @ts-expect-error a program without types
