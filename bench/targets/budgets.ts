@@ -76,7 +76,7 @@ const progress = (count: number) =>
           Effect.as(resultOf(request))
         )
     )
-    yield* bench.manager.handle.subscribe
+    yield* Effect.asVoid(bench.manager.handle.subscribe)
     yield* bench.start(call("turn", 0))
     const task = yield* Deferred.await(started)
     const peak = yield* peakOf(count, 20, (index) =>
