@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "./model/ids.js"
-import { describedError, oneOf, Text, union, Whole } from "./model/schemas.js"
+import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
@@ -32,7 +32,7 @@ export const ToolErrorReason = oneOf(
 )
 
 /**
- * Why a tool call failed.
+ * A value of the `ToolErrorReason` schema.
  *
  * @since 0.1.0
  * @category models
@@ -225,7 +225,7 @@ export const ApprovalMismatchField = oneOf(
 )
 
 /**
- * What an answer to an approval differs in from what was asked.
+ * A value of the `ApprovalMismatchField` schema.
  *
  * @since 0.1.0
  * @category models
@@ -270,6 +270,23 @@ export class TaskManagerShutdown
 }
 
 /**
+ * The `timeout` of a wait passed, `millis` milliseconds, before there was anything to return for. Nothing was taken, and nothing
+ * else has changed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-manager/WaitTimedOut")(
+  "WaitTimedOut",
+  { millis: Finite },
+  describedError
+) {
+  override get message(): string {
+    return `Nothing happened within ${this.millis} ms`
+  }
+}
+
+/**
  * Every error that a method of the manager or of its handle can fail with, as one schema.
  *
  * @example
@@ -292,11 +309,12 @@ export const TaskManagerError = union(
   DuplicateCallId,
   TaskLimitReached,
   ApprovalMismatch,
-  TaskManagerShutdown
+  TaskManagerShutdown,
+  WaitTimedOut
 )
 
 /**
- * Every error that a method of the manager or of its handle can fail with.
+ * A value of the `TaskManagerError` schema.
  *
  * @since 0.1.0
  * @category errors

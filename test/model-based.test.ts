@@ -223,6 +223,7 @@ class Model {
       this.turns.delete(key)
       this.interrupted.delete(key)
     }
+    this.events.push(`SessionClosed ${session}`)
     return `cancelled ${cancelled} kept `
   }
 
@@ -615,7 +616,7 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       const answered = exit === undefined ? "no answer" : yield* exit
       assert.strictEqual(answered, expected, "the answer")
 
-      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId}`)
+      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId ?? event.sessionId}`)
       const many = command._tag === "closeSession" || command._tag === "interruptTurn"
       assert.deepStrictEqual(many ? told.sort() : told, many ? model.events.sort() : model.events, "the events")
       model.events = []

@@ -40,7 +40,7 @@ export const RoutingDecision: {
 }
 
 /**
- * Whether a call runs in the foreground, in the background, or in the foreground until a time has passed.
+ * A value of the `RoutingDecision` schema.
  *
  * @since 0.1.0
  * @category models

@@ -26,7 +26,7 @@ export const TaskProgress = struct({
 })
 
 /**
- * How far a running tool is, in the tool's own words.
+ * A value of the `TaskProgress` schema.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,27 @@ const stamp = { seq: Whole, at: Finite }
 const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
 const ofTask = { ...named, snapshot: TaskSnapshot }
 /** So that whoever asks for it need not look at the tag first. */
-const none = Schema.optionalWith(Schema.Never, { exact: true })
+const none = Schema.optionalWith(
+  // not Schema.Never, of which Effect cannot make arbitrary values, not even where an annotation says how
+  Schema.declare((_value: unknown): _value is never => false, {
+    title: "absent",
+    message: () => "must be absent",
+    // without a type it is not taken for the whole of a schema
+    jsonSchema: { type: "null", not: {} },
+    arbitrary: () => (fc) => fc.constant<never>(undefined as never)
+  }),
+  { exact: true }
+)
+// nothing can be made up for a field that is never there
+const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none }).annotations({
+  arbitrary: () => (fc) =>
+    fc.record({
+      _tag: fc.constant("SessionClosed" as const),
+      seq: fc.nat(),
+      at: fc.nat(),
+      sessionId: fc.constant(SessionId.make("session-1"))
+    })
+})
 
 /**
  * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds. Whoever has
@@ -75,11 +95,11 @@ export const TaskEvent = union(
   tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
   tagged("Cancelled", ofTask),
   tagged("ContinueRequested", named),
-  tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none })
+  ofNoTask
 )
 
 /**
- * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds.
+ * A value of the `TaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -99,10 +119,12 @@ export const EventReset = tagged("Reset", {
   turnId: none,
   taskId: Schema.optionalWith(TaskId, { exact: true }),
   live: list(TaskSnapshot)
+}).annotations({
+  arbitrary: () => (fc) => fc.record({ _tag: fc.constant("Reset" as const), seq: fc.nat(), live: fc.constant([]) })
 })
 
 /**
- * Events up to `seq` were missed; `live` are the live tasks of the filter at `seq`.
+ * A value of the `EventReset` schema.
  *
  * @since 0.1.0
  * @category models
@@ -118,7 +140,7 @@ export interface EventReset extends Schema.Schema.Type<typeof EventReset> {}
 export const FilteredTaskEvent = union(...TaskEvent.members, EventReset)
 
 /**
- * What a reader with a filter is given: events in their order, and a `Reset` where some were missed.
+ * A value of the `FilteredTaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -139,7 +161,7 @@ export const TaskEventFilter = struct({
 })
 
 /**
- * Which events are wanted: those of one session, of one task, or both; `after` is the number of the last one that was seen.
+ * A value of the `TaskEventFilter` schema.
  *
  * @since 0.1.0
  * @category models

@@ -11,8 +11,6 @@ import type * as AST from "effect/SchemaAST"
 import { isPlainObject, type JsonFault, maxJsonDepth, toJsonObject, toSomeJson } from "../shared/toJson.js"
 import { isWellFormedText } from "../shared/wellFormed.js"
 
-export { isPlainObject, maxJsonDepth }
-
 const notJson = -1
 const tooLarge = -2
 
@@ -253,7 +251,7 @@ export const Metadata: Schema.Schema<Metadata> = Schema.declare([], normalizing(
 })
 
 /**
- * Free-form JSON data that travels with requests, results and tasks.
+ * A value of the `Metadata` schema.
  *
  * @since 0.1.0
  * @category models

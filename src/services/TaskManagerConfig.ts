@@ -112,6 +112,10 @@ const defaults: TaskManagerSettings = {
  * The limits of a manager, read once when its layer is built. Values out of range, fractions, NaN and unknown fields kill
  * the construction of the layer with a defect that names the field and what it takes.
  *
+ * With the defaults a manager keeps at most 64 MiB of settled tasks (`historyBytes`), 16 MiB of their output (`outputHistory`),
+ * 32 MiB of past events and 32 MiB for each subscriber that does not read (`eventBytes`), whatever its tools say: less than
+ * 256 MiB with up to four of them. What is live, and what waits to be taken, comes on top: `maxLive` and `maxUndelivered` bound it.
+ *
  * @example
  * ```ts
  * import { Layer } from "effect"

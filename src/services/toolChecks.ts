@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
-import { isPlainObject } from "../model/json.js"
 import { printable, shown } from "../shared/text.js"
+import { isPlainObject } from "../shared/toJson.js"
 
 const isText = (value: unknown): boolean => typeof value === "string"
 

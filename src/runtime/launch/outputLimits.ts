@@ -5,12 +5,13 @@
 import { ToolError } from "../../errors.js"
 import type { LaunchExit } from "../../machine/finish.js"
 import type { ApprovalRequest } from "../../model/Approval.js"
-import { isEmptyObject, isPlainObject, type Metadata } from "../../model/json.js"
+import { isEmptyObject, type Metadata } from "../../model/json.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult } from "../../model/ToolCall.js"
 import { cutKey, cutText } from "../../shared/cutText.js"
 import { longestText, measure } from "../../shared/jsonText.js"
 import { memoryOf } from "../../shared/memoryOf.js"
+import { isPlainObject } from "../../shared/toJson.js"
 
 export interface OutputLimits {
   /** Bytes of UTF-8. */
