@@ -52,7 +52,7 @@ test("every tail of a log comes to its end, also beside one that never reads", {
         { discard: true }
       ).pipe(Effect.zipRight(task.write("end")), Effect.zipRight(told))
   })
-  yield* Scope.extend(w.handle.subscribe, w.scope)
+  yield* Effect.asVoid(Scope.extend(w.handle.subscribe, w.scope))
   const tail = () => {
     const seen = { text: "" }
     const readOn = Effect.suspend(() =>
