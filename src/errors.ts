@@ -5,8 +5,8 @@
  */
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
-import { TaskId } from "./model/ids.js"
-import { describedError, oneOf, Text, union, Whole } from "./model/schemas.js"
+import { SessionId, TaskId, ToolCallId, TurnId } from "./model/ids.js"
+import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
@@ -162,6 +162,29 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
 }
 
 /**
+ * The turn already has a call with this id, and `duplicateCallIds` is `"reject"`: `startTask` started nothing. `taskId` is
+ * the task of the first call; it is not there while that call is still being routed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect-task-manager/DuplicateCallId")(
+  "DuplicateCallId",
+  {
+    sessionId: SessionId,
+    turnId: TurnId,
+    callId: ToolCallId,
+    taskId: Schema.optionalWith(TaskId, { exact: true })
+  },
+  describedError
+) {
+  override get message(): string {
+    const { callId, taskId } = this
+    return `The turn already has a call ${callId}${taskId === undefined ? "" : `, task ${taskId}`} (duplicateCallIds)`
+  }
+}
+
+/**
  * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
  * accepted and not settled, `maxUndelivered` the results of the session that were not taken, those included that a
  * consumer has and has not finished with. Nothing was started, and
@@ -247,6 +270,23 @@ export class TaskManagerShutdown
 }
 
 /**
+ * The `timeout` of a wait passed, `millis` milliseconds, before there was anything to return for. Nothing was taken, and nothing
+ * else has changed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-manager/WaitTimedOut")(
+  "WaitTimedOut",
+  { millis: Finite },
+  describedError
+) {
+  override get message(): string {
+    return `Nothing happened within ${this.millis} ms`
+  }
+}
+
+/**
  * Every error that a method of the manager or of its handle can fail with, as one schema.
  *
  * @example
@@ -266,9 +306,11 @@ export const TaskManagerError = union(
   TaskNotRunning,
   TaskNotSuspended,
   TaskAlreadyExists,
+  DuplicateCallId,
   TaskLimitReached,
   ApprovalMismatch,
-  TaskManagerShutdown
+  TaskManagerShutdown,
+  WaitTimedOut
 )
 
 /**

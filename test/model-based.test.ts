@@ -2,7 +2,19 @@
  * The concurrent manager against a page of plain code. Random commands go to both; after each of them the answer, every
  * event, every task and what was taken must be the same. A counterexample is printed as the commands that lead to it.
  */
-import { Clock, Deferred, Effect, FastCheck as fc, Fiber, Layer, Option, TestClock, TestContext } from "effect"
+import {
+  Clock,
+  Deferred,
+  Effect,
+  FastCheck as fc,
+  Fiber,
+  FiberRef,
+  HashSet,
+  Layer,
+  Option,
+  TestClock,
+  TestContext
+} from "effect"
 import {
   ApprovalRequired,
   type ContinuePolicy,
@@ -211,6 +223,7 @@ class Model {
       this.turns.delete(key)
       this.interrupted.delete(key)
     }
+    this.events.push(`SessionClosed ${session}`)
     return `cancelled ${cancelled} kept `
   }
 
@@ -603,7 +616,7 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       const answered = exit === undefined ? "no answer" : yield* exit
       assert.strictEqual(answered, expected, "the answer")
 
-      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId}`)
+      const told = [...(yield* events.takeAll)].map((event) => `${event._tag} ${event.taskId ?? event.sessionId}`)
       const many = command._tag === "closeSession" || command._tag === "interruptTurn"
       assert.deepStrictEqual(many ? told.sort() : told, many ? model.events.sort() : model.events, "the events")
       model.events = []
@@ -620,7 +633,12 @@ const runCommands = (commands: ReadonlyArray<Command>, trace: Array<string>) => 
       )
     }
   })
-  return program.pipe(Effect.scoped, Effect.provide(Layer.provideMerge(tools.layer, TestContext.TestContext)))
+  return program.pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(tools.layer, TestContext.TestContext)),
+    // tools die by the hundred here, and each is warned of
+    Effect.locally(FiberRef.currentLoggers, HashSet.empty())
+  )
 }
 
 it("the manager behaves like the model", async () => {

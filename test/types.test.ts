@@ -3,11 +3,12 @@
 // @effect-diagnostics multipleEffectProvide:off globalErrorInEffectFailure:off
 import {
   Context,
+  type Duration,
   Effect,
   type Effect as EffectType,
   Layer,
   Match,
-  type Option,
+  Option,
   type Queue,
   Schema,
   type Scope,
@@ -20,6 +21,7 @@ import {
   ApprovalRequired,
   CancellationController,
   CurrentTask,
+  type DuplicateCallId,
   type InterruptReceipt,
   type OutputRange,
   type PendingLoopUpdates,
@@ -60,7 +62,9 @@ import {
   TurnCancellation,
   TurnId,
   type TurnRef,
-  type TurnTaskUpdate
+  TurnTaskUpdate,
+  type WaitLimit,
+  type WaitTimedOut
 } from "effect-task-manager"
 import { assert, describe, expectTypeOf, it } from "vitest"
 
@@ -123,18 +127,12 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
         ToolExecutor
       >
     >()
-    expectTypeOf<ManagerService["waitForTurn"]>().returns.toEqualTypeOf<
-      EffectType.Effect<Option.Option<TurnTaskUpdate>>
-    >()
     expectTypeOf<ManagerService["takePendingLoopUpdates"]>().toEqualTypeOf<
       (sessionId: SessionId) => EffectType.Effect<PendingLoopUpdates>
-    >()
-    expectTypeOf<ManagerService["waitForLoopUpdate"]>().toEqualTypeOf<
-      (sessionId: SessionId) => EffectType.Effect<void>
     >()
     expectTypeOf<ManagerService["onTurnInterrupted"]>().toEqualTypeOf<
       (turn: TurnRef) => EffectType.Effect<InterruptReceipt>
@@ -148,10 +146,44 @@ describe("the methods of the manager", () => {
     expectTypeOf<ManagerService["takeResult"]>().toEqualTypeOf<
       (id: TaskId) => EffectType.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
     >()
-    expectTypeOf<ManagerService["waitForTask"]>().toEqualTypeOf<
-      (ids: ReadonlyArray<TaskId>) => EffectType.Effect<void, TaskNotFound>
-    >()
     expectTypeOf<ManagerService["handle"]>().toEqualTypeOf<TaskManagerHandle>()
+  })
+
+  it("the result of an update is there once its tag is known", () => {
+    checked(() => {
+      const update = Option.getOrThrow(Effect.runSync(manager.waitForTurn(turn)))
+      if (update._tag !== "Resolution" || update.resolution._tag !== "Item") return
+      expectTypeOf(update.resolution.result).toEqualTypeOf<ToolResultPart>()
+      expectTypeOf(update.resolution.item.parts[0].output).toEqualTypeOf<ToolResultPart["output"]>()
+      expectTypeOf(TurnTaskUpdate.resultOf(update)).toEqualTypeOf<Option.Option<ToolResultPart>>()
+    })
+  })
+
+  it("waits fail with WaitTimedOut where they are given a timeout, and only there", () => {
+    const code = (cancellation: TurnCancellation, timeout: Duration.DurationInput | undefined, limit: WaitLimit) => {
+      const ids = [TaskId.make("a")]
+      type Update = Option.Option<TurnTaskUpdate>
+      expectTypeOf(manager.waitForTurn(turn)).toEqualTypeOf<EffectType.Effect<Update>>()
+      expectTypeOf(manager.waitForTurn(turn, { cancellation })).toEqualTypeOf<EffectType.Effect<Update>>()
+      expectTypeOf(manager.waitForTurn(turn, { cancellation, timeout })).toEqualTypeOf<
+        EffectType.Effect<Update, WaitTimedOut>
+      >()
+      expectTypeOf(manager.waitForTurn(turn, limit)).toEqualTypeOf<EffectType.Effect<Update, WaitTimedOut>>()
+      expectTypeOf(manager.consumeTurnUpdate(turn, () => Effect.fail("broken"), { timeout: "1 second" })).toEqualTypeOf<
+        EffectType.Effect<Option.Option<never>, string | WaitTimedOut>
+      >()
+      expectTypeOf(manager.waitForLoopUpdate(turn.sessionId)).toEqualTypeOf<EffectType.Effect<void>>()
+      expectTypeOf(manager.waitForLoopUpdate(turn.sessionId, limit)).toEqualTypeOf<
+        EffectType.Effect<void, WaitTimedOut>
+      >()
+      expectTypeOf(manager.waitForTask(ids)).toEqualTypeOf<EffectType.Effect<void, TaskNotFound>>()
+      expectTypeOf(manager.waitForTask(ids, { timeout })).toEqualTypeOf<
+        EffectType.Effect<void, TaskNotFound | WaitTimedOut>
+      >()
+      // @ts-expect-error a misspelled option
+      return manager.waitForTurn(turn, { timout: 5 })
+    }
+    checked(() => code)
   })
 
   it("consumers keep the error and the requirements of what they are given", () => {

@@ -150,7 +150,7 @@ const waitUntilOver = (session: AgentSession, events: ReadonlyArray<AgentEvent>)
     const manager = yield* TaskManager
     yield* session.waitForIdle
     const live = yield* manager.handle.list({ sessionId, status: ["Queued", "Running", "Suspended", "Cancelling"] })
-    const isUndelivered = Option.isSome(yield* Effect.timeoutOption(manager.waitForLoopUpdate(sessionId), 0))
+    const isUndelivered = yield* Effect.isSuccess(manager.waitForLoopUpdate(sessionId, { timeout: 0 }))
     const isHeld = events.some((event) => event._tag === "WakeHeld" || isEnd(event))
     return live.length === 0 && (!isUndelivered || isHeld)
   }).pipe(Effect.repeat({ until: (isOver) => isOver, schedule: Schedule.spaced("100 millis") }))

@@ -3,7 +3,7 @@
  * `Ref`; only the transitions in this folder change it, each in one synchronous step.
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
-import type { SessionId, TaskId, TurnId } from "../model/ids.js"
+import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
 import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
@@ -11,6 +11,7 @@ import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import type { PendingStart } from "./pending.js"
 
 /** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
 export class Delivery<A> {
@@ -116,6 +117,10 @@ export interface Turn extends Drain {
   readonly updates: LinkedList<Delivery<TurnTaskUpdate>>
   /** Interrupted and not drained since: calls started for it settle at once as Cancelled. */
   interrupted: boolean
+  /** Calls that are not accepted yet; made for the first of them. */
+  pending: LinkedList<PendingStart> | undefined
+  /** The calls of the turn by their ids; made where a repeated id does not just run. */
+  calls: Map<ToolCallId, TaskRecord | PendingStart> | undefined
 }
 
 export interface Session {
@@ -177,6 +182,8 @@ export class TaskRecord {
   cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
+  /** Approved calls that would resume it and are not accepted yet; made for the first of them. */
+  pending: LinkedList<PendingStart> | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
   /** The approval that was not taken yet. */
@@ -263,6 +270,8 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** What becomes of a call whose id was used in its turn before. */
+  readonly duplicateCallIds: "run" | "join" | "reject"
 }
 
 /** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
@@ -334,6 +343,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    duplicateCallIds: "run",
     ...limits
   },
   tasks: new Map(),
@@ -393,7 +403,9 @@ export const ensureTurn = (session: Session, id: TurnId): Turn => {
     session,
     tasks: new LinkedList(),
     updates: new LinkedList(session.undelivered),
-    interrupted: false
+    interrupted: false,
+    pending: undefined,
+    calls: undefined
   }
   session.turns.set(id, turn)
   return turn
@@ -411,7 +423,10 @@ export const releaseSession = (table: TaskTable, session: Session): void => {
 
 /** Forgets the turn if nothing is left in it, and then its session. */
 export const releaseTurn = (table: TaskTable, turn: Turn): void => {
-  if (turn.tasks.isEmpty && turn.updates.isEmpty && turn.waiters.isEmpty && !turn.interrupted) {
+  if (
+    turn.tasks.isEmpty && turn.updates.isEmpty && turn.waiters.isEmpty && !turn.interrupted &&
+    turn.pending?.isEmpty !== false
+  ) {
     turn.session.turns.delete(turn.id)
     releaseSession(table, turn.session)
   }

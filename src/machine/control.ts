@@ -5,6 +5,7 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { settle } from "./finish.js"
+import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
@@ -166,7 +167,12 @@ const interrupt = (
 export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Interruption => {
   const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
   turn.interrupted = true
-  return interrupt(table, turn.tasks.toArray(), (task) => task.snapshot.kind === "Foreground", "TurnInterrupted", now)
+  const tasks = turn.tasks.toArray()
+  // first, for the results of what is cancelled count for maxUndelivered
+  const accepted = acceptInterrupted(table, turn, now)
+  const isMeant = (task: TaskRecord) => task.snapshot.kind === "Foreground"
+  const interruption = interrupt(table, tasks, isMeant, "TurnInterrupted", now)
+  return { ...interruption, cancelled: [...interruption.cancelled, ...accepted] }
 }
 
 /** Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. */
@@ -191,6 +197,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
     else closed.add(session)
   }
   const turns = [...session.turns.values()]
+  refuseTurns(table, turns)
   const interruption = interrupt(table, turns.flatMap((turn) => turn.tasks.toArray()), () => true, "SessionClosed", now)
   for (const turn of turns) wakeAll(table, turn.waiters)
   wakeAll(table, session.waiters)
@@ -200,6 +207,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
 /** Stops starting tasks and cancels every live one. */
 export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   table.closing = true
+  refuseEverything(table)
   return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 

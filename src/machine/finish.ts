@@ -10,6 +10,7 @@ import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
@@ -57,6 +58,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   if (task.snapshot.status !== "Suspended") uncount(table, task)
   withdrawApproval(task)
   task.asked = undefined
+  refuseResumes(table, task)
   vacate(table, task)
   const duration = ending._tag === "Completed" ? ending.result.duration : undefined
   const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))

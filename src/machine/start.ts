@@ -6,6 +6,7 @@ import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import { withdrawApproval } from "./delivery.js"
 import { settle } from "./finish.js"
+import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import {
   ensureSession,
@@ -85,6 +86,7 @@ export const startPlain = (
   }
   const task = new TaskRecord(table, turn, request, snapshot)
   table.tasks.set(snapshot.id, task)
+  rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, makeRuntime, now)
   return task
 }
@@ -132,6 +134,7 @@ export const resume = (
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
   task.asked = undefined
   withdrawApproval(task)
+  refuseResumes(table, task)
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
     task.suspendedNode = undefined

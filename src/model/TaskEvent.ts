@@ -37,7 +37,27 @@ const stamp = { seq: Whole, at: Finite }
 const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
 const ofTask = { ...named, snapshot: TaskSnapshot }
 /** So that a reader need not look at the tag first. */
-const none = Schema.optionalWith(Schema.Never, { exact: true })
+const none = Schema.optionalWith(
+  // not Schema.Never, of which Effect cannot make arbitrary values, not even where an annotation says how
+  Schema.declare((_value: unknown): _value is never => false, {
+    title: "absent",
+    message: () => "must be absent",
+    // without a type it is not taken for the whole of a schema
+    jsonSchema: { type: "null", not: {} },
+    arbitrary: () => (fc) => fc.constant<never>(undefined as never)
+  }),
+  { exact: true }
+)
+// nothing can be made up for a field that is never there
+const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none }).annotations({
+  arbitrary: () => (fc) =>
+    fc.record({
+      _tag: fc.constant("SessionClosed" as const),
+      seq: fc.nat(),
+      at: fc.nat(),
+      sessionId: fc.constant(SessionId.make("session-1"))
+    })
+})
 
 /**
  * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds. Whoever has
@@ -75,7 +95,7 @@ export const TaskEvent = union(
   tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
   tagged("Cancelled", ofTask),
   tagged("ContinueRequested", named),
-  tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnId: none, taskId: none })
+  ofNoTask
 )
 
 /**
@@ -99,6 +119,8 @@ export const EventReset = tagged("Reset", {
   turnId: none,
   taskId: Schema.optionalWith(TaskId, { exact: true }),
   live: list(TaskSnapshot)
+}).annotations({
+  arbitrary: () => (fc) => fc.record({ _tag: fc.constant("Reset" as const), seq: fc.nat(), live: fc.constant([]) })
 })
 
 /**

@@ -5,9 +5,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import { ownText } from "../shared/ownText.js"
 import { printable } from "../shared/text.js"
 import { describeFault, type JsonFault, kindOf, toJson } from "../shared/toJson.js"
-import { wellFormedText } from "../shared/wellFormed.js"
 import type { ToolCallId } from "./ids.js"
 import { type Metadata, readMetadata } from "./json.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult, type ToolResultPart } from "./ToolCall.js"
@@ -138,7 +138,7 @@ class Reader {
   }
 
   private text(field: string, value: unknown): string {
-    return wellFormedText(this.string(field, value))
+    return ownText(this.string(field, value))
   }
 }
 

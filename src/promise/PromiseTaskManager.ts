@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { Metadata } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskSnapshot, TaskStatus } from "../model/Task.js"
@@ -131,6 +132,18 @@ export interface WaitOptions {
 }
 
 /**
+ * How long to wait at most, and what ends the wait before: once `timeout` (milliseconds, or a duration such as `"5 seconds"`)
+ * has passed, the promise rejects with `WaitTimedOut` and nothing was taken. A race with a timer of your own is no
+ * replacement: the one that is lost drops what it has just taken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TimedWaitOptions extends WaitOptions {
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
  * How to wait for a turn. `onAbort` says what the signal ends: the wait (`"EndWait"`, the default), or the turn
  * (`"InterruptTurn"`): then its foreground tasks are cancelled as `onTurnInterrupted` does, and the wait goes on, so that
  * the turn drains and every call gets its result.
@@ -138,7 +151,7 @@ export interface WaitOptions {
  * @since 0.1.0
  * @category models
  */
-export interface TurnWaitOptions extends WaitOptions {
+export interface TurnWaitOptions extends TimedWaitOptions {
   readonly onAbort?: "EndWait" | "InterruptTurn" | undefined
 }
 
@@ -205,7 +218,7 @@ export interface TaskOperations {
   readonly toolSpecs: ReadonlyArray<ToolSpec>
   /**
    * Starts a task for a tool call, or resumes a suspended one that was approved; answers before the tool has ended.
-   * Rejects with `TaskAlreadyExists`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
+   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
    * routing threw.
    */
   readonly startTask: (launch: PlainLaunch | ApprovedLaunch) => Promise<TaskStartOutcome>
@@ -223,7 +236,7 @@ export interface TaskOperations {
   /**
    * The updates of a turn, one with each `next()`; ends when the turn has drained. What `next()` has answered is delivered.
    */
-  readonly turnUpdates: (turn: PlainTurn, options?: TurnWaitOptions) => TaskIterator<TurnTaskUpdate>
+  readonly turnUpdates: (turn: PlainTurn, options?: Omit<TurnWaitOptions, "timeout">) => TaskIterator<TurnTaskUpdate>
   /** Takes every background resolution of a session that waits for its loop, oldest first. */
   readonly takePendingLoopUpdates: (sessionId: string) => Promise<PendingLoopUpdates>
   /** Gives `use` what `takePendingLoopUpdates` would take, and puts it back in front if `use` throws or rejects. */
@@ -232,7 +245,7 @@ export interface TaskOperations {
     use: (updates: PendingLoopUpdates) => A | PromiseLike<A>
   ) => Promise<A>
   /** Resolves once a background resolution waits for the session's loop, or the manager is closed. Takes nothing. */
-  readonly waitForLoopUpdate: (sessionId: string, options?: WaitOptions) => Promise<void>
+  readonly waitForLoopUpdate: (sessionId: string, options?: TimedWaitOptions) => Promise<void>
   /** Takes the undelivered result of one settled task; `undefined` while it is live and when it was delivered before. */
   readonly takeResult: (taskId: string) => Promise<TaskResolution.Item | undefined>
   /** As `takeResult`, but a result whose `use` throws or rejects is put back at its old place. */
@@ -241,7 +254,7 @@ export interface TaskOperations {
     use: (item: TaskResolution.Item) => A | PromiseLike<A>
   ) => Promise<A | undefined>
   /** Resolves once at least one of the tasks is settled or suspended. Takes nothing. Rejects with `TaskNotFound`. */
-  readonly waitForTask: (taskIds: ReadonlyArray<string>, options?: WaitOptions) => Promise<void>
+  readonly waitForTask: (taskIds: ReadonlyArray<string>, options?: TimedWaitOptions) => Promise<void>
   /**
    * Cancels every foreground task of a turn, keeps the background ones, and resolves when the cancelled ones are settled.
    */
@@ -316,7 +329,7 @@ export interface TaskOperations {
   /** Takes the results of one session from the manual queue, oldest first. */
   readonly drainReadyItemsOf: (sessionId: string) => Promise<ReadonlyArray<TaskResolution.Item>>
   /** Resolves when no task is Queued, Running or Cancelling. */
-  readonly waitForIdle: (options?: WaitOptions) => Promise<void>
+  readonly waitForIdle: (options?: TimedWaitOptions) => Promise<void>
 }
 
 /**

@@ -15,7 +15,7 @@ import { checkRange } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf } from "./launch/RunningIn.js"
-import { waitUntil, waitUntilSettled } from "./waiting/parking.js"
+import { type Condition, deadlineOf, waitUntil, waitUntilSettled, waitWithin } from "./waiting/parking.js"
 import { turnUpdates } from "./waiting/turnUpdates.js"
 
 const isRefusal = (outcome: unknown): outcome is control.Refusal =>
@@ -40,6 +40,11 @@ const changes = (engine: Engine): TaskManagerHandle["changes"] => {
       }
     )
   return Stream.unfoldEffect(-1, next)
+}
+
+const idle: Condition = {
+  isReady: (table) => table.idle.active === 0,
+  parksAt: (table) => table.idle
 }
 
 export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): TaskManagerHandle => {
@@ -89,10 +94,9 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
     setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
-    waitForIdle: Effect.asVoid(waitUntil(engine, {
-      isReady: (table) => table.idle.active === 0,
-      parksAt: (table) => table.idle
-    }))
+    waitForIdle: Effect.asVoid(waitUntil(engine, idle)),
+    waitForIdleWithin: (timeout) =>
+      Effect.flatMap(deadlineOf(engine, timeout), (deadline) => waitWithin(engine, idle, deadline))
   }
 
   function configure(taskId: TaskId, patch: Parameters<typeof control.configure>[2]) {

@@ -20,6 +20,7 @@ import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
 import * as Timers from "./time/Timers.js"
 import * as loop from "./waiting/loop.js"
+import { limitedBy } from "./waiting/parking.js"
 import { waitForTask } from "./waiting/waitForTask.js"
 
 /** Internal, so that the simulator can run both ways. */
@@ -49,7 +50,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
     output: limits.outputBuffer,
-    outputHistory: limits.outputHistory
+    outputHistory: limits.outputHistory,
+    duplicateCallIds: limits.duplicateCallIds
   })
   const events = new EventHub({
     buffer: limits.eventBuffer,
@@ -92,14 +94,14 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
   const answerApproval = answerApprovalWith({ startTask, rejectApproval })
   return TaskManager.of({
     startTask,
-    waitForTurn: (turn, options) => loop.waitForTurn(engine, turn, options),
-    consumeTurnUpdate: (turn, use) => loop.consumeTurnUpdate(engine, turn, use),
+    waitForTurn: (turn, options) => limitedBy(options, loop.waitForTurn(engine, turn, options)),
+    consumeTurnUpdate: (turn, use, options) => limitedBy(options, loop.consumeTurnUpdate(engine, turn, use, options)),
     takePendingLoopUpdates: (sessionId) => loop.takePendingLoopUpdates(engine, sessionId),
     consumePendingLoopUpdates: (sessionId, use) => loop.consumePendingLoopUpdates(engine, sessionId, use),
     takeResult: (taskId) => loop.takeResult(engine, taskId),
     consumeResult: (taskId, use) => loop.consumeResult(engine, taskId, use),
-    waitForTask: (taskIds) => waitForTask(engine, taskIds),
-    waitForLoopUpdate: (sessionId) => loop.waitForLoopUpdate(engine, sessionId),
+    waitForTask: (taskIds, options) => limitedBy(options, waitForTask(engine, taskIds, options)),
+    waitForLoopUpdate: (sessionId, options) => limitedBy(options, loop.waitForLoopUpdate(engine, sessionId, options)),
     onTurnInterrupted: (turn) => interrupting.onTurnInterrupted(engine, turn),
     rejectApproval,
     answerApproval,

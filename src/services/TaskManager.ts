@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Queue from "effect/Queue"
@@ -11,12 +12,14 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  DuplicateCallId,
   TaskAlreadyExists,
   TaskLimitReached,
   TaskManagerShutdown,
   TaskNotFound,
   TaskNotRunning,
-  TaskNotSuspended
+  TaskNotSuspended,
+  WaitTimedOut
 } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
@@ -80,6 +83,7 @@ export type AnswerApproval = (
 ) => Effect.Effect<
   TaskStartOutcome | undefined,
   | TaskAlreadyExists
+  | DuplicateCallId
   | TaskLimitReached
   | ApprovalMismatch
   | TaskManagerShutdown
@@ -87,6 +91,37 @@ export type AnswerApproval = (
   | TaskNotSuspended,
   ToolExecutor
 >
+
+/**
+ * How long a wait lasts at most: once the `timeout` has passed it fails with `WaitTimedOut`. Without one it lasts until it is
+ * over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WaitLimit {
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * How long a wait for a turn lasts at most, and what ends it early.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnWaitLimit extends WaitLimit {
+  readonly cancellation?: TurnCancellation | undefined
+}
+
+/**
+ * `WaitTimedOut` for a wait with options that may have a `timeout`, and no error for any other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WaitError<Options> = Options extends unknown
+  ? "timeout" extends keyof Options ? [Options["timeout"]] extends [undefined] ? never : WaitTimedOut : never
+  : never
 
 /**
  * What the host does with tasks: watch, look up, cancel, detach, redirect, drain.
@@ -192,6 +227,8 @@ export interface TaskManagerHandle {
    * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
+  /** As `waitForIdle`, but fails with `WaitTimedOut` once the time has passed. */
+  readonly waitForIdleWithin: (timeout: Duration.DurationInput) => Effect.Effect<void, WaitTimedOut>
 }
 
 /**
@@ -225,12 +262,17 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: pass the approval that was shown, `asking` included.
+   *
+   * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
+   * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
+   * task does not ask any more, an approval fails with `ApprovalMismatch`. All of that at once, also if routing never
+   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
   ) => Effect.Effect<
     TaskStartOutcome,
-    TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
     ToolExecutor
   >
   /**
@@ -238,16 +280,23 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * no foreground task of it is Queued, Running or Cancelling and no update is left; also, taking nothing, when
    * `cancellation` is cancelled. A tool does not wait for its own task, for those it runs under, and for those that wait for
    * it themselves: it may get `None` while these run. An interrupted caller loses nothing.
+   *
+   * To wait for a time only, use `timeout`: once it has passed the wait fails with `WaitTimedOut` and has taken nothing. Not
+   * `Effect.timeoutOption(manager.waitForTurn(turn), …)`, nor any other race: one that is lost drops what it has just taken.
    */
-  readonly waitForTurn: (
+  readonly waitForTurn: <const Options extends TurnWaitLimit = {}>(
     turn: TurnRef,
-    options?: { readonly cancellation?: TurnCancellation | undefined }
-  ) => Effect.Effect<Option.Option<TurnTaskUpdate>>
-  /** As `waitForTurn`, but an update whose `use` fails or is interrupted is put back in front. */
-  readonly consumeTurnUpdate: <A, E, R>(
+    options?: Options
+  ) => Effect.Effect<Option.Option<TurnTaskUpdate>, WaitError<Options>>
+  /**
+   * As `waitForTurn`, but an update whose `use` fails or is interrupted is put back in front. The `timeout` is for the wait;
+   * once there is an update, `use` takes as long as it takes.
+   */
+  readonly consumeTurnUpdate: <A, E, R, const Options extends WaitLimit = {}>(
     turn: TurnRef,
-    use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<Option.Option<A>, E, R>
+    use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>,
+    options?: Options
+  ) => Effect.Effect<Option.Option<A>, E | WaitError<Options>, R>
   /** Takes every background resolution of a session that waits for its loop, oldest first. */
   readonly takePendingLoopUpdates: (sessionId: SessionId) => Effect.Effect<PendingLoopUpdates>
   /**
@@ -274,11 +323,20 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
    * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
    * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once, and so does one for tasks that all
-   * wait for it themselves.
+   * wait for it themselves. Fails with `WaitTimedOut` once the `timeout` has passed.
    */
-  readonly waitForTask: (ids: ReadonlyArray<TaskId>) => Effect.Effect<void, TaskNotFound>
-  /** Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. */
-  readonly waitForLoopUpdate: (sessionId: SessionId) => Effect.Effect<void>
+  readonly waitForTask: <const Options extends WaitLimit = {}>(
+    ids: ReadonlyArray<TaskId>,
+    options?: Options
+  ) => Effect.Effect<void, TaskNotFound | WaitError<Options>>
+  /**
+   * Returns once a background resolution waits for the session's loop, or the manager is shut down. Takes nothing. Fails
+   * with `WaitTimedOut` once the `timeout` has passed.
+   */
+  readonly waitForLoopUpdate: <const Options extends WaitLimit = {}>(
+    sessionId: SessionId,
+    options?: Options
+  ) => Effect.Effect<void, WaitError<Options>>
   /**
    * Cancels every foreground task of a turn, suspended ones included, keeps the background ones, and returns when the
    * cancelled ones are settled. Until the turn has drained, calls started for it settle at once as `Cancelled`.

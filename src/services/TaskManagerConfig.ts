@@ -77,6 +77,14 @@ export interface TaskManagerSettings {
    */
   readonly outputHistory: number
   /**
+   * What becomes of a call whose id another call of its turn has, as when a reply is read twice. `"run"`: it runs like any
+   * other. `"join"`: it starts nothing, and is answered `Pending` with the task of the first call, whose one result goes
+   * where it goes anyway. `"reject"`: it fails with `DuplicateCallId`. A call id is taken from the moment in which
+   * `startTask` is called, its routing included, for as long as its turn has live tasks (background ones too) or updates
+   * that nobody has taken. Default `"run"`.
+   */
+  readonly duplicateCallIds: "run" | "join" | "reject"
+  /**
    * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
    * a text that says nothing of the cause. A warning with the cause is logged in any case.
    */
@@ -96,12 +104,17 @@ const defaults: TaskManagerSettings = {
   maxResultBytes: 1_048_576,
   maxResultDepth: 64,
   outputBuffer: 65_536,
-  outputHistory: 16_777_216
+  outputHistory: 16_777_216,
+  duplicateCallIds: "run"
 }
 
 /**
  * The limits of a manager, read once when its layer is built. Values out of range, fractions, NaN and unknown fields kill
  * the construction of the layer with a defect that names the field and what it takes.
+ *
+ * With the defaults a manager keeps at most 64 MiB of settled tasks (`historyBytes`), 16 MiB of their output (`outputHistory`),
+ * 32 MiB of past events and 32 MiB for each subscriber that does not read (`eventBytes`), whatever its tools say: less than
+ * 256 MiB with up to four of them. What is live, and what waits to be taken, comes on top: `maxLive` and `maxUndelivered` bound it.
  *
  * @example
  * ```ts

@@ -20,9 +20,13 @@ export const hiddenCause = Schema.optionalToOptional(Schema.Unknown, Schema.Unkn
 
 const causes = new WeakMap<object, unknown>()
 
-const hide = (error: object): void => {
+const hide = <Instance extends object>(error: Instance, isLoggable: (error: Instance) => boolean): void => {
   const own = Object.getOwnPropertyDescriptor(error, "cause")
   if (own === undefined) return
+  if (own.value !== undefined && isLoggable(error)) {
+    Object.defineProperty(error, "cause", { ...own, enumerable: false })
+    return
+  }
   if (own.value !== undefined) causes.set(error, own.value)
   Reflect.deleteProperty(error, "cause")
 }
@@ -45,20 +49,25 @@ function inspect(this: Error): unknown {
 
 /**
  * The class of an error whose cause is hidden: `error.cause` gives it, and nothing else does. `JSON.stringify`,
- * `console.log`, `Cause.pretty` and the loggers of Effect show the error without it.
+ * `console.log`, `Cause.pretty` and the loggers of Effect show the error without it. Where the cause `isLoggable`, because
+ * whoever made the error took out of it what must not be logged, the last two show it.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const hidingCause = <Class extends abstract new(...fields: never) => Error>(errorClass: Class): Class => {
+export const hidingCause = <Class extends abstract new(...fields: never) => Error>(
+  errorClass: Class,
+  isLoggable: (error: InstanceType<Class>) => boolean = () => false
+): Class => {
   const { prototype } = errorClass
   Object.setPrototypeOf(prototype, hidingPrototype(Object.getPrototypeOf(prototype)))
   const method = (value: unknown) => ({ value, enumerable: false, writable: true, configurable: true })
   Object.defineProperties(prototype, { toJSON: method(toJSON), [Inspectable.NodeInspectSymbol]: method(inspect) })
   return new Proxy(errorClass, {
     construct: (target, fields, newTarget) => {
-      const error: object = Reflect.construct(target as unknown as new() => object, fields, newTarget)
-      hide(error)
+      // what the class makes, called with what it was called with
+      const error = Reflect.construct(target as unknown as new() => InstanceType<Class>, fields, newTarget)
+      hide(error, isLoggable)
       return error
     }
   })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { ownText } from "./ownText.js"
 import { printable } from "./text.js"
 import { wellFormedText } from "./wellFormed.js"
 
@@ -37,8 +38,8 @@ export interface JsonFault {
   readonly path: string
   /** With its article: `a BigInt`, `a cycle`. */
   readonly kind: string
-  /** Whether it is nested deeper than `maxJsonDepth` levels, and nothing else is wrong so far. */
-  readonly isTooDeep: boolean
+  /** Whether it is a cycle, or nested deeper than `maxJsonDepth` levels, and nothing else is wrong so far. */
+  readonly isEndless: boolean
   readonly cause: unknown
 }
 
@@ -57,10 +58,10 @@ export const kindOf = (value: unknown): string =>
 /** Thrown inside a walk, which knows the path. */
 class Impossible {
   readonly kind: string
-  readonly isTooDeep: boolean
-  constructor(kind: string, isTooDeep = false) {
+  readonly isEndless: boolean
+  constructor(kind: string, isEndless = false) {
     this.kind = kind
-    this.isTooDeep = isTooDeep
+    this.isEndless = isEndless
   }
 }
 
@@ -130,7 +131,7 @@ class Walk {
     this.height = 0
     switch (typeof value) {
       case "string":
-        return wellFormedText(value)
+        return ownText(value)
       case "number":
         return this.keepsNumbers || Number.isFinite(value) ? value : null
       case "boolean":
@@ -157,7 +158,7 @@ class Walk {
     }
     const before = this.known.get(value)
     if (before !== undefined) {
-      if (before.copy === undefined) throw new Impossible("a cycle")
+      if (before.copy === undefined) throw new Impossible("a cycle", true)
       this.checkDepth(before.height)
       this.height = before.height
       return before.copy
@@ -192,7 +193,9 @@ class Walk {
     let height = 0
     for (const key of Object.keys(value)) {
       this.path.push(key)
-      const field = this.read(Reflect.get(value, key), key)
+      const given: unknown = Reflect.get(value, key)
+      // it was called already, and answered with an object that has one itself
+      const field = key === "toJSON" && typeof given === "function" ? undefined : this.read(given, key)
       this.path.pop()
       if (field === undefined) continue
       height = Math.max(height, this.height)
@@ -223,11 +226,11 @@ export interface ToJsonOptions {
   readonly keepsNumbers?: boolean | undefined
 }
 
-const fault = (path: string, kind: string, cause?: unknown, isTooDeep = false): JsonFault => ({
+const fault = (path: string, kind: string, cause?: unknown, isEndless = false): JsonFault => ({
   _tag: "JsonFault",
   path,
   kind,
-  isTooDeep,
+  isEndless,
   cause
 })
 
@@ -246,7 +249,7 @@ export const toJson = (value: unknown, options?: ToJsonOptions): JsonReading => 
     return { _tag: "Json", value: walk.read(value, "") }
   } catch (thrown) {
     return thrown instanceof Impossible
-      ? fault(pathText(walk.path), thrown.kind, undefined, thrown.isTooDeep)
+      ? fault(pathText(walk.path), thrown.kind, undefined, thrown.isEndless)
       : fault(pathText(walk.path), "a value that throws where it is read", thrown)
   }
 }

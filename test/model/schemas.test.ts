@@ -38,7 +38,10 @@ const {
   TurnId,
   TurnRef,
   TurnTaskUpdate,
+  EventReset,
+  FilteredTaskEvent,
   OutputRange,
+  TaskEventFilter,
   TaskOutput
 } = Manager
 
@@ -67,6 +70,9 @@ const boundaries: Record<string, Schema.Schema.AnyNoContext> = {
   PendingLoopUpdates,
   InterruptReceipt,
   TaskEvent,
+  EventReset,
+  FilteredTaskEvent,
+  TaskEventFilter,
   TaskOutput,
   OutputRange,
   ToolError,

@@ -39,9 +39,7 @@ export const nextResult = async (manager: TaskOperations, ofTurn = turn) => {
   if (update?._tag !== "Resolution" || update.resolution._tag !== "Item") {
     throw new Error(`No result but ${JSON.stringify(update)}`)
   }
-  const [part] = update.resolution.item.parts
-  if (part?._tag !== "ToolResult") throw new Error("No tool result")
-  return part
+  return update.resolution.result
 }
 
 export const pendingId = async (manager: TaskOperations, launch: Parameters<TaskOperations["startTask"]>[0]) => {

@@ -48,7 +48,8 @@ describe("settings", () => {
         maxResultBytes: 1_048_576,
         maxResultDepth: 64,
         outputBuffer: 65_536,
-        outputHistory: 16_777_216
+        outputHistory: 16_777_216,
+        duplicateCallIds: "run"
       })
     }))
 

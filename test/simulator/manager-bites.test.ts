@@ -2,19 +2,25 @@
  * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
  * at a time, and each has to be found.
  */
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option, Scope, Stream } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
+import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
 import type * as Output from "../../src/machine/output.js"
+import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Start from "../../src/machine/start.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
+import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
+import type * as EventSubscription from "../../src/runtime/events/EventSubscription.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
+import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
@@ -22,13 +28,18 @@ interface Modules {
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
   "machine/output": typeof Output
+  "machine/pending": typeof Pending
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
+  "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
+  "runtime/events/EventReplay": typeof EventReplay
+  "runtime/events/EventSubscription": typeof EventSubscription
   "runtime/launch/Launch": typeof Launch
   "runtime/waiting/loop": typeof Loop
   "runtime/waiting/parking": typeof Parking
+  "runtime/waiting/turnUpdates": typeof TurnUpdates
 }
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
@@ -90,15 +101,15 @@ describe("the simulator finds the mistakes of the seed crate", () => {
       waitUntil: (engine, condition) =>
         Effect.suspend(() =>
           condition.isReady(engine.state.table)
-            ? Effect.succeed(false)
+            ? Effect.succeed("Woken" as const)
             // between the two the condition may come true, and its wake-up finds nobody
-            : Effect.async<boolean>((resume) => {
+            : Effect.async<"Woken">((resume) => {
               engine.state.unsafeModify((table) => {
                 const waiter: TaskTable.Waiter = {
                   ancestry: undefined,
                   tasks: [],
                   target: undefined,
-                  wake: () => resume(Effect.succeed(false)),
+                  wake: () => resume(Effect.succeed("Woken" as const)),
                   node: undefined,
                   isWaiting: true,
                   foundOver: false
@@ -209,6 +220,49 @@ describe("the simulator finds mistakes with single results", () => {
     "machine/waiting": () => ({ wakeTaskWaits: () => {} })
   })
 
+  bites("a reader of filtered events that comes too late is not told", [3], {
+    "runtime/events/EventReplay": (original) => ({
+      EventReplay: class extends original.EventReplay {
+        override since(...[sessionId, after, visit]: Parameters<EventReplay.EventReplay["since"]>): boolean {
+          super.since(sessionId, after, visit)
+          return true
+        }
+      }
+    })
+  })
+
+  bites("a slow reader of filtered events loses the oldest and is not told", [3], {
+    "runtime/events/EventSubscription": (original) => ({
+      EventSubscription: class<A> extends original.EventSubscription<A> {
+        constructor(options: EventSubscription.SubscriptionOptions<A>) {
+          super({ ...options, reset: undefined })
+        }
+      }
+    })
+  })
+
+  bites("a session that is closed ends before its last task", [3], {
+    "machine/control": (original) => ({
+      closeSession: (table, id, now) => {
+        announceClosed(table, now, id)
+        return original.closeSession(table, id, now)
+      }
+    })
+  })
+
+  bites("a turn's updates as a stream lose what was taken to an interrupt", [2], {
+    "runtime/waiting/turnUpdates": (original) => ({
+      turnUpdates: (engine, ref) =>
+        // what is in hand is taken for delivered, however the reading ends
+        Stream.unwrapScoped(Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+          const pull = yield* Scope.extend(Stream.toPull(original.turnUpdates(engine, ref)), scope)
+          return Stream.repeatEffectChunkOption(pull)
+        }))
+    })
+  })
+
   bites("what a tool writes is kept twice", [10], {
     "machine/output": (original) => ({
       write: (table, task, _launch, chunk, now) => {
@@ -245,6 +299,22 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
+  bites("an interrupt of a turn does not reach what is being routed", [5, 7], {
+    "machine/pending": () => ({ acceptInterrupted: () => [] })
+  })
+
+  bites("the close of a session does not reach what is being routed", [5, 7], {
+    "machine/pending": () => ({ refuseTurns: () => {} })
+  })
+
+  bites("a call that was given up while it was routed is not forgotten", [10], {
+    "machine/pending": () => ({ giveUp: () => {} })
+  })
+
+  bites("call ids are not remembered", [2], {
+    "machine/pending": () => ({ rememberCall: () => {} })
+  })
+
   bites("an answer is not bound to its question", [9], {
     "machine/start": (original) => ({
       mismatch: (table, launch) => {
@@ -264,6 +334,34 @@ describe("the simulator finds other mistakes", () => {
 
   bites("nobody is woken when the last task ends", [5], {
     "machine/waiting": () => ({ wakeUncounted: () => {} })
+  })
+
+  bites("a tool that waits does not hold up its turn", [5], {
+    "machine/waiting": (original) => ({
+      park: (table, waiter, at, isReady, now) => {
+        original.park(table, waiter, at, isReady, now)
+        for (const { turn } of waiter.tasks) if (turn.active === turn.standing) original.wakeAll(table, turn.waiters)
+      }
+    }),
+    "machine/delivery": (original) => ({
+      isTurnReady: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        return original.isTurnReady(table, ref) || turn?.active === turn?.standing
+      },
+      takeTurnUpdate: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        const taken = original.takeTurnUpdate(table, ref)
+        return taken === original.NotReady && turn?.active === turn?.standing ? original.Drained : taken
+      }
+    })
+  })
+
+  bites("tools that wait for each other wait for ever", [5], {
+    "machine/waitGraph": () => ({ overByWait: () => [], overByEnd: () => [] })
+  })
+
+  bites("the end of a task that others wait for closes no circle", [5], {
+    "machine/waitGraph": () => ({ overByEnd: () => [] })
   })
 
   bites("a free place is not given to the queue", [5], {

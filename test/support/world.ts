@@ -220,7 +220,8 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
         assert.strictEqual(node?.list, turn.updates)
         assert.isFalse(withdrawn)
       })
-      const turnIsKept = tasks.length > 0 || !turn.updates.isEmpty || !turn.waiters.isEmpty || turn.interrupted
+      const turnIsKept = tasks.length > 0 || turn.pending?.isEmpty === false || !turn.updates.isEmpty ||
+        !turn.waiters.isEmpty || turn.interrupted
       assert.isTrue(turnIsKept, `turn ${turn.id} is kept for nothing`)
     }
   }

@@ -42,7 +42,8 @@ export type TurnFailureReason = typeof TurnFailureReason.Type
 
 /**
  * A turn could not continue. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
- * never encoded and never part of `message`.
+ * never encoded and never part of `message`. The loggers of Effect show the cause of a `Model` failure, without what must not
+ * be logged, and no other.
  *
  * @since 0.1.0
  * @category errors
@@ -52,7 +53,8 @@ export class TurnFailure extends hidingCause(
     "TurnFailure",
     { reason: TurnFailureReason, message: Text, cause: hiddenCause },
     describedError
-  )
+  ),
+  ({ reason }) => reason === "Model"
 ) {}
 
 /**

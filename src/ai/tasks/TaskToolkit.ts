@@ -6,8 +6,8 @@
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -145,6 +145,9 @@ const approvalNote = "It waits for a human's approval."
 const manualNote = "The program that you run in gets its result; task_output reads it here."
 const endlessNote = "It cannot end before this call does."
 
+/** Not the wall clock: set back by an hour, it would make a wait of seconds an hour long. */
+const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+
 const make = Effect.gen(function*() {
   const manager = yield* TaskManager
   const { handle } = manager
@@ -203,23 +206,28 @@ const make = Effect.gen(function*() {
       return { told, taken }
     })
 
-  /** Those of the tasks that a wait can end with. */
+  /** Those of the tasks that a wait can end with, each with its launch. */
   const stillRunning = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
     Effect.map(handle.list({ sessionId: task.request.sessionId, kind: "Background" }), (tasks) => {
       const wanted = new Set<TaskId>(ids)
       return tasks.flatMap((found) =>
         wanted.has(found.id) && !endless.has(found.id) && !isSettled(found) && found.status !== "Suspended"
-          ? [found.id]
+          ? [found]
           : []
       )
     })
 
-  /** Those that the caller runs under: to wait for them returns at once. */
-  const aboveOf = (ids: ReadonlyArray<TaskId>) =>
+  /**
+   * Why a wait for the tasks has returned although all of them run: the caller runs under some, which a wait for these alone
+   * shows, or all of them wait for the caller.
+   */
+  const endlessOf = (ids: ReadonlyArray<TaskId>) =>
     Effect.filter(
       ids,
-      (id) => Effect.map(Effect.timeoutOption(Effect.ignore(manager.waitForTask([id])), 0), Option.isSome)
-    )
+      // one that is forgotten is not there in the next round
+      (id) =>
+        Effect.isSuccess(Effect.catchTag(manager.waitForTask([id], { timeout: 0 }), "TaskNotFound", () => Effect.void))
+    ).pipe(Effect.map((above) => above.length > 0 ? above : ids))
 
   const handlers = toolkit.of({
     task_list: () =>
@@ -251,7 +259,7 @@ const make = Effect.gen(function*() {
         const all = yield* handle.list({ sessionId: task.request.sessionId, kind: "Background" })
         const ids = named ??
           all.flatMap(({ deliveryMode, id }) => id === task.taskId || deliveryMode === "Manual" ? [] : [id])
-        const end = (yield* Clock.currentTimeMillis) + 1000 * (seconds ?? defaultWaitSeconds)
+        const end = (yield* monotonicMillis) + 1000 * (seconds ?? defaultWaitSeconds)
         const endless = new Set([task.taskId])
         while (true) {
           const running = yield* stillRunning(task, ids, endless)
@@ -264,16 +272,16 @@ const make = Effect.gen(function*() {
           if (taken > 0 || running.length === 0 || named !== undefined && isOneOver) {
             return { timed_out: false, tasks }
           }
-          const left = end - (yield* Clock.currentTimeMillis)
+          const left = end - (yield* monotonicMillis)
           if (left <= 0) return { timed_out: true, tasks }
-          const ended = yield* manager.waitForTask(running).pipe(
-            // one that is forgotten already is not there in the next round
-            Effect.ignore,
-            Effect.timeoutOption(Duration.millis(left))
-          )
-          if (Option.isNone(ended)) continue
-          const after = yield* stillRunning(task, running, endless)
-          if (after.length === running.length) { for (const id of yield* aboveOf(running)) endless.add(id) }
+          const runningIds = running.map(({ id }) => id)
+          const ended = yield* Effect.exit(manager.waitForTask(runningIds, { timeout: left }))
+          // timed out, or one of them is forgotten already and not there in the next round
+          if (Exit.isFailure(ended)) continue
+          const after = yield* stillRunning(task, runningIds, endless)
+          const isSame = after.length === running.length &&
+            after.every(({ launch }, index) => launch === running[index]?.launch)
+          if (isSame) { for (const id of yield* endlessOf(runningIds)) endless.add(id) }
         }
       }),
 

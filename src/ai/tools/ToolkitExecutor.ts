@@ -18,6 +18,7 @@ import { ApprovalRequired, ToolError } from "../../errors.js"
 import { describeIssue } from "../../model/describeIssue.js"
 import { ApprovalId } from "../../model/ids.js"
 import { emptyMetadata, isJson } from "../../model/json.js"
+import { notJson } from "../../model/readToolResult.js"
 import {
   badResult,
   goodResult,
@@ -31,7 +32,8 @@ import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
 import { refuseUnless } from "../../shared/refusals.js"
-import { printable } from "../../shared/text.js"
+import { escaped, printable } from "../../shared/text.js"
+import { toJson } from "../../shared/toJson.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
 import { isRunByProvider } from "./providerDefined.js"
@@ -126,19 +128,43 @@ const executionFailed = (toolName: string, failure: unknown): ToolError => {
   })
 }
 
-const notInSchema = (toolName: string, cause: unknown): ToolError =>
-  new ToolError({
-    reason: "Internal",
-    toolName,
-    message: "The tool answered with something that is not in its schema.",
-    cause
+/** The tool is broken, as one that dies. `what` is said to the host, and names fields and no values. */
+const notInSchema = (
+  { callId, toolName }: ToolRequest,
+  cause: unknown,
+  what: string
+): Effect.Effect<never, ToolError, CurrentTask> =>
+  Effect.gen(function*() {
+    const { taskId } = yield* CurrentTask
+    yield* Effect.annotateLogs(Effect.logWarning("A tool answered with something that is not in its schema"), {
+      package: "effect-task-manager",
+      taskId: printable(taskId),
+      callId: printable(callId),
+      toolName: printable(toolName),
+      cause: escaped(what)
+    })
+    return yield* new ToolError({
+      reason: "Internal",
+      toolName,
+      message: "The tool answered with something that is not in its schema.",
+      cause
+    })
   })
 
 const encoded = (
-  toolName: string,
+  request: ToolRequest,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.mapBoth(encoding, { onFailure: (cause) => notInSchema(toolName, cause), onSuccess: toOutput })
+  Effect.matchEffect(encoding, {
+    onFailure: (error): Effect.Effect<ToolOutput, ToolError, unknown> =>
+      notInSchema(request, error, describeIssue(error.issue)),
+    onSuccess: (value) => {
+      const reading = toJson(value)
+      if (reading._tag === "Json") return Effect.succeed(toOutput(reading.value))
+      const cause = notJson(request.toolName, "returned", reading)
+      return notInSchema(request, cause, cause.message)
+    }
+  })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {
   const annotations = annotationsOf(tool)
@@ -194,7 +220,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
     if (approval !== undefined) return new ApprovalRequired({ approval })
     return tool.failureMode === "error"
       ? executionFailed(request.toolName, failure)
-      : Effect.map(encoded(request.toolName, encodeFailure(failure)), (output) => badResult(request.callId, output))
+      : Effect.map(encoded(request, encodeFailure(failure)), (output) => badResult(request.callId, output))
   }
 
   return Effect.fnUntraced(function*(request) {
@@ -211,7 +237,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
     yield* askFirst(rule, toolName, input)
     const answer = yield* Effect.either(handler.handler(parameters))
     return Either.isRight(answer)
-      ? goodResult(callId, yield* encoded(toolName, encodeSuccess(answer.right)))
+      ? goodResult(callId, yield* encoded(request, encodeSuccess(answer.right)))
       : yield* failed(request, answer.left)
   }, Effect.mapInputContext((context: Context.Context<unknown>) => Context.merge(beneath, context)))
 }

@@ -5,11 +5,19 @@ import type * as Queue from "effect/Queue"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { WaitTimedOut } from "../../errors.js"
 import type { TurnRef } from "../../model/ids.js"
 import type { ToolSpec } from "../../model/ToolCall.js"
-import type { TaskManager } from "../../services/TaskManager.js"
+import type { TaskManager, WaitLimit } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
-import type { PlainTurn, TaskIterator, TaskOperations, TurnWaitOptions, WaitOptions } from "../PromiseTaskManager.js"
+import type {
+  PlainTurn,
+  TaskIterator,
+  TaskOperations,
+  TimedWaitOptions,
+  TurnWaitOptions,
+  WaitOptions
+} from "../PromiseTaskManager.js"
 import {
   answeredOf,
   answerOf,
@@ -28,6 +36,9 @@ import {
   waitOf
 } from "./arguments.js"
 import { iterate, iterateTakes, promised, runOver } from "./running.js"
+
+/** Checked here for the names that a caller uses, and again by the manager. */
+const limitOf = (options: TimedWaitOptions | undefined): WaitLimit => ({ timeout: options?.timeout })
 
 /** The parts of one manager. */
 export interface Parts {
@@ -71,16 +82,17 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   const overTurn = async <A>(
     turn: PlainTurn,
     options: TurnWaitOptions | undefined,
-    wait: (turn: TurnRef, options: WaitOptions | undefined) => Promise<A>
+    wait: (turn: TurnRef, limit: WaitLimit, options: WaitOptions | undefined) => Promise<A>
   ): Promise<A> => {
     const ref = turnOf(turn)
-    if (waitOf(options)?.onAbort !== "InterruptTurn") return wait(ref, options)
+    const limit = limitOf(waitOf(options))
+    if (options?.onAbort !== "InterruptTurn") return wait(ref, limit, options)
     const signal = options?.signal
     const interrupt = () => void run(manager.onTurnInterrupted(ref))
     if (signal?.aborted === true) interrupt()
     else signal?.addEventListener("abort", interrupt, { once: true })
     try {
-      return await wait(ref, undefined)
+      return await wait(ref, limit, undefined)
     } finally {
       signal?.removeEventListener("abort", interrupt)
     }
@@ -107,12 +119,12 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     startTask: (launch) =>
       call(() => Effect.provideService(manager.startTask(launchOf(launch)), ToolExecutor, executor)),
     waitForTurn: (turn, options) =>
-      overTurn(turn, options, (ref, wait) => orUndefined(run(manager.waitForTurn(ref), wait))),
+      overTurn(turn, options, (ref, limit, wait) => orUndefined(run(manager.waitForTurn(ref, limit), wait))),
     consumeTurnUpdate: (turn, use, options) =>
       overTurn(
         turn,
         options,
-        (ref, wait) => orUndefined(consume((begin) => manager.consumeTurnUpdate(ref, begin), use, wait))
+        (ref, limit, wait) => orUndefined(consume((begin) => manager.consumeTurnUpdate(ref, begin, limit), use, wait))
       ),
     turnUpdates: (turn, options) => {
       const ref = turnOf(turn)
@@ -131,10 +143,11 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     takePendingLoopUpdates: (sessionId) => call(() => manager.takePendingLoopUpdates(sessionOf(sessionId))),
     consumePendingLoopUpdates: (sessionId, use) =>
       consume((begin) => manager.consumePendingLoopUpdates(sessionOf(sessionId), begin), use),
-    waitForLoopUpdate: (sessionId, options) => call(() => manager.waitForLoopUpdate(sessionOf(sessionId)), options),
+    waitForLoopUpdate: (sessionId, options) =>
+      call(() => manager.waitForLoopUpdate(sessionOf(sessionId), limitOf(options)), options),
     takeResult: (taskId) => orUndefined(call(() => manager.takeResult(taskOf(taskId)))),
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
-    waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds)), options),
+    waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds), limitOf(options)), options),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
     answerApproval: (approval, answer) =>
       call(() =>
@@ -178,6 +191,11 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode, "mode"))),
     drainReadyItems: () => run(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => call(() => handle.drainReadyItemsOf(sessionOf(sessionId))),
-    waitForIdle: (options) => run(handle.waitForIdle, options)
+    waitForIdle: (options) =>
+      call(
+        (): Effect.Effect<void, WaitTimedOut> =>
+          options?.timeout === undefined ? handle.waitForIdle : handle.waitForIdleWithin(options.timeout),
+        options
+      )
   }
 }

@@ -11,7 +11,7 @@ export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod">
   readonly cancelGraceMillis: number
 }
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect">
+type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds">
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
   Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
@@ -26,6 +26,13 @@ const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
       `TaskManagerConfig.eventReplay takes an integer from 0 to eventBuffer (${eventBuffer}), not ${shown(eventReplay)}`
     )
   )
+
+const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
+  Effect.sync(() => {
+    const isOne = duplicateCallIds === "run" || duplicateCallIds === "join" || duplicateCallIds === "reject"
+    refuseUnless(isOne, "TaskManagerConfig.duplicateCallIds", `"run", "join" or "reject"`, duplicateCallIds)
+    return duplicateCallIds
+  })
 
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
@@ -42,6 +49,7 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   maxResultDepth: true,
   outputBuffer: true,
   outputHistory: true,
+  duplicateCallIds: true,
   onToolDefect: true
 }
 
@@ -78,6 +86,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     maxResultDepth: yield* integer(config, "maxResultDepth", 1, maxJsonDepth),
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
     outputHistory: yield* integer(config, "outputHistory", 0),
+    duplicateCallIds: yield* duplicates(config),
     ...(yield* onToolDefect(config))
   }
 })

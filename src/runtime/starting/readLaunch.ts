@@ -11,12 +11,12 @@ const impossible = (field: string, reading: Extract<JsonReading, { readonly _tag
 // they are JSON only once they are encoded: until then routing and tools can tell Infinity from null
 const inProcess = { keepsNumbers: true }
 
-/** What a model sends may be nested without end. It is kept as it is: the tool's own schema refuses it. */
+/** What is nested without end is kept as it is: it is for the tool's own schema to refuse it. */
 const readInput = (input: unknown): unknown => {
   if (input === undefined || isJson(input)) return input
   const reading = toJson(input, inProcess)
   if (reading._tag === "Json") return reading.value
-  if (reading.isTooDeep) return input
+  if (reading.isEndless) return input
   throw impossible("input", reading)
 }
 

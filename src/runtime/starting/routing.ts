@@ -1,10 +1,7 @@
 /** Turns what a routing policy answers into what the state machine needs. */
-import * as Effect from "effect/Effect"
 import type { Route } from "../../machine/start.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
-import type { ToolRequest } from "../../model/ToolCall.js"
-import type { RouteToolCall } from "../../services/RoutingPolicy.js"
 import { millisOf } from "../../shared/durations.js"
 import { shown } from "../../shared/text.js"
 
@@ -56,15 +53,3 @@ export const toRoute = (decision: RoutingDecision): Route => ({
     ? millisOf("RoutingDecision.duration", decision.duration)
     : Infinity
 })
-
-/** Asks the policy; `use` runs in the same step where the policy answers at once. */
-export const withRoute = <A, E, R>(
-  route: RouteToolCall,
-  request: ToolRequest,
-  use: (route: Route) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const decision = route(request)
-  return Effect.isEffect(decision)
-    ? Effect.flatMap(decision, (answer) => use(toRoute(answer)))
-    : use(toRoute(decision))
-}

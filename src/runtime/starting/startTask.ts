@@ -2,12 +2,19 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { ApprovalMismatch, TaskAlreadyExists, TaskLimitReached, TaskManagerShutdown } from "../../errors.js"
+import {
+  ApprovalMismatch,
+  DuplicateCallId,
+  TaskAlreadyExists,
+  TaskLimitReached,
+  TaskManagerShutdown
+} from "../../errors.js"
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline, detachAfter } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
+import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
-import type { InlineCaller, TaskRecord } from "../../machine/TaskTable.js"
+import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -16,9 +23,10 @@ import { Launch, type LaunchCaller } from "../launch/Launch.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import { waitUntilSettled } from "../waiting/parking.js"
 import { readLaunch } from "./readLaunch.js"
-import { inlineRoute, withRoute } from "./routing.js"
+import { inlineRoute, toRoute } from "./routing.js"
+import { endOf, waitToStart } from "./waitToStart.js"
 
-type StartError = TaskAlreadyExists | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
+type StartError = TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const callerOf = (fiber: AnyFiber): LaunchCaller => ({
@@ -30,8 +38,7 @@ const callerOf = (fiber: AnyFiber): LaunchCaller => ({
 })
 
 /** Why the launch cannot start now, if so. */
-const refusal = (engine: Engine, launch: TaskLaunchRequest): StartError | undefined => {
-  const { table } = engine.state
+const refusal = (table: TaskTable, launch: TaskLaunchRequest): StartError | undefined => {
   const plain = launch._tag === "Plain"
   const refused = start.refusal(table, plain ? launch.taskId : undefined)
   if (refused === "Shutdown") return new TaskManagerShutdown()
@@ -47,6 +54,24 @@ const refusal = (engine: Engine, launch: TaskLaunchRequest): StartError | undefi
   return new TaskLimitReached({ limit, max: limit === "maxLive" ? table.limits.live : table.limits.undelivered })
 }
 
+/** What is answered instead, where the turn has a call of this id already; that call if it is not accepted yet. */
+const repeated = (
+  table: TaskTable,
+  launch: TaskLaunchRequest
+): TaskStartOutcome | DuplicateCallId | PendingStart | undefined => {
+  if (launch._tag === "Approved" || table.closing) return undefined
+  const earlier = earlierCall(table, launch.request)
+  if (earlier === undefined) return undefined
+  const task = "isLive" in earlier ? earlier.snapshot : undefined
+  if (table.limits.duplicateCallIds === "reject") {
+    const { callId, sessionId, turnId } = launch.request
+    return new DuplicateCallId({ sessionId, turnId, callId, ...(task === undefined ? undefined : { taskId: task.id }) })
+  }
+  return "isLive" in earlier
+    ? TaskStartOutcome.Pending({ taskId: earlier.snapshot.id, kind: earlier.snapshot.kind })
+    : earlier
+}
+
 interface Started {
   readonly task: TaskRecord
   /** What the caller is told: the kind before the tool's first step, which may already have detached it. */
@@ -58,18 +83,20 @@ const started = (task: TaskRecord): Started => ({
   pending: TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: task.snapshot.kind })
 })
 
-/** Starts or resumes in one step. */
-const startNow = (
+/** Starts or resumes; a part of one step. */
+const startIn = (
   engine: Engine,
   launch: TaskLaunchRequest,
   route: start.Route,
   fiber: AnyFiber,
-  inlineCaller: InlineCaller | undefined
+  inlineCaller: InlineCaller | undefined,
+  table: TaskTable,
+  now: number
 ): Started | StartError => {
-  const refused = refusal(engine, launch)
+  const refused = refusal(table, launch)
   if (refused !== undefined) return refused
   const caller = callerOf(fiber)
-  const starter: start.Starter = { inlineCaller, parent: taskOf(engine.state.table, caller.ancestry) }
+  const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
   const makeRuntime = (task: TaskRecord): Launch => {
     const launched = new Launch(engine, task, caller)
     if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
@@ -81,29 +108,79 @@ const startNow = (
     }
     return launched
   }
-  return engine.state.unsafeModify((table, now) => {
-    if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
-    const task = start.findSuspended(table, launch)
-    if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: "status" })
-    start.resume(table, task, route, starter, makeRuntime, now)
-    return started(task)
-  })
+  if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
+  const task = start.findSuspended(table, launch)
+  if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: "status" })
+  start.resume(table, task, route, starter, makeRuntime, now)
+  return started(task)
 }
+
+/** Starts or resumes in one step. */
+const startNow = (
+  engine: Engine,
+  launch: TaskLaunchRequest,
+  route: start.Route,
+  fiber: AnyFiber,
+  inlineCaller: InlineCaller | undefined
+): Started | StartError =>
+  engine.state.unsafeModify((table, now) => startIn(engine, launch, route, fiber, inlineCaller, table, now))
+
+type Answer = Effect.Effect<TaskStartOutcome, StartError>
+
+const answer = (outcome: Started | StartError): Answer =>
+  "_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(outcome.pending)
+
+/** Starts a call, or waits for what has to be known first. Until then the call stands in the table. */
+const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
+  const { table } = engine.state
+  const earlier = repeated(table, launch)
+  if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)
+  const refused = earlier === undefined ? refusal(table, launch) : undefined
+  if (refused !== undefined) return Effect.fail(refused)
+  if (earlier !== undefined) {
+    return waitToStart(
+      engine,
+      launch,
+      fiber,
+      inInterruptedTurn(engine, launch, fiber),
+      endOf(earlier),
+      () => begin(engine, launch, fiber)
+    )
+  }
+  const decision = engine.route(launch.request)
+  return Effect.isEffect(decision)
+    ? waitToStart(
+      engine,
+      launch,
+      fiber,
+      inInterruptedTurn(engine, launch, fiber),
+      decision,
+      (routed) => answer(startNow(engine, launch, toRoute(routed), fiber, undefined))
+    )
+    : answer(startNow(engine, launch, toRoute(decision), fiber, undefined))
+}
+
+/** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */
+const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber) =>
+(
+  table: TaskTable,
+  now: number
+): { readonly answer: Answer; readonly task?: TaskRecord } => {
+  const earlier = repeated(table, launch)
+  if (earlier !== undefined && !("caller" in earlier)) return { answer: answerRepeated(earlier) }
+  const outcome = startIn(engine, launch, inlineRoute, fiber, undefined, table, now)
+  return "_tag" in outcome ? { answer: answer(outcome) } : { answer: answer(outcome), task: outcome.task }
+}
+
+const answerRepeated = (earlier: TaskStartOutcome | DuplicateCallId): Answer =>
+  earlier._tag === "DuplicateCallId" ? Effect.fail(earlier) : Effect.succeed(earlier)
 
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
   engine: Engine,
   given: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
-  Effect.withFiberRuntime((fiber) => {
-    const launch = readLaunch(given)
-    const refused = refusal(engine, launch)
-    if (refused !== undefined) return Effect.fail(refused)
-    return withRoute(engine.route, launch.request, (route) => {
-      const outcome = startNow(engine, launch, route, fiber, undefined)
-      return "_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(outcome.pending)
-    })
-  })
+  Effect.withFiberRuntime((fiber) => begin(engine, readLaunch(given), fiber))
 
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
 export const startInline = (
@@ -112,6 +189,9 @@ export const startInline = (
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
   Effect.withFiberRuntime((fiber) => {
     const launch = readLaunch(given)
+    const earlier = repeated(engine.state.table, launch)
+    // nothing is routed here, so no call waits to be accepted
+    if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)
     let resumeCaller: (() => void) | undefined = undefined
     const caller: InlineCaller = { wake: () => resumeCaller?.(), outcome: undefined }
     const outcome = startNow(engine, launch, inlineRoute, fiber, caller)

@@ -15,6 +15,8 @@ export interface Timers {
   readonly start: (millis: number, fire: () => void) => Timer | undefined
   /** The timer will not fire any more. */
   readonly stop: (timer: Timer | undefined) => void
+  /** Milliseconds on a clock that is never set back. */
+  readonly now: () => number
   /** How many timers are armed. */
   readonly size: () => number
   /** Ends the sleeping fiber. */
@@ -88,6 +90,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
       queue.remove(timer)
       adjust()
     },
+    now: monotonicMillis,
     size: () => queue.size,
     shutdown: Effect.suspend(() => {
       const last = sleeper?.fiber

@@ -3,29 +3,32 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { TaskNotFound } from "../../errors.js"
+import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
 import * as delivery from "../../machine/delivery.js"
 import { type Delivery, ensureSession, ensureTurn, releaseSession, releaseTurn } from "../../machine/TaskTable.js"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import type { Engine } from "../Engine.js"
-import { waitUntil } from "./parking.js"
+import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
 import { lostRace, untilTaken } from "./taking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 
-/** Waits for an update or the end of the turn. True: the caller is a task that found the turn drained, itself aside. */
+/** Waits for an update or the end of the turn. */
 export const turnReady = (
   engine: Engine,
   ref: TurnRef,
+  deadline?: Deadline,
   orWhen?: (endWait: () => void) => void
-): Effect.Effect<boolean> =>
+): Effect.Effect<WaitEnd> =>
   waitUntil(engine, {
     isReady: (table) => delivery.isTurnReady(table, ref),
     parksAt: (table) => ensureTurn(ensureSession(table, ref.sessionId), ref.turnId),
     onLeave: (table) => releaseTurn(table, ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)),
-    ...(orWhen === undefined ? undefined : { orWhen })
+    orWhen,
+    deadline
   })
 
 /**
@@ -35,12 +38,13 @@ export const turnReady = (
 const turnReadyOrCancelled = (
   engine: Engine,
   ref: TurnRef,
+  deadline: Deadline | undefined,
   cancellation: TurnCancellation
-): Effect.Effect<boolean> =>
+): Effect.Effect<WaitEnd> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.fork(restore(cancellation.cancelled)), (watching) =>
       Effect.flatMap(
-        Effect.exit(restore(turnReady(engine, ref, (endWait) => watching.addObserver(endWait)))),
+        Effect.exit(restore(turnReady(engine, ref, deadline, (endWait) => watching.addObserver(endWait)))),
         (ready) =>
           Effect.flatMap(Fiber.interrupt(watching), (watched) =>
             // a cancellation that fails must not be asked again and again
@@ -50,59 +54,62 @@ const turnReadyOrCancelled = (
       ))
   )
 
-const takeTurn = (
-  engine: Engine,
-  ref: TurnRef,
-  foundDrained: boolean
-): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
+const takeTurn = (engine: Engine, ref: TurnRef, end: WaitEnd): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
   engine.state.modify((table) => {
     const taken = delivery.takeTurnUpdate(table, ref)
     if (taken === delivery.Drained) return Option.none()
     if (taken !== delivery.NotReady) return Option.some(taken.value)
-    // the caller's own task is running again, and nothing but the like of it
-    if (foundDrained) return Option.none()
+    // what still runs waits for the caller's own task
+    if (end === "Over") return Option.none()
     throw lostRace
   })
+
+const waitAndTake = (
+  engine: Engine,
+  ref: TurnRef,
+  cancellation: TurnCancellation | undefined,
+  deadline: Deadline | undefined
+): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> => {
+  const taken = (end: WaitEnd) => end === "TimedOut" ? hasTimedOut(deadline) : takeTurn(engine, ref, end)
+  return untilTaken(() => {
+    if (cancellation !== undefined) {
+      return Effect.flatMap(
+        Effect.zip(turnReadyOrCancelled(engine, ref, deadline, cancellation), cancellation.isCancelled),
+        ([end, isCancelled]) => isCancelled ? Effect.succeedNone : taken(end)
+      )
+    }
+    return delivery.isTurnReady(engine.state.table, ref)
+      ? takeTurn(engine, ref, "Woken")
+      : Effect.flatMap(turnReady(engine, ref, deadline), taken)
+  })
+}
 
 export const waitForTurn = (
   engine: Engine,
   ref: TurnRef,
-  options?: { readonly cancellation?: TurnCancellation | undefined }
-): Effect.Effect<Option.Option<TurnTaskUpdate>> => {
-  const cancellation = options?.cancellation
-  return untilTaken(() => {
-    if (cancellation !== undefined) return waitForTurnOrCancelled(engine, ref, cancellation)
-    return delivery.isTurnReady(engine.state.table, ref)
-      ? takeTurn(engine, ref, false)
-      : Effect.flatMap(turnReady(engine, ref), (foundDrained) => takeTurn(engine, ref, foundDrained))
-  })
-}
+  { cancellation, timeout }: TurnWaitLimit = {}
+): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> =>
+  timeout === undefined
+    ? waitAndTake(engine, ref, cancellation, undefined)
+    : Effect.flatMap(deadlineOf(engine, timeout), (deadline) => waitAndTake(engine, ref, cancellation, deadline))
 
-const waitForTurnOrCancelled = (
+const waitAndUse = <A, E, R>(
   engine: Engine,
   ref: TurnRef,
-  cancellation: TurnCancellation
-): Effect.Effect<Option.Option<TurnTaskUpdate>> =>
-  Effect.flatMap(
-    Effect.zip(turnReadyOrCancelled(engine, ref, cancellation), cancellation.isCancelled),
-    ([foundDrained, isCancelled]) => isCancelled ? Effect.succeedNone : takeTurn(engine, ref, foundDrained)
-  )
-
-export const consumeTurnUpdate = <A, E, R>(
-  engine: Engine,
-  ref: TurnRef,
-  use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>
-): Effect.Effect<Option.Option<A>, E, R> =>
+  use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>,
+  deadline: Deadline | undefined
+): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const next = (foundDrained: boolean): Effect.Effect<Option.Option<A>, E, R> =>
+    const next = (end: WaitEnd): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> =>
       Effect.suspend(() => {
+        if (end === "TimedOut") return hasTimedOut(deadline)
         const taken = engine.state.unsafeModify((table) => {
           const held = delivery.takeTurnUpdate(table, ref)
           if (held === delivery.NotReady || held === delivery.Drained) return held
           return { held, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
-        if (taken === delivery.Drained || taken === delivery.NotReady && foundDrained) return Effect.succeedNone
-        if (taken === delivery.NotReady) return Effect.flatMap(restore(turnReady(engine, ref)), next)
+        if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") return Effect.succeedNone
+        if (taken === delivery.NotReady) return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
         const { held, session } = taken
         return restore(Effect.suspend(() => use(held.value))).pipe(
           Effect.onExit((exit) =>
@@ -115,8 +122,18 @@ export const consumeTurnUpdate = <A, E, R>(
           Effect.asSome
         )
       })
-    return next(false)
+    return next("Woken")
   })
+
+export const consumeTurnUpdate = <A, E, R>(
+  engine: Engine,
+  ref: TurnRef,
+  use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>,
+  options?: WaitLimit
+): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> =>
+  options?.timeout === undefined
+    ? waitAndUse(engine, ref, use, undefined)
+    : Effect.flatMap(deadlineOf(engine, options.timeout), (deadline) => waitAndUse(engine, ref, use, deadline))
 
 export const takeResult = (
   engine: Engine,
@@ -185,9 +202,14 @@ export const consumePendingLoopUpdates = <A, E, R>(
     })
   )
 
-export const waitForLoopUpdate = (engine: Engine, sessionId: SessionId): Effect.Effect<void> =>
-  Effect.asVoid(waitUntil(engine, {
-    isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
-    parksAt: (table) => ensureSession(table, sessionId).waiters,
-    onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
-  }))
+export const waitForLoopUpdate = (
+  engine: Engine,
+  sessionId: SessionId,
+  options?: WaitLimit
+): Effect.Effect<void, WaitTimedOut> =>
+  Effect.flatMap(deadlineOf(engine, options?.timeout), (deadline) =>
+    waitWithin(engine, {
+      isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
+      parksAt: (table) => ensureSession(table, sessionId).waiters,
+      onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
+    }, deadline))

@@ -1,11 +1,23 @@
 /** How a fiber waits for a condition of the table. */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { TaskRecord, TaskTable, Waiter, WaitTarget } from "../../machine/TaskTable.js"
+import { WaitTimedOut } from "../../errors.js"
+import type { Ancestry, TaskRecord, TaskTable, Waiter, WaitTarget } from "../../machine/TaskTable.js"
 import { leave, park } from "../../machine/waiting.js"
 import { isSettled } from "../../model/settled.js"
-import type { LinkedList } from "../../shared/LinkedList.js"
+import type { WaitError, WaitLimit } from "../../services/TaskManager.js"
+import { millisOf } from "../../shared/durations.js"
+import type { LinkedList, LinkedNode } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
+import type { Timer } from "../time/DeadlineQueue.js"
+
+/** How long a wait lasts at most. One that is begun anew, because another reader was faster, keeps its deadline. */
+export interface Deadline {
+  readonly millis: number
+  /** On the clock of the timers. */
+  readonly at: number
+}
 
 /** A condition of the table, where its waiters park, and what to do when one leaves before it holds. */
 export interface Condition {
@@ -13,61 +25,159 @@ export interface Condition {
   readonly parksAt: (table: TaskTable) => LinkedList<Waiter> | WaitTarget
   readonly onLeave?: (table: TaskTable) => void
   /** Is given what ends the wait before the condition holds. */
-  readonly orWhen?: (endWait: () => void) => void
+  readonly orWhen?: ((endWait: () => void) => void) | undefined
+  readonly deadline?: Deadline | undefined
 }
 
-const atOnce = Effect.succeed(false)
+/**
+ * How a wait ended. `Over`: the caller is a task, and the condition does not hold, but it would not hold before that task went on
+ * (see waitGraph.ts). Otherwise whether the condition still holds is for the caller's next step to see.
+ */
+export type WaitEnd = "Woken" | "Over" | "TimedOut"
+
+const woken = Effect.succeed<WaitEnd>("Woken")
+const over = Effect.succeed<WaitEnd>("Over")
+const timedOut = Effect.succeed<WaitEnd>("TimedOut")
+
+const none: ReadonlyArray<TaskRecord> = []
+
+/** The deadline of a wait that begins now; dies of what is no duration. */
+export const deadlineOf = (
+  engine: Engine,
+  timeout: Duration.DurationInput | undefined
+): Effect.Effect<Deadline | undefined> =>
+  timeout === undefined ? Effect.succeed(undefined) : Effect.sync(() => {
+    const millis = millisOf("timeout", timeout)
+    return millis === Infinity ? undefined : { millis, at: engine.timers.now() + millis }
+  })
+
+/** Without a timeout no wait times out; no compiler can see that. */
+export function limitedBy<Options extends WaitLimit, A>(
+  options: Options | undefined,
+  wait: Effect.Effect<A, WaitTimedOut>
+): Effect.Effect<A, WaitError<Options>>
+export function limitedBy<Options extends WaitLimit, A, E, R>(
+  options: Options | undefined,
+  wait: Effect.Effect<A, E | WaitTimedOut, R>
+): Effect.Effect<A, E | WaitError<Options>, R>
+export function limitedBy(_options: WaitLimit | undefined, wait: Effect.Effect<unknown, unknown, unknown>) {
+  return wait
+}
+
+/** What a caller is told whose wait has timed out. */
+export const hasTimedOut = (deadline: Deadline | undefined): Effect.Effect<never, WaitTimedOut> =>
+  new WaitTimedOut({ millis: deadline?.millis ?? 0 })
 
 /**
- * Returns once the condition holds. Whether it still does is for the caller's next step to see; the answer is whether
- * the caller is a task whose wait is over all the same, because what it would wait for waits for it.
+ * One fiber that waits. It lets go of the fiber once that is woken: V8 keeps what belongs to a wait for a while after its end, and
+ * a tenth of the time of a lone call went into copying it.
  */
-export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<boolean> =>
-  Effect.withFiberRuntime((fiber) =>
-    condition.isReady(engine.state.table) ? atOnce : Effect.uninterruptibleMask((restore) => {
-      let resume: ((answer: Effect.Effect<boolean>) => void) | undefined = undefined
-      let answer: Effect.Effect<boolean> | undefined = undefined
-      const end = (withAnswer: Effect.Effect<boolean>): void => {
-        answer = withAnswer
-        resume?.(withAnswer)
-      }
-      const waiter: Waiter = {
-        ancestry: ancestryOf(fiber),
-        wake: () => end(Effect.succeed(waiter.foundOver)),
-        tasks: [],
-        target: undefined,
-        node: undefined,
-        isWaiting: false,
-        foundOver: false
-      }
-      const leaveEarly = (table: TaskTable): void => {
-        leave(table, waiter)
-        condition.onLeave?.(table)
-      }
-      engine.state.unsafeModify((table, now) => {
-        park(table, waiter, condition.parksAt(table), () => condition.isReady(table), now)
-        // ready at last: the turn or session may be there only because it was asked for its waiters
-        if (!waiter.isWaiting) condition.onLeave?.(table)
-      })
-      condition.orWhen?.(() => {
-        // woken already
-        if (waiter.node === undefined) return
-        engine.state.unsafeModify(leaveEarly)
-        end(atOnce)
-      })
+class Wait implements Waiter {
+  readonly ancestry: Ancestry | undefined
+  tasks: ReadonlyArray<TaskRecord> = none
+  target: WaitTarget | undefined = undefined
+  node: LinkedNode<Waiter> | undefined = undefined
+  isWaiting = false
+  foundOver = false
+  private readonly engine: Engine
+  private readonly condition: Condition
+  private answer: Effect.Effect<WaitEnd> | undefined = undefined
+  private resume: ((answer: Effect.Effect<WaitEnd>) => void) | undefined = undefined
+  private timer: Timer | undefined = undefined
+
+  constructor(engine: Engine, condition: Condition, ancestry: Ancestry | undefined) {
+    this.engine = engine
+    this.condition = condition
+    this.ancestry = ancestry
+  }
+
+  readonly wake = (): void => this.end(this.foundOver ? over : woken)
+
+  begin(): void {
+    const { condition, engine } = this
+    engine.state.unsafeModify((table, now) => {
+      park(table, this, condition.parksAt(table), () => condition.isReady(table), now)
+      // ready at last: the turn or session may be there only because it was asked for its waiters
+      if (!this.isWaiting) condition.onLeave?.(table)
+    })
+    if (this.node === undefined) return
+    const { deadline, orWhen } = condition
+    orWhen?.(() => this.endEarly(woken))
+    if (deadline !== undefined) {
+      this.timer = engine.timers.start(deadline.at - engine.timers.now(), () => this.endEarly(timedOut))
+    }
+  }
+
+  /** Ends the wait, unless it has ended. One that only waits for its place has its answer. */
+  private endEarly(answer: Effect.Effect<WaitEnd>): void {
+    if (this.node === undefined) return
+    const { isWaiting } = this
+    this.leave()
+    if (isWaiting) this.end(answer)
+    else this.wake()
+  }
+
+  /** Nobody waits any more. */
+  leave(): void {
+    this.stopTimer()
+    this.engine.state.unsafeModify((table) => {
+      leave(table, this)
+      this.condition.onLeave?.(table)
+    })
+  }
+
+  private stopTimer(): void {
+    if (this.timer === undefined) return
+    this.engine.timers.stop(this.timer)
+    this.timer = undefined
+  }
+
+  private end(answer: Effect.Effect<WaitEnd>): void {
+    const { resume } = this
+    this.answer = answer
+    this.resume = undefined
+    this.stopTimer()
+    resume?.(answer)
+  }
+
+  get ended(): Effect.Effect<WaitEnd> {
+    // one parameter: with none, Effect.async would make an AbortController for every wait
+    return Effect.async((resume) => {
+      if (this.answer === undefined) this.resume = resume
+      else resume(this.answer)
+    })
+  }
+}
+
+/** Returns once the condition holds, or the wait is over for another reason. */
+export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<WaitEnd> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (condition.isReady(engine.state.table)) return woken
+    const { deadline } = condition
+    if (deadline !== undefined && deadline.at <= engine.timers.now()) return timedOut
+    return Effect.uninterruptibleMask((restore) => {
+      const wait = new Wait(engine, condition, ancestryOf(fiber))
       // parked under the mask, not in the registration of the async: that is one operation before its canceler is in
       // place, and a fiber interrupted between the two would stay parked
-      const woken = Effect.async<boolean>((resumeFiber) => {
-        if (answer === undefined) resume = resumeFiber
-        else resumeFiber(answer)
-      })
+      wait.begin()
       // not onInterrupt, which masks again: nothing but an interrupt can fail here, and every call waits (with a lighter launch, a
       // fifth of a lone lifecycle was saved)
       return Effect.catchAllCause(
-        restore(woken),
-        (cause) => Effect.zipRight(engine.state.modify(leaveEarly), Effect.failCause(cause))
+        restore(wait.ended),
+        (cause) => Effect.zipRight(Effect.sync(() => wait.leave()), Effect.failCause(cause))
       )
     })
+  })
+
+/** As `waitUntil`, for a wait that takes nothing. */
+export const waitWithin = (
+  engine: Engine,
+  condition: Condition,
+  deadline: Deadline | undefined
+): Effect.Effect<void, WaitTimedOut> =>
+  Effect.flatMap(
+    waitUntil(engine, { ...condition, deadline }),
+    (end) => end === "TimedOut" ? hasTimedOut(deadline) : Effect.void
   )
 
 /** Returns once all the tasks are settled, those aside that the calling fiber works for: it would wait for itself. */

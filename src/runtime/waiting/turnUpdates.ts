@@ -9,6 +9,7 @@ import type { TurnRef } from "../../model/ids.js"
 import type { TurnTaskUpdate } from "../../model/TaskResolution.js"
 import type { Engine } from "../Engine.js"
 import { turnReady } from "./loop.js"
+import type { WaitEnd } from "./parking.js"
 
 /** What the reader was given and has not asked beyond. */
 interface InHand {
@@ -37,18 +38,18 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
 
     const pull = Effect.uninterruptibleMask((restore) => {
       const next = (
-        foundDrained: boolean
+        end: WaitEnd
       ): Effect.Effect<Chunk.Chunk<TurnTaskUpdate>, Option.Option<never>> =>
         Effect.suspend(() => {
           const taken = take()
-          if (taken === delivery.Drained || taken === delivery.NotReady && foundDrained) {
+          if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") {
             return Effect.fail(Option.none())
           }
           return taken === delivery.NotReady
             ? Effect.flatMap(restore(turnReady(engine, ref)), next)
             : Effect.succeed(Chunk.of(taken.value))
         })
-      return next(false)
+      return next("Woken")
     })
 
     return Effect.as(

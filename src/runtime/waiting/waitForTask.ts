@@ -1,18 +1,30 @@
 /** Waiting for the first of several tasks to end. */
 import * as Effect from "effect/Effect"
-import { TaskNotFound } from "../../errors.js"
+import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
 import type { TaskRecord, TaskWait } from "../../machine/TaskTable.js"
 import { enterTasks, leaveTasks } from "../../machine/waiting.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
+import type { WaitLimit } from "../../services/TaskManager.js"
 import { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
-import { waitUntil } from "./parking.js"
+import { type Deadline, deadlineOf, waitWithin } from "./parking.js"
 
 const hasStopped = ({ snapshot }: TaskRecord): boolean => isSettled(snapshot) || snapshot.status === "Suspended"
 
-export const waitForTask = (engine: Engine, ids: ReadonlyArray<TaskId>): Effect.Effect<void, TaskNotFound> =>
+export const waitForTask = (
+  engine: Engine,
+  ids: ReadonlyArray<TaskId>,
+  options?: WaitLimit
+): Effect.Effect<void, TaskNotFound | WaitTimedOut> =>
+  Effect.flatMap(deadlineOf(engine, options?.timeout), (deadline) => waitForFirst(engine, ids, deadline))
+
+const waitForFirst = (
+  engine: Engine,
+  ids: ReadonlyArray<TaskId>,
+  deadline: Deadline | undefined
+): Effect.Effect<void, TaskNotFound | WaitTimedOut> =>
   Effect.withFiberRuntime((fiber) => {
     const live = new Set<TaskRecord>()
     let isOver = ids.length === 0
@@ -29,12 +41,12 @@ export const waitForTask = (engine: Engine, ids: ReadonlyArray<TaskId>): Effect.
     if (isOver) return Effect.void
     const tasks = [...live]
     const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
-    return Effect.asVoid(waitUntil(engine, {
+    return waitWithin(engine, {
       isReady: () => tasks.some(hasStopped),
       parksAt: () => {
         enterTasks(wait)
         return wait
       },
       onLeave: () => leaveTasks(wait)
-    }))
+    }, deadline)
   })

@@ -27,6 +27,7 @@ import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
 import { singleResults } from "./internal/singleResults.js"
+import { starting } from "./internal/starting.js"
 import { stopping } from "./internal/stopping.js"
 import * as Time from "./internal/time.js"
 import { values } from "./internal/values.js"
@@ -56,6 +57,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...reentrancy,
   ...simpleManager,
   ...routing,
+  ...starting,
   ...limits,
   ...badInput,
   ...bounds,

@@ -18,6 +18,7 @@ import {
 import { ResultStore, TaskToolkit, ToolkitExecutor } from "effect-task-manager/ai"
 import { assert } from "vitest"
 import { goodResult } from "../../../src/model/ToolCall.js"
+import { withJumpingClock } from "../../support/clock.js"
 import { call, callOf, start, valueOf } from "../../support/toolkit.js"
 
 type Outcome = Deferred.Deferred<string, ToolError | ApprovalRequired>
@@ -205,6 +206,49 @@ describe("task_wait", () => {
           assert.deepStrictEqual([timed_out, tasks.length, tasks[0].status], [true, 1, "Running"])
         }
         assert.strictEqual((yield* call(tool("task_wait", { timeout_seconds: 0 }, "0"))).timed_out, true)
+      })))
+
+  for (const jump of [-3_600_000, 3_600_000]) {
+    it.scoped(`ends after its time, though the wall clock jumps by ${jump} ms meanwhile`, () =>
+      withJumpingClock((set) =>
+        withWorld({}, () =>
+          Effect.gen(function*() {
+            yield* inBackground("a")
+            const waiting = yield* Effect.fork(call(tool("task_wait", { timeout_seconds: 0.3 })))
+            yield* settle
+            yield* TestClock.adjust(30)
+            set(jump)
+            yield* TestClock.adjust(269)
+            yield* settle
+            assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+            yield* TestClock.adjust(1)
+            assert.isTrue((yield* Fiber.join(waiting)).timed_out)
+          }))
+      ))
+  }
+
+  it.scoped("two that wait for each other are both told so", () =>
+    withWorld({ allInBackground: true }, () =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const go = yield* Deferred.make<void>()
+        const executor = yield* ToolExecutor
+        const later = ToolExecutor.of({
+          ...executor,
+          execute: (request) => Effect.zipRight(Deferred.await(go), executor.execute(request))
+        })
+        const one = yield* start(tool("task_wait", { task_ids: ["task-2"] }, "one")).pipe(
+          Effect.provideService(ToolExecutor, later)
+        )
+        const two = yield* start(tool("task_wait", { task_ids: ["task-1"] }, "two")).pipe(
+          Effect.provideService(ToolExecutor, later)
+        )
+        yield* Deferred.succeed(go, undefined)
+        yield* handle.waitForIdle
+        for (const id of [one, two]) {
+          const part = Option.getOrThrow(yield* handle.result(id))
+          assert.match(JSON.stringify(part.output), /cannot end before/)
+        }
       })))
 
   it.scoped("of two that wait for one result exactly one gets it", () =>

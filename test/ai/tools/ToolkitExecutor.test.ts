@@ -181,7 +181,10 @@ describe("an unknown tool", () => {
         const known = callOf("known", {}, "known")
         yield* start(hallucinated)
         yield* start(known)
-        assert.strictEqual(bad(yield* resultOf(hallucinated)), "There is no tool of this name.")
+        assert.strictEqual(
+          bad(yield* resultOf(hallucinated)),
+          `There is no tool of this name: \`${name}\`. The nearest is \`known\`.`
+        )
         assert.deepStrictEqual(good(yield* resultOf(known)), text(""))
       }).pipe(Effect.provide(world)))
   }
@@ -515,7 +518,7 @@ describe("tools of the provider", () => {
     Effect.gen(function*() {
       const executor = yield* ToolExecutor
       assert.deepStrictEqual((yield* executor.specs).map((spec) => spec.name), ["Shell"])
-      assert.strictEqual(bad(yield* run("Search")), "There is no tool of this name.")
+      assert.include(bad(yield* run("Search")), "There is no tool of this name: `Search`.")
     }).pipe(Effect.provide(world)))
 
   it.effect("that have a handler are run as any other", () =>
@@ -755,6 +758,6 @@ describe("a toolkit that cannot work is refused when the layer is built", () => 
 
   it.effect("an empty toolkit is none of these: every call is to an unknown tool", () =>
     Effect.gen(function*() {
-      assert.strictEqual(bad(yield* run("tool")), "There is no tool of this name.")
+      assert.include(bad(yield* run("tool")), "There is no tool of this name: `tool`.")
     }).pipe(Effect.provide(Layer.merge(TaskManagerLive, ToolkitExecutor.layer(Toolkit.empty)))))
 })

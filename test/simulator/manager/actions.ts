@@ -1,4 +1,5 @@
 /** What an agent loop, a host or a tool does to the manager, apart from reading. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { TaskApproval } from "../../../src/model/Approval.js"
@@ -9,7 +10,7 @@ import type { ToolRequest } from "../../../src/model/ToolCall.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
-import { forgets, scriptOf } from "./plan.js"
+import { forgets, scriptOf, tick } from "./plan.js"
 import { type Actor, noting, type World } from "./World.js"
 
 export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
@@ -72,27 +73,76 @@ const refusable = (
     return Effect.fail(error)
   })
 
+/** Whether the call cannot wait for its routing any more: what it was to start or resume is over. */
+const isOvertaken = ({ calls, routed, subject }: World, { _tag, request, taskId }: TaskLaunchRequest): boolean => {
+  if (_tag === "Approved") {
+    const task = subject.engine.state.table.tasks.get(taskId)
+    return task?.isLive !== true || task.snapshot.status !== "Suspended"
+  }
+  const asked = routed.slice().reverse().find(({ key }) => key === request.metadata["key"])
+  return asked !== undefined && calls.some((call) =>
+    call.ended !== undefined && call.began.order > asked.order &&
+    (call.operation === "shutdown" ||
+      call.operation === "closeSession" && call.sessionId === request.sessionId ||
+      call.operation === "onTurnInterrupted" && call.sessionId === request.sessionId && call.turnId === request.turnId)
+  )
+}
+
+/** Routing may never answer: after some time something is done about it. */
+const patiently = <A, R>(
+  world: World,
+  actor: Actor,
+  { request }: TaskLaunchRequest,
+  starting: Effect.Effect<A | undefined, never, R>
+): Effect.Effect<A | undefined, never, R> => {
+  const { plan, random } = world
+  if (!plan.features.slowRouting || plan.manager === "Simple") return starting
+  return Effect.gen(function*() {
+    const fiber = yield* Effect.fork(starting)
+    const patience = tick * (1 + random.int(8))
+    const giveUp = Effect.suspend((): Effect.Effect<unknown> => {
+      const dice = random.next()
+      if (dice < 0.4) return interruptTurn(world, actor, request)
+      if (dice < 0.6) return closeSession(world, actor, request.sessionId)
+      return Effect.void
+    })
+    const impatient = yield* Effect.fork(
+      Effect.sleep(patience).pipe(Effect.zipRight(giveUp), Effect.zipRight(Fiber.interrupt(fiber)))
+    )
+    const exit = yield* Fiber.await(fiber)
+    yield* Fiber.interrupt(impatient)
+    if (exit._tag === "Success") return exit.value
+    return Cause.isInterruptedOnly(exit.cause) ? undefined : yield* Effect.failCause(exit.cause)
+  })
+}
+
 const launch = (
   world: World,
   actor: Actor,
   operation: "startTask" | "approve" | "approveWrongly" | "approveAgain",
   request: TaskLaunchRequest
 ): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
-  routingMayFail(quietly(world.call(
+  patiently(
+    world,
     actor,
-    operation,
-    {
-      taskId: request.taskId,
-      sessionId: request.request.sessionId,
-      turnId: request.request.turnId,
-      asking: request._tag === "Approved" ? request.approval.asking : undefined
-    },
-    (record) =>
-      noting(refusable(world, record, request), (outcome) => {
-        noteOutcome(world, actor, request.request, outcome)
-        if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
-      })
-  )))
+    request,
+    routingMayFail(quietly(world.call(
+      actor,
+      operation,
+      {
+        taskId: request.taskId,
+        sessionId: request.request.sessionId,
+        turnId: request.request.turnId,
+        asking: request._tag === "Approved" ? request.approval.asking : undefined
+      },
+      (record) =>
+        noting(refusable(world, record, request), (outcome) => {
+          noteOutcome(world, actor, request.request, outcome)
+          if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
+        }),
+      world.plan.manager === "Live" ? () => isOvertaken(world, request) : undefined
+    )))
+  )
 
 /** The dice of one call: what it is, where it runs, and whose id it has. */
 export const startCall = (

@@ -263,7 +263,8 @@ const toldBy: Partial<Record<Operation, CancelReason>> = {
   closeSession: "SessionClosed",
   shutdown: "Shutdown",
   startTask: "Cancelled",
-  approve: "Cancelled"
+  approve: "Cancelled",
+  approveAgain: "Cancelled"
 }
 
 /** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
@@ -491,6 +492,44 @@ const checkWrongApprovals = (world: World): void => {
   }
 }
 
+/** What was being routed when its turn was interrupted, its session closed or the manager shut down never runs. */
+const checkRouted = (world: World, { id, launches, planned: { key, request } }: TaskLog): void => {
+  const first = launches[0]
+  if (first?.startedAt === undefined) return
+  const asked = world.routed.find((moment) => moment.key === key)
+  if (asked === undefined) return
+  for (const { began, ended, operation, sessionId, turnId } of world.calls) {
+    if (began.order < asked.order || ended === undefined || ended.order > first.beganOrder) continue
+    const isOver = operation === "shutdown" ||
+      operation === "closeSession" && sessionId === request.sessionId ||
+      operation === "onTurnInterrupted" && sessionId === request.sessionId && turnId === request.turnId
+    if (isOver && world.plan.manager === "Live") {
+      world.violate(operation === "shutdown" ? 11 : 7, `${id} was being routed before ${operation}, and ran after it`)
+    }
+  }
+}
+
+/** Where a call id is taken once, two tasks of one turn and one id never live at once. */
+const checkCallIds = (world: World, tasks: ReadonlyArray<TaskLog>): void => {
+  if (world.plan.duplicateCallIds === "run") return
+  for (const task of tasks) {
+    const { callId, sessionId, turnId } = task.planned.request
+    const began = task.events[0]?.order ?? 0
+    for (const other of tasks) {
+      const { request } = other.planned
+      const otherBegan = other.events[0]?.order ?? 0
+      if (otherBegan <= began || otherBegan > (task.terminal?.order ?? Infinity)) continue
+      if (request.callId !== callId || request.sessionId !== sessionId || request.turnId !== turnId) continue
+      // a session that was closed may be used again while its tasks still end
+      const isClosed = world.calls.some((call) =>
+        call.operation === "closeSession" && call.sessionId === sessionId && call.began.order < otherBegan &&
+        (call.ended?.order ?? Infinity) > began
+      )
+      if (!isClosed) world.violate(2, `${task.id} and ${other.id} are both ${callId} of ${sessionId}/${turnId}`)
+    }
+  }
+}
+
 /** A question is answered once, and by the answer that was meant for it. */
 const checkAnswers = (world: World): void => {
   const taken = new Map<string, number>()
@@ -530,6 +569,7 @@ const checkKept = (world: World, task: TaskLog): void => {
 
 const perTask = [
   checkOrder,
+  checkRouted,
   checkDelivery,
   checkApprovals,
   checkLaunches,
@@ -560,6 +600,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkRefusals(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
+  checkCallIds(world, [...logs.values()])
   checkQueue(world)
   checkBatches(world)
   checkWarnings(world, logs.values())

@@ -21,6 +21,8 @@ export type ToolStep =
       | "WaitForIdle"
       | "WaitForTask"
       | "WaitForTurn"
+      | "WaitForOtherTurn"
+      | "SubTurn"
       | "InterruptTurn"
       | "Fork"
   }
@@ -48,6 +50,8 @@ interface Features {
   readonly interruptedTurns: boolean
   readonly output: boolean
   readonly singleResults: boolean
+  /** Routing that takes time, does not answer, or cannot be interrupted. */
+  readonly slowRouting: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
   readonly waitingTools: boolean
@@ -64,6 +68,7 @@ export interface Plan {
   readonly concurrency: number
   readonly maxLive: number
   readonly maxUndelivered: number
+  readonly duplicateCallIds: "run" | "join" | "reject"
   readonly historyLimit: number
   readonly historyBytes: number
   readonly eventBuffer: number
@@ -96,7 +101,9 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  const plan: Omit<Plan, "maxLive" | "maxUndelivered"> = {
+  const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features"> & {
+    readonly features: Omit<Features, "slowRouting">
+  } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 2, 2, 3]),
@@ -142,7 +149,9 @@ export const planOf = (seed: number): Plan => {
     ...plan,
     eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
-    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity
+    maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
+    duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",
+    features: { ...plan.features, slowRouting: random.chance(0.4) }
   }
 }
 
@@ -168,7 +177,14 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
   if (features.failures) steps.push(() => ({ _tag: "Acquire", release: random.pick(["Plain", "Die"]) }))
   if (features.detaching) steps.push(() => ({ _tag: "DetachSelf" }))
   if (features.children) steps.push(() => ({ _tag: "Child" }), () => ({ _tag: "Fork" }))
-  if (features.waitingTools) steps.push(() => ({ _tag: "WaitForIdle" }), () => ({ _tag: "WaitForTurn" }))
+  if (features.waitingTools) {
+    steps.push(
+      () => ({ _tag: "WaitForIdle" }),
+      () => ({ _tag: "WaitForTurn" }),
+      () => ({ _tag: "WaitForOtherTurn" })
+    )
+  }
+  if (features.waitingTools && features.children) steps.push(() => ({ _tag: "SubTurn" }))
   if (features.interruptedTurns && random.chance(0.3)) steps.push(() => ({ _tag: "InterruptTurn" }))
   if (features.stubborn) {
     steps.push(() => ({ _tag: "Uninterruptible", millis: random.pick([tick, graceMillis, graceMillis + 3 * tick]) }))

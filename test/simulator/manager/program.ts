@@ -38,8 +38,15 @@ const route = (world: World) => (request: ToolRequest): RoutingDecision | Effect
     world.say("routing", () => `${key} → ${JSON.stringify(decision)}`)
     return decision
   }
+  world.routed.push({ ...world.moment(), key })
   const dice = random.next()
   if (dice < 0.02) throw actions.routingFailure
+  if (plan.features.slowRouting && dice > 0.6) {
+    const later = Effect.zipRight(Effect.sleep(tick * (1 + random.int(3))), Effect.suspend(() => Effect.sync(decide)))
+    if (dice > 0.95) return Effect.never
+    if (dice > 0.9) return Effect.uninterruptible(later)
+    return dice > 0.88 ? Effect.zipRight(later, Effect.die(actions.routingFailure)) : later
+  }
   return dice < 0.2 ? Effect.zipRight(step(random.int(3)), Effect.sync(decide)) : decide()
 }
 
@@ -52,6 +59,7 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         concurrency: plan.concurrency,
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
+        duplicateCallIds: plan.duplicateCallIds,
         historyLimit: plan.historyLimit,
         historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,

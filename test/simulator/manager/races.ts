@@ -160,6 +160,32 @@ export const races: Readonly<Record<string, Race>> = {
       call.operation === "setDeliveryMode" && call.began.at === terminal?.at && call.outcome === "TaskNotRunning"
     )
   ),
+  "the turn of a call that is being routed is interrupted": taskRace((task, world) =>
+    !started(task) && task.terminal?.event._tag === "Cancelled" &&
+    world.routed.some(({ key, order }) =>
+      key === task.planned.key &&
+      interruptions(world, task).some(({ began }) => began.order > order && began.at === task.terminal?.at)
+    )
+  ),
+  "the session of a call that is being routed is closed": callRace(
+    ["startTask", "approve"],
+    (call, { world }) =>
+      call.outcome === "TaskManagerShutdown" && (call.ended?.order ?? 0) < (shutdownOf(world)?.began.order ?? Infinity)
+  ),
+  "the manager shuts down while a call is being routed": callRace(
+    ["startTask", "approve"],
+    (call, { world }) =>
+      call.outcome === "TaskManagerShutdown" && call.began.order < (shutdownOf(world)?.began.order ?? 0)
+  ),
+  "an approval is overtaken while it is being routed": callRace(
+    ["approve", "approveAgain"],
+    ({ began, ended, outcome }) => outcome === "ApprovalMismatch" && (ended?.at ?? 0) > began.at
+  ),
+  "a caller is interrupted while its call is being routed": callRace(
+    ["startTask"],
+    ({ outcome }, { world }) => outcome === "interrupted" && world.plan.manager === "Live"
+  ),
+  "a call id comes again": callRace(["startTask"], ({ outcome }) => outcome === "DuplicateCallId"),
   "start / shutdown: the start first": taskRace((task, world) =>
     task.events[0]?.at === shutdownOf(world)?.began.at && task.terminal?.event._tag === "Cancelled"
   ),

@@ -68,8 +68,9 @@ export const make = (options: {
           countResuming(started, toolRequest.callId, taskId, -1)
           onResumed()
         })),
-        // that is for new tasks alone
+        // those are for new tasks alone
         Effect.catchTag("TaskAlreadyExists", Effect.die),
+        Effect.catchTag("DuplicateCallId", Effect.die),
         Effect.provide(context)
       )
 

@@ -88,6 +88,7 @@ const startCall = (
         TaskManagerShutdown: (error) => Effect.fail(shutDown(error)),
         TaskLimitReached: () => refused(callId, toolName, "too many tasks are running. Try again later."),
         TaskAlreadyExists: () => refused(callId, toolName, "of an internal error."),
+        DuplicateCallId: () => refused(callId, toolName, "its id is that of another call."),
         ApprovalMismatch: () => refused(callId, toolName, "of an internal error.")
       }),
       // routing that throws concerns this call alone

@@ -1,4 +1,4 @@
-/** The loop: its open sessions, and the fiber that tells them what happens to their tasks. */
+/** The loop: its open sessions, each with a fiber that tells it what happens to its tasks. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Toolkit from "@effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
@@ -46,25 +46,6 @@ export const makeAgentLoop = (
     // undefined: it is being opened
     const sessions = new Map<SessionId, LoopSession | undefined>()
 
-    const events = yield* manager.handle.subscribe
-    let lastSeq: number | undefined
-    yield* Queue.take(events).pipe(
-      Effect.flatMap((event) => {
-        const isGap = lastSeq !== undefined && event.seq !== lastSeq + 1
-        lastSeq = event.seq
-        const told = Effect.suspend(() => sessions.get(event.sessionId)?.onTaskEvent(event) ?? Effect.void)
-        return isGap
-          ? Effect.zipRight(
-            Effect.forEach([...sessions.values()], (session) => session?.onGap ?? Effect.void, { discard: true }),
-            told
-          )
-          : told
-      }),
-      Effect.forever,
-      Effect.interruptible,
-      Effect.forkScoped
-    )
-
     const settingsOf = (given: AgentSessionOptions): SessionSettings => {
       const options = { ...defaults, ...given }
       return {
@@ -92,12 +73,21 @@ export const makeAgentLoop = (
         if (sessions.has(sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
         sessions.set(sessionId, undefined)
         const scope = yield* Scope.make()
+        const events = yield* Scope.extend(manager.handle.subscribeTo({ sessionId }), scope)
         const opened = yield* makeSession(settingsOf(options)).pipe(
           Effect.provide(context),
           Scope.extend(scope),
-          Effect.onError(() => Effect.sync(() => sessions.delete(sessionId)))
+          Effect.onError(() =>
+            Effect.zipRight(Effect.sync(() => sessions.delete(sessionId)), Scope.close(scope, Exit.void))
+          )
         )
         sessions.set(sessionId, opened)
+        yield* Queue.take(events).pipe(
+          Effect.flatMap((event) => event._tag === "Reset" ? opened.onGap : opened.onTaskEvent(event)),
+          Effect.forever,
+          Effect.interruptible,
+          Effect.forkIn(scope)
+        )
         // of what happened before it was here to be told
         yield* opened.onGap
         const forget = Effect.sync(() => {

@@ -88,7 +88,7 @@ export interface Delivered {
 }
 
 /** One line of a log. */
-export interface Warning {
+interface Warning {
   readonly message: string
   readonly annotations: Readonly<Record<string, unknown>>
 }

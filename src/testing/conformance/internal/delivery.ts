@@ -1,14 +1,18 @@
 /** docs/contract.md, 4.3: waiting and delivery. */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { type TaskNotFound, WaitTimedOut } from "../../../errors.js"
 import { CancellationController, TurnCancellation } from "../../../services/TurnCancellation.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
-import { theSession, theTurn, turnOf } from "./World.js"
+import { theSession, theTurn, turnOf, type World } from "./World.js"
 
 const { cases, test } = section("4.3 Waiting and delivery")
 
@@ -40,6 +44,85 @@ test("waitForTurn waits for a foreground task and gives its result the moment it
   yield* equal("the update", briefly(yield* w.soon("it returns", Fiber.join(waiting))), Option.some("result a ok done"))
   yield* equal("then it has drained", yield* w.manager.waitForTurn(theTurn), Option.none())
 })
+
+for (
+  const [what, wait] of [
+    ["waitForTurn", (w: World) => w.manager.waitForTurn(theTurn, { timeout: "5 seconds" })],
+    [
+      "waitForTurn with a cancellation",
+      (w: World) => w.manager.waitForTurn(theTurn, { cancellation: TurnCancellation.never, timeout: "5 seconds" })
+    ],
+    ["consumeTurnUpdate", (w: World) => w.manager.consumeTurnUpdate(theTurn, Effect.succeed, { timeout: "5 seconds" })]
+  ] as const
+) {
+  test(`${what} with a timeout: WaitTimedOut when it passes, and nothing is taken`, concurrent, function*(w) {
+    const a = yield* w.start("a")
+    const waiting = yield* w.fork(Effect.either(wait(w)))
+    yield* w.advance("4999 millis")
+    yield* w.waits("it waits", waiting)
+    yield* w.advance("1 millis")
+    const ended = yield* w.soon("it ends", Fiber.join(waiting))
+    yield* equal("how it ended", Either.isLeft(ended) && ended.left, new WaitTimedOut({ millis: 5_000 }))
+    yield* a.succeed()
+    yield* equal("the update", briefly(yield* wait(w)), Option.some("result a ok done"))
+    yield* equal("then it has drained", yield* wait(w), Option.none())
+  })
+
+  test(`${what} with a timeout: an update that comes in time is given`, concurrent, function*(w) {
+    const a = yield* w.start("a")
+    const waiting = yield* w.fork(wait(w))
+    yield* w.advance("4999 millis")
+    yield* a.succeed()
+    const update = yield* w.soon("it returns", Fiber.join(waiting))
+    yield* equal("the update", briefly(update), Option.some("result a ok done"))
+    yield* w.advance("1 minute")
+  })
+}
+
+test("the other waits with a timeout: WaitTimedOut when it passes", {}, function*(w) {
+  const a = yield* w.start("a")
+  const waits: ReadonlyArray<readonly [string, Effect.Effect<void, TaskNotFound | WaitTimedOut>]> = [
+    ["waitForTask", w.manager.waitForTask([a.id], { timeout: 1_000 })],
+    ["waitForLoopUpdate", w.manager.waitForLoopUpdate(theTurn.sessionId, { timeout: 1_000 })],
+    ["waitForIdleWithin", w.handle.waitForIdleWithin(1_000)]
+  ]
+  for (const [what, wait] of waits) {
+    const waiting = yield* w.fork(Effect.either(wait))
+    yield* w.advance(999)
+    yield* w.waits(`${what} waits`, waiting)
+    yield* w.advance(1)
+    const ended = yield* w.soon("it ends", Fiber.join(waiting))
+    yield* equal(what, Either.isLeft(ended) && ended.left, new WaitTimedOut({ millis: 1_000 }))
+  }
+  yield* a.succeed()
+  yield* w.soon(
+    "they return",
+    Effect.zipRight(w.manager.waitForTask([a.id], { timeout: 0 }), w.handle.waitForIdleWithin(0))
+  )
+})
+
+for (const timeout of ["-5 seconds", -1, NaN, [-1, 0]] as const) {
+  test(`a wait with the timeout ${JSON.stringify(timeout)} dies, and the defect names the field`, {}, function*(w) {
+    // nobody has checked what a program passes
+    const given = timeout as Duration.DurationInput
+    for (
+      const wait of [
+        w.manager.waitForTurn(theTurn, { timeout: given }),
+        w.manager.consumeTurnUpdate(theTurn, () => Effect.void, { timeout: given }),
+        w.manager.waitForLoopUpdate(theTurn.sessionId, { timeout: given }),
+        w.manager.waitForTask([], { timeout: given }),
+        w.handle.waitForIdleWithin(given)
+      ]
+    ) {
+      const died = yield* w.soon("it ends", Effect.exit(wait))
+      yield* equal(
+        "it names the field",
+        Exit.isFailure(died) && Cause.pretty(died.cause).includes("timeout takes"),
+        true
+      )
+    }
+  })
+}
 
 test("waitForTurn of a turn that never was: None", {}, function*(w) {
   const update = yield* w.soon("it returns", w.manager.waitForTurn(turnOf("never", "never")))

@@ -436,6 +436,39 @@ test("the token is where the host is shown the approval, and not where the tool 
   yield* equal("what the second launch is shown", seen, ["none", shown])
 })
 
+test("answerApproval answers what was shown, and no later question", { needs: ["approvals"] }, function*(w) {
+  const a = yield* w.start("a", { tool: asksTheSame([]) })
+  yield* w.foreground(a)
+  const [first] = yield* w.handle.listSuspended
+  if (first === undefined) return yield* isTrue("it asks", false)
+  yield* w.approve(a)
+  yield* w.foreground(a)
+  const answers = ["approve", { reject: "too late" }] as const
+  for (const answer of answers) {
+    const late = yield* failsWith(
+      "an answer to the first question",
+      Effect.provideService(w.manager.answerApproval(first, answer), ToolExecutor, w.executor),
+      "ApprovalMismatch"
+    )
+    yield* equal("the field in the error", late.field, "asking")
+  }
+  const { asking: _, ...unnamed } = yield* w.asked(a)
+  yield* failsWith(
+    "a rejection without a token",
+    Effect.provideService(
+      w.manager.answerApproval({ ...first, approval: unnamed }, { reject: "whatever it is" }),
+      ToolExecutor,
+      w.executor
+    ),
+    "ApprovalMismatch"
+  )
+  yield* w.hasStatus(a, "Suspended")
+  const [second] = yield* w.handle.listSuspended
+  if (second === undefined) return yield* isTrue("it asks", false)
+  yield* Effect.provideService(w.manager.answerApproval(second, { reject: "no" }), ToolExecutor, w.executor)
+  yield* w.hasStatus(a, "Failed")
+})
+
 test("rejectApproval with a token rejects that question only", { needs: ["approvals"] }, function*(w) {
   const a = yield* w.start("a")
   yield* a.ask

@@ -213,6 +213,122 @@ test("with one place, tools that wait for each other's turns in a chain all end"
   yield* w.delivers(a, { foreground: ["result a ok above 6"] })
 })
 
+const elsewhere = turnOf("elsewhere", "sub")
+
+/** What a tool may wait for while its own turn waits for it. */
+const waits: ReadonlyArray<
+  readonly [what: string, wait: (w: World, child: TaskId) => Effect.Effect<unknown, unknown>]
+> = [
+  ["another turn", (w) => w.manager.waitForTurn(elsewhere)],
+  ["another turn's update, which it consumes", (w) => w.manager.consumeTurnUpdate(elsewhere, () => Effect.void)],
+  ["idle", (w) => w.handle.waitForIdle],
+  ["a task", (w, child) => w.manager.waitForTask([child])]
+]
+
+for (const [what, wait] of waits) {
+  for (const first of ["the host", "the tool"]) {
+    test(`a tool that waits for ${what} holds up its turn and idle; ${first} waits first`, {
+      needs: ["startsConcurrently"]
+    }, function*(w) {
+      const go = yield* Deferred.make<void>()
+      const child = yield* w.start("child", { turn: elsewhere })
+      const a = yield* w.start("a", {
+        tool: () =>
+          Effect.zipRight(
+            Deferred.await(go),
+            Effect.mapError(wait(w, child.id), () => toolError("ExecutionFailed", ""))
+          )
+            .pipe(Effect.as("waited"))
+      })
+      if (first === "the tool") yield* Effect.zipRight(Deferred.succeed(go, undefined), w.settle)
+      const turn = yield* w.fork(w.manager.waitForTurn(theTurn))
+      const idle = yield* w.fork(w.handle.waitForIdle)
+      yield* w.waits("waitForTurn waits", turn)
+      yield* Deferred.succeed(go, undefined)
+      yield* w.waits("waitForTurn waits while the tool waits", turn)
+      yield* w.waits("waitForIdle waits while the tool waits", idle)
+      yield* w.hasStatus(a, "Running")
+      yield* child.succeed()
+      const update = yield* w.soon("waitForTurn returns", Fiber.join(turn))
+      yield* equal("the update", Option.map(update, brief.update), Option.some("result a ok waited"))
+      yield* w.soon("waitForIdle returns", Fiber.join(idle))
+    })
+  }
+}
+
+/** How the tools of a circle wait for the next one. */
+const inCircle: ReadonlyArray<
+  readonly [how: string, wait: (w: World, next: string, index: number) => Effect.Effect<unknown, unknown>]
+> = [
+  ["each other's turns", (w, next) => w.manager.waitForTurn(turnOf("s", next))],
+  ["each other's tasks", (w, next) => w.manager.waitForTask([TaskId.make(next)])],
+  ["turns, tasks and idle", (w, next, index) =>
+    index === 0
+      ? w.handle.waitForIdle
+      : index === 1
+      ? w.manager.waitForTask([TaskId.make(next)])
+      : w.manager.consumeTurnUpdate(turnOf("s", next), () => Effect.void)]
+]
+
+for (const [how, wait] of inCircle) {
+  for (const names of [["a", "b"], ["a", "b", "c"]]) {
+    for (const concurrency of [Infinity, 1]) {
+      test(
+        `${names.length} tools that wait for ${how} in a circle all end, ${
+          concurrency === 1 ? "with one place" : "without a limit"
+        }`,
+        {
+          needs: concurrency === 1 ? ["concurrency", "startsConcurrently"] : ["startsConcurrently"],
+          settings: { concurrency }
+        },
+        function*(w) {
+          const calls = []
+          const go = yield* Deferred.make<void>()
+          for (const [index, name] of names.entries()) {
+            const next = names[(index + 1) % names.length] ?? name
+            calls.push(
+              yield* w.start(name, {
+                turn: turnOf("s", name),
+                begins: concurrency === Infinity || index === 0,
+                tool: () =>
+                  Effect.zipRight(
+                    Deferred.await(go),
+                    Effect.mapError(wait(w, next, index), () => toolError("ExecutionFailed", ""))
+                  ).pipe(Effect.as("went on"))
+              })
+            )
+          }
+          const host = yield* w.fork(w.manager.waitForTurn(turnOf("s", "a")))
+          yield* Deferred.succeed(go, undefined)
+          yield* w.soon("the manager is idle", w.handle.waitForIdle)
+          for (const call of calls) yield* w.hasStatus(call, "Completed")
+          const update = yield* w.soon("the host is told", Fiber.join(host))
+          // unless the tool of the circle that waits for this turn took the result
+          if (names.length > 2 || Option.isSome(update)) {
+            yield* equal("what it is told", Option.map(update, brief.update), Option.some("result a ok went on"))
+          }
+        }
+      )
+    }
+  }
+}
+
+for (
+  const [what, wait] of [
+    ["its turn", (w: World) => w.manager.waitForTurn(theTurn)],
+    ["idle", (w: World) => w.handle.waitForIdle]
+  ] as const
+) {
+  test(`a tool that waits for what it started gets the result, also if that waits for ${what}`, {
+    needs: ["startsConcurrently"]
+  }, function*(w) {
+    w.define("child", () => Effect.as(wait(w), "42"))
+    const a = yield* w.start("a", { tool: delegates(w, "child") })
+    yield* w.soon("the manager is idle", w.handle.waitForIdle)
+    yield* w.delivers(a, { foreground: ["result a ok got result child ok 42"] })
+  })
+}
+
 test("with one place, a tool that waits for idle lends its place to the queue", {
   needs: ["concurrency"],
   settings: { concurrency: 1 }

@@ -165,7 +165,8 @@ test("halves of characters in texts, parts, errors, progress and approvals are r
     data: { at: "1970-01-01T00:00:00.000Z" }
   })
   const [asked] = yield* w.handle.listSuspended
-  yield* equal("what is asked", asked?.approval, {
+  const { asking: _, ...approval } = asked?.approval ?? {}
+  yield* equal("what is asked", approval, {
     id: "approve-asking",
     taskId: asking.id,
     callId: asking.request.callId,
