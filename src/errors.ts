@@ -186,8 +186,8 @@ export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect
 
 /**
  * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
- * accepted and not settled, `maxUndelivered` the results of the session that nobody has taken, those included that a
- * consumer has in hand. Nothing was started, and
+ * accepted and not settled, `maxUndelivered` the results of the session that were not taken, those included that a
+ * consumer has and has not finished with. Nothing was started, and
  * nothing that was accepted before is lost: let tasks settle or take results, then start the call again.
  *
  * @since 0.1.0

@@ -47,7 +47,7 @@ export const approvalRejected = (request: ToolRequest, reason: string | undefine
   )
 
 /**
- * What an executor answered, as the answer to the call: whatever it wrote, the model gets an answer to the call that it made.
+ * What an executor answered, as the answer to the call: the model always gets an answer to the call that it made.
  * The metadata of every result is that of the call, with what the tool said about its result on top.
  */
 export const completedResult = (request: ToolRequest, result: ToolResultPart): ToolResultPart => {

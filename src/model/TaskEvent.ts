@@ -36,7 +36,7 @@ export interface TaskProgress extends Schema.Schema.Type<typeof TaskProgress> {}
 const stamp = { seq: Whole, at: Finite }
 const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
 const ofTask = { ...named, snapshot: TaskSnapshot }
-/** So that whoever asks for it need not look at the tag first. */
+/** So that a reader need not look at the tag first. */
 const none = Schema.optionalWith(
   // not Schema.Never, of which Effect cannot make arbitrary values, not even where an annotation says how
   Schema.declare((_value: unknown): _value is never => false, {
@@ -66,7 +66,7 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  * `RequestContinue` is followed by `ContinueRequested`, which has no `snapshot`.
  *
  * `OutputGrew` says that the task has written, and that its output has `end` bytes so far. It is published once; the next
- * comes after somebody has read the output (`handle.output`), so that a task that writes much publishes little. Growth
+ * comes after the output was read (`handle.output`), so that a task that writes much publishes little. Growth
  * after the last one is told by the terminal event.
  *
  * `SessionClosed` comes after the terminal events of everything that `closeSession` cancelled, at once if there was nothing.

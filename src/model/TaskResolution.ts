@@ -1,5 +1,5 @@
 /**
- * What a launch hands back, and how it reaches the loop.
+ * What a launch gives, and how it reaches the loop.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,7 @@ const ItemResolution = Schema.transform(
 const ApprovalResolution = tagged("Approval", { approval: TaskApproval })
 
 /**
- * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
+ * What one launch of a task gives: a transcript item with the tool result, or a request for approval.
  *
  * @since 0.1.0
  * @category models

@@ -208,7 +208,7 @@ export const ToolResultPart = tagged("ToolResult", {
 export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart> {}
 
 /**
- * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
+ * What an executor returns: the result for the transcript, metadata for the item around it, and how long the tool
  * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
  * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *

@@ -1,5 +1,5 @@
 /**
- * Reads what a tool or an executor handed back. All of it is hostile: it may lie about its types, or throw where it is read.
+ * Reads what a tool or an executor returned. All of it is hostile: it may lie about its types, or throw where it is read.
  *
  * @since 0.1.0
  */
@@ -146,7 +146,7 @@ const nothing: ToolOutput = ToolOutput.Text({ text: "" })
 
 /**
  * A copy of a `ToolResult` that its maker cannot change any more, all of it JSON. Throws a `TypeError` that names what is
- * wrong with it, and whatever a getter throws.
+ * wrong with it, and what a getter throws.
  *
  * @since 0.1.0
  * @category conversions
