@@ -32,7 +32,7 @@ export const ToolErrorReason = oneOf(
 )
 
 /**
- * Why a tool call failed.
+ * A value of the `ToolErrorReason` schema.
  *
  * @since 0.1.0
  * @category models
@@ -186,8 +186,8 @@ export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect
 
 /**
  * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
- * accepted and not settled, `maxUndelivered` the results of the session that nobody has taken, those included that a
- * consumer has in hand. Nothing was started, and
+ * accepted and not settled, `maxUndelivered` the results of the session that were not taken, those included that a
+ * consumer has and has not finished with. Nothing was started, and
  * nothing that was accepted before is lost: let tasks settle or take results, then start the call again.
  *
  * @since 0.1.0
@@ -225,7 +225,7 @@ export const ApprovalMismatchField = oneOf(
 )
 
 /**
- * What an answer to an approval differs in from what was asked.
+ * A value of the `ApprovalMismatchField` schema.
  *
  * @since 0.1.0
  * @category models
@@ -314,7 +314,7 @@ export const TaskManagerError = union(
 )
 
 /**
- * Every error that a method of the manager or of its handle can fail with.
+ * A value of the `TaskManagerError` schema.
  *
  * @since 0.1.0
  * @category errors

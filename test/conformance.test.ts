@@ -374,12 +374,12 @@ describe("the suite itself", () => {
     [
       "maxLive does not hold",
       deaf(() => ({ maxLive: Infinity })),
-      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+      "at maxLive startTask fails and names the limit, in any session; nothing of the call is left"
     ],
     [
       "maxLive counts each session for itself",
       countingLive((task, { request }) => isLive(task) && task.sessionId === request.sessionId),
-      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+      "at maxLive startTask fails and names the limit, in any session; nothing of the call is left"
     ],
     [
       "the limit is looked at before the id",
@@ -398,7 +398,7 @@ describe("the suite itself", () => {
             )
         }
       })),
-      "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left"
+      "at maxLive startTask fails and names the limit, in any session; nothing of the call is left"
     ],
     [
       "an accepted task makes room for the next",
@@ -460,7 +460,7 @@ describe("the suite itself", () => {
     [
       "maxUndelivered does not hold",
       deaf(() => ({ maxUndelivered: Infinity })),
-      "at maxUndelivered results that nobody took, startTask fails and names the limit"
+      "at maxUndelivered results that were not taken, startTask fails and names the limit"
     ],
     [
       "maxUndelivered counts all sessions",
@@ -501,7 +501,7 @@ describe("the suite itself", () => {
             })
         }
       })),
-      "a batch counts while a consumer has it in hand, until the consumer has succeeded"
+      "a batch counts while a consumer has it, until the consumer has succeeded"
     ],
     [
       "a batch that is put back counts as delivered",
@@ -516,7 +516,7 @@ describe("the suite itself", () => {
             )
         }
       })),
-      "a batch counts while a consumer has it in hand, until the consumer has failed"
+      "a batch counts while a consumer has it, until the consumer has failed"
     ],
     [
       "an update in hand counts as delivered",
@@ -529,7 +529,7 @@ describe("the suite itself", () => {
             })
         }
       })),
-      "an update of a turn counts while a consumer has it in hand, and when it is put back"
+      "an update of a turn counts while a consumer has it, and when it is put back"
     ],
     ...[
       "text beyond maxResultBytes is cut in the middle, and the metadata says how much is missing",

@@ -131,14 +131,14 @@ const measureRound = (transcript: Transcript): Effect.Effect<Round, never, Agent
     const turn = yield* timed(Effect.replicateEffect(takeTurn, turnsPerRound, { discard: true }))
     const { entries } = yield* session.transcript
     const expected = transcript.entries.length + (turnsPerRound + 1) * entriesPerTurn
-    if (entries.length !== expected) yield* Effect.dieMessage(`${entries.length} entries instead of ${expected}`)
+    if (entries.length !== expected) return yield* Effect.dieMessage(`${entries.length} entries instead of ${expected}`)
     // what any provider does with each prompt, at the least
     const prompt = renderPrompt(transcript)
     let sent = 0
     const prompts = yield* timed(Effect.sync(() => {
       for (let request = 0; request < turnsPerRound * requestsPerTurn; request++) sent += JSON.stringify(prompt).length
     }))
-    if (sent === 0) yield* Effect.dieMessage("nothing was sent")
+    if (sent === 0) return yield* Effect.dieMessage("nothing was sent")
     return { turn: perTurn(turn), prompts: perTurn(prompts) }
   }))
 

@@ -1,6 +1,6 @@
 /**
  * The state of a manager: every task, turn, session and queue, and the indexes over them. It is mutable and lives in one
- * `Ref`; only the transitions beside this file change it, each in one synchronous step.
+ * `Ref`; only the transitions in this folder change it, each in one synchronous step.
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
@@ -13,7 +13,7 @@ import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import type { PendingStart } from "./pending.js"
 
-/** Something on its way to a reader. It keeps its number when it is taken and put back, so that order survives. */
+/** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
 export class Delivery<A> {
   node: LinkedNode<Delivery<A>> | undefined = undefined
   /** It must not be delivered any more, not even by a put-back: an approval that was answered. */
@@ -55,7 +55,7 @@ export type Undelivered = Delivery<TurnTaskUpdate> | Delivery<TaskResolution> | 
 /** One link of the chain of launches that something runs under, innermost first, of this manager or of others. */
 export interface Ancestry {
   readonly table: TaskTable
-  /** Undefined once the launch is over: whatever a tool leaves behind does not work for its task any more. */
+  /** Undefined once the launch has ended: what a tool leaves running does not work for its task any more. */
   readonly task: TaskRecord | undefined
   /** The launch whose tool started this one. */
   parent: Ancestry | undefined
@@ -133,7 +133,7 @@ export interface Session {
   readonly waiters: LinkedList<Waiter>
   /** Consumers that may still put something back. */
   consumers: number
-  /** How much they have in hand: it is not delivered until they have succeeded. */
+  /** How much they have taken: it is not delivered until they have succeeded. */
   inHand: number
   /** Closed sessions are out of the index; what still arrives for them is dropped. */
   closed: boolean
@@ -147,7 +147,7 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
-/** What the runtime keeps beside a task. */
+/** What the runtime keeps for a task. */
 export interface TaskRuntime extends Ancestry {
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
@@ -157,7 +157,7 @@ export interface TaskRuntime extends Ancestry {
   readonly abandon: () => void
   /** Stops the timer that would detach the task. */
   readonly stopDetachTimer: () => void
-  /** The launch is over: stops its timers and lets go of its fiber. */
+  /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
 
@@ -186,7 +186,7 @@ export class TaskRecord {
   pending: LinkedList<PendingStart> | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
-  /** The approval on its way to a reader. */
+  /** The approval that was not taken yet. */
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
@@ -248,7 +248,7 @@ export interface SettledTask {
   readonly bornAfter: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
-  /** How much memory it takes, what it has written aside. */
+  /** How much memory it takes, without its output. */
   readonly bytes: number
   readonly output: OutputRing | undefined
   /** The result while it waits in a queue. */
@@ -293,7 +293,7 @@ export interface TaskTable {
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled. */
   readonly history: LinkedList<SettledTask>
-  /** How much memory they take, what they have written aside. */
+  /** How much memory they take, without their output. */
   historyBytes: number
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>

@@ -214,7 +214,7 @@ export const beginShutdown = (table: TaskTable, now: number): Interruption => {
   return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 
-/** Everything is settled: nobody has anything to wait for any more. */
+/** Everything is settled: there is nothing to wait for any more. */
 export const endShutdown = (table: TaskTable): void => {
   table.closed = true
   table.version++

@@ -257,7 +257,7 @@ export const takeResult = (table: TaskTable, id: TaskId): Option.Option<TaskReso
     : takeOut(table, task.snapshot, task.undelivered)
 }
 
-/** The result of one task in the hands of a consumer. */
+/** The result of one task, taken by a consumer. */
 export interface ConsumedResult {
   readonly item: TaskResolution.Item
   readonly delivery: Undelivered

@@ -1,5 +1,5 @@
 /**
- * Changes of a task's snapshot, and the events that tell of them: one function per event, which numbers and publishes it. Each
+ * Changes of a task's snapshot, and their events: one function per event, which numbers and publishes it. Each
  * writes its event out field by field, for every task pays for it.
  */
 import type { ToolError } from "../errors.js"
@@ -14,7 +14,7 @@ const publish = (table: TaskTable, event: TaskEvent): void => {
   table.consequences.events.push(event)
 }
 
-/** The events that tell of nothing but the task as it is now. */
+/** The events that have nothing but the snapshot of the task. */
 const tell = (
   table: TaskTable,
   _tag: "Queued" | "Started" | "Detached" | "Cancelled",
@@ -103,7 +103,7 @@ export const failed = (
     result
   })
 
-/** The task has written, and nobody was told since its output was read. */
+/** The task has written, and no event said so since its output was read. */
 export const outputGrew = (table: TaskTable, at: number, snapshot: TaskSnapshot, end: number): void =>
   publish(table, {
     _tag: "OutputGrew",

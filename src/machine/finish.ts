@@ -1,6 +1,6 @@
 /**
  * How a launch ends and how a task settles. `settle` is the only place that gives a task its terminal status: it decides
- * once, writes the result, delivers it and tells of it, in one step.
+ * once, writes the result, delivers it and announces it, in one step.
  */
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
@@ -100,7 +100,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   releaseTurn(table, task.turn)
 }
 
-/** A copy of the call that nobody can change: what is shown is what will run. */
+/** A copy of the call that cannot be changed: what is shown is what will run. */
 const frozenRequest = (request: ToolRequest): ToolRequest =>
   Object.freeze({
     ...request,

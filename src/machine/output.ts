@@ -9,7 +9,7 @@ const noOutput: TaskOutput = { text: "", start: 0, end: 0, total: 0 }
 
 /**
  * A tool writes. What it leaves behind has nothing to say once its launch is over. That there is more to read is told once
- * until somebody reads: whoever reads up to the end after each such event misses nothing, however many read.
+ * until the output is read: a reader that reads up to the end after each such event misses nothing, also if there are several readers.
  */
 export const write = (table: TaskTable, task: TaskRecord, launch: number, chunk: string, now: number): void => {
   const { launch: current, status } = task.snapshot

@@ -21,7 +21,7 @@ const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }
 
-/** Begins a launch that is admitted, or queues it behind the limit. The caller has counted it as active. */
+/** Begins a launch that is admitted, or queues it if the limit is reached. The caller has counted it as active. */
 export const admit = (table: TaskTable, task: TaskRecord, now: number): void => {
   const parent = task.inlineParent
   if (parent !== undefined && parent.place !== "none") {

@@ -4,6 +4,7 @@ import { ToolError } from "../errors.js"
 import { emptyMetadata, isEmptyObject } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
+import { ownText } from "../shared/ownText.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 
 // the fields are ours, so the constructor need not check them again
@@ -46,7 +47,7 @@ export const approvalRejected = (request: ToolRequest, reason: string | undefine
   )
 
 /**
- * What an executor answered, as the answer to the call: whatever it wrote, the model gets an answer to the call that it made.
+ * What an executor answered, as the answer to the call: the model always gets an answer to the call that it made.
  * The metadata of every result is that of the call, with what the tool said about its result on top.
  */
 export const completedResult = (request: ToolRequest, result: ToolResultPart): ToolResultPart => {
@@ -69,7 +70,7 @@ const errorResult = (request: ToolRequest, text: string): ToolResultPart => ({
 })
 
 export const failedResult = (request: ToolRequest, error: ToolError): ToolResultPart =>
-  errorResult(request, error.message)
+  errorResult(request, ownText(error.message))
 
 /** How far a cancelled call had come: the model must not be told that nothing happened when something may have. */
 export type Progress = "NotStarted" | "Running" | "AwaitingApproval"

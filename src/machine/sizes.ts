@@ -29,7 +29,7 @@ const outputMemory = (output: ToolOutput): number => {
   return bytes
 }
 
-/** What a result takes beside the snapshot of its task, in bytes. */
+/** What a result takes in addition to the snapshot of its task, in bytes. */
 export const resultMemory = ({ metadata, output }: ToolResultPart, snapshot: TaskSnapshot): number =>
   bareResult + outputMemory(output) +
   // what the manager writes itself has the metadata of the call

@@ -104,7 +104,7 @@ export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): 
   if (request.toolName !== toolRequest.toolName) return "toolName"
   if (!jsonEquals(request.input, toolRequest.input)) return "input"
   if (launch.approval.id !== approval.id) return "approvalId"
-  // whoever sends an answer again must not answer a second question that nobody has seen
+  // an answer that is sent again must not answer a second question that was not shown
   return launch.approval.asking === approval.asking ? undefined : "asking"
 }
 
@@ -152,7 +152,7 @@ const begin = (
   now: number
 ): void => {
   task.timeout = route.timeout
-  // nobody waits inline for a task that is in the background
+  // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined
   task.inlineParent = isInline ? starter.parent : undefined

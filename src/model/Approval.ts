@@ -33,7 +33,7 @@ export const ApprovalRequest = struct({
 })
 
 /**
- * What a tool asks for before it goes on. The manager fills in `taskId`, `callId` and `asking`.
+ * A value of the `ApprovalRequest` schema.
  *
  * @since 0.1.0
  * @category models
@@ -54,8 +54,7 @@ export const TaskApproval = struct({
 })
 
 /**
- * A suspended task with the call it stands for and what is asked. `toolRequest` is a frozen copy of the call: what is
- * shown is what will run.
+ * A value of the `TaskApproval` schema.
  *
  * @since 0.1.0
  * @category models

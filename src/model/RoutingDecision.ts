@@ -40,7 +40,7 @@ export const RoutingDecision: {
 }
 
 /**
- * Whether a call runs in the foreground, in the background, or in the foreground until a time has passed.
+ * A value of the `RoutingDecision` schema.
  *
  * @since 0.1.0
  * @category models
@@ -58,7 +58,7 @@ export type RoutingDecision =
  */
 export declare namespace RoutingDecision {
   /**
-   * What every decision may say besides where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
+   * What every decision may say in addition to where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
    * (default `NotifyOnly`) hold once the task is in the background; the values of the launch request win over them.
    * `timeout` (a duration; a number is milliseconds; default none) runs from `Started` and ends the task as `Failed` with
    * reason `TimedOut`.

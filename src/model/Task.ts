@@ -20,7 +20,7 @@ import { ToolRequest } from "./ToolCall.js"
 export const TaskKind = oneOf("Foreground", "Background")
 
 /**
- * Whether the turn waits for the task (`Foreground`) or goes on without it (`Background`).
+ * A value of the `TaskKind` schema.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export const TaskStatus = oneOf(
 )
 
 /**
- * Where a task is in its life. `Completed`, `Failed` and `Cancelled` are settled; everything else is live.
+ * A value of the `TaskStatus` schema.
  *
  * @since 0.1.0
  * @category models
@@ -63,7 +63,7 @@ export type TaskStatus = typeof TaskStatus.Type
 export const ContinuePolicy = oneOf("NotifyOnly", "RequestContinue")
 
 /**
- * Whether a background result also asks the host to start another turn, or only waits to be taken.
+ * A value of the `ContinuePolicy` schema.
  *
  * @since 0.1.0
  * @category models
@@ -80,7 +80,7 @@ export type ContinuePolicy = typeof ContinuePolicy.Type
 export const DeliveryMode = oneOf("ToLoop", "Manual")
 
 /**
- * Where a background result goes: to the session's loop queue or to the manual queue that the host drains.
+ * A value of the `DeliveryMode` schema.
  *
  * @since 0.1.0
  * @category models
@@ -98,7 +98,7 @@ export type DeliveryMode = typeof DeliveryMode.Type
 export const CancelReason = oneOf("TimedOut", "Cancelled", "TurnInterrupted", "SessionClosed", "Shutdown")
 
 /**
- * Why a tool is being stopped.
+ * A value of the `CancelReason` schema.
  *
  * @since 0.1.0
  * @category models
@@ -133,7 +133,7 @@ export const TaskSnapshot = struct({
 })
 
 /**
- * A task at one moment. A snapshot never changes; the next change of the task makes a new one.
+ * A value of the `TaskSnapshot` schema.
  *
  * @since 0.1.0
  * @category models
@@ -213,7 +213,7 @@ export const TaskLaunchRequest = Object.assign(
 )
 
 /**
- * What `startTask` takes: a new call (`plain`) or a suspended task that was approved (`approved`).
+ * A value of the `TaskLaunchRequest` schema.
  *
  * @since 0.1.0
  * @category models

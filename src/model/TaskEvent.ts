@@ -26,7 +26,7 @@ export const TaskProgress = struct({
 })
 
 /**
- * How far a running tool is, in the tool's own words.
+ * A value of the `TaskProgress` schema.
  *
  * @since 0.1.0
  * @category models
@@ -36,7 +36,7 @@ export interface TaskProgress extends Schema.Schema.Type<typeof TaskProgress> {}
 const stamp = { seq: Whole, at: Finite }
 const named = { ...stamp, sessionId: SessionId, turnId: TurnId, taskId: TaskId }
 const ofTask = { ...named, snapshot: TaskSnapshot }
-/** So that whoever asks for it need not look at the tag first. */
+/** So that a reader need not look at the tag first. */
 const none = Schema.optionalWith(
   // not Schema.Never, of which Effect cannot make arbitrary values, not even where an annotation says how
   Schema.declare((_value: unknown): _value is never => false, {
@@ -66,7 +66,7 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  * `RequestContinue` is followed by `ContinueRequested`, which has no `snapshot`.
  *
  * `OutputGrew` says that the task has written, and that its output has `end` bytes so far. It is published once; the next
- * comes after somebody has read the output (`handle.output`), so that a task that writes much publishes little. Growth
+ * comes after the output was read (`handle.output`), so that a task that writes much publishes little. Growth
  * after the last one is told by the terminal event.
  *
  * `SessionClosed` comes after the terminal events of everything that `closeSession` cancelled, at once if there was nothing.
@@ -99,7 +99,7 @@ export const TaskEvent = union(
 )
 
 /**
- * Something that happened to a task. `seq` is 1, 2, 3… per manager without gaps, `at` is epoch milliseconds.
+ * A value of the `TaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -124,7 +124,7 @@ export const EventReset = tagged("Reset", {
 })
 
 /**
- * Events up to `seq` were missed; `live` are the live tasks of the filter at `seq`.
+ * A value of the `EventReset` schema.
  *
  * @since 0.1.0
  * @category models
@@ -140,7 +140,7 @@ export interface EventReset extends Schema.Schema.Type<typeof EventReset> {}
 export const FilteredTaskEvent = union(...TaskEvent.members, EventReset)
 
 /**
- * What a reader with a filter is given: events in their order, and a `Reset` where some were missed.
+ * A value of the `FilteredTaskEvent` schema.
  *
  * @since 0.1.0
  * @category models
@@ -161,7 +161,7 @@ export const TaskEventFilter = struct({
 })
 
 /**
- * Which events are wanted: those of one session, of one task, or both; `after` is the number of the last one that was seen.
+ * A value of the `TaskEventFilter` schema.
  *
  * @since 0.1.0
  * @category models

@@ -17,7 +17,7 @@ import { Count, struct, Text } from "./schemas.js"
 export const TaskOutput = struct({ text: Text, start: Count, end: Count, total: Count })
 
 /**
- * A piece of what a task has written: `text` is the bytes from `start` to before `end`, of `total` so far.
+ * A value of the `TaskOutput` schema.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +38,7 @@ export const OutputRange = struct({
 })
 
 /**
- * Which piece of a task's output is wanted: at most `maxBytes` bytes, from byte `start` on or the newest.
+ * A value of the `OutputRange` schema.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * What a launch hands back, and how it reaches the loop.
+ * What a launch gives, and how it reaches the loop.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,7 @@ const ItemResolution = Schema.transform(
 const ApprovalResolution = tagged("Approval", { approval: TaskApproval })
 
 /**
- * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
+ * What one launch of a task gives: a transcript item with the tool result, or a request for approval.
  *
  * @since 0.1.0
  * @category models
@@ -43,7 +43,7 @@ export const TaskResolution = Object.assign(union(ItemResolution, ApprovalResolu
 })
 
 /**
- * What one launch of a task hands back: a transcript item with the tool result, or a request for approval.
+ * A value of the `TaskResolution` schema.
  *
  * @since 0.1.0
  * @category models
@@ -99,7 +99,7 @@ export const TaskStartOutcome = Object.assign(
 )
 
 /**
- * What `startTask` answers: the resolution itself (inline managers), or that the task runs.
+ * A value of the `TaskStartOutcome` schema.
  *
  * @since 0.1.0
  * @category models
@@ -136,7 +136,7 @@ export const TurnTaskUpdate = Object.assign(
 )
 
 /**
- * What `waitForTurn` gives: a resolution of a foreground task, or the news that one went to the background.
+ * A value of the `TurnTaskUpdate` schema.
  *
  * @since 0.1.0
  * @category models
@@ -152,7 +152,7 @@ export type TurnTaskUpdate = typeof ResolutionUpdate.Type | typeof DetachedUpdat
 export const PendingLoopUpdates = struct({ resolutions: list(TaskResolution) })
 
 /**
- * A batch of background resolutions of one session, oldest first.
+ * A value of the `PendingLoopUpdates` schema.
  *
  * @since 0.1.0
  * @category models
@@ -172,7 +172,7 @@ export const InterruptReceipt = struct({
 })
 
 /**
- * What an interrupt did: the tasks it newly cancelled, and the live tasks of the turn or session that it kept.
+ * A value of the `InterruptReceipt` schema.
  *
  * @since 0.1.0
  * @category models

@@ -25,7 +25,7 @@ export const ToolRequest = struct({
 })
 
 /**
- * One tool call of a turn, as the model asked for it. It is also the `TurnRef` of its turn.
+ * A value of the `ToolRequest` schema.
  *
  * @since 0.1.0
  * @category models
@@ -41,7 +41,7 @@ export interface ToolRequest extends Schema.Schema.Type<typeof ToolRequest> {}
 export const TextPart = tagged("Text", { text: Text })
 
 /**
- * A piece of text in a transcript or in the output of a tool.
+ * A value of the `TextPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -57,7 +57,7 @@ export interface TextPart extends Schema.Schema.Type<typeof TextPart> {}
 export const MediaPart = tagged("Media", { mediaType: Text, data: Text })
 
 /**
- * A file, an image or a sound: base64 data with its media type.
+ * A value of the `MediaPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +73,7 @@ export interface MediaPart extends Schema.Schema.Type<typeof MediaPart> {}
 export const ToolOutputPart = union(TextPart, MediaPart)
 
 /**
- * What a tool may put into `ToolOutput.Parts`.
+ * A value of the `ToolOutputPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -113,7 +113,7 @@ export const ToolOutput = Object.assign(
 )
 
 /**
- * What a tool answers: text, a JSON value, or several parts.
+ * A value of the `ToolOutput` schema.
  *
  * @since 0.1.0
  * @category models
@@ -200,7 +200,7 @@ export const ToolResultPart = tagged("ToolResult", {
 })
 
 /**
- * The answer to one tool call, good or bad, as it goes into the transcript.
+ * A value of the `ToolResultPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -208,7 +208,7 @@ export const ToolResultPart = tagged("ToolResult", {
 export interface ToolResultPart extends Schema.Schema.Type<typeof ToolResultPart> {}
 
 /**
- * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
+ * What an executor returns: the result for the transcript, metadata for the item around it, and how long the tool
  * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
  * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
  *
@@ -222,9 +222,7 @@ export const ToolResult = struct({
 })
 
 /**
- * What an executor hands back: the result for the transcript, metadata for the item around it, and how long the tool
- * took (milliseconds when encoded), which becomes the `duration` of the task's snapshot. The metadata of the result is
- * laid over that of the call; the result of a call that failed or was cancelled has that of the call alone.
+ * A value of the `ToolResult` schema.
  *
  * @since 0.1.0
  * @category models
@@ -274,7 +272,7 @@ export const Item = struct({
 })
 
 /**
- * An entry of a transcript with the result of one tool call.
+ * A value of the `Item` schema.
  *
  * @since 0.1.0
  * @category models
@@ -296,7 +294,7 @@ export const ToolSpec = struct({
 })
 
 /**
- * A tool as it is shown to a model: its name, what it does, and the JSON Schema of its input.
+ * A value of the `ToolSpec` schema.
  *
  * @since 0.1.0
  * @category models

@@ -15,7 +15,7 @@ import { NonEmptyText, struct } from "./schemas.js"
 export const SessionId = NonEmptyText.pipe(Schema.brand("SessionId"))
 
 /**
- * The id of one conversation. A non-empty string.
+ * A value of the `SessionId` schema.
  *
  * @since 0.1.0
  * @category ids
@@ -31,7 +31,7 @@ export type SessionId = typeof SessionId.Type
 export const TurnId = NonEmptyText.pipe(Schema.brand("TurnId"))
 
 /**
- * The id of one round of the agent loop, unique within its session only.
+ * A value of the `TurnId` schema.
  *
  * @since 0.1.0
  * @category ids
@@ -55,7 +55,7 @@ export type TurnId = typeof TurnId.Type
 export const TaskId = NonEmptyText.pipe(Schema.brand("TaskId"))
 
 /**
- * The id of a task, unique among the live and the retained tasks of a manager.
+ * A value of the `TaskId` schema.
  *
  * @since 0.1.0
  * @category ids
@@ -71,7 +71,7 @@ export type TaskId = typeof TaskId.Type
 export const ToolCallId = NonEmptyText.pipe(Schema.brand("ToolCallId"))
 
 /**
- * The id that the model gave to a tool call; its result carries it back.
+ * A value of the `ToolCallId` schema.
  *
  * @since 0.1.0
  * @category ids
@@ -87,7 +87,7 @@ export type ToolCallId = typeof ToolCallId.Type
 export const ApprovalId = NonEmptyText.pipe(Schema.brand("ApprovalId"))
 
 /**
- * The id of a request for approval, chosen by the tool that asks.
+ * A value of the `ApprovalId` schema.
  *
  * @since 0.1.0
  * @category ids
@@ -103,7 +103,7 @@ export type ApprovalId = typeof ApprovalId.Type
 export const TurnRef = struct({ sessionId: SessionId, turnId: TurnId })
 
 /**
- * Names one turn. Turns are always keyed by session and turn id together; a `ToolRequest` is a `TurnRef`.
+ * A value of the `TurnRef` schema.
  *
  * @since 0.1.0
  * @category ids

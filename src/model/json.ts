@@ -11,8 +11,6 @@ import type * as AST from "effect/SchemaAST"
 import { isPlainObject, type JsonFault, maxJsonDepth, toJsonObject, toSomeJson } from "../shared/toJson.js"
 import { isWellFormedText } from "../shared/wellFormed.js"
 
-export { isPlainObject, maxJsonDepth }
-
 const notJson = -1
 const tooLarge = -2
 
@@ -90,14 +88,14 @@ export const isJson = (value: unknown): boolean => {
 }
 
 /**
- * Whether two JSON values are the same, deeply: same keys whatever their order, same items in the same order.
+ * Whether two JSON values are the same, deeply: same keys in any order, same items in the same order.
  *
  * @since 0.1.0
  * @category predicates
  */
 export const jsonEquals = (left: unknown, right: unknown): boolean => {
   const pending: Array<readonly [unknown, unknown]> = [[left, right]]
-  // what is being compared already: without it a cycle would be walked for ever
+  // what is being compared already: without it a cycle would be walked without end
   const compared = new Map<object, object>()
   for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
     const [a, b] = pair
@@ -238,7 +236,7 @@ export const Json: Schema.Schema<unknown> = Schema.declare(
 )
 
 /**
- * Free-form JSON data that travels with requests, results and tasks. `__proto__` and its like are plain keys: the
+ * Free-form JSON data that travels with requests, results and tasks. `__proto__` and similar names are plain keys: the
  * record is kept as it was decoded, unless it has to be made JSON first.
  *
  * @since 0.1.0
@@ -253,7 +251,7 @@ export const Metadata: Schema.Schema<Metadata> = Schema.declare([], normalizing(
 })
 
 /**
- * Free-form JSON data that travels with requests, results and tasks.
+ * A value of the `Metadata` schema.
  *
  * @since 0.1.0
  * @category models
@@ -261,7 +259,7 @@ export const Metadata: Schema.Schema<Metadata> = Schema.declare([], normalizing(
 export interface Metadata extends Readonly<Record<string, unknown>> {}
 
 /**
- * The metadata of whatever has none.
+ * The metadata of a value that has none.
  *
  * @since 0.1.0
  * @category constants

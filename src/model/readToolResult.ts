@@ -1,13 +1,13 @@
 /**
- * Reads what a tool or an executor handed back. All of it is hostile: it may lie about its types, or throw where it is read.
+ * Reads what a tool or an executor returned. All of it is hostile: it may lie about its types, or throw where it is read.
  *
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import { ownText } from "../shared/ownText.js"
 import { printable } from "../shared/text.js"
 import { describeFault, type JsonFault, kindOf, toJson } from "../shared/toJson.js"
-import { wellFormedText } from "../shared/wellFormed.js"
 import type { ToolCallId } from "./ids.js"
 import { type Metadata, readMetadata } from "./json.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult, type ToolResultPart } from "./ToolCall.js"
@@ -138,7 +138,7 @@ class Reader {
   }
 
   private text(field: string, value: unknown): string {
-    return wellFormedText(this.string(field, value))
+    return ownText(this.string(field, value))
   }
 }
 
@@ -146,7 +146,7 @@ const nothing: ToolOutput = ToolOutput.Text({ text: "" })
 
 /**
  * A copy of a `ToolResult` that its maker cannot change any more, all of it JSON. Throws a `TypeError` that names what is
- * wrong with it, and whatever a getter throws.
+ * wrong with it, and what a getter throws.
  *
  * @since 0.1.0
  * @category conversions

@@ -7,7 +7,8 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
-import { isWellFormedText, wellFormedText } from "../shared/wellFormed.js"
+import { ownText } from "../shared/ownText.js"
+import { isWellFormedText } from "../shared/wellFormed.js"
 import { emptyMetadata, type Metadata, readMetadata } from "./json.js"
 import { notJson } from "./readToolResult.js"
 
@@ -30,8 +31,8 @@ export const toolErrorOf = (error: unknown): ToolError | undefined =>
       ? error
       : new ToolError({
         reason: error.reason,
-        toolName: wellFormedText(error.toolName),
-        message: wellFormedText(error.message),
+        toolName: ownText(error.toolName),
+        message: ownText(error.message),
         // of an error of another copy as well: it is hidden there and here
         cause: Reflect.get(error, "cause")
       })
@@ -62,10 +63,10 @@ export const approvalOf = (error: unknown, toolName: string): ApprovalRequired["
       Predicate.hasProperty(approval, "summary") && isString(approval.summary)
     // the id's brand stands for the check that was just made
     ? {
-      id: wellFormedText(approval.id) as ApprovalRequired["approval"]["id"],
-      requestKind: wellFormedText(approval.requestKind),
-      reason: wellFormedText(approval.reason),
-      summary: wellFormedText(approval.summary),
+      id: ownText(approval.id) as ApprovalRequired["approval"]["id"],
+      requestKind: ownText(approval.requestKind),
+      reason: ownText(approval.reason),
+      summary: ownText(approval.summary),
       metadata: metadataOf(approval, toolName)
     }
     : undefined

@@ -157,7 +157,7 @@ export interface TurnWaitOptions extends TimedWaitOptions {
 
 /**
  * Reads one thing after the other, and `undefined` never. `return()`, which leaving a `for await` calls, ends the
- * subscription and whoever waits for `next()`. An aborted signal ends it too, and `next()` rejects with its reason.
+ * subscription and every call of `next()` that waits. An aborted signal ends it too, and `next()` rejects with its reason.
  *
  * @since 0.1.0
  * @category models
@@ -201,7 +201,7 @@ export interface PromiseFilteredWatch {
  * ```ts
  * import type { PlainRequest, TaskOperations } from "effect-task-manager/promise"
  *
- * // one result per call, whatever happens to it
+ * // one result per call, always
  * const runTurn = async (manager: TaskOperations, calls: ReadonlyArray<PlainRequest>, turn: PlainRequest) => {
  *   for (const request of calls) await manager.startTask({ request })
  *   for (let update = await manager.waitForTurn(turn); update; update = await manager.waitForTurn(turn)) {
@@ -269,7 +269,7 @@ export interface TaskOperations {
   ) => Promise<TaskStartOutcome | undefined>
   /**
    * Ends a suspended task; `reason` is told to the model. With the `asking` of the approval that was shown it rejects that
-   * question only, without it whatever the task asks now. Rejects with `TaskNotFound`, `TaskNotSuspended` and, when the
+   * question only, without it what the task asks now. Rejects with `TaskNotFound`, `TaskNotSuspended` and, when the
    * task asks another question by now, `ApprovalMismatch`.
    */
   readonly rejectApproval: (options: {

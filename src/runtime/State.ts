@@ -52,7 +52,7 @@ export const make = (options: {
           task.launch(++count > launchesAtOnce)
         }
       } finally {
-        // whatever was thrown, the next launch must not find the door shut
+        // also after an exception, the next launch must be possible
         isLaunching = false
       }
     }

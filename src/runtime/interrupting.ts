@@ -51,7 +51,7 @@ export const rejectApproval = (
   )
 }
 
-/** Cancels everything, lets go of whoever waits, and ends the event streams once they are read. */
+/** Cancels everything, ends every wait, and ends the event streams once they are read. */
 export const shutdown = (engine: Engine): Effect.Effect<void> =>
   interrupt(engine, control.beginShutdown).pipe(
     Effect.zipRight(engine.state.modify(control.endShutdown)),

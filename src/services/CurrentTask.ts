@@ -48,7 +48,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly cancelReason: Effect.Effect<CancelReason>
   /**
    * Publishes a `Progress` event. Message and data have at most 64 KiB together: a longer message is cut in the middle, and
-   * data that does not fit beside it is left out. Does nothing once the launch is over or is being cancelled.
+   * data that does not fit in addition is left out. Does nothing once the launch has ended or is being cancelled.
    */
   readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
   /**

@@ -148,7 +148,7 @@ export interface TaskManagerHandle {
   /**
    * The events of a session, of a task, or all. Begins with the last `eventReplay` events of the session (with those of the
    * task among them), or with `after` behind that event. Where events of the filter are not kept any more, also because this
-   * reader was too slow, it gives a `Reset` instead of a gap and goes on behind it; so it does for an `after` that has not
+   * reader was too slow, it gives a `Reset` instead of a gap and continues after it; so it does for an `after` that has not
    * come yet, which is of an earlier manager. What happens in other sessions costs this reader nothing. After `closeSession`
    * nothing is replayed. Ends when the manager shuts down. An `after` that is no integer from 0 is a defect that says so.
    */
@@ -168,7 +168,7 @@ export interface TaskManagerHandle {
   readonly watchOf: (filter: TaskEventFilter) => Effect.Effect<FilteredTaskWatch, never, Scope.Scope>
   /**
    * The updates of a turn, as `waitForTurn` takes them; ends when the turn has drained. An update is delivered once the
-   * stream is asked for the next one, or ends well; when whoever reads it fails or is interrupted before, it is put back in
+   * stream is asked for the next one, or ends well; when its reader fails or is interrupted before, it is put back in
    * front of the turn. An operator that asks for more than was used, such as `Stream.buffer`, is a reader that has it.
    */
   readonly turnUpdates: (turn: TurnRef) => Stream.Stream<TurnTaskUpdate>
@@ -198,7 +198,7 @@ export interface TaskManagerHandle {
   /** Tasks that are Completed or Failed, in the order in which they settled. */
   readonly listCompleted: Effect.Effect<ReadonlyArray<TaskSnapshot>>
   /**
-   * Cancels a task in whatever state it is and returns when it is settled, at most `cancelGracePeriod` later; does nothing to
+   * Cancels a task in any state and returns when it is settled, at most `cancelGracePeriod` later; does nothing to
    * a settled one. A tool that cancels its own task does not wait.
    */
   readonly cancel: (id: TaskId) => Effect.Effect<void, TaskNotFound>
@@ -258,10 +258,10 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Starts a task for a tool call, or resumes a suspended one that was approved. `TaskManagerLive` answers `Pending` without
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
-   * `Ready`. The tool runs in the context of the caller, its `Scope` aside, and goes on after the caller has ended. Fails
+   * `Ready`. The tool runs in the context of the caller, without its `Scope`, and continues after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
-   * approval answers one question once: hand over the approval that was shown, `asking` included.
+   * approval answers one question once: pass the approval that was shown, `asking` included.
    *
    * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
    * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
@@ -345,7 +345,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
    * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
-   * another; without it, it rejects whatever the task asks now.
+   * another; without it, it rejects what the task asks now.
    */
   readonly rejectApproval: (options: {
     readonly taskId: TaskId

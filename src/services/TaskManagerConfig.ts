@@ -12,7 +12,7 @@ import type { ToolRequest } from "../model/ToolCall.js"
 
 /**
  * Makes of a tool's death what the model may read: `message` is its tool result. `cause` is what the tool threw, failed with
- * or handed back that is no result.
+ * or returned that is no result.
  *
  * @since 0.1.0
  * @category models
@@ -31,7 +31,7 @@ export interface TaskManagerSettings {
   /**
    * How many bytes of memory these settled tasks may take together, snapshots, results and metadata: an integer from 0. Beyond
    * it the one that settled first is forgotten first, and one that is larger for itself at once. Results that wait to be
-   * taken are no history: they stay, whatever they take. Default 64 MiB.
+   * taken are no history: they are kept at any size. Default 64 MiB.
    */
   readonly historyBytes: number
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
@@ -58,7 +58,7 @@ export interface TaskManagerSettings {
   readonly maxLive: number
   /**
    * How many results of one session may be undelivered, requests for approval and notices of a detach included: an
-   * integer from 1, or `Infinity`. What a consumer has in hand is undelivered until it has succeeded. Default `Infinity`.
+   * integer from 1, or `Infinity`. What a consumer has taken is undelivered until it has succeeded. Default `Infinity`.
    */
   readonly maxUndelivered: number
   /**
@@ -111,6 +111,10 @@ const defaults: TaskManagerSettings = {
 /**
  * The limits of a manager, read once when its layer is built. Values out of range, fractions, NaN and unknown fields kill
  * the construction of the layer with a defect that names the field and what it takes.
+ *
+ * With the defaults a manager keeps at most 64 MiB of settled tasks (`historyBytes`), 16 MiB of their output (`outputHistory`),
+ * 32 MiB of past events and 32 MiB for each subscriber that does not read (`eventBytes`), whatever its tools say: less than
+ * 256 MiB with up to four of them. What is live, and what waits to be taken, comes on top: `maxLive` and `maxUndelivered` bound it.
  *
  * @example
  * ```ts

@@ -50,7 +50,7 @@ export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor"
 }>() {
   /**
    * An executor from plain functions by tool name. An unknown tool is a `NotFound` result. What the handlers need stays
-   * in the requirements of the layer, `CurrentTask` and `Scope` aside: those belong to each launch. A handler that can be
+   * in the requirements of the layer, except `CurrentTask` and `Scope`, which belong to each launch. A handler that can be
    * none (no function, a description that is no string) kills the construction of the layer with a defect that names it.
    *
    * @example

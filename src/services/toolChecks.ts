@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
-import { isPlainObject } from "../model/json.js"
 import { printable, shown } from "../shared/text.js"
+import { isPlainObject } from "../shared/toJson.js"
 
 const isText = (value: unknown): boolean => typeof value === "string"
 
-/** A schema of another library, say: it is no JSON Schema, whatever `JSON.stringify` would make of it. */
+/** A schema of another library, say: it is no JSON Schema, also if `JSON.stringify` takes it. */
 const refuseInstances = (_key: string, value: unknown): unknown => {
   const isData = typeof value === "object"
     ? value === null || Array.isArray(value) || isPlainObject(value)
@@ -59,7 +59,7 @@ const kindOf = (value: Function): unknown => Reflect.get(value, Symbol.toStringT
  */
 export const wrongHandler = (place: string, handler: unknown): string | undefined => {
   if (typeof handler !== "function") return `${place} must be a function that answers with an Effect`
-  // they answer with a promise or an iterator, whatever they do
+  // they always answer with a promise or an iterator
   if (kindOf(handler) !== undefined) {
     return `${place} must be a function that answers with an Effect, not async and no generator`
   }

@@ -28,7 +28,7 @@ import { checkTools, wrongHandler } from "./toolChecks.js"
 
 /**
  * Answers one tool call with a `ToolOutput`, a string, or any other JSON value. `description`, `inputSchema` and
- * `annotations` are what a model is told of the tool.
+ * `annotations` are what a model sees of the tool.
  *
  * @since 0.1.0
  * @category models

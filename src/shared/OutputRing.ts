@@ -27,7 +27,7 @@ export interface OutputPiece {
 }
 
 export class OutputRing {
-  /** Whether somebody was told that there is more to read, and has not read since. */
+  /** Whether a reader was told that there is more to read, and has not read since. */
   isTold = false
   /** Where the output stands among those of settled tasks; undefined while its task is live. */
   node: LinkedNode<OutputRing> | undefined = undefined

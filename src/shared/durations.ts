@@ -10,7 +10,7 @@ const from0 = (value: number): number | undefined => value >= 0 ? value : undefi
 const isPair = (value: ReadonlyArray<unknown>): value is readonly [seconds: number, nanos: number] =>
   value.length === 2 && value.every((part) => typeof part === "number")
 
-/** A duration can be made by hand too. */
+/** A duration object can also be made without Effect's functions. */
 const ofDuration = (value: unknown): number | undefined => {
   if (typeof value !== "object" || value === null || !("_tag" in value)) return undefined
   if (value._tag === "Infinity") return Infinity

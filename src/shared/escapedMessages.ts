@@ -1,4 +1,4 @@
-/** What user code throws may quote a name or an input that a model chose; whoever gets it may log it as it is. */
+/** What user code throws may quote a name or an input that a model chose, and a host may log it as it is. */
 import { escaped, unseen } from "./text.js"
 
 // an error may be its own cause

@@ -1,5 +1,5 @@
 /**
- * What of a failure may stand in a log. The loggers of Effect print causes and texts as they are, line breaks and escape
+ * What a log may show of a failure. The loggers of Effect print causes and texts as they are, line breaks and escape
  * sequences included.
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * How much memory a JSON value keeps alive, for budgets that hold whatever a tool says: 1 MiB of JSON text can be 3 MB of
+ * How much memory a JSON value keeps alive, for budgets that hold for any value of a tool: 1 MiB of JSON text can be 3 MB of
  * heap, or 60. The figures are those of V8 with full pointers (Node, Deno), measured in test/shared/memoryOf.test.ts.
  */
 
@@ -38,7 +38,7 @@ const isSmall = (value: number): boolean => (value | 0) === value && !Object.is(
 const ofPrimitive = (value: unknown): number =>
   typeof value === "string" ? ofText(value) : typeof value === "number" && !isSmall(value) ? heapNumber : 0
 
-/** Keys such as "7" stand in a store of their own, with room up to the largest or as a hash table. */
+/** Keys such as "7" are kept in a separate store, with room up to the largest or as a hash table. */
 const ofIndexes = (count: number, largest: number): number => {
   if (count === 0) return 0
   const dense = storeHeader + slot * (1.5 * largest + 16)
@@ -48,7 +48,7 @@ const ofIndexes = (count: number, largest: number): number => {
 
 const largestIndex = 2 ** 32 - 2
 
-/** The number that a key stands for if V8 takes it for an index, else -1. */
+/** The index that V8 makes of a key, or -1 if it makes none. */
 const indexOf = (key: string): number => {
   const first = key.charCodeAt(0)
   if (!(first >= 48 && first <= 57) || key.length > 10) return -1
@@ -77,7 +77,7 @@ class Estimate {
     return this.bytes
   }
 
-  /** What a value takes beside the place that refers to it. */
+  /** The size of a value without the reference to it. */
   private add(value: unknown): void {
     if (typeof value !== "object" || value === null) this.bytes += ofPrimitive(value)
     else if (!this.seen.has(value)) {

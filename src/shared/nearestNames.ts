@@ -1,5 +1,5 @@
 /**
- * Which names somebody may have meant.
+ * Which names may have been meant.
  *
  * @since 0.1.0
  */

@@ -1,4 +1,4 @@
-/** A text that nobody can guess: 128 random bits as 32 hexadecimal digits. */
+/** A text that cannot be guessed: 128 random bits as 32 hexadecimal digits. */
 export const randomToken = (): string => {
   // not crypto.randomUUID: six of its bits are fixed, and browsers have it on secure pages only
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16))

@@ -5,7 +5,7 @@
  */
 
 /**
- * Characters with which text from outside could forge a line, move a cursor, hide words, or stand in another order than it runs:
+ * Characters with which text from outside could forge a line, move a cursor, hide words, or be shown in another order than they are stored:
  * controls, formats (bidirectional overrides, zero width, tags), line breaks, halves of characters, what fonts leave out
  * (fillers, variation selectors), and every space but the one that separates words.
  *

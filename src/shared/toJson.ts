@@ -1,8 +1,9 @@
 /**
- * JSON of what a program hands over: what `JSON.stringify` takes is taken, and what it would lose or refuse is named.
+ * JSON of a program's values: what `JSON.stringify` takes is taken, and what it would lose or refuse is named.
  *
  * @since 0.1.0
  */
+import { ownText } from "./ownText.js"
 import { printable } from "./text.js"
 import { wellFormedText } from "./wellFormed.js"
 
@@ -130,7 +131,7 @@ class Walk {
     this.height = 0
     switch (typeof value) {
       case "string":
-        return wellFormedText(value)
+        return ownText(value)
       case "number":
         return this.keepsNumbers || Number.isFinite(value) ? value : null
       case "boolean":

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import type { TaskRecord, Waiter } from "../../src/machine/TaskTable.js"
 import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
-import { couldEnd, isActive, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"
+import { afterStep, couldEnd, isActive, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"
 import { type StartOptions, turnRef, World } from "../support/world.js"
 
 /** Every task is in a turn of its own unless it says otherwise; the tools wait as they are told. */
@@ -259,15 +259,6 @@ describe("a task that started another", () => {
 describe("random graphs", () => {
   const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 150)
 
-  /** A wait of the table as it was before a step, once that step has ended tasks and woken others. */
-  const after = (wait: Wait, woken: ReadonlySet<Waiter>): ReadonlyArray<Wait> => {
-    const isThere = (task: TaskRecord): boolean =>
-      task.snapshot.settledAt === undefined && isActive(task) && (
-        wait.waiter.target === undefined || wait.waiter.target !== task.turn || task.snapshot.kind === "Foreground"
-      )
-    return woken.has(wait.waiter) ? [] : [{ ...wait, needs: wait.needs.filter(isThere) }]
-  }
-
   it("nobody is told early, and every circle goes on", () => {
     let released = 0
     let circles = 0
@@ -283,10 +274,7 @@ describe("random graphs", () => {
 
       /** Compares what the step has done with the waits as they were before it. */
       const checked = (before: ReadonlyArray<Wait>): void => {
-        const known = new Set(before.map(({ waiter }) => waiter))
-        const plain = new Set([...known].filter((waiter) => !waiter.isWaiting && !waiter.foundOver))
-        const graph = before.flatMap((wait) => after(wait, plain))
-        const told = graph.filter(({ waiter }) => waiter.foundOver)
+        const { graph, told } = afterStep(before)
         const over = overIn(graph)
         assert.sameMembers(told.map(({ waiter }) => waiter), over.map(({ waiter }) => waiter), hint)
         for (const wait of told) {

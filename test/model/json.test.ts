@@ -1,8 +1,9 @@
 /** JSON from outside: deep, cyclic, with keys that are data. */
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
-import { emptyMetadata, isJson, isMetadata, jsonCopy, jsonEquals, maxJsonDepth } from "../../src/model/json.js"
+import { emptyMetadata, isJson, isMetadata, jsonCopy, jsonEquals } from "../../src/model/json.js"
 import { printable } from "../../src/shared/text.js"
+import { maxJsonDepth } from "../../src/shared/toJson.js"
 
 const nested = (depth: number): unknown => {
   let value: unknown = "leaf"

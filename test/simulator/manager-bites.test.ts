@@ -13,6 +13,7 @@ import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Start from "../../src/machine/start.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
 import type * as EventSubscription from "../../src/runtime/events/EventSubscription.js"
@@ -31,6 +32,7 @@ interface Modules {
   "machine/places": typeof Places
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
+  "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/events/EventReplay": typeof EventReplay
   "runtime/events/EventSubscription": typeof EventSubscription
@@ -332,6 +334,34 @@ describe("the simulator finds other mistakes", () => {
 
   bites("nobody is woken when the last task ends", [5], {
     "machine/waiting": () => ({ wakeUncounted: () => {} })
+  })
+
+  bites("a tool that waits does not hold up its turn", [5], {
+    "machine/waiting": (original) => ({
+      park: (table, waiter, at, isReady, now) => {
+        original.park(table, waiter, at, isReady, now)
+        for (const { turn } of waiter.tasks) if (turn.active === turn.standing) original.wakeAll(table, turn.waiters)
+      }
+    }),
+    "machine/delivery": (original) => ({
+      isTurnReady: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        return original.isTurnReady(table, ref) || turn?.active === turn?.standing
+      },
+      takeTurnUpdate: (table, ref) => {
+        const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)
+        const taken = original.takeTurnUpdate(table, ref)
+        return taken === original.NotReady && turn?.active === turn?.standing ? original.Drained : taken
+      }
+    })
+  })
+
+  bites("tools that wait for each other wait for ever", [5], {
+    "machine/waitGraph": () => ({ overByWait: () => [], overByEnd: () => [] })
+  })
+
+  bites("the end of a task that others wait for closes no circle", [5], {
+    "machine/waitGraph": () => ({ overByEnd: () => [] })
   })
 
   bites("a free place is not given to the queue", [5], {

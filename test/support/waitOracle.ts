@@ -72,6 +72,20 @@ export const overIn = (waits: ReadonlyArray<Wait>): ReadonlyArray<Wait> => {
   ]
 }
 
+/** The waits as they were before a step, without those that it woke and the tasks that it ended; `told`: found over in it. */
+export const afterStep = (
+  before: ReadonlyArray<Wait>
+): { readonly graph: ReadonlyArray<Wait>; readonly told: ReadonlyArray<Wait> } => {
+  const graph = before.flatMap((wait) => {
+    const { isWaiting, foundOver, target } = wait.waiter
+    if (!isWaiting && !foundOver) return []
+    const isThere = (task: TaskRecord): boolean =>
+      isActive(task) && (target !== task.turn || task.snapshot.kind === "Foreground")
+    return [{ ...wait, needs: wait.needs.filter(isThere) }]
+  })
+  return { graph, told: graph.filter(({ waiter }) => waiter.foundOver) }
+}
+
 /**
  * Whether somebody could still get what the wait needs, if no wait were ever over by the rule and everybody who does not wait
  * ended: then it would have been told too early.

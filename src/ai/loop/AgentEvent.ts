@@ -26,7 +26,7 @@ export const TurnCause = union(
 )
 
 /**
- * Why a turn began.
+ * A value of the `TurnCause` schema.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export const TurnEnd = union(
 )
 
 /**
- * How a turn ended.
+ * A value of the `TurnEnd` schema.
  *
  * @since 0.1.0
  * @category models
@@ -85,7 +85,7 @@ export const AgentEvent = union(
 )
 
 /**
- * Something that happened in a session.
+ * A value of the `AgentEvent` schema.
  *
  * @since 0.1.0
  * @category models

@@ -18,7 +18,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * A turn goes from a message to a reply without calls. The calls of a reply run side by side as tasks of the manager, by
  * its routing; their results enter the transcript in the order of the calls. A call in the background is answered at once by
  * a placeholder, and its result comes later, by the session's codec; under `RequestContinue` it starts a turn by itself.
- * At every request the history is valid for every provider. Requests of several sessions run side by side.
+ * At every request the history is valid for every provider. Requests of several sessions run concurrently.
  *
  * @example
  * ```ts

@@ -54,7 +54,7 @@ export interface AgentSessionDefaults {
 export interface AgentSessionOptions extends AgentSessionDefaults {
   readonly sessionId: SessionId
   /**
-   * A conversation to go on with. Calls that are open in it are closed by its first turn, as interrupted with an unknown
+   * A conversation to continue. Calls that are open in it are closed by its first turn, as interrupted with an unknown
    * outcome, and background tasks that the manager does not know any more are reported as lost.
    */
   readonly transcript?: Transcript | undefined
@@ -105,7 +105,7 @@ export interface AgentSession {
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
-   * Lets a suspended task go on. Hand over the approval that the user was shown: should the task ask something else by now,
+   * Resumes a suspended task. Pass the approval that the user was shown: should the task ask something else by now,
    * that is not answered, and this fails with `ApprovalMismatch`. A task id answers whatever its task asks now.
    * `TaskNotFound` also for a task of another session, `TaskNotSuspended` if it does not wait for an answer.
    */

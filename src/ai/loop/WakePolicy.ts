@@ -1,5 +1,5 @@
 /**
- * When a session starts a turn of its own accord.
+ * When a session starts a turn by itself.
  *
  * @since 0.1.0
  */

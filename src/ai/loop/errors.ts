@@ -33,7 +33,7 @@ export class TranscriptStoreError extends hidingCause(
 export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
 
 /**
- * Why a turn failed.
+ * A value of the `TurnFailureReason` schema.
  *
  * @since 0.1.0
  * @category models
@@ -41,9 +41,9 @@ export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
 export type TurnFailureReason = typeof TurnFailureReason.Type
 
 /**
- * A turn could not go on. Nothing is lost: the next turn takes up what it left. `cause` is for the host alone: it is
- * never encoded and never part of `message`. The loggers of Effect show that of a `Model` failure, from which what must not
- * be logged is taken out, and no other.
+ * A turn could not continue. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
+ * never encoded and never part of `message`. The loggers of Effect show the cause of a `Model` failure, without what must not
+ * be logged, and no other.
  *
  * @since 0.1.0
  * @category errors

@@ -49,7 +49,7 @@ export const ShellResult = Schema.Struct({
 })
 
 /**
- * How a command ended and what it printed last.
+ * A value of the `ShellResult` schema.
  *
  * @since 0.1.0
  * @category models

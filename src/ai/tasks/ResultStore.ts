@@ -175,7 +175,7 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           }
           kept.set(taskId, { size: ring.size, missing: start })
           bytes += ring.size
-          // known before it is written: nothing is left that nobody will remove
+          // registered before it is written, so that every file that exists will be removed
           yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
           yield* store.set(keyOf(taskId), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),

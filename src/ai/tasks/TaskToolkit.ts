@@ -13,7 +13,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ToolError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
-import { TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import { isSettled } from "../../model/settled.js"
+import { TaskKind, TaskStatus } from "../../model/Task.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManager } from "../../services/TaskManager.js"
@@ -79,7 +80,7 @@ const wait = Tool.make("task_wait", {
 })).annotate(Tool.Title, "Wait for tasks").annotate(Tool.Destructive, false)
 
 const output = Tool.make("task_output", {
-  description: "Reads a piece of what a task printed so far, or of its result once it is over.",
+  description: "Reads a piece of what a task printed so far, or of its result once it has ended.",
   success: Schema.Struct({
     task_id: Schema.String,
     status: TaskStatus,
@@ -88,7 +89,7 @@ const output = Tool.make("task_output", {
     start: Schema.NonNegativeInt,
     end: Schema.NonNegativeInt,
     total: Schema.NonNegativeInt,
-    /** How many bytes the task printed, whatever is shown. */
+    /** How many bytes the task printed, also those that are not shown. */
     output_bytes: Schema.NonNegativeInt,
     note: Schema.NullOr(Schema.String)
   }),
@@ -138,8 +139,6 @@ const detach = Tool.make("task_detach", {
 
 const toolkit = Toolkit.make(list, wait, output, cancel, detach)
 
-const isOver = ({ settledAt }: TaskSnapshot): boolean => settledAt !== undefined
-
 const foregroundNote = "Its result is the result of its own call."
 const takenNote = "Its result was given before, or is being given elsewhere."
 const approvalNote = "It waits for a human's approval."
@@ -173,7 +172,7 @@ const make = Effect.gen(function*() {
       : text
   }
 
-  /** Takes the results of those that are over, and says of each how it stands. */
+  /** Takes the results of those that have ended, and describes the state of each. */
   const report = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
     Effect.gen(function*() {
       const told: Array<typeof WaitedFor.Type> = []
@@ -189,10 +188,10 @@ const make = Effect.gen(function*() {
           ? foregroundNote
           : found.status === "Suspended"
           ? approvalNote
-          : found.deliveryMode === "Manual" && isOver(found)
+          : found.deliveryMode === "Manual" && isSettled(found)
           ? manualNote
           : null
-        if (note !== null || !isOver(found)) {
+        if (note !== null || !isSettled(found)) {
           told.push({ ...base, note })
           continue
         }
@@ -212,7 +211,7 @@ const make = Effect.gen(function*() {
     Effect.map(handle.list({ sessionId: task.request.sessionId, kind: "Background" }), (tasks) => {
       const wanted = new Set<TaskId>(ids)
       return tasks.flatMap((found) =>
-        wanted.has(found.id) && !endless.has(found.id) && !isOver(found) && found.status !== "Suspended"
+        wanted.has(found.id) && !endless.has(found.id) && !isSettled(found) && found.status !== "Suspended"
           ? [found]
           : []
       )
@@ -237,8 +236,8 @@ const make = Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const all = yield* handle.list({ sessionId: task.request.sessionId })
         const others = all.filter(({ id }) => id !== task.taskId)
-        const settled = others.filter(isOver)
-        const tasks = [...others.filter((one) => !isOver(one)), ...settled.slice(-mostSettled).reverse()]
+        const settled = others.filter(isSettled)
+        const tasks = [...others.filter((one) => !isSettled(one)), ...settled.slice(-mostSettled).reverse()]
         return {
           tasks: tasks.map(({ createdAt, id, kind, settledAt, status, toolName }) => ({
             task_id: id,
@@ -265,7 +264,7 @@ const make = Effect.gen(function*() {
         while (true) {
           const running = yield* stillRunning(task, ids, endless)
           const { taken, told } = yield* report(task, ids, endless)
-          // without ids, what is over and gone is no news
+          // without ids, tasks whose result was delivered before are left out
           const tasks = named === undefined
             ? told.filter(({ note }) => note !== takenNote && note !== foregroundNote)
             : told
@@ -326,13 +325,13 @@ const make = Effect.gen(function*() {
         }
         yield* Effect.mapError(handle.cancel(taskId), () => notFound(task.request.toolName, id))
         const { deliveryMode, kind, status } = yield* find(task, id)
-        const part = kind === "Background" && deliveryMode === "ToLoop" && !isOver(before)
+        const part = kind === "Background" && deliveryMode === "ToLoop" && !isSettled(before)
           ? yield* lease(task.taskId, taskId)
           : Option.none()
         return {
           task_id: taskId,
           status,
-          cancelled: !isOver(before) && status === "Cancelled",
+          cancelled: !isSettled(before) && status === "Cancelled",
           result: Option.getOrNull(Option.map(part, (one) => shownText(one, taskId)))
         }
       }),
@@ -341,7 +340,7 @@ const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const task = yield* CurrentTask
         const { id: taskId } = yield* find(task, id)
-        // false as well for one that is over or waits for a human: there is nothing to detach
+        // false also for one that has ended or waits for a human: there is nothing to detach
         const detached = yield* Effect.orElseSucceed(handle.detach(taskId), () => false)
         const { status } = yield* find(task, id)
         return { task_id: taskId, status, detached }
@@ -352,7 +351,7 @@ const make = Effect.gen(function*() {
 
 /**
  * `task_list`, `task_wait`, `task_output`, `task_cancel` and `task_detach`, to be merged with the tools of an agent. A call sees
- * the tasks of its own session; a task of another one is told as one that does not exist (`NotFound`).
+ * the tasks of its own session; a task of another session is reported as one that does not exist (`NotFound`).
  *
  * `task_wait` takes the results it gives: they are not delivered again. If the call that waits does not end well (it is
  * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call, and one under `Manual` delivery is the

@@ -16,9 +16,9 @@ import type { TaskManager } from "../../services/TaskManager.js"
  * Takes the undelivered result of `target` for the running task `by`; `None` if it has none (any more). Once `by` is settled,
  * the result is gone if `by` completed, and back in its place if not.
  *
- * Neither a finalizer of the tool nor the tool itself could decide that: behind each there is a moment in which a cancel
+ * Neither a finalizer of the tool nor the tool itself could decide that: after each there is a moment in which a cancel
  * still wins, and the result would be lost. So a fiber that is not the tool's holds the result until all is decided. It is
- * not interrupted in that: whoever closes the layer waits until the calls that hold results are over.
+ * not interrupted in that: closing the layer waits until the calls that hold results have ended.
  *
  * @since 0.1.0
  * @category constructors
@@ -33,7 +33,7 @@ export const makeLeases = (
   Effect.gen(function*() {
     // in the context of the layer: in that of the tool, waiting for the tool's task would be waiting for oneself
     const run = yield* FiberSet.makeRuntime()
-    /** Whether the result that was handed out is on its way to the model. */
+    /** Whether the model will see the result that was given out. */
     const isGiven = (by: TaskId) =>
       Effect.zipRight(
         Effect.ignore(manager.waitForTask([by])),

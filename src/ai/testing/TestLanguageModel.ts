@@ -19,7 +19,7 @@ import { streamedParts } from "./internal/replyParts.js"
 import type { ScriptedStep } from "./ScriptedStep.js"
 import { type RecordedModelRequest, type ScriptedReply, TestLanguageModelControl } from "./TestLanguageModelControl.js"
 
-/** What the test and the request with this number tell each other, whoever comes first. */
+/** How the test and the request with this number meet; either may come first. */
 interface Meeting {
   readonly arrived: Deferred.Deferred<RecordedModelRequest>
   readonly released: Deferred.Deferred<void>
@@ -139,7 +139,7 @@ const makeScripted = Effect.fnUntraced(
       return Stream.succeed(begin).pipe(
         Stream.concat(Stream.flatMap(Stream.fromIterable(steps), playStep)),
         Stream.concat(Stream.sync((): Played => ({ type: "finish", reason, usage: unknownUsage }))),
-        // what follows a break would be a reply to nobody
+        // a reply after a break would have no reader
         Stream.takeUntil((part) => part.type === "error")
       )
     }
@@ -192,7 +192,7 @@ const makeScripted = Effect.fnUntraced(
 /**
  * A `LanguageModel` that plays a script, whole or streamed, and the control of it. Replies are decoded by `@effect/ai`
  * as those of a real provider are, so a call of an unknown tool fails here as it does there. A request that finds no reply
- * fails with an `UnknownError` that says so, unless `otherwise` is given: it answers whatever the script does not.
+ * fails with an `UnknownError` that says so, unless `otherwise` is given: it answers every request that the script does not.
  *
  * @example
  * ```ts

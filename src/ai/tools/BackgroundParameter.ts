@@ -6,6 +6,7 @@
 import * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
+import * as AST from "effect/SchemaAST"
 import { annotationsOf } from "./internal/annotationsOf.js"
 import { ModelChoosesBackground } from "./ToolAnnotations.js"
 
@@ -66,6 +67,14 @@ const withParameter = (tool: Tool.Any, schema: object): object => {
   }
 }
 
+const parametersOf = (tool: Tool.Any): object => {
+  const { ast } = tool.parametersSchema
+  // to Effect a struct without fields is any object or list, and providers refuse a union as the parameters of a tool
+  return AST.isTypeLiteral(ast) && ast.propertySignatures.length + ast.indexSignatures.length === 0
+    ? { type: "object", properties: {}, required: [], additionalProperties: false }
+    : Tool.getJsonSchemaFromSchemaAst(ast)
+}
+
 const modelChooses = (tool: Tool.Any): boolean => Context.get(annotationsOf(tool), ModelChoosesBackground)
 
 /**
@@ -76,7 +85,7 @@ const modelChooses = (tool: Tool.Any): boolean => Context.get(annotationsOf(tool
  * @category combinators
  */
 export const advertisedSchema = (tool: Tool.Any): object => {
-  const schema = Tool.getJsonSchemaFromSchemaAst(tool.parametersSchema.ast)
+  const schema = parametersOf(tool)
   return modelChooses(tool) ? withParameter(tool, schema) : schema
 }
 

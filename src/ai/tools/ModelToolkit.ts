@@ -1,5 +1,5 @@
 /**
- * A toolkit as a language model is shown it: the same tools, and whatever the model answers is accepted as it is.
+ * A toolkit in the form that a language model is given: the same tools, and every answer of the model is accepted.
  *
  * @since 0.1.0
  */

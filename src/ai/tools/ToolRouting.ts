@@ -19,7 +19,7 @@ import { annotationsOf } from "./internal/annotationsOf.js"
 import { Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
 
 /**
- * What holds for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for
+ * Options for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for
  * another turn; default `RequestContinue`.
  *
  * @since 0.1.0

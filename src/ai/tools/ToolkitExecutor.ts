@@ -40,7 +40,7 @@ import { isRunByProvider } from "./providerDefined.js"
 import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
 
 /**
- * What holds for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
+ * Options for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
  * `Tool.Destructive` and says nothing about `NeedsApproval` asks a human before each call; default `false`.
  *
  * @since 0.1.0
@@ -100,7 +100,7 @@ const longestSummary = 160
 
 const summaryOf = (toolName: string, input: unknown): string => {
   const text = isJson(input) ? JSON.stringify(input) : ""
-  // what is cut says so: a summary that only looks whole could hide the rest from whoever approves it
+  // what is cut says so: a summary that only looks whole could hide the rest from the person who approves it
   const shown = text.length <= longestSummary
     ? text
     : `${text.slice(0, longestSummary)}… (cut, ${text.length} characters in all)`

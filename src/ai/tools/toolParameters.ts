@@ -1,9 +1,9 @@
 /**
- * Parameters of tools as models are told of them.
+ * The parameters of tools, as models see them.
  *
  * @since 0.1.0
  */
-import * as JSONSchema from "effect/JSONSchema"
+import * as Tool from "@effect/ai/Tool"
 import * as Schema from "effect/Schema"
 
 /**
@@ -23,9 +23,7 @@ export const optionalParameter = <A, I, R>(schema: Schema.Schema<A, I, R>) => Sc
  */
 export const toolParameters = <Fields extends Schema.Struct.Fields>(fields: Fields): Schema.Struct<Fields> => {
   const schema = Schema.Struct(fields)
-  const told: object = JSONSchema.make(schema)
-  const properties: unknown = Reflect.get(told, "properties")
-  return schema.annotations({
-    jsonSchema: { type: "object", properties, required: Object.keys(fields), additionalProperties: false }
-  })
+  // as @effect/ai makes it: every named schema is written out where it stands, for providers want no keywords beside a reference
+  const told = Tool.getJsonSchemaFromSchemaAst(schema.ast)
+  return schema.annotations({ jsonSchema: { ...told, required: Object.keys(fields) } })
 }

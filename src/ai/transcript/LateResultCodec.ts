@@ -10,7 +10,7 @@ import * as texts from "./internal/texts.js"
 import type { TranscriptEntry } from "./TranscriptEntry.js"
 
 /**
- * What a codec knows besides the result.
+ * What a codec knows in addition to the result.
  *
  * @since 0.1.0
  * @category models
@@ -33,7 +33,7 @@ export interface LateResultContext {
  * - `SyntheticPair`: a call of a tool `task_result`, which the model never made, and its result. A provider that wants a
  *   thought before each call (Anthropic with thinking) refuses it.
  * - `ReplacePlaceholder`: the result stands where the placeholder stood, and a short note says so. What the model has read
- *   changes behind its back, and prompt caches are lost from there on.
+ *   changes after the model has seen it, and prompt caches are lost from that entry on.
  *
  * @example
  * ```ts

@@ -46,7 +46,7 @@ const growing = new WeakMap<Transcript["entries"], GrowingTranscript>()
 /** What is known of a transcript: read once, and from then on told what was added. */
 const knownOf = (transcript: Transcript): GrowingTranscript => {
   const known = growing.get(transcript.entries)
-  // a list that somebody goes on to write to is another transcript
+  // a list that is still being written to is another transcript
   if (known?.isOf(transcript.entries)) return known
   const made = new GrowingTranscript(transcript)
   growing.set(transcript.entries, made)
@@ -60,7 +60,7 @@ const append = (
   const known = knownOf(transcript)
   const refusal = known.add(entry)
   if (refusal !== undefined) return Either.left(refusal)
-  // it is that of the longer one now: whoever keeps the shorter one does not keep that alive
+  // it is that of the longer one now: a reference to the shorter one does not keep it alive
   growing.delete(transcript.entries)
   const { entries } = known.transcript
   growing.set(entries, known)
@@ -100,8 +100,8 @@ const awaitsReply = ({ entries }: Transcript): boolean => {
  *
  * - `empty(sessionId)`: nothing said yet.
  * - `append(transcript, entry)`: the transcript with one more entry. A `ToolResult` goes to its place, in the order of the calls of
- *   its reply, whatever order results come in. Refuses what is there already, a second result of a call among it.
- * - `fromEntries(sessionId, log)`: the transcript that a log of entries in the order of their arrival stands for; what
+ *   its reply, whatever order results come in. Refuses what is there already, which includes a second result of a call.
+ * - `fromEntries(sessionId, log)`: the transcript of a log whose entries are in the order of their arrival; what
  *   `append` would refuse is left out.
  * - `calls(reply)`: the calls of a reply that are not the provider's own to answer.
  * - `openCalls(transcript)`: the calls that have no result yet.

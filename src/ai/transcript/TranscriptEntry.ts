@@ -22,7 +22,7 @@ export const FilePart = tagged("File", {
 })
 
 /**
- * A file of a message. `data` is base64, or a URL with its scheme (`https:`).
+ * A value of the `FilePart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +38,7 @@ export interface FilePart extends Schema.Schema.Type<typeof FilePart> {}
 export const UserPart = union(TextPart, FilePart)
 
 /**
- * A part of what a user says.
+ * A value of the `UserPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -79,7 +79,7 @@ export const ReplyPart = union(
 )
 
 /**
- * A part of a reply of the model.
+ * A value of the `ReplyPart` schema.
  *
  * @since 0.1.0
  * @category models
@@ -105,7 +105,7 @@ export const ReplyEnd = oneOf(
 )
 
 /**
- * Why a reply ended.
+ * A value of the `ReplyEnd` schema.
  *
  * @since 0.1.0
  * @category models
@@ -145,7 +145,7 @@ const LateResult = tagged("LateResult", {
  * - `UserMessage`: what a user said.
  * - `AssistantMessage`: one reply of the model, with its calls.
  * - `ToolResult`: the one answer to one call. `Result`: what the tool gave; `Placeholder`: the call runs in the background as
- *   `taskId`; `Interrupted`: nobody knows, for the program that ran it has ended, or it never began.
+ *   `taskId`; `Interrupted`: not known, because the program that ran it has ended, or it never began.
  * - `LateResult`: what a call in the background gave in the end. `boundary` occurs nowhere in its output: a note that is
  *   enclosed in it cannot be ended from within.
  *
@@ -155,7 +155,7 @@ const LateResult = tagged("LateResult", {
 export const TranscriptEntry = union(UserMessage, AssistantMessage, ToolResult, LateResult)
 
 /**
- * One step of a conversation.
+ * A value of the `TranscriptEntry` schema.
  *
  * @since 0.1.0
  * @category models

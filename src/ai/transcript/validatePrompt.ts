@@ -13,7 +13,7 @@ const callIdsOf = (message: Prompt.Message | undefined): ReadonlyArray<string> =
 
 const isWellFormed = (value: unknown): boolean => wellFormed(value) === value
 
-/** What of a part a provider would not take, whatever stands around it. */
+/** What a provider would refuse in a part, independent of the parts around it. */
 const problemOf = (part: Prompt.Part): string | undefined => {
   switch (part.type) {
     case "text":

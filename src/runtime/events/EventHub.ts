@@ -138,7 +138,7 @@ export class EventHub {
     return this.replay.since(sessionId, after, visit)
   }
 
-  /** Nothing more will be published: readers that wait are let go, the others once they have read what they hold. */
+  /** Nothing more will be published: readers that wait return, the others return once they have read what they hold. */
   unsafeEnd(): void {
     this.ended = true
     for (const subscriptions of [this.ofAll, this.ofSession, this.ofTask]) {

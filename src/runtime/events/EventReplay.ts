@@ -10,7 +10,7 @@ import type { TaskEvent } from "../../model/TaskEvent.js"
 import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
 import { SizedQueue } from "../../shared/SizedQueue.js"
 
-/** What a ring takes beside its events. */
+/** What a ring takes without its events. */
 const bytesPerRing = 512
 
 /** How many sessions are looked at for one that may go, when one comes. */
@@ -45,7 +45,7 @@ export interface ReplayOptions {
   readonly events: number
   /** How many bytes are kept over all sessions. */
   readonly bytes: number
-  /** How many sessions have a replay, those aside that must be kept. */
+  /** How many sessions have a replay, without those that must be kept. */
   readonly sessions: number
   /** Whether the session must be kept: something of it is live or undelivered. */
   readonly isRemembered: (id: SessionId) => boolean

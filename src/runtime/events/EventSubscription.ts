@@ -57,14 +57,14 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     options.onNews(this)
   }
 
-  /** Wakes whoever waits, if there is something to see. */
+  /** Wakes the readers that wait, if there is something to see. */
   unsafeWake(): void {
     this.isTold = false
     if (this.parked.isEmpty || (this.held() === 0 && !this.isOver())) return
     this.parked.wakeAll()
   }
 
-  /** Nothing more is held, and whoever waits is let go. */
+  /** Nothing more is held, and every wait ends. */
   unsafeClose(): void {
     if (this.closed) return
     this.closed = true
@@ -100,7 +100,7 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   private unsafeTakeUpTo(max: number): Chunk.Chunk<A> {
     const taken: Array<A> = []
     while (taken.length < max && this.held() > 0) taken.push(this.unsafeTake())
-    // whoever waits for the end waits for the last event to be read
+    // a wait for the end lasts until the last event is read
     if (this.options.isEnded()) this.unsafeWake()
     return Chunk.unsafeFromArray(taken)
   }

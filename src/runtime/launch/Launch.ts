@@ -38,7 +38,7 @@ const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRef
 
 /**
  * A FiberRef keeps the values that earlier fibers had, for a join that a tool's fiber never makes; where each tool starts
- * the next one they would grow for ever. In place, for `updateRefs` is given the new fiber's own: a blocked task takes 4,098
+ * the next one they would grow without end. In place, for `updateRefs` is given the new fiber's own: a blocked task takes 4,098
  * bytes, and 4,642 with the short histories left in.
  */
 const forgetEarlierFibers = (own: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
@@ -61,7 +61,7 @@ export interface LaunchCaller {
 
 /**
  * It is what the fibers of the tool find in their context, and V8 keeps ended fibers for a while: a launch that is over
- * therefore lets go of everything (a fifth of the time of a lifecycle goes into copying what it would hold).
+ * therefore releases everything (a fifth of the time of a lifecycle goes into copying what it would hold).
  */
 export class Launch implements TaskRuntime {
   task: TaskRecord | undefined
@@ -77,7 +77,7 @@ export class Launch implements TaskRuntime {
   private gracePeriod: GracePeriod | undefined = undefined
   private isDataWarned = false
   private cancelled: CancelReason | undefined = undefined
-  /** Whoever waits to be told why the tool is stopped; made when somebody does. */
+  /** For fibers that wait for the reason of the stop; made when the first one waits. */
   private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
   constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
@@ -124,7 +124,7 @@ export class Launch implements TaskRuntime {
       immediate: engine.startsImmediately && !later,
       updateRefs: forgetEarlierFibers
     })
-    // the deferred fiber has not said so itself yet, and one that has ended is to be let go
+    // the deferred fiber has not said so itself yet, and one that has ended must be released
     if (fiber.unsafePoll() === null) this.fiber = fiber
     // an observer sees every end, also that of a fiber which never took its first step
     fiber.addObserver((exit) => {
@@ -134,12 +134,12 @@ export class Launch implements TaskRuntime {
     })
   }
 
-  /** The tool has ended, and whatever it left in its scope. */
+  /** The tool has ended, and so has everything in its scope. */
   private ended(task: TaskRecord, exit: Exit.Exit<unknown, unknown>): void {
     const { engine, number } = this
     // how a cancelled tool ended changes nothing any more, and reading its cause is dear
     const ended = task.snapshot.status === "Running" ? this.read(task, exit) : cancelled
-    // a token of its own for each question, whatever the tool wrote there
+    // a new token for each question, also if the tool wrote one
     const end = ended._tag === "ApprovalRequired" ? { ...ended, asking: engine.newAsking() } : ended
     engine.state.unsafeModify((table, now) => launchEnded(table, task, number, end, now))
   }
@@ -162,12 +162,12 @@ export class Launch implements TaskRuntime {
     return Context.unsafeMake(services)
   }
 
-  /** The tool says how far it is; after the end of the launch nobody listens. */
+  /** The tool says how far it is; after the end of the launch this is ignored. */
   reportProgress(said: TaskProgress): Effect.Effect<void> {
     const { engine, number } = this
     return engine.state.modify((table, now) => {
       const { task } = this
-      // nothing is read of what nobody will hear
+      // what will not be published is not read
       if (task === undefined || task.snapshot.status !== "Running") return
       const read = readProgress(said, task.request.toolName, (fault) => this.warnOfData(task, fault))
       progress(table, task, number, capProgress(engine.outputLimits, read), now)
@@ -181,7 +181,7 @@ export class Launch implements TaskRuntime {
     warnOfTool(this.engine, snapshot, "The data of a tool's progress was left out", { cause: escaped(fault.message) })
   }
 
-  /** The tool writes; after the end of the launch nobody reads. */
+  /** The tool writes; after the end of the launch this is ignored. */
   write(chunk: string): Effect.Effect<void> {
     const { engine, number } = this
     // a tool that is written without types would lose what it writes, and never know

@@ -21,13 +21,13 @@ export class LaunchScope {
   open(): Scope.CloseableScope {
     if (this.scope === undefined) {
       this.scope = Effect.runSync(Scope.make())
-      // somebody the tool left behind asks for the scope of a launch that is over
+      // a fiber that the tool left running asks for the scope of a launch that has ended
       if (this.exit !== undefined) Effect.runSync(Scope.close(this.scope, this.exit))
     }
     return this.scope
   }
 
-  /** Closes the scope at once if nobody has asked for it; whether it did. */
+  /** Closes the scope at once if it was never asked for. Returns whether it did. */
   closeUnused(exit: Exit.Exit<unknown, unknown>): boolean {
     if (this.scope !== undefined) return false
     this.exit = exit

@@ -1,4 +1,4 @@
-/** Which task a fiber works for. It travels in the context, so whatever a tool forks still knows it. */
+/** Which task a fiber works for. It is in the context, so every fiber that a tool forks has it. */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import type { Ancestry } from "../../machine/TaskTable.js"

@@ -10,7 +10,7 @@ import { readToolResult } from "../../model/readToolResult.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 
-/** The tool died, or handed back what is neither a result nor a failure. */
+/** The tool died, or returned what is neither a result nor a failure. */
 export interface Defect {
   readonly _tag: "Defect"
   readonly cause: Cause.Cause<unknown>
@@ -38,7 +38,7 @@ const read = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchEx
     ? ofCause(request, exit.cause)
     : { _tag: "Completed", result: readToolResult(exit.value, request.toolName) }
 
-/** What the exit of a tool's fiber means, within the limits of `cap`. Never throws, whatever the tool handed back. */
+/** What the exit of a tool's fiber means, within the limits of `cap`. Never throws, whatever the tool returned. */
 export const launchExit = (
   request: ToolRequest,
   exit: Exit.Exit<unknown, unknown>,

@@ -1,16 +1,17 @@
 /**
- * Keeps what tools hand back within bounds: text is cut in the middle, what is nested too deep or too large is replaced by
+ * Keeps what tools return within bounds: text is cut in the middle, what is nested too deep or too large is replaced by
  * a note. What was cut says so, to the model in the text and to the host in the metadata.
  */
 import { ToolError } from "../../errors.js"
 import type { LaunchExit } from "../../machine/finish.js"
 import type { ApprovalRequest } from "../../model/Approval.js"
-import { isEmptyObject, isPlainObject, type Metadata } from "../../model/json.js"
+import { isEmptyObject, type Metadata } from "../../model/json.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import { ToolOutput, type ToolOutputPart, type ToolResult } from "../../model/ToolCall.js"
 import { cutKey, cutText } from "../../shared/cutText.js"
 import { longestText, measure } from "../../shared/jsonText.js"
 import { memoryOf } from "../../shared/memoryOf.js"
+import { isPlainObject } from "../../shared/toJson.js"
 
 export interface OutputLimits {
   /** Bytes of UTF-8. */
@@ -178,7 +179,7 @@ const capCompleted = (limits: OutputLimits, exit: LaunchExit & { _tag: "Complete
   return result === exit.result ? exit : { _tag: "Completed", result }
 }
 
-/** What a launch handed back, within the limits. */
+/** What a launch returned, within the limits. */
 export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
   switch (exit._tag) {
     case "Completed":
@@ -192,7 +193,7 @@ export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
   }
 }
 
-/** The message cut to what is left for it, and the data if it fits beside it. */
+/** The message cut to what is left for it, and the data if both fit. */
 export const capProgress = (limits: OutputLimits, { data, fraction, message }: TaskProgress): TaskProgress => {
   const max = Math.min(maxProgressBytes, limits.maxResultBytes)
   const said = message === undefined ? undefined : cutText(message, max).text

@@ -2,8 +2,8 @@
 import * as Predicate from "effect/Predicate"
 import { notJson } from "../../model/readToolResult.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
+import { ownText } from "../../shared/ownText.js"
 import { toJson } from "../../shared/toJson.js"
-import { wellFormedText } from "../../shared/wellFormed.js"
 
 const nothing: TaskProgress = {}
 
@@ -16,7 +16,7 @@ export const readProgress = (
   try {
     const { data, fraction, message } = said
     return {
-      ...(Predicate.isString(message) ? { message: wellFormedText(message) } : undefined),
+      ...(Predicate.isString(message) ? { message: ownText(message) } : undefined),
       ...(Number.isFinite(fraction) && fraction !== undefined ? { fraction } : undefined),
       ...(data === undefined ? undefined : readData(data, toolName, onFault))
     }

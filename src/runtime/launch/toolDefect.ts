@@ -1,4 +1,4 @@
-/** What becomes of a tool that died, or handed back what is neither a result nor a failure. */
+/** The failure of a tool that died, or returned what is neither a result nor a failure. */
 import * as Cause from "effect/Cause"
 import type { ToolError } from "../../errors.js"
 import { internalError } from "../../machine/results.js"

@@ -1,11 +1,11 @@
 /** Checks the configuration of a manager when its layer is built. */
 import * as Effect from "effect/Effect"
-import { maxJsonDepth } from "../../model/json.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { integerOf, isIntegerFrom, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
+import { maxJsonDepth } from "../../shared/toJson.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number

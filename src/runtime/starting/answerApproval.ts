@@ -13,7 +13,7 @@ export const answerApprovalWith = (
       request: asked.toolRequest,
       approval: asked.approval
     }))
-    // without an asking whatever is asked now would be rejected
+    // without an asking, what is asked now would be rejected
     : Effect.as(
       rejectApproval({ taskId: asked.taskId, reason: answer.reject, asking: asked.approval.asking ?? "" }),
       undefined

@@ -1,8 +1,8 @@
 /** Reads the call of a launch: what comes from a program without types, or from a parser, may be no JSON yet. */
-import { isEmptyObject, isJson, isPlainObject } from "../../model/json.js"
+import { isEmptyObject, isJson } from "../../model/json.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
-import { describeFault, type JsonReading, toJson, toJsonObject } from "../../shared/toJson.js"
+import { describeFault, isPlainObject, type JsonReading, toJson, toJsonObject } from "../../shared/toJson.js"
 import { isWellFormedText, wellFormedText } from "../../shared/wellFormed.js"
 
 const impossible = (field: string, reading: Extract<JsonReading, { readonly _tag: "JsonFault" }>): TypeError =>

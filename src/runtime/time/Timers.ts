@@ -50,7 +50,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     sleeper = undefined
   }
 
-  /** Sleeps until the first deadline, unless somebody already does. */
+  /** Sleeps until the first deadline, unless a fiber already does. */
   const adjust = (): void => {
     const next = queue.first
     if (next === undefined) {
@@ -62,7 +62,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     const now = monotonicMillis()
     const current: Sleeper = { until: Math.min(next.deadline, now + longestSleepMillis), fiber: undefined }
     sleeper = current
-    // whole milliseconds: a rest below a nanosecond is no sleep at all, and would be taken again for ever
+    // whole milliseconds: a rest below a nanosecond is no sleep at all, and would be taken again without end
     const sleep = clock.sleep(Duration.millis(Math.ceil(current.until - now)))
     const fired = Effect.flatMap(sleep, () => Effect.sync(() => finish(current)))
     // not immediately: a sleep of no length must not fire within the step that starts the timer
@@ -71,7 +71,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
 
   const finish = (current: Sleeper): void => {
     if (sleeper !== current) return
-    // nobody needs to sleep while the due timers fire
+    // no fiber needs to sleep while the due timers fire
     current.until = -Infinity
     wakeUp()
     if (sleeper === current) sleeper = undefined

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { WaitTimedOut } from "../../errors.js"
 import type { Ancestry, TaskRecord, TaskTable, Waiter, WaitTarget } from "../../machine/TaskTable.js"
 import { leave, park } from "../../machine/waiting.js"
+import { isSettled } from "../../model/settled.js"
 import type { WaitError, WaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
 import type { LinkedList, LinkedNode } from "../../shared/LinkedList.js"
@@ -190,7 +191,7 @@ export const waitUntilSettled = (
       if (--unsettled === 0) resume(Effect.void)
     }
     for (const task of tasks) {
-      if (task.snapshot.settledAt !== undefined || isExempt(task)) continue
+      if (isSettled(task.snapshot) || isExempt(task)) continue
       unsettled++
       if (task.settledWaiters === undefined) task.settledWaiters = [settled]
       else task.settledWaiters.push(settled)

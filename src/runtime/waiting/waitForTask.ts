@@ -4,14 +4,14 @@ import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
 import type { TaskRecord, TaskWait } from "../../machine/TaskTable.js"
 import { enterTasks, leaveTasks } from "../../machine/waiting.js"
 import type { TaskId } from "../../model/ids.js"
+import { isSettled } from "../../model/settled.js"
 import type { WaitLimit } from "../../services/TaskManager.js"
 import { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import { type Deadline, deadlineOf, waitWithin } from "./parking.js"
 
-const hasStopped = ({ snapshot }: TaskRecord): boolean =>
-  snapshot.settledAt !== undefined || snapshot.status === "Suspended"
+const hasStopped = ({ snapshot }: TaskRecord): boolean => isSettled(snapshot) || snapshot.status === "Suspended"
 
 export const waitForTask = (
   engine: Engine,

@@ -27,7 +27,7 @@ export interface ConformanceCapabilities {
   readonly grace: boolean
   /** `TaskManagerConfig.maxLive` and `maxUndelivered` hold. */
   readonly backpressure: boolean
-  /** `TaskManagerConfig.maxResultBytes` and `maxResultDepth` hold for what tools hand back. */
+  /** `TaskManagerConfig.maxResultBytes` and `maxResultDepth` hold for what tools return. */
   readonly resultLimits: boolean
 }
 

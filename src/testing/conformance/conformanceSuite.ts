@@ -1,5 +1,5 @@
 /**
- * The contract as a list of named effects, for whoever writes a layer of their own.
+ * The contract as a list of named effects, for authors of other layers.
  *
  * @since 0.1.0
  */
@@ -35,7 +35,7 @@ import * as World from "./internal/World.js"
 
 /**
  * One promise of the contract. `run` builds the layer afresh, does something with it, and fails unless the promise was
- * kept. It brings its own clock and its own tools, needs nothing, and also returns where the layer waits for ever.
+ * kept. It brings its own clock and its own tools, needs nothing, and also returns where the layer waits without end.
  *
  * @since 0.1.0
  * @category models
@@ -106,9 +106,9 @@ const unexpected = (cause: Cause.Cause<unknown>): ConformanceFailure =>
   new ConformanceFailure({ what: "nothing else goes wrong", expected: "no failure", actual: Cause.pretty(cause) })
 
 const hangs = new ConformanceFailure({
-  what: "the case comes to its end",
+  what: "the case ends",
   expected: "it returns",
-  actual: "it waits for ever"
+  actual: "it waits without end"
 })
 
 const runCase = <E>(

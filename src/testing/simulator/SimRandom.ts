@@ -1,5 +1,5 @@
 /**
- * The dice of the simulator.
+ * The random numbers of the simulator.
  *
  * @since 0.1.0
  */

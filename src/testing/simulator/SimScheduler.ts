@@ -1,5 +1,5 @@
 /**
- * A scheduler that decides by dice which fiber goes on.
+ * A scheduler that decides at random, from a seed, which fiber runs next.
  *
  * @since 0.1.0
  */
@@ -14,21 +14,8 @@ import type { SimRandom } from "./SimRandom.js"
 const ownPriority: number = Reflect.get(Object.freeze({}), "priority")
 
 /**
- * A synchronous scheduler for `Effect.runFork(program, { scheduler })`: any of the fibers that are ready may go on next,
+ * A synchronous scheduler for `Effect.runFork(program, { scheduler })`: any of the fibers that are ready may run next,
  * and any of them may be preempted before any of its operations. All of it follows from the seed of `random`.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { SimRandom, SimScheduler } from "effect-task-manager/testing"
- *
- * const scheduler = new SimScheduler(new SimRandom(1))
- * const fiber = Effect.runFork(Effect.yieldNow().pipe(Effect.as(42)), { scheduler, immediate: false })
- * while (scheduler.runNext()) {
- *   // nothing runs between two calls of runNext
- * }
- * fiber.unsafePoll() // the exit of the fiber: 42
- * ```
  *
  * @since 0.1.0
  * @category schedulers
@@ -47,7 +34,7 @@ export class SimScheduler implements Scheduler.Scheduler {
   }
 
   /**
-   * Keeps the task until the dice pick it.
+   * Keeps the task until it is picked at random.
    *
    * @since 0.1.0
    */

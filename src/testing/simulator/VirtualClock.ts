@@ -1,5 +1,5 @@
 /**
- * A clock that stands still until nobody has anything to do.
+ * A clock that moves only when no fiber is ready to run.
  *
  * @since 0.1.0
  */
@@ -73,7 +73,7 @@ export class VirtualClock implements Clock.Clock {
   readonly currentTimeNanos: Effect.Effect<bigint> = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
   /**
-   * Sleeps for the duration in virtual time; for ever if it is infinite.
+   * Sleeps for the duration in virtual time; without end if it is infinite.
    *
    * @since 0.1.0
    */
@@ -91,7 +91,7 @@ export class VirtualClock implements Clock.Clock {
   }
 
   /**
-   * Moves the time to the next sleeper and wakes up everybody who is due. Returns false if nobody sleeps.
+   * Moves the time to the next sleeper and wakes all that are due. Returns false if there is no sleeper.
    *
    * @since 0.1.0
    */
@@ -100,7 +100,7 @@ export class VirtualClock implements Clock.Clock {
     let next = Infinity
     for (const { until } of this.sleepers) next = Math.min(next, until)
     this.now = next
-    // whoever is woken only runs later, so nobody new begins to sleep here
+    // a fiber that is woken only runs later, so no new one begins to sleep here
     for (const sleeper of this.sleepers) {
       if (sleeper.until > next) continue
       this.sleepers.delete(sleeper)

@@ -1,5 +1,5 @@
 /**
- * Runs any Effect program under the dice.
+ * Runs any Effect program under a random schedule that follows from a seed.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ import { SimScheduler } from "./SimScheduler.js"
 import { VirtualClock } from "./VirtualClock.js"
 
 /**
- * How a simulated program ended. `Hang`: it had not ended, nothing was ready and nobody slept. `Endless`: it was still
+ * How a simulated program ended. `Hang`: it had not ended, no fiber was ready and none slept. `Endless`: it was still
  * busy after `maxSteps`.
  *
  * @since 0.1.0
@@ -67,7 +67,7 @@ export interface Simulation {
 
 /**
  * Runs a program to its end under a seeded scheduler and a virtual clock, synchronously. Everything the program forks
- * takes part, and so does a layer that it builds. A program that would wait for ever is found, not waited for.
+ * takes part, and so does a layer that it builds. A program that would wait without end is found, not waited for.
  *
  * @example
  * ```ts
@@ -87,9 +87,9 @@ export interface Simulation {
 export const runSimulated = <A, E>(
   program: (simulation: Simulation) => Effect.Effect<A, E>,
   options: SimulatedOptions & {
-    /** Called whenever nobody is ready, before the time moves on. */
+    /** Called whenever no fiber is ready, before the time moves on. */
     readonly onQuiet?: (() => void) | undefined
-    /** Called when the program has ended and nobody is ready any more, before the time moves on. */
+    /** Called when the program has ended and no fiber is ready any more, before the time moves on. */
     readonly onEnd?: (() => void) | undefined
   }
 ): SimulatedRun<A, E> => {

@@ -106,6 +106,14 @@ describe("the Messages API of the test server", () => {
       assert.include(yield* tools(look, look), "must be unique")
       assert.include(yield* tools({ ...look, name: "look at" }), "should match pattern")
       assert.include(yield* tools({ name: "look" }), "should be 'object'")
+      const withSchema = (input_schema: JsonObject) =>
+        tools({ ...look, input_schema: { type: "object", ...input_schema } })
+      const $defs = { A: { type: "string" } }
+      assert.include(yield* withSchema({ anyOf: [{ type: "object" }] }), "anyOf at the top level")
+      assert.include(yield* withSchema({ properties: { "a b": {} } }), "Property keys should match pattern")
+      assert.include(yield* withSchema({ properties: { a: { $ref: "#/$defs/A" } } }), "JSON schema is invalid")
+      assert.strictEqual(yield* withSchema({ properties: { a: { $ref: "#/$defs/A", title: "a" } }, $defs }), "")
+      assert.strictEqual(yield* tools({ name: "bash", type: "bash_20250124" }), "")
     }))
 
   it.scoped("wants thinking back as it gave it; with manual thinking also at the start of the last reply", () =>

@@ -10,6 +10,9 @@ const asked = (call_id: string) => ({ type: "function_call", call_id, name: "loo
 const output = (call_id: string) => ({ type: "function_call_output", call_id, output: "seen" })
 const tool = (parameters: JsonObject, strict = true) => ({ type: "function", name: "look", parameters, strict })
 
+const one = (a: JsonObject, more: JsonObject = {}, strict = true) =>
+  tool({ type: "object", properties: { a }, required: ["a"], additionalProperties: false, ...more }, strict)
+
 /** The history, and what the API says to it: nothing if it takes it. */
 const histories: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, string?]> = [
   ["a user message", [user]],
@@ -66,7 +69,28 @@ const tools: ReadonlyArray<readonly [string, JsonObject, string?]> = [
       additionalProperties: false
     }),
     "Missing 'b'"
-  ]
+  ],
+  ["a list with a limit", one({ type: "array", items: { type: "string", minLength: 1 }, maxItems: 3 })],
+  ["a reference to a definition", one({ $ref: "#/$defs/A" }, { $defs: { A: { type: "string" } } })],
+  ["a reference to nothing", one({ $ref: "#/$defs/A" }), "In context=('properties', 'a'), reference can only point"],
+  ["a reference to nothing, not strict", one({ $ref: "#/$defs/A" }, {}, false), "reference can only point"],
+  [
+    "words beside a reference",
+    one({ $ref: "#/$defs/A", description: "x" }, { $defs: { A: { type: "string" } } }),
+    "context=('properties', 'a'), $ref cannot have keywords {'description'}"
+  ],
+  [
+    "words beside a reference, not strict",
+    one({ $ref: "#/$defs/A", description: "x" }, { $defs: { A: { type: "string" } } }, false)
+  ],
+  ["a union at the top", tool({ type: "object", properties: {}, anyOf: [{}] }, false), "at the top level"],
+  ["no object", tool({ anyOf: [{ type: "object" }, { type: "array" }] }, false), "got 'type: null'"],
+  ["a list of nothing", one({ type: "array" }, {}, false), "array schema missing items"],
+  ["all of several", one({ allOf: [{ type: "string" }] }), "'allOf' is not permitted"],
+  ["one of several, not strict", one({ oneOf: [{ type: "string" }, { type: "null" }] }, {}, false)],
+  ["a format that it does not know", one({ type: "string", format: "uri" }), "'uri' is not a valid format"],
+  ["anything", one({ title: "unknown" }), "schema must have a 'type' key"],
+  ["anything as an example", one({ type: "string", examples: [{ default: 1 }] })]
 ]
 
 const ask = (body: JsonObject) =>
@@ -169,6 +193,27 @@ const conversations: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, str
 ]
 
 describe("the Chat Completions API of the test server", () => {
+  it.scoped("refuses tools with a bad name or schema, by the strict rules only if it is asked to", () =>
+    Effect.gen(function*() {
+      const server = yield* openAiServer
+      server.otherwise(() => [text("ok")])
+      const send = (described: JsonObject) =>
+        Effect.map(
+          post(`${server.url}/v1/chat/completions`, { authorization: `Bearer ${server.apiKey}` }, {
+            model: "gpt-test",
+            messages: [chatUser],
+            tools: [{ type: "function", function: described }]
+          }),
+          errorMessage
+        )
+      const parameters = { type: "object", properties: { a: { type: "string" } } }
+      assert.strictEqual(yield* send({ name: "look", parameters }), "")
+      assert.strictEqual(yield* send({ name: "look" }), "")
+      assert.include(yield* send({ name: "look", parameters, strict: true }), "'additionalProperties' is required")
+      assert.include(yield* send({ name: "look.at", parameters }), "tools[0].function.name")
+      assert.include(yield* send({ name: "look", parameters: { ...parameters, anyOf: [] } }), "at the top level")
+    }))
+
   for (const [name, messages, refused] of conversations) {
     it.scoped(`${refused === undefined ? "takes" : "refuses"} ${name}`, () =>
       Effect.gen(function*() {

@@ -15,6 +15,7 @@ import type { Transition } from "../../../src/runtime/State.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { isTerminal } from "../../../src/testing/eventOrder.js"
 import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
+import { afterStep, couldEnd, isActive, overIn, waitsOf } from "../../support/waitOracle.js"
 import type {
   CallRecord,
   DeliveryRecord,
@@ -215,8 +216,36 @@ export class World {
     return session === undefined ? 0 : undeliveredIn(session)
   }
 
-  /** Looks at what is undelivered before and after a step. */
+  /** Looks at the table before and after a step. */
   observed<A>(transition: Transition<A>): Transition<A> {
+    return this.observedWaits(this.observedUndelivered(transition))
+  }
+
+  /** A tool is told that its wait is over, before it is, where it would never be otherwise, and nowhere else. */
+  private observedWaits<A>(transition: Transition<A>): Transition<A> {
+    if (!this.plan.features.waitingTools) return transition
+    return (table, now) => {
+      const before = waitsOf(table)
+      const outcome = transition(table, now)
+      const { graph, told } = afterStep(before)
+      const tasks = [...table.live].filter(isActive)
+      for (const wait of told) {
+        // one that began to wait in this step, and closed a circle, is not among those before it
+        const isJust = [undefined, ...tasks].some((waits) =>
+          !couldEnd(graph, tasks.filter((task) => task !== waits), wait)
+        )
+        if (isJust) continue
+        this.violate(5, `the wait of ${wait.tasks[0]?.snapshot.id} was over before what it waits for had ended`)
+      }
+      for (const { tasks } of overIn(waitsOf(table))) {
+        this.violate(5, `the wait of ${tasks[0]?.snapshot.id} goes on, and what it waits for waits for it`)
+      }
+      return outcome
+    }
+  }
+
+  /** Looks at what is undelivered before and after a step. */
+  private observedUndelivered<A>(transition: Transition<A>): Transition<A> {
     if (this.plan.maxUndelivered === Infinity) return transition
     return (table, now) => {
       this.undeliveredBefore = new Map([...table.sessions].map(([id, session]) => [id, undeliveredIn(session)]))

@@ -21,6 +21,8 @@ export type ToolStep =
       | "WaitForIdle"
       | "WaitForTask"
       | "WaitForTurn"
+      | "WaitForOtherTurn"
+      | "SubTurn"
       | "InterruptTurn"
       | "Fork"
   }
@@ -175,7 +177,14 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
   if (features.failures) steps.push(() => ({ _tag: "Acquire", release: random.pick(["Plain", "Die"]) }))
   if (features.detaching) steps.push(() => ({ _tag: "DetachSelf" }))
   if (features.children) steps.push(() => ({ _tag: "Child" }), () => ({ _tag: "Fork" }))
-  if (features.waitingTools) steps.push(() => ({ _tag: "WaitForIdle" }), () => ({ _tag: "WaitForTurn" }))
+  if (features.waitingTools) {
+    steps.push(
+      () => ({ _tag: "WaitForIdle" }),
+      () => ({ _tag: "WaitForTurn" }),
+      () => ({ _tag: "WaitForOtherTurn" })
+    )
+  }
+  if (features.waitingTools && features.children) steps.push(() => ({ _tag: "SubTurn" }))
   if (features.interruptedTurns && random.chance(0.3)) steps.push(() => ({ _tag: "InterruptTurn" }))
   if (features.stubborn) {
     steps.push(() => ({ _tag: "Uninterruptible", millis: random.pick([tick, graceMillis, graceMillis + 3 * tick]) }))

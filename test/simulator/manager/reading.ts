@@ -45,9 +45,9 @@ const isTurnDue = (world: World, { sessionId, turnId }: TurnRef) => (): boolean 
   return turn === undefined || !turn.updates.isEmpty || turn.active === 0
 }
 
-const checkDrained = (world: World, { sessionId, turnId }: TurnRef): void => {
-  // a tool that waits is not counted, and it goes on in the same instant
-  if (world.plan.features.waitingTools) return
+const checkDrained = (world: World, actor: Actor, { sessionId, turnId }: TurnRef): void => {
+  // a tool leaves out what waits for it: see observedWaits
+  if (actor.inTask !== undefined) return
   // not the tasks of a closed session whose id is used again
   for (const { snapshot } of world.subject.engine.state.table.sessions.get(sessionId)?.turns.get(turnId)?.tasks ?? []) {
     if (snapshot.kind === "Foreground" && snapshot.status !== "Suspended") {
@@ -61,7 +61,7 @@ const waitDirectly = (world: World, actor: Actor, turn: TurnRef): Effect.Effect<
     // the note is made in the step that takes: nothing can come between
     noting(world.manager.waitForTurn(turn), (update) => {
       if (Option.isSome(update)) note(world, actor, turn, update.value, true)
-      else checkDrained(world, turn)
+      else checkDrained(world, actor, turn)
     }), isTurnDue(world, turn))
 
 /** Gives the turn up at some moment; `None` may then mean that it was cancelled. */
@@ -81,6 +81,27 @@ const waitCancellably = (world: World, actor: Actor, turn: TurnRef): Effect.Effe
       isTurnDue(world, turn)
     )
   })
+
+/** Waits for a time only, which is often over as an update comes; undefined if it is. */
+const waitInTime = (
+  world: World,
+  actor: Actor,
+  turn: TurnRef
+): Effect.Effect<Option.Option<TurnTaskUpdate> | undefined> =>
+  Effect.catchAll(
+    world.call(
+      actor,
+      "waitForTurn",
+      turn,
+      () =>
+        noting(world.manager.waitForTurn(turn, { timeout: tick * world.random.int(4) }), (update) => {
+          if (Option.isSome(update)) note(world, actor, turn, update.value, true)
+          else checkDrained(world, actor, turn)
+        }),
+      isTurnDue(world, turn)
+    ),
+    () => Effect.succeed(undefined)
+  )
 
 /** Uses what it was given: at once or slowly, and now and then without success, or while its session is closed. */
 export const use = <A>(
@@ -166,7 +187,8 @@ export const readTurn = (
   Effect.suspend(() => {
     world.touch(turn)
     const dice = world.random.next()
-    if (dice < 0.6) return unsettled(world, waitDirectly(world, actor, turn))
+    if (dice < 0.45) return unsettled(world, waitDirectly(world, actor, turn))
+    if (dice < 0.6) return unsettled(world, waitInTime(world, actor, turn))
     if (dice < 0.75) {
       return Effect.map(
         unsettled(world, waitCancellably(world, actor, turn)),

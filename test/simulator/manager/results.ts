@@ -63,16 +63,19 @@ const hasStopped = (world: World, taskId: TaskId): boolean => {
 const wait = (world: World, actor: Actor, taskIds: ReadonlyArray<TaskId>): Effect.Effect<void> => {
   const isDue = () => taskIds.some((taskId) => hasStopped(world, taskId))
   return Effect.ignore(
-    world.call(actor, "waitForTask", { taskId: taskIds[0] }, () => world.manager.waitForTask(taskIds), isDue)
+    world.call(actor, "waitForTask", { taskId: taskIds[0] }, () =>
+      world.random.chance(0.5)
+        ? world.manager.waitForTask(taskIds)
+        : world.manager.waitForTask(taskIds, { timeout: tick * world.random.int(4) }), isDue)
   )
 }
 
-/** Waits for some tasks, for as long as there is patience: two tools that wait for each other would wait for ever. */
+/** Waits for some tasks, for as long as there is patience, or a timeout. */
 export const waitForTask = (world: World, actor: Actor): Effect.Effect<void> =>
   Effect.gen(function*() {
     const taskIds = Array.from({ length: world.random.int(4) }, () => someTask(world))
     const waiting = yield* Effect.fork(wait(world, actor, taskIds))
-    let patience = world.random.int(6)
+    let patience = world.random.chance(0.5) ? Infinity : world.random.int(6)
     while (waiting.unsafePoll() === null && patience-- > 0) yield* Effect.sleep(tick)
     yield* Fiber.interrupt(waiting)
   })

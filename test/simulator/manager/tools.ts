@@ -7,7 +7,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { ApprovalRequired, ToolError } from "../../../src/errors.js"
-import { ApprovalId } from "../../../src/model/ids.js"
+import { ApprovalId, TurnId, type TurnRef } from "../../../src/model/ids.js"
 import type { CancelReason } from "../../../src/model/Task.js"
 import type { ToolRequest, ToolResult } from "../../../src/model/ToolCall.js"
 import { CurrentTask } from "../../../src/services/CurrentTask.js"
@@ -85,6 +85,19 @@ const perform = (
       return world.random.chance(0.5)
         ? drainTurn(world, actor, run.request)
         : Effect.asVoid(readTurn(world, actor, run.request))
+    case "WaitForOtherTurn":
+      return Effect.suspend(() => {
+        const turn = world.random.pickFrom([...world.turns.values()]) ?? run.request
+        return world.random.chance(0.5) ? drainTurn(world, actor, turn) : Effect.asVoid(readTurn(world, actor, turn))
+      })
+    case "SubTurn": {
+      const turn: TurnRef = { sessionId: run.request.sessionId, turnId: TurnId.make(`sub ${world.nextKey()}`) }
+      const start = Effect.suspend(() => actions.startCall(world, actor, turn))
+      return Effect.flatMap(start, (outcome) => actions.follow(world, actor, outcome)).pipe(
+        Effect.repeatN(world.random.int(2)),
+        Effect.zipRight(drainTurn(world, actor, turn))
+      )
+    }
     case "Write":
       return write(world)
     case "TakeResult":

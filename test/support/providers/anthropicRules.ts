@@ -7,10 +7,12 @@
  *   github.com/anomalyco/opencode
  * - thinking: https://platform.claude.com/docs/build-with-claude/thinking-tool-workflows,
  *   github.com/pydantic/pydantic-ai/issues/2075 (manual mode: the last assistant message starts with it)
+ * - tools: see toolSchemas.ts
  * - empty text: github.com/block/sprout/pull/559; prefill: github.com/smallmain/vscode-unify-chat-provider/pull/250
  */
 import { isObject, type JsonObject, objects, stringAt } from "./json.js"
 import { badRequest, type Refusal } from "./script.js"
+import { anthropicSchemaProblem } from "./toolSchemas.js"
 
 /** The thinking of each signature that this server has given out. */
 export type IssuedThinking = ReadonlyMap<string, string>
@@ -174,10 +176,10 @@ const toolsProblem = (tools: ReadonlyArray<JsonObject>): string | undefined => {
     }
     if (names.has(name)) return "tools: Tool names must be unique."
     names.add(name)
-    const schema = tool["input_schema"]
-    if (!isObject(schema) || schema["type"] !== "object") {
-      return `tools.${index}.custom.input_schema.type: Input should be 'object'`
-    }
+    // a tool of the provider itself has a type and no schema
+    if (tool["type"] !== undefined && tool["type"] !== "custom") continue
+    const wrong = anthropicSchemaProblem(tool["input_schema"])
+    if (wrong !== undefined) return `tools.${index}.custom.${wrong}`
   }
   return undefined
 }

@@ -2,13 +2,40 @@
  * What the Chat Completions API of OpenAI refuses. Sources:
  * - https://platform.openai.com/docs/api-reference/chat/create
  * - unanswered calls: github.com/QwenLM/qwen-code/issues/315 (a copy of the message of OpenAI)
+ * - tools: see toolSchemas.ts
  * - a tool message without its call: community.openai.com/t/error-for-messages-assistant-tool-calls-id-object/626732
  */
-import { type JsonObject, objects, stringAt } from "./json.js"
+import { isObject, type JsonObject, objects, stringAt } from "./json.js"
 import { badRequest, type Refusal } from "./script.js"
+import { openAiSchemaProblem } from "./toolSchemas.js"
+
+const toolsProblem = (tools: ReadonlyArray<JsonObject>): Refusal | undefined => {
+  for (const [index, tool] of tools.entries()) {
+    const described = tool["function"]
+    if (!isObject(described)) continue
+    const name = stringAt(described, "name")
+    if (!/^[a-zA-Z0-9_-]{1,64}$/.test(name)) {
+      return badRequest(
+        `Invalid 'tools[${index}].function.name': string does not match pattern. Expected '^[a-zA-Z0-9_-]+$'.`,
+        `tools[${index}].function.name`
+      )
+    }
+    const wrong = openAiSchemaProblem(described["parameters"], described["strict"] === true)
+    if (wrong !== undefined) {
+      return badRequest(
+        `Invalid schema for function '${name}': ${wrong}`,
+        `tools[${index}].function.parameters`,
+        "invalid_function_parameters"
+      )
+    }
+  }
+  return undefined
+}
 
 export const checkChat = (body: JsonObject): Refusal | undefined => {
   if (stringAt(body, "model") === "") return badRequest("you must provide a model parameter", "model")
+  const wrongTool = toolsProblem(objects(body["tools"]))
+  if (wrongTool !== undefined) return wrongTool
   const messages = objects(body["messages"])
   if (messages.length === 0) {
     return badRequest(

@@ -7,13 +7,13 @@ import { type Effect, Layer, Redacted, type Scope } from "effect"
 import type { ProviderServer } from "./loopback.js"
 import { anthropicServer, openAiServer } from "./scoped.js"
 
-const openAiModel = (
-  { apiKey, url }: Pick<ProviderServer, "apiKey" | "url">
-): Layer.Layer<LanguageModel.LanguageModel> =>
-  OpenAiLanguageModel.layer({ model: "gpt-5-test" }).pipe(
-    Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: `${url}/v1` })),
-    Layer.provide(FetchHttpClient.layer)
-  )
+const openAiModel =
+  (config: Omit<OpenAiLanguageModel.Config.Service, "model">) =>
+  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
+    OpenAiLanguageModel.layer({ model: "gpt-5-test", config }).pipe(
+      Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: `${url}/v1` })),
+      Layer.provide(FetchHttpClient.layer)
+    )
 
 const anthropicModel =
   (config: Omit<AnthropicLanguageModel.Config.Service, "model">) =>
@@ -30,7 +30,7 @@ export interface Provider {
 }
 
 export const providers: ReadonlyArray<Provider> = [
-  { name: "@effect/ai-openai", server: openAiServer, model: openAiModel },
+  { name: "@effect/ai-openai", server: openAiServer, model: openAiModel({}) },
   { name: "@effect/ai-anthropic", server: anthropicServer, model: anthropicModel({}) }
 ]
 
@@ -39,4 +39,11 @@ export const manualThinking: Provider = {
   name: "@effect/ai-anthropic with manual thinking",
   server: anthropicServer,
   model: anthropicModel({ thinking: { type: "enabled", budget_tokens: 1024 } })
+}
+
+/** Tools as they are: optional parameters may be left out. */
+export const notStrict: Provider = {
+  name: "@effect/ai-openai, not strict",
+  server: openAiServer,
+  model: openAiModel({ strict: false })
 }

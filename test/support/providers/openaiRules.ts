@@ -7,12 +7,13 @@
  * - item without its reasoning: github.com/NousResearch/hermes-agent/pull/102282
  * - the same item twice: github.com/NousResearch/hermes-agent/pull/7939
  * - prefixes of ids: github.com/diegosouzapw/OmniRoute/issues/224, github.com/anomalyco/opencode/issues/25065
- * - strict tools: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+ * - tools: see toolSchemas.ts
  * A second output for one call, and a second call with one id, have no message that we found: both are refused here,
  * since which one the model sees is nobody's promise.
  */
-import { isObject, type JsonObject, objects, stringAt } from "./json.js"
+import { type JsonObject, objects, stringAt } from "./json.js"
 import { badRequest, type Refusal } from "./script.js"
+import { openAiSchemaProblem } from "./toolSchemas.js"
 
 /** What this server has said, as the real one stores it. */
 export interface IssuedItems {
@@ -33,36 +34,20 @@ const nameProblem = (name: string, param: string): Refusal | undefined =>
     ? undefined
     : badRequest(`Invalid '${param}': string does not match pattern. Expected '^[a-zA-Z0-9_-]+$'.`, param)
 
-/** Strict mode wants every property required and nothing else allowed, at every depth. */
-const strictProblem = (schema: unknown, context: string): string | undefined => {
-  if (Array.isArray(schema)) {
-    return schema.map((entry: unknown, index) => strictProblem(entry, `${context}, ${index}`)).find(Boolean)
-  }
-  if (!isObject(schema)) return undefined
-  const properties = schema["properties"]
-  if (schema["type"] === "object" || isObject(properties)) {
-    if (schema["additionalProperties"] !== false) {
-      return `In context=(${context}), 'additionalProperties' is required to be supplied and to be false.`
-    }
-    const required: ReadonlyArray<unknown> = Array.isArray(schema["required"]) ? schema["required"] : []
-    const missing = Object.keys(isObject(properties) ? properties : {}).find((key) => !required.includes(key))
-    if (missing !== undefined) {
-      return `In context=(${context}), 'required' is required to be supplied and to be an array including every key ` +
-        `in properties. Missing '${missing}'.`
-    }
-  }
-  return Object.entries(schema).map(([key, value]) => strictProblem(value, `${context}, '${key}'`)).find(Boolean)
-}
-
 const toolsProblem = (tools: ReadonlyArray<JsonObject>): Refusal | undefined => {
   for (const [index, tool] of tools.entries()) {
     if (tool["type"] !== "function") continue
     const name = stringAt(tool, "name")
     const problem = nameProblem(name, `tools[${index}].name`)
     if (problem !== undefined) return problem
-    const strict = tool["strict"] === false ? undefined : strictProblem(tool["parameters"], "")
-    if (strict !== undefined) {
-      return badRequest(`Invalid schema for function '${name}': ${strict}`, `tools[${index}].parameters`)
+    // strict is what this API takes a tool for that does not say
+    const wrong = openAiSchemaProblem(tool["parameters"], tool["strict"] !== false)
+    if (wrong !== undefined) {
+      return badRequest(
+        `Invalid schema for function '${name}': ${wrong}`,
+        `tools[${index}].parameters`,
+        "invalid_function_parameters"
+      )
     }
   }
   return undefined

@@ -1,4 +1,4 @@
-/** The events of one session, for whoever subscribes to them. */
+/** The events of one session, and their subscribers. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"

@@ -1,7 +1,7 @@
 /**
  * The transcript of a session as it grows: the one place that adds to it.
  *
- * An entry is accepted first, in one synchronous step: from then on the session has it, whatever the store says. Then it is
+ * An entry is accepted first, in one synchronous step: from then on the session has it, also if the store refuses it. Then it is
  * stored, and then it is in the transcript, which no interrupt divides. Entries are stored in the order in which they were
  * accepted: one that the store refused is first in the row until it is stored, for a store that has written it all the same
  * would otherwise have a log that makes another transcript. What is there already is not accepted again.

@@ -12,7 +12,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../../../model/ids.js"
-import type { TaskStatus } from "../../../model/Task.js"
+import { isSettled } from "../../../model/settled.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
@@ -61,9 +61,6 @@ const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
     () => new TurnFailure({ reason: "Internal", message: "The turn failed because of an internal error.", cause })
   )
 
-const isSettled = (status: TaskStatus): boolean =>
-  status === "Completed" || status === "Failed" || status === "Cancelled"
-
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
@@ -79,14 +76,12 @@ const lostTasks = (
           ? Effect.succeed(true)
           : handle.get(taskId).pipe(
             // one that has settled left its result to the session before this one, which took it or was closed
-            Effect.map((task) =>
-              task.sessionId !== transcript.sessionId || task.callId !== callId || isSettled(task.status)
-            ),
+            Effect.map((task) => task.sessionId !== transcript.sessionId || task.callId !== callId || isSettled(task)),
             Effect.orElseSucceed(() => true)
           ))
   )
 
-/** Nobody will ever tell what became of the calls that a transcript left open. */
+/** The outcome of calls that a transcript left open can never be known. */
 const unknownOutcomes = (transcript: Transcript): StartedCalls =>
   new Map(
     Transcript.openCalls(transcript).map(({ callId, toolName }) => [
@@ -95,7 +90,7 @@ const unknownOutcomes = (transcript: Transcript): StartedCalls =>
     ])
   )
 
-/** What the host is told of an entry that became part of the transcript. */
+/** The event for an entry that became part of the transcript. */
 const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
   switch (entry._tag) {
     case "AssistantMessage":
@@ -141,7 +136,7 @@ export const makeSession = (
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
     const scope = yield* Effect.scope
-    // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes nobody
+    // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes no taker
     const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
@@ -155,7 +150,7 @@ export const makeSession = (
     let step: Fiber.RuntimeFiber<void> | undefined
 
     const post = (command: machine.Command): void => {
-      // nobody reads it any more: it would keep the session from being idle for good
+      // it is not read any more: it would keep the session from ever being idle
       if (isClosed) return
       unread++
       idle.unsafeClose()
@@ -188,7 +183,7 @@ export const makeSession = (
 
     // ---- what the machine asks for ----
 
-    /** Runs a step in a fiber of its own, which tells the inbox how it ended, whatever happens to it. */
+    /** Runs a step in its own fiber, which always tells the inbox how it ended. */
     const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
       Effect.interruptible(work).pipe(
         Effect.exit,
@@ -205,7 +200,7 @@ export const makeSession = (
         Effect.map((fiber) => {
           step = fiber
         }),
-        // a fiber that is interrupted before its first step would tell nobody
+        // a fiber that is interrupted before its first step would not report its end
         Effect.uninterruptible
       )
 

@@ -11,7 +11,7 @@ import type { AgentSession } from "../AgentSession.js"
 import { countResuming, inlineCall, isRunning, startedCall, type StartedCalls } from "./calls.js"
 
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
-  /** Tells of the approvals that are asked for and were not told of, of one task or of all. */
+  /** Announces the approvals that are asked for and were not announced before, of one task or of all. */
   readonly announce: (taskId?: TaskId) => Effect.Effect<void>
   /** The task is not asking any more: should it ask again, that is news. */
   readonly forget: (taskId: TaskId) => void
@@ -27,7 +27,7 @@ export const make = (options: {
     const { emit, onResumed, sessionId, started } = options
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
-    /** What was asked last of each task that was told of. */
+    /** For each announced task, what was asked last. */
     const announced = new Map<TaskId, string | undefined>()
 
     const approvals = Effect.map(
@@ -57,7 +57,7 @@ export const make = (options: {
         const { callId, toolName } = toolRequest
         countResuming(started, callId, taskId, 1)
         const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
-        // in the operation that hands it over: an interrupt behind it would lose it
+        // in the operation that gives it to the caller: an interrupt after it would lose it
         if (outcome._tag === "Ready") {
           started.set(callId, inlineCall(toolName, outcome.resolution))
         } else if (outcome.kind === "Background" && isRunning(started, callId, taskId)) {
@@ -69,8 +69,7 @@ export const make = (options: {
           onResumed()
         })),
         // those are for new tasks alone
-        Effect.catchTag("TaskAlreadyExists", Effect.die),
-        Effect.catchTag("DuplicateCallId", Effect.die),
+        Effect.catchTags({ TaskAlreadyExists: Effect.die, DuplicateCallId: Effect.die }),
         Effect.provide(context)
       )
 

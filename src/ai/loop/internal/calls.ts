@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { emptyMetadata } from "../../../model/json.js"
+import { isSettled } from "../../../model/settled.js"
 import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -16,9 +17,9 @@ import { TurnFailure } from "../errors.js"
 import type { Conversation } from "./Conversation.js"
 
 /**
- * A call of the open reply that was handed to the manager. `Known`: what answers it (a placeholder, a refusal, the result of
+ * A call of the open reply that was started in the manager. `Known`: what answers it (a placeholder, a refusal, the result of
  * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will, or,
- * while somebody is resuming it, whoever approved it is handed its result.
+ * while it is being resumed, its result goes to the caller that approved it.
  */
 type StartedCall =
   | { readonly _tag: "Known"; readonly result: TranscriptEntry.ToolResult }
@@ -36,7 +37,7 @@ export const isRunning = (started: StartedCalls, callId: ToolCallId, taskId: Tas
 
 /**
  * Counts who is resuming the task of a call: one more, or one less. Of two answers at once, one is refused while the other
- * goes on. Nothing if the call is over or is that of another task.
+ * goes on. Nothing if the call has ended or belongs to another task.
  */
 export const countResuming = (started: StartedCalls, callId: ToolCallId, taskId: TaskId, change: 1 | -1): void => {
   const call = started.get(callId)
@@ -63,7 +64,7 @@ export const startedCall = (
   if (kind === "Foreground") return Effect.succeed(running(taskId))
   return Effect.flatMap(TaskManager, ({ handle }) => handle.get(taskId)).pipe(
     Effect.map(({ deliveryMode }) => deliveryMode),
-    // settled and forgotten: its result is there, or with the host; nobody can tell any more
+    // settled and forgotten: its result is there, or was taken by the host; that is not known any more
     Effect.orElseSucceed((): DeliveryMode => "ToLoop"),
     Effect.map((deliveryMode) => known(texts.placeholderResult(callId, toolName, taskId, deliveryMode)))
   )
@@ -154,7 +155,7 @@ const drain = (
   })
 
 /**
- * The result of a call that no update of its turn will bring: somebody else took it, or closed the session in the manager.
+ * The result of a call that no update of its turn will bring: another consumer took it, or the session was closed in the manager.
  * `undefined` while its task lives.
  */
 const goneResult = (
@@ -163,10 +164,11 @@ const goneResult = (
 ): Effect.Effect<TranscriptEntry.ToolResult | undefined, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const { deliveryMode, kind, settledAt } = yield* handle.get(taskId)
-    // it went there in the hands of whoever resumed it, and its result comes late like any other
+    const task = yield* handle.get(taskId)
+    const { deliveryMode, kind } = task
+    // it was detached while another caller resumed it, and its result comes late like any other
     if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode)
-    if (settledAt === undefined) return undefined
+    if (!isSettled(task)) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
     const { isError, output } = result.value

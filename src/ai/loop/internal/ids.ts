@@ -1,4 +1,4 @@
-/** The ids that a transcript has used, so that a session which goes on with it gives out others. */
+/** The ids that a transcript has used, so that a session which continues it makes different ones. */
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 
 /** The number after the greatest one in ids like `turn-7`. */

@@ -1,4 +1,4 @@
-/** What of a failed model call may stand in a log: loggers print the message of a cause, and some all of its fields. */
+/** What a log may show of a failed model call: loggers print the message of a cause, and some print all of its fields. */
 import * as AiError from "@effect/ai/AiError"
 import * as Option from "effect/Option"
 import { printable } from "../../../shared/text.js"

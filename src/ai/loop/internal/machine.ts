@@ -28,7 +28,7 @@ import type { WakePolicy } from "../WakePolicy.js"
 
 export type Phase =
   | { readonly _tag: "Idle" | "Collecting" | "Replying" | "RunningTools" | "AwaitingApproval" | "Closed" }
-  /** `stopping`: the manager cancels the turn; `draining`: the last `RunCalls` is on its way. */
+  /** `stopping`: the manager cancels the turn; `draining`: the last `RunCalls` is running. */
   | { readonly _tag: "Interrupting"; readonly stopping: boolean; readonly draining: boolean }
 
 interface QueuedMessage {
@@ -197,7 +197,7 @@ const considerWakes = (state: SessionState, policy: WakePolicy): Step => {
     : { state: { ...state, isWindowOpen: true }, actions: [{ _tag: "StartWindow" }] }
 }
 
-/** The turn, if there is one, is over. */
+/** Ends the turn, if there is one. */
 const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Facts): Step => {
   const { turnId } = state
   const idle: SessionState = { ...state, phase: { _tag: "Idle" }, turnId: undefined, failure: undefined }
@@ -228,7 +228,7 @@ const interrupted: TurnEnd = { _tag: "Interrupted" }
 const interruptNow = (state: SessionState, { hasOpenTurns }: Facts): Step => {
   switch (state.phase._tag) {
     case "Idle":
-      // the tools of a turn that failed go on; the next turn says what became of them
+      // the tools of a turn that failed continue; the next turn reports their results
       return hasOpenTurns
         ? {
           state: { ...state, phase: { _tag: "Interrupting", stopping: true, draining: false } },
@@ -264,7 +264,7 @@ const goOnInterrupting = (
 ): Step => {
   if (state.isStepRunning || phase.stopping) return stay({ ...state, phase })
   const { turnId } = state
-  // drained once more after the manager has stopped it: whatever the last step saw was before that
+  // drained once more after the manager has stopped it: the last step looked before that
   if (!phase.draining && turnId !== undefined) {
     return {
       state: { ...state, phase: { ...phase, draining: true }, isStepRunning: true },

@@ -1,4 +1,4 @@
-/** One request to the model, whatever it answers: a call of a tool that does not exist is a call like any other here. */
+/** One request to the model. Any answer is accepted: a call of a tool that does not exist is a call like any other here. */
 import * as AiError from "@effect/ai/AiError"
 import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"

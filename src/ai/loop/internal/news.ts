@@ -1,6 +1,7 @@
 /** What the manager's events mean for a session: what the host sees of its tasks, and what wakes the model up. */
 import * as Effect from "effect/Effect"
 import type { TaskId } from "../../../model/ids.js"
+import { settledStatuses } from "../../../model/settled.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { AgentEvent } from "../AgentEvent.js"
@@ -56,7 +57,7 @@ export const make = (options: {
         const settled = yield* handle.list({
           sessionId: conversation.sessionId,
           kind: "Background",
-          status: ["Completed", "Failed", "Cancelled"]
+          status: settledStatuses
         })
         for (const { continuePolicy, id } of settled) if (continuePolicy === "RequestContinue") yield* wakeFor(id)
       })

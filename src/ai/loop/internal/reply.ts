@@ -149,7 +149,7 @@ export class ReplyBuilder {
   }
 
   /**
-   * The whole reply. A call whose id is empty, no id for every provider, or was used before gets one of its own: providers
+   * The whole reply. A call whose id is empty, was used before, or would be refused by some provider gets a new one: providers
    * refuse a history with such an id, or with two.
    */
   whole(used: Pick<ReadonlySet<string>, "has">): ReadonlyArray<ReplyPart> {

@@ -27,7 +27,7 @@ export interface StepOptions {
   readonly model: Model
   readonly render: RenderOptions
   readonly started: StartedCalls
-  /** Placeholders of tasks whose results nobody has any more: those of a process that is gone. */
+  /** Placeholders of tasks whose results are lost: those of a process that has ended. */
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void

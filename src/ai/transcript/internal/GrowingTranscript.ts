@@ -23,7 +23,7 @@ interface PlacedCall {
   readonly before: PlacedCall | undefined
 }
 
-/** A tool may have started tasks of its own in the name of its call. */
+/** A tool may have started more tasks under the id of its own call. */
 interface Task {
   readonly callId: ToolCallId
   readonly taskId?: TaskId
@@ -48,7 +48,7 @@ export class GrowingTranscript {
   private readonly running = new Map<string, { readonly order: number; readonly result: TranscriptEntry.ToolResult }>()
   private callCount = 0
 
-  /** The entries are taken as they are, whatever `add` would say of them. */
+  /** The entries are taken as they are: `add` does not check them. */
   constructor({ entries, sessionId }: Transcript) {
     this.sessionId = sessionId
     this.entries = [...entries]

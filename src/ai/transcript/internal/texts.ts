@@ -1,4 +1,4 @@
-/** What the loop itself tells a model. All of it is true whatever happened: nothing says "did not run" of what may have. */
+/** What the loop itself tells a model. All of it is true in every case: no text says that a call did not run if it may have run. */
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
 import type { DeliveryMode } from "../../../model/Task.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
@@ -10,7 +10,7 @@ import { toWord } from "./wire.js"
 export const outcomeUnknown =
   "Interrupted: the program that ran this call has ended. Its outcome is unknown; it may have run, and it may have had effects."
 
-/** Of a call that was never handed to the task manager. */
+/** For a call that was never started in the task manager. */
 export const neverStarted = "The turn was interrupted before this call was started. It did not run."
 
 /** Of a call that the task manager did not accept. */
@@ -95,7 +95,7 @@ export const lateNote = (late: TranscriptEntry.LateResult, text: string, isCut: 
     `</task-result boundary="${late.boundary}">`
   ].join("\n")
 
-/** The note that a late result stands in the place of its placeholder. */
+/** The note that the placeholder was replaced by the late result. */
 export const replacedNote = (late: TranscriptEntry.LateResult): string =>
   `<task-result ${header(late)}/>\n` +
   `Machine note, not a message of the user: ${

@@ -2,7 +2,7 @@
  * What every provider takes as text, name, id and input of a call. A history with anything else in it is refused as a whole, with
  * every request from then on: what a model or a tool can put into it must not be able to end a conversation.
  */
-import { isPlainObject } from "../../../model/json.js"
+import { isPlainObject } from "../../../shared/toJson.js"
 
 // with the flag, pairs are one character: these are halves without their other half
 const halves = /\p{Cs}/gu
@@ -43,6 +43,6 @@ export const toWord = (text: string, length = 64): string =>
 export const isFields = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The input of a call as an object, whatever the model made of it. */
+/** The input of a call as an object, also where the model sent another kind of value. */
 export const toFields = (params: unknown): unknown =>
   isFields(params) ? params : params === null || params === undefined ? {} : { input: params }

@@ -186,7 +186,7 @@ const within =
       Effect.disconnect,
       Effect.timeoutFail({
         duration: patience,
-        onTimeout: () => new ConformanceFailure({ what, expected: "it returns", actual: "it waits for ever" })
+        onTimeout: () => new ConformanceFailure({ what, expected: "it returns", actual: "it waits without end" })
       }),
       Effect.withClock(Time.realClock)
     )
@@ -249,7 +249,7 @@ export const make = <E>(options: {
       if (Option.isNone(yield* Fiber.poll(closing))) yield* time.advance("1 hour")
       yield* soon("the layer's scope closes", Fiber.join(closing))
     })
-    // whatever the case did: nobody is left waiting
+    // in every case: no caller is left waiting
     yield* Effect.addFinalizer(() => Effect.ignore(shutdown))
 
     const fork: World["fork"] = (effect) => Effect.forkIn(Effect.interruptible(effect), scope)
@@ -381,11 +381,11 @@ export const make = <E>(options: {
           begins,
           undefined
         )
-        // an inline manager tells its refusal to whoever waits for the answer
+        // an inline manager refuses by failing the caller that waits for the answer
         const exit = yield* Fiber.poll(fiber)
         if (Option.isSome(exit)) {
           const outcome = yield* exit.value
-          // nobody waits inline for a call in the background
+          // no caller waits inline for a call in the background
           if (wasInBackground) {
             yield* equal(`what the resume of ${call.id} answers`, outcome, {
               _tag: "Pending",

@@ -1,4 +1,4 @@
-/** What holds at the end of every case, whatever it was about: the order of events, and one end for every task. */
+/** What holds at the end of every case: the order of events, and one end for every task. */
 import * as Effect from "effect/Effect"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent } from "../../../model/TaskEvent.js"

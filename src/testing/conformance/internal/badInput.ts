@@ -45,7 +45,7 @@ for (
       "`taskId` is missing",
       "`approval` is missing"
     ]],
-    ["a launch that nobody made", { request }, ["TaskLaunchRequest.plain", "`_tag` is missing"]],
+    ["a launch without a tag", { request }, ["TaskLaunchRequest.plain", "`_tag` is missing"]],
     ["a launch of another kind", { _tag: "Resumed", request }, ["`_tag` must be Plain or Approved"]],
     ["a request with an empty id", { _tag: "Plain", request: { ...request, callId: "" } }, [
       "`request.callId` must be a non-empty string"

@@ -47,7 +47,7 @@ const isRefused = (
 const live = (maxLive: number) => ({ needs: ["backpressure"], settings: { maxLive } }) as const
 
 test(
-  "at maxLive startTask fails and names the limit, whatever the session; nothing of the call is left",
+  "at maxLive startTask fails and names the limit, in any session; nothing of the call is left",
   live(2),
   function*(w) {
     yield* w.start("a", own("a"))
@@ -145,15 +145,19 @@ test("a Cancelling task is live until its tool has ended", live(1), function*(w)
 const undelivered = (maxUndelivered: number) =>
   ({ needs: ["backpressure", "detach"], settings: { maxUndelivered } }) as const
 
-/** A result for the loop of a session that nobody has taken. */
+/** A result for the loop of a session that was not taken. */
 const untaken = (w: World, name: string, session = "s") =>
   Effect.flatMap(w.start(name, late(name, session)), (call) => call.succeed())
 
-test("at maxUndelivered results that nobody took, startTask fails and names the limit", undelivered(2), function*(w) {
-  yield* untaken(w, "a")
-  yield* untaken(w, "b")
-  yield* isRefused(w, "maxUndelivered", 2, "c")
-})
+test(
+  "at maxUndelivered results that were not taken, startTask fails and names the limit",
+  undelivered(2),
+  function*(w) {
+    yield* untaken(w, "a")
+    yield* untaken(w, "b")
+    yield* isRefused(w, "maxUndelivered", 2, "c")
+  }
+)
 
 test("maxUndelivered counts each session for itself", undelivered(1), function*(w) {
   yield* untaken(w, "a")
@@ -220,7 +224,7 @@ test("a request for approval counts until it is taken or answered; the answer is
 })
 
 for (const [how, ends] of [["succeeded", true], ["failed", false]] as const) {
-  test(`a batch counts while a consumer has it in hand, until the consumer has ${how}`, undelivered(1), function*(w) {
+  test(`a batch counts while a consumer has it, until the consumer has ${how}`, undelivered(1), function*(w) {
     yield* untaken(w, "a")
     const gate = yield* Deferred.make<void, "refused">()
     const consumer = yield* w.fork(
@@ -238,7 +242,7 @@ for (const [how, ends] of [["succeeded", true], ["failed", false]] as const) {
   })
 }
 
-test("an update of a turn counts while a consumer has it in hand, and when it is put back", {
+test("an update of a turn counts while a consumer has it, and when it is put back", {
   needs: ["backpressure", "startsConcurrently"],
   settings: { maxUndelivered: 1 }
 }, function*(w) {

@@ -4,7 +4,7 @@ import type { TaskEvent } from "../../../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../../model/TaskResolution.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
 
-/** "ok done" for a text, "error" for a failed call: what a model is told of a failure is the layer's own wording. */
+/** "ok done" for a text, "error" for a failed call: the text of a failure for the model is the layer's own. */
 export const result = ({ isError, output }: ToolResultPart): string =>
   isError ? "error" : output._tag === "Text" ? `ok ${output.text}` : `ok ${JSON.stringify(output)}`
 

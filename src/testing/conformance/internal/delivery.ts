@@ -336,7 +336,7 @@ test("interrupting a caller of consumeTurnUpdate within `use` puts the update ba
   yield* a.succeed()
   const using = yield* w.fork(w.manager.consumeTurnUpdate(theTurn, () => Effect.never))
   yield* w.settle
-  yield* equal("meanwhile nobody else gets it", yield* w.turnUpdates(theTurn), [])
+  yield* equal("no other caller gets it meanwhile", yield* w.turnUpdates(theTurn), [])
   yield* w.soon("it is interrupted", Fiber.interrupt(using))
   yield* w.delivers(a, { foreground: ["result a ok done"] })
 })
@@ -791,7 +791,7 @@ test("closeSession drops what a running consumer would put back", background, fu
   yield* w.delivers(a, {})
 })
 
-test("closeSession lets go of whoever waits for a turn of it", concurrent, function*(w) {
+test("closeSession ends every wait for a turn of the session", concurrent, function*(w) {
   yield* w.start("a")
   const waiting = yield* w.fork(w.manager.waitForTurn(theTurn))
   yield* w.settle
@@ -853,7 +853,7 @@ test("sessions with the same turn ids never see each other's results", backgroun
 })
 
 test(
-  "turns of different sessions never mix, whatever their ids have in common",
+  "turns of different sessions never mix, also if their ids are equal",
   { needs: ["startsConcurrently"] },
   function*(w) {
     const turns = [

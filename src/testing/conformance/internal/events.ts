@@ -45,35 +45,39 @@ test("an event tells when it happened", {}, function*(w) {
   yield* equal("the time between", (completed?.at ?? 0) - (started?.at ?? 0), 90_000)
 })
 
-test("whoever has seen an event can see its effect in get, list and the queues", { needs: ["detach"] }, function*(w) {
-  const seen: Array<unknown> = []
-  const subscription = yield* Scope.extend(w.handle.subscribe, w.scope)
-  yield* w.fork(Effect.forever(
-    Effect.gen(function*() {
-      const event = yield* Queue.take(subscription)
-      if (event._tag === "ContinueRequested") return
-      const { sessionId, taskId } = event
-      if (taskId === undefined) return
-      const { kind, status } = yield* w.handle.get(taskId)
-      const { resolutions } = event._tag === "Completed"
-        ? yield* w.manager.takePendingLoopUpdates(sessionId)
-        : { resolutions: [] }
-      seen.push([event._tag, status, kind, ...resolutions.map(brief.resolution)])
-    }).pipe(Effect.ignore)
-  ))
-  const a = yield* w.start("a", { turn: turnOf("seen", "t") })
-  yield* w.settle
-  yield* w.handle.detach(a.id)
-  yield* w.settle
-  yield* a.succeed()
-  yield* equal("what was seen with each event", seen, [
-    ["Started", "Running", "Foreground"],
-    ["Detached", "Running", "Background"],
-    ["Completed", "Completed", "Background", "result a ok done"]
-  ])
-})
+test(
+  "a reader that has seen an event can see its effect in get, list and the queues",
+  { needs: ["detach"] },
+  function*(w) {
+    const seen: Array<unknown> = []
+    const subscription = yield* Scope.extend(w.handle.subscribe, w.scope)
+    yield* w.fork(Effect.forever(
+      Effect.gen(function*() {
+        const event = yield* Queue.take(subscription)
+        if (event._tag === "ContinueRequested") return
+        const { sessionId, taskId } = event
+        if (taskId === undefined) return
+        const { kind, status } = yield* w.handle.get(taskId)
+        const { resolutions } = event._tag === "Completed"
+          ? yield* w.manager.takePendingLoopUpdates(sessionId)
+          : { resolutions: [] }
+        seen.push([event._tag, status, kind, ...resolutions.map(brief.resolution)])
+      }).pipe(Effect.ignore)
+    ))
+    const a = yield* w.start("a", { turn: turnOf("seen", "t") })
+    yield* w.settle
+    yield* w.handle.detach(a.id)
+    yield* w.settle
+    yield* a.succeed()
+    yield* equal("what was seen with each event", seen, [
+      ["Started", "Running", "Foreground"],
+      ["Detached", "Running", "Background"],
+      ["Completed", "Completed", "Background", "result a ok done"]
+    ])
+  }
+)
 
-test("whoever has seen an effect can see its event", {}, function*(w) {
+test("a reader that has seen an effect can see its event", {}, function*(w) {
   const subscription = yield* Scope.extend(w.handle.subscribe, w.scope)
   const a = yield* w.start("a")
   yield* equal("after the start", briefly(yield* subscription.takeAll), ["Started a"])
@@ -156,19 +160,23 @@ test(
   }
 )
 
-test("a subscriber that does not read loses the oldest beyond eventBuffer, sees the gap, and slows nobody", {
-  needs: ["config"],
-  settings: { eventBuffer: 4 },
-  audit: false
-}, function*(w) {
-  const subscription = yield* Scope.extend(w.handle.subscribe, w.scope)
-  for (let i = 0; i < 8; i++) {
-    const call = yield* w.start(`a${i}`)
-    yield* w.soon("the call ends", Effect.zipRight(call.succeed(), w.handle.waitForIdle))
+test(
+  "a subscriber that does not read loses the oldest beyond eventBuffer, sees the gap, and does not slow the manager",
+  {
+    needs: ["config"],
+    settings: { eventBuffer: 4 },
+    audit: false
+  },
+  function*(w) {
+    const subscription = yield* Scope.extend(w.handle.subscribe, w.scope)
+    for (let i = 0; i < 8; i++) {
+      const call = yield* w.start(`a${i}`)
+      yield* w.soon("the call ends", Effect.zipRight(call.succeed(), w.handle.waitForIdle))
+    }
+    const events = yield* subscription.takeAll
+    yield* equal("what is left", seqs(events), [13, 14, 15, 16])
   }
-  const events = yield* subscription.takeAll
-  yield* equal("what is left", seqs(events), [13, 14, 15, 16])
-})
+)
 
 test("changes begins with the live tasks and tells each change", {}, function*(w) {
   const a = yield* w.start("a")
@@ -227,7 +235,7 @@ test("every event names its session, its turn and its task", { needs: ["approval
   }
 })
 
-test("eventsOf a session begins with its own last events, whatever its neighbours do", {
+test("eventsOf a session begins with its own last events, also if other sessions publish many", {
   needs: ["config"],
   settings: { eventReplay: 4 }
 }, function*(w) {
@@ -385,7 +393,7 @@ for (const after of [-1, 0.5, NaN]) {
 
 // ---- SessionClosed ----
 
-test("closeSession publishes SessionClosed behind the last terminal event of the session", {}, function*(w) {
+test("closeSession publishes SessionClosed after the last terminal event of the session", {}, function*(w) {
   const a = yield* w.start("a", { turn: session("s1"), stubborn: true })
   yield* w.start("b", { turn: session("s1") })
   yield* w.start("c", { turn: session("s2") })

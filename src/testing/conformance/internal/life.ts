@@ -148,7 +148,7 @@ test("a tool that interrupts itself: Cancelled", {}, function*(w) {
   yield* w.delivers(a, { foreground: ["result a error"] })
 })
 
-test("a result carries the id of the call that was made, whatever the executor wrote", {}, function*(w) {
+test("a result carries the id of the call that was made, also if the executor wrote another", {}, function*(w) {
   const a = yield* w.start("a", {
     executor: {
       specs: Effect.succeed([]),
@@ -164,7 +164,7 @@ test("a result carries the id of the call that was made, whatever the executor w
   yield* equal("the call id", Option.getOrUndefined(result)?.callId, a.request.callId)
 })
 
-test("a settled task's result is kept beside its snapshot, and reading it delivers nothing", {}, function*(w) {
+test("a settled task's result is kept with its snapshot, and reading it delivers nothing", {}, function*(w) {
   const a = yield* w.start("a")
   yield* equal("no result while it runs", Option.isNone(yield* w.handle.result(a.id)), true)
   yield* a.succeed("42")
@@ -226,7 +226,7 @@ test("a task can be asked about and approved several times", { needs: ["approval
   yield* equal("its launches", yield* w.launches, ["a#1", "a#2", "a#3", "a#4"])
 })
 
-test("what is shown for approval is frozen and is what runs, whatever happens to the caller's object", {
+test("what is shown for approval is frozen and is what runs, also if the caller changes its object", {
   needs: ["approvals"]
 }, function*(w) {
   const input = { path: "a.txt" }
@@ -392,7 +392,7 @@ test("the caller's scope is not the tool's: closing it ends nothing", { needs: [
   yield* equal("it runs", (yield* w.handle.get(TaskId.make("a"))).status, "Running")
 })
 
-test("a tool runs with the FiberRefs and the context of whoever started it", {}, function*(w) {
+test("a tool runs with the FiberRefs and the context of the caller that started it", {}, function*(w) {
   class Tenant extends Context.Tag("effect-task-manager/life/Tenant")<Tenant, string>() {}
   const ref = FiberRef.unsafeMake("unset")
   w.define("a", () =>

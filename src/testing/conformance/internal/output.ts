@@ -28,7 +28,7 @@ test("is read while the task runs and after it has settled", {}, function*(w) {
   yield* equal("afterwards", yield* w.handle.output(a.id), { text: "one two", start: 0, end: 7, total: 7 })
 })
 
-test("OutputGrew tells once that there is more to read, until somebody reads", {}, function*(w) {
+test("OutputGrew says once that there is more to read, until it is read", {}, function*(w) {
   const a = yield* w.start("a", { tool: writing("one ", "two ", "three") })
   yield* equal("the events", yield* w.eventsOf(a.id), ["Started", "OutputGrew"])
   const grew = (yield* w.events).find((event) => event._tag === "OutputGrew")
@@ -38,7 +38,7 @@ test("OutputGrew tells once that there is more to read, until somebody reads", {
   yield* equal("the events", yield* w.eventsOf(a.id), ["Started", "OutputGrew", "Completed"])
 })
 
-test("every tail of a log comes to its end, also beside one that never reads", {}, function*(w) {
+test("every reader of a log reaches its end, also if another one never reads", {}, function*(w) {
   const steps = yield* Effect.forEach([1, 2, 3], () => Deferred.make<void>())
   const a = yield* w.start("a", {
     tool: (task, told) =>
@@ -84,7 +84,7 @@ test("every tail of a log comes to its end, also beside one that never reads", {
   yield* w.settle
   yield* equal("in the end", tails.map((seen) => seen.text), [`${whole(3)}end`, `${whole(3)}end`])
   const told = (yield* w.eventsOf(a.id)).filter((tag) => tag === "OutputGrew").length
-  yield* isTrue("it was not told of every line", told <= 10)
+  yield* isTrue("it did not get an event for every line", told <= 10)
 })
 
 test("of a task that writes nothing is empty; of an unknown one there is none", {}, function*(w) {

@@ -81,7 +81,7 @@ test("waiters return", { needs: ["startsConcurrently"] }, function*(w) {
   yield* w.soon("waitForLoopUpdate returns", Fiber.join(loop))
 })
 
-test("whoever waits inline is answered", { inlineOnly: true }, function*(w) {
+test("a caller that waits inline is answered", { inlineOnly: true }, function*(w) {
   const a = yield* w.start("a")
   yield* w.shutdown
   yield* w.delivers(a, { foreground: ["result a error"] })
@@ -120,8 +120,8 @@ test("a subscription can be read after shutdown, then it is shut down", {}, func
     "Cancelled a"
   ])
   const reader = yield* w.fork(subscription.take)
-  const exit = yield* w.soon("a reader of the empty queue is let go", Fiber.await(reader))
-  yield* equal("it is let go by", exit._tag, "Failure")
+  const exit = yield* w.soon("a reader of the empty queue returns", Fiber.await(reader))
+  yield* equal("it returns with", exit._tag, "Failure")
 })
 
 test("streams that begin after shutdown end: events with the replay, changes with nothing live", {}, function*(w) {

@@ -179,7 +179,7 @@ test("a nested call that goes to the background takes a place of its own", {
   yield* w.hasStatus(b, "Running")
 })
 
-test("cancelling a suspended task sends its cancelled result to the turn: nobody waits inline any more", {
+test("cancelling a suspended task sends its cancelled result to the turn: no caller waits inline any more", {
   inlineOnly: true,
   needs: ["approvals"]
 }, function*(w) {

@@ -63,7 +63,7 @@ for (const deliveryMode of ["ToLoop", "Manual"] as const) {
       yield* equal("it fails", refused._tag, "Failure")
       const hanging = yield* w.fork(w.manager.consumeResult(a.id, () => Effect.never))
       yield* w.settle
-      yield* equal("in the hands of a consumer", yield* take(w, a), "none")
+      yield* equal("while a consumer has it", yield* take(w, a), "none")
       yield* Fiber.interrupt(hanging)
       const both = ["result a ok done", "result b ok done"]
       yield* w.delivers(a, deliveryMode === "ToLoop" ? { loop: both } : { manual: both })

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { TaskNotFound } from "../../../errors.js"
+import { isSettled } from "../../../model/settled.js"
 import type { TaskKind, TaskStatus } from "../../../model/Task.js"
 import type { ConformanceCapabilities } from "../capabilities.js"
 import { equal } from "./check.js"
@@ -77,7 +78,7 @@ export const reach = (world: World, { kind, status }: State): Effect.Effect<Reac
         yield* world.handle.cancel(call.id)
         break
     }
-    if (status === "Completed" || status === "Failed" || status === "Cancelled") {
+    if (isSettled({ status })) {
       yield* world.foreground(call)
       yield* world.loopUpdates(call.turn.sessionId)
     }
