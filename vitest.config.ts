@@ -8,6 +8,8 @@ const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, 
 // what takes longest begins first, so that no core is idle while the last file runs. The two demos wait most of the time:
 // each has its place next to files that compute.
 const longestFirst = [
+  // collects garbage hundreds of times, which takes long in a process that has run other files before
+  "test/shared/memoryOf.test.ts",
   "test/simulator/manager.test.ts",
   "test/simulator/agentLoop.test.ts",
   "test/demo-agent.test.ts",

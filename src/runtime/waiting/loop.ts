@@ -11,6 +11,7 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../m
 import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import type { Engine } from "../Engine.js"
+import { consume, type Consumed } from "./consuming.js"
 import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
 import { lostRace, untilTaken } from "./taking.js"
 
@@ -111,16 +112,12 @@ const waitAndUse = <A, E, R>(
         if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") return Effect.succeedNone
         if (taken === delivery.NotReady) return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
         const { held, session } = taken
-        return restore(Effect.suspend(() => use(held.value))).pipe(
-          Effect.onExit((exit) =>
-            engine.state.modify((table) =>
-              exit._tag === "Success"
-                ? delivery.leaveConsumer(table, session, 1)
-                : delivery.putBackTurnUpdate(table, session, ref, held)
-            )
-          ),
-          Effect.asSome
-        )
+        const consumed: Consumed = {
+          session,
+          count: 1,
+          putBack: (table) => delivery.putBackTurnUpdate(table, session, ref, held)
+        }
+        return Effect.asSome(consume(engine, restore, consumed, () => use(held.value)))
       })
     return next("Woken")
   })
@@ -159,16 +156,13 @@ export const consumeResult = <A, E, R>(
       const taken = engine.state.unsafeModify((table) => delivery.consumeResult(table, taskId))
       if (taken === undefined) return new TaskNotFound({ taskId })
       if (Option.isNone(taken)) return Effect.succeedNone
-      return restore(Effect.suspend(() => use(taken.value.item))).pipe(
-        Effect.onExit((exit) =>
-          engine.state.modify((table) =>
-            exit._tag === "Success"
-              ? delivery.leaveConsumer(table, taken.value.session, 1)
-              : delivery.putBackResult(table, taken.value)
-          )
-        ),
-        Effect.asSome
-      )
+      const { item, session } = taken.value
+      const consumed: Consumed = {
+        session,
+        count: 1,
+        putBack: (table) => delivery.putBackResult(table, taken.value)
+      }
+      return Effect.asSome(consume(engine, restore, consumed, () => use(item)))
     })
   )
 
@@ -190,15 +184,12 @@ export const consumePendingLoopUpdates = <A, E, R>(
         const deliveries = delivery.takeLoopUpdates(table, sessionId)
         return { taken: deliveries, session: delivery.enterConsumer(table, sessionId, deliveries.length) }
       })
-      return restore(Effect.suspend(() => use(batchOf(taken)))).pipe(
-        Effect.onExit((exit) =>
-          engine.state.modify((table) =>
-            exit._tag === "Success"
-              ? delivery.leaveConsumer(table, session, taken.length)
-              : delivery.putBackLoopUpdates(table, session, taken)
-          )
-        )
-      )
+      const consumed: Consumed = {
+        session,
+        count: taken.length,
+        putBack: (table) => delivery.putBackLoopUpdates(table, session, taken)
+      }
+      return consume(engine, restore, consumed, () => use(batchOf(taken)))
     })
   )
 

@@ -1,0 +1,29 @@
+/** What a consumer was given: delivered if all went well, and put back if not. The one place that decides it. */
+import * as Effect from "effect/Effect"
+import { leaveConsumer } from "../../machine/delivery.js"
+import type { Session, TaskTable } from "../../machine/TaskTable.js"
+import type { Engine } from "../Engine.js"
+
+export interface Consumed {
+  readonly session: Session
+  /** How many deliveries it is. */
+  readonly count: number
+  readonly putBack: (table: TaskTable) => void
+}
+
+/** Ends what `enterConsumer` began. */
+export const endConsumer = (table: TaskTable, consumed: Consumed, isDelivered: boolean): void => {
+  if (isDelivered) leaveConsumer(table, consumed.session, consumed.count)
+  else consumed.putBack(table)
+}
+
+/** Runs `use`, interruptible, and then delivers or puts back what it was given. The caller is uninterruptible. */
+export const consume = <A, E, R>(
+  engine: Engine,
+  restore: <B, F, S>(effect: Effect.Effect<B, F, S>) => Effect.Effect<B, F, S>,
+  consumed: Consumed,
+  use: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  restore(Effect.suspend(use)).pipe(
+    Effect.onExit((exit) => engine.state.modify((table) => endConsumer(table, consumed, exit._tag === "Success")))
+  )
