@@ -162,7 +162,7 @@ const permit = (
   directory: WorkingDirectory
 ): Effect.Effect<void, ToolError | ApprovalRequired> =>
   Effect.suspend((): Effect.Effect<void, ToolError | ApprovalRequired> => {
-    const call: ShellCommand = { command, directory: directory.path }
+    const call: ShellCommand = { command, directory: directory.path, root: directory.root }
     const { reason, verdict } = policy(call)
     if (verdict === "Allow") return Effect.void
     if (verdict === "Deny") {
