@@ -12,6 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
+import { Utf8 } from "./Utf8.js"
 
 /**
  * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
@@ -21,6 +22,8 @@ import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
  * @category models
  */
 export interface CommandEnd<A> {
+  /** How many bytes of the output are no UTF-8 and were replaced. */
+  readonly replacedBytes: number
   readonly exitCode: number | undefined
   readonly signal: string | undefined
   readonly stopped: Option.Option<A>
@@ -38,13 +41,20 @@ const exitOf = (leader: CommandExecutor.Process) =>
 
 const unknownEnd = { exitCode: undefined, signal: undefined }
 
-const readAll = (leader: CommandExecutor.Process, onText: (text: string) => Effect.Effect<void>) =>
-  Effect.forEach(
-    [leader.stdout, leader.stderr],
+const readAll = (
+  leader: CommandExecutor.Process,
+  texts: readonly [stdout: Utf8, stderr: Utf8],
+  onText: (text: string) => Effect.Effect<void>
+) => {
+  // a chunk may end within a character, and then have no text of its own
+  const told = (text: string) => text === "" ? Effect.void : onText(text)
+  const read = (stream: Stream.Stream<Uint8Array, PlatformError>, utf8: Utf8) =>
     // a pipe that breaks has nothing more to say
-    (stream) => Effect.ignore(Stream.runForEach(Stream.decodeText(stream), onText)),
-    { concurrency: 2, discard: true }
-  )
+    Effect.ignore(Stream.runForEach(stream, (chunk) => told(utf8.read(chunk)))).pipe(
+      Effect.zipRight(Effect.suspend(() => told(utf8.end())))
+    )
+  return Effect.zip(read(leader.stdout, texts[0]), read(leader.stderr, texts[1]), { concurrent: true })
+}
 
 const start = (command: Command.Command) =>
   Effect.catchAllDefect(Command.start(command), (cause) =>
@@ -78,7 +88,8 @@ export const runCommand = <A>(options: {
       Effect.gen(function*() {
         const leader = yield* start(command)
         // both end with the scope, after the processes: what they say when they are told to end is still heard
-        const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, options.onText)), scope)
+        const texts = [new Utf8(), new Utf8()] as const
+        const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, texts, options.onText)), scope)
         yield* Effect.forkIn(Effect.interruptible(closeInput(leader)), scope)
         const stopped = yield* Effect.exit(restore(Effect.raceFirst(
           Effect.as(leader.exitCode, Option.none<A>()).pipe(Effect.orElseSucceed(() => Option.none<A>())),
@@ -87,7 +98,11 @@ export const runCommand = <A>(options: {
         yield* stopGroup({ leader, mark: id }, options.gracePeriod)
         yield* withinDrainPeriod(Fiber.await(reading))
         const end = yield* withinDrainPeriod(exitOf(leader))
-        return { ...Option.getOrElse(end, () => unknownEnd), stopped: yield* stopped }
+        return {
+          ...Option.getOrElse(end, () => unknownEnd),
+          stopped: yield* stopped,
+          replacedBytes: texts[0].replaced + texts[1].replaced
+        }
       })
     )
   }))
