@@ -13,7 +13,7 @@
  * @category constants
  */
 export const unseen =
-  /[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{13441}\u{13442}\u{16FE4}\u{1D159}]|(?! )\p{Zs}/gu
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|[\u{13441}\u{13442}]|\u{16FE4}|\u{1D159}|(?! )\p{Zs}/gu
 
 /**
  * Text without characters that do not show, of at most 200 characters; half of one that is cut does not show either.
