@@ -3,13 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./model/Approval.js"
 import { TaskId } from "./model/ids.js"
 import { describedError, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
+import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
 /**
  * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
@@ -43,7 +42,7 @@ export type ToolErrorReason = typeof ToolErrorReason.Type
 /**
  * The failure of a tool call, which ends its task as `Failed`. Tools raise it, and the manager makes it for defects
  * (`Internal`), timeouts (`TimedOut`) and rejected approvals (`ApprovalRejected`). `message` is what the model reads.
- * `cause` is for the host alone, in the `Failed` event: it is never encoded and never part of `message`.
+ * `cause` is for the host alone, in the `Failed` event: it is never encoded, never logged, and never part of `message`.
  *
  * @example
  * ```ts
@@ -55,34 +54,13 @@ export type ToolErrorReason = typeof ToolErrorReason.Type
  * @since 0.1.0
  * @category errors
  */
-export class ToolError extends Schema.TaggedError<ToolError>("effect-task-manager/ToolError")("ToolError", {
-  reason: ToolErrorReason,
-  toolName: Text,
-  message: Text,
-  cause: Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
-    decode: () => Option.none(),
-    encode: () => Option.none()
-  })
-}, describedError) {
-  /**
-   * What `JSON.stringify` and loggers ask for: everything but the cause, which they would show without it.
-   *
-   * @since 0.1.0
-   */
-  override toJSON(): object {
-    const { _tag, message, reason, toolName } = this
-    return { _tag, reason, toolName, message }
-  }
-
-  /**
-   * What `console.log` asks for: everything but the cause, which may hold what the tool was given to keep secret.
-   *
-   * @since 0.1.0
-   */
-  override [Inspectable.NodeInspectSymbol](): unknown {
-    return this.stack ?? this.toString()
-  }
-}
+export class ToolError extends hidingCause(
+  Schema.TaggedError<ToolError>("effect-task-manager/ToolError")(
+    "ToolError",
+    { reason: ToolErrorReason, toolName: Text, message: Text, cause: hiddenCause },
+    describedError
+  )
+) {}
 
 /**
  * The typed failure with which a tool or an executor asks for approval. It suspends the task and does not end it: once

@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Scheduler from "effect/Scheduler"
+import { millisOf } from "../shared/durations.js"
 
 // not among the types that src is built with, which are those of every JavaScript and not those of Node
 declare const setImmediate: (run: () => void) => unknown
@@ -48,13 +49,14 @@ export class SlicedScheduler implements Scheduler.Scheduler {
 
   /**
    * `slice` is how long fibers run before the event loop turns: a duration, of which a number is milliseconds. `now`
-   * gives milliseconds of any clock that never goes back; by default that of `performance`.
+   * gives milliseconds of any clock that never goes back; by default that of `performance`. Throws a `RangeError` for a
+   * `slice` that is negative or no duration.
    */
   constructor(options?: {
     readonly slice?: Duration.DurationInput | undefined
     readonly now?: (() => number) | undefined
   }) {
-    this.sliceMillis = Duration.toMillis(options?.slice ?? 4)
+    this.sliceMillis = millisOf("SlicedScheduler.slice", options?.slice ?? 4)
     this.now = options?.now ?? (() => performance.now())
   }
 

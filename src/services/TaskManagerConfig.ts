@@ -18,7 +18,7 @@ export interface TaskManagerSettings {
   readonly historyLimit: number
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
   readonly eventBuffer: number
-  /** How many past events `handle.events` begins with: an integer from 0, cut to `eventBuffer`. Default 256. */
+  /** How many past events `handle.events` begins with: an integer from 0 to `eventBuffer`. Default 256, or `eventBuffer` where that is less. */
   readonly eventReplay: number
   /**
    * How long a cancelled or timed-out tool may take to end before it is abandoned: a duration from 0, of which a number is
@@ -62,8 +62,8 @@ const defaults: TaskManagerSettings = {
 }
 
 /**
- * The limits of a manager, read once when its layer is built. Values out of range, fractions and NaN kill the
- * construction of the layer with a defect that names the field and what it takes.
+ * The limits of a manager, read once when its layer is built. Values out of range, fractions, NaN and unknown fields kill
+ * the construction of the layer with a defect that names the field and what it takes.
  *
  * @example
  * ```ts
@@ -86,6 +86,10 @@ export class TaskManagerConfig extends Context.Reference<TaskManagerConfig>()("e
    *
    * @since 0.1.0
    */
-  static readonly layer = (settings: Partial<TaskManagerSettings>): Layer.Layer<TaskManagerConfig> =>
-    Layer.succeed(TaskManagerConfig, { ...defaults, ...settings })
+  static readonly layer = (settings: Partial<TaskManagerSettings>): Layer.Layer<TaskManagerConfig> => {
+    const { eventBuffer = defaults.eventBuffer } = settings
+    // who lowers the buffer has not asked for a replay that does not fit into it
+    const eventReplay = eventBuffer < defaults.eventReplay ? eventBuffer : defaults.eventReplay
+    return Layer.succeed(TaskManagerConfig, { ...defaults, eventReplay, ...settings })
+  }
 }

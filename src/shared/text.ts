@@ -22,3 +22,51 @@ export const unseen =
  * @category combinators
  */
 export const printable = (text: string): string => text.slice(0, 200).replace(unseen, "\ufffd")
+
+// what a line may hold of a cause, stack included
+const longestLogged = 8_000
+
+const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
+
+const escapeOf = (character: string): string =>
+  escapes[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
+
+/**
+ * The text on one line: every character that does not show is written as an escape (`\n`, `\u{1b}`), for loggers print
+ * what they are given as it is. Text beyond 8 000 characters is left out and says so.
+ *
+ * @since 0.1.0
+ * @category formatters
+ */
+export const escaped = (text: string): string => {
+  const left = text.length - longestLogged
+  const kept = text.slice(0, longestLogged).replace(unseen, escapeOf)
+  return left > 0 ? `${kept} [… ${left} more characters …]` : kept
+}
+
+const mostShown = 60
+
+/**
+ * A value that was refused, for a message to the developer who gave it: short, and without characters that do not show.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const shown = (value: unknown): string => {
+  switch (typeof value) {
+    case "string":
+      return `"${printable(value.length > mostShown ? `${value.slice(0, mostShown)}…` : value)}"`
+    case "bigint":
+      return `${value.toString().slice(0, mostShown)}n`
+    case "function":
+      return "a function"
+    case "symbol":
+      return "a symbol"
+    case "object":
+      if (value === null) return "null"
+      if (!Array.isArray(value)) return "an object"
+      return value.length <= 2 && value.every((part) => typeof part === "number") ? `[${value.join(", ")}]` : "an array"
+    default:
+      return String(value)
+  }
+}

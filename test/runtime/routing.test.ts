@@ -75,9 +75,39 @@ describe("toRoute", () => {
     assert.deepStrictEqual([route.timeout, route.detachAfter], [Infinity, Infinity])
   })
 
-  it("refuses NaN, which would time out or detach at once", () => {
-    assert.throws(() => toRoute(RoutingDecision.Foreground({ timeout: NaN })), /timeout/)
-    assert.throws(() => toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: NaN })), /duration/)
+  it("refuses what would time out or detach at once, in every spelling, with the field's name", () => {
+    const wrong: ReadonlyArray<readonly [unknown, string]> = [
+      [NaN, "NaN"],
+      [-1, "-1"],
+      [-Infinity, "-Infinity"],
+      ["-5 seconds", "\"-5 seconds\""],
+      [[-1, 0], "[-1, 0]"],
+      [[NaN, NaN], "[NaN, NaN]"],
+      [-1n, "-1n"],
+      ["soon", "\"soon\""],
+      [null, "null"],
+      [{}, "an object"]
+    ]
+    for (const [value, shown] of wrong) {
+      // what a policy without types may say
+      const duration = value as Duration.DurationInput
+      const says = (field: string) => `RoutingDecision.${field} takes a duration from 0, not ${shown}`
+      const decisions: ReadonlyArray<readonly [RoutingDecision, string]> = [
+        [RoutingDecision.Foreground({ timeout: duration }), says("timeout")],
+        [RoutingDecision.Background({ timeout: duration }), says("timeout")],
+        [RoutingDecision.ForegroundThenDetachAfter({ duration: 1, timeout: duration }), says("timeout")],
+        [RoutingDecision.ForegroundThenDetachAfter({ duration }), says("duration")]
+      ]
+      for (const [decision, message] of decisions) assert.throws(() => toRoute(decision), RangeError, message)
+    }
+    // @ts-expect-error a policy without types
+    assert.throws(() => toRoute(RoutingDecision.ForegroundThenDetachAfter({})), "not undefined")
+  })
+
+  it("refuses values that no snapshot could carry, with those that it takes", () => {
+    // @ts-expect-error a policy without types
+    const wrong: ReadonlyArray<RoutingDecision> = [RoutingDecision.Background({ deliveryMode: "Loop" })]
+    assert.throws(() => toRoute(wrong[0]!), "RoutingDecision.deliveryMode takes one of ToLoop, Manual, not \"Loop\"")
   })
 })
 
@@ -91,12 +121,29 @@ describe("a routing policy", () => {
         const wrong = answer as RoutingDecision
         for (const route of [() => wrong, () => Effect.succeed(wrong)]) {
           const { exit, launches, tasks } = yield* start(route)
-          assert.instanceOf(defectOf(exit), TypeError)
+          assert.match(String(defectOf(exit)), /^TypeError: The routing policy did not return a RoutingDecision/)
           assert.deepStrictEqual(tasks, [])
           assert.deepStrictEqual(launches, [])
         }
       }))
   }
+
+  it.effect("that answers with a duration below zero fails that startTask with the field's name and leaves no trace", () =>
+    Effect.gen(function*() {
+      const decisions = [
+        [RoutingDecision.Foreground({ timeout: "-5 seconds" }), "RoutingDecision.timeout"],
+        [RoutingDecision.ForegroundThenDetachAfter({ duration: [-1, 0] }), "RoutingDecision.duration"]
+      ] as const
+      for (const [decision, field] of decisions) {
+        for (const route of [() => decision, () => Effect.succeed(decision)]) {
+          const { exit, launches, tasks } = yield* start(route)
+          assert.instanceOf(defectOf(exit), RangeError)
+          assert.include(String(defectOf(exit)), field)
+          assert.deepStrictEqual(tasks, [])
+          assert.deepStrictEqual(launches, [])
+        }
+      }
+    }))
 
   it.effect("that throws or dies fails that startTask with its defect and leaves no trace, its id is free", () =>
     Effect.gen(function*() {

@@ -7,13 +7,14 @@ import { settings } from "../../src/runtime/setup/settings.js"
 
 const defectOf = <A, E>(exit: Exit.Exit<A, E>): string => {
   const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
-  return defect instanceof RangeError ? defect.message : "none"
+  return defect instanceof RangeError || defect instanceof TypeError ? defect.message : "none"
 }
 
 const integers: ReadonlyArray<readonly [field: keyof TaskManagerSettings, minimum: number, maximum: number]> = [
   ["historyLimit", 0, Number.MAX_SAFE_INTEGER],
   ["eventBuffer", 1, Number.MAX_SAFE_INTEGER],
-  ["eventReplay", 0, Number.MAX_SAFE_INTEGER],
+  // at most the eventBuffer
+  ["eventReplay", 0, 4_096],
   ["concurrency", 1, Infinity],
   ["maxLive", 1, Infinity],
   ["maxUndelivered", 1, Infinity],
@@ -80,7 +81,7 @@ describe("settings", () => {
           const message = defectOf(yield* Effect.exit(Effect.provide(settings, layer(field, value))))
           assert.include(message, `TaskManagerConfig.${field}`)
           assert.include(message, `from ${minimum}`)
-          assert.include(message, String(value))
+          assert.include(message, typeof value === "object" && value !== null ? "not an object" : String(value))
         }
       }))
   }
@@ -91,11 +92,47 @@ describe("settings", () => {
         const { cancelGraceMillis } = yield* Effect.provide(settings, layer("cancelGracePeriod", value))
         assert.strictEqual(cancelGraceMillis, millis)
       }
-      for (const value of [-1, NaN, "soon", null, undefined, {}, true]) {
+      const wrong = [-1, NaN, "soon", "-5 seconds", -Infinity, [NaN, NaN], [-1, 0], -1n, null, undefined, {}, true]
+      for (const value of wrong) {
         const message = defectOf(yield* Effect.exit(Effect.provide(settings, layer("cancelGracePeriod", value))))
         assert.include(message, "TaskManagerConfig.cancelGracePeriod")
         assert.include(message, "duration")
       }
+    }))
+
+  it.effect("eventReplay takes what the eventBuffer holds, and its default follows a smaller eventBuffer", () =>
+    Effect.gen(function*() {
+      const taken: ReadonlyArray<readonly [Partial<TaskManagerSettings>, number]> = [
+        [{}, 256],
+        [{ eventBuffer: 16 }, 16],
+        [{ eventBuffer: 256 }, 256],
+        [{ eventBuffer: 10_000 }, 256],
+        [{ eventBuffer: 16, eventReplay: 16 }, 16],
+        [{ eventBuffer: 10_000, eventReplay: 9_999 }, 9_999]
+      ]
+      for (const [changed, replay] of taken) {
+        assert.strictEqual((yield* Effect.provide(settings, TaskManagerConfig.layer(changed))).eventReplay, replay)
+      }
+      const refused: ReadonlyArray<readonly [Partial<TaskManagerSettings>, string]> = [
+        [{ eventBuffer: 16, eventReplay: 17 }, "eventReplay takes an integer from 0 to eventBuffer (16), not 17"],
+        [{ eventReplay: 9_999 }, "eventReplay takes an integer from 0 to eventBuffer (4096), not 9999"],
+        [{ eventBuffer: NaN }, "eventBuffer takes an integer from 1, not NaN"],
+        [{ eventBuffer: 0, eventReplay: 0 }, "eventBuffer takes an integer from 1, not 0"]
+      ]
+      for (const [changed, message] of refused) {
+        const exit = yield* Effect.exit(Effect.provide(settings, TaskManagerConfig.layer(changed)))
+        assert.strictEqual(defectOf(exit), `TaskManagerConfig.${message}`)
+      }
+    }))
+
+  it.effect("that are unknown are refused by name, and of several wrong ones the first is named", () =>
+    Effect.gen(function*() {
+      const typo = defectOf(yield* Effect.exit(Effect.provide(settings, layer("cancelGrace", 5))))
+      assert.match(typo, /^TaskManagerConfig has no field "cancelGrace": it takes historyLimit, .*cancelGracePeriod/)
+      const hostile = defectOf(yield* Effect.exit(Effect.provide(settings, layer("a\n\u001b[31m", 5))))
+      assert.include(hostile, "\"a\ufffd\ufffd[31m\"")
+      const several = TaskManagerConfig.layer({ concurrency: 0, historyLimit: -1, cancelGracePeriod: NaN })
+      assert.include(defectOf(yield* Effect.exit(Effect.provide(settings, several))), "historyLimit")
     }))
 
   it.effect("out of range kill the construction of the layer", () =>

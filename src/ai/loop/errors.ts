@@ -3,17 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { SessionId } from "../../model/ids.js"
 import { describedError, oneOf, Text } from "../../model/schemas.js"
-
-// for the program alone: a cause may hold what must not be logged or sent
-const hiddenCause = Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
-  decode: () => Option.none(),
-  encode: () => Option.none()
-})
+import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 
 /**
  * A `TranscriptStore` could not write an entry. `cause` is for the host alone: it is never encoded.
@@ -21,32 +14,13 @@ const hiddenCause = Schema.optionalToOptional(Schema.Unknown, Schema.Unknown, {
  * @since 0.1.0
  * @category errors
  */
-export class TranscriptStoreError
-  extends Schema.TaggedError<TranscriptStoreError>("effect-task-manager/TranscriptStoreError")(
+export class TranscriptStoreError extends hidingCause(
+  Schema.TaggedError<TranscriptStoreError>("effect-task-manager/TranscriptStoreError")(
     "TranscriptStoreError",
     { message: Text, cause: hiddenCause },
     describedError
   )
-{
-  /**
-   * What `JSON.stringify` and loggers ask for: everything but the cause.
-   *
-   * @since 0.1.0
-   */
-  override toJSON(): object {
-    const { _tag, message } = this
-    return { _tag, message }
-  }
-
-  /**
-   * What `console.log` asks for: everything but the cause. That of a model call has the request in it, and with it the key.
-   *
-   * @since 0.1.0
-   */
-  override [Inspectable.NodeInspectSymbol](): unknown {
-    return this.stack ?? this.toString()
-  }
-}
+) {}
 
 /**
  * Why a turn failed. `Model`: the language model, `cause` is its `AiError` without what must not reach a log (headers,
@@ -73,30 +47,13 @@ export type TurnFailureReason = typeof TurnFailureReason.Type
  * @since 0.1.0
  * @category errors
  */
-export class TurnFailure extends Schema.TaggedError<TurnFailure>("effect-task-manager/TurnFailure")(
-  "TurnFailure",
-  { reason: TurnFailureReason, message: Text, cause: hiddenCause },
-  describedError
-) {
-  /**
-   * What `JSON.stringify` and loggers ask for: everything but the cause.
-   *
-   * @since 0.1.0
-   */
-  override toJSON(): object {
-    const { _tag, message, reason } = this
-    return { _tag, reason, message }
-  }
-
-  /**
-   * What `console.log` asks for: everything but the cause. That of a model call has the request in it, and with it the key.
-   *
-   * @since 0.1.0
-   */
-  override [Inspectable.NodeInspectSymbol](): unknown {
-    return this.stack ?? this.toString()
-  }
-}
+export class TurnFailure extends hidingCause(
+  Schema.TaggedError<TurnFailure>("effect-task-manager/TurnFailure")(
+    "TurnFailure",
+    { reason: TurnFailureReason, message: Text, cause: hiddenCause },
+    describedError
+  )
+) {}
 
 /**
  * A session with this id is open already: `AgentLoop.open` fails with it.

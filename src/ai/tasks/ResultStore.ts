@@ -10,23 +10,29 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { isToolOutput, type ToolOutput } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
 import { OutputRing } from "../../shared/OutputRing.js"
 
 /**
- * A result store could not save, read or remove; `cause` says why and is for the host alone.
+ * A result store could not save, read or remove; `cause` says why and is for the host alone: it is never encoded and never
+ * logged.
  *
  * @since 0.1.0
  * @category errors
  */
-export class ResultStoreError extends Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
-  "ResultStoreError",
-  { operation: Schema.Literal("save", "read", "remove"), cause: Schema.Defect }
+export class ResultStoreError extends hidingCause(
+  Schema.TaggedError<ResultStoreError>("effect-task-manager/ResultStoreError")(
+    "ResultStoreError",
+    { operation: oneOf("save", "read", "remove"), cause: hiddenCause },
+    describedError
+  )
 ) {
   override get message(): string {
     return `The result store could not ${this.operation}`

@@ -266,21 +266,29 @@ for (
   const [field, takes, refused] of [
     ["historyLimit", [0, 1, 1_000_000], [-1, 1.5, NaN, Infinity]],
     ["eventBuffer", [1, 10_000], [0, -1, 2.5, NaN, Infinity]],
-    ["eventReplay", [0, 10_000], [-1, 0.5, NaN, Infinity]],
-    ["concurrency", [1, 8, Infinity], [0, -1, 1.5, NaN, -Infinity]]
+    // at most the eventBuffer, by default 4096
+    ["eventReplay", [0, 4_096], [-1, 0.5, NaN, Infinity, 9_999]],
+    ["cancelGracePeriod", [0, "1 second", Infinity], [-1, NaN, "-5 seconds", [-1, 0], [NaN, NaN], -Infinity, "soon"]],
+    ["concurrency", [1, 8, Infinity], [0, -1, 1.5, NaN, -Infinity]],
+    ["cancelGrace", [], [5_000]]
   ] as const
 ) {
   for (const value of refused) {
-    test(`${field} ${value} kills the construction of the layer, and the defect names the field`, {
-      needs: ["config"]
-    }, function*(w) {
-      const exit = yield* Effect.exit(w.build({ [field]: value }))
-      yield* equal("the construction", exit._tag, "Failure")
-      const cause = exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error : undefined
-      yield* equal("it dies", cause?._tag, "Die")
-      yield* isTrue(`the message names ${field}`, cause?._tag === "Die" && String(cause.defect).includes(field))
-    })
+    test(
+      `${field} ${JSON.stringify(value) ?? value} kills the construction of the layer, and the defect names the field`,
+      {
+        needs: ["config"]
+      },
+      function*(w) {
+        const exit = yield* Effect.exit(w.build({ [field]: value }))
+        yield* equal("the construction", exit._tag, "Failure")
+        const cause = exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error : undefined
+        yield* equal("it dies", cause?._tag, "Die")
+        yield* isTrue(`the message names ${field}`, cause?._tag === "Die" && String(cause.defect).includes(field))
+      }
+    )
   }
+  if (takes.length === 0) continue
   test(`${field} takes ${takes.join(", ")}`, { needs: ["config"] }, function*(w) {
     for (const value of takes) {
       const exit = yield* Effect.exit(w.build({ [field]: value }))
