@@ -5,7 +5,6 @@
  */
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
-import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -133,13 +132,6 @@ const closedError = new ToolError({
 
 const requestKind = "shell"
 
-/**
- * A command whose input is /dev/null. An executor gives it a socket, from which programs such as `rg` would read instead of
- * searching. `exec` leaves one process, the command.
- */
-const withoutInput = (command: ReadonlyArray<string>) =>
-  Command.make("/bin/sh", "-c", "exec \"$0\" \"$@\" </dev/null", ...command)
-
 /** Lets a command pass that the policy allows, or that a human approved as it is. */
 const permit = (
   policy: ShellPolicy,
@@ -222,7 +214,7 @@ const make = (options: ShellOptions) =>
 
     const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
       Effect.gen(function*() {
-        // started by `exec`, it would be missed by that shell, as if it were the command
+        // otherwise the launcher would miss it, and say so as if it were the command
         if (path.isAbsolute(program)) yield* fileSystem.access(program)
         const kept = new HeadAndTail(maxOutputBytes)
         let units = 0
@@ -234,7 +226,8 @@ const make = (options: ShellOptions) =>
         })
         yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
         const end = yield* runCommand({
-          command: withoutInput([program, ...args, command]).pipe(Command.workingDirectory(directory)),
+          command: [program, ...args, command],
+          directory,
           environment: variables,
           gracePeriod,
           until: Effect.raceFirst(

@@ -11,7 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
+import { launcherOf } from "./launcher.js"
+import { processesNow, type ProcessServices, stopGroup, withMark } from "./processGroup.js"
 import { Utf8 } from "./Utf8.js"
 
 /**
@@ -61,9 +62,6 @@ const start = (command: Command.Command) =>
     // node throws for what the operating system would not take
     new SystemError({ reason: "InvalidData", module: "Command", method: "start", cause }))
 
-// at the end of an input without anything in it the pipe is closed
-const closeInput = (leader: CommandExecutor.Process) => Effect.ignore(Stream.run(Stream.empty, leader.stdin))
-
 const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Effect.interruptible(wait), drainPeriod)
 
 /**
@@ -74,7 +72,9 @@ const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Ef
  * @category combinators
  */
 export const runCommand = <A>(options: {
-  readonly command: Command.Command
+  readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
+  /** Without symbolic links. */
+  readonly directory: string
   readonly environment: Readonly<Record<string, string>>
   readonly onText: (text: string) => Effect.Effect<void>
   readonly until: Effect.Effect<A>
@@ -83,19 +83,24 @@ export const runCommand = <A>(options: {
   Effect.scoped(Effect.gen(function*() {
     const scope = yield* Effect.scope
     const id = globalThis.crypto.randomUUID()
-    const command = Command.env(options.command, withMark(options.environment, id), { extendEnv: false })
+    const { command: words, directory, environment } = options
+    const command = Command.env(
+      launcherOf({ command: words, directory, mark: id }),
+      withMark(environment, id),
+      { extendEnv: false }
+    )
+    const others = yield* processesNow
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const leader = yield* start(command)
-        // both end with the scope, after the processes: what they say when they are told to end is still heard
+        // it ends with the scope, after the processes: what they say when they are told to end is still heard
         const texts = [new Utf8(), new Utf8()] as const
         const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, texts, options.onText)), scope)
-        yield* Effect.forkIn(Effect.interruptible(closeInput(leader)), scope)
         const stopped = yield* Effect.exit(restore(Effect.raceFirst(
           Effect.as(leader.exitCode, Option.none<A>()).pipe(Effect.orElseSucceed(() => Option.none<A>())),
           Effect.asSome(options.until)
         )))
-        yield* stopGroup({ leader, mark: id }, options.gracePeriod)
+        yield* stopGroup({ leader, mark: id, others }, options.gracePeriod)
         yield* withinDrainPeriod(Fiber.await(reading))
         const end = yield* withinDrainPeriod(exitOf(leader))
         return {

@@ -12,7 +12,7 @@ import {
   TaskManagerLive
 } from "effect-task-manager"
 import { type ShellOptions, ShellPolicy, ShellTool, ToolkitExecutor } from "effect-task-manager/ai"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -433,6 +433,23 @@ describe("no process is left", () => {
         }), { concurrency: "unbounded", discard: true })
       assert.deepStrictEqual(alive(mark), [])
     }).pipe(Effect.provide(shell())))
+})
+
+describe("a host that ends without closing its shell", () => {
+  for (const how of ["exit", "throw", "SIGHUP", "SIGKILL"]) {
+    it(`leaves no process behind: ${how}`, async () => {
+      const mark = unique()
+      const host = spawn(process.execPath, ["--import", "tsx", "test/ai/shell/fixtures/host.ts", how, mark], {
+        stdio: ["ignore", "pipe", "ignore"]
+      })
+      let said = ""
+      host.stdout.on("data", (chunk) => said += String(chunk))
+      await new Promise((ended) => host.on("exit", ended))
+      assert.strictEqual(said, "ready")
+      // the processes end a moment after the host, or the test does not
+      while (alive(mark).length > 0) await new Promise((done) => setImmediate(done))
+    })
+  }
 })
 
 describe("environment", () => {
