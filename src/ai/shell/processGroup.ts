@@ -233,6 +233,9 @@ export const stopGroup = (
     // before the signal: a parent that has ended leads to nobody any more
     yield* within(look, lookPeriod)
     if (!isAnyLeft(last)) return
+    // the child that waits for the host (launcher.ts) ends by itself a moment after the leader
+    if (!(yield* Effect.orElseSucceed(group.leader.isRunning, () => false))) yield* within(look, lookPeriod)
+    if (!isAnyLeft(last)) return
     yield* signal(group, "SIGTERM", last)
     const gone = yield* within(untilGone(() => Effect.void), gracePeriod)
     if (Option.isSome(gone)) return
