@@ -41,6 +41,15 @@ const make = Effect.gen(function*() {
 const settle = TestClock.adjust(0)
 
 describe("Timers", () => {
+  it.effect("one that is stopped after the shutdown is not counted again", () =>
+    Effect.gen(function*() {
+      const timers = Timers.make(yield* Effect.clock, yield* Effect.runtime<never>())
+      const timer = timers.start(10, () => assert.fail("it fired"))
+      yield* timers.shutdown
+      timers.stop(timer)
+      assert.strictEqual(timers.size(), 0)
+    }))
+
   it.effect("fire in the order of their deadlines, each once", () =>
     Effect.gen(function*() {
       const { timers } = yield* make

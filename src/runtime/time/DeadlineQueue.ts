@@ -62,6 +62,8 @@ export class DeadlineQueue {
   }
 
   clear(): void {
+    // whoever stops one of them later must not count it again
+    for (const { timers } of this.rows.values()) for (const timer of timers) timer.place = undefined
     this.rows.clear()
     this.heap.length = 0
     this.armed = 0
