@@ -139,7 +139,13 @@ describe("the simulator finds the mistakes of the seed crate", () => {
       waitForTurn: (engine, turn, options) =>
         Effect.map(original.waitForTurn(engine, turn, options), (update) => update)
     })
-  })
+  }, (plan) => ({
+    ...plan,
+    manager: "Live",
+    preemption: 0.25,
+    shutdownAt: undefined,
+    features: { ...plan.features, interruptedReaders: true, closings: false, stubborn: false }
+  }))
 
   bites("(c) takePendingLoopUpdates loses its batch to an interrupt behind the pop", [2], {
     "runtime/waiting/loop": (original) => ({
