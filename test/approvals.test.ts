@@ -156,14 +156,16 @@ describe("an answer belongs to one question", () => {
           const { asking = "" } = event.approval
           assert.match(asking, /^[0-9a-f]{32}$/)
           tokens.add(asking)
-          const back = Schema.decodeUnknownSync(TaskEvent)(JSON.parse(JSON.stringify(
-            Schema.encodeSync(TaskEvent)(event)
-          )))
+          const json = JSON.stringify(yield* Schema.encode(TaskEvent)(event))
+          const back = yield* Schema.decodeUnknown(TaskEvent)(JSON.parse(json))
           assert.strictEqual(back._tag === "AwaitingApproval" ? back.approval.asking : undefined, asking)
         }
         for (const approval of yield* handle.listSuspended) {
           assert.isTrue(tokens.has(approval.approval.asking ?? ""))
-          assert.deepStrictEqual(Schema.decodeUnknownSync(TaskApproval)(JSON.parse(JSON.stringify(approval))), approval)
+          assert.deepStrictEqual(
+            yield* Schema.decodeUnknown(TaskApproval)(JSON.parse(JSON.stringify(approval))),
+            approval
+          )
         }
       }).pipe(Effect.provide(tools), Effect.scoped)
       assert.strictEqual(tokens.size, 200)

@@ -99,7 +99,7 @@ describe("an effect that routes", () => {
         assert.isTrue(Exit.isFailure(exit))
         yield* Effect.yieldNow()
         assert.deepStrictEqual(log, ["interrupted"])
-      }).pipe(Effect.provide(tools), Effect.provide(TaskManagerLive.pipe(Layer.provide(policy))))
+      }).pipe(Effect.provide(Layer.merge(tools, TaskManagerLive.pipe(Layer.provide(policy)))))
     }))
 
   for (const [name, wrong] of [["fails", Effect.fail("no")], ["dies", Effect.die("no")]] as const) {

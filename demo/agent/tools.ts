@@ -41,7 +41,7 @@ const policy = ShellPolicy.make({
     ShellPolicy.deny("sudo", { reason: "There is no root here" }),
     ShellPolicy.ask("rm", { reason: "It deletes files" }),
     ...["node test/cart.test.mjs", "ls", "cat", "head", "tail", "wc", "grep", "git status", "git diff", "git log"]
-      .map(ShellPolicy.allow)
+      .map((words) => ShellPolicy.allow(words))
   ]
 })
 

@@ -175,9 +175,12 @@ export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Inte
   return { ...interruption, cancelled: [...interruption.cancelled, ...accepted] }
 }
 
-/** Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. */
+/**
+ * Tells that the session is closed, unless something that was closed under its id is live: then the last of it tells. After the
+ * shutdown nobody is told anything.
+ */
 const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
-  if (!table.closedSessions.has(id)) events.sessionClosed(table, now, id)
+  if (!table.closed && !table.closedSessions.has(id)) events.sessionClosed(table, now, id)
 }
 
 /**

@@ -10,7 +10,7 @@ import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
 import { ensureSession, ensureTurn, releaseTurn, type TaskRecord, type TaskTable, type Turn } from "./TaskTable.js"
 
 /** Why a call that is not accepted yet is refused. `Answered`: the task that it would resume does not ask any more. */
-export type PendingRefusal = "Shutdown" | "Answered"
+type PendingRefusal = "Shutdown" | "Answered"
 
 /** What the runtime does when a call ends before it was answered; the machine only calls it. */
 export interface PendingCaller {

@@ -309,6 +309,24 @@ describe("the manual queue", () => {
 })
 
 describe("closing a session", () => {
+  it("ends once under an id that was opened and closed again meanwhile, and not after the shutdown", () => {
+    const world = new World()
+    const close = () => world.step((table, now) => control.closeSession(table, sessionId("s"), now))
+    const first = world.start("a", { kind: "Background" })
+    close()
+    const second = world.start("b", { kind: "Background" })
+    close()
+    close()
+    world.end(second, { _tag: "Cancelled" })
+    assert.deepStrictEqual(world.lines, ["end b#1", "Cancelled b"])
+    world.end(first, { _tag: "Cancelled" })
+    assert.deepStrictEqual(world.lines, ["end a#1", "Cancelled a", "SessionClosed s"])
+    world.step((table, now) => control.beginShutdown(table, now))
+    world.step((table) => control.endShutdown(table))
+    close()
+    assert.deepStrictEqual(world.lines, [])
+  })
+
   it("discards what was not delivered, and what its tasks still deliver", () => {
     const world = new World()
     world.complete(world.start("a"))

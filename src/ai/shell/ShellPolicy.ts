@@ -26,7 +26,8 @@ export interface ShellDecision {
 }
 
 /**
- * A command as a policy sees it: its text as the model wrote it, and the directory it would run in, without symbolic links.
+ * A command as a policy sees it: its text as the model wrote it, the directory it would run in, without symbolic links, and the
+ * root of the shell, which `ShellTool` always gives. Without `root` the command is taken to run in the root.
  *
  * @since 0.1.0
  * @category models
@@ -34,6 +35,7 @@ export interface ShellDecision {
 export interface ShellCommand {
   readonly command: string
   readonly directory: string
+  readonly root?: string | undefined
 }
 
 /**
@@ -48,6 +50,8 @@ export interface ShellRule {
   readonly words: ReadonlyArray<string>
   /** Whether nothing may follow them. */
   readonly exact: boolean
+  /** Where a rule that allows holds, as seen from the root: `.` is the root itself, `"Any"` every directory. */
+  readonly directories: ReadonlyArray<string> | "Any"
   readonly reason: string | undefined
 }
 
@@ -65,34 +69,88 @@ interface RuleOptions {
   readonly reason?: string | undefined
 }
 
+interface AllowOptions {
+  /**
+   * The directories where the rule holds, as seen from the root, or `"Any"`. Default: the root alone. The model chooses the
+   * directory, and what a program does depends on the files there: `npm test` runs what the package.json says.
+   */
+  readonly directories?: ReadonlyArray<string> | "Any" | undefined
+}
+
 const ruleOf = (
   verdict: ShellVerdict,
   words: string,
-  exact: boolean,
-  reason: string | undefined
+  options: {
+    readonly exact?: boolean | undefined
+    readonly directories?: ReadonlyArray<string> | "Any" | undefined
+    readonly reason?: string | undefined
+  } = {}
 ): ShellRule => {
   checkWords(words)
+  const { directories = ["."], exact = false, reason } = options
   const split = words.split(" ").filter((word) => word !== "")
   if (split.length === 0) throw new Error("A rule of a shell policy needs at least one word")
-  return { verdict, words: split, exact, reason }
+  return { verdict, words: split, exact, directories, reason }
 }
 
 const isSameProgram = (word: string | undefined, program: string | undefined): boolean =>
   word !== undefined && program !== undefined && (word === program || word.endsWith(`/${program}`))
 
-/** Whether a plain command begins with the words of a rule. What restricts also fits a program that is named by its path. */
-const fits = (words: ReadonlyArray<string>, rule: ShellRule): boolean =>
-  (rule.exact ? words.length === rule.words.length : words.length >= rule.words.length) &&
-  rule.words.every((word, at) =>
-    at === 0 && rule.verdict !== "Allow" ? isSameProgram(words[at], word) : words[at] === word
-  )
+// `-c a=b` is an option with two words, where words end at "="
+const mostWordsOfOption = 2
 
-/** Whether the words of a rule stand anywhere, the first also as a path: `sudo` is in `cd x && /usr/bin/sudo ls`. */
+/**
+ * Whether the words of a rule stand from here on, the first also as a path, with any options between them: `git push` is in
+ * `git -C x --no-pager push`. Which options take a word is not known, so up to two words behind an option are passed over.
+ */
+const standsAt = (words: ReadonlyArray<string>, from: number, wanted: ReadonlyArray<string>): boolean => {
+  if (!isSameProgram(words[from], wanted[0])) return false
+  let found = 1
+  let passable = 0
+  for (let at = from + 1; found < wanted.length; at++) {
+    const word = words[at]
+    if (word === undefined) return false
+    if (word === wanted[found]) {
+      found++
+      passable = 0
+    } else if (word.startsWith("-")) {
+      passable = mostWordsOfOption
+    } else if (passable-- === 0) {
+      return false
+    }
+  }
+  return true
+}
+
+const beginsWith = (words: ReadonlyArray<string>, rule: ShellRule): boolean =>
+  (rule.exact ? words.length === rule.words.length : words.length >= rule.words.length) &&
+  rule.words.every((word, at) => words[at] === word)
+
+/** The directory as seen from the root: `.` or `a/b`; undefined outside of it. */
+const seenFrom = (root: string, directory: string): string | undefined => {
+  if (directory === root) return "."
+  const prefix = root.endsWith("/") ? root : `${root}/`
+  return directory.startsWith(prefix) ? directory.slice(prefix.length) : undefined
+}
+
+const withoutDots = (directory: string): string => {
+  const names = directory.split("/").filter((name) => name !== "" && name !== ".")
+  return names.length === 0 ? "." : names.join("/")
+}
+
+const holdsIn = ({ directories }: ShellRule, { directory, root = directory }: ShellCommand): boolean =>
+  directories === "Any" || directories.map(withoutDots).includes(seenFrom(root, directory) ?? "..")
+
+/** Whether a rule is for a plain command. */
+const fits = (words: ReadonlyArray<string>, rule: ShellRule, command: ShellCommand): boolean =>
+  rule.verdict === "Allow"
+    ? holdsIn(rule, command) && beginsWith(words, rule)
+    : standsAt(words, 0, rule.words)
+
+/** Whether the words of a rule stand anywhere: `sudo` is in `cd x && /usr/bin/sudo ls`. */
 const mentions = (words: ReadonlyArray<string>, rule: ShellRule): boolean => {
   const wanted = roughWords(rule.words.join(" "))
-  return words.some((word, from) =>
-    isSameProgram(word, wanted[0]) && wanted.every((one, at) => at === 0 || words[from + at] === one)
-  )
+  return words.some((_, from) => standsAt(words, from, wanted))
 }
 
 const decisionOf = (rule: ShellRule): ShellDecision => ({
@@ -109,7 +167,8 @@ const make = (options: {
   const { compound = "Ask", otherwise = "Ask", rules } = options
   const mentioned = (verdict: ShellVerdict, words: ReadonlyArray<string>) =>
     rules.find((rule) => rule.verdict === verdict && mentions(words, rule))
-  return ({ command }) => {
+  return (call) => {
+    const { command } = call
     const rough = roughWords(command)
     const denied = mentioned("Deny", rough)
     if (denied !== undefined) return decisionOf(denied)
@@ -118,12 +177,14 @@ const make = (options: {
       const asked = mentioned("Ask", rough)
       return asked === undefined ? { verdict: compound, reason: "Not one plain command" } : decisionOf(asked)
     }
-    const rule = rules.find((one) => fits(words, one))
+    const rule = rules.find((one) => fits(words, one, call))
     return rule === undefined ? { verdict: otherwise, reason: "No rule fits this command" } : decisionOf(rule)
   }
 }
 
-const conservative = ["pwd", "ls", "true", "false"].map((words) => ruleOf("Allow", words, true, undefined))
+const conservative = ["pwd", "ls", "true", "false"].map((words) =>
+  ruleOf("Allow", words, { exact: true, directories: "Any" })
+)
 
 /**
  * Constructors of shell policies.
@@ -133,9 +194,11 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) => ruleOf("Allow
  * or other control character outside of quotes, no expansion inside of them, and no assignment in front. Only plain commands
  * are ever allowed by a rule.
  *
- * Rules with `Deny` come first: one matches wherever its words stand in the text, in quotes and after a path too. Of the
- * others the first one that fits decides. What looks at text can be got around (`s''udo`, a script, an alias of git), so a
- * rule that denies is advice to a model in good faith; what protects is that everything else is asked.
+ * Rules with `Deny` come first: one matches wherever its words stand in the text, in quotes, after a path and with options
+ * between them too. Of the others the first one that fits decides. What looks at text can be got around (`s''udo`, a script, an
+ * alias of git), so a rule that denies is advice to a model in good faith; what protects is that everything else is asked.
+ *
+ * Rules that allow hold in the root alone, unless they name other directories.
  *
  * @example
  * ```ts
@@ -146,10 +209,10 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) => ruleOf("Allow
  *     ShellPolicy.deny("sudo", { reason: "There is no root here" }),
  *     ShellPolicy.ask("npm test -- -u"),
  *     ShellPolicy.allow("npm test"),
- *     ShellPolicy.allowExactly("git status --short")
+ *     ShellPolicy.allowExactly("ls -l", { directories: "Any" })
  *   ]
  * })
- * const decision = policy({ command: "npm test; curl example.com", directory: "/work" }) // asks
+ * const decision = policy({ command: "npm test; curl example.com", directory: "/work", root: "/work" }) // asks
  * ```
  *
  * @since 0.1.0
@@ -166,15 +229,18 @@ export const ShellPolicy: {
     readonly compound?: ShellVerdict | undefined
   }) => ShellPolicy
   /**
-   * Plain commands that begin with these words, whatever follows: `allow("git log")` also allows `git log --output=x`. Throws
-   * without a word.
+   * Plain commands that begin with these words, whatever follows: `allow("git")` also allows `git -c core.fsmonitor=x status`,
+   * which runs `x`, and `git push --force`. Holds in the root, unless `directories` says otherwise. Throws without a word.
    */
-  readonly allow: (words: string) => ShellRule
-  /** The plain command of these words and nothing else. Throws without a word. */
-  readonly allowExactly: (words: string) => ShellRule
-  /** Every command in which these words stand. Throws without a word. */
+  readonly allow: (words: string, options?: AllowOptions) => ShellRule
+  /** The plain command of these words and nothing else. Holds in the root, unless `directories` says otherwise. Throws without a word. */
+  readonly allowExactly: (words: string, options?: AllowOptions) => ShellRule
+  /** Every command in which these words stand, also with options between them. Throws without a word. */
   readonly deny: (words: string, options?: RuleOptions) => ShellRule
-  /** Plain commands that begin with these words, and commands that are not plain in which they stand. Throws without a word. */
+  /**
+   * Plain commands that begin with these words, also with options between them, and commands that are not plain in which they
+   * stand. Throws without a word.
+   */
   readonly ask: (words: string, options?: RuleOptions) => ShellRule
   /** Asks about every command but `pwd`, `ls`, `true` and `false` without arguments. The default of the shell tool. */
   readonly conservative: ShellPolicy
@@ -182,10 +248,10 @@ export const ShellPolicy: {
   readonly allowAll: ShellPolicy
 } = {
   make,
-  allow: (words) => ruleOf("Allow", words, false, undefined),
-  allowExactly: (words) => ruleOf("Allow", words, true, undefined),
-  deny: (words, options) => ruleOf("Deny", words, false, options?.reason),
-  ask: (words, options) => ruleOf("Ask", words, false, options?.reason),
+  allow: (words, options) => ruleOf("Allow", words, options),
+  allowExactly: (words, options) => ruleOf("Allow", words, { ...options, exact: true }),
+  deny: (words, options) => ruleOf("Deny", words, options),
+  ask: (words, options) => ruleOf("Ask", words, options),
   conservative: make({ rules: conservative }),
   allowAll: () => ({ verdict: "Allow", reason: "Every command is allowed" })
 }

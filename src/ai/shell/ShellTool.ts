@@ -5,12 +5,9 @@
  */
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
-import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
-import type * as FileSystem from "@effect/platform/FileSystem"
-import type * as Path from "@effect/platform/Path"
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,10 +18,11 @@ import * as Schema from "effect/Schema"
 import { ApprovalRequired, ToolError } from "../../errors.js"
 import { ApprovalId } from "../../model/ids.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
-import { maxOutputBuffer, OutputRing } from "../../shared/OutputRing.js"
+import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
 import { checkShellOptions } from "./checks.js"
-import { markVariable } from "./processGroup.js"
+import { commandEnvironment } from "./commandEnvironment.js"
+import { HeadAndTail } from "./HeadAndTail.js"
 import { runCommand } from "./runCommand.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
 import { visible } from "./visible.js"
@@ -33,9 +31,10 @@ import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
 const toolName = "shell"
 
 /**
- * How a command ended and what it printed last. `exit_code` is null when a signal ended it, `signal` when none did; `timed_out`
- * says that `timeout_seconds` was over. `output` has the newest of both output streams, in the order of arrival, after
- * `omitted_bytes` bytes that are left out.
+ * How a command ended and what it printed. `exit_code` is null when a signal ended it, `signal` when none did; `timed_out`
+ * says that `timeout_seconds` was over. `output` has both output streams in the order of arrival; of a long one the beginning and
+ * the end, with `omitted_bytes` bytes left out between them. `replaced_bytes`, if it is there, is how many bytes were no UTF-8
+ * and stand as U+FFFD.
  *
  * @since 0.1.0
  * @category models
@@ -45,7 +44,8 @@ export const ShellResult = Schema.Struct({
   signal: Schema.NullOr(Schema.String),
   timed_out: Schema.Boolean,
   output: Schema.String,
-  omitted_bytes: Schema.NonNegativeInt
+  omitted_bytes: Schema.NonNegativeInt,
+  replaced_bytes: Schema.optionalWith(Schema.NonNegativeInt, { exact: true })
 })
 
 /**
@@ -74,34 +74,24 @@ export interface ShellOptions {
    * manager, which otherwise gives the tool up while it is still killing. Default 2 s.
    */
   readonly gracePeriod?: Duration.DurationInput | undefined
-  /** How long a command may take that is started without `timeout_seconds`. Default: no limit. */
+  /** How long a command may take that is started without `timeout_seconds`; `Infinity` for no limit. Default 30 minutes. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** How many bytes of output a result has at most, the newest: an integer from 0 to 256 MiB. Default 30 000. */
+  /** How many bytes of output a result has at most, from its beginning and its end: an integer from 0 to 256 MiB. Default 30 000. */
   readonly maxOutputBytes?: number | undefined
   /**
    * The names of the variables that commands get from the environment of this process. Default: `PATH`, `HOME`, `USER`,
-   * `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `LC_CTYPE`, `TZ`, `TMPDIR`.
+   * `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `LC_CTYPE`, `TZ`, `TMPDIR`. Of the directories in `PATH` those are left out that are
+   * relative, empty, or inside of `root`, where the model may have written programs.
    */
   readonly inheritEnvironment?: ReadonlyArray<string> | undefined
-  /** More variables for commands. What stands here can be read by the model. */
+  /**
+   * More variables for commands. What stands here can be read by the model, and replaces the variables with which editors,
+   * pagers and prompts for passwords are told that nobody is there (`GIT_EDITOR`, `PAGER`, `GIT_TERMINAL_PROMPT`, …).
+   */
   readonly environment?: Readonly<Record<string, string>> | undefined
   /** How often progress is reported at most, while there is more output. Default 1 s. */
   readonly progressInterval?: Duration.DurationInput | undefined
 }
-
-// not the path of an agent's socket, no token, no proxy with a password in it
-const harmlessVariables = [
-  "PATH",
-  "HOME",
-  "USER",
-  "LOGNAME",
-  "SHELL",
-  "LANG",
-  "LC_ALL",
-  "LC_CTYPE",
-  "TZ",
-  "TMPDIR"
-]
 
 // far below what an operating system takes as one argument, in bytes
 const longestCommand = 32_768
@@ -115,7 +105,8 @@ const CommandText = Schema.String.pipe(
 
 const tool = Tool.make(toolName, {
   description:
-    "Runs a command in a shell (sh) without input, and gives its exit code and the newest of its output. Every " +
+    "Runs a command in a shell (sh) without input, and gives its exit code and its output, the beginning and the end of a " +
+    "long one. Every " +
     "process it started is ended with it. A long command shows what it printed so far in its task's output.",
   success: ShellResult,
   failure: Schema.Union(ToolError, ApprovalRequired),
@@ -134,19 +125,6 @@ const tool = Tool.make(toolName, {
 
 const toolkit = Toolkit.make(tool)
 
-const hostEnvironment = (names: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, string>>> => {
-  // not the provider of the program, which may know secrets by these names
-  const host = ConfigProvider.fromEnv()
-  return Effect.map(
-    Effect.forEach(names, (name) =>
-      Effect.map(
-        Effect.option(host.load(Config.string(name))),
-        Option.map((value) => [name, value] as const)
-      )),
-    (found) => Object.fromEntries(found.flatMap(Option.toArray))
-  )
-}
-
 const closedError = new ToolError({
   reason: "Unavailable",
   toolName,
@@ -163,7 +141,7 @@ const permit = (
   directory: WorkingDirectory
 ): Effect.Effect<void, ToolError | ApprovalRequired> =>
   Effect.suspend((): Effect.Effect<void, ToolError | ApprovalRequired> => {
-    const call: ShellCommand = { command, directory: directory.path }
+    const call: ShellCommand = { command, directory: directory.path, root: directory.root }
     const { reason, verdict } = policy(call)
     if (verdict === "Allow") return Effect.void
     if (verdict === "Deny") {
@@ -200,24 +178,21 @@ const make = (options: ShellOptions) =>
     const {
       environment = {},
       gracePeriod = "2 seconds",
-      inheritEnvironment = harmlessVariables,
+      inheritEnvironment,
       maxOutputBytes = 30_000,
       policy = ShellPolicy.conservative,
       progressInterval = "1 second",
       root,
       shell: [program, ...args] = ["/bin/sh", "-c"],
-      timeout = Duration.infinity
+      timeout = "30 minutes"
     } = options
     if (!(Number.isInteger(maxOutputBytes) && maxOutputBytes >= 0 && maxOutputBytes <= maxOutputBuffer)) {
       return yield* Effect.dieMessage(`maxOutputBytes must be an integer from 0 to ${maxOutputBuffer}`)
     }
+    const path = yield* Path.Path
+    const fileSystem = yield* FileSystem.FileSystem
     const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
-    const variables = {
-      ...(yield* hostEnvironment(inheritEnvironment)),
-      ...environment,
-      // this agent may run in the shell of another one, which must find the commands too
-      ...(yield* hostEnvironment([markVariable]))
-    }
+    const variables = yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
 
     const closed = yield* Deferred.make<void>()
     const running = new Set<Deferred.Deferred<void>>()
@@ -241,17 +216,20 @@ const make = (options: ShellOptions) =>
 
     const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
       Effect.gen(function*() {
-        const newest = new OutputRing(maxOutputBytes)
+        // otherwise the launcher would miss it, and say so as if it were the command
+        if (path.isAbsolute(program)) yield* fileSystem.access(program)
+        const kept = new HeadAndTail(maxOutputBytes)
         let units = 0
         const progress = Effect.suspend(() => {
           if (units === 0) return Effect.void
           units = 0
-          const { total } = newest.read({ maxBytes: 0 })
+          const { total } = kept
           return task.reportProgress({ message: `${total} bytes of output`, data: { outputBytes: total } })
         })
         yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
         const end = yield* runCommand({
-          command: Command.make(program, ...args, command).pipe(Command.workingDirectory(directory)),
+          command: [program, ...args, command],
+          directory,
           environment: variables,
           gracePeriod,
           until: Effect.raceFirst(
@@ -259,14 +237,13 @@ const make = (options: ShellOptions) =>
             Duration.isFinite(limit) ? Effect.as(Effect.sleep(limit), "TimedOut" as const) : Effect.never
           ),
           onText: (text) => {
-            newest.write(text)
+            kept.write(text)
             units += text.length
             return task.write(text)
           }
         })
-        newest.close()
-        const { start, text } = newest.read({})
-        return { end, output: text, omitted: start }
+        const { omitted, text } = kept.close()
+        return { end, output: text, omitted }
       }).pipe(
         Effect.scoped,
         Effect.mapError((cause) =>
@@ -289,8 +266,7 @@ const make = (options: ShellOptions) =>
             return yield* new ToolError({
               reason: "Unavailable",
               toolName,
-              message:
-                `The shell was closed while the command ran. It may have had effects. Its newest output:\n${output}`
+              message: `The shell was closed while the command ran. It may have had effects. Its output:\n${output}`
             })
           }
           return {
@@ -298,7 +274,8 @@ const make = (options: ShellOptions) =>
             signal: end.signal ?? null,
             timed_out: stopped === "TimedOut",
             output,
-            omitted_bytes: omitted
+            omitted_bytes: omitted,
+            ...(end.replacedBytes === 0 ? undefined : { replaced_bytes: end.replacedBytes })
           }
         }).pipe(Effect.provide(services))
     })

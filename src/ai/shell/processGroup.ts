@@ -26,6 +26,8 @@ export interface ProcessGroup {
   readonly leader: CommandExecutor.Process
   /** Stands in the list of marks in the environment of every process of it. */
   readonly mark: string
+  /** The numbers of processes that were there before: none of them is looked at, until its number is free. */
+  readonly others?: Set<string> | undefined
 }
 
 /**
@@ -62,6 +64,9 @@ export type ProcessServices = CommandExecutor.CommandExecutor | FileSystem.FileS
 // how long the kernel may take to end what was killed, before it is given up: it hangs in a device
 const killPeriod = "2 seconds"
 
+// how long a look may hold up the first signal
+const lookPeriod = "1 second"
+
 const looks = Schedule.exponential("5 millis").pipe(
   Schedule.union(Schedule.spaced("50 millis"))
 )
@@ -88,6 +93,24 @@ const hasMark = (environment: string, mark: string): boolean =>
     entry.startsWith(`${markVariable}=`) && entry.slice(markVariable.length + 1).split(",").includes(mark)
   )
 
+const numbersOf = (names: ReadonlyArray<string>): ReadonlyArray<string> => names.filter((name) => /^\d+$/.test(name))
+
+const listed: Effect.Effect<ReadonlyArray<string>, never, FileSystem.FileSystem> = Effect.flatMap(
+  FileSystem.FileSystem,
+  (fileSystem) => Effect.orElseSucceed(Effect.map(fileSystem.readDirectory("/proc"), numbersOf), () => [])
+)
+
+/**
+ * The numbers of all processes of the machine; none where there is no /proc.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const processesNow: Effect.Effect<Set<string>, never, FileSystem.FileSystem> = Effect.map(
+  listed,
+  (numbers) => new Set(numbers)
+)
+
 /** The processes that were found once, each with its start: what was found is not lost with its parent or its mark. */
 type Known = Map<string, string>
 
@@ -110,14 +133,16 @@ const addDescendants = (known: Known, rows: ReadonlyArray<Row>): void => {
 
 /** Who lives of a group, by /proc; `None` where there is none. */
 const members = (
-  { leader, mark }: ProcessGroup,
+  { leader, mark, others = new Set() }: ProcessGroup,
   known: Known
 ): Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
-    const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), () => [])
-    const ids = names.filter((name) => /^\d+$/.test(name))
-    if (ids.length === 0) return Option.none()
+    const numbers = yield* listed
+    if (numbers.length === 0) return Option.none()
+    const present = new Set(numbers)
+    for (const other of others) if (!present.has(other)) others.delete(other)
+    const ids = numbers.filter((number) => !others.has(number))
     const rows = Arr.getSomes(
       yield* Effect.forEach(ids, (id) =>
         // a process may end before it is looked at
@@ -164,11 +189,16 @@ const left = (group: ProcessGroup, known: Known): Effect.Effect<Members, never, 
 
 const isAnyLeft = ({ escaped, inGroup }: Members): boolean => inGroup || escaped.length > 0
 
+type SignalName = "SIGTERM" | "SIGKILL"
+
+// kill sends first and then waits for the leader, which is waited for elsewhere
+const signalGroup = ({ leader }: ProcessGroup, name: SignalName) =>
+  Effect.asVoid(Effect.fork(Effect.interruptible(Effect.ignore(leader.kill(name)))))
+
 /** Sends a signal to those who are left, without waiting for what comes of it. */
-const signal = (group: ProcessGroup, name: "SIGTERM" | "SIGKILL", who: Members) =>
+const signal = (group: ProcessGroup, name: SignalName, who: Members) =>
   Effect.gen(function*() {
-    // kill sends first and then waits for the leader, which is waited for elsewhere
-    if (who.inGroup) yield* Effect.fork(Effect.interruptible(Effect.ignore(group.leader.kill(name))))
+    if (who.inGroup) yield* signalGroup(group, name)
     if (who.escaped.length > 0) {
       const kill = Command.make("/bin/sh", "-c", `kill -${name.slice(3)} ${who.escaped.join(" ")}`)
       yield* Effect.ignore(Command.exitCode(Command.stderr(kill, "pipe")))
@@ -177,7 +207,8 @@ const signal = (group: ProcessGroup, name: "SIGTERM" | "SIGKILL", who: Members) 
 
 /**
  * Ends what is left of a group: SIGTERM, up to `gracePeriod` for it to end, then SIGKILL, again until nobody is left. Returns
- * when the process table shows nobody, or when the kernel does not end them.
+ * when the process table shows nobody, or when the kernel does not end them. No look at the process table is waited for without
+ * end: it may take seconds on a loaded machine, and those who are known are signalled all the same.
  *
  * @since 0.1.0
  * @category destructors
@@ -187,8 +218,11 @@ export const stopGroup = (
   gracePeriod: Duration.DurationInput
 ): Effect.Effect<void, never, ProcessServices> => {
   const known: Known = new Map()
+  // who was there at the last look; until there was one, whoever may be in the group
+  let last: Members = { inGroup: true, escaped: [] }
+  const look = Effect.tap(left(group, known), (who) => Effect.sync(() => last = who))
   const untilGone = (between: (who: Members) => Effect.Effect<void, never, ProcessServices>) =>
-    left(group, known).pipe(
+    look.pipe(
       Effect.tap((who) => Effect.when(between(who), () => isAnyLeft(who))),
       Effect.repeat({ schedule: looks, while: isAnyLeft })
     )
@@ -196,12 +230,16 @@ export const stopGroup = (
   const within = <A>(work: Effect.Effect<A, never, ProcessServices>, period: Duration.DurationInput) =>
     Effect.timeoutOption(Effect.interruptible(work), period)
   return Effect.gen(function*() {
-    // before the grace period begins: however long it takes to look, who is left is asked first
-    const first = yield* left(group, known)
-    if (!isAnyLeft(first)) return
-    yield* signal(group, "SIGTERM", first)
+    // before the signal: a parent that has ended leads to nobody any more
+    yield* within(look, lookPeriod)
+    if (!isAnyLeft(last)) return
+    // the child that waits for the host (launcher.ts) ends by itself a moment after the leader
+    if (!(yield* Effect.orElseSucceed(group.leader.isRunning, () => false))) yield* within(look, lookPeriod)
+    if (!isAnyLeft(last)) return
+    yield* signal(group, "SIGTERM", last)
     const gone = yield* within(untilGone(() => Effect.void), gracePeriod)
     if (Option.isSome(gone)) return
+    yield* signal(group, "SIGKILL", last)
     yield* within(untilGone((who) => signal(group, "SIGKILL", who)), killPeriod)
   })
 }

@@ -11,7 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
+import { launcherOf } from "./launcher.js"
+import { processesNow, type ProcessServices, stopGroup, withMark } from "./processGroup.js"
+import { Utf8 } from "./Utf8.js"
 
 /**
  * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
@@ -21,6 +23,8 @@ import { type ProcessServices, stopGroup, withMark } from "./processGroup.js"
  * @category models
  */
 export interface CommandEnd<A> {
+  /** How many bytes of the output are no UTF-8 and were replaced. */
+  readonly replacedBytes: number
   readonly exitCode: number | undefined
   readonly signal: string | undefined
   readonly stopped: Option.Option<A>
@@ -38,21 +42,25 @@ const exitOf = (leader: CommandExecutor.Process) =>
 
 const unknownEnd = { exitCode: undefined, signal: undefined }
 
-const readAll = (leader: CommandExecutor.Process, onText: (text: string) => Effect.Effect<void>) =>
-  Effect.forEach(
-    [leader.stdout, leader.stderr],
+const readAll = (
+  leader: CommandExecutor.Process,
+  texts: readonly [stdout: Utf8, stderr: Utf8],
+  onText: (text: string) => Effect.Effect<void>
+) => {
+  // a chunk may end within a character, and then have no text of its own
+  const told = (text: string) => text === "" ? Effect.void : onText(text)
+  const read = (stream: Stream.Stream<Uint8Array, PlatformError>, utf8: Utf8) =>
     // a pipe that breaks has nothing more to say
-    (stream) => Effect.ignore(Stream.runForEach(Stream.decodeText(stream), onText)),
-    { concurrency: 2, discard: true }
-  )
+    Effect.ignore(Stream.runForEach(stream, (chunk) => told(utf8.read(chunk)))).pipe(
+      Effect.zipRight(Effect.suspend(() => told(utf8.end())))
+    )
+  return Effect.zip(read(leader.stdout, texts[0]), read(leader.stderr, texts[1]), { concurrent: true })
+}
 
 const start = (command: Command.Command) =>
   Effect.catchAllDefect(Command.start(command), (cause) =>
     // node throws for what the operating system would not take
     new SystemError({ reason: "InvalidData", module: "Command", method: "start", cause }))
-
-// at the end of an input without anything in it the pipe is closed
-const closeInput = (leader: CommandExecutor.Process) => Effect.ignore(Stream.run(Stream.empty, leader.stdin))
 
 const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Effect.interruptible(wait), drainPeriod)
 
@@ -64,7 +72,9 @@ const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Ef
  * @category combinators
  */
 export const runCommand = <A>(options: {
-  readonly command: Command.Command
+  readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
+  /** Without symbolic links. */
+  readonly directory: string
   readonly environment: Readonly<Record<string, string>>
   readonly onText: (text: string) => Effect.Effect<void>
   readonly until: Effect.Effect<A>
@@ -73,21 +83,31 @@ export const runCommand = <A>(options: {
   Effect.scoped(Effect.gen(function*() {
     const scope = yield* Effect.scope
     const id = globalThis.crypto.randomUUID()
-    const command = Command.env(options.command, withMark(options.environment, id), { extendEnv: false })
+    const { command: words, directory, environment } = options
+    const command = Command.env(
+      launcherOf({ command: words, directory, mark: id }),
+      withMark(environment, id),
+      { extendEnv: false }
+    )
+    const others = yield* processesNow
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const leader = yield* start(command)
-        // both end with the scope, after the processes: what they say when they are told to end is still heard
-        const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, options.onText)), scope)
-        yield* Effect.forkIn(Effect.interruptible(closeInput(leader)), scope)
+        // it ends with the scope, after the processes: what they say when they are told to end is still heard
+        const texts = [new Utf8(), new Utf8()] as const
+        const reading = yield* Effect.forkIn(Effect.interruptible(readAll(leader, texts, options.onText)), scope)
         const stopped = yield* Effect.exit(restore(Effect.raceFirst(
           Effect.as(leader.exitCode, Option.none<A>()).pipe(Effect.orElseSucceed(() => Option.none<A>())),
           Effect.asSome(options.until)
         )))
-        yield* stopGroup({ leader, mark: id }, options.gracePeriod)
+        yield* stopGroup({ leader, mark: id, others }, options.gracePeriod)
         yield* withinDrainPeriod(Fiber.await(reading))
         const end = yield* withinDrainPeriod(exitOf(leader))
-        return { ...Option.getOrElse(end, () => unknownEnd), stopped: yield* stopped }
+        return {
+          ...Option.getOrElse(end, () => unknownEnd),
+          stopped: yield* stopped,
+          replacedBytes: texts[0].replaced + texts[1].replaced
+        }
       })
     )
   }))

@@ -33,8 +33,33 @@ export const plainWords = (command: string): ReadonlyArray<string> | undefined =
   return words.length === 0 || assignment.test(words[0] ?? "") ? undefined : words.map(unquote)
 }
 
-// what may stand for a variable begins after this: ${x:-rm}
-const alternative = /\$\{.[^}\s:+\-=?]*:?[-+=?]/gu
+/**
+ * The text with a space for each sign after which something else may stand for a variable, as in `${x:-rm}`. One pass with a
+ * state: a pattern that looks for the sign from every `${` takes quadratic time.
+ */
+const openAlternatives = (text: string): string => {
+  let opened = ""
+  let from = 0
+  // how many characters of a name have been read since `${`; -1 outside of one
+  let name = -1
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charAt(at)
+    if (character === "$" && text.charAt(at + 1) === "{") {
+      name = 0
+      at++
+    } else if (name === 0) {
+      // whatever it is: `${-}` and `${?}` are variables too
+      name = 1
+    } else if (name > 0 && /[-+=?]/.test(character)) {
+      opened += `${text.slice(from, at)} `
+      from = at + 1
+      name = -1
+    } else if (name > 0 && /[}\s]/.test(character)) {
+      name = -1
+    }
+  }
+  return opened + text.slice(from)
+}
 
 /**
  * Everything in a command that may be a word, with what could stand around it taken for a space: for rules that rather see
@@ -44,6 +69,6 @@ const alternative = /\$\{.[^}\s:+\-=?]*:?[-+=?]/gu
  * @category parsers
  */
 export const roughWords = (command: string): ReadonlyArray<string> =>
-  command.replace(/\\\r?\n/g, "").replace(/\\/g, "").replace(alternative, " ").split(/[\s'"`$(){}[\];&|<>!=,]+/).filter(
+  openAlternatives(command.replace(/\\\r?\n/g, "").replace(/\\/g, "")).split(/[\s'"`$(){}[\];&|<>!=,]+/).filter(
     (text) => text !== ""
   )

@@ -16,6 +16,8 @@ import { ToolError } from "../../errors.js"
  */
 export interface WorkingDirectory {
   readonly path: string
+  /** The root, without symbolic links. */
+  readonly root: string
   /** As seen from the root: `.` or `a/b`. */
   readonly shown: string
 }
@@ -51,5 +53,5 @@ export const workingDirectory = (options: {
     }
     const info = yield* Effect.mapError(fileSystem.stat(real), () => noDirectory)
     if (info.type !== "Directory") return yield* noDirectory
-    return { path: real, shown: path.relative(realRoot, real) || "." }
+    return { path: real, root: realRoot, shown: path.relative(realRoot, real) || "." }
   })

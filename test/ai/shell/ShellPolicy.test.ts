@@ -43,6 +43,77 @@ describe("plain commands", () => {
   }
 })
 
+describe("options between the words of a rule that restricts", () => {
+  const guarded = ShellPolicy.make({
+    rules: [
+      ShellPolicy.deny("git push"),
+      ShellPolicy.deny("git reset --hard"),
+      ShellPolicy.ask("git rebase main"),
+      ShellPolicy.allow("git")
+    ]
+  })
+  for (
+    const [command, expected] of [
+      ["git -C r push --force", "Deny"],
+      ["git --no-pager push", "Deny"],
+      ["git -c a=b push", "Deny"],
+      ["git -c a=b -C x --git-dir=y push", "Deny"],
+      ["git --git-dir=x push", "Deny"],
+      ["git --git-dir x --work-tree y push", "Deny"],
+      ["/usr/bin/git -C r push", "Deny"],
+      ["cd x && git -C r push", "Deny"],
+      ["git reset -q --hard", "Deny"],
+      ["git -C r reset -q HEAD~1 --hard", "Deny"],
+      ["git -C r rebase main", "Ask"],
+      ["git rebase -i main", "Ask"],
+      ["git status", "Allow"],
+      ["git -C r status", "Allow"],
+      // the words belong to something else
+      ["git log push", "Allow"],
+      ["git commit 'push'", "Allow"]
+    ] as const
+  ) {
+    it(`${command}: ${expected}`, () => assert.strictEqual(verdict(command, guarded), expected))
+  }
+})
+
+describe("the directories of a rule that allows", () => {
+  const rules = [
+    ShellPolicy.allow("npm test"),
+    ShellPolicy.allowExactly("ls", { directories: "Any" }),
+    ShellPolicy.allow("make", { directories: ["packages/a/", "./packages/b"] }),
+    ShellPolicy.deny("sudo")
+  ]
+  const guarded = ShellPolicy.make({ rules })
+  const at = (command: string, directory: string) => guarded({ command, directory, root: "/work" }).verdict
+
+  it("is the root, unless others are named", () => {
+    assert.deepStrictEqual(
+      ["/work", "/work/node_modules/x", "/workshop", "/"].map((directory) => at("npm test", directory)),
+      ["Allow", "Ask", "Ask", "Ask"]
+    )
+  })
+
+  it("is any directory where the rule says so", () => {
+    assert.deepStrictEqual(["/work", "/work/a/b"].map((directory) => at("ls", directory)), ["Allow", "Allow"])
+  })
+
+  it("is one of those that are named, and the root no more", () => {
+    assert.deepStrictEqual(
+      ["/work", "/work/packages/a", "/work/packages/b", "/work/packages/a/deeper"].map((one) => at("make", one)),
+      ["Ask", "Allow", "Allow", "Ask"]
+    )
+  })
+
+  it("does not narrow a rule that restricts", () => {
+    assert.strictEqual(at("sudo ls", "/work/a"), "Deny")
+  })
+
+  it("holds in a root that is the root of the file system", () => {
+    assert.strictEqual(guarded({ command: "make", directory: "/packages/a", root: "/" }).verdict, "Allow")
+  })
+})
+
 describe("what is not plain is never allowed by a rule", () => {
   for (
     const command of [

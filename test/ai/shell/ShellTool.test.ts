@@ -12,7 +12,7 @@ import {
   TaskManagerLive
 } from "effect-task-manager"
 import { type ShellOptions, ShellPolicy, ShellTool, ToolkitExecutor } from "effect-task-manager/ai"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -98,14 +98,39 @@ describe("results", () => {
       assert.strictEqual(output, "€!")
     }).pipe(Effect.provide(shell())))
 
-  it.live("of a long output the newest is kept, and how much is left out", () =>
+  it.live("of a long output the beginning and the end are kept, and how much is left out", () =>
     Effect.gen(function*() {
-      const result = yield* run("head -c 3000000 /dev/zero | tr '\\0' x; printf end")
-      assert.deepStrictEqual(
-        [result.output.length, result.output.endsWith("xend"), result.omitted_bytes],
-        [1000, true, 3_000_003 - 1000]
-      )
+      const { omitted_bytes, output } = yield* run("printf begin; head -c 3000000 /dev/zero | tr '\\0' x; printf end")
+      const [head, tail] = output.split(`\n[… ${omitted_bytes} bytes are left out …]\n`)
+      assert.match(head, /^beginx+$/)
+      assert.match(tail, /^x+end$/)
+      assert.strictEqual(head.length + tail.length + omitted_bytes, 3_000_008)
+      assert.isAtMost(Buffer.byteLength(output), 1000)
+      assert.isAtLeast(head.length, 400)
+      assert.isAtLeast(tail.length, 400)
     }).pipe(Effect.provide(shell({ maxOutputBytes: 1000 }))))
+
+  it.live("where there is no room for a note the end is kept", () =>
+    Effect.gen(function*() {
+      const { omitted_bytes, output } = yield* run("printf 'a long beginning and the end'")
+      assert.deepStrictEqual([output, omitted_bytes], ["the end", 21])
+    }).pipe(Effect.provide(shell({ maxOutputBytes: 7 }))))
+
+  it.live("bytes that are no UTF-8 are replaced and counted, and a byte order mark stays", () =>
+    Effect.gen(function*() {
+      const cut = yield* run("printf 'abc\\342\\202'")
+      assert.deepStrictEqual([cut.output, cut.replaced_bytes, cut.omitted_bytes], ["abc\ufffd", 2, 0])
+      const two = yield* run("printf 'a\\377b\\357\\277\\275c\\300'; printf '\\355\\240\\200' >&2")
+      assert.strictEqual(two.replaced_bytes, 5)
+      const marked = yield* run("printf '\\357\\273\\277x'")
+      assert.deepStrictEqual([marked.output, "replaced_bytes" in marked], ["\ufeffx", false])
+    }).pipe(Effect.provide(shell())))
+
+  it.live("the input is /dev/null, so that a program which reads what it is given finds nothing to read", () =>
+    Effect.gen(function*() {
+      const { output } = yield* run("readlink /proc/self/fd/0; cat; cat < /dev/stdin; echo over")
+      assert.strictEqual(output, "/dev/null\nover\n")
+    }).pipe(Effect.provide(shell())))
 
   it.live("the input is closed", () =>
     Effect.gen(function*() {
@@ -410,7 +435,65 @@ describe("no process is left", () => {
     }).pipe(Effect.provide(shell())))
 })
 
+describe("a host that ends without closing its shell", () => {
+  for (const how of ["exit", "throw", "SIGHUP", "SIGKILL"]) {
+    it(`leaves no process behind: ${how}`, async () => {
+      const mark = unique()
+      const host = spawn(process.execPath, ["--import", "tsx", "test/ai/shell/fixtures/host.ts", how, mark], {
+        stdio: ["ignore", "pipe", "ignore"]
+      })
+      let said = ""
+      host.stdout.on("data", (chunk) => said += String(chunk))
+      await new Promise((ended) => host.on("exit", ended))
+      assert.strictEqual(said, "ready")
+      // the processes end a moment after the host, or the test does not
+      while (alive(mark).length > 0) await new Promise((done) => setImmediate(done))
+    })
+  }
+})
+
 describe("environment", () => {
+  it.live("tells editors, pagers and prompts that nobody is there, unless the host says otherwise", () =>
+    Effect.acquireUseRelease(
+      Effect.sync(makeRoot),
+      (root) =>
+        Effect.gen(function*() {
+          const { exit_code, output } = yield* run(
+            "git init -q . && git config core.editor 'sleep 1000 #' && git config core.pager 'sleep 1000 #' && " +
+              "git -c user.name=a -c user.email=b commit --allow-empty; git --no-optional-locks log; " +
+              "echo $PAGER $GIT_TERMINAL_PROMPT"
+          )
+          // no editor wrote a message
+          assert.include(output, "Aborting commit")
+          assert.include(output, "less 0\n")
+          assert.strictEqual(exit_code, 0)
+        }).pipe(Effect.provide(shell({ root, environment: { PAGER: "less" } }))),
+      (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+    ))
+
+  it.live("has no PATH of the model's making", () =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const root = makeRoot()
+        mkdirSync(join(root, "bin"))
+        symlinkSync(join(root, "bin"), `${root}-link`)
+        const before = process.env["PATH"]
+        process.env["PATH"] = `${root}/bin:${before}::.:bin:${root}-link:${root}/not/there/yet:${root}:/usr/bin/../bin`
+        return { root, before }
+      }),
+      ({ before, root }) =>
+        Effect.gen(function*() {
+          const { output } = yield* run("echo $PATH")
+          assert.strictEqual(output, `${before}:/usr/bin/../bin\n`)
+        }).pipe(Effect.provide(shell({ root }))),
+      ({ before, root }) =>
+        Effect.sync(() => {
+          process.env["PATH"] = before
+          rmSync(`${root}-link`)
+          rmSync(root, { recursive: true, force: true })
+        })
+    ))
+
   it.live("has harmless variables of the host and what is given, and no more", () =>
     Effect.gen(function*() {
       const { output } = yield* run("env")
@@ -428,6 +511,18 @@ describe("environment", () => {
         "TMPDIR",
         "MINE",
         "EFFECT_TASK_MANAGER_SHELL",
+        "DEBIAN_FRONTEND",
+        "EDITOR",
+        "GIT_ASKPASS",
+        "GIT_EDITOR",
+        "GIT_PAGER",
+        "GIT_SEQUENCE_EDITOR",
+        "GIT_TERMINAL_PROMPT",
+        "MANPAGER",
+        "PAGER",
+        "SSH_ASKPASS",
+        "SSH_ASKPASS_REQUIRE",
+        "VISUAL",
         "PWD",
         "OLDPWD",
         "SHLVL",
@@ -573,7 +668,7 @@ describe("policy", () => {
 
   it.live("what was not shown whole is not run", () =>
     Effect.gen(function*() {
-      const request = callOf("shell", { command: `true; ${" ".repeat(2000)}; rm -r /` })
+      const request = callOf("shell", { command: `true; echo ${"x".repeat(2000)}; rm -r /` })
       const asked = yield* ask(request)
       assert.notInclude(asked.approval.summary.slice(0, 600), "rm")
       yield* approve(asked)

@@ -22,6 +22,18 @@ describe("visible", () => {
     }
   })
 
+  it("shows what only single scripts have for a blank, and what Unicode does not define", () => {
+    for (const character of ["\u{1d159}", "\u{13441}", "\u{16fe4}", "\u{e000}", "\u{378}"]) {
+      assert.strictEqual(visible(`rm${character}x`), `rm\\u{${(character.codePointAt(0) ?? 0).toString(16)}}x`)
+    }
+  })
+
+  it("counts blanks that would move text out of sight", () => {
+    assert.strictEqual(visible(`ls${" ".repeat(300)}; rm -rf ~`), "ls\\{300 spaces}; rm -rf ~")
+    assert.strictEqual(visible("a   b"), "a   b")
+    assert.strictEqual(visible("a\\{300 spaces}b"), "a\\\\{300 spaces}b")
+  })
+
   it("takes nothing for an escape that the text itself says", () => {
     assert.strictEqual(visible("a\\u{a}b\n"), "a\\\\u{a}b\\u{a}")
   })

@@ -71,14 +71,16 @@ const makeProcessManager = (world: AgentWorld) =>
         maxUndelivered: plan.maxUndelivered,
         historyLimit: plan.historyLimit,
         eventBuffer: plan.eventBuffer,
+        eventReplay: plan.eventBuffer,
         cancelGracePeriod: plan.graceMillis
       }),
       Effect.provideService(RoutingPolicy, route(world)),
       Effect.provideService(StartsImmediately, plan.startsImmediately)
     )
     // a subscriber would see events later, and one with a small buffer not all of them
-    const publish = engine.events.unsafePublish
-    Object.assign(engine.events, {
+    const { events } = engine
+    const publish = events.unsafePublish.bind(events)
+    Object.assign(events, {
       unsafePublish: (event: TaskEvent) => {
         world.hear(generation, event)
         publish(event)

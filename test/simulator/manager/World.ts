@@ -182,6 +182,9 @@ export class World {
       return
     }
     if (event._tag === "SessionClosed") {
+      if (this.subject_?.engine.state.table.closedSessions.has(event.sessionId) === true) {
+        this.violate(3, `${event.sessionId} ended while something of it was live`)
+      }
       this.say("event", () => `#${event.seq} SessionClosed ${event.sessionId}`)
       return
     }

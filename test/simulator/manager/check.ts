@@ -473,8 +473,11 @@ const checkClosings = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void =
       world.violate(3, `${event.sessionId} ended ${ended.length} times and was closed ${asked.length} times`)
     }
   }
-  for (const { began, operation, outcome, receipt, sessionId } of world.calls) {
+  const shutdown = world.calls.find(({ operation }) => operation === "shutdown")
+  for (const { began, ended, operation, outcome, receipt, sessionId } of world.calls) {
     if (operation !== "closeSession" || outcome !== "ok") continue
+    // nobody is told anything after the shutdown
+    if ((ended?.order ?? 0) > (shutdown?.began.order ?? Infinity)) continue
     const end = ends.filter(({ event, order }) => event.sessionId === sessionId && order > began.order).at(-1)
     // a call that was made while an earlier one was at it is answered by the end of that one
     if (end === undefined) world.violate(3, `${sessionId ?? ""} was closed and did not end`)

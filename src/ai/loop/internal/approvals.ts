@@ -69,8 +69,7 @@ export const make = (options: {
           onResumed()
         })),
         // those are for new tasks alone
-        Effect.catchTag("TaskAlreadyExists", Effect.die),
-        Effect.catchTag("DuplicateCallId", Effect.die),
+        Effect.catchTags({ TaskAlreadyExists: Effect.die, DuplicateCallId: Effect.die }),
         Effect.provide(context)
       )
 

@@ -52,7 +52,7 @@ test("every reader of a log reaches its end, also if another one never reads", {
         { discard: true }
       ).pipe(Effect.zipRight(task.write("end")), Effect.zipRight(told))
   })
-  yield* Scope.extend(w.handle.subscribe, w.scope)
+  yield* Effect.asVoid(Scope.extend(w.handle.subscribe, w.scope))
   const tail = () => {
     const seen = { text: "" }
     const readOn = Effect.suspend(() =>
