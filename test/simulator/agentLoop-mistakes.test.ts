@@ -1,7 +1,7 @@
 /**
  * A simulator has to find mistakes: here they are put into the loop, one at a time, and each has to be found.
  */
-import { Effect, Either } from "effect"
+import { Effect } from "effect"
 import { type TaskId, TaskManager } from "effect-task-manager"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Calls from "../../src/ai/loop/internal/calls.js"
@@ -9,8 +9,8 @@ import type * as ConversationModule from "../../src/ai/loop/internal/Conversatio
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
 import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
 import type * as Reply from "../../src/ai/loop/internal/reply.js"
+import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
-import type * as TranscriptModule from "../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
 import type { AgentPlan } from "./agentLoop/plan.js"
 
@@ -21,7 +21,7 @@ interface Modules {
   "loop/internal/modelCall": typeof ModelCall
   "loop/internal/reply": typeof Reply
   "transcript/renderPrompt": typeof RenderPrompt
-  "transcript/Transcript": typeof TranscriptModule
+  "transcript/internal/GrowingTranscript": typeof Growing
 }
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
@@ -77,11 +77,18 @@ const finds = (
   }, 600_000)
 }
 
-/** `Transcript` with another `append`. */
-const appending = (
-  original: typeof TranscriptModule,
-  append: typeof TranscriptModule.Transcript.append
-): Partial<typeof TranscriptModule> => ({ Transcript: Object.assign({ ...original.Transcript }, { append }) as never })
+/** `GrowingTranscript` with other methods, also private ones. */
+const growing = (
+  original: typeof Growing,
+  methods: (transcript: Growing.GrowingTranscript) => object
+): Partial<typeof Growing> => ({
+  GrowingTranscript: class extends original.GrowingTranscript {
+    constructor(...given: ConstructorParameters<typeof original.GrowingTranscript>) {
+      super(...given)
+      Object.assign(this, methods(this))
+    }
+  }
+})
 
 const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: string): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
@@ -94,15 +101,8 @@ const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: st
 
 describe("the simulator of the loop finds mistakes", () => {
   finds("results stand in the order in which they come", ["order", "log"], {
-    "transcript/Transcript": (original) =>
-      appending(
-        original,
-        (transcript, entry) =>
-          Either.map(original.Transcript.append(transcript, entry), ({ sessionId }) => ({
-            sessionId,
-            entries: [...transcript.entries, entry]
-          }))
-      )
+    "transcript/internal/GrowingTranscript": (original) =>
+      growing(original, (transcript) => ({ placeOf: () => transcript.transcript.entries.length }))
   })
 
   finds("a call is answered in the prompt by whatever was answered first", ["valid"], {
@@ -145,12 +145,8 @@ describe("the simulator of the loop finds mistakes", () => {
     features: { ...plan.features, background: true, interrupts: true, slowStore: true, storeFailures: true }
   }))
 
-  finds("what is delivered again is added again", ["once", "valid", "answered", "log"], {
-    "transcript/Transcript": (original) =>
-      appending(original, (transcript, entry) => {
-        const added = original.Transcript.append(transcript, entry)
-        return Either.isRight(added) ? added : Either.right({ ...transcript, entries: [...transcript.entries, entry] })
-      })
+  finds("what is delivered again is added again", ["once", "valid", "answered", "log", "order"], {
+    "transcript/internal/GrowingTranscript": (original) => growing(original, () => ({ has: () => false }))
   })
 
   finds("the store is told, and what it says is ignored", ["log"], {
