@@ -461,14 +461,17 @@ const checkReceipts = (world: World): void => {
   }
 }
 
-/** Whoever closes a session is followed by its end, behind the last terminal event of what was cancelled. */
+/** A session that is closed ends, once for each close at most, after the last terminal event of what was cancelled. */
 const checkClosings = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void => {
   const ends = world.events.filter(({ event }) => event._tag === "SessionClosed")
   for (const { event, order } of ends) {
-    const isAsked = world.calls.some(({ began, operation, sessionId }) =>
+    const asked = world.calls.filter(({ began, operation, sessionId }) =>
       operation === "closeSession" && sessionId === event.sessionId && began.order < order
     )
-    if (!isAsked) world.violate(3, `${event.sessionId} ended and nobody had closed it`)
+    const ended = ends.filter((end) => end.event.sessionId === event.sessionId && end.order <= order)
+    if (ended.length > asked.length) {
+      world.violate(3, `${event.sessionId} ended ${ended.length} times and was closed ${asked.length} times`)
+    }
   }
   const shutdown = world.calls.find(({ operation }) => operation === "shutdown")
   for (const { began, ended, operation, outcome, receipt, sessionId } of world.calls) {

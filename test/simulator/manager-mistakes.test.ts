@@ -1,6 +1,6 @@
 /**
- * The simulator is worth nothing if it finds nothing: mistakes (those of the seed crate first) are put into the engine, one
- * at a time, and each has to be found.
+ * A simulator has to find mistakes: here they are put into the engine (those of the Rust crate first), one at a time, and
+ * each has to be found.
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
@@ -82,7 +82,7 @@ const findsWith = async (
  * `invariants`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in
  * every run, where it is rare: otherwise the search takes most of the test's time.
  */
-const bites = (
+const finds = (
   mistake: string,
   invariants: ReadonlyArray<number>,
   mutation: Mutation,
@@ -96,7 +96,7 @@ const bites = (
 }
 
 describe("the simulator finds the mistakes of the seed crate", () => {
-  bites("(a) look and wait in two steps", [5], {
+  finds("(a) look and wait in two steps", [5], {
     "runtime/waiting/parking": () => ({
       waitUntil: (engine, condition) =>
         Effect.suspend(() =>
@@ -123,7 +123,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     })
   })
 
-  bites("(b) settling is not guarded: a second terminal event", [1], {
+  finds("(b) settling is not guarded: a second terminal event", [1], {
     "machine/finish": (original) => ({
       launchEnded: (table, task, launch, exit, now) => {
         const { status } = task.snapshot
@@ -134,21 +134,27 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     })
   })
 
-  bites("(c) waitForTurn loses its update to an interrupt behind the pop", [2], {
+  finds("(c) waitForTurn loses its update to an interrupt behind the pop", [2], {
     "runtime/waiting/loop": (original) => ({
       waitForTurn: (engine, turn, options) =>
         Effect.map(original.waitForTurn(engine, turn, options), (update) => update)
     })
-  })
+  }, (plan) => ({
+    ...plan,
+    manager: "Live",
+    preemption: 0.25,
+    shutdownAt: undefined,
+    features: { ...plan.features, interruptedReaders: true, closings: false, stubborn: false }
+  }))
 
-  bites("(c) takePendingLoopUpdates loses its batch to an interrupt behind the pop", [2], {
+  finds("(c) takePendingLoopUpdates loses its batch to an interrupt behind the pop", [2], {
     "runtime/waiting/loop": (original) => ({
       takePendingLoopUpdates: (engine, sessionId) =>
         Effect.map(original.takePendingLoopUpdates(engine, sessionId), (updates) => updates)
     })
   })
 
-  bites("(d) a detach timer outlives its task", [10], {
+  finds("(d) a detach timer outlives its task", [10], {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
         override stopDetachTimer(): void {}
@@ -156,7 +162,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     })
   })
 
-  bites("(d) a detach timer outlives its launch and hits the next", [4], {
+  finds("(d) a detach timer outlives its launch and hits the next", [4], {
     "machine/control": (original) => ({
       detachAfter: (table, task, _launch, now) => {
         if (task.snapshot.kind === "Foreground") original.detach(table, task.snapshot.id, now)
@@ -175,7 +181,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     features: { ...plan.features, approvals: true, detaching: true, background: false }
   }))
 
-  bites("(e) a tool that dies never settles", [5], {
+  finds("(e) a tool that dies never settles", [5], {
     "machine/finish": (original) => ({
       launchEnded: (table, task, launch, exit, now) => {
         if (exit._tag === "Failed" && exit.error.reason === "Internal") return
@@ -186,7 +192,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
 })
 
 describe("the simulator finds mistakes with single results", () => {
-  bites("takeResult loses its result to an interrupt behind the pop", [2], {
+  finds("takeResult loses its result to an interrupt behind the pop", [2], {
     "runtime/waiting/loop": (original) => ({
       takeResult: (engine, taskId) => Effect.map(original.takeResult(engine, taskId), (taken) => taken)
     })
@@ -196,7 +202,7 @@ describe("the simulator finds mistakes with single results", () => {
     features: { ...plan.features, interruptedReaders: true, singleResults: true, background: true }
   }))
 
-  bites("a result that was taken alone stays in its queue", [2], {
+  finds("a result that was taken alone stays in its queue", [2], {
     "machine/delivery": (original) => ({
       takeResult: (table, id) => {
         const task = table.tasks.get(id)
@@ -210,17 +216,17 @@ describe("the simulator finds mistakes with single results", () => {
     })
   })
 
-  bites("one result that a consumer refuses is not put back", [2], {
+  finds("one result that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
       putBackResult: (table, { session }) => original.leaveConsumer(table, session, 1)
     })
   })
 
-  bites("who waits for a task is not woken", [5], {
+  finds("who waits for a task is not woken", [5], {
     "machine/waiting": () => ({ wakeTaskWaits: () => {} })
   })
 
-  bites("a reader of filtered events that comes too late is not told", [3], {
+  finds("a reader of filtered events that comes too late is not told", [3], {
     "runtime/events/EventReplay": (original) => ({
       EventReplay: class extends original.EventReplay {
         override since(...[sessionId, after, visit]: Parameters<EventReplay.EventReplay["since"]>): boolean {
@@ -231,7 +237,7 @@ describe("the simulator finds mistakes with single results", () => {
     })
   })
 
-  bites("a slow reader of filtered events loses the oldest and is not told", [3], {
+  finds("a slow reader of filtered events loses the oldest and is not told", [3], {
     "runtime/events/EventSubscription": (original) => ({
       EventSubscription: class<A> extends original.EventSubscription<A> {
         constructor(options: EventSubscription.SubscriptionOptions<A>) {
@@ -241,7 +247,7 @@ describe("the simulator finds mistakes with single results", () => {
     })
   })
 
-  bites("a session that is closed ends before its last task", [3], {
+  finds("a session that is closed ends before its last task", [3], {
     "machine/control": (original) => ({
       closeSession: (table, id, now) => {
         announceClosed(table, now, id)
@@ -250,7 +256,7 @@ describe("the simulator finds mistakes with single results", () => {
     })
   })
 
-  bites("a turn's updates as a stream lose what was taken to an interrupt", [2], {
+  finds("a turn's updates as a stream lose what was taken to an interrupt", [2], {
     "runtime/waiting/turnUpdates": (original) => ({
       turnUpdates: (engine, ref) =>
         // what is in hand is taken for delivered, however the reading ends
@@ -263,7 +269,7 @@ describe("the simulator finds mistakes with single results", () => {
     })
   })
 
-  bites("what a tool writes is kept twice", [10], {
+  finds("what a tool writes is kept twice", [10], {
     "machine/output": (original) => ({
       write: (table, task, _launch, chunk, now) => {
         original.write(table, task, task.snapshot.launch, chunk, now)
@@ -274,19 +280,19 @@ describe("the simulator finds mistakes with single results", () => {
 })
 
 describe("the simulator finds other mistakes", () => {
-  bites("an update that a consumer refuses is not put back", [2], {
+  finds("an update that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
       putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)
     })
   })
 
-  bites("sessions are not told apart", [8], {
+  finds("sessions are not told apart", [8], {
     "machine/delivery": (original) => ({
       takeLoopUpdates: (table) => [...table.sessions.keys()].flatMap((id) => original.takeLoopUpdates(table, id))
     })
   })
 
-  bites("what is approved is not compared with what was asked", [9], {
+  finds("what is approved is not compared with what was asked", [9], {
     "machine/start": (original) => ({
       mismatch: (table, launch) => {
         const field = original.mismatch(table, launch)
@@ -299,23 +305,23 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("an interrupt of a turn does not reach what is being routed", [5, 7], {
+  finds("an interrupt of a turn does not reach what is being routed", [5, 7], {
     "machine/pending": () => ({ acceptInterrupted: () => [] })
   })
 
-  bites("the close of a session does not reach what is being routed", [5, 7], {
+  finds("the close of a session does not reach what is being routed", [5, 7], {
     "machine/pending": () => ({ refuseTurns: () => {} })
   })
 
-  bites("a call that was given up while it was routed is not forgotten", [10], {
+  finds("a call that was given up while it was routed is not forgotten", [10], {
     "machine/pending": () => ({ giveUp: () => {} })
   })
 
-  bites("call ids are not remembered", [2], {
+  finds("call ids are not remembered", [2], {
     "machine/pending": () => ({ rememberCall: () => {} })
   })
 
-  bites("an answer is not bound to its question", [9], {
+  finds("an answer is not bound to its question", [9], {
     "machine/start": (original) => ({
       mismatch: (table, launch) => {
         const field = original.mismatch(table, launch)
@@ -328,15 +334,15 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("an answered approval is still delivered", [2], {
+  finds("an answered approval is still delivered", [2], {
     "machine/delivery": () => ({ withdrawApproval: () => {} })
   })
 
-  bites("nobody is woken when the last task ends", [5], {
+  finds("nobody is woken when the last task ends", [5], {
     "machine/waiting": () => ({ wakeUncounted: () => {} })
   })
 
-  bites("a tool that waits does not hold up its turn", [5], {
+  finds("a tool that waits does not hold up its turn", [5], {
     "machine/waiting": (original) => ({
       park: (table, waiter, at, isReady, now) => {
         original.park(table, waiter, at, isReady, now)
@@ -356,19 +362,19 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("tools that wait for each other wait for ever", [5], {
+  finds("tools that wait for each other wait for ever", [5], {
     "machine/waitGraph": () => ({ overByWait: () => [], overByEnd: () => [] })
   })
 
-  bites("the end of a task that others wait for closes no circle", [5], {
+  finds("the end of a task that others wait for closes no circle", [5], {
     "machine/waitGraph": () => ({ overByEnd: () => [] })
   })
 
-  bites("a free place is not given to the queue", [5], {
+  finds("a free place is not given to the queue", [5], {
     "machine/places": () => ({ grant: () => {} })
   })
 
-  bites("a Suspended task is not live for maxLive", [10], {
+  finds("a Suspended task is not live for maxLive", [10], {
     "machine/start": (original) => ({
       limitReached: (table, sessionId) => {
         const limit = original.limitReached(table, sessionId)
@@ -377,14 +383,14 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("a place under maxLive never comes free", [10], {
+  finds("a place under maxLive never comes free", [10], {
     "machine/start": (original) => ({
       limitReached: (table, sessionId) =>
         table.tasks.size >= table.limits.live ? "maxLive" : original.limitReached(table, sessionId)
     })
   })
 
-  bites("maxUndelivered is not looked at", [10], {
+  finds("maxUndelivered is not looked at", [10], {
     "machine/start": (original) => ({
       limitReached: (table, sessionId) => {
         const limit = original.limitReached(table, sessionId)
@@ -393,7 +399,7 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("maxUndelivered counts all sessions", [10], {
+  finds("maxUndelivered counts all sessions", [10], {
     "machine/start": (original) => ({
       limitReached: (table, sessionId) => {
         const limits = [sessionId, ...table.sessions.keys()].map((id) => original.limitReached(table, id))
@@ -402,7 +408,7 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("what a consumer has in hand counts as delivered", [10], {
+  finds("what a consumer has in hand counts as delivered", [10], {
     "machine/delivery": (original) => ({
       enterConsumer: (table, sessionId) => original.enterConsumer(table, sessionId, 0),
       leaveConsumer: (table, session) => original.leaveConsumer(table, session, 0),
@@ -417,13 +423,13 @@ describe("the simulator finds other mistakes", () => {
     })
   })
 
-  bites("one task more than maxLive is accepted", [10], {
+  finds("one task more than maxLive is accepted", [10], {
     "machine/TaskTable": (original) => ({
       make: (limits) => original.make({ ...limits, live: (limits?.live ?? Infinity) + 1 })
     })
   })
 
-  bites("an interrupt of a turn takes the background with it", [7], {
+  finds("an interrupt of a turn takes the background with it", [7], {
     "machine/control": (original) => ({
       interruptTurn: (table, ref, now) => {
         const turn = table.sessions.get(ref.sessionId)?.turns.get(ref.turnId)

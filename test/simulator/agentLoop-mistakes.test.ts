@@ -1,8 +1,7 @@
 /**
- * The simulator is worth nothing if it finds nothing: mistakes are put into the loop, one at a time, and each has to be
- * found.
+ * A simulator has to find mistakes: here they are put into the loop, one at a time, and each has to be found.
  */
-import { Effect, Either } from "effect"
+import { Effect } from "effect"
 import { type TaskId, TaskManager } from "effect-task-manager"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Calls from "../../src/ai/loop/internal/calls.js"
@@ -10,8 +9,8 @@ import type * as ConversationModule from "../../src/ai/loop/internal/Conversatio
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
 import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
 import type * as Reply from "../../src/ai/loop/internal/reply.js"
+import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
-import type * as TranscriptModule from "../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
 import type { AgentPlan } from "./agentLoop/plan.js"
 
@@ -22,7 +21,7 @@ interface Modules {
   "loop/internal/modelCall": typeof ModelCall
   "loop/internal/reply": typeof Reply
   "transcript/renderPrompt": typeof RenderPrompt
-  "transcript/Transcript": typeof TranscriptModule
+  "transcript/internal/GrowingTranscript": typeof Growing
 }
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
@@ -65,7 +64,7 @@ const findsWith = async (
  * `rules`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in
  * every run, where it is rare: otherwise the search takes most of the test's time.
  */
-const bites = (
+const finds = (
   mistake: string,
   rules: ReadonlyArray<string>,
   mutation: Mutation,
@@ -78,11 +77,18 @@ const bites = (
   }, 600_000)
 }
 
-/** `Transcript` with another `append`. */
-const appending = (
-  original: typeof TranscriptModule,
-  append: typeof TranscriptModule.Transcript.append
-): Partial<typeof TranscriptModule> => ({ Transcript: Object.assign({ ...original.Transcript }, { append }) as never })
+/** `GrowingTranscript` with other methods, also private ones. */
+const growing = (
+  original: typeof Growing,
+  methods: (transcript: Growing.GrowingTranscript) => object
+): Partial<typeof Growing> => ({
+  GrowingTranscript: class extends original.GrowingTranscript {
+    constructor(...given: ConstructorParameters<typeof original.GrowingTranscript>) {
+      super(...given)
+      Object.assign(this, methods(this))
+    }
+  }
+})
 
 const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: string): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
@@ -94,19 +100,12 @@ const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: st
 })
 
 describe("the simulator of the loop finds mistakes", () => {
-  bites("results stand in the order in which they come", ["order", "log"], {
-    "transcript/Transcript": (original) =>
-      appending(
-        original,
-        (transcript, entry) =>
-          Either.map(original.Transcript.append(transcript, entry), ({ sessionId }) => ({
-            sessionId,
-            entries: [...transcript.entries, entry]
-          }))
-      )
+  finds("results stand in the order in which they come", ["order", "log"], {
+    "transcript/internal/GrowingTranscript": (original) =>
+      growing(original, (transcript) => ({ placeOf: () => transcript.transcript.entries.length }))
   })
 
-  bites("a call is answered in the prompt by whatever was answered first", ["valid"], {
+  finds("a call is answered in the prompt by whatever was answered first", ["valid"], {
     "transcript/renderPrompt": (original) => ({
       renderPrompt: (transcript, options) => {
         const prompt = original.renderPrompt(transcript, options)
@@ -120,7 +119,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("late results are taken, and not consumed", ["once", "wake"], {
+  finds("late results are taken, and not consumed", ["once", "wake"], {
     "loop/internal/calls": () => ({
       collectLate: (conversation) =>
         Effect.gen(function*() {
@@ -146,15 +145,11 @@ describe("the simulator of the loop finds mistakes", () => {
     features: { ...plan.features, background: true, interrupts: true, slowStore: true, storeFailures: true }
   }))
 
-  bites("what is delivered again is added again", ["once", "valid", "answered", "log"], {
-    "transcript/Transcript": (original) =>
-      appending(original, (transcript, entry) => {
-        const added = original.Transcript.append(transcript, entry)
-        return Either.isRight(added) ? added : Either.right({ ...transcript, entries: [...transcript.entries, entry] })
-      })
+  finds("what is delivered again is added again", ["once", "valid", "answered", "log", "order"], {
+    "transcript/internal/GrowingTranscript": (original) => growing(original, () => ({ has: () => false }))
   })
 
-  bites("the store is told, and what it says is ignored", ["log"], {
+  finds("the store is told, and what it says is ignored", ["log"], {
     "loop/internal/Conversation": (original) => ({
       Conversation: class extends original.Conversation {
         constructor(...[transcript, store, onLate]: ConstructorParameters<typeof original.Conversation>) {
@@ -164,7 +159,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("what the store refuses is forgotten", ["log", "once", "answered", "wake", "order", "hang"], {
+  finds("what the store refuses is forgotten", ["log", "once", "answered", "wake", "order", "hang"], {
     "loop/internal/Conversation": (original) => ({
       Conversation: class extends original.Conversation {
         override get flush() {
@@ -174,7 +169,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("a late result comes twice", ["once"], {
+  finds("a late result comes twice", ["once"], {
     "transcript/renderPrompt": (original) => ({
       renderPrompt: (transcript, options) =>
         original.renderPrompt({
@@ -186,7 +181,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("a late result is not shown", ["once"], {
+  finds("a late result is not shown", ["once"], {
     "transcript/renderPrompt": (original) => ({
       renderPrompt: (transcript, options) =>
         original.renderPrompt({
@@ -196,7 +191,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("an interrupted turn says that its calls did not run", ["true"], {
+  finds("an interrupted turn says that its calls did not run", ["true"], {
     "loop/internal/calls": (original) => ({
       runCalls: (conversation, started, options) =>
         Effect.gen(function*() {
@@ -212,7 +207,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("an interrupt closes its calls before they have ended", ["true"], {
+  finds("an interrupt closes its calls before they have ended", ["true"], {
     "loop/internal/machine": (original) => ({
       step: (state, command, policy, facts) => {
         const next = original.step(state, command, policy, facts)
@@ -243,7 +238,7 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   })
 
-  bites("a wake-up during a turn is forgotten", ["wake"], {
+  finds("a wake-up during a turn is forgotten", ["wake"], {
     "loop/internal/machine": (original) => ({
       step: (state, command, policy, facts) =>
         command._tag === "Wake" && state.phase._tag !== "Idle"
@@ -252,14 +247,14 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   }, (plan) => ({ ...plan, manager: "Live", wake: "AtOnce", features: { ...plan.features, background: true } }))
 
-  bites("an unknown tool fails the turn", ["turns"], {
+  finds("an unknown tool fails the turn", ["turns"], {
     "loop/internal/modelCall": (original) => ({
       callModel: (model, prompt, listener) =>
         original.callModel({ ...model, toolkit: { ...model.toolkit, tools: {} } }, prompt, listener)
     })
   })
 
-  bites("two calls with one id", ["valid", "program", "hang", "once"], {
+  finds("two calls with one id", ["valid", "program", "hang", "once"], {
     "loop/internal/reply": (original) => ({
       ReplyBuilder: class extends original.ReplyBuilder {
         override whole(): ReturnType<InstanceType<typeof original.ReplyBuilder>["whole"]> {
