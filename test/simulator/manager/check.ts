@@ -14,6 +14,7 @@ import type {
   RouteRecord,
   ToolRun
 } from "./history.js"
+import { overtaking } from "./overtaking.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
@@ -504,14 +505,10 @@ const checkRouted = (world: World, { id, launches, planned: { key, request } }: 
   if (first?.startedAt === undefined) return
   const asked = world.routed.find((moment) => moment.key === key)
   if (asked === undefined) return
-  for (const { began, ended, operation, sessionId, turnId } of world.calls) {
-    if (began.order < asked.order || ended === undefined || ended.order > first.beganOrder) continue
-    const isOver = operation === "shutdown" ||
-      operation === "closeSession" && sessionId === request.sessionId ||
-      operation === "onTurnInterrupted" && sessionId === request.sessionId && turnId === request.turnId
-    if (isOver && world.plan.manager === "Live") {
-      world.violate(operation === "shutdown" ? 11 : 7, `${id} was being routed before ${operation}, and ran after it`)
-    }
+  if (world.plan.manager !== "Live") return
+  for (const { operation, reached } of overtaking(world.calls, asked, request)) {
+    if (reached === undefined || reached.order > first.beganOrder) continue
+    world.violate(operation === "shutdown" ? 11 : 7, `${id} was being routed before ${operation}, and ran after it`)
   }
 }
 
