@@ -95,6 +95,8 @@ export interface ToolRun {
   readonly began: Moment
   ended: Moment | undefined
   outcome: "Succeeded" | "Failed" | "AskedForApproval" | "Died" | "Interrupted" | undefined
+  /** Whether it got as far as to interrupt itself. */
+  interruptsItself: boolean
   /** What the tool was told of why it was stopped, asked at its end. */
   stopped: CancelReason | undefined
   acquired: number
