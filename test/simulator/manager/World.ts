@@ -299,6 +299,7 @@ export class World {
         turnId: target.turnId,
         asking: target.asking,
         ended: undefined,
+        isLimited: false,
         reached: undefined,
         outcome: undefined,
         inHand: [],

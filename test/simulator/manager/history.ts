@@ -53,6 +53,8 @@ export interface CallRecord {
   /** The token of the question that it answers. */
   readonly asking: string | undefined
   ended: Moment | undefined
+  /** Whether it waits with a timeout. */
+  isLimited: boolean
   /** When it first changed or looked at the table, if it may end what is being routed. */
   reached: Moment | undefined
   /** `ok`, what it answered, the tag of its error, `interrupted` or `died`. */
