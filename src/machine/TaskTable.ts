@@ -197,6 +197,8 @@ export class TaskRecord {
   inlineCaller: InlineCaller | undefined = undefined
   /** The task whose tool is that caller. */
   inlineParent: TaskRecord | undefined = undefined
+  /** Waits of its tool, or of what it runs inline, that are over and wait for their place. */
+  returning: Set<Waiter> | undefined = undefined
   readonly liveNode: LinkedNode<TaskRecord>
   readonly turnNode: LinkedNode<TaskRecord>
   queueNode: LinkedNode<TaskRecord> | undefined = undefined

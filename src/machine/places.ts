@@ -10,9 +10,22 @@ const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>
 /** A task that still waits elsewhere goes on without its place: what it waits for there may need it. */
 const needsPlace = (task: TaskRecord | undefined): task is TaskRecord => task?.place === "lent" && !task.isStanding
 
+/** The task has its place: so have all waits that are over and run in it. */
 const take = (table: TaskTable, task: TaskRecord): void => {
   task.place = "held"
   table.places++
+  if (task.returning === undefined) return
+  for (const waiter of task.returning) {
+    if (holderOf(waiter.tasks) !== task) continue
+    waiter.node?.list?.remove(waiter.node)
+    waiter.node = undefined
+    returnNoMore(waiter)
+    table.consequences.woken.push(waiter.wake)
+  }
+}
+
+const returnNoMore = (waiter: Waiter): void => {
+  for (const task of waiter.tasks) task.returning?.delete(waiter)
 }
 
 /** The tool begins (in this step, by the runtime). */
@@ -42,9 +55,8 @@ export const grant = (table: TaskTable, now: number): void => {
     const waiter = table.returning.shift()
     if (waiter !== undefined) {
       waiter.node = undefined
-      const holder = holderOf(waiter.tasks)
-      if (needsPlace(holder)) take(table, holder)
       table.consequences.woken.push(waiter.wake)
+      reclaimOf(table, waiter)
       continue
     }
     const task = table.queue.shift()
@@ -80,6 +92,7 @@ export const wakeInPlace = (table: TaskTable, waiter: Waiter): void => {
   if (needsPlace(holder)) {
     if (table.places >= table.limits.concurrency) {
       waiter.node = table.returning.append(waiter)
+      for (const task of waiter.tasks) task.returning = (task.returning ?? new Set()).add(waiter)
       return
     }
     take(table, holder)
@@ -92,8 +105,9 @@ export const reclaim = (table: TaskTable, task: TaskRecord): void => {
   if (needsPlace(task)) take(table, task)
 }
 
-/** A waiter left before it was woken. */
+/** A waiter does not wait any more, for what it waited for or for its place. */
 export const reclaimOf = (table: TaskTable, waiter: Waiter): void => {
+  returnNoMore(waiter)
   const holder = holderOf(waiter.tasks)
   if (holder !== undefined) reclaim(table, holder)
 }

@@ -55,6 +55,10 @@ export const checkTable = (world: World): void => {
   if (!(table.queue.isEmpty && table.returning.isEmpty) && table.places < table.limits.concurrency) {
     world.violate(5, "a task is queued while a place is free")
   }
+  for (let node = table.returning.first; node !== undefined; node = node.next) {
+    const holder = node.value.tasks.find((task) => task.place !== "shared")
+    if (holder?.place === "held") world.violate(5, `${holder.snapshot.id} waits for the place that it has`)
+  }
   for (const session of table.sessions.values()) {
     let waiting = session.updates.size + session.manual.size
     for (const turn of session.turns.values()) waiting += turn.updates.size
