@@ -176,6 +176,39 @@ describe("lending", () => {
     assert.strictEqual(world.table.places, 2)
   })
 
+  it("two waits of one task that wait for its place get it together", () => {
+    const world = new World({ concurrency: 1 })
+    const a = world.start("a")
+    const b = world.start("b", { turn: "t2" })
+    world.start("c", { turn: "t3" })
+    world.start("d", { turn: "t4" })
+    world.parkForTurn(world.waiter("first", a), turnRef("t3"))
+    world.step((table, now) => control.cancel(table, id("c"), now))
+    world.parkForTurn(world.waiter("second", a), turnRef("t4"))
+    world.step((table, now) => control.cancel(table, id("d"), now))
+    assert.strictEqual(world.table.returning.size, 2)
+    world.complete(b)
+    assert.deepStrictEqual(world.lines, ["end b#1", "Completed b", "wake first", "wake second"])
+    assert.strictEqual(world.table.places, 1)
+  })
+
+  it("a wait that waits for its place goes on when another one takes the place back", () => {
+    const world = new World({ concurrency: 1 })
+    const a = world.start("a")
+    world.start("b", { turn: "t2" })
+    world.start("c", { turn: "t3" })
+    world.parkForTurn(world.waiter("first", a), turnRef("t3"))
+    world.step((table, now) => control.cancel(table, id("c"), now))
+    const second = world.waiter("second", a)
+    world.parkForTurn(second, turnRef("t2"))
+    assert.strictEqual(world.table.returning.size, 1)
+    world.step((table) => leave(table, second))
+    // it holds the place: nobody would ever give it another
+    assert.deepStrictEqual(world.lines, ["wake first"])
+    assert.strictEqual(a.place, "held")
+    assert.strictEqual(world.table.returning.size, 0)
+  })
+
   it("two waits of one task lend one place", () => {
     const world = new World({ concurrency: 1 })
     const a = world.start("a")
