@@ -182,6 +182,13 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
   if (table.places < table.limits.concurrency) {
     assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
   }
+  for (const waiter of inOrder(table.returning)) {
+    const holder = waiter.tasks.find((task) => task.place !== "shared")
+    assert.notStrictEqual(holder?.place, "held", "a wait waits for a place that its task has")
+    for (const task of waiter.tasks) {
+      assert.isTrue(task.returning?.has(waiter), "a returning wait is not known to its task")
+    }
+  }
   assert.sameMembers(
     [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
