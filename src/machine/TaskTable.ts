@@ -397,8 +397,14 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
 export const ensureTurn = (session: Session, id: TurnId): Turn => {
   const known = session.turns.get(id)
   if (known !== undefined) return known
+  // written out: a spread with new fields costs several times a literal, and every call pays for its turn
   const turn: Turn = {
-    ...makeDrain(),
+    _tag: "Drain",
+    waiters: new LinkedList(),
+    active: 0,
+    standing: 0,
+    waitedFrom: undefined,
+    mayLeaveOut: 0,
     id,
     session,
     tasks: new LinkedList(),

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import type { TaskRecord, Waiter } from "../../src/machine/TaskTable.js"
 import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
-import { afterStep, couldEnd, isActive, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"
+import { afterStep, couldEnd, isActive, isEarly, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"
 import { type StartOptions, turnRef, World } from "../support/world.js"
 
 /** Every task is in a turn of its own unless it says otherwise; the tools wait as they are told. */
@@ -242,6 +242,23 @@ describe("a task that started another", () => {
     assert.deepStrictEqual(s.woken, [])
     s.waitsForTurn("child", "b")
     assert.deepStrictEqual(s.woken, ["b", "child"])
+  })
+
+  it("and runs it inline closes a circle with it: nobody is told early", () => {
+    const s = scene("running")
+    s.start("a", { turn: "t" })
+    s.start("b", { turn: "t" })
+    s.start("child", { under: "b", turn: "t", inlineCaller: { outcome: undefined, wake: () => undefined } })
+    s.waitsForTurn("a", "t")
+    const { table } = s.world
+    const before = waitsOf(table)
+    s.waitsForIdle("child")
+    assert.deepStrictEqual(s.woken, ["a"])
+    const { graph, told } = afterStep(before)
+    assert.strictEqual(told.length, 1)
+    for (const wait of told) assert.isFalse(isEarly(table, graph, wait))
+    // b would go on if its child did not wait
+    for (const wait of told) assert.isTrue(couldEnd(graph, [s.task("b")], wait))
   })
 
   it("is not left out any more once that launch of it is over", () => {

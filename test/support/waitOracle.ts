@@ -2,6 +2,7 @@
  * When the waits of tasks are over, by the definition at the head of src/machine/waitGraph.ts and without any of its
  * shortcuts: every wait as the list of the tasks that it needs.
  */
+import { tasksStandingStill } from "../../src/machine/ancestry.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
 
 type TaskRecord = TaskTable.TaskRecord
@@ -107,4 +108,15 @@ export const couldEnd = (
     }
   }
   return needs.some((task) => ended.has(task))
+}
+
+/**
+ * Whether a wait was told of too early. A wait that began in the step and closed a circle is not among those before it: any
+ * task that is active after the step may be the one that began to wait, and those that run it inline stand still with it.
+ */
+export const isEarly = (table: TaskTable.TaskTable, graph: ReadonlyArray<Wait>, wait: Wait): boolean => {
+  const tasks = [...table.live].filter(isActive)
+  return [[], ...tasks.map((task) => tasksStandingStill(table, task.runtime))].every((begun) =>
+    couldEnd(graph, tasks.filter((task) => !begun.includes(task)), wait)
+  )
 }

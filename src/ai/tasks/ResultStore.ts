@@ -11,15 +11,15 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { TaskId } from "../../model/ids.js"
+import { outputText } from "../../model/outputText.js"
 import { readToolOutput } from "../../model/readToolResult.js"
 import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
-import type { ToolOutput, ToolResult } from "../../model/ToolCall.js"
+import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
-import { jsonText } from "../../shared/jsonText.js"
 import { withCause } from "../../shared/logging.js"
 import { OutputRing } from "../../shared/OutputRing.js"
 import { checkRange } from "../../shared/refusals.js"
@@ -62,27 +62,10 @@ const readFrom = (ring: OutputRing, range: OutputRange): TaskOutput => {
   return ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
 }
 
-/**
- * A tool's output as text; undefined if it is too long to be made.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const textOf = (output: ToolOutput): string | undefined => {
-  switch (output._tag) {
-    case "Text":
-      return output.text
-    case "Structured":
-      return jsonText(output.value)
-    case "Parts":
-      return output.parts.map((part) => part._tag === "Text" ? part.text : `[a file: ${part.mediaType}]`).join("\n")
-  }
-}
-
 /** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
 const textIn = (answer: ToolResult, toolName: string): string | undefined => {
   try {
-    return textOf(readToolOutput(answer.result.output, toolName))
+    return outputText(readToolOutput(answer.result.output, toolName))
   } catch {
     return undefined
   }

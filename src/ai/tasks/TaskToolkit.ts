@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ToolError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
+import { outputText } from "../../model/outputText.js"
 import { isSettled } from "../../model/settled.js"
 import { TaskKind, TaskStatus } from "../../model/Task.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
@@ -22,7 +23,7 @@ import { cutKey, cutText } from "../../shared/cutText.js"
 import { printable } from "../../shared/text.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
 import { makeLeases } from "./leases.js"
-import { ResultStore, ringOf, textOf } from "./ResultStore.js"
+import { ResultStore, ringOf } from "./ResultStore.js"
 
 const Id = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(200)).annotations({
   description: "The id of a task"
@@ -165,7 +166,7 @@ const make = Effect.gen(function*() {
     )
 
   const shownText = (part: ToolResultPart, taskId: TaskId): string => {
-    const whole = textOf(part.output) ?? ""
+    const whole = outputText(part.output) ?? ""
     const { missing, text } = cutText(whole, largestPiece)
     return missing > 0 || part.metadata[cutKey] !== undefined
       ? `${text}\n[It was cut; task_output with task_id ${taskId} reads the rest.]`
@@ -307,7 +308,7 @@ const make = Effect.gen(function*() {
           ? yield* Effect.orElseSucceed(store.value.read(taskId, range), () => Option.none())
           : Option.none()
         if (Option.isSome(stored)) return { ...shared, of: "result" as const, ...stored.value, note: null }
-        const piece = ringOf(textOf(result.value.output) ?? "").read({ start: 0, ...range })
+        const piece = ringOf(outputText(result.value.output) ?? "").read({ start: 0, ...range })
         return { ...shared, of: "result" as const, ...piece, note: isCut ? "The rest of it is not kept." : null }
       }),
 

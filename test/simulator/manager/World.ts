@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -15,7 +16,7 @@ import type { Transition } from "../../../src/runtime/State.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { isTerminal } from "../../../src/testing/eventOrder.js"
 import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
-import { afterStep, couldEnd, isActive, overIn, waitsOf } from "../../support/waitOracle.js"
+import { afterStep, isEarly, overIn, waitsOf } from "../../support/waitOracle.js"
 import type {
   CallRecord,
   DeliveryRecord,
@@ -30,6 +31,7 @@ import type {
   Violation,
   WriteRecord
 } from "./history.js"
+import { isEnding } from "./overtaking.js"
 import type { Plan } from "./plan.js"
 
 /** Somebody who calls the manager. */
@@ -64,6 +66,8 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Option.isNone(failure)) return "died"
   return Predicate.hasProperty(failure.value, "_tag") ? String(failure.value._tag) : "failed"
 }
+
+const currentFiber = () => Option.getOrUndefined(Fiber.getCurrentFiber())
 
 const undeliveredIn = (session: Session): number => {
   let count = session.updates.size + session.manual.size + session.inHand
@@ -101,6 +105,8 @@ export class World {
   private readonly starting = new Set<CallRecord>()
   /** Turns that somebody touched; the drain at the end visits all of them. */
   readonly turns = new Map<string, TurnRef>()
+  /** The calls that may end what is being routed, until they have reached the manager. */
+  private readonly ending = new Map<Fiber.RuntimeFiber<unknown, unknown>, CallRecord>()
   /** Calls that have not returned, and whether they could. */
   private readonly waiting = new Map<CallRecord, () => boolean>()
   private readonly trace: Array<string> | undefined
@@ -218,7 +224,22 @@ export class World {
 
   /** Looks at the table before and after a step. */
   observed<A>(transition: Transition<A>): Transition<A> {
-    return this.observedWaits(this.observedUndelivered(transition))
+    return this.observedReach(this.observedWaits(this.observedUndelivered(transition)))
+  }
+
+  /** A call may be interrupted before its first step: it is written down whose step this is. */
+  private observedReach<A>(transition: Transition<A>): Transition<A> {
+    return (table, now) => {
+      if (this.ending.size > 0) {
+        const fiber = currentFiber()
+        const record = fiber === undefined ? undefined : this.ending.get(fiber)
+        if (fiber !== undefined && record !== undefined) {
+          record.reached = this.moment()
+          this.ending.delete(fiber)
+        }
+      }
+      return transition(table, now)
+    }
   }
 
   /** A tool is told that its wait is over, before it is, where it would never be otherwise, and nowhere else. */
@@ -228,13 +249,8 @@ export class World {
       const before = waitsOf(table)
       const outcome = transition(table, now)
       const { graph, told } = afterStep(before)
-      const tasks = [...table.live].filter(isActive)
       for (const wait of told) {
-        // one that began to wait in this step, and closed a circle, is not among those before it
-        const isJust = [undefined, ...tasks].some((waits) =>
-          !couldEnd(graph, tasks.filter((task) => task !== waits), wait)
-        )
-        if (isJust) continue
+        if (!isEarly(table, graph, wait)) continue
         this.violate(5, `the wait of ${wait.tasks[0]?.snapshot.id} was over before what it waits for had ended`)
       }
       for (const { tasks } of overIn(waitsOf(table))) {
@@ -283,6 +299,8 @@ export class World {
         turnId: target.turnId,
         asking: target.asking,
         ended: undefined,
+        isLimited: false,
+        reached: undefined,
         outcome: undefined,
         inHand: [],
         refused: undefined,
@@ -296,13 +314,19 @@ export class World {
       // a tool may have to wait for its place as well, which is not to be seen from here
       if (isDue !== undefined && actor.inTask === undefined) this.waiting.set(record, isDue)
       if (operation === "startTask") this.starting.add(record)
+      const fiber = currentFiber()
+      if (fiber !== undefined && isEnding(record)) this.ending.set(fiber, record)
       return Effect.onExit(restore(run(record)), (exit) =>
         Effect.sync(() => {
           this.waiting.delete(record)
           this.starting.delete(record)
+          if (fiber !== undefined) this.ending.delete(fiber)
           record.ended = this.moment()
           record.outcome = outcomeOf(exit)
           this.say(actor.name, () => `${operation} ${what} → ${record.outcome}`)
+          if (isEnding(record) && record.outcome === "ok" && record.reached === undefined) {
+            throw new Error(`Nobody saw the step of ${operation}`)
+          }
         }))
     })
   }

@@ -10,6 +10,7 @@ import type { ToolRequest } from "../../../src/model/ToolCall.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import type { CallRecord } from "./history.js"
+import { overtaking } from "./overtaking.js"
 import { forgets, scriptOf, tick } from "./plan.js"
 import { type Actor, noting, type World } from "./World.js"
 
@@ -80,12 +81,7 @@ const isOvertaken = ({ calls, routed, subject }: World, { _tag, request, taskId 
     return task?.isLive !== true || task.snapshot.status !== "Suspended"
   }
   const asked = routed.slice().reverse().find(({ key }) => key === request.metadata["key"])
-  return asked !== undefined && calls.some((call) =>
-    call.ended !== undefined && call.began.order > asked.order &&
-    (call.operation === "shutdown" ||
-      call.operation === "closeSession" && call.sessionId === request.sessionId ||
-      call.operation === "onTurnInterrupted" && call.sessionId === request.sessionId && call.turnId === request.turnId)
-  )
+  return asked !== undefined && overtaking(calls, asked, request).length > 0
 }
 
 /** Routing may never answer: after some time something is done about it. */

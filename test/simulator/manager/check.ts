@@ -14,6 +14,7 @@ import type {
   RouteRecord,
   ToolRun
 } from "./history.js"
+import { overtaking } from "./overtaking.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
@@ -269,7 +270,7 @@ const toldBy: Partial<Record<Operation, CancelReason>> = {
 
 /** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
 const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
-  const { id, planned: { request, script }, terminal } = task
+  const { id, planned: { request }, terminal } = task
   const kind = terminal?.event.snapshot.kind
   const told = task.launches.at(-1)?.run?.stopped
   const asked = world.calls.some((call) => {
@@ -295,7 +296,8 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
         return false
     }
   })
-  return asked || script.end === "Interrupt" && told === undefined
+  const itself = task.launches.at(-1)?.run?.interruptsItself === true
+  return asked || itself && told === undefined
 }
 
 const checkOutcome = (world: World, task: TaskLog): void => {
@@ -343,8 +345,9 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             return event.at >= due && event.at <= due + late + plan.jitterMillis
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
-          // a tool that came to an end of its own had asked too early
-          if (run?.outcome === "Interrupted" && run.stopped !== "TimedOut") {
+          // a tool that came to an end of its own had asked too early, for the timeout came while its scope was closed
+          const isStopped = run?.outcome === "Interrupted" && !(run.interruptsItself && run.stopped === undefined)
+          if (isStopped && run.stopped !== "TimedOut") {
             world.violate(4, `the tool of ${id} was not told of its timeout, but ${run.stopped}`)
           }
           break
@@ -504,14 +507,10 @@ const checkRouted = (world: World, { id, launches, planned: { key, request } }: 
   if (first?.startedAt === undefined) return
   const asked = world.routed.find((moment) => moment.key === key)
   if (asked === undefined) return
-  for (const { began, ended, operation, sessionId, turnId } of world.calls) {
-    if (began.order < asked.order || ended === undefined || ended.order > first.beganOrder) continue
-    const isOver = operation === "shutdown" ||
-      operation === "closeSession" && sessionId === request.sessionId ||
-      operation === "onTurnInterrupted" && sessionId === request.sessionId && turnId === request.turnId
-    if (isOver && world.plan.manager === "Live") {
-      world.violate(operation === "shutdown" ? 11 : 7, `${id} was being routed before ${operation}, and ran after it`)
-    }
+  if (world.plan.manager !== "Live") return
+  for (const { operation, reached } of overtaking(world.calls, asked, request)) {
+    if (reached === undefined || reached.order > first.beganOrder) continue
+    world.violate(operation === "shutdown" ? 11 : 7, `${id} was being routed before ${operation}, and ran after it`)
   }
 }
 

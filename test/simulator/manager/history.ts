@@ -53,6 +53,10 @@ export interface CallRecord {
   /** The token of the question that it answers. */
   readonly asking: string | undefined
   ended: Moment | undefined
+  /** Whether it waits with a timeout. */
+  isLimited: boolean
+  /** When it first changed or looked at the table, if it may end what is being routed. */
+  reached: Moment | undefined
   /** `ok`, what it answered, the tag of its error, `interrupted` or `died`. */
   outcome: string | undefined
   /** What was asked in an approval that was given to `use`, or was shown when it was answered. */
@@ -93,6 +97,8 @@ export interface ToolRun {
   readonly began: Moment
   ended: Moment | undefined
   outcome: "Succeeded" | "Failed" | "AskedForApproval" | "Died" | "Interrupted" | undefined
+  /** Whether it got as far as to interrupt itself. */
+  interruptsItself: boolean
   /** What the tool was told of why it was stopped, asked at its end. */
   stopped: CancelReason | undefined
   acquired: number

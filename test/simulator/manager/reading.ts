@@ -93,11 +93,13 @@ const waitInTime = (
       actor,
       "waitForTurn",
       turn,
-      () =>
-        noting(world.manager.waitForTurn(turn, { timeout: tick * world.random.int(4) }), (update) => {
+      (record) => {
+        record.isLimited = true
+        return noting(world.manager.waitForTurn(turn, { timeout: tick * world.random.int(4) }), (update) => {
           if (Option.isSome(update)) note(world, actor, turn, update.value, true)
           else checkDrained(world, actor, turn)
-        }),
+        })
+      },
       isTurnDue(world, turn)
     ),
     () => Effect.succeed(undefined)

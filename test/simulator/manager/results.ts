@@ -63,10 +63,12 @@ const hasStopped = (world: World, taskId: TaskId): boolean => {
 const wait = (world: World, actor: Actor, taskIds: ReadonlyArray<TaskId>): Effect.Effect<void> => {
   const isDue = () => taskIds.some((taskId) => hasStopped(world, taskId))
   return Effect.ignore(
-    world.call(actor, "waitForTask", { taskId: taskIds[0] }, () =>
-      world.random.chance(0.5)
-        ? world.manager.waitForTask(taskIds)
-        : world.manager.waitForTask(taskIds, { timeout: tick * world.random.int(4) }), isDue)
+    world.call(actor, "waitForTask", { taskId: taskIds[0] }, (record) => {
+      record.isLimited = !world.random.chance(0.5)
+      return record.isLimited
+        ? world.manager.waitForTask(taskIds, { timeout: tick * world.random.int(4) })
+        : world.manager.waitForTask(taskIds)
+    }, isDue)
   )
 }
 

@@ -187,7 +187,10 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
         world.say(actor.name, () => `does ${JSON.stringify(toolStep)}`)
         yield* perform(world, actor, run, toolStep)
       }
-      if (!asks) return yield* conclude(world, request, end)
+      if (!asks) {
+        run.interruptsItself = end === "Interrupt"
+        return yield* conclude(world, request, end)
+      }
       return yield* new ApprovalRequired({
         approval: {
           // every question of the call is the same, and so is its id
@@ -223,6 +226,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
             began: world.moment(),
             ended: undefined,
             outcome: undefined,
+            interruptsItself: false,
             stopped: undefined,
             acquired: 0,
             released: 0

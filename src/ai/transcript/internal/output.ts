@@ -1,21 +1,10 @@
 /** What a tool gave, as providers take it. */
+import { outputText } from "../../../model/outputText.js"
 import type { ToolOutput } from "../../../model/ToolCall.js"
-
-const partText = (part: Extract<ToolOutput, { readonly _tag: "Parts" }>["parts"][number]): string =>
-  part._tag === "Text" ? part.text : `[a file of type ${part.mediaType} that cannot be shown here]`
 
 /** The value of a tool result; providers make JSON of it. */
 export const resultValue = (output: ToolOutput): unknown =>
   output._tag === "Structured" ? output.value : plainText(output)
 
 /** The output as text. */
-export const plainText = (output: ToolOutput): string => {
-  switch (output._tag) {
-    case "Text":
-      return output.text
-    case "Structured":
-      return JSON.stringify(output.value)
-    case "Parts":
-      return output.parts.map(partText).join("\n")
-  }
-}
+export const plainText = (output: ToolOutput): string => outputText(output) ?? "[a value that is too long for a text]"
