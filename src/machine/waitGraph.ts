@@ -1,19 +1,22 @@
 /**
  * When the wait of a tool is over although not everything that it waits for has ended.
  *
- * A task whose tool waits for a drain (a turn or idle) waits for every active task in it; one that waits for tasks waits for the
- * first of them. It leaves out its own task and those that it runs under. A task is *held* by another if it cannot go on
- * before that one does: it waits for a drain with a held task in it, or for tasks that are all held. A wait is over when everything
- * that it waits for is held by its own task, for then it would never end. One exception: it is not over while one of these
- * runs under its own task. In such a circle others are over, and a tool that waits for what it has started gets the result.
+ * A *drain* is what ends when no task in it is active any more: a turn, or idle. A tool that waits for a drain waits for every
+ * active task in it; one that waits for tasks waits for the first of them to end. It leaves out its own task and those that it runs
+ * under.
  *
- * Nothing here changes the table. What is looked at is what can be reached from one task against the direction of the waits, and
- * only where a drain has nobody left who goes on.
+ * A task is *held* by another if it cannot go on before that one does: it waits for a drain with a held task in it, or for tasks
+ * that are all held. A wait is over when everything that it waits for is held by its own task, for otherwise it would never
+ * end. One exception: it is not over while one of these tasks runs under its own. In such a circle the waits of others are over
+ * first, and a tool that waits for what it has started gets the result.
+ *
+ * Nothing here changes the table. The search begins only where every task that is left in a drain waits itself. It follows the waits
+ * backwards from one task, so its cost does not depend on other tasks.
  */
 import { runsUnder } from "./ancestry.js"
 import type { Ancestry, Drain, TaskRecord, TaskTable, TaskWait, Turn, Waiter } from "./TaskTable.js"
 
-/** Whether the task holds up `waitForIdle` and, in the foreground, `waitForTurn`. */
+/** Whether `waitForIdle` waits for the task, and `waitForTurn` too if it is in the foreground. */
 export const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>
   status === "Running" || status === "Queued" || status === "Cancelling"
 
@@ -38,11 +41,11 @@ const countIn = (
 
 const always = (): boolean => true
 
-/** How many active tasks that may go on the wait leaves out of the drain, beside its own. */
+/** How many active tasks the wait leaves out of the drain, beside its own. They may still go on. */
 export const leftOut = (table: TaskTable, drain: Drain, waiter: Waiter): number =>
   countIn(table, drain, waiter.ancestry, (task) => task !== waiter.tasks[0])
 
-/** Whether the wait leaves out everything that it would wait for: there is nothing but what it runs under. */
+/** Whether the wait leaves out everything in the drain: nothing is active there but what it runs under. */
 const leavesOutAll = (table: TaskTable, { ancestry, target }: Waiter): boolean =>
   target?._tag === "Drain" && target.active === countIn(table, target, ancestry, always)
 
@@ -50,7 +53,7 @@ const leavesOutAll = (table: TaskTable, { ancestry, target }: Waiter): boolean =
 const isRipe = ({ active, mayLeaveOut, standing, waitedFrom }: Drain): boolean =>
   waitedFrom !== undefined && waitedFrom.size > 0 && active - standing <= mayLeaveOut
 
-/** Whether a ripe drain is among those that wait for the tasks, for those that wait for these, and so on. */
+/** Whether `isRipe` holds for a drain that the tasks are in, that tasks waiting for these drains are in, and so on. */
 const isAnyRipe = (table: TaskTable, tasks: ReadonlyArray<TaskRecord>): boolean => {
   const drains = new Set<Drain>([table.idle])
   for (const task of tasks) drains.add(task.turn)
@@ -64,15 +67,15 @@ const isAnyRipe = (table: TaskTable, tasks: ReadonlyArray<TaskRecord>): boolean 
 
 interface Search {
   readonly held: Set<TaskRecord>
-  /** Waits for the first of several tasks, of which at least one is held. */
+  /** The waits for the first of several tasks of which at least one is held. */
   readonly first: ReadonlyArray<readonly [waiter: Waiter, target: TaskWait]>
 }
 
-/** Goes from the roots against the direction of all waits but the `free` ones. */
+/** Follows all waits but the `free` ones backwards from the roots. */
 const search = (table: TaskTable, roots: ReadonlyArray<TaskRecord>, free: ReadonlySet<Waiter>): Search => {
   const held = new Set(roots)
   const first: Array<readonly [Waiter, TaskWait]> = []
-  // who waits in a drain waits for whatever is in it, those aside that it runs under
+  // a waiter of a drain waits for every task in it, those aside that it runs under
   const left = new Map<Drain, Iterable<Waiter>>()
   for (const task of held) {
     for (const drain of [task.turn, table.idle]) {
@@ -175,7 +178,7 @@ const overInCircle = (
 
 const isStanding = (task: TaskRecord): boolean => task.isStanding
 
-/** Whether anybody waits whom the wait waits for: without one there is no circle. */
+/** Whether a task that the wait waits for waits itself: without one there is no circle. */
 const waitsForWaiting = (table: TaskTable, { ancestry, target }: Waiter): boolean =>
   target?._tag === "Drain"
     ? target.standing > countIn(table, target, ancestry, isStanding)

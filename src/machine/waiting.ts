@@ -1,9 +1,9 @@
 /**
  * Who is counted as running, and who waits for that count.
  *
- * A task that waits itself stays counted: nobody else is told that a turn has drained while a call of it is open. When the wait
- * of a task is over all the same, so that two tools that wait for the same manager do not wait for ever, says waitGraph.ts.
- * A task that waits lends its place under the concurrency limit.
+ * A task that waits stays counted: no turn has drained while a call of it is open. Tools that wait for each other would wait for
+ * ever; waitGraph.ts decides when the wait of such a task ends all the same. While a task waits, another one may use its place
+ * under the concurrency limit.
  */
 import { LinkedList } from "../shared/LinkedList.js"
 import { tasksStandingStill } from "./ancestry.js"
@@ -18,7 +18,7 @@ const wake = (table: TaskTable, waiter: Waiter): void => {
   wakeInPlace(table, waiter)
 }
 
-/** Wakes everybody who waits in a list; each checks its condition again. */
+/** Wakes every waiter of a list; each checks its condition again. */
 export const wakeAll = (table: TaskTable, waiters: LinkedList<Waiter>): void => {
   for (let node = waiters.first; node !== undefined; node = waiters.first) wake(table, node.value)
 }
@@ -26,8 +26,8 @@ export const wakeAll = (table: TaskTable, waiters: LinkedList<Waiter>): void => 
 const orderOf = ({ tasks: [own] }: Waiter): number => own?.order ?? 0
 
 /**
- * Wakes those whose wait is over, the oldest task first. All were found before the first is woken, after which it would not
- * seem to be over for the others.
+ * Wakes the waiters whose wait is over, the oldest task first. All of them were found before the first is woken: once one is
+ * awake, the waits of the others do not look over any more.
  */
 const wakeOver = (table: TaskTable, over: ReadonlyArray<Waiter>): void => {
   for (const waiter of [...over].sort((left, right) => orderOf(left) - orderOf(right))) {
@@ -43,13 +43,13 @@ const addActive = (drain: Drain, task: TaskRecord, by: 1 | -1): void => {
   if (task.isStanding) drain.standing += by
 }
 
-/** The task holds up `waitForIdle` and, in the foreground, `waitForTurn`. */
+/** From now on `waitForIdle` waits for the task and, if it is in the foreground, `waitForTurn` does too. */
 export const count = (table: TaskTable, task: TaskRecord): void => {
   addActive(table.idle, task, 1)
   if (isForeground(task)) addActive(task.turn, task, 1)
 }
 
-/** The task no longer holds up anything. To be called while its status and kind are still the counted ones. */
+/** Nothing waits for the task any more. To be called while its status and kind are still the counted ones. */
 export const uncount = (table: TaskTable, task: TaskRecord): void => {
   addActive(table.idle, task, -1)
   if (isForeground(task)) addActive(task.turn, task, -1)
@@ -65,7 +65,7 @@ export const wakeUncounted = (table: TaskTable, { turn }: TaskRecord): void => {
   wakeOver(table, overByEnd(table, turn))
 }
 
-/** Wakes those who watch the set of live tasks, once for all changes of a step. */
+/** Wakes the waiters for a change of the live tasks, once for all changes of a step. */
 export const wakeWatchers = (table: TaskTable): void => {
   if (table.toldVersion === table.version) return
   table.toldVersion = table.version
@@ -93,7 +93,7 @@ const removeWait = (drain: Drain, from: Turn): void => {
   if (waitedFrom.size === 0) drain.mayLeaveOut = 0
 }
 
-/** The tasks of a waiter stand still from now on. */
+/** The tasks of a waiter cannot go on from now on, until the wait ends. */
 const standStill = (table: TaskTable, waiter: Waiter, target: WaitTarget): void => {
   waiter.tasks = tasksStandingStill(table, waiter.ancestry)
   for (const task of waiter.tasks) {
@@ -102,7 +102,7 @@ const standStill = (table: TaskTable, waiter: Waiter, target: WaitTarget): void 
   }
   for (const { turn } of waiter.tasks) {
     if (target._tag === "Drain") addWait(target, turn, leftOut(table, target, waiter))
-    // whether the others in their turns go on does not matter to it
+    // it waits for these tasks only, not for the others in their turns
     else for (const task of target.tasks) addWait(task.turn, turn, Infinity)
   }
 }
@@ -154,12 +154,12 @@ export const park = (
 }
 
 /**
- * A launch of the task is over, or it is not waited for inline any more: what still waits for it waits for the next one that
- * it runs under.
+ * A launch of the task is over, or its caller does not wait inline any more. A wait that was begun inside of it belongs to the next
+ * task above from now on.
  */
 export const passOnWaits = (table: TaskTable, task: TaskRecord): void => {
   if (task.waiting === undefined) return
-  // a copy: whoever waits inside the task still comes back to the set
+  // a copy: the waits that go on add themselves to the set again
   const waiters = [...task.waiting]
   for (const waiter of waiters) {
     const { target, tasks } = waiter
@@ -184,7 +184,7 @@ export const leaveTasks = ({ nodes }: TaskWait): void => {
   for (const node of nodes.splice(0)) node.list?.remove(node)
 }
 
-/** Wakes those who wait for the task to settle or to be suspended, once its result or approval is in its queue. */
+/** Wakes the waiters for the task to settle or to be suspended, once its result or approval is in its queue. */
 export const wakeTaskWaits = (table: TaskTable, task: TaskRecord): void => {
   const { taskWaits } = task
   if (taskWaits === undefined) return

@@ -5,6 +5,7 @@
  */
 import type * as ParseResult from "effect/ParseResult"
 import { printable } from "../shared/text.js"
+import { describeWrongJson } from "./json.js"
 
 const at = (path: ReadonlyArray<PropertyKey>): string =>
   path.length === 0 ? "The input" : `\`${printable(path.map(String).join("."))}\``
@@ -41,8 +42,10 @@ const describe = (
       return
     case "Type":
     case "Forbidden":
-      // the schema's own words: its message could quote the value
-      found.push(`${at(path)} must be ${printable(String(issue.ast))}`)
+      // not the schema's message, which could quote the value
+      found.push(
+        `${at(path)} ${describeWrongJson(issue.ast, issue.actual) ?? `must be ${printable(String(issue.ast))}`}`
+      )
   }
 }
 

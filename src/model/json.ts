@@ -8,7 +8,14 @@
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
-import { isPlainObject, type JsonFault, maxJsonDepth, toJsonObject, toSomeJson } from "../shared/toJson.js"
+import {
+  describeFault,
+  isPlainObject,
+  type JsonFault,
+  maxJsonDepth,
+  toJsonObject,
+  toSomeJson
+} from "../shared/toJson.js"
 import { isWellFormedText } from "../shared/wellFormed.js"
 
 const notJson = -1
@@ -216,6 +223,32 @@ const normalizing = <A>(isAlready: (value: unknown) => value is A, read: (value:
 
 type JsonReadingOf<A> = { readonly _tag: "Json"; readonly value: A } | JsonFault
 
+const wrongJsonId = Symbol.for("effect-task-manager/wrongJson")
+
+/** What the schema takes, and what stands in its way where: paths and kinds, never a value. */
+const naming = (takes: string, read: (value: unknown) => JsonReadingOf<unknown>) => {
+  const wrongJson = (value: unknown): string => {
+    const reading = read(value)
+    if (reading._tag === "Json" || reading.kind === "missing") return `must be ${takes}`
+    return reading.path === "$"
+      ? `must be ${takes}, not ${reading.kind}`
+      : `must be ${takes}, but ${describeFault(reading)}`
+  }
+  return { [wrongJsonId]: wrongJson, message: (issue: ParseResult.ParseIssue) => wrongJson(issue.actual) }
+}
+
+/**
+ * What is wrong with a value that the `Json` or `Metadata` schema of an issue refused; undefined for other schemas.
+ *
+ * @since 0.1.0
+ * @category formatters
+ */
+export const describeWrongJson = (ast: AST.AST, value: unknown): string | undefined => {
+  const wrongJson = ast.annotations[wrongJsonId]
+  // the annotation is made in this file only
+  return typeof wrongJson === "function" ? (wrongJson as (value: unknown) => string)(value) : undefined
+}
+
 /**
  * Any JSON value. A decoded value is the value that was given, unless that has to be made JSON first: fields that are
  * `undefined` are left out, a `Date` becomes its ISO string, as `JSON.stringify` does it.
@@ -229,7 +262,7 @@ export const Json: Schema.Schema<unknown> = Schema.declare(
   {
     identifier: "Json",
     description: "a JSON value",
-    message: () => "must be a JSON value",
+    ...naming("a JSON value", toSomeJson),
     arbitrary: () => (fc) => fc.jsonValue(),
     jsonSchema: {}
   }
@@ -245,7 +278,7 @@ export const Json: Schema.Schema<unknown> = Schema.declare(
 export const Metadata: Schema.Schema<Metadata> = Schema.declare([], normalizing(isMetadata, readMetadata), {
   identifier: "Metadata",
   description: "an object of JSON values",
-  message: () => "must be an object of JSON values",
+  ...naming("an object of JSON values", readMetadata),
   arbitrary: () => (fc) => fc.dictionary(fc.string(), fc.jsonValue()),
   jsonSchema: { type: "object" }
 })

@@ -37,10 +37,13 @@ export interface CreateTaskManagerOptions {
   readonly config?: Partial<TaskManagerSettings> | undefined
 }
 
-const toRoute = (routing: NonNullable<CreateTaskManagerOptions["routing"]>): RouteToolCall => (request) => {
-  const decision = routing(request)
-  return Predicate.isPromiseLike(decision) ? Effect.promise(() => decision) : decision
-}
+// an effect, also for a function that answers at once: its first lines run when the call is known to the manager already,
+// and may close its session
+const toRoute = (routing: NonNullable<CreateTaskManagerOptions["routing"]>): RouteToolCall => (request) =>
+  Effect.suspend(() => {
+    const decision = routing(request)
+    return Predicate.isPromiseLike(decision) ? Effect.promise(() => decision) : Effect.succeed(decision)
+  })
 
 /**
  * Makes a manager that runs these tools. Throws a `TypeError` that says which option is missing, unknown or of a wrong type,

@@ -1,5 +1,5 @@
 /**
- * The two faces of the manager: `TaskManager` for the agent loop, `TaskManagerHandle` for the host around it.
+ * The two interfaces of the manager: `TaskManager` for the agent loop, `TaskManagerHandle` for the host around it.
  *
  * @since 0.1.0
  */
@@ -223,7 +223,7 @@ export interface TaskManagerHandle {
   readonly drainReadyItemsOf: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /**
    * Returns when no task is Queued, Running or Cancelling. By then every result is in its queue and every event is
-   * published. Suspended tasks do not hold it up. A tool does not wait for its own task, for those it runs under, and for
+   * published. It does not wait for suspended tasks. A tool does not wait for its own task, for those it runs under, and for
    * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
@@ -309,8 +309,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   ) => Effect.Effect<A, E, R>
   /**
    * Takes the undelivered result of one settled task out of its queue (turn, loop or manual), so that it is delivered
-   * here and nowhere else. `None` while the task is live, when the result was delivered before, and while it is in the
-   * hands of a consumer. `TaskNotFound` also for a settled task beyond `historyLimit`, whose result stays in its queue. An
+   * here and nowhere else. `None` while the task is live, when the result was delivered before, and while a consumer
+   * has it. `TaskNotFound` also for a settled task beyond `historyLimit`, whose result stays in its queue. An
    * interrupted caller loses nothing.
    */
   readonly takeResult: (id: TaskId) => Effect.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
@@ -321,9 +321,9 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   ) => Effect.Effect<Option.Option<A>, E | TaskNotFound, R>
   /**
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
-   * nothing. A tool that waits lends its place under the concurrency limit and still holds up `waitForTurn` and
-   * `waitForIdle`; its wait for its own task, or for one it runs under, returns at once, and so does one for tasks that all
-   * wait for it themselves. Fails with `WaitTimedOut` once the `timeout` has passed.
+   * nothing. A tool that waits does not count under the concurrency limit, but `waitForTurn` and `waitForIdle` still wait
+   * for its task. Where its own task or one it runs under is among the tasks, or where all of them wait for it, its wait
+   * returns at once. Fails with `WaitTimedOut` once the `timeout` has passed.
    */
   readonly waitForTask: <const Options extends WaitLimit = {}>(
     ids: ReadonlyArray<TaskId>,

@@ -411,6 +411,26 @@ describe("the other errors", () => {
     assert.include(new ApprovalRequired({ approval: approvalRequest("ask-1") }).message, "ask-1")
   })
 
+  it("name the path and the kind of what cannot be made JSON, and not the value", () => {
+    const wrong = [
+      [
+        { order: [{ amount: 10n }] },
+        "`approval.metadata` must be an object of JSON values, but $.order[0].amount is a BigInt"
+      ],
+      [new Map(), "`approval.metadata` must be an object of JSON values, not a Map"],
+      [canary, "`approval.metadata` must be an object of JSON values, not a string"]
+    ] as const
+    for (const [metadata, message] of wrong) {
+      // a tool that is written without types
+      const approval = {
+        ...approvalRequest("ask-1"),
+        metadata: metadata as unknown as typeof Metadata.Type
+      }
+      assert.throws(() => new ApprovalRequired({ approval }), message)
+      assert.notInclude(failureOf(ApprovalRequest, approval), canary)
+    }
+  })
+
   it("encode, decode and compare", () => {
     for (const error of errors) {
       const decoded = Schema.decodeUnknownSync(TaskManagerError)(

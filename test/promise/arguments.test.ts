@@ -150,8 +150,18 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ request: {} }], missingFields],
     [[{ request: { ...request, callId: "" } }], "Invalid tool call: `request.callId` must be a non-empty string."],
     [[{ request: { ...request, toolName: 5 } }], "Invalid tool call: `request.toolName` must be a string."],
-    [[{ request: { ...request, input: () => secret } }], "Invalid tool call: `request.input` must be a JSON value."],
-    [[{ request: { ...request, metadata: secret } }], "`request.metadata` must be an object of JSON values."],
+    [
+      [{ request: { ...request, input: () => secret } }],
+      "Invalid tool call: `request.input` must be a JSON value, not a function."
+    ],
+    [
+      [{ request: { ...request, input: { order: [new Map([[secret, 1]])] } } }],
+      "Invalid tool call: `request.input` must be a JSON value, but $.order[0] is a Map."
+    ],
+    [
+      [{ request: { ...request, metadata: secret } }],
+      "`request.metadata` must be an object of JSON values, not a string."
+    ],
     [[{ request, taskId: "" }], emptyId],
     [[{ request, taskId: null }], "Invalid task id: `taskId` must be a"],
     [[{ request, deliveryMode: secret }], "Invalid delivery mode: `deliveryMode` must be one of ToLoop, Manual."],

@@ -10,7 +10,7 @@ import {
   ToolError,
   ToolOutput
 } from "effect-task-manager"
-import { createTaskManager } from "effect-task-manager/promise"
+import { createTaskManager, type PromiseTaskManager, resultOf } from "effect-task-manager/promise"
 import { aborted, call, makeSignal, nextResult, pendingId, rejection, turn } from "./support.js"
 
 const text = (value: string) => ToolOutput.Text({ text: value })
@@ -261,6 +261,31 @@ describe("routing", () => {
     assert.strictEqual(await rejection(manager.startTask(call("tool", "now"))), thrown)
     assert.strictEqual(await rejection(manager.startTask(call("tool", "later"))), thrown)
     assert.deepStrictEqual(await manager.list(), [])
+  })
+
+  it("that ends the session, the turn or the manager of its call before it answers starts nothing", async () => {
+    const ends: Readonly<Record<string, (manager: PromiseTaskManager) => Promise<unknown>>> = {
+      session: (manager) => manager.closeSession("s"),
+      turn: (manager) => manager.onTurnInterrupted(turn),
+      manager: (manager) => manager.close()
+    }
+    for (const [name, end] of Object.entries(ends)) {
+      let runs = 0
+      const manager: PromiseTaskManager = createTaskManager({
+        routing: async () => {
+          await end(manager)
+          return RoutingDecision.Foreground()
+        },
+        tools: { tool: () => ++runs }
+      })
+      const started = await manager.startTask(call("tool")).then(({ _tag }) => _tag, (error: unknown) => error)
+      if (name === "turn") assert.strictEqual(started, "Pending", name)
+      else assert.instanceOf(started, TaskManagerShutdown, name)
+      const update = await manager.waitForTurn(turn)
+      assert.strictEqual(resultOf(update)?.isError, name === "turn" ? true : undefined, name)
+      await manager.close()
+      assert.strictEqual(runs, 0, name)
+    }
   })
 
   it("a task is detached, told to the turn, and delivered to the session", async () => {

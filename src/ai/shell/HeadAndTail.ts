@@ -1,5 +1,5 @@
 /**
- * The beginning and the end of a long text: an error message stands at either.
+ * The beginning and the end of a long text: an error message may be at either.
  *
  * @since 0.1.0
  */

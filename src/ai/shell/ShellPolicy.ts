@@ -221,7 +221,7 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) =>
 export const ShellPolicy: {
   /**
    * A policy of rules. `otherwise` (default `Ask`) is for plain commands that no rule fits, `compound` (default `Ask`) for
-   * commands that are not plain; both may be `Allow` where the machine itself is the jail.
+   * commands that are not plain; both may be `Allow` where the machine itself is a sandbox.
    */
   readonly make: (options: {
     readonly rules: ReadonlyArray<ShellRule>

@@ -1,5 +1,5 @@
 /**
- * The environment of commands: nothing secret of the host's, and nobody to talk to.
+ * The environment of commands: without the host's secrets, and with variables that say that nobody answers a prompt.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ const harmlessVariables = [
   "TMPDIR"
 ]
 
-// who asks, edits or turns pages would wait for somebody who is not there
+// a prompt, an editor or a pager would wait for a user who is not there
 const nobodyIsThere = {
   EDITOR: "true",
   VISUAL: "true",

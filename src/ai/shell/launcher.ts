@@ -1,12 +1,12 @@
 /**
- * How a command is started: without input, in the directory that was checked, and with somebody who ends it if this program is
- * gone.
+ * How a command is started: without input, in the directory that was checked, and with a child that ends it if this program ends
+ * first.
  *
  * @since 0.1.0
  */
 import * as Command from "@effect/platform/Command"
 
-// Ends the group and whatever carries the mark. It runs with an empty environment, or it would find itself.
+// Kills the group and every process that has the mark. It runs with an empty environment, or it would find itself.
 const endAll = `
 for round in 1 2 3 4 5; do
   found=$(grep -la "$0" /proc/[0-9]*/environ)
@@ -19,9 +19,9 @@ done
 kill -KILL -- "-$1"
 `
 
-// The input is a pipe that this program holds. It ends when the command has ended, or with this program, in whatever way that
-// ended: then the command still runs. Forked, not started, for that costs every command; and a child that is left over is in the
-// group, which is ended anyway.
+// The input is a pipe from this program. It ends when the command has ended, or when this program ends, however it does: then the
+// command still runs, and the child kills it. The child is a fork of the shell, not a program of its own, because starting one would
+// cost time for every command. It is in the group, so it is ended with it.
 const launch = `
 cd -P . && [ "$PWD" = "$0" ] || {
   echo "The working directory is not the one that was checked. Nothing was run."
@@ -35,9 +35,9 @@ exec "$@" </dev/null 3<&-
 `
 
 /**
- * The command that starts another one in a directory, given without symbolic links. If its place is taken by another directory
- * before it has started, nothing is run and the exit code is 126. The input of the command is /dev/null; an executor gives it a
- * socket, from which programs such as `rg` would read instead of searching.
+ * The command that starts another one in a directory, which is given without symbolic links. If another directory is at that
+ * path by then, nothing is run and the exit code is 126. The input of the command is /dev/null: the executor would give it a
+ * socket, and programs such as `rg` would read that instead of searching.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,9 +1,9 @@
 /**
  * Commands that leave no process behind. An executor of @effect/platform starts each one as the leader of a process group of
- * its own and sends SIGTERM to the group when the scope closes before the leader has ended. Closed here are the gaps: what
- * ignores SIGTERM, what outlives the leader, and (where there is /proc) what has left the group: it is known by the mark in its
- * environment, or by a parent that is known. Not found is a process that has left the group and has cleared its environment
- * and whose parent had ended before it was looked at: that needs a control group or a subreaper.
+ * its own and sends SIGTERM to the group when the scope closes before the leader has ended. This file also ends what ignores
+ * SIGTERM, what outlives the leader, and, where there is /proc, what has left the group: such a process is found by the mark in its
+ * environment, or because its parent was found. A process is not found if it has left the group, has cleared its environment, and
+ * lost its parent before it was looked at: that takes a control group or a subreaper.
  *
  * @since 0.1.0
  */
@@ -24,9 +24,9 @@ import * as Schedule from "effect/Schedule"
  */
 export interface ProcessGroup {
   readonly leader: CommandExecutor.Process
-  /** Stands in the list of marks in the environment of every process of it. */
+  /** Every process of the group has it in the list of marks in its environment. */
   readonly mark: string
-  /** The numbers of processes that were there before: none of them is looked at, until its number is free. */
+  /** The numbers of the processes that ran before it. None of them is looked at until its number is free. */
   readonly others?: Set<string> | undefined
 }
 
@@ -61,10 +61,10 @@ export const withMark = (
  */
 export type ProcessServices = CommandExecutor.CommandExecutor | FileSystem.FileSystem
 
-// how long the kernel may take to end what was killed, before it is given up: it hangs in a device
+// how long the kernel may take to end a killed process, which may hang in a device; after that it is not waited for
 const killPeriod = "2 seconds"
 
-// how long a look may hold up the first signal
+// how long a look at the process table may delay the first signal
 const lookPeriod = "1 second"
 
 const looks = Schedule.exponential("5 millis").pipe(
@@ -77,7 +77,7 @@ interface Row {
   readonly parent: string
   readonly group: number
   readonly start: string
-  /** A zombie holds nothing and does not count. */
+  /** A zombie has no resources and does not count. */
   readonly isAlive: boolean
 }
 
@@ -111,16 +111,16 @@ export const processesNow: Effect.Effect<Set<string>, never, FileSystem.FileSyst
   (numbers) => new Set(numbers)
 )
 
-/** The processes that were found once, each with its start: what was found is not lost with its parent or its mark. */
+/** Every process that was found, with its start. It stays known when its parent ends or its mark is gone. */
 type Known = Map<string, string>
 
 interface Members {
   readonly inGroup: boolean
-  /** Processes of ours that are in the group no more. */
+  /** Processes of the command that have left the group. */
   readonly escaped: ReadonlyArray<string>
 }
 
-/** Adds to what is known the processes whose parent is, and so on. */
+/** Adds the children of the known processes, their children, and so on. */
 const addDescendants = (known: Known, rows: ReadonlyArray<Row>): void => {
   let others = rows
   while (true) {
@@ -131,7 +131,7 @@ const addDescendants = (known: Known, rows: ReadonlyArray<Row>): void => {
   }
 }
 
-/** Who lives of a group, by /proc; `None` where there is none. */
+/** The processes of a group that are alive, by /proc; `None` where there is no /proc. */
 const members = (
   { leader, mark, others = new Set() }: ProcessGroup,
   known: Known
@@ -151,11 +151,11 @@ const members = (
       })
     )
     const starts = new Map(rows.map(({ id, start }) => [id, start]))
-    // a number that is used again is none of ours
+    // a number that is used again is another process
     for (const [id, start] of known) if (starts.get(id) !== start) known.delete(id)
     for (const { group, id, start } of rows) if (group === leader.pid) known.set(id, start)
     yield* Effect.forEach(rows.filter(({ id }) => !known.has(id)), ({ id, start }) =>
-      // those of others are not ours to read
+      // those of other users cannot be read
       Effect.ignore(Effect.map(fileSystem.readFileString(`/proc/${id}/environ`), (environment) => {
         if (hasMark(environment, mark)) known.set(id, start)
       })), { concurrency: 16, discard: true })
@@ -168,8 +168,7 @@ const members = (
   })
 
 /**
- * Who is left. SIGCONT asks whether there is anybody to signal, and harms nobody: without /proc it is the only question
- * that can be asked.
+ * The processes that are left. Without /proc, SIGCONT tells whether there is a process to signal; it does no harm.
  */
 const left = (group: ProcessGroup, known: Known): Effect.Effect<Members, never, FileSystem.FileSystem> =>
   Effect.flatMap(
@@ -195,7 +194,7 @@ type SignalName = "SIGTERM" | "SIGKILL"
 const signalGroup = ({ leader }: ProcessGroup, name: SignalName) =>
   Effect.asVoid(Effect.fork(Effect.interruptible(Effect.ignore(leader.kill(name)))))
 
-/** Sends a signal to those who are left, without waiting for what comes of it. */
+/** Sends a signal to the processes that are left, and does not wait for them to end. */
 const signal = (group: ProcessGroup, name: SignalName, who: Members) =>
   Effect.gen(function*() {
     if (who.inGroup) yield* signalGroup(group, name)
@@ -206,9 +205,9 @@ const signal = (group: ProcessGroup, name: SignalName, who: Members) =>
   })
 
 /**
- * Ends what is left of a group: SIGTERM, up to `gracePeriod` for it to end, then SIGKILL, again until nobody is left. Returns
- * when the process table shows nobody, or when the kernel does not end them. No look at the process table is waited for without
- * end: it may take seconds on a loaded machine, and those who are known are signalled all the same.
+ * Ends what is left of a group: SIGTERM, up to `gracePeriod` for it to end, then SIGKILL until none is left. Returns when the
+ * process table shows none, or when the kernel does not end them. Every look at the process table has a time limit: it may take
+ * seconds on a loaded machine, and the known processes are signalled all the same.
  *
  * @since 0.1.0
  * @category destructors
@@ -218,7 +217,7 @@ export const stopGroup = (
   gracePeriod: Duration.DurationInput
 ): Effect.Effect<void, never, ProcessServices> => {
   const known: Known = new Map()
-  // who was there at the last look; until there was one, whoever may be in the group
+  // what the last look has found; before the first, there may be processes in the group
   let last: Members = { inGroup: true, escaped: [] }
   const look = Effect.tap(left(group, known), (who) => Effect.sync(() => last = who))
   const untilGone = (between: (who: Members) => Effect.Effect<void, never, ProcessServices>) =>
@@ -226,11 +225,11 @@ export const stopGroup = (
       Effect.tap((who) => Effect.when(between(who), () => isAnyLeft(who))),
       Effect.repeat({ schedule: looks, while: isAnyLeft })
     )
-  // in a finalizer nothing can be interrupted by itself, and this waits for processes that may not want to end
+  // a finalizer is uninterruptible, and a process may not end
   const within = <A>(work: Effect.Effect<A, never, ProcessServices>, period: Duration.DurationInput) =>
     Effect.timeoutOption(Effect.interruptible(work), period)
   return Effect.gen(function*() {
-    // before the signal: a parent that has ended leads to nobody any more
+    // before the signal: the children of a process that has ended cannot be found by it
     yield* within(look, lookPeriod)
     if (!isAnyLeft(last)) return
     // the child that waits for the host (launcher.ts) ends by itself a moment after the leader

@@ -30,13 +30,13 @@ export interface CommandEnd<A> {
   readonly stopped: Option.Option<A>
 }
 
-// of what has left its group and cannot be found, the pipes stay open: it is not waited for
+// a process that has left its group and is not found keeps the pipes open: they are not read for longer than this
 const drainPeriod = "1 second"
 
 const exitOf = (leader: CommandExecutor.Process) =>
   Effect.match(leader.exitCode, {
     onSuccess: (exitCode) => ({ exitCode, signal: undefined }),
-    // the executor tells of a signal in words alone
+    // the executor reports a signal in its message only
     onFailure: (error) => ({ exitCode: undefined, signal: /signal: (SIG\w+)/.exec(error.message)?.[1] })
   })
 
@@ -50,7 +50,7 @@ const readAll = (
   // a chunk may end within a character, and then have no text of its own
   const told = (text: string) => text === "" ? Effect.void : onText(text)
   const read = (stream: Stream.Stream<Uint8Array, PlatformError>, utf8: Utf8) =>
-    // a pipe that breaks has nothing more to say
+    // a broken pipe is the end of the output
     Effect.ignore(Stream.runForEach(stream, (chunk) => told(utf8.read(chunk)))).pipe(
       Effect.zipRight(Effect.suspend(() => told(utf8.end())))
     )

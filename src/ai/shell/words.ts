@@ -1,12 +1,12 @@
 /**
- * What can be said of the words of a command without a parser of the shell's language.
+ * What is known of the words of a command without a parser for the shell's language.
  *
  * @since 0.1.0
  */
 
 // what sh leaves as it is wherever it stands in a word; anything not listed is not plain
 const safe = "[A-Za-z0-9_./:,@%+=-]"
-// "!" is left to the history of interactive shells, which a command of ours never is; not listed all the same
+// "!" means something in interactive shells only, which run no command here; it is not listed all the same
 const singleQuoted = "'[^'\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*'"
 const doubleQuoted = "\"[^\"$`\\\\!\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*\""
 const piece = `(?:${safe}|${singleQuoted}|${doubleQuoted})`

@@ -1,5 +1,5 @@
 /**
- * The jail of the working directory: where a command starts, symbolic links followed.
+ * The working directory of a command: it lies in the root, symbolic links followed.
  *
  * @since 0.1.0
  */

@@ -12,7 +12,7 @@ import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 
-/** How long a wait lasts at most. One that is begun anew, because another reader was faster, keeps its deadline. */
+/** How long a wait lasts at most. A wait that begins again because another reader was faster keeps its deadline. */
 export interface Deadline {
   readonly millis: number
   /** On the clock of the timers. */
@@ -30,8 +30,8 @@ export interface Condition {
 }
 
 /**
- * How a wait ended. `Over`: the caller is a task, and the condition does not hold, but it would not hold before that task went on
- * (see waitGraph.ts). Otherwise whether the condition still holds is for the caller's next step to see.
+ * How a wait ended. `Over`: the caller is a task, and the condition cannot hold before that task goes on (see waitGraph.ts).
+ * After `Woken` the caller's next step looks whether the condition still holds.
  */
 export type WaitEnd = "Woken" | "Over" | "TimedOut"
 
@@ -41,7 +41,7 @@ const timedOut = Effect.succeed<WaitEnd>("TimedOut")
 
 const none: ReadonlyArray<TaskRecord> = []
 
-/** The deadline of a wait that begins now; dies of what is no duration. */
+/** The deadline of a wait that begins now. A timeout that is no duration from 0 is a defect. */
 export const deadlineOf = (
   engine: Engine,
   timeout: Duration.DurationInput | undefined
@@ -51,7 +51,7 @@ export const deadlineOf = (
     return millis === Infinity ? undefined : { millis, at: engine.timers.now() + millis }
   })
 
-/** Without a timeout no wait times out; no compiler can see that. */
+/** Narrows the error of a wait: without a timeout it has none, which the compiler cannot see. */
 export function limitedBy<Options extends WaitLimit, A>(
   options: Options | undefined,
   wait: Effect.Effect<A, WaitTimedOut>
@@ -69,8 +69,8 @@ export const hasTimedOut = (deadline: Deadline | undefined): Effect.Effect<never
   new WaitTimedOut({ millis: deadline?.millis ?? 0 })
 
 /**
- * One fiber that waits. It lets go of the fiber once that is woken: V8 keeps what belongs to a wait for a while after its end, and
- * a tenth of the time of a lone call went into copying it.
+ * One fiber that waits. It drops its reference to the fiber once that is woken: V8 keeps the objects of a wait for a while after its
+ * end, and copying the fiber with them took a tenth of the time of a lone call.
  */
 class Wait implements Waiter {
   readonly ancestry: Ancestry | undefined
@@ -97,7 +97,7 @@ class Wait implements Waiter {
     const { condition, engine } = this
     engine.state.unsafeModify((table, now) => {
       park(table, this, condition.parksAt(table), () => condition.isReady(table), now)
-      // ready at last: the turn or session may be there only because it was asked for its waiters
+      // it was ready after all: the turn or session may exist only because the waiter was to park there
       if (!this.isWaiting) condition.onLeave?.(table)
     })
     if (this.node === undefined) return
@@ -108,7 +108,7 @@ class Wait implements Waiter {
     }
   }
 
-  /** Ends the wait, unless it has ended. One that only waits for its place has its answer. */
+  /** Ends the wait, unless it has ended. One whose condition has held already, and that waits for its place only, keeps that answer. */
   private endEarly(answer: Effect.Effect<WaitEnd>): void {
     if (this.node === undefined) return
     const { isWaiting } = this
@@ -117,7 +117,7 @@ class Wait implements Waiter {
     else this.wake()
   }
 
-  /** Nobody waits any more. */
+  /** The waiter leaves the table. */
   leave(): void {
     this.stopTimer()
     this.engine.state.unsafeModify((table) => {
@@ -180,7 +180,7 @@ export const waitWithin = (
     (end) => end === "TimedOut" ? hasTimedOut(deadline) : Effect.void
   )
 
-/** Returns once all the tasks are settled, those aside that the calling fiber works for: it would wait for itself. */
+/** Returns once all the tasks are settled, except those that the calling fiber works for: it would wait for itself. */
 export const waitUntilSettled = (
   tasks: ReadonlyArray<TaskRecord>,
   isExempt: (task: TaskRecord) => boolean
