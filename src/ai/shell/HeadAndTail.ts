@@ -29,11 +29,20 @@ export class HeadAndTail {
     this.head = new OutputRing(limit)
   }
 
-  /** How many bytes were written. */
+  /**
+   * How many bytes were written.
+   *
+   * @since 0.1.0
+   */
   get total(): number {
     return this.tail.read({ maxBytes: 0 }).total
   }
 
+  /**
+   * Adds to the end.
+   *
+   * @since 0.1.0
+   */
   write(text: string): void {
     this.tail.write(text)
     if (this.headIsFull) return
@@ -47,7 +56,11 @@ export class HeadAndTail {
     }
   }
 
-  /** Nothing is written any more. What is kept, and how many bytes of what was written are not in it. */
+  /**
+   * Nothing is written any more. What is kept, and how many bytes of what was written are not in it.
+   *
+   * @since 0.1.0
+   */
   close(): { readonly text: string; readonly omitted: number } {
     this.tail.close()
     this.head.close()

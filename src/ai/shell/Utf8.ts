@@ -39,11 +39,19 @@ const genuine = (bytes: Uint8Array): number => {
  * @category models
  */
 export class Utf8 {
-  /** How many bytes were replaced. */
+  /**
+   * How many bytes were replaced.
+   *
+   * @since 0.1.0
+   */
   replaced = 0
   private rest: Uint8Array = new Uint8Array(0)
 
-  /** The text of a chunk; a character at its end that is not complete is kept for the next one. */
+  /**
+   * The text of a chunk; a character at its end that is not complete is kept for the next one.
+   *
+   * @since 0.1.0
+   */
   read(chunk: Uint8Array): string {
     const bytes = new Uint8Array(this.rest.length + chunk.length)
     bytes.set(this.rest)
@@ -53,7 +61,11 @@ export class Utf8 {
     return this.decode(bytes.subarray(0, end))
   }
 
-  /** The stream is over: what is left of a character. */
+  /**
+   * The stream is over: what is left of a character.
+   *
+   * @since 0.1.0
+   */
   end(): string {
     const { rest } = this
     this.rest = new Uint8Array(0)

@@ -163,12 +163,15 @@ for (const [what, { end, error }] of Object.entries(ends)) {
     const a = yield* w.start("a")
     yield* a.ask
     const approval = yield* w.asked(a)
-    w.decide("a", () => Effect.uninterruptible(Effect.never))
+    const answer = yield* Deferred.make<RoutingDecision>()
+    w.decide("a", () => Effect.uninterruptible(Deferred.await(answer)))
     const launch = TaskLaunchRequest.approved({ taskId: a.id, request: a.request, approval })
     const resuming = yield* w.fork(w.startTask(launch))
     yield* w.waits("startTask waits", resuming)
     yield* w.soon("what ends it returns", end(w, a.id))
     yield* failsWith("startTask", w.soon("startTask returns", Fiber.join(resuming)), error)
+    yield* Deferred.succeed(answer, RoutingDecision.Foreground())
+    yield* w.settle
     yield* equal("its launches", yield* w.launches, ["a#1"])
   })
 }
