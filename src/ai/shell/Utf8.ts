@@ -32,6 +32,20 @@ const genuine = (bytes: Uint8Array): number => {
   return count
 }
 
+interface Decoded {
+  readonly text: string
+  readonly replaced: number
+}
+
+const decoded = (bytes: Uint8Array): Decoded => {
+  const text = decoder.decode(bytes)
+  const found = countOf(text, replacement)
+  return {
+    text,
+    replaced: found === 0 ? 0 : bytes.length - (encoder.encode(text).length - 3 * found) - 3 * genuine(bytes)
+  }
+}
+
 /**
  * One stream of bytes, as text.
  *
@@ -58,7 +72,9 @@ export class Utf8 {
     bytes.set(chunk, this.rest.length)
     const end = bytes.length - unfinished(bytes)
     this.rest = bytes.slice(end)
-    return this.decode(bytes.subarray(0, end))
+    const { replaced, text } = decoded(bytes.subarray(0, end))
+    this.replaced += replaced
+    return text
   }
 
   /**
@@ -69,17 +85,8 @@ export class Utf8 {
   end(): string {
     const { rest } = this
     this.rest = new Uint8Array(0)
-    return this.decode(rest)
-  }
-
-  private decode(bytes: Uint8Array): string {
-    const text = decoder.decode(bytes)
-    const found = countOf(text, replacement)
-    if (found > 0) {
-      const own = genuine(bytes)
-      const others = encoder.encode(text).length - 3 * found
-      this.replaced += bytes.length - others - 3 * own
-    }
+    const { replaced, text } = decoded(rest)
+    this.replaced += replaced
     return text
   }
 }
