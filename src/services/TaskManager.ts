@@ -322,8 +322,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Returns once at least one of the tasks is settled or suspended, at once if one already is or there are none. Takes
    * nothing. A tool that waits does not count under the concurrency limit, but `waitForTurn` and `waitForIdle` still wait
-   * for its task. Where its own task or one it runs under is among the tasks, or where all of them wait for it, its wait
-   * returns at once. Fails with `WaitTimedOut` once the `timeout` has passed.
+   * for its task. Its own task and those it runs under are left out of what it waits for; where no other is left, or all of
+   * the others wait for it, it returns at once. Fails with `WaitTimedOut` once the `timeout` has passed.
    */
   readonly waitForTask: <const Options extends WaitLimit = {}>(
     ids: ReadonlyArray<TaskId>,

@@ -15,7 +15,7 @@ import { ToolError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
 import { outputText } from "../../model/outputText.js"
 import { isSettled } from "../../model/settled.js"
-import { TaskKind, TaskStatus } from "../../model/Task.js"
+import { TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManager } from "../../services/TaskManager.js"
@@ -218,17 +218,16 @@ const make = Effect.gen(function*() {
       )
     })
 
-  /**
-   * Why a wait for the tasks has returned although all of them run: the caller runs under some, which a wait for these alone
-   * shows, or all of them wait for the caller.
-   */
-  const endlessOf = (ids: ReadonlyArray<TaskId>) =>
-    Effect.filter(
-      ids,
-      // one that is forgotten is not there in the next round
-      (id) =>
-        Effect.isSuccess(Effect.catchTag(manager.waitForTask([id], { timeout: 0 }), "TaskNotFound", () => Effect.void))
-    ).pipe(Effect.map((above) => above.length > 0 ? above : ids))
+  /** Those of the running tasks that the caller runs under: a wait for one of them alone returns at once. */
+  const aboveOf = (running: ReadonlyArray<TaskSnapshot>) =>
+    Effect.filter(running, ({ id, launch }) =>
+      Effect.zipWith(
+        Effect.isSuccess(manager.waitForTask([id], { timeout: 0 })),
+        Effect.option(handle.get(id)),
+        // it may have ended meanwhile, and then that is why
+        (isOver, now) =>
+          isOver && Option.exists(now, (it) => it.launch === launch && !isSettled(it) && it.status !== "Suspended")
+      ))
 
   const handlers = toolkit.of({
     task_list: () =>
@@ -262,6 +261,7 @@ const make = Effect.gen(function*() {
           all.flatMap(({ deliveryMode, id }) => id === task.taskId || deliveryMode === "Manual" ? [] : [id])
         const end = (yield* monotonicMillis) + 1000 * (seconds ?? defaultWaitSeconds)
         const endless = new Set([task.taskId])
+        for (const { id } of yield* aboveOf(yield* stillRunning(task, ids, endless))) endless.add(id)
         while (true) {
           const running = yield* stillRunning(task, ids, endless)
           const { taken, told } = yield* report(task, ids, endless)
@@ -282,7 +282,8 @@ const make = Effect.gen(function*() {
           const after = yield* stillRunning(task, runningIds, endless)
           const isSame = after.length === running.length &&
             after.every(({ launch }, index) => launch === running[index]?.launch)
-          if (isSame) { for (const id of yield* endlessOf(runningIds)) endless.add(id) }
+          // all of them wait for this call
+          if (isSame) { for (const id of runningIds) endless.add(id) }
         }
       }),
 

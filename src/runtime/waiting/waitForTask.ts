@@ -34,11 +34,11 @@ const waitForFirst = (
       if (task.isLive) live.add(task)
       else isOver = true
     }
-    // a task that waits for itself, or for one it runs under, would wait for ever
+    // a task that waits for itself, or for one it runs under, would wait for ever: it waits for the others
     for (let link = ancestryOf(fiber); link !== undefined; link = link.parent) {
-      if (link.task !== undefined && live.has(link.task)) isOver = true
+      if (link.task !== undefined) live.delete(link.task)
     }
-    if (isOver) return Effect.void
+    if (isOver || live.size === 0) return Effect.void
     const tasks = [...live]
     const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
     return waitWithin(engine, {

@@ -175,4 +175,17 @@ test("a tool's wait for its own task returns at once", {}, function*(w) {
   yield* w.hasStatus(a, "Completed")
 })
 
+test("a tool's wait for its own task and another one is a wait for the other", {
+  needs: ["startsConcurrently"]
+}, function*(w) {
+  const b = yield* w.start("b")
+  const a = yield* w.start("a", {
+    tool: (task) => Effect.as(Effect.orDie(w.manager.waitForTask([task.taskId, b.id])), "returned")
+  })
+  yield* w.hasStatus(a, "Running")
+  yield* b.succeed()
+  yield* w.soon("the manager is idle", w.handle.waitForIdle)
+  yield* w.hasStatus(a, "Completed")
+})
+
 export const singleResults = cases
