@@ -206,8 +206,9 @@ export class TaskLimitReached extends Schema.TaggedError<TaskLimitReached>("effe
 }
 
 /**
- * What an answer to an approval differs in from what was asked, in the order in which it is looked at. `taskId`: there is
- * no such task; `status`: it is not suspended; `asking`: it answers an earlier question, or one of another manager.
+ * What an answer to an approval differs in from what was asked. `taskId`: there is no such task. `asking`: it answers an
+ * earlier question, one that was answered, or one of another manager, or it brings no token back. `status`: it brings no
+ * token back, and the task is not suspended. The others are looked at in their order.
  *
  * @since 0.1.0
  * @category models
@@ -234,7 +235,7 @@ export type ApprovalMismatchField = typeof ApprovalMismatchField.Type
 
 /**
  * An answer does not match what a suspended task asks: an approved `startTask` fails with the first `field` that differs
- * (`taskId`: no such task, `status`: it is not suspended), `rejectApproval` with the field `asking`. The task stays as it
+ * (see `ApprovalMismatchField`), `rejectApproval` with the field `asking`. The task stays as it
  * was, and its tool does not run.
  *
  * @since 0.1.0

@@ -77,6 +77,32 @@ describe("an answer belongs to one question", () => {
       }).pipe(Effect.provide(TaskManagerLive)))
   }
 
+  it.effect("sent again when its task runs, or has settled, it answers nothing; without its token the status is named", () =>
+    Effect.gen(function*() {
+      const { pay } = payments([10])
+      const tools = ToolExecutor.fromHandlers({
+        tool: () =>
+          Effect.flatMap(CurrentTask, ({ launch }) => {
+            if (launch === 2) return Effect.never
+            const next = pay(launch)
+            return typeof next === "string" ? Effect.succeed(next) : next
+          })
+      })
+      yield* Effect.gen(function*() {
+        const { handle, startTask } = yield* TaskManager
+        yield* startTask(plain("a"))
+        const shown = yield* asked
+        const click = approvedWith(shown)
+        const { asking: _, ...tokenless } = shown.approval
+        const refused = (launch: TaskLaunchRequest) => Effect.flip(startTask(launch))
+        yield* startTask(click)
+        assert.deepInclude(yield* refused(click), { _tag: "ApprovalMismatch", field: "asking" })
+        assert.deepInclude(yield* refused(approvedWith({ ...shown, approval: tokenless })), { field: "status" })
+        yield* handle.cancel(shown.taskId)
+        assert.deepInclude(yield* refused(click), { _tag: "ApprovalMismatch", field: "asking" })
+      }).pipe(Effect.provide(tools))
+    }).pipe(Effect.provide(TaskManagerLive)))
+
   it("sent twice through promises and JSON it answers the first", async () => {
     const { paid, pay } = payments([10, 10_000])
     let launches = 0

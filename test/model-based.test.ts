@@ -153,7 +153,10 @@ class Model {
   }
 
   approve(task: ModelTask, how: "approve" | "approveWrong" | "approveStale"): string {
-    if (task.status !== "Suspended") return "ApprovalMismatch status"
+    // what is not suspended shows no token; a stale one is of an earlier launch
+    if (task.status !== "Suspended") {
+      return how === "approveStale" && task.launch > 1 ? "ApprovalMismatch asking" : "ApprovalMismatch status"
+    }
     if (how === "approveWrong") return "ApprovalMismatch input"
     if (how === "approveStale") return "ApprovalMismatch asking"
     this.withdraw(task)

@@ -95,8 +95,12 @@ export const startPlain = (
 export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
   const task = table.tasks.get(launch.taskId)
   if (task === undefined) return "taskId"
-  if (!task.isLive || task.asked === undefined) return "status"
-  const { approval, toolRequest } = task.asked
+  const asked = task.isLive ? task.asked : undefined
+  const { asking } = launch.approval
+  // an answer to an earlier question, or to one of another manager, whatever else it differs in
+  if (asking !== undefined && asking !== asked?.approval.asking) return "asking"
+  if (asked === undefined) return "status"
+  const { approval, toolRequest } = asked
   const { request } = launch
   if (request.sessionId !== toolRequest.sessionId) return "sessionId"
   if (request.turnId !== toolRequest.turnId) return "turnId"
@@ -104,9 +108,12 @@ export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): 
   if (request.toolName !== toolRequest.toolName) return "toolName"
   if (!jsonEquals(request.input, toolRequest.input)) return "input"
   if (launch.approval.id !== approval.id) return "approvalId"
-  // an answer that is sent again must not answer a second question that was not shown
-  return launch.approval.asking === approval.asking ? undefined : "asking"
+  return asking === approval.asking ? undefined : "asking"
 }
+
+/** What differs in an approved launch whose question was asked when it came, and is not any more. */
+export const overtaken = ({ approval }: TaskLaunchRequest.Approved): ApprovalMismatchField =>
+  approval.asking === undefined ? "status" : "asking"
 
 /** The suspended task that an approved launch means; undefined unless `mismatch` has nothing against it. */
 export const findSuspended = (table: TaskTable, launch: TaskLaunchRequest.Approved): TaskRecord | undefined => {

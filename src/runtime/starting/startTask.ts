@@ -110,7 +110,7 @@ const startIn = (
   }
   if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
   const task = start.findSuspended(table, launch)
-  if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: "status" })
+  if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: start.overtaken(launch) })
   start.resume(table, task, route, starter, makeRuntime, now)
   return started(task)
 }

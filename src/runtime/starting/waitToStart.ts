@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { ApprovalMismatch, TaskManagerShutdown } from "../../errors.js"
 import * as pendingStarts from "../../machine/pending.js"
-import { findSuspended } from "../../machine/start.js"
+import { findSuspended, overtaken } from "../../machine/start.js"
 import type { TaskRecord, TaskTable } from "../../machine/TaskTable.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { Engine } from "../Engine.js"
@@ -48,7 +48,7 @@ export const waitToStart = <A, B, E>(
   const { state } = engine
   const tooLate = (): Answer =>
     launch._tag === "Approved"
-      ? new ApprovalMismatch({ taskId: launch.taskId, field: "status" })
+      ? new ApprovalMismatch({ taskId: launch.taskId, field: overtaken(launch) })
       : new TaskManagerShutdown()
   const call: {
     asking: Fiber.RuntimeFiber<A> | undefined
