@@ -62,6 +62,23 @@ describe("a promise tool", () => {
     assert.deepStrictEqual(part.output, { _tag: "Text", text: "RangeError: too far" })
   })
 
+  it("that dies where onToolDefect is an async function that rejects: Internal, and nothing ends the process", async () => {
+    const unhandled: Array<unknown> = []
+    const listen = (reason: unknown) => unhandled.push(reason)
+    process.on("unhandledRejection", listen)
+    try {
+      const onToolDefect: any = async () => {
+        throw new Error("from the program")
+      }
+      const part = await output(() => Promise.reject(new RangeError("too far")), { config: { onToolDefect } })
+      assert.deepStrictEqual(part.output, { _tag: "Text", text: "The tool failed because of an internal error." })
+      await new Promise((turn) => setImmediate(turn))
+      assert.deepStrictEqual(unhandled, [])
+    } finally {
+      process.off("unhandledRejection", listen)
+    }
+  })
+
   it("that nobody has is named, with the nearest that there are", async () => {
     await using manager = createTaskManager({ tools: { read_file: () => "", write_file: () => "", ls: () => "" } })
     await manager.startTask(call("readFile"))

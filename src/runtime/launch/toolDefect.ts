@@ -1,5 +1,6 @@
 /** The failure of a tool that died, or returned what is neither a result nor a failure. */
 import * as Cause from "effect/Cause"
+import * as Predicate from "effect/Predicate"
 import type { ToolError } from "../../errors.js"
 import { internalError } from "../../machine/results.js"
 import type { TaskSnapshot } from "../../model/Task.js"
@@ -19,6 +20,8 @@ const askConfig = (
 ): ToolError | Cause.Cause<unknown> => {
   try {
     const answer: unknown = onToolDefect(cause, request)
+    // an async function by a caller without types: that it rejects is not to end the process
+    if (Predicate.isPromiseLike(answer)) answer.then(undefined, () => undefined)
     return toolErrorOf(answer) ?? Cause.die(new TypeError("TaskManagerConfig.onToolDefect did not return a ToolError"))
   } catch (thrown) {
     return Cause.die(thrown)
