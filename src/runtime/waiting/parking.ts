@@ -46,7 +46,8 @@ export const deadlineOf = (
   engine: Engine,
   timeout: Duration.DurationInput | undefined
 ): Effect.Effect<Deadline | undefined> =>
-  timeout === undefined ? Effect.succeed(undefined) : Effect.sync(() => {
+  Effect.sync(() => {
+    if (timeout === undefined) return undefined
     const millis = millisOf("timeout", timeout)
     return millis === Infinity ? undefined : { millis, at: engine.timers.now() + millis }
   })

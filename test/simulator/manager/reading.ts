@@ -88,7 +88,7 @@ const waitInTime = (
   actor: Actor,
   turn: TurnRef
 ): Effect.Effect<Option.Option<TurnTaskUpdate> | undefined> =>
-  Effect.catchAll(
+  Effect.orElseSucceed(
     world.call(
       actor,
       "waitForTurn",
@@ -102,7 +102,7 @@ const waitInTime = (
       },
       isTurnDue(world, turn)
     ),
-    () => Effect.succeed(undefined)
+    () => undefined
   )
 
 /** Uses what it was given: at once or slowly, and now and then without success, or while its session is closed. */

@@ -1,4 +1,5 @@
 /** What tools return, and how the manager treats it: values, texts, metadata, and tools that die. */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,6 +15,9 @@ import { type Answer, toolError } from "./tools.js"
 import { type CallOptions, type CaseError, requestOf, type World } from "./World.js"
 
 const { cases, test } = section("Values of tools")
+
+// a Date as a tool has it
+const epoch = DateTime.toDate(DateTime.unsafeMake(0))
 
 const executing = (execute: ToolExecutor["Type"]["execute"]): CallOptions => ({
   executor: { specs: Effect.succeed([]), execute }
@@ -50,7 +54,7 @@ for (
   const [what, make, expected] of [
     ["a field that is undefined is left out", () => ({ order: 7, note: undefined }), { order: 7 }],
     ["an item that is undefined is null", () => [1, undefined], [1, null]],
-    ["a Date is its ISO string", () => ({ at: new Date(0) }), { at: "1970-01-01T00:00:00.000Z" }],
+    ["a Date is its ISO string", () => ({ at: epoch }), { at: "1970-01-01T00:00:00.000Z" }],
     ["toJSON is given its key", () => ({ a: { toJSON: (key: string) => `of ${key}` } }), { a: "of a" }],
     ["an instance of a class is its own fields", () => new Point(), { x: 1 }],
     ["NaN and the infinities are null", () => [NaN, Infinity, -Infinity], [null, null, null]],
@@ -147,7 +151,7 @@ test("halves of characters in texts, parts, errors, progress and approvals are r
   const asking = yield* w.start("asking", {
     tool: (task) =>
       Effect.zipRight(
-        task.reportProgress({ message: half, data: { [half]: undefined, at: new Date(0) } }),
+        task.reportProgress({ message: half, data: { [half]: undefined, at: epoch } }),
         new ApprovalRequired({
           approval: {
             id: ApprovalId.make("approve-asking"),
@@ -203,7 +207,7 @@ test("a call with input and metadata that are no JSON yet is started with what J
   needs: ["approvals"]
 }, function*(w) {
   const a = yield* w.start("a", {
-    input: { path: undefined, at: new Date(0), text: half },
+    input: { path: undefined, at: epoch, text: half },
     metadata: { via: "http", none: undefined }
   })
   yield* a.ask
