@@ -556,11 +556,17 @@ describe("environment", () => {
       Effect.ensuring(Effect.sync(() => delete process.env["EFFECT_TASK_MANAGER_SHELL"]))
     ))
 
+  // a root of its own: this checkout, whose programs are in PATH, may lie in the folder for temporary files
   it.live("inheritEnvironment names what is inherited", () =>
-    Effect.gen(function*() {
-      const { output } = yield* run("echo [$HOME] [$PATH]")
-      assert.strictEqual(output, `[] [${process.env["PATH"]}]\n`)
-    }).pipe(Effect.provide(shell({ inheritEnvironment: ["PATH", "NOT_THERE"] }))))
+    Effect.acquireUseRelease(
+      Effect.sync(makeRoot),
+      (root) =>
+        Effect.gen(function*() {
+          const { output } = yield* run("echo [$HOME] [$PATH]")
+          assert.strictEqual(output, `[] [${process.env["PATH"]}]\n`)
+        }).pipe(Effect.provide(shell({ root, inheritEnvironment: ["PATH", "NOT_THERE"] }))),
+      (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
+    ))
 })
 
 describe("working directory", () => {
