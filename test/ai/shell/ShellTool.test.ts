@@ -435,7 +435,7 @@ describe("no process is left", () => {
     }).pipe(Effect.provide(shell())))
 })
 
-describe("a host that ends without closing its shell", () => {
+describe.concurrent("a host that ends without closing its shell", () => {
   for (const how of ["exit", "throw", "SIGHUP", "SIGKILL"]) {
     it(`leaves no process behind: ${how}`, async () => {
       const mark = unique()
