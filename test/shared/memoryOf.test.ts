@@ -1,19 +1,9 @@
 /** The estimate against the heap. A budget holds only as far as the estimate is not below the truth. */
 import { assert, describe, it } from "@effect/vitest"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { jsonCopy } from "../../src/model/json.js"
 import { memoryOf } from "../../src/shared/memoryOf.js"
 import { toJson } from "../../src/shared/toJson.js"
-
-setFlagsFromString("--expose-gc")
-const collectGarbage: unknown = runInNewContext("gc")
-
-const usedHeap = (): number => {
-  assert(typeof collectGarbage === "function")
-  collectGarbage()
-  return process.memoryUsage().heapUsed
-}
+import { usedHeap } from "../support/heap.js"
 
 const list = (length: number, item: (index: number) => string) =>
   `[${Array.from({ length }, (_, index) => item(index))}]`

@@ -1,23 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ToolError } from "effect-task-manager"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { failedResult } from "../../src/machine/results.js"
 import { readToolResult } from "../../src/model/readToolResult.js"
 import { approvalOf } from "../../src/model/toolFailures.js"
 import { readProgress } from "../../src/runtime/launch/readProgress.js"
 import { ownText } from "../../src/shared/ownText.js"
 import { toJson } from "../../src/shared/toJson.js"
+import { usedHeap } from "../support/heap.js"
 import { approvalRequest, request } from "../support/world.js"
-
-setFlagsFromString("--expose-gc")
-const collectGarbage: unknown = runInNewContext("gc")
-
-const usedHeap = (): number => {
-  assert(typeof collectGarbage === "function")
-  collectGarbage()
-  return process.memoryUsage().heapUsed
-}
 
 const pieceOf = (index: number): string => String(index % 10).repeat(2_000_000).slice(0, 200)
 
