@@ -42,6 +42,7 @@ export interface SessionSettings {
   readonly transcript: Transcript
   readonly model: Model
   readonly store: TranscriptStoreService
+  readonly maxRequestsPerTurn: number
   readonly wake: WakePolicy
   readonly system: string | undefined
   readonly codec: LateResultCodec
@@ -143,7 +144,7 @@ export const makeSession = (
     const events = yield* AgentEvents.make
     const { emit } = events
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries))
+    let state = machine.initialState(nextTurnNumber(transcript.entries), settings.maxRequestsPerTurn)
     let nextMessage = nextMessageNumber(transcript.entries)
     let isClosed = false
     let unread = 0

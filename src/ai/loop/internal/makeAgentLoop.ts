@@ -8,12 +8,14 @@ import * as Scope from "effect/Scope"
 import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { millisOf } from "../../../shared/durations.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
 import { SessionAlreadyOpen } from "../errors.js"
+import { RetryPolicy } from "../RetryPolicy.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
@@ -56,9 +58,12 @@ export const makeAgentLoop = (
           languageModel,
           toolkit: modelToolkit,
           isStreaming: options.streaming ?? true,
-          retry: options.retry
+          retry: options.retry ?? RetryPolicy.standard,
+          idleMillis: millisOf("AgentSessionOptions.idleTimeout", options.idleTimeout ?? "5 minutes"),
+          maxCallsPerReply: options.maxCallsPerReply ?? 128
         },
         store,
+        maxRequestsPerTurn: options.maxRequestsPerTurn ?? 100,
         wake: options.wake ?? WakePolicy.AtOnce(),
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
