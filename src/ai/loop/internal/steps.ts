@@ -35,7 +35,7 @@ export interface StepOptions {
 }
 
 /** After so many requests the event loop turns, for models that answer at once. */
-const requestsInARow = 32
+const requestsInARow = 16
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
