@@ -11,7 +11,10 @@ import { noting } from "./World.js"
 /** Says something to some task, whether it listens or not. */
 export const steer = (world: World, actor: Actor): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const taskId = someTask(world)
+    const listening = [...world.subject.engine.state.table.live].filter(({ inbox }) => inbox !== undefined)
+    const taskId = world.random.chance(0.9)
+      ? world.random.pickFrom(listening)?.snapshot.id ?? someTask(world)
+      : someTask(world)
     const message = `to ${taskId}: ${world.nextKey()}`
     return Effect.ignore(
       noting(world.manager.handle.steer(taskId, message), () => {
@@ -36,13 +39,13 @@ export const listen = (world: World): Effect.Effect<void, never, CurrentTask> =>
       random.chance(0.5) ? messages : Stream.take(messages, 1 + random.int(2)),
       (message) =>
         Effect.zipRight(
-          random.chance(0.3) ? Effect.sleep(tick) : Effect.void,
+          random.chance(0.5) ? Effect.sleep(tick) : Effect.void,
           Effect.sync(() => hear(world, taskId, message))
         )
     )
     return random.chance(0.6)
-      ? Effect.asVoid(Effect.fork(reading))
-      : Effect.asVoid(Effect.timeoutOption(reading, tick * random.int(3)))
+      ? Effect.zipRight(Effect.fork(reading), Effect.sleep(tick * random.int(4)))
+      : Effect.asVoid(Effect.timeoutOption(reading, tick * (1 + random.int(3))))
   })
 
 /** To be called when nobody is ready. */

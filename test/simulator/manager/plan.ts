@@ -25,6 +25,7 @@ export type ToolStep =
       | "SubTurn"
       | "InterruptTurn"
       | "Listen"
+      | "Steer"
       | "Fork"
   }
 
@@ -168,7 +169,10 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
     () => ({ _tag: "Progress" })
   ]
   if (features.output) steps.push(() => ({ _tag: "Write" }), () => ({ _tag: "Write" }))
-  if (features.messages) steps.push(() => ({ _tag: "Listen" }), () => ({ _tag: "Listen" }))
+  if (features.messages) {
+    const listen = () => ({ _tag: "Listen" }) as const
+    steps.push(listen, listen, listen, () => ({ _tag: "Steer" }), () => ({ _tag: "Steer" }))
+  }
   if (features.singleResults) steps.push(() => ({ _tag: "TakeResult" }))
   if (features.singleResults && features.waitingTools) steps.push(() => ({ _tag: "WaitForTask" }))
   if (features.cancels) {
