@@ -38,6 +38,7 @@ import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./B
 import { annotationsOf } from "./internal/annotationsOf.js"
 import { isRunByProvider } from "./providerDefined.js"
 import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
+import { fromToolkit } from "./ToolRouting.js"
 
 /**
  * Options for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
@@ -254,6 +255,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  *   that is marked as an error and holds the encoded failure. A `ToolError` or `ApprovalRequired` stays what it is.
  * - An answer that is not in its schema is an `Internal` error.
  * - A tool annotated with `NeedsApproval` asks before its handler runs.
+ * - Its calls run where the annotations of their tools say, under a manager that was given no `RoutingPolicy`.
  * - Tools that the provider runs itself are not run here.
  *
  * Dies if a tool has no JSON Schema or no name, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
@@ -309,8 +311,10 @@ export const make = <Tools extends Record<string, Tool.Any>>(
     }
     const specs = tools.map(([, tool]) => specOf(tool))
     const withServices = withCaptured(captured)
+    const route = fromToolkit(toolkit)
     return {
       specs: Effect.succeed(specs),
+      route,
       execute: (request) => {
         const run = runners.get(request.toolName)
         return run === undefined
