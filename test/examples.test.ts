@@ -97,18 +97,16 @@ const check = async (example: string) => {
 // of two tools that read a folder the second is always done first
 vi.mock("node:fs/promises", async (importOriginal) => {
   const original = await importOriginal<typeof FsPromises>()
-  let secondIsRead: () => void
-  const second = new Promise<void>((resolve) => {
-    secondIsRead = resolve
-  })
+  const held: Array<() => void> = []
   return {
     ...original,
     readdir: async (path: string) => {
+      const isFirst = path.endsWith("node_modules")
+      const secondHasEnded = isFirst ? new Promise<void>((resolve) => held.push(resolve)) : undefined
       const names = await original.readdir(path)
-      if (path.endsWith("docs")) {
-        // its tool has ended by then
-        setImmediate(() => setImmediate(secondIsRead))
-      } else await second
+      await secondHasEnded
+      // not now: the tool has still to end
+      if (!isFirst) setImmediate(() => setImmediate(() => held.splice(0).forEach((resume) => resume())))
       return names
     }
   }
