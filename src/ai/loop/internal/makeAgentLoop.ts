@@ -1,14 +1,16 @@
 /** The loop: its open sessions, each with a fiber that tells it what happens to its tasks. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
-import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
+import * as ToolRouting from "../../tools/ToolRouting.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -41,7 +43,13 @@ export const makeAgentLoop = (
     const languageModel = yield* LanguageModel.LanguageModel
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
-    const context = yield* Effect.context<TaskManager | ToolExecutor>()
+    const executor = yield* ToolExecutor
+    const context = Context.add(yield* Effect.context<TaskManager | ToolExecutor>(), ToolExecutor, {
+      specs: executor.specs,
+      execute: (request) => executor.execute(request),
+      // one that wraps that of the toolkit may have left it out
+      route: executor.route ?? ToolRouting.fromToolkit(toolkit)
+    })
     const modelToolkit = ModelToolkit.fromToolkit(toolkit)
     // undefined: it is being opened
     const sessions = new Map<SessionId, LoopSession | undefined>()
