@@ -17,7 +17,7 @@ import type * as TaskTable from "../../src/machine/TaskTable.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
-import type * as EventSubscription from "../../src/runtime/events/EventSubscription.js"
+import type * as EventSubscription from "../../src/shared/EventSubscription.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
@@ -37,7 +37,7 @@ interface Modules {
   "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/events/EventReplay": typeof EventReplay
-  "runtime/events/EventSubscription": typeof EventSubscription
+  "shared/EventSubscription": typeof EventSubscription
   "runtime/launch/Launch": typeof Launch
   "runtime/waiting/loop": typeof Loop
   "runtime/waiting/parking": typeof Parking
@@ -240,7 +240,7 @@ describe("the simulator finds mistakes with single results", () => {
   })
 
   finds("a slow reader of filtered events loses the oldest and is not told", [3], {
-    "runtime/events/EventSubscription": (original) => ({
+    "shared/EventSubscription": (original) => ({
       EventSubscription: class<A> extends original.EventSubscription<A> {
         constructor(options: EventSubscription.SubscriptionOptions<A>) {
           super({ ...options, reset: undefined })

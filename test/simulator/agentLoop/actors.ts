@@ -69,8 +69,8 @@ const answer = (world: AgentWorld, session: AgentSession, chance: number): Effec
       const [one] = asked.splice(random.int(asked.length), 1)
       if (one === undefined || !random.chance(chance)) continue
       const { taskId } = one
-      // what was shown, or whatever the task asks now
-      const answered = random.chance(0.7) ? one : taskId
+      // the whole approval, or what names it
+      const answered = random.chance(0.7) ? one : { taskId, asking: one.approval.asking ?? "" }
       world.say(session.sessionId, () => `answers ${taskId}`)
       if (random.chance(0.6)) {
         yield* session.approve(answered).pipe(

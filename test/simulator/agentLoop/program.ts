@@ -122,12 +122,11 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
       from: session.log.length,
       isClosed: false
     }
+    const events = yield* Scope.extend(live.subscribe, scope)
     yield* Effect.forkIn(
-      Stream.runForEach(live.events, (event) => Effect.sync(() => opening.events.push(event))),
+      Stream.runForEach(Stream.fromQueue(events), (event) => Effect.sync(() => opening.events.push(event))),
       scope
     )
-    // subscribed before anything happens
-    yield* steps(12)
     session.openings.push(opening)
     return opening
   })

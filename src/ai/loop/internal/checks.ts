@@ -19,7 +19,7 @@ const checkWake = (owner: string, wake: WakePolicy): void => {
 /** Throws for what no session can have, with the field's name. */
 export const checkDefaults = (owner: string, options: AgentSessionDefaults): void => {
   refuseUnlessObject(owner, "an object", options)
-  const { codec, maxNoteBytes, retry, streaming, system, wake } = options
+  const { codec, eventBuffer, eventBytes, maxNoteBytes, retry, streaming, system, wake } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
   if (wake !== undefined) checkWake(owner, wake)
   refuseUnless(
@@ -29,6 +29,8 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     codec
   )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
+  if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)
+  if (eventBytes !== undefined) integerOf(`${owner}.eventBytes`, eventBytes, 0)
   refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)
   refuseUnless(streaming === undefined || typeof streaming === "boolean", `${owner}.streaming`, "a boolean", streaming)
 }
