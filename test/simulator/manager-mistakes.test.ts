@@ -16,11 +16,11 @@ import type * as TaskTable from "../../src/machine/TaskTable.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
-import type * as EventSubscription from "../../src/shared/EventSubscription.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
 import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
+import type * as EventSubscription from "../../src/shared/EventSubscription.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
