@@ -11,6 +11,7 @@ import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
 /** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
@@ -209,6 +210,8 @@ export class TaskRecord {
   taskWaits: LinkedList<TaskWait> | undefined = undefined
   /** What the task has written; made when it writes for the first time. */
   output: OutputRing | undefined = undefined
+  /** What was said to the task; made when its tool reads for the first time. */
+  inbox: Inbox | undefined = undefined
   runtime: TaskRuntime | undefined = undefined
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
@@ -272,6 +275,10 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** How many messages to one task may be unread. */
+  readonly messages: number
+  /** How many bytes of UTF-8 they may have together. */
+  readonly messageBytes: number
   /** What becomes of a call whose id was used in its turn before. */
   readonly duplicateCallIds: "run" | "join" | "reject"
 }
@@ -345,6 +352,8 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    messages: 100,
+    messageBytes: 1_048_576,
     duplicateCallIds: "run",
     ...limits
   },

@@ -10,6 +10,7 @@ import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
@@ -93,6 +94,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
     task.settledWaiters = undefined
   }
   wakeTaskWaits(table, task)
+  closeInbox(table, task)
   task.runtime?.end()
   passOnWaits(table, task)
   grant(table, now)
@@ -131,6 +133,7 @@ const suspend = (
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
+  endReading(table, task)
   task.runtime?.end()
   passOnWaits(table, task)
   grant(table, now)

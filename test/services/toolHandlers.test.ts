@@ -1,6 +1,6 @@
 /** Executors made of plain functions, and tools that check their input. */
 import { it } from "@effect/vitest"
-import { Context, Effect, Exit, FastCheck as fc, Layer, Option, Schema, Scope, Tracer } from "effect"
+import { Context, Effect, Exit, FastCheck as fc, Layer, Option, Schema, Scope, Stream, Tracer } from "effect"
 import {
   type ApprovalRequired,
   CurrentTask,
@@ -28,6 +28,8 @@ const currentTask: CurrentTask["Type"] = {
   kind: Effect.succeed("Foreground"),
   cancelReason: Effect.never,
   reportProgress: () => Effect.void,
+  messages: Stream.empty,
+  maxResultBytes: 1_048_576,
   write: () => Effect.void
 }
 

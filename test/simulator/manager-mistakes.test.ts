@@ -8,6 +8,7 @@ import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
+import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
@@ -27,6 +28,7 @@ interface Modules {
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
   "machine/places": typeof Places
@@ -280,6 +282,29 @@ describe("the simulator finds mistakes with single results", () => {
 })
 
 describe("the simulator finds other mistakes", () => {
+  const withMessages = (plan: Plan): Plan => ({
+    ...plan,
+    calls: 4,
+    hostActions: 9,
+    features: { ...plan.features, cancels: false, failures: false, messages: true }
+  })
+  finds("a message that a reader gives back is lost", [2], {
+    "machine/messages": (original) => ({
+      putBackMessage: (_table, task, message) => original.messageRead(task, message)
+    })
+  }, withMessages)
+  finds("a message wakes nobody", [5], {
+    "machine/messages": () => ({
+      send: (table, id, text) => {
+        const task = table.tasks.get(id)
+        if (task?.isLive !== true || task.inbox === undefined) return { _tag: "NotListening" }
+        task.inbox.count++
+        task.inbox.bytes += text.length
+        task.inbox.waiting.append({ text, bytes: text.length, order: ++task.inbox.lastOrder })
+        return true
+      }
+    })
+  }, withMessages)
   finds("an update that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
       putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { progress, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
@@ -24,6 +25,7 @@ import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
+import { messagesTo } from "./messages.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { RunningIn } from "./RunningIn.js"
@@ -192,6 +194,18 @@ export class Launch implements TaskRuntime {
     })
   }
 
+  /** What is said to the task; nothing once the launch is over. */
+  get messages(): Stream.Stream<string> {
+    return Stream.suspend(() =>
+      this.task === undefined ? Stream.empty : messagesTo(this.engine, this.task, this.number)
+    )
+  }
+
+  /** How large a result may be before it is cut. */
+  get maxResultBytes(): number {
+    return this.engine.outputLimits.maxResultBytes
+  }
+
   /** Detaches the task `millis` from now, unless the launch is over by then. */
   startDetachTimer(millis: number, detach: () => void): void {
     this.detachTimer = this.engine.timers.start(millis, detach)
@@ -288,5 +302,13 @@ class RunningTask implements CurrentTaskService {
 
   get write(): CurrentTaskService["write"] {
     return (chunk) => this.#launch.write(chunk)
+  }
+
+  get messages(): CurrentTaskService["messages"] {
+    return this.#launch.messages
+  }
+
+  get maxResultBytes(): CurrentTaskService["maxResultBytes"] {
+    return this.#launch.maxResultBytes
   }
 }

@@ -1,6 +1,7 @@
 /** Looks at a conversation once it has come to rest: whether it is whole, and whether it is true. */
 import * as Effect from "effect/Effect"
 import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
+import { isModelFailure } from "../../../src/ai/loop/errors.js"
 import * as texts from "../../../src/ai/transcript/internal/texts.js"
 import { Transcript } from "../../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../../src/ai/transcript/TranscriptEntry.js"
@@ -169,10 +170,11 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
         }
         if (event.reason._tag !== "Failed") break
         const { message, reason } = event.reason.error
-        if (reason === "Model" || reason === "Store") failures = { ...failures, [reason]: failures[reason] + 1 }
+        const kind = isModelFailure(event.reason.error) ? "Model" : reason
+        if (kind === "Model" || kind === "Store") failures = { ...failures, [kind]: failures[kind] + 1 }
         else if (reason !== "Internal" || session.modelFaults === 0) world.violate("turns", `${reason}: ${message}`)
         if (reason === "Store") world.meet("a turn that fails for the store")
-        if (reason === "Model") world.meet("a turn that fails for the model")
+        if (kind === "Model") world.meet("a turn that fails for the model")
         break
       }
       case "LateResult":

@@ -23,7 +23,7 @@
 import { type TaskId, TurnId } from "../../../model/ids.js"
 import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, TurnCause, TurnEnd } from "../AgentEvent.js"
-import type { TurnFailure } from "../errors.js"
+import { isModelFailure, type TurnFailure } from "../errors.js"
 import type { WakePolicy } from "../WakePolicy.js"
 
 export type Phase =
@@ -290,7 +290,7 @@ const stepEnded = (
   const { phase, turnId } = state
   if (phase._tag === "Interrupting") {
     // a request that fails while it is stopped is no news; what could not be written is
-    const failure = command._tag === "StepFailed" && command.error.reason !== "Model"
+    const failure = command._tag === "StepFailed" && !isModelFailure(command.error)
       ? command.error
       // the last step of a turn stores what could not be stored before
       : command._tag === "Drained" && state.failure?.reason === "Store"

@@ -6,8 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { TaskManager } from "../../../services/TaskManager.js"
-import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
+import * as ToolRouting from "../../tools/ToolRouting.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -44,9 +45,15 @@ export const makeAgentLoop = (
     const languageModel = yield* LanguageModel.LanguageModel
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
+    const executor = yield* ToolExecutor
     // a session lives in a scope of its own: with that of the loop, its fibers would end before it is closed
     const context = Context.omit(Scope.Scope)(
-      yield* Effect.context<TaskManager | ToolExecutor | Scope.Scope>()
+      Context.add(yield* Effect.context<TaskManager | ToolExecutor | Scope.Scope>(), ToolExecutor, {
+        specs: executor.specs,
+        execute: (request) => executor.execute(request),
+        // one that wraps that of the toolkit may have left it out
+        route: executor.route ?? ToolRouting.fromToolkit(toolkit)
+      })
     )
     const modelToolkit = ModelToolkit.fromToolkit(toolkit)
     const sessions = new Set<AgentSession>()

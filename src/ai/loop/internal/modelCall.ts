@@ -1,5 +1,5 @@
 /** One request to the model. Any answer is accepted: a call of a tool that does not exist is a call like any other here. */
-import * as AiError from "@effect/ai/AiError"
+import type * as AiError from "@effect/ai/AiError"
 import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"
 import * as Response from "@effect/ai/Response"
@@ -11,6 +11,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { ModelToolkit } from "../../tools/ModelToolkit.js"
+import { reported } from "./modelErrors.js"
 import { type Delta, ReplyBuilder } from "./reply.js"
 
 /** What a session asks the model with. */
@@ -100,12 +101,7 @@ const attempt = (
     Effect.zipRight(Effect.suspend(() =>
       reply.error === undefined
         ? Effect.void
-        : new AiError.UnknownError({
-          module: "AgentLoop",
-          method: isStreaming ? "streamText" : "generateText",
-          description: "The provider reported an error in the middle of its reply",
-          cause: reply.error.cause
-        })
+        : Effect.fail(reported(isStreaming ? "streamText" : "generateText", reply.error.cause))
     ))
   )
 }

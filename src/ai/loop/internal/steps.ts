@@ -1,5 +1,4 @@
 /** The steps that a turn is made of: each is one effect, and answers with what the machine is told. */
-import type * as AiError from "@effect/ai/AiError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,13 +10,13 @@ import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent } from "../AgentEvent.js"
-import { TurnFailure } from "../errors.js"
+import type { TurnFailure } from "../errors.js"
 import { collectLate, runCalls, type StartedCalls } from "./calls.js"
 import type { Conversation } from "./Conversation.js"
-import { loggable } from "./loggable.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
 import type { ReplyBuilder } from "./reply.js"
+import { modelFailed } from "./turnFailure.js"
 
 /** What the machine is told when a step has done its work. */
 export type StepEnd = Extract<machine.Command, { readonly _tag: "Collected" | "Replied" | "Drained" }>
@@ -32,13 +31,6 @@ export interface StepOptions {
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
 }
-
-const modelFailed = (error: AiError.AiError): TurnFailure =>
-  new TurnFailure({
-    reason: "Model",
-    message: "The request to the language model failed.",
-    cause: loggable(error)
-  })
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
