@@ -560,6 +560,34 @@ describe("a session is open once", () => {
     }).pipe(Effect.scoped))
 })
 
+describe("a manager that ends before its session", () => {
+  it.effect("has told its last events, and the session can be closed", () =>
+    Effect.gen(function*() {
+      const toolkit = Toolkit.make(Tool.make("first"))
+      const managing = yield* Scope.make()
+      const manager = yield* Layer.buildWithScope(TaskManagerTest, managing)
+      const seen = yield* Effect.gen(function*() {
+        yield* hang("first")
+        const session = yield* open()
+        const seen = yield* follow(session)
+        yield* session.submit("go")
+        yield* (yield* TaskManagerTestControl).awaitLaunch(callId("call-1"))
+        yield* Scope.close(managing, Exit.void)
+        yield* session.close
+        yield* settle
+        return seen
+      }).pipe(
+        Effect.provide(Layer.provideMerge(
+          AgentLoop.layer(toolkit),
+          Layer.merge(Layer.succeedContext(manager), TestLanguageModel.layer([[ToolCall("first", {})]]))
+        ))
+      )
+      const told = lines(seen)
+      assert.include(told, "Cancelled call-1")
+      assert.strictEqual(told.at(-1), "TurnEnded")
+    }).pipe(Effect.scoped))
+})
+
 describe("a loop that ends before its session", () => {
   it.effect("closes it: its turn, its tasks and its events end", () => {
     const model = TestLanguageModel.layer([[ToolCall("later", {}), ToolCall("first", {})], [Hold]])

@@ -103,7 +103,9 @@ const scenario = (
       )
     const asked = (toolName: string) =>
       until((event) => event._tag === "ApprovalRequested" && event.approval.toolRequest.toolName === toolName).pipe(
-        Effect.flatMap((event) => event._tag === "ApprovalRequested" ? Effect.succeed(event.approval) : Effect.die(event))
+        Effect.flatMap((event) =>
+          event._tag === "ApprovalRequested" ? Effect.succeed(event.approval) : Effect.die(event)
+        )
       )
 
     const each = ["quick", "failing", "cancelled", "approved", "denied", "detached", "later"]
