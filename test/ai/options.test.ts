@@ -59,6 +59,8 @@ describe("AgentLoop", () => {
     [{ maxNoteBytes: -1 }, "maxNoteBytes takes an integer from 0, not -1"],
     [{ maxNoteBytes: NaN }, "maxNoteBytes takes an integer from 0, not NaN"],
     [{ maxNoteBytes: 1.5 }, "maxNoteBytes takes an integer from 0, not 1.5"],
+    [{ eventBuffer: 0 }, "eventBuffer takes an integer from 1, not 0"],
+    [{ eventBytes: -1 }, "eventBytes takes an integer from 0, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: -1 }) }, "wake.budget takes an integer from 0, or Infinity, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: NaN }) }, "wake.budget takes an integer from 0, or Infinity, not NaN"],
     ...durations.map(([window, shown]) =>

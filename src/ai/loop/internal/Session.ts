@@ -28,7 +28,7 @@ import type { AgentSession, UserInput } from "../AgentSession.js"
 import { SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import { AgentEvents } from "./AgentEvents.js"
+import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
@@ -126,13 +126,6 @@ class MessageTurn {
   }
 }
 
-/** What a subscription belongs to, until the scope closes. */
-const subscribed = <A>(
-  subscribe: () => A,
-  subscriptionOf: (made: A) => EventSubscription<AgentEvent>
-): Effect.Effect<A, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.sync(subscribe), (made) => Effect.sync(() => subscriptionOf(made).unsafeClose()))
-
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
@@ -200,7 +193,7 @@ export const makeSession = (
     }
 
     const subscribe = (isLast?: (event: AgentEvent) => boolean) =>
-      subscribed(() => unsafeSubscribe(isLast), (subscription) => subscription)
+      untilScopeCloses(() => unsafeSubscribe(isLast), (subscription) => subscription)
 
     // ---- the parts ----
 
@@ -374,7 +367,7 @@ export const makeSession = (
       resume: Effect.map(open, () => post({ _tag: "Resume" })),
       events: Stream.unwrapScoped(Effect.map(subscribe(), (subscription) => Stream.fromQueue(subscription))),
       subscribe: subscribe(),
-      watch: subscribed(() => {
+      watch: untilScopeCloses(() => {
         const subscription = unsafeSubscribe()
         return { ...unsafeState(), events: subscription }
       }, (watch) => watch.events),
