@@ -17,11 +17,11 @@ import type * as TaskTable from "../../src/machine/TaskTable.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
-import type * as EventSubscription from "../../src/runtime/events/EventSubscription.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
 import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
+import type * as EventSubscription from "../../src/shared/EventSubscription.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
@@ -37,7 +37,7 @@ interface Modules {
   "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/events/EventReplay": typeof EventReplay
-  "runtime/events/EventSubscription": typeof EventSubscription
+  "shared/EventSubscription": typeof EventSubscription
   "runtime/launch/Launch": typeof Launch
   "runtime/waiting/loop": typeof Loop
   "runtime/waiting/parking": typeof Parking
@@ -159,7 +159,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
   finds("(d) a detach timer outlives its task", [10], {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {}
+        protected override stopDetachTimer(): void {}
       }
     })
   })
@@ -172,8 +172,13 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     }),
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {
-          if ((this as any).task.snapshot.status !== "Suspended") super.stopDetachTimer()
+        own: TaskTable.TaskRecord | undefined
+        override setDetachTimer(): void {
+          this.own = this.task
+          super.setDetachTimer()
+        }
+        protected override stopDetachTimer(): void {
+          if (this.own?.snapshot.status !== "Suspended") super.stopDetachTimer()
         }
       }
     })
@@ -240,7 +245,7 @@ describe("the simulator finds mistakes with single results", () => {
   })
 
   finds("a slow reader of filtered events loses the oldest and is not told", [3], {
-    "runtime/events/EventSubscription": (original) => ({
+    "shared/EventSubscription": (original) => ({
       EventSubscription: class<A> extends original.EventSubscription<A> {
         constructor(options: EventSubscription.SubscriptionOptions<A>) {
           super({ ...options, reset: undefined })

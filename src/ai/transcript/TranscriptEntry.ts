@@ -118,7 +118,8 @@ const AssistantMessage = tagged("AssistantMessage", {
   replyId: Text,
   turnId: TurnId,
   parts: list(ReplyPart),
-  end: ReplyEnd
+  end: ReplyEnd,
+  provider: Schema.optionalWith(Text, { exact: true })
 })
 
 const ToolResult = tagged("ToolResult", {
@@ -143,7 +144,8 @@ const LateResult = tagged("LateResult", {
  * One step of a conversation.
  *
  * - `UserMessage`: what a user said.
- * - `AssistantMessage`: one reply of the model, with its calls.
+ * - `AssistantMessage`: one reply of the model, with its calls. `provider` is who made it (`openai`, `anthropic`), where that
+ *   is known: what a provider attached to its reply is shown to that provider alone.
  * - `ToolResult`: the one answer to one call. `Result`: what the tool gave; `Placeholder`: the call runs in the background as
  *   `taskId`; `Interrupted`: not known, because the program that ran it has ended, or it never began.
  * - `LateResult`: what a call in the background gave in the end. `boundary` occurs nowhere in its output: a note that is

@@ -10,12 +10,12 @@ type Command = machine.Command
 const nothing: machine.Facts = { hasOpenTurns: false, awaitsReply: false }
 const atOnce = WakePolicy.AtOnce({ budget: 2 })
 const coalesced = WakePolicy.Coalesced({ window: "1 second", budget: 2 })
-const failure = (reason: "Model" | "Store") => new TurnFailure({ reason, message: "failed" })
+const failure = (reason: "Unknown" | "Store") => new TurnFailure({ reason, message: "failed" })
 const submit = (messageId = "m"): Command => ({ _tag: "Submit", messageId })
 const wake = (id = "task-1"): Command => ({ _tag: "Wake", taskId: id as TaskId })
 const replied = (calls: number, end: "stop" | "pause" = "stop"): Command => ({ _tag: "Replied", calls, end })
 const drained = (open: number): Command => ({ _tag: "Drained", open })
-const failed = (reason: "Model" | "Store" = "Model"): Command => ({ _tag: "StepFailed", error: failure(reason) })
+const failed = (reason: "Unknown" | "Store" = "Unknown"): Command => ({ _tag: "StepFailed", error: failure(reason) })
 const collected = (...ids: ReadonlyArray<string>): Command => ({
   _tag: "Collected",
   taskIds: ids as unknown as ReadonlyArray<TaskId>
@@ -218,10 +218,10 @@ describe("a turn", () => {
   })
 
   it("that cannot be written down while it is interrupted has failed; a request that fails then has not", () => {
-    const end = (reason: "Model" | "Store") =>
+    const end = (reason: "Unknown" | "Store") =>
       play([submit(), stored, plain("Interrupt"), failed(reason), failed(reason)]).last[0]
     assert.strictEqual(end("Store"), "end turn-1 Failed")
-    assert.strictEqual(end("Model"), "end turn-1 Interrupted")
+    assert.strictEqual(end("Unknown"), "end turn-1 Interrupted")
   })
 
   it("whose last step could store what the one before could not is merely interrupted", () => {
@@ -266,7 +266,7 @@ describe("waking", () => {
       "end turn-1 Failed",
       "AnswerInterrupts"
     ])
-    assert.deepStrictEqual(play([wake(), plain("Interrupt"), failed("Model")]).last, ["AnswerInterrupts"])
+    assert.deepStrictEqual(play([wake(), plain("Interrupt"), failed("Unknown")]).last, ["AnswerInterrupts"])
   })
 
   it("does not happen where results wait for the next message", () => {

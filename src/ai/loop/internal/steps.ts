@@ -1,5 +1,4 @@
 /** The steps that a turn is made of: each is one effect, and answers with what the machine is told. */
-import type * as AiError from "@effect/ai/AiError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,13 +10,15 @@ import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent } from "../AgentEvent.js"
-import { TurnFailure } from "../errors.js"
-import { collectLate, runCalls, type StartedCalls } from "./calls.js"
+import type { TurnFailure } from "../errors.js"
+import { collectLate, known, runCalls, type StartedCalls } from "./calls.js"
+import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
-import { loggable } from "./loggable.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
+import { makePace } from "./pace.js"
 import type { ReplyBuilder } from "./reply.js"
+import { modelFailed } from "./turnFailure.js"
 
 /** What the machine is told when a step has done its work. */
 export type StepEnd = Extract<machine.Command, { readonly _tag: "Collected" | "Replied" | "Drained" }>
@@ -33,12 +34,8 @@ export interface StepOptions {
   readonly onMessageStored: (messageId: string) => void
 }
 
-const modelFailed = (error: AiError.AiError): TurnFailure =>
-  new TurnFailure({
-    reason: "Model",
-    message: "The request to the language model failed.",
-    cause: loggable(error)
-  })
+/** After so many requests the event loop turns, for models that answer at once. */
+const requestsInARow = 32
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
@@ -52,6 +49,7 @@ export class Steps {
   private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
   private replies = 0
+  private readonly pace = makePace(requestsInARow)
 
   constructor(options: StepOptions) {
     this.options = options
@@ -82,6 +80,7 @@ export class Steps {
     const { conversation } = this.options
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
+        yield* restore(this.pace)
         // what the model has said before is stored, and not asked for again
         const before = conversation.unstoredReply
         yield* conversation.flush
@@ -104,7 +103,7 @@ export class Steps {
     turnId: TurnId,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
-    const { conversation, emit, model, render } = this.options
+    const { conversation, emit, model, render, started } = this.options
     let builder: ReplyBuilder | undefined
     const request = Effect.suspend(() =>
       callModel(model, renderPrompt(conversation.transcript, render), {
@@ -128,7 +127,12 @@ export class Steps {
     return Effect.gen(this, function*() {
       const answered = yield* Effect.exit(restore(request))
       if (Exit.isSuccess(answered)) {
-        return said(answered.value.whole({ has: (id) => conversation.stored.usesCallId(id) }), answered.value.end)
+        const reply = answered.value
+        const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
+        for (const { callId, toolName, why } of reply.refused(parts, model.maxCallsPerReply)) {
+          started.set(callId, known(texts.interruptedResult(callId, toolName, notRunText(why, model.maxCallsPerReply))))
+        }
+        return said(parts, reply.end)
       }
       const kept = builder?.said() ?? []
       if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))

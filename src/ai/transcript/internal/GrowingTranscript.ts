@@ -19,8 +19,7 @@ interface PlacedCall {
   readonly call: TranscriptCall
   readonly reply: TranscriptEntry.AssistantMessage
   readonly order: number
-  /** The last one of the same id before it. */
-  readonly before: PlacedCall | undefined
+  result: TranscriptEntry.ToolResult | undefined
 }
 
 /** A tool may have started more tasks under the id of its own call. */
@@ -28,8 +27,6 @@ interface Task {
   readonly callId: ToolCallId
   readonly taskId?: TaskId
 }
-
-const taskKey = ({ callId, taskId }: Task): string => JSON.stringify([callId, taskId])
 
 export class GrowingTranscript {
   private readonly sessionId: SessionId
@@ -42,7 +39,6 @@ export class GrowingTranscript {
   /** By id, the last one of each. */
   private readonly calls = new Map<string, PlacedCall>()
   private readonly providersCallIds = new Set<string>()
-  private readonly results = new Map<string, TranscriptEntry.ToolResult>()
   private readonly late = new Set<string>()
   private readonly open = new Set<PlacedCall>()
   private readonly running = new Map<string, { readonly order: number; readonly result: TranscriptEntry.ToolResult }>()
@@ -79,7 +75,8 @@ export class GrowingTranscript {
   }
 
   isOpen(callId: ToolCallId): boolean {
-    return this.callOf(callId) !== undefined && !this.results.has(callId)
+    const call = this.calls.get(callId)
+    return call !== undefined && call.result === undefined
   }
 
   callOf(callId: string): TranscriptCall | undefined {
@@ -87,11 +84,11 @@ export class GrowingTranscript {
   }
 
   resultOf(callId: ToolCallId): TranscriptEntry.ToolResult | undefined {
-    return this.results.get(callId)
+    return this.calls.get(callId)?.result
   }
 
   hasLateResult(task: Task): boolean {
-    return this.late.has(taskKey(task))
+    return this.late.has(this.taskKey(task))
   }
 
   /** Whether a call of ours or of the provider has the id. */
@@ -121,7 +118,7 @@ export class GrowingTranscript {
       case "AssistantMessage":
         return this.replyIds.has(entry.replyId)
       case "ToolResult":
-        return this.results.has(entry.callId)
+        return this.resultOf(entry.callId) !== undefined
       case "LateResult":
         return this.hasLateResult(entry)
     }
@@ -149,7 +146,7 @@ export class GrowingTranscript {
         this.knowResult(entry)
         break
       case "LateResult": {
-        const key = taskKey(entry)
+        const key = this.taskKey(entry)
         this.late.add(key)
         this.running.delete(key)
         break
@@ -163,20 +160,24 @@ export class GrowingTranscript {
       if (part._tag === "ToolCall" && part.providerExecuted) this.providersCallIds.add(part.callId)
     }
     for (const call of callsOf(reply)) {
-      const placed = { call, reply, order: this.callCount++, before: this.calls.get(call.callId) }
+      const placed: PlacedCall = { call, reply, order: this.callCount++, result: undefined }
       this.calls.set(call.callId, placed)
-      if (!this.results.has(call.callId)) this.open.add(placed)
+      this.open.add(placed)
     }
   }
 
+  /** It answers the latest call of its id: in logs that were joined, an id may come again. */
   private knowResult(result: TranscriptEntry.ToolResult): void {
-    this.results.set(result.callId, result)
-    const last = this.calls.get(result.callId)
-    for (let call = last; call !== undefined; call = call.before) this.open.delete(call)
-    const key = taskKey(result)
-    if (result.outcome === "Placeholder" && !this.late.has(key)) {
-      this.running.set(key, { order: last?.order ?? this.callCount, result })
-    }
+    const call = this.calls.get(result.callId)
+    if (call === undefined || call.result !== undefined) return
+    call.result = result
+    this.open.delete(call)
+    const key = this.taskKey(result)
+    if (result.outcome === "Placeholder" && !this.late.has(key)) this.running.set(key, { order: call.order, result })
+  }
+
+  private taskKey({ callId, taskId }: Task): string {
+    return JSON.stringify([callId, taskId, this.calls.get(callId)?.order])
   }
 }
 
