@@ -333,7 +333,7 @@ describe("going on", () => {
   it.effect("the log loses nothing where a store writes, fails, and is opened again with what the session knew", () => {
     // of every kind that the log tells apart by its id
     const log: Array<TranscriptEntry> = []
-    let fails = (_: TranscriptEntry): boolean => false
+    let fails: (entry: TranscriptEntry) => boolean = () => false
     const store = TranscriptStore.layer({
       append: (_, entry) =>
         Effect.suspend(() => {

@@ -3,10 +3,11 @@
  * with: what a store wrote and then failed with. So messages and replies also bear the mark of this opening, which no other
  * has: a log that drops what it has already never drops what a user says.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { TurnId } from "../../../model/ids.js"
+import { randomToken } from "../../../shared/randomToken.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
-import { randomMark } from "./boundary.js"
 
 /** The number after the greatest one in ids like `turn-7` and `message-7-1f0c22aa`. */
 const numberAfter = (prefix: string, ids: ReadonlyArray<string>): number => {
@@ -28,10 +29,16 @@ export interface SessionIds {
   readonly nextReply: (turnId: TurnId) => string
 }
 
+/** Internal, so that the traces of the simulator stay the same. */
+export class OpeningMarks extends Context.Reference<OpeningMarks>()(
+  "effect-task-manager/ai/loop/internal/ids/OpeningMarks",
+  { defaultValue: () => () => randomToken().slice(0, 8) }
+) {}
+
 /** For one opening of a session. */
 export const makeSessionIds = (entries: Entries): Effect.Effect<SessionIds> =>
-  Effect.map(randomMark, (random) => {
-    const mark = random.slice(0, 8)
+  Effect.map(OpeningMarks, (newMark) => {
+    const mark = newMark()
     let message = numberAfter(
       "message-",
       entries.flatMap((entry) => entry._tag === "UserMessage" ? [entry.messageId] : [])
