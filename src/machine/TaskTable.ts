@@ -4,7 +4,7 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
-import type { CancelReason, TaskSnapshot } from "../model/Task.js"
+import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -148,16 +148,20 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
-/** What the runtime keeps for a task. */
+/** What the runtime keeps for a launch. Transitions write its two fields and call nothing of it. */
 export interface TaskRuntime extends Ancestry {
+  /** From the step that begins the launch to the one that ends it. */
+  task: TaskRecord | undefined
+  /** The kind of the task when the launch ended. */
+  lastKind: TaskKind
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
   /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
-  /** Stops the timer that would detach the task. */
-  readonly stopDetachTimer: () => void
+  /** Starts the timer that would detach the task, or stops it, as the task is now. */
+  readonly setDetachTimer: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -191,6 +195,8 @@ export class TaskRecord {
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
+  /** Milliseconds after which the current launch detaches; Infinity for never. */
+  detachAfter = Infinity
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
   waiting: Set<Waiter> | undefined = undefined
@@ -283,8 +289,13 @@ export interface Limits {
   readonly duplicateCallIds: "run" | "join" | "reject"
 }
 
-/** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
-interface Consequences {
+/**
+ * What a transition asks the runtime to do, in this order: end launches, set timers, publish, interrupt, wake, launch. It is all
+ * that leaves a step.
+ */
+export interface Consequences {
+  readonly ended: Outbox<TaskRuntime>
+  readonly retimed: Outbox<TaskRuntime>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -380,7 +391,14 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
-  consequences: { events: new Outbox(), launched: new Outbox(), interrupted: new Outbox(), woken: new Outbox() }
+  consequences: {
+    ended: new Outbox(),
+    retimed: new Outbox(),
+    events: new Outbox(),
+    launched: new Outbox(),
+    interrupted: new Outbox(),
+    woken: new Outbox()
+  }
 })
 
 /** The session, made when it is first needed. */

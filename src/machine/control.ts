@@ -71,7 +71,7 @@ const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   stopSharing(table, task)
   task.inlineCaller = undefined
   task.inlineParent = undefined
-  task.runtime?.stopDetachTimer()
+  if (task.runtime !== undefined) table.consequences.retimed.push(task.runtime)
   passOnWaits(table, task)
   wakeUncounted(table, task)
 }

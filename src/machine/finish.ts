@@ -53,6 +53,14 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
+/** What the launch leaves running does not work for the task any more, and nothing watches it. */
+const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void => {
+  if (runtime === undefined) return
+  runtime.lastKind = snapshot.kind
+  runtime.task = undefined
+  table.consequences.ended.push(runtime)
+}
+
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
@@ -95,7 +103,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   }
   wakeTaskWaits(table, task)
   closeInbox(table, task)
-  task.runtime?.end()
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
@@ -134,7 +142,7 @@ const suspend = (
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
   endReading(table, task)
-  task.runtime?.end()
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)

@@ -159,7 +159,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
   finds("(d) a detach timer outlives its task", [10], {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {}
+        protected override stopDetachTimer(): void {}
       }
     })
   })
@@ -172,8 +172,13 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     }),
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {
-          if ((this as any).task.snapshot.status !== "Suspended") super.stopDetachTimer()
+        own: TaskTable.TaskRecord | undefined
+        override setDetachTimer(): void {
+          this.own = this.task
+          super.setDetachTimer()
+        }
+        protected override stopDetachTimer(): void {
+          if (this.own?.snapshot.status !== "Suspended") super.stopDetachTimer()
         }
       }
     })

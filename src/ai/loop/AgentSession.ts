@@ -3,10 +3,9 @@
  *
  * @since 0.1.0
  */
-import type * as AiError from "@effect/ai/AiError"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
-import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ApprovalMismatch, TaskLimitReached, TaskManagerShutdown, TaskNotFound } from "../../errors.js"
@@ -18,6 +17,7 @@ import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
 import type { SessionClosed } from "./errors.js"
+import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
 /**
@@ -35,8 +35,23 @@ export interface AgentSessionDefaults {
   readonly codec?: LateResultCodec | undefined
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
-  /** When a failed request to the model is made again. Default: never. */
-  readonly retry?: Schedule.Schedule<unknown, AiError.AiError> | undefined
+  /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
+  readonly retry?: RetryPolicy | undefined
+  /**
+   * How long nothing of a streamed reply may come, the wait for its first part included. Then the request has failed, and
+   * `retry` decides whether it is made again. Default: 5 minutes; `Infinity`: no limit.
+   */
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How many requests a turn may make, those that are made again not counted. A turn that needs more fails with the reason
+   * `RequestLimit` once every call of its last reply has its result; a message or `resume` goes on from there. Default: 100.
+   */
+  readonly maxRequestsPerTurn?: number | undefined
+  /**
+   * How many calls of one reply run. Each one over the limit is answered with an error that tells the model so.
+   * Default: 128.
+   */
+  readonly maxCallsPerReply?: number | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
   readonly streaming?: boolean | undefined
   /**

@@ -10,7 +10,7 @@ import {
   TaskManagerShutdown
 } from "../../errors.js"
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
-import { cancelInline, detachAfter } from "../../machine/control.js"
+import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
@@ -100,21 +100,12 @@ const startIn = (
   if (refused !== undefined) return refused
   const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
-  const makeRuntime = (task: TaskRecord): Launch => {
-    const launched = new Launch(engine, task, caller)
-    if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
-      const { launch: number } = task.snapshot
-      launched.startDetachTimer(
-        route.detachAfter,
-        () => engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now))
-      )
-    }
-    return launched
+  if (launch._tag === "Plain") {
+    return started(start.startPlain(table, launch, route, starter, new Launch(engine, 1, caller), now))
   }
-  if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
   const task = start.findSuspended(table, launch)
   if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: start.overtaken(launch) })
-  start.resume(table, task, route, starter, makeRuntime, now)
+  start.resume(table, task, route, starter, new Launch(engine, task.snapshot.launch + 1, caller), now)
   return started(task)
 }
 

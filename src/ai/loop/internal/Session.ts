@@ -45,6 +45,7 @@ export interface SessionSettings {
   readonly transcript: Transcript
   readonly model: Model
   readonly store: TranscriptStoreService
+  readonly maxRequestsPerTurn: number
   readonly wake: WakePolicy
   readonly system: string | undefined
   readonly codec: LateResultCodec
@@ -140,7 +141,7 @@ export const makeSession = (
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries))
+    let state = machine.initialState(nextTurnNumber(transcript.entries), settings.maxRequestsPerTurn)
     let nextMessage = nextMessageNumber(transcript.entries)
     let isClosed = false
     let unread = 0

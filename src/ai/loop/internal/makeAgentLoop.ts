@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { TaskManager } from "../../../services/TaskManager.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { millisOf } from "../../../shared/durations.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
 import * as ToolRouting from "../../tools/ToolRouting.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
@@ -14,6 +15,7 @@ import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
 import { SessionAlreadyOpen } from "../errors.js"
+import { RetryPolicy } from "../RetryPolicy.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
@@ -68,9 +70,12 @@ export const makeAgentLoop = (
           languageModel,
           toolkit: modelToolkit,
           isStreaming: options.streaming ?? true,
-          retry: options.retry
+          retry: options.retry ?? RetryPolicy.standard,
+          idleMillis: millisOf("AgentSessionOptions.idleTimeout", options.idleTimeout ?? "5 minutes"),
+          maxCallsPerReply: options.maxCallsPerReply ?? 128
         },
         store,
+        maxRequestsPerTurn: options.maxRequestsPerTurn ?? 100,
         wake: options.wake ?? WakePolicy.AtOnce(),
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
