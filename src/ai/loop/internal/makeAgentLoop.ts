@@ -80,6 +80,7 @@ export const makeAgentLoop = (
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
         maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        whileAwaitingApproval: options.whileAwaitingApproval ?? "queue",
         eventBuffer: options.eventBuffer ?? defaultEventBuffer,
         eventBytes: options.eventBytes ?? defaultEventBytes,
         onClosed

@@ -32,6 +32,7 @@ export interface StepOptions {
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
+  readonly nextReplyId: (turnId: TurnId) => string
 }
 
 /** After so many requests the event loop turns, for models that answer at once. */
@@ -48,7 +49,6 @@ export class Steps {
   /** Messages of the user that are not part of the transcript yet. */
   private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
-  private replies = 0
   private readonly pace = makePace(requestsInARow)
 
   constructor(options: StepOptions) {
@@ -119,7 +119,7 @@ export class Steps {
       end: TranscriptEntry.AssistantMessage["end"]
     ): TranscriptEntry.AssistantMessage => ({
       _tag: "AssistantMessage",
-      replyId: `${turnId}/${++this.replies}`,
+      replyId: this.options.nextReplyId(turnId),
       turnId,
       parts,
       end
