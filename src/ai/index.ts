@@ -9,6 +9,7 @@ export * from "./loop/AgentSession.js"
 export * from "./loop/errors.js"
 export * from "./loop/TranscriptStore.js"
 export * from "./loop/WakePolicy.js"
+export { ShellPermission } from "./shell/approvals.js"
 export {
   type ShellCommand,
   type ShellDecision,
