@@ -5,6 +5,10 @@ export type ReplyBlock =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "call"; readonly name: string; readonly input: unknown }
+  /** A search that the provider runs itself. Without a result Anthropic pauses the turn, or waits for our calls. */
+  | { readonly type: "search"; readonly query: string; readonly isAnswered: boolean }
+  /** The result of a search of the reply before, which was paused. */
+  | { readonly type: "found"; readonly of: string }
   /** nothing more is sent until the test releases this request */
   | { readonly type: "hold" }
 
@@ -17,6 +21,8 @@ export type ProviderReply =
 export const text = (text: string): ReplyBlock => ({ type: "text", text })
 export const reasoning = (text: string): ReplyBlock => ({ type: "reasoning", text })
 export const call = (name: string, input: unknown): ReplyBlock => ({ type: "call", name, input })
+export const search = (query: string, isAnswered = true): ReplyBlock => ({ type: "search", query, isAnswered })
+export const found = (of: string): ReplyBlock => ({ type: "found", of })
 export const hold: ReplyBlock = { type: "hold" }
 
 /** Why a request is refused, in the words of the real API. */

@@ -46,6 +46,7 @@ export interface SessionSettings {
   readonly system: string | undefined
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
+  readonly provider: string | undefined
 }
 
 /** A session, and what the loop around it tells it. */
@@ -317,6 +318,7 @@ export const makeSession = (
         post({ _tag: "Interrupt" })
         return answer
       }),
+      setModel: (languageModel, options) => Effect.map(open, () => steps.setModel(languageModel, options?.provider)),
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,

@@ -19,7 +19,7 @@ const checkWake = (owner: string, wake: WakePolicy): void => {
 /** Throws for what no session can have, with the field's name. */
 export const checkDefaults = (owner: string, options: AgentSessionDefaults): void => {
   refuseUnlessObject(owner, "an object", options)
-  const { codec, maxNoteBytes, retry, streaming, system, wake } = options
+  const { codec, maxNoteBytes, provider, retry, streaming, system, wake } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
   if (wake !== undefined) checkWake(owner, wake)
   refuseUnless(
@@ -27,6 +27,12 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     `${owner}.codec`,
     "a LateResultCodec",
     codec
+  )
+  refuseUnless(
+    provider === undefined || typeof provider === "string" && provider !== "",
+    `${owner}.provider`,
+    "a non-empty string",
+    provider
   )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
   refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)

@@ -1,14 +1,17 @@
 /** The loop: its open sessions, each with a fiber that tells it what happens to its tasks. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as AiModel from "@effect/ai/Model"
 import type * as Toolkit from "@effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
+import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -39,6 +42,8 @@ export const makeAgentLoop = (
   Effect.gen(function*() {
     checkDefaults("AgentSessionDefaults", defaults)
     const languageModel = yield* LanguageModel.LanguageModel
+    // what other clients are called there is not what they attach to their replies
+    const named = Option.filter(yield* Effect.serviceOption(AiModel.ProviderName), isKnownClient)
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
@@ -62,7 +67,8 @@ export const makeAgentLoop = (
         wake: options.wake ?? WakePolicy.AtOnce(),
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
-        maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes
+        maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        provider: options.provider ?? Option.getOrUndefined(named)
       }
     }
 

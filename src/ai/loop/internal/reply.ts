@@ -54,6 +54,8 @@ export class ReplyBuilder {
   private readonly parts: Array<ReplyPart | Spoken> = []
   private readonly open = new Map<string, Spoken>()
   end: ReplyEnd = "unknown"
+  /** The provider that attached something to the reply: its clients say their name with the end at least. */
+  provider: string | undefined = undefined
   /** What the provider reported as an error in the middle of its reply. */
   error: { readonly cause: unknown } | undefined = undefined
 
@@ -76,6 +78,7 @@ export class ReplyBuilder {
 
   /** Adds a part; what it says, if it says something. */
   add(part: Response.AnyPart): Delta | undefined {
+    this.provider ??= Object.keys(part.metadata)[0]
     switch (part.type) {
       case "text":
         this.say("Text", part.text, part.metadata)
