@@ -7,7 +7,7 @@ import { type Effect, Layer, Redacted, type Scope } from "effect"
 import type { ProviderServer } from "./loopback.js"
 import { anthropicServer, openAiServer } from "./scoped.js"
 
-const openAiModel =
+export const openAiModel =
   (config: Omit<OpenAiLanguageModel.Config.Service, "model">) =>
   ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
     OpenAiLanguageModel.layer({ model: "gpt-5-test", config }).pipe(
@@ -15,7 +15,7 @@ const openAiModel =
       Layer.provide(FetchHttpClient.layer)
     )
 
-const anthropicModel =
+export const anthropicModel =
   (config: Omit<AnthropicLanguageModel.Config.Service, "model">) =>
   ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
     AnthropicLanguageModel.layer({ model: "claude-test", config }).pipe(
