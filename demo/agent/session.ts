@@ -205,7 +205,7 @@ export const converse = (workshop: Workshop, options: {
       return Effect.void
     }
 
-    yield* session.events.pipe(
+    yield* Stream.fromQueue(yield* session.subscribe).pipe(
       Stream.runForEach((event) => {
         events.push(event)
         return Effect.zipRight(narrate(event), react(event))
@@ -219,7 +219,7 @@ export const converse = (workshop: Workshop, options: {
         Effect.forkScoped
       )
     }
-    // both have subscribed when they have run once
+    // they have subscribed when they have run once
     yield* Effect.yieldNow()
     yield* Effect.yieldNow()
     yield* journal.say("user", request)

@@ -3,26 +3,22 @@
  *
  * @since 0.1.0
  */
-import type * as AiError from "@effect/ai/AiError"
 import type * as LanguageModel from "@effect/ai/LanguageModel"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Schedule from "effect/Schedule"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type {
-  ApprovalMismatch,
-  TaskLimitReached,
-  TaskManagerShutdown,
-  TaskNotFound,
-  TaskNotSuspended
-} from "../../errors.js"
+import type { ApprovalMismatch, TaskLimitReached, TaskManagerShutdown, TaskNotFound } from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { InterruptReceipt } from "../../model/TaskResolution.js"
 import type { LateResultCodec } from "../transcript/LateResultCodec.js"
 import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
-import type { AgentEvent } from "./AgentEvent.js"
+import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
 import type { SessionClosed } from "./errors.js"
+import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
 /**
@@ -45,10 +41,35 @@ export interface AgentSessionDefaults {
    * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
    */
   readonly provider?: string | undefined
-  /** When a failed request to the model is made again. Default: never. */
-  readonly retry?: Schedule.Schedule<unknown, AiError.AiError> | undefined
+  /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
+  readonly retry?: RetryPolicy | undefined
+  /**
+   * How long nothing of a streamed reply may come, the wait for its first part included. Then the request has failed, and
+   * `retry` decides whether it is made again. Default: 5 minutes; `Infinity`: no limit.
+   */
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How many requests a turn may make, those that are made again not counted. A turn that needs more fails with the reason
+   * `RequestLimit` once every call of its last reply has its result; a message or `resume` goes on from there. Default: 100.
+   */
+  readonly maxRequestsPerTurn?: number | undefined
+  /**
+   * How many calls of one reply run. Each one over the limit is answered with an error that tells the model so.
+   * Default: 128.
+   */
+  readonly maxCallsPerReply?: number | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
   readonly streaming?: boolean | undefined
+  /**
+   * How many unread events a subscriber of the session may fall behind: an integer from 1. Beyond it, it loses what it has not
+   * read, and reads one `Reset` instead. Default: 16 384.
+   */
+  readonly eventBuffer?: number | undefined
+  /**
+   * How many bytes of memory the unread events of one subscriber take, of which one may be larger: an integer from 0. Beyond it
+   * the same happens. Default: 32 MiB.
+   */
+  readonly eventBytes?: number | undefined
 }
 
 /**
@@ -75,6 +96,29 @@ export interface AgentSessionOptions extends AgentSessionDefaults {
 export type UserInput = string | ReadonlyArray<UserPart>
 
 /**
+ * Names what a task asks: the task and the `asking` of the approval that was shown (`approval.approval.asking`). It is for a
+ * host that keeps no approvals, such as a server whose pages send back what they show.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ApprovalRef {
+  readonly taskId: TaskId
+  readonly asking: string
+}
+
+/**
+ * A session at one moment, and a queue of what happens from that moment on: nothing is missed, and nothing that the state
+ * shows comes again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentSessionWatch extends AgentSessionState {
+  readonly events: Queue.Dequeue<AgentEvent>
+}
+
+/**
  * One conversation with a model. All methods can be called at any time and from any fiber; turns never overlap.
  *
  * @since 0.1.0
@@ -98,10 +142,18 @@ export interface AgentSession {
    */
   readonly resume: Effect.Effect<void, SessionClosed>
   /**
-   * Everything that happens from the moment the stream is run; ends when the session is closed. What a subscriber has not read
-   * is kept in memory until it does.
+   * Everything that happens from the moment the stream is run; ends when the session is closed. A fiber that was just forked
+   * has not run yet: what is submitted before it does is missed. Use `subscribe` where that matters.
    */
   readonly events: Stream.Stream<AgentEvent>
+  /**
+   * Every event from the moment this returns, until the scope is closed. When the session is closed, what the queue holds can
+   * still be taken; then a `take` is interrupted, and `Stream.fromQueue` ends. A subscriber that does not read reads a `Reset`
+   * in place of what it has lost: see `eventBuffer`.
+   */
+  readonly subscribe: Effect.Effect<Queue.Dequeue<AgentEvent>, never, Scope.Scope>
+  /** The session as it is and a subscription, taken in one step: no event is missed or seen twice. */
+  readonly watch: Effect.Effect<AgentSessionWatch, never, Scope.Scope>
   /**
    * Stops the running turn, its open approvals included, and returns when it has ended: `cancelled` are the tasks that this
    * stopped, `kept` the live ones in the background. Text of a reply that is cut short is kept. Between turns it stops the
@@ -120,28 +172,30 @@ export interface AgentSession {
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
-   * Resumes a suspended task. Pass the approval that the user was shown: should the task ask something else by now,
-   * that is not answered, and this fails with `ApprovalMismatch`. A task id answers whatever its task asks now.
-   * `TaskNotFound` also for a task of another session, `TaskNotSuspended` if it does not wait for an answer.
+   * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
+   * question only. Should the task ask something else by now, or nothing, or should the approval be of an earlier process,
+   * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed).
+   * `TaskNotFound` also for a task of another session.
    */
   readonly approve: (
-    answered: TaskId | TaskApproval
-  ) => Effect.Effect<
-    void,
-    TaskNotFound | TaskNotSuspended | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown
-  >
-  /** Ends a suspended task with an error result that tells the model `reason`. Fails as `approve` does. */
+    answered: TaskApproval | ApprovalRef
+  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown>
+  /**
+   * Ends a suspended task with an error result that tells the model `reason`. Takes what `approve` takes, and fails with
+   * `ApprovalMismatch` and `TaskNotFound` as it does.
+   */
   readonly reject: (
-    answered: TaskId | TaskApproval,
+    answered: TaskApproval | ApprovalRef,
     reason?: string
-  ) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
+  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch>
   /** The conversation as it is now. */
   readonly transcript: Effect.Effect<Transcript>
   /** Returns when no turn is running, none is about to begin, and no wake-up is being held for its window. */
   readonly waitForIdle: Effect.Effect<void>
   /**
-   * Interrupts the turn, cancels every task of the session, discards what was not delivered, and ends `events`. Closing
-   * the scope that the session was opened in does the same.
+   * Interrupts the turn, cancels every task of the session, discards what was not delivered, and ends `events`, in which the
+   * last events of the cancelled tasks come first. `cancelled` are all tasks that this stopped, those of the foreground first.
+   * Closing the scope that the session was opened in does the same.
    */
   readonly close: Effect.Effect<InterruptReceipt>
 }

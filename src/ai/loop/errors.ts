@@ -112,7 +112,8 @@ export class TurnFailure extends hidingCause(
 ) {}
 
 /**
- * A session with this id is open already: `AgentLoop.open` fails with it.
+ * A session with this id is open already, in this loop or in another one over the same `TaskManager`: `AgentLoop.open` fails
+ * with it.
  *
  * @since 0.1.0
  * @category errors

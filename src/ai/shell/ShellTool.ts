@@ -23,7 +23,7 @@ import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
 import { checkShellOptions } from "./checks.js"
 import { commandEnvironment } from "./commandEnvironment.js"
 import { HeadAndTail } from "./HeadAndTail.js"
-import { runCommand } from "./runCommand.js"
+import { makeCommandRunner } from "./commandRunner.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
 import { visible } from "./visible.js"
 import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
@@ -192,7 +192,17 @@ const make = (options: ShellOptions) =>
     const path = yield* Path.Path
     const fileSystem = yield* FileSystem.FileSystem
     const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
-    const variables = yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
+    const runner = yield* makeCommandRunner(
+      yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
+    )
+
+    // otherwise the launcher would miss it, and say so as if it were the command
+    let isFound = !path.isAbsolute(program)
+    const isThere = Effect.suspend(() =>
+      isFound ? Effect.void : Effect.map(fileSystem.access(program), () => {
+        isFound = true
+      })
+    )
 
     const closed = yield* Deferred.make<void>()
     const running = new Set<Deferred.Deferred<void>>()
@@ -216,8 +226,7 @@ const make = (options: ShellOptions) =>
 
     const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
       Effect.gen(function*() {
-        // otherwise the launcher would miss it, and say so as if it were the command
-        if (path.isAbsolute(program)) yield* fileSystem.access(program)
+        yield* isThere
         const kept = new HeadAndTail(maxOutputBytes)
         let units = 0
         const progress = Effect.suspend(() => {
@@ -227,10 +236,9 @@ const make = (options: ShellOptions) =>
           return task.reportProgress({ message: `${total} bytes of output`, data: { outputBytes: total } })
         })
         yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
-        const end = yield* runCommand({
+        const end = yield* runner.run({
           command: [program, ...args, command],
           directory,
-          environment: variables,
           gracePeriod,
           until: Effect.raceFirst(
             Effect.as(Deferred.await(closed), "Closed" as const),

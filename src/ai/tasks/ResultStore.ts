@@ -262,7 +262,7 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
         const store = yield* ResultStore
         const { maxResultBytes } = yield* TaskManagerConfig
         return ToolExecutor.of({
-          specs: inner.specs,
+          ...inner,
           execute: (request) =>
             Effect.gen(function*() {
               const { taskId } = yield* CurrentTask

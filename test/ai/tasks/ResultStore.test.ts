@@ -128,7 +128,7 @@ for (const [name, make] of Object.entries(stores)) {
       )
     })
 
-    it.effect("a size that is none kills the layer", () =>
+    it.effect("a wrong size makes the layer die", () =>
       Effect.gen(function*() {
         for (const size of [-1, 1.5, Number.NaN]) {
           const exit = yield* Effect.exit(Layer.build(make(size)))
@@ -213,7 +213,7 @@ describe("layerKeyValueStore", () => {
       assert.notInclude([...backing.values()], "old")
     }))
 
-  it.effect("an index that is damaged is none", () =>
+  it.effect("a damaged index counts as none", () =>
     Effect.gen(function*() {
       const backing = new Map<string, string | Uint8Array>([["effect-task-manager/results/index", "{"]])
       const layer = ResultStore.layerKeyValueStore({ maxBytes: 100 }).pipe(Layer.provide(map(backing)))

@@ -69,8 +69,8 @@ const answer = (world: AgentWorld, session: AgentSession, chance: number): Effec
       const [one] = asked.splice(random.int(asked.length), 1)
       if (one === undefined || !random.chance(chance)) continue
       const { taskId } = one
-      // what was shown, or whatever the task asks now
-      const answered = random.chance(0.7) ? one : taskId
+      // the whole approval, or what names it
+      const answered = random.chance(0.7) ? one : { taskId, asking: one.approval.asking ?? "" }
       world.say(session.sessionId, () => `answers ${taskId}`)
       if (random.chance(0.6)) {
         yield* session.approve(answered).pipe(
@@ -92,6 +92,26 @@ const look = (world: AgentWorld, { session }: Opening): Effect.Effect<void> =>
     const problems = validatePrompt(renderPrompt(transcript, { system: session.sessionId }))
       .filter((problem) => !problem.startsWith("the last message"))
     for (const problem of problems) world.violate("valid", `${session.sessionId}, between requests: ${problem}`)
+  })
+
+/** Closes a session; the receipt names all that this has cancelled. */
+export const close = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { generation } = opening
+    world.say(session.sessionId, () => "closes")
+    const live = [...world.tasks.values()].filter((task) =>
+      task.sessionId === session.sessionId && task.generation === generation && task.terminal === undefined
+    )
+    const { cancelled } = yield* opening.session.close
+    // the events end with the session
+    yield* Fiber.await(opening.reader)
+    opening.isClosed = true
+    const named = new Set(cancelled.map(({ id }) => id))
+    for (const { taskId, terminal } of live) {
+      if (terminal?._tag !== "Cancelled" || world.interruptedThemselves.has(`${generation} ${taskId}`)) continue
+      if (!named.has(taskId)) world.violate("receipt", `${taskId} was cancelled by a close that does not name it`)
+    }
+    if (named.size > 1) world.meet("a close that cancels several tasks")
   })
 
 /** A host that does things to a session, at any time. */
@@ -130,10 +150,7 @@ export const host = (world: AgentWorld, session: SessionLog, opening: Opening): 
         const one = random.pickFrom(running)
         if (one !== undefined) yield* Effect.ignore(random.chance(0.5) ? handle.cancel(one.id) : handle.detach(one.id))
       } else if (dice < 0.85 && features.closing) {
-        world.say(session.sessionId, () => "closes")
-        opening.isClosed = true
-        yield* opening.session.close
-        return
+        return yield* close(world, session, opening)
       } else {
         yield* look(world, opening)
       }

@@ -199,8 +199,8 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
   }
   const heard = events.filter(({ _tag }) => _tag === "Task").length
   const isOnly = session.openings.filter((other) => other.generation === generation).length === 1
-  if (isOnly && heard < (world.published.get(`${generation} ${session.sessionId}`) ?? 0)) world.meet("missed events")
-  const last = events.at(-1)
+  if (isOnly && heard < world.publishedOf(generation, session.sessionId).length) world.meet("missed events")
+  const last = events.filter(({ _tag }) => _tag !== "Task").at(-1)
   if (opening.isClosed && last?._tag === "TurnEnded" && last.reason._tag === "Interrupted") {
     world.meet("a session that is closed in a turn")
   }

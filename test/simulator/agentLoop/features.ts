@@ -47,6 +47,7 @@ export const features = [
   "a call that was open when the process died",
   "a background task that died with its process",
   "a session that is closed in a turn",
+  "a close that cancels several tasks",
   "a session that is opened again",
   "missed events",
   "two sessions that ask at the same time"

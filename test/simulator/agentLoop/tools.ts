@@ -73,7 +73,10 @@ const work = (world: AgentWorld, generation: number) => ({ call }: { readonly ca
     const answer = `${world.mark("result")} ${"x".repeat(script.length)}`
     if (script.end === "Fail") return yield* new ToolError({ reason: "ExecutionFailed", toolName, message: answer })
     if (script.end === "Die") return yield* Effect.dieMessage("The tool has a bug")
-    if (script.end === "Interrupt") return yield* Effect.interrupt
+    if (script.end === "Interrupt") {
+      world.interruptedThemselves.add(`${generation} ${task.taskId}`)
+      return yield* Effect.interrupt
+    }
     return taken.length === 0 ? answer : `${answer}\n${taken.join("\n")}`
   })
 

@@ -1,6 +1,6 @@
 /**
  * A session: the fiber that reads its inbox, does what the machine says, and runs one step at a time. What a step does is in
- * steps.ts, what the manager's events mean in news.ts.
+ * steps.ts; what the manager's events mean, and in which order the host is told, in news.ts.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -12,21 +12,23 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../../../model/ids.js"
-import { isSettled } from "../../../model/settled.js"
+import { isSettled, liveStatuses } from "../../../model/settled.js"
+import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
 import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
-import type { AgentEvent } from "../AgentEvent.js"
+import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
 import type { AgentSession, UserInput } from "../AgentSession.js"
 import { SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import * as AgentEvents from "./AgentEvents.js"
+import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
@@ -35,6 +37,7 @@ import * as Interrupts from "./interrupts.js"
 import * as machine from "./machine.js"
 import type { Model } from "./modelCall.js"
 import * as News from "./news.js"
+import { readNow } from "./readNow.js"
 import { type StepEnd, Steps } from "./steps.js"
 
 /** What a session is made of. */
@@ -42,16 +45,16 @@ export interface SessionSettings {
   readonly transcript: Transcript
   readonly model: Model
   readonly store: TranscriptStoreService
+  readonly maxRequestsPerTurn: number
   readonly wake: WakePolicy
   readonly system: string | undefined
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
   readonly provider: string | undefined
-}
-
-/** A session, and what the loop around it tells it. */
-export interface LoopSession extends News.News {
-  readonly session: AgentSession
+  readonly eventBuffer: number
+  readonly eventBytes: number
+  /** Is called in the step in which the session is over. */
+  readonly onClosed: () => void
 }
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
@@ -109,28 +112,25 @@ const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
   }
 }
 
-/** The events of the turn that takes a message, from its beginning to its end. */
-const eventsOfMessage = (
-  events: Stream.Stream<AgentEvent>,
-  messageId: string,
-  onClosed: SessionClosed
-): Stream.Stream<AgentEvent, SessionClosed> => {
-  let turn: TurnId | undefined
-  return events.pipe(
-    Stream.tap((event) =>
-      Effect.sync(() => {
-        if (event._tag === "MessageTaken" && event.messageId === messageId) turn = event.turnId
-      })
-    ),
-    Stream.takeUntil((event) => event._tag === "TurnEnded" && event.turnId === turn),
-    Stream.concat(Stream.suspend(() => turn === undefined ? Stream.fail(onClosed) : Stream.empty))
-  )
+/** Follows a message: whether a turn has taken it, and which event is the last of that turn. */
+class MessageTurn {
+  private turnId: TurnId | undefined
+  messageId: string | undefined
+
+  get isTaken(): boolean {
+    return this.turnId !== undefined
+  }
+
+  readonly isLast = (event: AgentEvent): boolean => {
+    if (event._tag === "MessageTaken" && event.messageId === this.messageId) this.turnId = event.turnId
+    return event._tag === "TurnEnded" && event.turnId === this.turnId
+  }
 }
 
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
-): Effect.Effect<LoopSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
+): Effect.Effect<AgentSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const { model, transcript, wake } = settings
     const { sessionId } = transcript
@@ -141,14 +141,14 @@ export const makeSession = (
     const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
-    const events = yield* AgentEvents.make
-    const { emit } = events
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries))
+    let state = machine.initialState(nextTurnNumber(transcript.entries), settings.maxRequestsPerTurn)
     let nextMessage = nextMessageNumber(transcript.entries)
     let isClosed = false
     let unread = 0
     let step: Fiber.RuntimeFiber<void> | undefined
+    /** What the last interrupt has cancelled. */
+    let stopped: ReadonlyArray<TaskSnapshot> = []
 
     const post = (command: machine.Command): void => {
       // it is not read any more: it would keep the session from ever being idle
@@ -158,12 +158,57 @@ export const makeSession = (
       inbox.unsafeOffer(command)
     }
 
+    // ---- what the host is told ----
+
+    /** The session in the current step. When it is over, what is live belongs to whoever opened it again. */
+    const unsafeState = (): AgentSessionState => {
+      if (events.isOver) return { phase: "Closed", approvals: [], live: [] }
+      return {
+        phase: state.phase._tag,
+        ...(state.turnId === undefined ? undefined : { turnId: state.turnId }),
+        approvals: readNow(approvals.approvals),
+        live: readNow(manager.handle.list({ sessionId, status: liveStatuses }))
+      }
+    }
+
+    const events: AgentEvents = new AgentEvents({
+      buffer: settings.eventBuffer,
+      bytes: settings.eventBytes,
+      reset: () => {
+        news.unsafePull()
+        return { _tag: "Reset", ...unsafeState() }
+      }
+    })
+    const tell = (event: AgentEvent): void => events.unsafeTell(event)
+
+    /** Tells what the loop knows, behind what the manager has published: see news.ts. */
+    const emit = (event: AgentEvent): void => {
+      news.unsafePull()
+      tell(event)
+    }
+
+    /** Subscribes behind everything that has happened. */
+    const unsafeSubscribe = (isLast?: (event: AgentEvent) => boolean): EventSubscription<AgentEvent> => {
+      news.unsafePull()
+      return events.unsafeSubscribe(isLast)
+    }
+
+    const subscribe = (isLast?: (event: AgentEvent) => boolean) =>
+      untilScopeCloses(() => unsafeSubscribe(isLast), (subscription) => subscription)
+
     // ---- the parts ----
 
     const conversation = new Conversation(transcript, settings.store, (entry) => {
       for (const event of eventsOf(entry)) emit(event)
     })
     const started = unknownOutcomes(transcript)
+    const approvals = yield* Approvals.make({
+      sessionId,
+      started,
+      tell,
+      onResumed: () => post({ _tag: "TaskChanged" })
+    })
+    const news: News.News = yield* News.make({ conversation, approvals, tell, post, unsafeState })
     const steps = new Steps({
       conversation,
       model,
@@ -174,13 +219,6 @@ export const makeSession = (
       onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId })
     })
     const interrupts = yield* Interrupts.make(sessionId)
-    const approvals = yield* Approvals.make({
-      sessionId,
-      started,
-      emit,
-      onResumed: () => post({ _tag: "TaskChanged" })
-    })
-    const news = yield* News.make({ conversation, approvals, emit, post, isClosed: () => isClosed })
 
     // ---- what the machine asks for ----
 
@@ -216,10 +254,8 @@ export const makeSession = (
       )
     }
 
-    const perform = (action: machine.Action): Effect.Effect<void> => {
+    const perform = (action: Exclude<machine.Action, { readonly _tag: "Emit" }>): Effect.Effect<void> => {
       switch (action._tag) {
-        case "Emit":
-          return Effect.sync(() => emit(action.event))
         case "Collect":
           return run(steps.collect)
         case "Reply":
@@ -238,7 +274,9 @@ export const makeSession = (
             Effect.asVoid
           )
         case "AnswerInterrupts":
-          return interrupts.answer
+          return Effect.map(interrupts.answer, (cancelled) => {
+            stopped = cancelled
+          })
         case "Finish":
           return Effect.sync(() => {
             isClosed = true
@@ -259,8 +297,14 @@ export const makeSession = (
     const obey = (command: machine.Command): Effect.Effect<void> =>
       Effect.suspend(() => {
         const next = machine.step(state, command, wake, facts)
+        // the state changes and is told in one step: who watches sees both or neither
         state = next.state
-        return Effect.forEach(next.actions, perform, { discard: true })
+        const work = next.actions.flatMap((action) => {
+          if (action._tag !== "Emit") return [action]
+          emit(action.event)
+          return []
+        })
+        return Effect.forEach(work, perform, { discard: true })
       }).pipe(
         Effect.zipRight(Effect.sync(() => {
           unread--
@@ -275,9 +319,12 @@ export const makeSession = (
       yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId)
       yield* interrupts.answer
+      // what it has cancelled has ended by now, and is told
+      news.unsafePull()
+      events.unsafeEnd()
       idle.unsafeOpen()
-      events.end()
-      yield* Deferred.succeed(closed, { cancelled, kept: [] })
+      settings.onClosed()
+      yield* Deferred.succeed(closed, { cancelled: [...stopped, ...cancelled], kept: [] })
     })
 
     yield* inbox.take.pipe(
@@ -288,6 +335,9 @@ export const makeSession = (
       Effect.interruptible,
       Effect.forkIn(scope)
     )
+    yield* news.listen.pipe(Effect.interruptible, Effect.forkIn(scope))
+    // of what happened before it was here to be told
+    news.unsafeCatchUp()
 
     // ---- what the host asks for ----
 
@@ -301,17 +351,27 @@ export const makeSession = (
         return messageId
       })
 
-    const session: AgentSession = {
+    return {
       sessionId,
       submit,
       run: (message) =>
         Stream.unwrapScoped(Effect.gen(function*() {
+          const turn = new MessageTurn()
           // before the message: none of its events is missed
-          const all = yield* events.subscribe
-          return eventsOfMessage(all, yield* submit(message), new SessionClosed({ sessionId }))
+          const subscription = yield* subscribe(turn.isLast)
+          turn.messageId = yield* submit(message)
+          return Stream.concat(
+            Stream.fromQueue(subscription),
+            Stream.suspend(() => turn.isTaken ? Stream.empty : Stream.fail(new SessionClosed({ sessionId })))
+          )
         })),
       resume: Effect.map(open, () => post({ _tag: "Resume" })),
-      events: Stream.unwrapScoped(events.subscribe),
+      events: Stream.unwrapScoped(Effect.map(subscribe(), (subscription) => Stream.fromQueue(subscription))),
+      subscribe: subscribe(),
+      watch: untilScopeCloses(() => {
+        const subscription = unsafeSubscribe()
+        return { ...unsafeState(), events: subscription }
+      }, (watch) => watch.events),
       interrupt: Effect.suspend(() => {
         if (isClosed) return Effect.succeed(emptyReceipt)
         const answer = interrupts.unsafeJoin()
@@ -331,5 +391,4 @@ export const makeSession = (
         Deferred.await(closed)
       )
     }
-    return { session, ...news }
   })

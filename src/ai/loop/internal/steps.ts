@@ -13,10 +13,12 @@ import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry
 import type { AgentEvent } from "../AgentEvent.js"
 import type { TurnFailure } from "../errors.js"
 import { maker, refusingClient } from "./askedProvider.js"
-import { collectLate, runCalls, type StartedCalls } from "./calls.js"
+import { collectLate, known, runCalls, type StartedCalls } from "./calls.js"
+import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
+import { makePace } from "./pace.js"
 import type { ReplyBuilder } from "./reply.js"
 import { modelFailed } from "./turnFailure.js"
 
@@ -34,6 +36,9 @@ export interface StepOptions {
   readonly onMessageStored: (messageId: string) => void
 }
 
+/** After so many requests the event loop turns, for models that answer at once. */
+const requestsInARow = 32
+
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
   calls: Transcript.calls(said).length,
@@ -49,6 +54,7 @@ export class Steps {
   /** What the next request is made with. */
   private model: Model
   private provider: string | undefined
+  private readonly pace = makePace(requestsInARow)
 
   constructor(options: StepOptions) {
     this.options = options
@@ -87,6 +93,7 @@ export class Steps {
     const { conversation } = this.options
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
+        yield* restore(this.pace)
         // what the model has said before is stored, and not asked for again
         const before = conversation.unstoredReply
         yield* conversation.flush
@@ -109,7 +116,7 @@ export class Steps {
     turnId: TurnId,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
-    const { conversation, emit, render } = this.options
+    const { conversation, emit, render, started } = this.options
     let builder: ReplyBuilder | undefined
     const requestTo = (provider: string | undefined) =>
       Effect.suspend(() =>
@@ -143,7 +150,12 @@ export class Steps {
     return Effect.gen(this, function*() {
       const answered = yield* Effect.exit(restore(asked))
       if (Exit.isSuccess(answered)) {
-        return said(answered.value.whole({ has: (id) => conversation.stored.usesCallId(id) }), answered.value.end)
+        const reply = answered.value
+        const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
+        for (const { callId, toolName, why } of reply.refused(parts, this.model.maxCallsPerReply)) {
+          started.set(callId, known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply))))
+        }
+        return said(parts, reply.end)
       }
       const kept = builder?.said() ?? []
       if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))
