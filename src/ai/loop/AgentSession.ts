@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
@@ -43,6 +44,11 @@ export interface AgentSessionDefaults {
   readonly codec?: LateResultCodec | undefined
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
+  /**
+   * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
+   */
+  readonly provider?: string | undefined
   /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
   readonly retry?: RetryPolicy | undefined
   /**
@@ -168,6 +174,15 @@ export interface AgentSession {
    * tools that a failed turn has left.
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
+  /**
+   * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
+   * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
+   * go with this.
+   */
+  readonly setModel: (
+    model: LanguageModel.Service,
+    options?: { readonly provider?: string | undefined }
+  ) => Effect.Effect<void, SessionClosed>
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**

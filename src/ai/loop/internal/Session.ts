@@ -53,6 +53,7 @@ export interface SessionSettings {
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
   readonly whileAwaitingApproval: "queue" | "reject"
+  readonly provider: string | undefined
   readonly eventBuffer: number
   readonly eventBytes: number
   /** Is called in the step in which the session is over. */
@@ -402,6 +403,7 @@ export const makeSession = (
         post({ _tag: "Interrupt" })
         return answer
       }),
+      setModel: (languageModel, options) => Effect.map(open, () => steps.setModel(languageModel, options?.provider)),
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,

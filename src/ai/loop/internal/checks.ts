@@ -34,6 +34,7 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     maxCallsPerReply,
     maxNoteBytes,
     maxRequestsPerTurn,
+    provider,
     retry,
     streaming,
     system,
@@ -47,6 +48,12 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     `${owner}.codec`,
     "a LateResultCodec",
     codec
+  )
+  refuseUnless(
+    provider === undefined || typeof provider === "string" && provider !== "",
+    `${owner}.provider`,
+    "a non-empty string",
+    provider
   )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
   if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)

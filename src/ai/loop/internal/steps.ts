@@ -5,12 +5,14 @@ import * as Exit from "effect/Exit"
 import type { TurnId } from "../../../model/ids.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { lastProvider } from "../../transcript/internal/providers.js"
 import * as texts from "../../transcript/internal/texts.js"
 import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent } from "../AgentEvent.js"
 import type { TurnFailure } from "../errors.js"
+import { maker, refusingClient } from "./askedProvider.js"
 import { collectLate, known, runCalls, type StartedCalls } from "./calls.js"
 import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
@@ -49,11 +51,22 @@ export class Steps {
   /** Messages of the user that are not part of the transcript yet. */
   private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
+  /** What the next request is made with. */
+  private model: Model
+  private provider: string | undefined
   private readonly pace = makePace(requestsInARow)
 
   constructor(options: StepOptions) {
     this.options = options
+    this.model = options.model
+    this.provider = options.render.provider
     this.lost = options.lost
+  }
+
+  /** From the next request on, this model is asked. */
+  setModel(languageModel: Model["languageModel"], provider: string | undefined): void {
+    this.model = { ...this.model, languageModel }
+    this.provider = provider
   }
 
   /** Keeps a message until a turn takes it. */
@@ -91,7 +104,7 @@ export class Steps {
         const last = conversation.stored.last
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
-        const said = yield* this.ask(turnId, restore)
+        const said = yield* this.request(turnId, restore)
         yield* conversation.add(said)
         return replied(said)
       })
@@ -99,38 +112,48 @@ export class Steps {
   }
 
   /** The reply of the model, whole. What it had said when it was interrupted is written before the interrupt goes on. */
-  private ask(
+  private request(
     turnId: TurnId,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
-    const { conversation, emit, model, render, started } = this.options
+    const { conversation, emit, render, started } = this.options
     let builder: ReplyBuilder | undefined
-    const request = Effect.suspend(() =>
-      callModel(model, renderPrompt(conversation.transcript, render), {
-        onAttempt: (reply, attempt, error) => {
-          builder = reply
-          if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
-        },
-        onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-      })
-    )
+    const requestTo = (provider: string | undefined) =>
+      Effect.suspend(() =>
+        callModel(this.model, renderPrompt(conversation.transcript, { ...render, provider }), {
+          onAttempt: (reply, attempt, error) => {
+            builder = reply
+            if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
+          },
+          onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
+        })
+      )
+    const asked = Effect.catchAll(requestTo(this.provider), (error) => {
+      // the last reply was of another provider, and this one has sent nothing
+      const client = this.provider === undefined ? refusingClient(error) : undefined
+      return client === undefined || client === lastProvider(conversation.transcript.entries)
+        ? Effect.fail(error)
+        : requestTo(client)
+    })
     const said = (
       parts: TranscriptEntry.AssistantMessage["parts"],
-      end: TranscriptEntry.AssistantMessage["end"]
+      end: TranscriptEntry.AssistantMessage["end"],
+      provider = maker(this.provider, builder?.provider)
     ): TranscriptEntry.AssistantMessage => ({
       _tag: "AssistantMessage",
       replyId: this.options.nextReplyId(turnId),
       turnId,
       parts,
-      end
+      end,
+      ...(provider === undefined ? undefined : { provider })
     })
     return Effect.gen(this, function*() {
-      const answered = yield* Effect.exit(restore(request))
+      const answered = yield* Effect.exit(restore(asked))
       if (Exit.isSuccess(answered)) {
         const reply = answered.value
         const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
-        for (const { callId, toolName, why } of reply.refused(parts, model.maxCallsPerReply)) {
-          started.set(callId, known(texts.interruptedResult(callId, toolName, notRunText(why, model.maxCallsPerReply))))
+        for (const { callId, toolName, why } of reply.refused(parts, this.model.maxCallsPerReply)) {
+          started.set(callId, known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply))))
         }
         return said(parts, reply.end)
       }
