@@ -143,8 +143,10 @@ export const startAnthropic = (): Promise<ProviderServer> => {
               events.push("hold")
               continue
             }
-            const json = block.type === "call" || block.type === "rawCall" ? argumentsOf(block) : ""
             for (const made of contentBlocks(block)) {
+              const json = block.type === "call" || block.type === "rawCall"
+                ? argumentsOf(block)
+                : JSON.stringify(made["input"] ?? {})
               events.push(...blockEvents(made, content.length, json))
               content.push(made)
             }
