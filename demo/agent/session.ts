@@ -164,8 +164,7 @@ export const converse = (workshop: Workshop, options: {
     const journal = yield* Journal
     const screen = yield* Screen
     const { keys } = yield* Keyboard
-    const session = yield* Effect.flatMap(AgentLoop, (loop) =>
-      loop.open({ sessionId, retry: Schedule.exponential("1 second").pipe(Schedule.intersect(Schedule.recurs(3))) }))
+    const session = yield* Effect.flatMap(AgentLoop, (loop) => loop.open({ sessionId }))
     const narrate = yield* makeNarrator
     const events: Array<AgentEvent> = []
     const escapes = yield* Ref.make<Conversation["escapes"]>([])
@@ -195,9 +194,7 @@ export const converse = (workshop: Workshop, options: {
       ) {
         isPressed = true
         return pressEsc(session, workshop).pipe(
-          Effect.flatMap((report) =>
-            Ref.update(escapes, (all) => [...all, report])
-          ),
+          Effect.flatMap((report) => Ref.update(escapes, (all) => [...all, report])),
           Effect.forkScoped,
           Effect.asVoid
         )

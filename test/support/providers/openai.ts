@@ -218,7 +218,7 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
         data: { ...event, sequence_number }
       })
       // https://github.com/zed-industries/zed/issues/57024: the fields of an error come flat and in an object
-      const error: JsonObject = blocks.length % 2 === 0
+      const error: JsonObject = blocks.length % 2 === 1
         ? { type: "error", code: "server_error", message: "Overloaded.", param: null }
         : { type: "error", ...errorBody({ status: 500, message: "Overloaded.", code: "server_error" }) }
       return {

@@ -38,7 +38,7 @@ export interface StepOptions {
 }
 
 /** After so many requests the event loop turns, for models that answer at once. */
-const requestsInARow = 32
+const requestsInARow = 16
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
@@ -153,7 +153,10 @@ export class Steps {
         const reply = answered.value
         const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
         for (const { callId, toolName, why } of reply.refused(parts, this.model.maxCallsPerReply)) {
-          started.set(callId, known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply))))
+          started.set(
+            callId,
+            known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply)))
+          )
         }
         return said(parts, reply.end)
       }
