@@ -113,7 +113,8 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
     const { sessionId } = session
     const rebuilt = Transcript.fromEntries(sessionId, session.log)
     if (session.openings.length > 0) world.meet("a session that is opened again")
-    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt }).pipe(
+    const { whileAwaitingApproval } = world.plan
+    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt, whileAwaitingApproval }).pipe(
       Scope.extend(scope),
       Effect.orDie
     )
