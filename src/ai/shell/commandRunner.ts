@@ -159,7 +159,11 @@ export const makeCommandRunner = (
             yield* output.letEnd
             yield* withinDrainPeriod(Fiber.await(reading))
             const end = yield* withinDrainPeriod(exitOf(leader))
-            return { ...Option.getOrElse(end, () => unknownEnd), stopped: yield* stopped, replacedBytes: replacedBytes() }
+            return {
+              ...Option.getOrElse(end, () => unknownEnd),
+              stopped: yield* stopped,
+              replacedBytes: replacedBytes()
+            }
           })
         )
       }))

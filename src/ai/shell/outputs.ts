@@ -83,8 +83,7 @@ export const makeOutputs: Effect.Effect<Outputs, never, Scope.Scope> = Effect.ge
       directory === undefined ? Effect.succeed(false) : fileSystem.exists(directory),
       {
         onTrue: () => Effect.succeed(directory ?? ""),
-        onFalse: () =>
-          Scope.extend(fileSystem.makeTempDirectoryScoped({ prefix: "effect-task-manager-shell-" }), scope)
+        onFalse: () => Scope.extend(fileSystem.makeTempDirectoryScoped({ prefix: "effect-task-manager-shell-" }), scope)
       }
     )
     directory = inside

@@ -176,10 +176,13 @@ const scan = (
     const rows: Array<Row> = []
     yield* Effect.forEach(candidates(all, commands, { newest, now }), (id) =>
       Effect.match(fileSystem.readFileString(`/proc/${id}/stat`), {
-        onSuccess: (stat) => rows.push(readStat(id, stat)),
+        onSuccess: (stat) =>
+          rows.push(readStat(id, stat)),
         onFailure: () => ended++
       }), { ...readAtOnce, discard: true })
-    const dead = rows.filter(({ isAlive }) => !isAlive).map(zombieKey)
+    const dead = rows.filter(({ isAlive }) =>
+      !isAlive
+    ).map(zombieKey)
     ended += dead.filter((key) => !zombies.has(key)).length
     zombies.clear()
     for (const key of dead) zombies.add(key)

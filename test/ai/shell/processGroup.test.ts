@@ -76,9 +76,11 @@ const stop = (...tables: ReadonlyArray<ReadonlyArray<Row>>) =>
     const sent: Array<string> = []
     const table = yield* makeProcessTable
     const group = groupOf(table, (what) => sent.push(what))
-    const stopping = yield* Effect.fork(stopGroup(group, "1 second").pipe(
-      Effect.provide(Layer.merge(proc(() => tables[sent.length] ?? tables.at(-1) ?? []), noExecutor))
-    ))
+    const stopping = yield* Effect.fork(
+      stopGroup(group, "1 second").pipe(
+        Effect.provide(Layer.merge(proc(() => tables[sent.length] ?? tables.at(-1) ?? []), noExecutor))
+      )
+    )
     yield* TestClock.adjust("10 seconds")
     yield* Fiber.join(stopping)
     return sent

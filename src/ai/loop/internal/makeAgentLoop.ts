@@ -11,8 +11,8 @@ import { TaskManager } from "../../../services/TaskManager.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { millisOf } from "../../../shared/durations.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
-import { isKnownClient } from "../../transcript/internal/providers.js"
 import * as ToolRouting from "../../tools/ToolRouting.js"
+import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -85,6 +85,8 @@ export const makeAgentLoop = (
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
         maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        compact: options.compact,
+        compactAt: options.compactAt,
         provider: options.provider ?? Option.getOrUndefined(named),
         eventBuffer: options.eventBuffer ?? defaultEventBuffer,
         eventBytes: options.eventBytes ?? defaultEventBytes,
