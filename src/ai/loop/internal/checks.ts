@@ -28,6 +28,8 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
   refuseUnlessObject(owner, "an object", options)
   const {
     codec,
+    compact,
+    compactAt,
     eventBuffer,
     eventBytes,
     idleTimeout,
@@ -54,6 +56,14 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     `${owner}.provider`,
     "a non-empty string",
     provider
+  )
+  refuseUnless(compact === undefined || typeof compact === "function", `${owner}.compact`, "a function", compact)
+  if (compactAt !== undefined) integerOf(`${owner}.compactAt`, compactAt, 1)
+  refuseUnless(
+    compactAt === undefined || compact !== undefined,
+    `${owner}.compactAt`,
+    "given together with compact",
+    compactAt
   )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
   if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)

@@ -86,6 +86,8 @@ export const makeAgentLoop = (
         codec: options.codec ?? LateResultCodec.UserNote,
         maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
         whileAwaitingApproval: options.whileAwaitingApproval ?? "queue",
+        compact: options.compact,
+        compactAt: options.compactAt,
         provider: options.provider ?? Option.getOrUndefined(named),
         eventBuffer: options.eventBuffer ?? defaultEventBuffer,
         eventBytes: options.eventBytes ?? defaultEventBytes,

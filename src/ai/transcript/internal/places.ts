@@ -115,6 +115,8 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
         open = undefined
         break
       }
+      case "Rewrite":
+        break
     }
   }
   const last = open === undefined ? undefined : replies.get(open)
