@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
@@ -24,7 +25,7 @@ import type { LateResultCodec } from "../transcript/LateResultCodec.js"
 import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
-import type { SessionClosed } from "./errors.js"
+import type { RewriteRefused, SessionClosed, TurnFailure } from "./errors.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
@@ -43,6 +44,22 @@ export interface AgentSessionDefaults {
   readonly codec?: LateResultCodec | undefined
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
+  /**
+   * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
+   */
+  readonly provider?: string | undefined
+  /**
+   * Makes a shorter conversation of one: called when the model refuses it as too long (`ContextOverflow`), and then the request
+   * is made again, and before a request that `compactAt` says is too long. Calls that are open or run in the background stay in
+   * it, whatever it gives. Where it fails, or gives what no provider takes, the conversation stays as it is, and a warning is logged.
+   */
+  readonly compact?: ((transcript: Transcript) => Effect.Effect<Transcript, unknown>) | undefined
+  /**
+   * From how many tokens on a conversation is compacted, as they are estimated: a fourth of the bytes of its texts, and 1 600 for a
+   * file. An integer from 1. Default: only when the model refuses it.
+   */
+  readonly compactAt?: number | undefined
   /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
   readonly retry?: RetryPolicy | undefined
   /**
@@ -168,6 +185,24 @@ export interface AgentSession {
    * tools that a failed turn has left.
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
+  /**
+   * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
+   * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
+   * go with this.
+   */
+  readonly setModel: (
+    model: LanguageModel.Service,
+    options?: { readonly provider?: string | undefined }
+  ) => Effect.Effect<void, SessionClosed>
+  /**
+   * Puts another transcript into the place of this one, between turns: to take back a message, to shorten a result. The store gets
+   * it as a `Rewrite`. Calls that are open or run in the background stay, with their reply and its results, and a result goes with its
+   * call. Fails with `RewriteRefused` while a turn is running, and for what cannot be taken: a call without the result that it
+   * had, or what no provider takes; with a `TurnFailure` of the reason `Store` where the store fails. Dies with what `change` throws.
+   */
+  readonly rewrite: (
+    change: (transcript: Transcript) => Transcript
+  ) => Effect.Effect<void, SessionClosed | RewriteRefused | TurnFailure>
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**

@@ -44,9 +44,10 @@ const actionText = (action: machine.Action): string => {
 const play = (
   commands: ReadonlyArray<Command>,
   policy: WakePolicy = atOnce,
-  facts: machine.Facts = nothing
+  facts: machine.Facts = nothing,
+  maxRequestsPerTurn = Infinity
 ): { readonly state: machine.SessionState; readonly last: ReadonlyArray<string> } => {
-  let state = machine.initialState(1)
+  let state = machine.initialState(1, maxRequestsPerTurn)
   let last: ReadonlyArray<string> = []
   for (const command of commands) {
     const next = machine.step(state, command, policy, facts)
@@ -250,6 +251,31 @@ describe("a turn", () => {
   it("that is closed ends before the session does", () => {
     const { last } = play([submit(), plain("Close"), plain("StepInterrupted"), drained(0)])
     assert.deepStrictEqual(last, ["end turn-1 Interrupted", "AnswerInterrupts", "Finish"])
+  })
+})
+
+describe("a turn at the limit of its requests", () => {
+  const limited = (commands: ReadonlyArray<Command>) => play(commands, atOnce, nothing, 2)
+  const stored = { _tag: "MessageStored", messageId: "m" } as const
+
+  it("fails instead of making another, after calls and after a pause", () => {
+    for (
+      const asking of [[replied(1), drained(0), replied(1), drained(0)], [replied(0, "pause"), replied(0, "pause")]]
+    ) {
+      const { last } = limited([submit(), stored, ...asking])
+      assert.deepStrictEqual(last, ["end turn-1 Failed", "AnswerInterrupts"])
+    }
+  })
+
+  it("ends as any other if it needs none; the next turn has a limit of its own", () => {
+    const all = [submit(), stored, replied(1), drained(0), replied(0)]
+    assert.strictEqual(limited(all).last[0], "end turn-1 Completed")
+    assert.strictEqual(limited([...all, ...all]).last[0], "end turn-2 Completed")
+  })
+
+  it("starts the next turn with a message that came meanwhile", () => {
+    const { last } = limited([submit(), stored, replied(1), drained(0), replied(1), submit("n"), drained(0)])
+    assert.deepStrictEqual(last.slice(0, 3), ["end turn-1 Failed", "AnswerInterrupts", "begin turn-2 Message"])
   })
 })
 

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -26,8 +27,8 @@ import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
-import type { AgentSession, UserInput } from "../AgentSession.js"
-import { SessionClosed, TurnFailure } from "../errors.js"
+import type { AgentSession, AgentSessionDefaults, UserInput } from "../AgentSession.js"
+import { RewriteRefused, SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
 import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
@@ -53,10 +54,19 @@ export interface SessionSettings {
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
   readonly whileAwaitingApproval: "queue" | "reject"
+  readonly provider: string | undefined
+  readonly compact: AgentSessionDefaults["compact"]
+  readonly compactAt: number | undefined
   readonly eventBuffer: number
   readonly eventBytes: number
   /** Is called in the step in which the session is over. */
   readonly onClosed: () => void
+}
+
+/** A change of the transcript that a host waits for. */
+interface Rewrite {
+  readonly answer: Effect.Effect<boolean>
+  readonly refuse: (error: RewriteRefused | SessionClosed) => Effect.Effect<boolean>
 }
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
@@ -116,6 +126,8 @@ const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
       const { callId, isError, taskId, toolName } = entry
       return [{ _tag: "LateResult", taskId, callId, toolName, isError }]
     }
+    case "Rewrite":
+      return [{ _tag: "TranscriptRewritten", reason: entry.reason }]
     default:
       return []
   }
@@ -223,6 +235,8 @@ export const makeSession = (
       conversation,
       model,
       render: settings,
+      compact: settings.compact,
+      compactAt: settings.compactAt,
       started,
       lost: yield* lostTasks(transcript),
       emit,
@@ -231,11 +245,19 @@ export const makeSession = (
     })
     const interrupts = yield* Interrupts.make(sessionId)
 
+    /** What hosts have to change in the transcript, in the order of the commands. */
+    const rewrites: Array<Rewrite> = []
+    const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
+
     // ---- what the machine asks for ----
 
     /** Runs a step in its own fiber, which always tells the inbox how it ended. */
     const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      Effect.interruptible(work).pipe(
+      runWhole(Effect.interruptible(work))
+
+    /** One that is never interrupted. */
+    const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
+      work.pipe(
         Effect.exit,
         Effect.map(Exit.match({
           onSuccess: (end): machine.Command => end,
@@ -280,6 +302,13 @@ export const makeSession = (
             (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
             { discard: true }
           )
+        case "Rewrite": {
+          const rewrite = rewrites.shift()
+          const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
+          return runWhole(rewrite === undefined ? Effect.succeed(nothing) : Effect.as(rewrite.answer, nothing))
+        }
+        case "RefuseRewrite":
+          return rewrites.shift()?.refuse(refusedRewrite) ?? Effect.void
         case "InterruptStep":
           return step === undefined ? Effect.void : Fiber.interruptFork(step)
         case "StopTurn":
@@ -337,6 +366,7 @@ export const makeSession = (
       yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId)
       yield* interrupts.answer
+      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
       // what it has cancelled has ended by now, and is told
       news.unsafePull()
       events.unsafeEnd()
@@ -402,6 +432,20 @@ export const makeSession = (
         post({ _tag: "Interrupt" })
         return answer
       }),
+      setModel: (languageModel, options) => Effect.map(open, () => steps.setModel(languageModel, options?.provider)),
+      rewrite: (change) =>
+        Effect.zipRight(
+          open,
+          Effect.suspend(() => {
+            const asked = Deferred.unsafeMake<void, SessionClosed | RewriteRefused | TurnFailure>(FiberId.none)
+            rewrites.push({
+              answer: Effect.flatMap(Effect.exit(steps.rewrite(change)), (exit) => Deferred.done(asked, exit)),
+              refuse: (error) => Deferred.fail(asked, error)
+            })
+            post({ _tag: "Rewrite" })
+            return Deferred.await(asked)
+          })
+        ),
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,

@@ -28,12 +28,15 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
   refuseUnlessObject(owner, "an object", options)
   const {
     codec,
+    compact,
+    compactAt,
     eventBuffer,
     eventBytes,
     idleTimeout,
     maxCallsPerReply,
     maxNoteBytes,
     maxRequestsPerTurn,
+    provider,
     retry,
     streaming,
     system,
@@ -47,6 +50,20 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     `${owner}.codec`,
     "a LateResultCodec",
     codec
+  )
+  refuseUnless(
+    provider === undefined || typeof provider === "string" && provider !== "",
+    `${owner}.provider`,
+    "a non-empty string",
+    provider
+  )
+  refuseUnless(compact === undefined || typeof compact === "function", `${owner}.compact`, "a function", compact)
+  if (compactAt !== undefined) integerOf(`${owner}.compactAt`, compactAt, 1)
+  refuseUnless(
+    compactAt === undefined || compact !== undefined,
+    `${owner}.compactAt`,
+    "given together with compact",
+    compactAt
   )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
   if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)

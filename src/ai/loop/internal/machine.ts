@@ -18,6 +18,7 @@
  * ³ After a `TurnStarted` and a `TurnEnded` that carry the failure; the same where the `Collect` was interrupted.
  * ⁴ After a pause: Reply. A turn that has made `maxRequestsPerTurn` requests fails instead of making another.
  * A message that rejects what holds up a turn does so first (RejectApprovals), in every state but Interrupting and Closed.
+ * A host rewrites the transcript in Idle alone: that is a step of Collecting, which finds nothing.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
@@ -74,6 +75,8 @@ export type Command =
   | { readonly _tag: "Wake"; readonly taskId: TaskId }
   | { readonly _tag: "TaskChanged" }
   | { readonly _tag: "WindowElapsed" }
+  /** The host has another transcript. */
+  | { readonly _tag: "Rewrite" }
   | { readonly _tag: "Interrupt" }
   | { readonly _tag: "Close" }
   /** The message is part of the transcript. */
@@ -96,6 +99,8 @@ export type Action =
   /** `start`: calls that were never started are started, else closed. */
   | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
   | { readonly _tag: "RejectApprovals" } & Rejection
+  /** Puts the transcript of the host in place, as a step, or says that a turn is running. */
+  | { readonly _tag: "Rewrite" | "RefuseRewrite" }
   | { readonly _tag: "InterruptStep" }
   /** Cancels the foreground of the turn, if there is one, and of the earlier ones that left open calls. */
   | { readonly _tag: "StopTurn"; readonly turnId: TurnId | undefined }
@@ -393,6 +398,10 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
       return stay(state.hasTaskChanged ? state : { ...state, hasTaskChanged: true })
     case "MessageStored":
       return stay({ ...state, messages: state.messages.filter(({ id }) => id !== command.messageId) })
+    case "Rewrite":
+      return phase._tag === "Idle"
+        ? { state: { ...state, phase: { _tag: "Collecting" }, isStepRunning: true }, actions: [{ _tag: "Rewrite" }] }
+        : { state, actions: [{ _tag: "RefuseRewrite" }] }
     case "Interrupt":
       return interruptNow(state, facts)
     case "Close": {

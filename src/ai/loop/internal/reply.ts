@@ -10,7 +10,8 @@ import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
-import { argumentsOf, type NotRun, verdict } from "./callVerdict.js"
+import { carriedIn } from "../../wire/CarriedCall.js"
+import { argumentsOf, type NotRun, parsedArguments, verdict } from "./callVerdict.js"
 
 /** What stands for a value that no store could write, because it is nested too deep or is no JSON at all. */
 const notStorable = Symbol()
@@ -95,6 +96,8 @@ export class ReplyBuilder {
   /** Calls whose arguments are no JSON object. */
   private readonly unreadable = new WeakSet<object>()
   end: ReplyEnd = "unknown"
+  /** The provider that attached something to the reply: its clients say their name with the end at least. */
+  provider: string | undefined = undefined
   /** The provider said that the reply is at its end, and why. */
   isFinished = false
   /** What the provider reported as an error in the middle of its reply. */
@@ -124,12 +127,21 @@ export class ReplyBuilder {
     if (given === undefined) this.unreadable.add(part)
   }
 
+  /** A call as the client read it, or as it was carried past it. */
+  private received(call: Response.ToolCallPart<string, unknown>): void {
+    const carried = carriedIn(call.params)
+    if (carried === undefined) return this.ownCall(call, storable(call.params))
+    const named = carried.name === undefined ? call : { ...call, name: carried.name }
+    this.ownCall(named, storable("text" in carried ? parsedArguments(carried.text) : carried.value))
+  }
+
   /** Adds a call that the client could not read: `text` is what the model sent as its arguments. */
   addUnread(name: string, text: string): void {
     const open = Array.from(this.openCalls.values()).find((call) => call.name === name)
     if (open !== undefined) this.openCalls.delete(open.id)
     const { id, providerName } = open ?? { id: "", providerName: undefined }
-    this.ownCall({ ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }, text)
+    const call = { ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }
+    this.ownCall(call, storable(parsedArguments(text)))
   }
 
   /** The client has closed the reply before its end: what it gave is complete. */
@@ -151,6 +163,7 @@ export class ReplyBuilder {
 
   /** Adds a part; what it says, if it says something. */
   add(part: Response.AnyPart): Delta | undefined {
+    this.provider ??= Object.keys(part.metadata)[0]
     switch (part.type) {
       case "text":
         this.say("Text", part.text, part.metadata)
@@ -196,7 +209,7 @@ export class ReplyBuilder {
       case "tool-call":
         this.openCalls.delete(part.id)
         if (part.providerExecuted) this.parts.push(callPart(part, asJson(part.params)))
-        else this.ownCall(part, storable(part.params))
+        else this.received(part)
         return undefined
       case "tool-result":
         if (part.providerExecuted) {
