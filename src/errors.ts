@@ -113,8 +113,8 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
 }
 
 /**
- * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode` and
- * `setContinuePolicy` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
+ * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode`,
+ * `setContinuePolicy` and `steer` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
  *
  * @since 0.1.0
  * @category errors
@@ -142,6 +142,39 @@ export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effe
 ) {
   override get message(): string {
     return `Task ${this.taskId} is ${this.status}: it does not wait for an approval`
+  }
+}
+
+/**
+ * The tool of the task has not asked for messages (`CurrentTask.messages`), or not yet: `steer` said nothing to it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskDoesNotListen extends Schema.TaggedError<TaskDoesNotListen>("effect-task-manager/TaskDoesNotListen")(
+  "TaskDoesNotListen",
+  { taskId: TaskId },
+  describedError
+) {
+  override get message(): string {
+    return `Task ${this.taskId} does not listen: its tool has not read CurrentTask.messages`
+  }
+}
+
+/**
+ * The tool of the task has read too few of its messages for one more to wait: `steer` refused it. At most 100 wait, of 1 MiB of
+ * UTF-8 together; `waiting` says how many do.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskInboxFull extends Schema.TaggedError<TaskInboxFull>("effect-task-manager/TaskInboxFull")(
+  "TaskInboxFull",
+  { taskId: TaskId, waiting: Whole },
+  describedError
+) {
+  override get message(): string {
+    return `Task ${this.taskId} has no room for this message: ${this.waiting} wait for its tool already`
   }
 }
 
@@ -306,6 +339,8 @@ export const TaskManagerError = union(
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,
+  TaskDoesNotListen,
+  TaskInboxFull,
   TaskAlreadyExists,
   DuplicateCallId,
   TaskLimitReached,

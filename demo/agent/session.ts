@@ -180,8 +180,7 @@ export const converse = (workshop: Workshop, options: {
     const journal = yield* Journal
     const screen = yield* Screen
     const { keys } = yield* Keyboard
-    const session = yield* Effect.flatMap(AgentLoop, (loop) =>
-      loop.open({ sessionId, retry: Schedule.exponential("1 second").pipe(Schedule.intersect(Schedule.recurs(3))) }))
+    const session = yield* Effect.flatMap(AgentLoop, (loop) => loop.open({ sessionId }))
     const narrate = yield* makeNarrator
     const events: Array<AgentEvent> = []
     const escapes = yield* Ref.make<Conversation["escapes"]>([])
@@ -211,9 +210,7 @@ export const converse = (workshop: Workshop, options: {
       ) {
         isPressed = true
         return pressEsc(session, workshop).pipe(
-          Effect.flatMap((report) =>
-            Ref.update(escapes, (all) => [...all, report])
-          ),
+          Effect.flatMap((report) => Ref.update(escapes, (all) => [...all, report])),
           Effect.forkScoped,
           Effect.asVoid
         )
@@ -221,7 +218,7 @@ export const converse = (workshop: Workshop, options: {
       return Effect.void
     }
 
-    yield* session.events.pipe(
+    yield* Stream.fromQueue(yield* session.subscribe).pipe(
       Stream.runForEach((event) => {
         events.push(event)
         return Effect.zipRight(narrate(event), react(event))
@@ -235,7 +232,7 @@ export const converse = (workshop: Workshop, options: {
         Effect.forkScoped
       )
     }
-    // both have subscribed when they have run once
+    // they have subscribed when they have run once
     yield* Effect.yieldNow()
     yield* Effect.yieldNow()
     yield* journal.say("user", request)

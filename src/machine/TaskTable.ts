@@ -4,13 +4,14 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
-import type { CancelReason, TaskSnapshot } from "../model/Task.js"
+import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
 /** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
@@ -147,16 +148,20 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
-/** What the runtime keeps for a task. */
+/** What the runtime keeps for a launch. Transitions write its two fields and call nothing of it. */
 export interface TaskRuntime extends Ancestry {
+  /** From the step that begins the launch to the one that ends it. */
+  task: TaskRecord | undefined
+  /** The kind of the task when the launch ended. */
+  lastKind: TaskKind
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
   /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
-  /** Stops the timer that would detach the task. */
-  readonly stopDetachTimer: () => void
+  /** Starts the timer that would detach the task, or stops it, as the task is now. */
+  readonly setDetachTimer: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -190,6 +195,8 @@ export class TaskRecord {
   undelivered: { readonly withdraw: () => void } | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
+  /** Milliseconds after which the current launch detaches; Infinity for never. */
+  detachAfter = Infinity
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
   waiting: Set<Waiter> | undefined = undefined
@@ -209,6 +216,8 @@ export class TaskRecord {
   taskWaits: LinkedList<TaskWait> | undefined = undefined
   /** What the task has written; made when it writes for the first time. */
   output: OutputRing | undefined = undefined
+  /** What was said to the task; made when its tool reads for the first time. */
+  inbox: Inbox | undefined = undefined
   runtime: TaskRuntime | undefined = undefined
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
@@ -272,12 +281,21 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** How many messages to one task may be unread. */
+  readonly messages: number
+  /** How many bytes of UTF-8 they may have together. */
+  readonly messageBytes: number
   /** What becomes of a call whose id was used in its turn before. */
   readonly duplicateCallIds: "run" | "join" | "reject"
 }
 
-/** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
-interface Consequences {
+/**
+ * What a transition asks the runtime to do, in this order: end launches, set timers, publish, interrupt, wake, launch. It is all
+ * that leaves a step.
+ */
+export interface Consequences {
+  readonly ended: Outbox<TaskRuntime>
+  readonly retimed: Outbox<TaskRuntime>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -345,6 +363,8 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    messages: 100,
+    messageBytes: 1_048_576,
     duplicateCallIds: "run",
     ...limits
   },
@@ -371,7 +391,14 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
-  consequences: { events: new Outbox(), launched: new Outbox(), interrupted: new Outbox(), woken: new Outbox() }
+  consequences: {
+    ended: new Outbox(),
+    retimed: new Outbox(),
+    events: new Outbox(),
+    launched: new Outbox(),
+    interrupted: new Outbox(),
+    woken: new Outbox()
+  }
 })
 
 /** The session, made when it is first needed. */

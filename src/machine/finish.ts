@@ -10,6 +10,7 @@ import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
@@ -50,6 +51,14 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
     case "Cancelled":
       return results.cancelledResult(task.request, progressOf(task))
   }
+}
+
+/** What the launch leaves running does not work for the task any more, and nothing watches it. */
+const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void => {
+  if (runtime === undefined) return
+  runtime.lastKind = snapshot.kind
+  runtime.task = undefined
+  table.consequences.ended.push(runtime)
 }
 
 /** Ends a live task. */
@@ -93,7 +102,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
     task.settledWaiters = undefined
   }
   wakeTaskWaits(table, task)
-  task.runtime?.end()
+  closeInbox(table, task)
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
@@ -131,7 +141,8 @@ const suspend = (
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
-  task.runtime?.end()
+  endReading(table, task)
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)

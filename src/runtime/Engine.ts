@@ -13,7 +13,8 @@ export interface Engine {
   readonly events: EventHub
   readonly timers: Timers
   readonly clock: Clock.Clock
-  readonly route: RouteToolCall
+  /** Undefined where the manager was given no policy: then the executor's decides. */
+  readonly route: RouteToolCall | undefined
   /** Makes the token of a question. */
   readonly newAsking: () => string
   readonly outputLimits: OutputLimits

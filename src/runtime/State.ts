@@ -39,7 +39,7 @@ export const make = (options: {
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
 
-    const { events, interrupted, launched, woken } = table.consequences
+    const { ended, events, interrupted, launched, retimed, woken } = table.consequences
     let isLaunching = false
 
     // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
@@ -60,6 +60,8 @@ export const make = (options: {
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
+      for (let launch = ended.shift(); launch !== undefined; launch = ended.shift()) launch.end()
+      for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setDetachTimer()
       if (!events.isEmpty) {
         for (let event = events.shift(); event !== undefined; event = events.shift()) {
           options.events.unsafePublish(event)

@@ -67,12 +67,14 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events,
     startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis)
   })
+  // the default of the reference would hide that there is none: then executors have a say
+  const policy = runtime.context.unsafeMap.has(RoutingPolicy.key) ? yield* RoutingPolicy : undefined
   const engine: Engine = {
     state,
     events,
     timers,
     clock,
-    route: escapingRoute(yield* RoutingPolicy),
+    route: policy === undefined ? undefined : escapingRoute(policy),
     newAsking: yield* AskingTokens,
     outputLimits: limits,
     onToolDefect: limits.onToolDefect,

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { SessionId } from "../../model/ids.js"
-import { describedError, oneOf, Text } from "../../model/schemas.js"
+import { describedError, list, oneOf, Text } from "../../model/schemas.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 
 /**
@@ -23,14 +23,58 @@ export class TranscriptStoreError extends hidingCause(
 ) {}
 
 /**
- * Why a turn failed. `Model`: the language model, `cause` is its `AiError` without what must not reach a log (headers,
- * query, bodies, causes; the schedule `retry` gets the whole one); `Store`: the transcript store, `cause` is its
- * `TranscriptStoreError`; `Shutdown`: the task manager is shut down; `Internal`: a defect.
+ * What was wrong with a request to the language model, in the order of what to do about it.
+ *
+ * - These pass: `RateLimited` (too many requests), `Overloaded` (the provider has no capacity), `ServerError` (the provider
+ *   broke), `Timeout` (no answer in time, or the stream stalled), `Network` (not reached, or the connection broke),
+ *   `IncompleteReply` (the reply ended before it was finished).
+ * - These stay until somebody does something: `Authentication` (the key is missing, wrong, or may not do this),
+ *   `QuotaExhausted` (no credit is left, or a spending limit is reached), `ContextOverflow` (the conversation is too long for
+ *   the model), `InvalidRequest` (any other request that the provider refuses), `InvalidReply` (a reply that the client
+ *   cannot read), `Unknown` (the client did not say).
  *
  * @since 0.1.0
  * @category models
  */
-export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
+export const ModelFailureReason = oneOf(
+  "RateLimited",
+  "Overloaded",
+  "ServerError",
+  "Timeout",
+  "Network",
+  "IncompleteReply",
+  "Authentication",
+  "QuotaExhausted",
+  "ContextOverflow",
+  "InvalidRequest",
+  "InvalidReply",
+  "Unknown"
+)
+
+/**
+ * A value of the `ModelFailureReason` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ModelFailureReason = typeof ModelFailureReason.Type
+
+/**
+ * Why a turn failed. A `ModelFailureReason`: the request to the language model, `cause` is its `AiError` without what must
+ * not reach a log (headers, query, bodies, causes; the schedule `retry` gets the whole one); `RequestLimit`: the turn has made
+ * as many requests as `maxRequestsPerTurn` says; `Store`: the transcript store, `cause` is its `TranscriptStoreError`;
+ * `Shutdown`: the task manager is shut down; `Internal`: a defect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TurnFailureReason = oneOf(
+  ...ModelFailureReason.literals,
+  "RequestLimit",
+  "Store",
+  "Shutdown",
+  "Internal"
+)
 
 /**
  * A value of the `TurnFailureReason` schema.
@@ -40,10 +84,20 @@ export const TurnFailureReason = oneOf("Model", "Store", "Shutdown", "Internal")
  */
 export type TurnFailureReason = typeof TurnFailureReason.Type
 
+const isModelReason = Schema.is(ModelFailureReason)
+
+/**
+ * Whether a turn failed because of a request to the language model.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isModelFailure = ({ reason }: { readonly reason: TurnFailureReason }): boolean => isModelReason(reason)
+
 /**
  * A turn could not continue. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
- * never encoded and never part of `message`. The loggers of Effect show the cause of a `Model` failure, without what must not
- * be logged, and no other.
+ * never encoded and never part of `message`. The loggers of Effect show the cause of a failed request to the model, without
+ * what must not be logged, and no other.
  *
  * @since 0.1.0
  * @category errors
@@ -54,11 +108,12 @@ export class TurnFailure extends hidingCause(
     { reason: TurnFailureReason, message: Text, cause: hiddenCause },
     describedError
   ),
-  ({ reason }) => reason === "Model"
+  isModelFailure
 ) {}
 
 /**
- * A session with this id is open already: `AgentLoop.open` fails with it.
+ * A session with this id is open already, in this loop or in another one over the same `TaskManager`: `AgentLoop.open` fails
+ * with it.
  *
  * @since 0.1.0
  * @category errors
@@ -88,5 +143,24 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-tas
 ) {
   override get message(): string {
     return `Session ${this.sessionId} is closed`
+  }
+}
+
+/**
+ * A transcript was not rewritten: `AgentSession.rewrite` fails with it. `TurnRunning`: a turn is running, or about to begin;
+ * `Invalid`: what was given cannot take the place of the transcript, `problems` say why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RewriteRefused extends Schema.TaggedError<RewriteRefused>("effect-task-manager/RewriteRefused")(
+  "RewriteRefused",
+  { sessionId: SessionId, reason: oneOf("TurnRunning", "Invalid"), problems: list(Text) },
+  describedError
+) {
+  override get message(): string {
+    return this.reason === "TurnRunning"
+      ? `A turn of session ${this.sessionId} is running`
+      : `The transcript of session ${this.sessionId} cannot be replaced: ${this.problems.join("; ")}`
   }
 }

@@ -1,9 +1,9 @@
 /** Publishes the host events: to the subscriptions that they concern, and to the replay for late readers. */
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
+import { EventSubscription } from "../../shared/EventSubscription.js"
 import { makeEventBytes } from "./eventBytes.js"
 import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
-import { EventSubscription } from "./EventSubscription.js"
 
 export interface HubOptions {
   /** How many events a subscription holds. */

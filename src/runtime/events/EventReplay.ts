@@ -92,7 +92,7 @@ export class EventReplay {
       return
     }
     const ring = this.newest?.id === event.sessionId ? this.newest : this.ringOf(event.sessionId)
-    ring.events.push(event, bytes)
+    ring.events.push(event, bytes, event.seq)
     ring.lastSeq = event.seq
     this.bytes += bytes
     this.overall[event.seq % events] = event
@@ -181,14 +181,15 @@ export class EventReplay {
 
   private drop(ring: Ring): void {
     const { events } = this.options
+    const seq = ring.events.oldest
+    if (seq === undefined) return
     const before = ring.events.bytes
-    const event = ring.events.shift()
-    if (event === undefined) return
+    ring.events.shift()
     this.bytes -= before - ring.events.bytes
-    ring.lost = event.seq
-    if (event.seq <= this.seq - events) return
-    this.overall[event.seq % events] = undefined
-    this.overallLost = Math.max(this.overallLost, event.seq)
+    ring.lost = seq
+    if (seq <= this.seq - events) return
+    this.overall[seq % events] = undefined
+    this.overallLost = Math.max(this.overallLost, seq)
   }
 
   private ofSize(sizeClass: number): LinkedList<Ring> {

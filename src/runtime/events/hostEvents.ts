@@ -7,10 +7,10 @@ import type { TaskTable } from "../../machine/TaskTable.js"
 import type { SessionId } from "../../model/ids.js"
 import type { EventReset, FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import type { EventSubscription } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { VisitEvent } from "./EventReplay.js"
-import type { EventSubscription } from "./EventSubscription.js"
 
 /** A subscription for as long as a scope is open. */
 const scoped = <A>(

@@ -10,10 +10,10 @@ import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
+import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Engine } from "../Engine.js"
 import { consume, type Consumed } from "./consuming.js"
 import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
-import { lostRace, untilTaken } from "./taking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
 

@@ -243,7 +243,7 @@ describe("a turn", () => {
         const session = yield* open()
         const failed = (yield* runTo(session, "go")).at(-1)
         const error = failed?._tag === "TurnEnded" && failed.reason._tag === "Failed" ? failed.reason.error : undefined
-        assert.strictEqual(error?.reason, "Model")
+        assert.strictEqual(error?.reason, "Unknown")
         assert.instanceOf(error?.cause, AiError.UnknownError)
         // a logger would show it
         assert.notProperty(error?.cause, "cause")
@@ -270,7 +270,7 @@ describe("a turn", () => {
         assert.strictEqual(ending(events), "Completed")
         assert.deepStrictEqual(
           events.flatMap((event) => event._tag === "Retrying" ? [[event.attempt, event.error.reason]] : []),
-          [[2, "Model"], [3, "Model"]]
+          [[2, "Unknown"], [3, "ServerError"]]
         )
         const { entries } = yield* session.transcript
         assert.deepInclude(entries[1], { parts: [{ _tag: "Text", text: "done", options: {} }] })
@@ -316,7 +316,10 @@ describe("a turn", () => {
         yield* session.close
         assert.strictEqual(ending(yield* join(running)), "Interrupted")
         yield* settle
-        assert.strictEqual(ending(seen), "Interrupted")
+        assert.deepStrictEqual(seen.slice(-2).map((event) => event._tag === "Task" ? event.event._tag : event._tag), [
+          "TurnEnded",
+          "SessionClosed"
+        ])
         assert.strictEqual((yield* Effect.flip(session.submit("x")))._tag, "SessionClosed")
         assert.strictEqual((yield* Effect.flip(runTo(session, "x")))._tag, "SessionClosed")
         assert.deepStrictEqual(yield* session.interrupt, { cancelled: [], kept: [] })

@@ -215,7 +215,7 @@ describe("results", () => {
       }
     }).pipe(Effect.provide(shell())))
 
-  it.live("maxOutputBytes out of range kills the construction", () =>
+  it.live("maxOutputBytes out of range makes the layer die", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Layer.build(shell({ maxOutputBytes: -1 })))
       assert.include(String(exit), "maxOutputBytes must be an integer")

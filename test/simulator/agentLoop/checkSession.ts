@@ -1,6 +1,7 @@
 /** Looks at a conversation once it has come to rest: whether it is whole, and whether it is true. */
 import * as Effect from "effect/Effect"
 import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
+import { isModelFailure } from "../../../src/ai/loop/errors.js"
 import * as texts from "../../../src/ai/transcript/internal/texts.js"
 import { Transcript } from "../../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../../src/ai/transcript/TranscriptEntry.js"
@@ -106,6 +107,10 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
   }
   if (task?.terminal?._tag === "Failed") {
     world.meet(task.terminal.error.reason === "TimedOut" ? "a timeout" : "a call that failed")
+    if (task.terminal.error.reason === "ApprovalRejected" && text.includes("Please [m:")) {
+      world.meet("an approval that a message rejects")
+      if (world.plan.whileAwaitingApproval === "queue") lie("a message rejected it, and messages are to be queued")
+    }
   }
   world.meet(answer._tag === "LateResult" ? "a late result" : "a foreground result")
   if (answer._tag === "LateResult" && task !== undefined && task.asked > 0) world.meet("a background approval")
@@ -169,10 +174,11 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
         }
         if (event.reason._tag !== "Failed") break
         const { message, reason } = event.reason.error
-        if (reason === "Model" || reason === "Store") failures = { ...failures, [reason]: failures[reason] + 1 }
+        const kind = isModelFailure(event.reason.error) ? "Model" : reason
+        if (kind === "Model" || kind === "Store") failures = { ...failures, [kind]: failures[kind] + 1 }
         else if (reason !== "Internal" || session.modelFaults === 0) world.violate("turns", `${reason}: ${message}`)
         if (reason === "Store") world.meet("a turn that fails for the store")
-        if (reason === "Model") world.meet("a turn that fails for the model")
+        if (kind === "Model") world.meet("a turn that fails for the model")
         break
       }
       case "LateResult":
@@ -197,8 +203,8 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
   }
   const heard = events.filter(({ _tag }) => _tag === "Task").length
   const isOnly = session.openings.filter((other) => other.generation === generation).length === 1
-  if (isOnly && heard < (world.published.get(`${generation} ${session.sessionId}`) ?? 0)) world.meet("missed events")
-  const last = events.at(-1)
+  if (isOnly && heard < world.publishedOf(generation, session.sessionId).length) world.meet("missed events")
+  const last = events.filter(({ _tag }) => _tag !== "Task").at(-1)
   if (opening.isClosed && last?._tag === "TurnEnded" && last.reason._tag === "Interrupted") {
     world.meet("a session that is closed in a turn")
   }

@@ -17,17 +17,26 @@ const requestOf = (
   headers: {}
 })
 
-// libraries put what was sent or received on the lines after the first
 const firstLine = (description: string | undefined): { readonly description?: string } =>
   description === undefined ? {} : { description: printable(description.split("\n", 1)[0] ?? "") }
+
+/** The modules whose descriptions are our own words. */
+const ours: ReadonlySet<string> = new Set(["AgentLoop", "TestLanguageModel"])
+
+/**
+ * Clients put what they received into the descriptions of errors. Those of `MalformedInput` are written before anything is
+ * sent; what was given to the client is on the lines after the first.
+ */
+const describe = ({ _tag, description, module }: AiError.AiError): { readonly description?: string } =>
+  _tag === "MalformedInput" || ours.has(module) ? firstLine(description) : {}
 
 /**
  * The error of the same kind, without headers, query and body of the request, without body and headers of the response,
  * and without what caused it, which has them all.
  */
 export const loggable = (error: AiError.AiError): AiError.AiError => {
-  const { description, method, module } = error
-  const base = { module, method, ...firstLine(description) }
+  const { method, module } = error
+  const base = { module, method, ...describe(error) }
   switch (error._tag) {
     case "HttpRequestError":
       return new AiError.HttpRequestError({ ...base, reason: error.reason, request: requestOf(error.request) }, true)
