@@ -41,8 +41,10 @@ export interface ProviderServer {
   readonly refusals: () => ReadonlyArray<ProviderRequest>
   /** Adds a reply at the end of the script. */
   readonly reply: (...blocks: ReadonlyArray<ReplyBlock>) => void
-  /** Adds a failure with this status: 429, 500, 529, … */
-  readonly fail: (status: number) => void
+  /** Adds a failure with this status: 429, 500, 529, …, and what the provider says. */
+  readonly fail: (status: number, message?: string) => void
+  /** Refuses requests whose messages are longer than so many characters, as a model with a small window does. */
+  readonly window: (characters: number) => void
   /** Adds a stream that breaks down after these blocks. */
   readonly breakAfter: (...blocks: ReadonlyArray<ReplyBlock>) => void
   /** Answers the requests for which the script has no reply; without it they get status 500. */
@@ -103,12 +105,15 @@ const readBody = async (request: Http.IncomingMessage): Promise<unknown> => {
 export const startLoopback = async (options: {
   readonly apiKey: string
   readonly endpoints: { readonly [path: string]: Endpoint }
+  /** What is said of a request that is too long. */
+  readonly tooLong: Refusal
   readonly checkKey: (headers: Http.IncomingHttpHeaders) => Refusal | undefined
 }): Promise<ProviderServer> => {
   const requests: Array<ProviderRequest> = []
   const script: Array<ProviderReply> = []
   const releases = new Map<number, Gate>()
   const arrivals = new Map<number, Gate>()
+  let longest = Infinity
   let otherwise: ((request: ProviderRequest) => ReadonlyArray<ReplyBlock>) | undefined
 
   const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
@@ -120,8 +125,9 @@ export const startLoopback = async (options: {
       return
     }
     const body = isObject(parsed) ? parsed : {}
+    const length = JSON.stringify(body["messages"] ?? body["input"] ?? "").length
     const refusal = options.checkKey(incoming.headers) ?? (isObject(parsed)
-      ? endpoint.check(body, incoming.headers)
+      ? endpoint.check(body, incoming.headers) ?? (length > longest ? options.tooLong : undefined)
       : { status: 400, message: "We could not parse the JSON body of your request." })
     const number = requests.length + 1
     const streamed = body["stream"] === true
@@ -136,7 +142,9 @@ export const startLoopback = async (options: {
     const reply = script.shift() ?? made
     if (reply === undefined || reply._tag === "Failure") {
       const status = reply?.status ?? 500
-      const message = reply === undefined ? `The test has no reply for request ${number}.` : `Scripted ${status}.`
+      const message = reply === undefined
+        ? `The test has no reply for request ${number}.`
+        : reply.message ?? `Scripted ${status}.`
       await sendJson(response, status, endpoint.errorBody({ status, message }))
       return
     }
@@ -176,7 +184,10 @@ export const startLoopback = async (options: {
     requests,
     refusals: () => requests.filter(({ refusal }) => refusal !== undefined),
     reply: (...blocks) => void script.push({ _tag: "Blocks", blocks }),
-    fail: (status) => void script.push({ _tag: "Failure", status }),
+    fail: (status, message) => void script.push({ _tag: "Failure", status, message }),
+    window: (characters) => {
+      longest = characters
+    },
     breakAfter: (...blocks) => void script.push({ _tag: "BrokenStream", blocks }),
     otherwise: (reply) => {
       otherwise = reply

@@ -14,7 +14,7 @@ export type ReplyBlock =
 
 export type ProviderReply =
   | { readonly _tag: "Blocks"; readonly blocks: ReadonlyArray<ReplyBlock> }
-  | { readonly _tag: "Failure"; readonly status: number }
+  | { readonly _tag: "Failure"; readonly status: number; readonly message?: string | undefined }
   /** a stream that says after these blocks that the provider is overloaded */
   | { readonly _tag: "BrokenStream"; readonly blocks: ReadonlyArray<ReplyBlock> }
 
