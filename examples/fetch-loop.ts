@@ -78,28 +78,32 @@ const ask = async (): Promise<Message & { readonly role: "assistant" }> => {
 /** Every call of a reply gets exactly one answer, in the order of the calls, before the model is asked again. */
 const answerCalls = async (turnId: string, calls: ReadonlyArray<ToolCall>): Promise<void> => {
   const turn = { sessionId, turnId }
+  // by their tasks, for some models use the id of a call twice
+  const tasks: Array<string> = []
   const answers = new Map<string, string>()
-  const answerLater = (callId: string, taskId: string) => {
+  const answerLater = (taskId: string) => {
     background.add(taskId)
-    answers.set(callId, placeholder(taskId))
+    answers.set(taskId, placeholder(taskId))
   }
   for (const { function: { arguments: input, name }, id } of calls) {
     const started = await manager.startTask({
       request: { ...turn, callId: id, toolName: name, input: parsed(input) }
     })
-    if (started._tag === "Pending" && started.kind === "Background") answerLater(id, started.taskId)
+    if (started._tag === "Ready") throw new Error("This manager answers before a tool has ended.")
+    tasks.push(started.taskId)
+    if (started.kind === "Background") answerLater(started.taskId)
   }
   // interrupted, the turn still drains: what was cancelled gets a result that says so
   const next = () => manager.waitForTurn(turn, { signal: interrupt.signal, onAbort: "InterruptTurn" })
   for (let update = await next(); update !== undefined; update = await next()) {
-    if (update._tag === "Detached") answerLater(update.snapshot.callId, update.snapshot.id)
+    if (update._tag === "Detached") answerLater(update.snapshot.id)
     else if (update.resolution._tag === "Item") {
-      const { callId, output } = update.resolution.result
-      answers.set(callId, textOf(output))
+      answers.set(update.resolution.taskId, textOf(update.resolution.result.output))
     }
   }
-  for (const { id } of calls) {
-    messages.push({ role: "tool", tool_call_id: id, content: answers.get(id) ?? "There is no result." })
+  for (const [index, { id }] of calls.entries()) {
+    const answer = answers.get(tasks[index] ?? "") ?? "There is no result."
+    messages.push({ role: "tool", tool_call_id: id, content: answer })
   }
 }
 

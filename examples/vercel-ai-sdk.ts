@@ -10,6 +10,7 @@ import { openai } from "@ai-sdk/openai"
 import { dynamicTool, generateText, jsonSchema, type JSONSchema7, type ModelMessage, stepCountIs } from "ai"
 import { RoutingDecision } from "effect-task-manager"
 import { createTaskManager, resultOf } from "effect-task-manager/promise"
+import { randomUUID } from "node:crypto"
 import { lateResult, placeholder, textOf, tools } from "./projectTools.js"
 
 const manager = createTaskManager({
@@ -31,9 +32,9 @@ const answerLater = (taskId: string): string => {
   return placeholder(taskId)
 }
 
-/** The SDK waits for each call by itself, so each call is a turn of its own. */
+/** The SDK waits for each call by itself, so each call is a turn of its own. Not named by its id: some models use one twice. */
 const runCall = async (toolName: string, input: unknown, callId: string, signal: AbortSignal | undefined) => {
-  const turn = { sessionId, turnId: callId }
+  const turn = { sessionId, turnId: randomUUID() }
   const started = await manager.startTask({ request: { ...turn, callId, toolName, input } })
   if (started._tag === "Pending" && started.kind === "Background") return answerLater(started.taskId)
   const update = await manager.waitForTurn(turn, { signal, onAbort: "InterruptTurn" })

@@ -11,8 +11,9 @@ import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
 /**
- * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
- * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
+ * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`,
+ * `ApprovalRejected` and, where tasks outlive their process, `Interrupted` (the process that ran the tool ended before the tool
+ * did: nobody knows what the call has done); `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
  * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
  * manager ends a task that it cancels as `Cancelled`, without an error.
  *
@@ -28,6 +29,7 @@ export const ToolErrorReason = oneOf(
   "Cancelled",
   "TimedOut",
   "ApprovalRejected",
+  "Interrupted",
   "Internal"
 )
 
@@ -113,8 +115,8 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
 }
 
 /**
- * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode` and
- * `setContinuePolicy` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
+ * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode`,
+ * `setContinuePolicy` and `steer` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
  *
  * @since 0.1.0
  * @category errors
@@ -142,6 +144,39 @@ export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effe
 ) {
   override get message(): string {
     return `Task ${this.taskId} is ${this.status}: it does not wait for an approval`
+  }
+}
+
+/**
+ * The tool of the task has not asked for messages (`CurrentTask.messages`), or not yet: `steer` said nothing to it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskDoesNotListen extends Schema.TaggedError<TaskDoesNotListen>("effect-task-manager/TaskDoesNotListen")(
+  "TaskDoesNotListen",
+  { taskId: TaskId },
+  describedError
+) {
+  override get message(): string {
+    return `Task ${this.taskId} does not listen: its tool has not read CurrentTask.messages`
+  }
+}
+
+/**
+ * The tool of the task has read too few of its messages for one more to wait: `steer` refused it. At most 100 wait, of 1 MiB of
+ * UTF-8 together; `waiting` says how many do.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskInboxFull extends Schema.TaggedError<TaskInboxFull>("effect-task-manager/TaskInboxFull")(
+  "TaskInboxFull",
+  { taskId: TaskId, waiting: Whole },
+  describedError
+) {
+  override get message(): string {
+    return `Task ${this.taskId} has no room for this message: ${this.waiting} wait for its tool already`
   }
 }
 
@@ -288,6 +323,44 @@ export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-
 }
 
 /**
+ * Why a journal cannot be read or written. `Owned`: another manager has it open. `Fenced`: another manager has taken it over.
+ * `Unavailable`: the database did not answer, or refused, for as long as the lease lasts. `Version`: a row was written by a later
+ * version of the library. `Damaged`: a row cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const JournalErrorReason = oneOf("Owned", "Fenced", "Unavailable", "Version", "Damaged")
+
+/**
+ * A value of the `JournalErrorReason` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JournalErrorReason = typeof JournalErrorReason.Type
+
+/**
+ * The journal of a durable manager cannot be opened, or was lost while it ran. A manager that has lost its journal tells nothing
+ * any more: its methods die with this error, its tools are interrupted, and its process should end. `cause` is for the program
+ * alone: it is never encoded and never part of `message`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JournalError extends hidingCause(
+  Schema.TaggedError<JournalError>("effect-task-manager/JournalError")(
+    "JournalError",
+    { journal: Text, reason: JournalErrorReason, detail: Text, cause: hiddenCause },
+    describedError
+  )
+) {
+  override get message(): string {
+    return `The journal "${this.journal}" ${this.detail}`
+  }
+}
+
+/**
  * Every error that a method of the manager or of its handle can fail with, as one schema.
  *
  * @example
@@ -306,6 +379,8 @@ export const TaskManagerError = union(
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,
+  TaskDoesNotListen,
+  TaskInboxFull,
   TaskAlreadyExists,
   DuplicateCallId,
   TaskLimitReached,

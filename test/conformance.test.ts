@@ -227,6 +227,15 @@ describe("the suite itself", () => {
       "waitForTask returns once one of the tasks is settled, its result in its queue"
     ],
     [
+      "steer says nothing where too much waits",
+      broken((manager) => ({
+        host: {
+          steer: (id, message) => Effect.catchTag(manager.handle.steer(id, message), "TaskInboxFull", () => Effect.void)
+        }
+      })),
+      "too much that is unread is refused, and said when it is read"
+    ],
+    [
       "output is that of the first launch alone",
       broken((manager) => ({
         host: { output: (id) => Effect.map(manager.handle.output(id, { start: 0, maxBytes: 6 }), (first) => first) }

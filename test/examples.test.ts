@@ -2,10 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import type * as FsPromises from "node:fs/promises"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
+import { vi } from "vitest"
 import { objects, stringAt } from "./support/providers/json.js"
 import type { ProviderRequest } from "./support/providers/loopback.js"
 import { startOpenAi } from "./support/providers/openai.js"
@@ -91,6 +93,92 @@ const check = async (example: string) => {
   assert.include(late[0], `{"files":2,"lines":4}`)
   assert.isTrue(late[0]?.startsWith("user"))
 }
+
+// of two tools that read a folder the second is always done first
+vi.mock("node:fs/promises", async (importOriginal) => {
+  const original = await importOriginal<typeof FsPromises>()
+  const held: Array<() => void> = []
+  return {
+    ...original,
+    readdir: async (path: string) => {
+      const isFirst = path.endsWith("node_modules")
+      const secondHasEnded = isFirst ? new Promise<void>((resolve) => held.push(resolve)) : undefined
+      const names = await original.readdir(path)
+      await secondHasEnded
+      // not now: the tool has still to end
+      if (!isFirst) setImmediate(() => setImmediate(() => held.splice(0).forEach((resume) => resume())))
+      return names
+    }
+  }
+})
+
+/** Two calls of one id, which some models make, and then a text. */
+const repeatsAnId = (body: { readonly [field: string]: unknown }) => {
+  const calls = ["node_modules", "docs"].map((folder) => ({
+    name: "list_files",
+    arguments: JSON.stringify({ folder })
+  }))
+  const hasAnswers = JSON.stringify(body).includes("contract.md")
+  if ("messages" in body) {
+    const tool_calls = calls.map((of) => ({ id: "call_1", type: "function", function: of }))
+    const message = hasAnswers ? { content: "Done." } : { content: null, tool_calls }
+    return { choices: [{ message }] }
+  }
+  const said = [{ type: "output_text", text: "Done.", annotations: [] }]
+  return {
+    id: "resp_1",
+    created_at: 1,
+    model: "test",
+    output: hasAnswers
+      ? [{ id: "msg_1", type: "message", role: "assistant", status: "completed", content: said }]
+      : calls.map((of, index) => ({
+        id: `fc_${index}`,
+        type: "function_call",
+        call_id: "call_1",
+        status: "completed",
+        ...of
+      })),
+    usage: { input_tokens: 1, output_tokens: 1 }
+  }
+}
+
+/** What the model is sent in the end, by an example that runs in this process against a model that is a function. */
+const lastRequestOf = async (example: () => Promise<unknown>): Promise<{ readonly [field: string]: unknown }> => {
+  let last: { readonly [field: string]: unknown } = {}
+  vi.stubEnv("OPENAI_API_KEY", "test")
+  vi.stubGlobal("fetch", async (_: unknown, { body }: { readonly body: string }) => {
+    last = JSON.parse(body)
+    return new Response(JSON.stringify(repeatsAnId(last)), { headers: { "content-type": "application/json" } })
+  })
+  const log = vi.spyOn(console, "log").mockImplementation(() => undefined)
+  try {
+    await example()
+    assert.deepStrictEqual(log.mock.calls, [["Done."]])
+  } finally {
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+    vi.unstubAllEnvs()
+  }
+  return last
+}
+
+describe("examples give two calls with one id their own results", () => {
+  const examples = {
+    "fetch-loop.ts": () => import("../examples/fetch-loop.js"),
+    "vercel-ai-sdk.ts": () => import("../examples/vercel-ai-sdk.js")
+  }
+  for (const [name, example] of Object.entries(examples)) {
+    it(name, async () => {
+      const body = await lastRequestOf(example)
+      const answers = objects(body["messages"] ?? body["input"])
+        .filter((message) => message["role"] === "tool" || message["type"] === "function_call_output")
+        .map((message) => textIn(message["content"] ?? message["output"]))
+      assert.strictEqual(answers.length, 2)
+      assert.include(answers[0], "\"effect\"")
+      assert.include(answers[1], "contract.md")
+    })
+  }
+})
 
 describe("examples", () => {
   it("fetch-loop.ts: a bare loop on Chat Completions", () => check("fetch-loop.ts"))

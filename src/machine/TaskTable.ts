@@ -4,13 +4,15 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
-import type { CancelReason, TaskSnapshot } from "../model/Task.js"
+import type { Metadata } from "../model/json.js"
+import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
 /** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
@@ -147,16 +149,38 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
-/** What the runtime keeps for a task. */
+/** What a delivery brings of its task: there is at most one of each. */
+export type Brings = "result" | "approval" | "detached"
+
+/** What transitions tell a manager that writes its tasks down, so that it knows what to write. Undefined in memory. */
+export interface TableJournal {
+  /** The order of the last delivery that is written: what comes after it may not leave yet. */
+  readonly lastWritten: number
+  readonly changed: (task: TaskRecord) => void
+  /** `seq` is the number of its terminal event, `metadata` that of the item, which is more than its result. */
+  readonly settled: (task: TaskRecord, kept: SettledTask, seq: number, metadata: Metadata | undefined) => void
+  readonly sent: (task: TaskRecord, brings: Brings, delivery: Undelivered) => void
+  /** Its reader has it for good, or nobody will: it is not sent again after a restart. */
+  readonly acknowledged: (delivery: Undelivered) => void
+  /** The host does not see the settled task any more. */
+  readonly forgotten: (kept: SettledTask) => void
+  readonly closed: (session: Session) => void
+}
+
+/** What the runtime keeps for a launch. Transitions write its two fields and call nothing of it. */
 export interface TaskRuntime extends Ancestry {
+  /** From the step that begins the launch to the one that ends it. */
+  task: TaskRecord | undefined
+  /** The kind of the task when the launch ended. */
+  lastKind: TaskKind
   /** Runs the tool of the current launch; `later`: not in this step, but when the scheduler comes to it. */
   readonly launch: (later?: boolean) => void
   /** Tells the tool why it is stopped and interrupts it. It enters the grace period and leaves it when it ends. */
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
-  /** Stops the timer that would detach the task. */
-  readonly stopDetachTimer: () => void
+  /** Starts the timer that would detach the task, or stops it, as the task is now. */
+  readonly setDetachTimer: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -187,9 +211,11 @@ export class TaskRecord {
   /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
   /** The approval that was not taken yet. */
-  undelivered: { readonly withdraw: () => void } | undefined = undefined
+  undelivered: Delivery<TurnTaskUpdate> | Delivery<TaskResolution> | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
+  /** Milliseconds after which the current launch detaches; Infinity for never. */
+  detachAfter = Infinity
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
   waiting: Set<Waiter> | undefined = undefined
@@ -209,6 +235,8 @@ export class TaskRecord {
   taskWaits: LinkedList<TaskWait> | undefined = undefined
   /** What the task has written; made when it writes for the first time. */
   output: OutputRing | undefined = undefined
+  /** What was said to the task; made when its tool reads for the first time. */
+  inbox: Inbox | undefined = undefined
   runtime: TaskRuntime | undefined = undefined
 
   constructor(table: TaskTable, turn: Turn, request: ToolRequest, snapshot: TaskSnapshot) {
@@ -272,12 +300,21 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** How many messages to one task may be unread. */
+  readonly messages: number
+  /** How many bytes of UTF-8 they may have together. */
+  readonly messageBytes: number
   /** What becomes of a call whose id was used in its turn before. */
   readonly duplicateCallIds: "run" | "join" | "reject"
 }
 
-/** What a transition asks the runtime to do, in the same step and in this order: publish, interrupt, wake, launch. */
-interface Consequences {
+/**
+ * What a transition asks the runtime to do, in this order: end launches, set timers, publish, interrupt, wake, launch. It is all
+ * that leaves a step.
+ */
+export interface Consequences {
+  readonly ended: Outbox<TaskRuntime>
+  readonly retimed: Outbox<TaskRuntime>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -325,6 +362,7 @@ export interface TaskTable {
   /** Shut down, and every task is settled. */
   closed: boolean
   readonly consequences: Consequences
+  journal: TableJournal | undefined
 }
 
 const makeDrain = (): Drain => ({
@@ -345,6 +383,8 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    messages: 100,
+    messageBytes: 1_048_576,
     duplicateCallIds: "run",
     ...limits
   },
@@ -371,7 +411,15 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
-  consequences: { events: new Outbox(), launched: new Outbox(), interrupted: new Outbox(), woken: new Outbox() }
+  consequences: {
+    ended: new Outbox(),
+    retimed: new Outbox(),
+    events: new Outbox(),
+    launched: new Outbox(),
+    interrupted: new Outbox(),
+    woken: new Outbox()
+  },
+  journal: undefined
 })
 
 /** The session, made when it is first needed. */

@@ -5,6 +5,7 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { settle } from "./finish.js"
+import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { stopSharing } from "./places.js"
 import * as results from "./results.js"
@@ -35,6 +36,7 @@ const cancelTask = (table: TaskTable, task: TaskRecord, reason: CancelReason, no
     case "Running":
       task.cancelReason = reason
       events.change(table, task, cancelling(task.snapshot))
+      endReading(table, task)
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
       return true
     default:
@@ -69,7 +71,7 @@ const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
   stopSharing(table, task)
   task.inlineCaller = undefined
   task.inlineParent = undefined
-  task.runtime?.stopDetachTimer()
+  if (task.runtime !== undefined) table.consequences.retimed.push(task.runtime)
   passOnWaits(table, task)
   wakeUncounted(table, task)
 }
@@ -192,6 +194,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   if (session === undefined || session.live === 0) tellClosed(table, id, now)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
+  table.journal?.closed(session)
   discardUndelivered(table, session)
   table.sessions.delete(id)
   if (session.live > 0) {
@@ -207,10 +210,15 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   return interruption
 }
 
-/** Stops starting tasks and cancels every live one. */
-export const beginShutdown = (table: TaskTable, now: number): Interruption => {
+/** Stops starting tasks. */
+export const stopStarting = (table: TaskTable): void => {
   table.closing = true
   refuseEverything(table)
+}
+
+/** Stops starting tasks and cancels every live one. */
+export const beginShutdown = (table: TaskTable, now: number): Interruption => {
+  stopStarting(table)
   return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 

@@ -10,6 +10,7 @@ import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
@@ -52,11 +53,19 @@ const resultOf = (task: TaskRecord, ending: Ending) => {
   }
 }
 
+/** What the launch leaves running does not work for the task any more, and nothing watches it. */
+const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void => {
+  if (runtime === undefined) return
+  runtime.lastKind = snapshot.kind
+  runtime.task = undefined
+  table.consequences.ended.push(runtime)
+}
+
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
-  withdrawApproval(task)
+  withdrawApproval(table, task)
   task.asked = undefined
   refuseResumes(table, task)
   vacate(table, task)
@@ -84,6 +93,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
       events.cancelled(table, now, snapshot)
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
+  table.journal?.settled(task, kept, table.seq, metadata)
   const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   const { session } = task
@@ -93,7 +103,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
     task.settledWaiters = undefined
   }
   wakeTaskWaits(table, task)
-  task.runtime?.end()
+  closeInbox(table, task)
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
@@ -101,7 +112,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
 }
 
 /** A copy of the call that cannot be changed: what is shown is what will run. */
-const frozenRequest = (request: ToolRequest): ToolRequest =>
+export const frozenRequest = (request: ToolRequest): ToolRequest =>
   Object.freeze({
     ...request,
     input: jsonCopy(request.input, { freeze: true }),
@@ -131,13 +142,15 @@ const suspend = (
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)
-  task.runtime?.end()
+  endReading(table, task)
+  endLaunch(table, task)
   passOnWaits(table, task)
   grant(table, now)
   wakeUncounted(table, task)
 }
 
-const decidedEnding = (task: TaskRecord): Ending =>
+/** How a task ends whose end was decided before its launch was over. */
+export const decidedEnding = (task: TaskRecord): Ending =>
   task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }

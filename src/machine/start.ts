@@ -58,13 +58,13 @@ export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" 
   return session.undelivered.count + session.inHand >= undelivered ? "maxUndelivered" : undefined
 }
 
-/** Starts a task that neither `refusal` nor `limitReached` has anything against. `makeRuntime` gives what will run its tool. */
+/** Starts a task that neither `refusal` nor `limitReached` has anything against. `runtime` will run its tool. */
 export const startPlain = (
   table: TaskTable,
   launch: TaskLaunchRequest.Plain,
   route: Route,
   starter: Starter,
-  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  runtime: TaskRuntime,
   now: number
 ): TaskRecord => {
   const { request } = launch
@@ -87,7 +87,7 @@ export const startPlain = (
   const task = new TaskRecord(table, turn, request, snapshot)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
-  begin(table, task, route, starter, makeRuntime, now)
+  begin(table, task, route, starter, runtime, now)
   return task
 }
 
@@ -133,21 +133,21 @@ export const resume = (
   task: TaskRecord,
   route: Route,
   starter: Starter,
-  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  runtime: TaskRuntime,
   now: number
 ): void => {
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
   task.asked = undefined
-  withdrawApproval(task)
+  withdrawApproval(table, task)
   refuseResumes(table, task)
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
     task.suspendedNode = undefined
   }
   task.snapshot = { ...task.snapshot, launch: task.snapshot.launch + 1 }
-  begin(table, task, route, starter, makeRuntime, now)
+  begin(table, task, route, starter, runtime, now)
 }
 
 const begin = (
@@ -155,10 +155,11 @@ const begin = (
   task: TaskRecord,
   route: Route,
   starter: Starter,
-  makeRuntime: (task: TaskRecord) => TaskRuntime,
+  runtime: TaskRuntime,
   now: number
 ): void => {
   task.timeout = route.timeout
+  task.detachAfter = route.detachAfter
   // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined
@@ -167,7 +168,11 @@ const begin = (
   if (task.turn.interrupted && task.snapshot.launch === 1) {
     settle(table, task, { _tag: "Cancelled" }, now)
   } else {
-    task.runtime = makeRuntime(task)
+    task.runtime = runtime
+    runtime.task = task
+    if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
+      table.consequences.retimed.push(runtime)
+    }
     admit(table, task, now)
   }
 }

@@ -320,6 +320,11 @@ export interface TaskOperations {
   readonly cancel: (taskId: string, options?: WaitOptions) => Promise<void>
   /** Sends a foreground task to the background; `false` if it was there. Rejects with `TaskNotFound`, `TaskNotRunning`. */
   readonly detach: (taskId: string) => Promise<boolean>
+  /**
+   * Says something to the tool of a task, which reads it from `messages`. Resolves as soon as the message waits for it. Rejects
+   * with `TaskNotFound`, `TaskNotRunning`, `TaskDoesNotListen` and `TaskInboxFull`.
+   */
+  readonly steer: (taskId: string, message: string) => Promise<void>
   /** Whether the background result asks for another turn. Rejects with `TaskNotFound`, `TaskNotRunning`. */
   readonly setContinuePolicy: (taskId: string, policy: ContinuePolicy) => Promise<void>
   /** Where the background result goes. Rejects with `TaskNotFound`, `TaskNotRunning`. */

@@ -9,7 +9,7 @@ import type { Metadata } from "../model/json.js"
 import type { CancelReason, TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
-import type { TaskOperations } from "./PromiseTaskManager.js"
+import type { TaskIterator, TaskOperations } from "./PromiseTaskManager.js"
 
 /**
  * What a running tool can see and say of its task. Its functions need no `this`.
@@ -46,6 +46,14 @@ export interface ToolContext {
   readonly reportProgress: (progress: TaskProgress) => void
   /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for no string. */
   readonly write: (chunk: string) => void
+  /**
+   * What is said to the task with `steer`, oldest first: `for await (const message of messages)`. Reading it is how the tool asks for
+   * messages: from then on they wait for it, also while it does not read. Each goes to one reader. Ends when the launch is over or
+   * is being stopped. Every access makes an iterator of its own.
+   */
+  readonly messages: TaskIterator<string>
+  /** How many bytes of UTF-8 the result of the tool may have before the manager cuts it. */
+  readonly maxResultBytes: number
   /**
    * The manager, as this task uses it. A tool has to use this one: only so can it wait for its own turn, for idle or for
    * its own end without waiting for itself.

@@ -2,16 +2,18 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { TaskNotFound, TaskNotRunning } from "../errors.js"
+import { TaskDoesNotListen, TaskInboxFull, TaskNotFound, TaskNotRunning } from "../errors.js"
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
+import { send } from "../machine/messages.js"
 import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
-import { checkRange } from "../shared/refusals.js"
+import { checkRange, refuseUnless } from "../shared/refusals.js"
+import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf } from "./launch/RunningIn.js"
@@ -90,6 +92,20 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         state.modify((table, now) => control.detach(table, taskId, now)),
         (outcome) => isRefusal(outcome) ? refuse(taskId, outcome) : Effect.succeed(outcome)
       ),
+    steer: (taskId, message) =>
+      Effect.suspend((): ReturnType<TaskManagerHandle["steer"]> => {
+        refuseUnless(typeof message === "string", "steer", "a string", message)
+        const sent = state.unsafeModify((table) => send(table, taskId, wellFormedText(message)))
+        if (sent === true) return Effect.void
+        switch (sent._tag) {
+          case "NotListening":
+            return new TaskDoesNotListen({ taskId })
+          case "Full":
+            return new TaskInboxFull({ taskId, waiting: sent.waiting })
+          default:
+            return refuse(taskId, sent)
+        }
+      }),
     setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
     setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
     drainReadyItems: state.modify((table) => takeManual(table)),

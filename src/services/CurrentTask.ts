@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
 import type { ApprovalRequest } from "../model/Approval.js"
 import type { TaskId } from "../model/ids.js"
 import type { CancelReason, TaskKind } from "../model/Task.js"
@@ -37,6 +38,13 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly request: ToolRequest
   /** Which run of the tool this is, from 1. */
   readonly launch: number
+  /**
+   * The same for every launch of the task, and for no other task: give it to a service that does nothing twice under one key. A
+   * durable manager keeps it over restarts: it is the name of the journal and the id of the task.
+   */
+  readonly idempotencyKey: string
+  /** How often the journal of a durable manager was opened, which tells this process from the ones before; 0 in memory. */
+  readonly epoch: number
   /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
   /** Whether the turn waits for the task at this moment. */
@@ -57,4 +65,13 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    * Dies with a `TypeError` for what is no string.
    */
   readonly write: (chunk: string) => Effect.Effect<void>
+  /**
+   * What is said to the task with `handle.steer`, oldest first. Running it is how the tool asks for messages: from then on they
+   * wait for it, also while it does not read and, if it asks for approval, for its next launch. Each goes to one
+   * reader, and counts as read once that asks for the next one or ends well; one that is interrupted gives it back. Ends when
+   * the launch is over or is being stopped.
+   */
+  readonly messages: Stream.Stream<string>
+  /** How many bytes of UTF-8 the result of the tool may have before the manager cuts it. */
+  readonly maxResultBytes: number
 }>() {}

@@ -21,7 +21,8 @@ import type { ToolRequest } from "../model/ToolCall.js"
 export type RouteToolCall = (request: ToolRequest) => RoutingDecision | Effect.Effect<RoutingDecision>
 
 /**
- * The routing of a manager, read once when its layer is built. Without one, every call runs in the foreground.
+ * The routing of a manager, read once when its layer is built. Without one, the `route` of the executor decides, where it has
+ * one (that of an `@effect/ai` toolkit goes by the annotations of its tools), and else every call runs in the foreground.
  *
  * @example
  * ```ts

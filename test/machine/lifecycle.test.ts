@@ -17,6 +17,7 @@ import * as queries from "../../src/machine/queries.js"
 import * as start from "../../src/machine/start.js"
 import {
   approvalRequest,
+  drain,
   request,
   routeOf,
   shownApproval,
@@ -59,11 +60,50 @@ describe("start", () => {
     })
     const noCaller = { inlineCaller: undefined, parent: undefined }
     const task = world.step((table, now) =>
-      start.startPlain(table, launch, routeOf({ timeout: 7 }), noCaller, world.makeRuntime, now)
+      start.startPlain(table, launch, routeOf({ timeout: 7 }), noCaller, world.makeRuntime("a"), now)
     )
     assert.strictEqual(task.snapshot.deliveryMode, "Manual")
     assert.strictEqual(task.snapshot.continuePolicy, "RequestContinue")
     assert.strictEqual(task.timeout, 7)
+  })
+
+  it("a launch that detaches asks for its timer, in the step that begins it and only there", () => {
+    const world = new World({ concurrency: 1 })
+    const task = world.start("a", { detachAfter: 5 })
+    assert.deepStrictEqual(world.lines, ["start detach timer a#1", "Started a", "launch a#1"])
+    assert.strictEqual(task.detachAfter, 5)
+    // queueing counts
+    world.start("b", { detachAfter: 5 })
+    assert.deepStrictEqual(world.lines, ["start detach timer b#1", "Queued b"])
+    world.start("c", { detachAfter: 5, kind: "Background" })
+    assert.deepStrictEqual(world.lines, ["Queued c"])
+    world.complete(task)
+    assert.deepStrictEqual(world.lines, ["end a#1", "Completed a", "Started b", "launch b#1"])
+  })
+
+  it("a transition calls nothing of a launch: what is to be done with it is held in the table until it is let out", () => {
+    const world = new World()
+    const refuse = (): never => assert.fail("called inside a transition")
+    const runtime = {
+      ...world.makeRuntime("a"),
+      launch: refuse,
+      interrupt: refuse,
+      abandon: refuse,
+      setDetachTimer: refuse,
+      end: refuse
+    }
+    const { table } = world
+    const launch = TaskLaunchRequest.plain({ request: request("a") })
+    const starter = { inlineCaller: undefined, parent: undefined }
+    const task = start.startPlain(table, launch, routeOf({ detachAfter: 5 }), starter, runtime, 1)
+    control.detach(table, task.snapshot.id, 2)
+    control.cancel(table, task.snapshot.id, 3)
+    assert.strictEqual(runtime.task, task)
+    finish.launchEnded(table, task, 1, { _tag: "Cancelled" }, 4)
+    assert.isUndefined(runtime.task)
+    assert.strictEqual(runtime.lastKind, "Background")
+    const { ended, interrupted, launched, retimed } = table.consequences
+    assert.deepStrictEqual([ended, interrupted, launched, retimed].map((outbox) => drain(outbox).length), [1, 1, 1, 2])
   })
 
   it("the route decides what the launch leaves open", () => {
@@ -86,7 +126,7 @@ describe("start", () => {
           TaskLaunchRequest.plain({ request: request("x") }),
           routeOf(),
           { inlineCaller: undefined, parent: undefined },
-          world.makeRuntime,
+          world.makeRuntime("x"),
           now
         )
       ).snapshot.id

@@ -413,7 +413,7 @@ describe("the cost of parking", () => {
     override step<A>(transition: Parameters<World["step"]>[0] & ((...args: never) => A)): A {
       const outcome = transition(this.table, this.now)
       const { consequences } = this.table
-      for (const outbox of [consequences.events, consequences.launched, consequences.interrupted, consequences.woken]) {
+      for (const outbox of Object.values(consequences)) {
         while (!outbox.isEmpty) outbox.shift()
       }
       return outcome as A

@@ -271,6 +271,12 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
   listCompleted: [],
   cancel: [[[], noId], [[""], emptyId], [["x", { signal: {} }], badSignal]],
   detach: [[[], noId], [[""], emptyId]],
+  steer: [
+    [[], noId],
+    [[""], emptyId],
+    [["x"], "Invalid message: `message` is missing."],
+    [["x", 5], "Invalid message: `message` must be a string."]
+  ],
   setContinuePolicy: [
     [[], noId],
     [["x"], "Invalid continue policy: `policy` is missing."],

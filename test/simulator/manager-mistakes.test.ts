@@ -8,6 +8,7 @@ import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
+import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
@@ -16,17 +17,18 @@ import type * as TaskTable from "../../src/machine/TaskTable.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
-import type * as EventSubscription from "../../src/runtime/events/EventSubscription.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
 import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
+import type * as EventSubscription from "../../src/shared/EventSubscription.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
   "machine/places": typeof Places
@@ -35,7 +37,7 @@ interface Modules {
   "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/events/EventReplay": typeof EventReplay
-  "runtime/events/EventSubscription": typeof EventSubscription
+  "shared/EventSubscription": typeof EventSubscription
   "runtime/launch/Launch": typeof Launch
   "runtime/waiting/loop": typeof Loop
   "runtime/waiting/parking": typeof Parking
@@ -157,7 +159,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
   finds("(d) a detach timer outlives its task", [10], {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {}
+        protected override stopDetachTimer(): void {}
       }
     })
   })
@@ -170,8 +172,13 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     }),
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        override stopDetachTimer(): void {
-          if ((this as any).task.snapshot.status !== "Suspended") super.stopDetachTimer()
+        own: TaskTable.TaskRecord | undefined
+        override setDetachTimer(): void {
+          this.own = this.task
+          super.setDetachTimer()
+        }
+        protected override stopDetachTimer(): void {
+          if (this.own?.snapshot.status !== "Suspended") super.stopDetachTimer()
         }
       }
     })
@@ -238,7 +245,7 @@ describe("the simulator finds mistakes with single results", () => {
   })
 
   finds("a slow reader of filtered events loses the oldest and is not told", [3], {
-    "runtime/events/EventSubscription": (original) => ({
+    "shared/EventSubscription": (original) => ({
       EventSubscription: class<A> extends original.EventSubscription<A> {
         constructor(options: EventSubscription.SubscriptionOptions<A>) {
           super({ ...options, reset: undefined })
@@ -280,6 +287,29 @@ describe("the simulator finds mistakes with single results", () => {
 })
 
 describe("the simulator finds other mistakes", () => {
+  const withMessages = (plan: Plan): Plan => ({
+    ...plan,
+    calls: 4,
+    hostActions: 9,
+    features: { ...plan.features, cancels: false, failures: false, messages: true }
+  })
+  finds("a message that a reader gives back is lost", [2], {
+    "machine/messages": (original) => ({
+      putBackMessage: (_table, task, message) => original.messageRead(task, message)
+    })
+  }, withMessages)
+  finds("a message wakes nobody", [5], {
+    "machine/messages": () => ({
+      send: (table, id, text) => {
+        const task = table.tasks.get(id)
+        if (task?.isLive !== true || task.inbox === undefined) return { _tag: "NotListening" }
+        task.inbox.count++
+        task.inbox.bytes += text.length
+        task.inbox.waiting.append({ text, bytes: text.length, order: ++task.inbox.lastOrder })
+        return true
+      }
+    })
+  }, withMessages)
   finds("an update that a consumer refuses is not put back", [2], {
     "machine/delivery": (original) => ({
       putBackTurnUpdate: (table, session) => original.leaveConsumer(table, session, 1)

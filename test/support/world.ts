@@ -286,6 +286,7 @@ export interface StartOptions extends Call {
   readonly kind?: "Foreground" | "Background"
   readonly deliveryMode?: DeliveryMode
   readonly continuePolicy?: ContinuePolicy
+  readonly detachAfter?: number
   readonly timeout?: number
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
@@ -296,7 +297,7 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   deliveryMode: options.deliveryMode ?? "ToLoop",
   continuePolicy: options.continuePolicy ?? "NotifyOnly",
   timeout: options.timeout ?? Infinity,
-  detachAfter: Infinity
+  detachAfter: options.detachAfter ?? Infinity
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -323,7 +324,9 @@ export class World {
     this.lines = []
     const outcome = transition(this.table, this.now)
     waiting.wakeWatchers(this.table)
-    const { events, interrupted, launched, woken } = this.table.consequences
+    const { ended, events, interrupted, launched, retimed, woken } = this.table.consequences
+    for (const runtime of drain(ended)) runtime.end()
+    for (const runtime of drain(retimed)) runtime.setDetachTimer()
     for (const event of drain(events)) {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
@@ -337,24 +340,23 @@ export class World {
     return outcome
   }
 
-  readonly makeRuntime = (task: TaskTable.TaskRecord, parent?: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
-    const name = `${task.snapshot.id}#${task.snapshot.launch}`
+  readonly makeRuntime = (id: string, launch = 1, parent?: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
+    const name = `${id}#${launch}`
     const say = (what: string) => () => {
       this.lines.push(`${what} ${name}`)
     }
     const { table } = this
     const runtime: Types.Mutable<TaskTable.TaskRuntime> = {
       table,
-      task,
+      task: undefined,
+      lastKind: "Foreground",
       parent: parent?.runtime,
       launch: say("launch"),
       interrupt: say("interrupt"),
       abandon: say("abandon"),
-      stopDetachTimer: say("stop detach timer"),
-      end: () => {
-        this.lines.push(`end ${name}`)
-        runtime.task = undefined
-      }
+      setDetachTimer: () =>
+        say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
+      end: say("end")
     }
     return runtime
   }
@@ -368,7 +370,7 @@ export class World {
         launch,
         routeOf(options),
         { inlineCaller: options.inlineCaller, parent: options.parent },
-        (started) => this.makeRuntime(started, options.parent),
+        this.makeRuntime(id, 1, options.parent),
         now
       )
     })
@@ -381,7 +383,7 @@ export class World {
         task,
         routeOf(options),
         { inlineCaller: options.inlineCaller, parent: options.parent },
-        (started) => this.makeRuntime(started, options.parent),
+        this.makeRuntime(task.snapshot.id, task.snapshot.launch + 1, options.parent),
         now
       )
     )
@@ -443,6 +445,7 @@ export class World {
   takeTurn(ref = turnRef()): string {
     const taken = this.step((table) => delivery.takeTurnUpdate(table, ref))
     if (taken === delivery.NotReady) return "not ready"
+    if (taken === delivery.NotWritten) return "not written"
     return taken === delivery.Drained ? "none" : updateText(taken.value)
   }
 

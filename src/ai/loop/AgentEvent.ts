@@ -3,12 +3,14 @@
  *
  * @since 0.1.0
  */
+import * as Schema from "effect/Schema"
 import { TaskApproval } from "../../model/Approval.js"
 import { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { Json } from "../../model/json.js"
-import { Flag, list, tagged, Text, union, Whole } from "../../model/schemas.js"
+import { Flag, list, oneOf, struct, tagged, Text, union, Whole } from "../../model/schemas.js"
+import { TaskSnapshot } from "../../model/Task.js"
 import { TaskEvent } from "../../model/TaskEvent.js"
-import { ReplyEnd } from "../transcript/TranscriptEntry.js"
+import { ReplyEnd, RewriteReason } from "../transcript/TranscriptEntry.js"
 import { TurnFailure } from "./errors.js"
 
 const ofTurn = { turnId: TurnId }
@@ -54,6 +56,57 @@ export const TurnEnd = union(
 export type TurnEnd = typeof TurnEnd.Type
 
 /**
+ * What a session does. `Idle`: no turn is running; `Collecting`: it looks for late results before a turn that they would
+ * start; `Replying`: a request to the model is under way; `RunningTools`: the calls of a reply run; `AwaitingApproval`: all
+ * that is left of them waits for an answer; `Interrupting`: the turn is being stopped; `Closed`: nothing more happens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const SessionPhase = oneOf(
+  "Idle",
+  "Collecting",
+  "Replying",
+  "RunningTools",
+  "AwaitingApproval",
+  "Interrupting",
+  "Closed"
+)
+
+/**
+ * A value of the `SessionPhase` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SessionPhase = typeof SessionPhase.Type
+
+const stateFields = {
+  phase: SessionPhase,
+  turnId: Schema.optionalWith(TurnId, { exact: true }),
+  approvals: list(TaskApproval),
+  live: list(TaskSnapshot)
+}
+
+/**
+ * A session at one moment. `turnId` is the running turn, from its `TurnStarted` to its `TurnEnded`; `approvals` are what
+ * waits for an answer, longest first; `live` are the tasks of the session that have not ended, oldest first, in the foreground
+ * and in the background.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AgentSessionState = struct(stateFields)
+
+/**
+ * A value of the `AgentSessionState` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessionState> {}
+
+/**
  * Something that happened in a session, in the order in which it happened.
  *
  * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
@@ -62,10 +115,16 @@ export type TurnEnd = typeof TurnEnd.Type
  * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
  *   said in it does not count.
  * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.
- * - `Task`: an event of a task of the session, also of the background and between turns.
- * - `ApprovalRequested`: a task waits for `approve` or `reject`.
+ * - `Task`: an event of a task of the session, also of the background and between turns. All events of the tasks that the
+ *   model was told of come before what it says to that, and all that happened in a turn before its `TurnEnded`. Those of
+ *   the tasks that `close` cancels come before the end, the last one is `SessionClosed`.
+ * - `ApprovalRequested`: a task waits for `approve` or `reject`. It follows the `Task` event that says so.
+ * - `TranscriptRewritten`: the conversation was changed, by the host or because a provider refused it.
  * - `LateResult`: a background result became part of the conversation; `WakeHeld`: the budget of wake-ups is used up, so
  *   results wait for the next message.
+ * - `Reset`: events were missed, for this subscriber did not read them (`eventBuffer`, `eventBytes`), or for the manager's
+ *   tasks were faster than the session. It carries the session as it is at this place among the events; what follows
+ *   happened after it.
  *
  * @since 0.1.0
  * @category models
@@ -80,7 +139,9 @@ export const AgentEvent = union(
   tagged("Task", { event: TaskEvent }),
   tagged("ApprovalRequested", { approval: TaskApproval }),
   tagged("LateResult", { taskId: TaskId, callId: ToolCallId, toolName: Text, isError: Flag }),
+  tagged("TranscriptRewritten", { reason: RewriteReason }),
   tagged("WakeHeld", { taskIds: list(TaskId) }),
+  tagged("Reset", stateFields),
   tagged("TurnEnded", { ...ofTurn, reason: TurnEnd })
 )
 

@@ -3,15 +3,20 @@
  *
  * @since 0.1.0
  */
+import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  TaskDoesNotListen,
+  TaskInboxFull,
   TaskLimitReached,
   TaskManagerShutdown,
   TaskNotFound,
-  TaskNotSuspended
+  TaskNotRunning
 } from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
@@ -19,8 +24,8 @@ import type { InterruptReceipt } from "../../model/TaskResolution.js"
 import type { LateResultCodec } from "../transcript/LateResultCodec.js"
 import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
-import type { AgentEvent } from "./AgentEvent.js"
-import type { SessionClosed } from "./errors.js"
+import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
+import type { RewriteRefused, SessionClosed, TurnFailure } from "./errors.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
@@ -39,6 +44,22 @@ export interface AgentSessionDefaults {
   readonly codec?: LateResultCodec | undefined
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
+  /**
+   * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
+   */
+  readonly provider?: string | undefined
+  /**
+   * Makes a shorter conversation of one: called when the model refuses it as too long (`ContextOverflow`), and then the request
+   * is made again, and before a request that `compactAt` says is too long. Calls that are open or run in the background stay in
+   * it, whatever it gives. Where it fails, or gives what no provider takes, the conversation stays as it is, and a warning is logged.
+   */
+  readonly compact?: ((transcript: Transcript) => Effect.Effect<Transcript, unknown>) | undefined
+  /**
+   * From how many tokens on a conversation is compacted, as they are estimated: a fourth of the bytes of its texts, and 1 600 for a
+   * file. An integer from 1. Default: only when the model refuses it.
+   */
+  readonly compactAt?: number | undefined
   /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
   readonly retry?: RetryPolicy | undefined
   /**
@@ -56,8 +77,24 @@ export interface AgentSessionDefaults {
    * Default: 128.
    */
   readonly maxCallsPerReply?: number | undefined
+  /**
+   * What `submit` does with the approvals that the turn waits for at that moment. `"queue"`: nothing, and the message waits for
+   * their answers. `"reject"`: it rejects them, with the message as the reason, so that the turn goes on and the model reads both. What
+   * a task in the background asks holds up no turn, and stays open. Default: `"queue"`.
+   */
+  readonly whileAwaitingApproval?: "queue" | "reject" | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
   readonly streaming?: boolean | undefined
+  /**
+   * How many unread events a subscriber of the session may fall behind: an integer from 1. Beyond it, it loses what it has not
+   * read, and reads one `Reset` instead. Default: 16 384.
+   */
+  readonly eventBuffer?: number | undefined
+  /**
+   * How many bytes of memory the unread events of one subscriber take, of which one may be larger: an integer from 0. Beyond it
+   * the same happens. Default: 32 MiB.
+   */
+  readonly eventBytes?: number | undefined
 }
 
 /**
@@ -84,6 +121,29 @@ export interface AgentSessionOptions extends AgentSessionDefaults {
 export type UserInput = string | ReadonlyArray<UserPart>
 
 /**
+ * Names what a task asks: the task and the `asking` of the approval that was shown (`approval.approval.asking`). It is for a
+ * host that keeps no approvals, such as a server whose pages send back what they show.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ApprovalRef {
+  readonly taskId: TaskId
+  readonly asking: string
+}
+
+/**
+ * A session at one moment, and a queue of what happens from that moment on: nothing is missed, and nothing that the state
+ * shows comes again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentSessionWatch extends AgentSessionState {
+  readonly events: Queue.Dequeue<AgentEvent>
+}
+
+/**
  * One conversation with a model. All methods can be called at any time and from any fiber; turns never overlap.
  *
  * @since 0.1.0
@@ -107,41 +167,77 @@ export interface AgentSession {
    */
   readonly resume: Effect.Effect<void, SessionClosed>
   /**
-   * Everything that happens from the moment the stream is run; ends when the session is closed. What a subscriber has not read
-   * is kept in memory until it does.
+   * Everything that happens from the moment the stream is run; ends when the session is closed. A fiber that was just forked
+   * has not run yet: what is submitted before it does is missed. Use `subscribe` where that matters.
    */
   readonly events: Stream.Stream<AgentEvent>
+  /**
+   * Every event from the moment this returns, until the scope is closed. When the session is closed, what the queue holds can
+   * still be taken; then a `take` is interrupted, and `Stream.fromQueue` ends. A subscriber that does not read reads a `Reset`
+   * in place of what it has lost: see `eventBuffer`.
+   */
+  readonly subscribe: Effect.Effect<Queue.Dequeue<AgentEvent>, never, Scope.Scope>
+  /** The session as it is and a subscription, taken in one step: no event is missed or seen twice. */
+  readonly watch: Effect.Effect<AgentSessionWatch, never, Scope.Scope>
   /**
    * Stops the running turn, its open approvals included, and returns when it has ended: `cancelled` are the tasks that this
    * stopped, `kept` the live ones in the background. Text of a reply that is cut short is kept. Between turns it stops the
    * tools that a failed turn has left.
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
+  /**
+   * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
+   * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
+   * go with this.
+   */
+  readonly setModel: (
+    model: LanguageModel.Service,
+    options?: { readonly provider?: string | undefined }
+  ) => Effect.Effect<void, SessionClosed>
+  /**
+   * Puts another transcript into the place of this one, between turns: to take back a message, to shorten a result. The store gets
+   * it as a `Rewrite`. Calls that are open or run in the background stay, with their reply and its results, and a result goes with its
+   * call. Fails with `RewriteRefused` while a turn is running, and for what cannot be taken: a call without the result that it
+   * had, or what no provider takes; with a `TurnFailure` of the reason `Store` where the store fails. Dies with what `change` throws.
+   */
+  readonly rewrite: (
+    change: (transcript: Transcript) => Transcript
+  ) => Effect.Effect<void, SessionClosed | RewriteRefused | TurnFailure>
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
-   * Resumes a suspended task. Pass the approval that the user was shown: should the task ask something else by now,
-   * that is not answered, and this fails with `ApprovalMismatch`. A task id answers whatever its task asks now.
-   * `TaskNotFound` also for a task of another session, `TaskNotSuspended` if it does not wait for an answer.
+   * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
+   * question only. Should the task ask something else by now, or nothing, or should the approval be of an earlier process,
+   * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed).
+   * `TaskNotFound` also for a task of another session.
    */
   readonly approve: (
-    answered: TaskId | TaskApproval
-  ) => Effect.Effect<
-    void,
-    TaskNotFound | TaskNotSuspended | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown
-  >
-  /** Ends a suspended task with an error result that tells the model `reason`. Fails as `approve` does. */
+    answered: TaskApproval | ApprovalRef
+  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown>
+  /**
+   * Ends a suspended task with an error result that tells the model `reason`. Takes what `approve` takes, and fails with
+   * `ApprovalMismatch` and `TaskNotFound` as it does.
+   */
   readonly reject: (
-    answered: TaskId | TaskApproval,
+    answered: TaskApproval | ApprovalRef,
     reason?: string
-  ) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
+  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch>
+  /**
+   * Says something to the tool of a running task, which reads it from `CurrentTask.messages`. Fails as `TaskManagerHandle.steer`
+   * does: with `TaskDoesNotListen` where the tool takes no messages. `TaskNotFound` also for a task of another session.
+   */
+  readonly steer: (
+    taskId: TaskId,
+    message: string
+  ) => Effect.Effect<void, TaskNotFound | TaskNotRunning | TaskDoesNotListen | TaskInboxFull>
   /** The conversation as it is now. */
   readonly transcript: Effect.Effect<Transcript>
   /** Returns when no turn is running, none is about to begin, and no wake-up is being held for its window. */
   readonly waitForIdle: Effect.Effect<void>
   /**
-   * Interrupts the turn, cancels every task of the session, discards what was not delivered, and ends `events`. Closing
-   * the scope that the session was opened in does the same.
+   * Interrupts the turn, cancels every task of the session, discards what was not delivered, and ends `events`, in which the
+   * last events of the cancelled tasks come first. `cancelled` are all tasks that this stopped, those of the foreground first.
+   * Closing the scope that the session was opened in does the same.
    */
   readonly close: Effect.Effect<InterruptReceipt>
 }

@@ -31,13 +31,17 @@ import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { jsonText } from "../../shared/jsonText.js"
 import { refuseUnless } from "../../shared/refusals.js"
-import { escaped, printable } from "../../shared/text.js"
-import { toJson } from "../../shared/toJson.js"
+import { escaped, printable, unseen } from "../../shared/text.js"
+import { type JsonFault, toJson } from "../../shared/toJson.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
+import { checkToolName } from "./internal/checkTool.js"
+import { withoutNulls } from "./internal/strictSchema.js"
 import { isRunByProvider } from "./providerDefined.js"
 import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
+import { fromToolkit } from "./ToolRouting.js"
 
 /**
  * Options for every tool of the toolkit. `approveDestructive`: a tool that is explicitly annotated as
@@ -107,26 +111,49 @@ const summaryOf = (toolName: string, input: unknown): string => {
   return `${printable(toolName)} ${printable(shown)}`
 }
 
-const textOf = (failure: unknown): string => {
-  if (typeof failure === "string") return printable(failure)
+/** The tag and the message of a failure. */
+const tagAndMessage = (failure: unknown): string => {
   const tag = Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string" ? failure._tag : undefined
   // its own message, not a computed one: what Schema makes for an error without a message shows every field
   const message = Predicate.isObject(failure) && Object.hasOwn(failure, "message") &&
       Predicate.hasProperty(failure, "message") && typeof failure.message === "string" && failure.message !== ""
     ? failure.message
     : undefined
-  return printable([tag, message].filter((part) => part !== undefined).join(": "))
+  return [tag, message].filter((part) => part !== undefined).join(": ").replace(unseen, "\ufffd")
 }
 
-const executionFailed = (toolName: string, failure: unknown): ToolError => {
-  const text = textOf(failure)
-  return new ToolError({
-    reason: "ExecutionFailed",
-    toolName,
-    message: text === "" ? "The tool failed." : `The tool failed: ${text}`,
-    cause: failure
-  })
+/** Of an error its tag and its message, of other data all that its schema makes of it; undefined if that is no JSON. */
+const failureText = (failure: unknown, encoded: unknown): string | JsonFault => {
+  if (failure instanceof Error) return tagAndMessage(failure)
+  if (typeof encoded === "string") return encoded
+  const reading = toJson(encoded)
+  if (reading._tag === "JsonFault") return reading
+  const { value } = reading
+  const isNamed = Predicate.isRecord(value) && Object.keys(value).every((key) => key === "_tag" || key === "message")
+  // nothing, or more than fits into a string
+  return isNamed ? tagAndMessage(value) : value === undefined ? "" : jsonText(value) ?? ""
 }
+
+const executionFailed = (
+  request: ToolRequest,
+  failure: unknown,
+  encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
+): Effect.Effect<never, ToolError, unknown> =>
+  Effect.matchEffect(encoding, {
+    // what its schema does not declare is not for the model
+    onFailure: (error): Effect.Effect<never, ToolError, unknown> =>
+      notInSchema(request, error, describeIssue(error.issue)),
+    onSuccess: (encoded) => {
+      const { toolName } = request
+      const text = failureText(failure, encoded)
+      if (typeof text !== "string") {
+        const cause = notJson(toolName, "failed with", text)
+        return notInSchema(request, cause, cause.message)
+      }
+      const message = text === "" ? "The tool failed." : `The tool failed: ${text}`
+      return new ToolError({ reason: "ExecutionFailed", toolName, message, cause: failure })
+    }
+  })
 
 /** The tool is broken, as one that dies. `what` is said to the host, and names fields and no values. */
 const notInSchema = (
@@ -210,6 +237,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
   const decode = Schema.decodeUnknown(tool.parametersSchema as unknown as AnySchema, { errors: "all" })
   const encodeSuccess = Schema.encodeUnknown(tool.successSchema as AnySchema)
   const encodeFailure = Schema.encodeUnknown(tool.failureSchema as unknown as AnySchema)
+  const leaveOut = withoutNulls(tool.parametersSchema.ast)
   const rule = approvalRule(tool, options)
   const beneath = withoutLaunch(handler.context)
 
@@ -219,17 +247,18 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
     const approval = approvalOf(failure, request.toolName)
     if (approval !== undefined) return new ApprovalRequired({ approval })
     return tool.failureMode === "error"
-      ? executionFailed(request.toolName, failure)
+      ? executionFailed(request, failure, encodeFailure(failure))
       : Effect.map(encoded(request, encodeFailure(failure)), (output) => badResult(request.callId, output))
   }
 
   return Effect.fnUntraced(function*(request) {
     const { callId, toolName } = request
-    const { choice, input } = takeChoice(tool, request.input)
+    const { choice, input: sent } = takeChoice(tool, request.input)
     if (choice._tag === "Invalid") {
       return yield* invalidInput(toolName, `\`${parameterName}\` must be ${parameterTakes}`)
     }
-    if (hasPrototypeKey(input)) return yield* invalidInput(toolName, "`__proto__` is not expected")
+    if (hasPrototypeKey(sent)) return yield* invalidInput(toolName, "`__proto__` is not expected")
+    const input = leaveOut(sent)
     const parameters = yield* Effect.mapError(
       decode(input),
       (error) => invalidInput(toolName, describeIssue(error.issue))
@@ -250,13 +279,15 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  *   `InvalidInput` error that names the fields and never shows a value, and a name that is no tool's is `NotFound`.
  * - What the handler answers is encoded by the tool's success schema: a string becomes text, nothing an empty text,
  *   anything else a structured result.
- * - What it fails with ends the call as `ExecutionFailed`, or, for tools with `failureMode: "return"`, becomes a result
+ * - What it fails with ends the call as `ExecutionFailed`: of an error the model reads the tag and the message, of other data
+ *   all that the failure schema makes of it. Or, for tools with `failureMode: "return"`, becomes a result
  *   that is marked as an error and holds the encoded failure. A `ToolError` or `ApprovalRequired` stays what it is.
  * - An answer that is not in its schema is an `Internal` error.
  * - A tool annotated with `NeedsApproval` asks before its handler runs.
+ * - Its calls run where the annotations of their tools say, under a manager that was given no `RoutingPolicy`.
  * - Tools that the provider runs itself are not run here.
  *
- * Dies if a tool has no JSON Schema or no name, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
+ * Dies if a tool has no JSON Schema or a name that providers refuse, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
  * `ModelChoosesBackground`.
  *
  * @example
@@ -298,6 +329,7 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       // where Toolkit puts it
       const handler: Tool.Handler<string> | undefined = captured.unsafeMap.get(tool.id)
       refuseUnless(name !== "", "A toolkit", "tools with names", name)
+      checkToolName(tool)
       if (handler === undefined) throw new TypeError(`The tool "${name}" has no handler`)
       refuseUnless(
         typeof handler.handler === "function",
@@ -309,8 +341,10 @@ export const make = <Tools extends Record<string, Tool.Any>>(
     }
     const specs = tools.map(([, tool]) => specOf(tool))
     const withServices = withCaptured(captured)
+    const route = fromToolkit(toolkit)
     return {
       specs: Effect.succeed(specs),
+      route,
       execute: (request) => {
         const run = runners.get(request.toolName)
         return run === undefined

@@ -5,19 +5,22 @@
  */
 import * as Prompt from "@effect/ai/Prompt"
 import { integerOf } from "../../shared/refusals.js"
+import { isSaid } from "./internal/files.js"
 import {
   type Answer,
-  isSaid,
+  beginning,
+  goOn,
   lateAnswer,
   lateMessages,
   noAnswer,
   replyMessages,
   userMessage
 } from "./internal/messages.js"
+import { type CallPlace, placesOf, wireIdsOf, withUnusedIds } from "./internal/places.js"
+import { lastProvider, providerOf } from "./internal/providers.js"
 import { wellFormed } from "./internal/wire.js"
 import { LateResultCodec } from "./LateResultCodec.js"
-import type { Transcript } from "./Transcript.js"
-import type { TranscriptEntry } from "./TranscriptEntry.js"
+import { Transcript } from "./Transcript.js"
 
 /**
  * How a transcript is rendered.
@@ -32,6 +35,11 @@ export interface RenderOptions {
   readonly codec?: LateResultCodec | undefined
   /** The longest output in a late result, in bytes of UTF-8. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
+  /**
+   * Who is asked (`openai`, `anthropic`, or another name that the entries have). Without it the provider of the last reply is
+   * taken for it, and the prompt is valid for the other ones, too.
+   */
+  readonly provider?: string | undefined
 }
 
 /**
@@ -47,7 +55,9 @@ export const defaultMaxNoteBytes = 16_384
  * The prompt of a transcript: valid for every provider as it stands, in whatever state the transcript is. Each call of a
  * reply is answered once, in the tool message right after it, in the order of the calls; a call without a result is
  * answered by a text that says so (the loop sends no such prompt). The same transcript gives the same prompt. What no
- * provider takes is put right: halves of characters, a name of a tool that could be none, an input that is no object.
+ * provider takes is put right: halves of characters, a name of a tool that could be none, an input that is no object, an id that comes
+ * again, a beginning that is not the user's. What one provider attached to its replies, and what it ran itself, is shown to
+ * that provider alone; to others it is told in words, or left out. Files in the result of a tool follow in a message of the user.
  *
  * @example
  * ```ts
@@ -64,29 +74,14 @@ export const defaultMaxNoteBytes = 16_384
 export const renderPrompt = (transcript: Transcript, options?: RenderOptions): Prompt.Prompt => {
   const codec = options?.codec ?? LateResultCodec.UserNote
   const maxNoteBytes = integerOf("RenderOptions.maxNoteBytes", options?.maxNoteBytes ?? defaultMaxNoteBytes, 0)
-  const { entries } = transcript
-  const results = new Map<string, TranscriptEntry.ToolResult>()
-  for (const entry of entries) if (entry._tag === "ToolResult") results.set(entry.callId, entry)
-  const isPlaceholderOf = ({ callId, taskId }: TranscriptEntry.LateResult): boolean => {
-    const result = results.get(callId)
-    return result?.outcome === "Placeholder" && result.taskId === taskId
-  }
-  const replacements = new Map<string, Answer>()
-  if (codec.replacesPlaceholder) {
-    for (const entry of entries) {
-      if (entry._tag === "LateResult" && isPlaceholderOf(entry)) {
-        replacements.set(entry.callId, lateAnswer(entry, maxNoteBytes))
-      }
-    }
-  }
-  const answersOf = ({ parts }: TranscriptEntry.AssistantMessage): ReadonlyArray<Answer> => {
-    const answers: Array<Answer> = []
-    for (const part of parts) {
-      if (part._tag !== "ToolCall" || part.providerExecuted) continue
-      answers.push(replacements.get(part.callId) ?? results.get(part.callId) ?? noAnswer)
-    }
-    return answers
-  }
+  // a log that was not read by `fromEntries`
+  const isLog = transcript.entries.some(({ _tag }) => _tag === "Rewrite")
+  const { entries } = isLog ? Transcript.fromEntries(transcript.sessionId, transcript.entries) : transcript
+  const provider = options?.provider ?? lastProvider(entries)
+  const isSure = options?.provider !== undefined
+  const { answered, late, replies, usedIds } = placesOf(entries, provider)
+  const answerOf = ({ late, result }: CallPlace): Answer =>
+    codec.replacesPlaceholder && late !== undefined ? lateAnswer(late, maxNoteBytes) : result ?? noAnswer
 
   const messages: Array<Prompt.Message> = []
   if (options?.system !== undefined && isSaid(options.system)) {
@@ -96,19 +91,34 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   for (const entry of entries) {
     switch (entry._tag) {
       case "UserMessage":
-        messages.push(userMessage(entry))
+        messages.push(userMessage(entry, provider, answered.has(entry)))
         break
-      case "AssistantMessage":
-        messages.push(...replyMessages(entry, ...answersOf(entry)))
+      case "AssistantMessage": {
+        const place = replies.get(entry)
+        if (place === undefined) break
+        const { after, before, calls, isLast, isRepeated } = place
+        const wireIds = wireIdsOf(calls)
+        messages.push(
+          ...replyMessages(entry, provider, isSure, before, after, isLast, isRepeated, wireIds, ...calls.map(answerOf))
+        )
         break
+      }
       case "LateResult": {
         const isFirst = messages.length === before
-        messages.push(...lateMessages(entry, codec, maxNoteBytes, isFirst, isPlaceholderOf(entry)))
+        const said = lateMessages(entry, codec, maxNoteBytes, isFirst, late.has(entry))
+        messages.push(...withUnusedIds(said, usedIds))
         break
       }
       case "ToolResult":
+      case "Rewrite":
         break
     }
+  }
+  const first = messages[before]
+  if (first !== undefined && first.role !== "user") messages.splice(before, 0, beginning)
+  const last = entries.at(-1)
+  if (last?._tag === "AssistantMessage" && last.end === "pause" && (providerOf(last) ?? provider) !== provider) {
+    messages.push(goOn)
   }
   return Prompt.fromMessages(messages)
 }

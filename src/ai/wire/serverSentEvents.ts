@@ -12,7 +12,9 @@ const parsed = (data: string): Json | undefined => {
 }
 
 const dataOf = (event: string): string =>
-  event.split(/\r\n|\n|\r/u).flatMap((line) => line.startsWith("data:") ? [line.replace(/^data: ?/u, "")] : []).join("\n")
+  event.split(/\r\n|\n|\r/u).flatMap((line) => line.startsWith("data:") ? [line.replace(/^data: ?/u, "")] : []).join(
+    "\n"
+  )
 
 /** What an event becomes: itself, as it came, if nothing is changed in it. */
 const changed = (event: string, change: (data: Json) => ReadonlyArray<Json>): string => {

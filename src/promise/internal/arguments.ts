@@ -58,6 +58,7 @@ export const policyOf = reader("continue policy", "continuePolicy", ContinuePoli
 const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
 const askingOf = reader("asking", "asking", Text)
+export const messageOf = reader("message", "message", Text)
 const reasonOf = reader("reason", "reason", Text)
 const eventFilterOf = reader("filter", "", TaskEventFilter)
 const statusOf = reader("filter", "status", TaskStatus)

@@ -23,6 +23,7 @@ import {
   answerOf,
   deliveryOf,
   launchOf,
+  messageOf,
   policyOf,
   rangeOf,
   rejectionOf,
@@ -186,6 +187,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     listCompleted: () => run(handle.listCompleted),
     cancel: (taskId, options) => call(() => handle.cancel(taskOf(taskId)), options),
     detach: (taskId) => call(() => handle.detach(taskOf(taskId))),
+    steer: (taskId, message) => call(() => handle.steer(taskOf(taskId), messageOf(message))),
     setContinuePolicy: (taskId, policy) =>
       call(() => handle.setContinuePolicy(taskOf(taskId), policyOf(policy, "policy"))),
     setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode, "mode"))),

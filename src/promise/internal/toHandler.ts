@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
 import type { ApprovalRequired, ToolError } from "../../errors.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
@@ -13,6 +14,7 @@ import type { ToolHandler } from "../../services/toolHandlers.js"
 import type { TaskOperations } from "../PromiseTaskManager.js"
 import type { PromiseTool, ToolContext } from "../PromiseTool.js"
 import { progressOf } from "./arguments.js"
+import { iterate, runOver } from "./running.js"
 import { reasonNow, stoppedBy } from "./stopping.js"
 
 const isToolFailure = (thrown: unknown): thrown is ToolError | ApprovalRequired =>
@@ -45,6 +47,11 @@ const contextOf = (
     cancelReason: () => reasonNow(task, runtime),
     reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),
     write: (chunk) => runSync(task.write(chunk)),
+    maxResultBytes: task.maxResultBytes,
+    // not the signal of the task, whose abort would be thrown at a tool that only reads on: the stream ends by itself
+    get messages() {
+      return iterate(runOver(runtime), task.messages, Effect.runSync(Scope.make()), undefined)
+    },
     get manager() {
       return operationsOver(runtime)
     }

@@ -83,6 +83,13 @@ export class EventReplay {
     return this.rings.size
   }
 
+  /** The events up to this number were told by an earlier process, and are not kept. To be called before the first event. */
+  beginAfter(seq: number): void {
+    this.seq = seq
+    this.overallLost = seq
+    this.goneBefore = seq
+  }
+
   publish(event: TaskEvent, bytes: number): void {
     const { bytes: budget, events } = this.options
     this.seq = event.seq
@@ -92,7 +99,7 @@ export class EventReplay {
       return
     }
     const ring = this.newest?.id === event.sessionId ? this.newest : this.ringOf(event.sessionId)
-    ring.events.push(event, bytes)
+    ring.events.push(event, bytes, event.seq)
     ring.lastSeq = event.seq
     this.bytes += bytes
     this.overall[event.seq % events] = event
@@ -181,14 +188,15 @@ export class EventReplay {
 
   private drop(ring: Ring): void {
     const { events } = this.options
+    const seq = ring.events.oldest
+    if (seq === undefined) return
     const before = ring.events.bytes
-    const event = ring.events.shift()
-    if (event === undefined) return
+    ring.events.shift()
     this.bytes -= before - ring.events.bytes
-    ring.lost = event.seq
-    if (event.seq <= this.seq - events) return
-    this.overall[event.seq % events] = undefined
-    this.overallLost = Math.max(this.overallLost, event.seq)
+    ring.lost = seq
+    if (seq <= this.seq - events) return
+    this.overall[seq % events] = undefined
+    this.overallLost = Math.max(this.overallLost, seq)
   }
 
   private ofSize(sizeClass: number): LinkedList<Ring> {

@@ -9,10 +9,12 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { progress, timeOut } from "../../machine/control.js"
+import * as Stream from "effect/Stream"
+import { detachAfter, progress, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { TaskId } from "../../model/ids.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
@@ -24,6 +26,7 @@ import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
+import { messagesTo } from "./messages.js"
 import { capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { RunningIn } from "./RunningIn.js"
@@ -64,11 +67,11 @@ export interface LaunchCaller {
  * therefore releases everything (a fifth of the time of a lifecycle goes into copying what it would hold).
  */
 export class Launch implements TaskRuntime {
-  task: TaskRecord | undefined
+  task: TaskRecord | undefined = undefined
   parent: Ancestry | undefined
   private readonly engine: Engine
   private readonly number: number
-  private lastKind: TaskKind
+  lastKind: TaskKind = "Foreground"
   private readonly scope = new LaunchScope()
   private caller: LaunchCaller | undefined
   private fiber: Fiber.RuntimeFiber<ToolResult, unknown> | undefined = undefined
@@ -80,17 +83,24 @@ export class Launch implements TaskRuntime {
   /** For fibers that wait for the reason of the stop; made when the first one waits. */
   private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
-  constructor(engine: Engine, task: TaskRecord, caller: LaunchCaller) {
+  /** `number`: which launch of its task this is, from 1. */
+  constructor(engine: Engine, number: number, caller: LaunchCaller) {
     this.engine = engine
-    this.task = task
-    this.number = task.snapshot.launch
-    this.lastKind = task.snapshot.kind
+    this.number = number
     this.caller = caller
     this.parent = caller.ancestry
   }
 
   get table(): TaskTable {
     return this.engine.state.table
+  }
+
+  get epoch(): number {
+    return this.engine.epoch
+  }
+
+  idempotencyKey(taskId: TaskId): string {
+    return this.engine.idempotencyKey(taskId)
   }
 
   get kind(): TaskKind {
@@ -192,12 +202,29 @@ export class Launch implements TaskRuntime {
     })
   }
 
-  /** Detaches the task `millis` from now, unless the launch is over by then. */
-  startDetachTimer(millis: number, detach: () => void): void {
-    this.detachTimer = this.engine.timers.start(millis, detach)
+  /** What is said to the task; nothing once the launch is over. */
+  get messages(): Stream.Stream<string> {
+    return Stream.suspend(() =>
+      this.task === undefined ? Stream.empty : messagesTo(this.engine, this.task, this.number)
+    )
   }
 
-  stopDetachTimer(): void {
+  /** How large a result may be before it is cut. */
+  get maxResultBytes(): number {
+    return this.engine.outputLimits.maxResultBytes
+  }
+
+  setDetachTimer(): void {
+    const { engine, number, task } = this
+    this.stopDetachTimer()
+    if (task === undefined || task.snapshot.kind === "Background") return
+    this.detachTimer = engine.timers.start(
+      task.detachAfter,
+      () => engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now))
+    )
+  }
+
+  protected stopDetachTimer(): void {
     this.engine.timers.stop(this.detachTimer)
     this.detachTimer = undefined
   }
@@ -251,10 +278,8 @@ export class Launch implements TaskRuntime {
     this.gracePeriod?.leave()
     this.gracePeriod = undefined
     this.cancelWaiters = undefined
-    this.lastKind = this.kind
     this.caller = undefined
     this.fiber = undefined
-    this.task = undefined
   }
 }
 
@@ -274,6 +299,14 @@ class RunningTask implements CurrentTaskService {
     this.#launch = launch
   }
 
+  get epoch(): number {
+    return this.#launch.epoch
+  }
+
+  get idempotencyKey(): string {
+    return this.#launch.idempotencyKey(this.taskId)
+  }
+
   get kind(): CurrentTaskService["kind"] {
     return Effect.sync(() => this.#launch.kind)
   }
@@ -288,5 +321,13 @@ class RunningTask implements CurrentTaskService {
 
   get write(): CurrentTaskService["write"] {
     return (chunk) => this.#launch.write(chunk)
+  }
+
+  get messages(): CurrentTaskService["messages"] {
+    return this.#launch.messages
+  }
+
+  get maxResultBytes(): CurrentTaskService["maxResultBytes"] {
+    return this.#launch.maxResultBytes
   }
 }

@@ -10,18 +10,21 @@ import {
   TaskManagerShutdown
 } from "../../errors.js"
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
-import { cancelInline, detachAfter } from "../../machine/control.js"
+import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
 import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
+import { RoutingDecision } from "../../model/RoutingDecision.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
+import type { RouteToolCall } from "../../services/RoutingPolicy.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import { waitUntilSettled } from "../waiting/parking.js"
+import { escapingRoute } from "./escapingRoute.js"
 import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, toRoute } from "./routing.js"
 import { endOf, waitToStart } from "./waitToStart.js"
@@ -97,21 +100,12 @@ const startIn = (
   if (refused !== undefined) return refused
   const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
-  const makeRuntime = (task: TaskRecord): Launch => {
-    const launched = new Launch(engine, task, caller)
-    if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
-      const { launch: number } = task.snapshot
-      launched.startDetachTimer(
-        route.detachAfter,
-        () => engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now))
-      )
-    }
-    return launched
+  if (launch._tag === "Plain") {
+    return started(start.startPlain(table, launch, route, starter, new Launch(engine, 1, caller), now))
   }
-  if (launch._tag === "Plain") return started(start.startPlain(table, launch, route, starter, makeRuntime, now))
   const task = start.findSuspended(table, launch)
   if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: start.overtaken(launch) })
-  start.resume(table, task, route, starter, makeRuntime, now)
+  start.resume(table, task, route, starter, new Launch(engine, task.snapshot.launch + 1, caller), now)
   return started(task)
 }
 
@@ -130,6 +124,15 @@ type Answer = Effect.Effect<TaskStartOutcome, StartError>
 const answer = (outcome: Started | StartError): Answer =>
   "_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(outcome.pending)
 
+const inForeground: RouteToolCall = () => RoutingDecision.Foreground()
+
+/** Who decides where a call runs: the manager's policy, else the caller's executor. */
+const routeOf = (engine: Engine, fiber: AnyFiber): RouteToolCall => {
+  if (engine.route !== undefined) return engine.route
+  const { route } = Context.unsafeGet(fiber.currentContext, ToolExecutor)
+  return route === undefined ? inForeground : escapingRoute(route)
+}
+
 /** Starts a call, or waits for what has to be known first. Until then the call stands in the table. */
 const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
   const { table } = engine.state
@@ -147,7 +150,7 @@ const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answ
       () => begin(engine, launch, fiber)
     )
   }
-  const decision = engine.route(launch.request)
+  const decision = routeOf(engine, fiber)(launch.request)
   return Effect.isEffect(decision)
     ? waitToStart(
       engine,

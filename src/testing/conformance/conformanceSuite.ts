@@ -20,6 +20,7 @@ import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
+import { messages } from "./internal/messages.js"
 import { operations } from "./internal/operations.js"
 import { output } from "./internal/output.js"
 import { reentrancy } from "./internal/reentrancy.js"
@@ -62,6 +63,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...badInput,
   ...bounds,
   ...output,
+  ...messages,
   ...singleResults,
   ...values,
   ...stopping

@@ -110,12 +110,15 @@ describe("interrupt", () => {
         const running = yield* startRun(session, "go")
         yield* control.awaitLaunch(callId("call-2"))
         yield* settle
-        assert.lengthOf(yield* session.approvals, 2)
+        const shown = yield* session.approvals
+        assert.lengthOf(shown, 2)
         const { cancelled } = yield* session.interrupt
         assert.lengthOf(cancelled, 2)
         assert.strictEqual(ending(yield* join(running)), "Interrupted")
         assert.deepStrictEqual(yield* session.approvals, [])
-        assert.strictEqual((yield* Effect.flip(session.approve(cancelled[0]!.id)))._tag, "TaskNotSuspended")
+        for (const answer of [session.approve(shown[0]!), session.reject(shown[1]!)]) {
+          assert.deepInclude(yield* Effect.flip(answer), { _tag: "ApprovalMismatch", field: "asking" })
+        }
         yield* runTo(session, "and?")
         assert.include((yield* promptLines)[1]?.[2], "cancelled while it waited for approval")
       })
@@ -198,19 +201,22 @@ describe("approvals", () => {
         )
         assert.deepStrictEqual(asked, ["a", "b", "c"])
         const [a, b, c] = yield* session.approvals
-        yield* session.approve(c!.taskId)
+        yield* session.approve(c!)
         // an answered one resumes at once, while others still ask
         yield* control.awaitLaunch(callId("call-3"), { launch: 2 })
         yield* settle
         assert.lengthOf(yield* promptLines, 1)
-        yield* session.reject(b!.taskId, "not on a Friday")
-        yield* session.approve(a!.taskId)
+        yield* session.reject(b!, "not on a Friday")
+        yield* session.approve(a!)
         assert.strictEqual(ending(yield* join(running)), "Completed")
         assert.deepStrictEqual(
           (yield* promptLines)[1]?.[2],
           "tool: call-1:one | call-2:error The tool call was not approved and did not go on: not on a Friday | call-3:three"
         )
-        assert.strictEqual((yield* Effect.flip(session.reject(a!.taskId)))._tag, "TaskNotSuspended")
+        // a second click
+        for (const answer of [session.reject(a!), session.approve(a!), session.approve(b!)]) {
+          assert.deepInclude(yield* Effect.flip(answer), { _tag: "ApprovalMismatch", field: "asking" })
+        }
         assert.lengthOf(seen.filter(({ _tag }) => _tag === "ApprovalRequested"), 3)
       })
     ))
@@ -243,7 +249,7 @@ describe("approvals", () => {
         yield* settle
         assert.lengthOf(yield* promptLines, 2)
         const [asked] = seen.flatMap((event) => event._tag === "ApprovalRequested" ? [event.approval] : [])
-        yield* session.approve(asked!.taskId)
+        yield* session.approve(asked!)
         yield* settle
         yield* session.waitForIdle
         assert.lengthOf(yield* promptLines, 3)
@@ -289,12 +295,13 @@ describe("approvals", () => {
         yield* control.script("first", asks("a"))
         const session = yield* open()
         yield* startRun(session, "go")
-        const { taskId } = yield* control.awaitLaunch(callId("call-1"))
+        yield* control.awaitLaunch(callId("call-1"))
         yield* settle
+        const [shown] = yield* session.approvals
         const other = yield* open({ sessionId: "session-2" as never })
         assert.deepStrictEqual(yield* other.approvals, [])
-        assert.strictEqual((yield* Effect.flip(other.approve(taskId)))._tag, "TaskNotFound")
-        assert.strictEqual((yield* Effect.flip(other.reject(taskId)))._tag, "TaskNotFound")
+        assert.strictEqual((yield* Effect.flip(other.approve(shown!)))._tag, "TaskNotFound")
+        assert.strictEqual((yield* Effect.flip(other.reject(shown!)))._tag, "TaskNotFound")
       })
     ))
 })

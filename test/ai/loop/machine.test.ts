@@ -12,6 +12,12 @@ const atOnce = WakePolicy.AtOnce({ budget: 2 })
 const coalesced = WakePolicy.Coalesced({ window: "1 second", budget: 2 })
 const failure = (reason: "Unknown" | "Store") => new TurnFailure({ reason, message: "failed" })
 const submit = (messageId = "m"): Command => ({ _tag: "Submit", messageId })
+/** A message that rejects an approval which was open when it was handed in. */
+const rejecting = (messageId = "n"): Command => ({
+  _tag: "Submit",
+  messageId,
+  rejects: { approvals: [], reason: "words" }
+})
 const wake = (id = "task-1"): Command => ({ _tag: "Wake", taskId: id as TaskId })
 const replied = (calls: number, end: "stop" | "pause" = "stop"): Command => ({ _tag: "Replied", calls, end })
 const drained = (open: number): Command => ({ _tag: "Drained", open })
@@ -21,7 +27,15 @@ const collected = (...ids: ReadonlyArray<string>): Command => ({
   taskIds: ids as unknown as ReadonlyArray<TaskId>
 })
 const plain = (
-  _tag: "Resume" | "TaskChanged" | "WindowElapsed" | "Interrupt" | "Close" | "StepInterrupted" | "TurnStopped"
+  _tag:
+    | "Resume"
+    | "TaskChanged"
+    | "WindowElapsed"
+    | "Interrupt"
+    | "Close"
+    | "StepInterrupted"
+    | "TurnStopped"
+    | "Rewrite"
 ): Command => ({
   _tag
 })
@@ -72,7 +86,14 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["RunningTools", submit("n"), "RunningTools", []],
     ["AwaitingApproval", submit("n"), "AwaitingApproval", []],
     ["Interrupting", submit("n"), "Interrupting", []],
-    ["Closed", submit(), "Closed", []]
+    ["Closed", submit(), "Closed", []],
+    ["Idle", rejecting("m"), "Replying", ["RejectApprovals", "begin turn-1 Message", "take m", "Reply"]],
+    ["Collecting", rejecting(), "Collecting", ["RejectApprovals"]],
+    ["Replying", rejecting(), "Replying", ["RejectApprovals"]],
+    ["RunningTools", rejecting(), "RunningTools", ["RejectApprovals"]],
+    ["AwaitingApproval", rejecting(), "AwaitingApproval", ["RejectApprovals"]],
+    ["Interrupting", rejecting(), "Interrupting", []],
+    ["Closed", rejecting(), "Closed", []]
   ],
   Resume: [
     ["Idle", plain("Resume"), "Idle", []],
@@ -100,6 +121,15 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["AwaitingApproval", plain("TaskChanged"), "RunningTools", ["RunCalls"]],
     ["Interrupting", plain("TaskChanged"), "Interrupting", []],
     ["Closed", plain("TaskChanged"), "Closed", []]
+  ],
+  Rewrite: [
+    ["Idle", plain("Rewrite"), "Collecting", ["Rewrite"]],
+    ["Collecting", plain("Rewrite"), "Collecting", ["RefuseRewrite"]],
+    ["Replying", plain("Rewrite"), "Replying", ["RefuseRewrite"]],
+    ["RunningTools", plain("Rewrite"), "RunningTools", ["RefuseRewrite"]],
+    ["AwaitingApproval", plain("Rewrite"), "AwaitingApproval", ["RefuseRewrite"]],
+    ["Interrupting", plain("Rewrite"), "Interrupting", ["RefuseRewrite"]],
+    ["Closed", plain("Rewrite"), "Closed", ["RefuseRewrite"]]
   ],
   Interrupt: [
     ["Idle", plain("Interrupt"), "Idle", ["AnswerInterrupts"]],
@@ -140,6 +170,11 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["Interrupting", plain("TurnStopped"), "Interrupting", []]
   ]
 }
+
+it("an approval that a message rejects lets the turn go on, and the next request takes the message", () => {
+  const { last, state } = play([...reach.AwaitingApproval, rejecting(), plain("TaskChanged"), drained(0)])
+  assert.deepStrictEqual([state.phase._tag, last], ["Replying", ["take n", "Reply"]])
+})
 
 for (const [name, cells] of Object.entries(table)) {
   describe(name, () => {

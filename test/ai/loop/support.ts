@@ -119,9 +119,8 @@ export const runTo = (session: AgentSession, message: string) =>
 export const follow = (session: AgentSession) =>
   Effect.gen(function*() {
     const seen: Array<AgentEvent> = []
-    yield* Effect.forkScoped(Stream.runForEach(session.events, (event) => Effect.sync(() => seen.push(event))))
-    yield* Effect.yieldNow()
-    yield* Effect.yieldNow()
+    const events = Stream.fromQueue(yield* session.subscribe)
+    yield* Effect.forkScoped(Stream.runForEach(events, (event) => Effect.sync(() => seen.push(event))))
     return seen
   })
 

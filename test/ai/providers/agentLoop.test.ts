@@ -55,8 +55,7 @@ const listen = (session: AgentSession) =>
     const waiting = new Set<
       { readonly wanted: (event: AgentEvent) => boolean; readonly found: Deferred.Deferred<AgentEvent> }
     >()
-    const subscribed = yield* Deferred.make<void>()
-    yield* session.events.pipe(
+    yield* Stream.fromQueue(yield* session.subscribe).pipe(
       Stream.runForEach((event) =>
         Effect.suspend(() => {
           seen.push(event)
@@ -66,7 +65,6 @@ const listen = (session: AgentSession) =>
       ),
       Effect.forkScoped
     )
-    yield* Deferred.succeed(subscribed, undefined)
     return (wanted: (event: AgentEvent) => boolean) =>
       Effect.gen(function*() {
         const known = seen.find(wanted)
@@ -103,8 +101,12 @@ const scenario = (
         Effect.flatMap((event) => event._tag === "ToolCall" ? control.awaitLaunch(event.callId) : Effect.die(event)),
         Effect.map(({ taskId }) => taskId)
       )
-    const waitsForAnswer = (toolName: string) =>
-      until((event) => event._tag === "ApprovalRequested" && event.approval.toolRequest.toolName === toolName)
+    const asked = (toolName: string) =>
+      until((event) => event._tag === "ApprovalRequested" && event.approval.toolRequest.toolName === toolName).pipe(
+        Effect.flatMap((event) =>
+          event._tag === "ApprovalRequested" ? Effect.succeed(event.approval) : Effect.die(event)
+        )
+      )
 
     const each = ["quick", "failing", "cancelled", "approved", "denied", "detached", "later"]
     server.reply(
@@ -117,10 +119,10 @@ const scenario = (
     const first = yield* Effect.fork(run(session, "Call them all."))
     yield* handle.detach(yield* launched("detached"))
     yield* handle.cancel(yield* launched("cancelled"))
-    yield* waitsForAnswer("approved")
-    yield* waitsForAnswer("denied")
-    yield* session.approve(yield* launched("approved"))
-    yield* session.reject(yield* launched("denied"), "the user said no")
+    const approved = yield* asked("approved")
+    const denied = yield* asked("denied")
+    yield* session.approve(approved)
+    yield* session.reject(denied, "the user said no")
     assert.strictEqual(yield* Fiber.join(first), "Completed")
 
     // both come late, one after the other, and start turns of their own

@@ -283,6 +283,68 @@ describe("what the handler fails with", () => {
       assert.strictEqual(bad(yield* run("tool").pipe(fails("error", ""))), "The tool failed.")
     }))
 
+  const plainly = (schema: Schema.Schema.All, failure: unknown) => {
+    const toolkit = Toolkit.make(Tool.make("tool", { failure: schema as typeof Schema.Unknown }))
+    return Effect.provide(managerOf(
+      toolkit,
+      ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer({ tool: () => Effect.fail(failure) })))
+    ))
+  }
+
+  it.effect("a failure that is plain data reaches the model as its schema encodes it, and nothing else does", () =>
+    Effect.gen(function*() {
+      const Coded = Schema.Struct({ code: Schema.NumberFromString, why: Schema.optional(Schema.String) })
+      class Coded2 extends Schema.Class<Coded2>("Coded2")({ code: Schema.Number }) {}
+      const long = "x".repeat(1_000)
+      const cases: ReadonlyArray<readonly [Schema.Schema.All, unknown, string]> = [
+        [Coded, { code: 3, why: "no\nspace" }, `The tool failed: {"code":"3","why":"no\\nspace"}`],
+        // what the schema does not declare
+        [Coded, { code: 3, key: canary }, `The tool failed: {"code":"3"}`],
+        [Coded2, new Coded2({ code: 4 }), `The tool failed: {"code":4}`],
+        [
+          Schema.TaggedStruct("Full", { left: Schema.Number }),
+          { _tag: "Full", left: 0 },
+          `The tool failed: {"_tag":"Full","left":0}`
+        ],
+        [
+          Schema.TaggedStruct("Full", { message: Schema.String }),
+          { _tag: "Full", message: "no space" },
+          "The tool failed: Full: no space"
+        ],
+        [Schema.Array(Schema.Date), [new Date(0)], `The tool failed: ["1970-01-01T00:00:00.000Z"]`],
+        [Schema.Number, 7, "The tool failed: 7"],
+        [Schema.Void, undefined, "The tool failed."],
+        // whole, with its lines
+        [Schema.String, `first\n${long}`, `The tool failed: first\n${long}`]
+      ]
+      for (const [schema, failure, expected] of cases) {
+        const error = yield* failureOf("tool", {}).pipe(plainly(schema, failure))
+        assert.deepStrictEqual([error.reason, error.message], ["ExecutionFailed", expected])
+        assert.strictEqual(bad(yield* run("tool").pipe(plainly(schema, failure))), expected)
+      }
+    }))
+
+  it.effect("a failure that its schema does not declare is an internal error without the value", () =>
+    Effect.gen(function*() {
+      const cyclic: Record<string, unknown> = {}
+      cyclic["self"] = cyclic
+      for (
+        const [schema, failure] of [
+          [Schema.Never, canary],
+          [Schema.Never, new Error(canary)],
+          [Schema.Struct({ code: Schema.Number }), { code: canary }],
+          [Schema.Unknown, cyclic],
+          [Schema.Unknown, 1n]
+        ] as const
+      ) {
+        const error = yield* failureOf("tool", {}).pipe(plainly(schema, failure))
+        assert.deepStrictEqual(
+          [error.reason, error.message],
+          ["Internal", "The tool answered with something that is not in its schema."]
+        )
+      }
+    }))
+
   it.effect("failureMode \"return\" is a result marked as an error, with the failure as its schema encodes it", () =>
     Effect.gen(function*() {
       const part = yield* run("tool").pipe(fails("return", denied))

@@ -80,20 +80,27 @@ const anyLog: fc.Arbitrary<ReadonlyArray<TranscriptEntry>> = fc.array(
   { maxLength: 40 }
 )
 
-const callsLeft = ({ entries }: Transcript): ReadonlyArray<TranscriptCall> => {
-  const answered = new Set(entries.flatMap((entry) => entry._tag === "ToolResult" ? [entry.callId] : []))
-  return entries.flatMap((entry) =>
-    entry._tag === "AssistantMessage" ? Transcript.calls(entry).filter(({ callId }) => !answered.has(callId)) : []
-  )
+/** The calls with what belongs to each, by a walk: a result and a late result belong to the latest call of their id before them. */
+const walked = ({ entries }: Transcript) => {
+  const calls: Array<{ readonly call: TranscriptCall; result?: TranscriptEntry.ToolResult; ended: boolean }> = []
+  for (const entry of entries) {
+    if (entry._tag === "AssistantMessage") {
+      for (const call of Transcript.calls(entry)) calls.push({ call, ended: false })
+    }
+    if (entry._tag !== "ToolResult" && entry._tag !== "LateResult") continue
+    const found = [...calls].reverse().find(({ call }) => call.callId === entry.callId)
+    if (found === undefined) continue
+    if (entry._tag === "ToolResult") found.result ??= entry
+    else if (entry.taskId === found.result?.taskId) found.ended = true
+  }
+  return calls
 }
 
-const tasksLeft = ({ entries }: Transcript): ReadonlyArray<TranscriptEntry> =>
-  entries.filter((entry) =>
-    entry._tag === "ToolResult" && entry.outcome === "Placeholder" &&
-    !entries.some((other) =>
-      other._tag === "LateResult" && other.callId === entry.callId && other.taskId === entry.taskId
-    )
-  )
+const callsLeft = (transcript: Transcript): ReadonlyArray<TranscriptCall> =>
+  walked(transcript).flatMap(({ call, result }) => result === undefined ? [call] : [])
+
+const tasksLeft = (transcript: Transcript): ReadonlyArray<TranscriptEntry> =>
+  walked(transcript).flatMap(({ ended, result }) => result?.outcome === "Placeholder" && !ended ? [result] : [])
 
 const appended = (transcript: Transcript, entry: TranscriptEntry): Transcript =>
   Either.getOrElse(Transcript.append(transcript, entry), () => transcript)

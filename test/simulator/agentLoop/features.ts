@@ -31,6 +31,8 @@ export const features = [
   "several approvals at once",
   "an approval that the interrupt withdraws",
   "a background approval",
+  "an approval that a message rejects",
+  "a tool that is steered",
   "an interrupt of the model",
   "an interrupt of tools",
   "an interrupt while one is under way",
@@ -50,6 +52,7 @@ export const features = [
   "a call that was open when the process died",
   "a background task that died with its process",
   "a session that is closed in a turn",
+  "a close that cancels several tasks",
   "a session that is opened again",
   "missed events",
   "two sessions that ask at the same time"

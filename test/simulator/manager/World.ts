@@ -23,6 +23,7 @@ import type {
   DetachedRecord,
   EventRecord,
   LeftSuspended,
+  MessageRecord,
   Moment,
   Operation,
   PlannedCall,
@@ -87,6 +88,9 @@ export class World {
   readonly routes: Array<RouteRecord> = []
   readonly toolRuns: Array<ToolRun> = []
   readonly written: Array<WriteRecord> = []
+  /** What tasks were told and their inbox took, and what their tools heard. */
+  readonly said: Array<MessageRecord> = []
+  readonly heard: Array<MessageRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
   /** Each time that routing was asked. */

@@ -10,6 +10,7 @@ import type { TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
+import { steer } from "./messages.js"
 import { forgets, tick } from "./plan.js"
 import { drainManual, pause, readLoop, readTurn } from "./reading.js"
 import { readResult } from "./results.js"
@@ -133,6 +134,9 @@ const act = (world: World, actor: Actor): Effect.Effect<void, never, ToolExecuto
   }
   if (features.singleResults) {
     possible.push(() => readResult(world, actor), () => readResult(world, actor))
+  }
+  if (features.messages) {
+    possible.push(() => steer(world, actor), () => steer(world, actor), () => steer(world, actor))
   }
   if (features.detaching) possible.push(() => actions.detach(world, actor, actions.someTask(world)))
   if (features.interruptedTurns) possible.push(() => actions.interruptTurn(world, actor, actions.someTurn(world)))

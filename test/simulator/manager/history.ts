@@ -13,6 +13,12 @@ export interface Moment {
   readonly order: number
 }
 
+/** A message to a task. */
+export interface MessageRecord {
+  readonly taskId: TaskId
+  readonly message: string
+}
+
 export type Operation =
   | "startTask"
   | "approve"

@@ -24,6 +24,8 @@ export type ToolStep =
       | "WaitForOtherTurn"
       | "SubTurn"
       | "InterruptTurn"
+      | "Listen"
+      | "Steer"
       | "Fork"
   }
 
@@ -48,6 +50,8 @@ interface Features {
   readonly failures: boolean
   readonly interruptedReaders: boolean
   readonly interruptedTurns: boolean
+  /** Tools that read what the host says to them. */
+  readonly messages: boolean
   readonly output: boolean
   readonly singleResults: boolean
   /** Routing that takes time, does not answer, or cannot be interrupted. */
@@ -102,7 +106,7 @@ export const planOf = (seed: number): Plan => {
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
   const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features"> & {
-    readonly features: Omit<Features, "slowRouting">
+    readonly features: Omit<Features, "slowRouting" | "messages">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -151,7 +155,7 @@ export const planOf = (seed: number): Plan => {
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
     duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",
-    features: { ...plan.features, slowRouting: random.chance(0.4) }
+    features: { ...plan.features, slowRouting: random.chance(0.4), messages: random.chance(0.3) }
   }
 }
 
@@ -165,6 +169,10 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
     () => ({ _tag: "Progress" })
   ]
   if (features.output) steps.push(() => ({ _tag: "Write" }), () => ({ _tag: "Write" }))
+  if (features.messages) {
+    const listen = () => ({ _tag: "Listen" }) as const
+    steps.push(listen, listen, listen, () => ({ _tag: "Steer" }), () => ({ _tag: "Steer" }))
+  }
   if (features.singleResults) steps.push(() => ({ _tag: "TakeResult" }))
   if (features.singleResults && features.waitingTools) steps.push(() => ({ _tag: "WaitForTask" }))
   if (features.cancels) {

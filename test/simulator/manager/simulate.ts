@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import { runSimulated } from "../../../src/testing/simulator/runSimulated.js"
 import { check } from "./check.js"
 import { checkTable } from "./checkTable.js"
+import { checkMessages } from "./messages.js"
 import { type Plan, planOf } from "./plan.js"
 import { program } from "./program.js"
 import { races, racesOf } from "./races.js"
@@ -86,6 +87,7 @@ export const simulate = (options: {
       if (world === undefined) return
       world.checkWaiting()
       checkTable(world)
+      checkMessages(world)
     },
     onEnd: () => {
       for (const fiber of worlds[0]?.scheduler.liveFibers() ?? []) {

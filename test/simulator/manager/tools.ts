@@ -14,6 +14,7 @@ import { CurrentTask } from "../../../src/services/CurrentTask.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import type { ToolRun } from "./history.js"
+import { listen, steer } from "./messages.js"
 import { tick, type ToolEnd, type ToolStep } from "./plan.js"
 import { drainTurn, readTurn } from "./reading.js"
 import { takeResult, waitForTask, write } from "./results.js"
@@ -100,6 +101,10 @@ const perform = (
     }
     case "Write":
       return write(world)
+    case "Listen":
+      return listen(world)
+    case "Steer":
+      return Effect.repeatN(steer(world, actor), world.random.int(3))
     case "TakeResult":
       return takeResult(world, actor)
     case "WaitForTask":

@@ -44,7 +44,35 @@ export const startAnthropic = (): Promise<ProviderServer> => {
     return `${prefix}_${String(ids).padStart(8, "0")}`
   }
 
-  const contentBlock = (block: Exclude<ReplyBlock, { readonly type: "hold" }>): JsonObject => {
+  const searches = new Map<string, string>()
+
+  const foundBlock = (query: string): JsonObject => ({
+    type: "web_search_tool_result",
+    tool_use_id: searches.get(query),
+    content: [{
+      type: "web_search_result",
+      title: `About ${query}`,
+      url: "https://example.com/found",
+      encrypted_content: `encrypted-${query}`,
+      page_age: null
+    }]
+  })
+
+  const searchBlocks = (block: Extract<ReplyBlock, { readonly type: "search" }>): ReadonlyArray<JsonObject> => {
+    const id = nextId("srvtoolu")
+    searches.set(block.query, id)
+    const use = { type: "server_tool_use", id, name: "web_search", input: { query: block.query } }
+    return block.isAnswered ? [use, foundBlock(block.query)] : [use]
+  }
+
+  const contentBlocks = (block: Exclude<ReplyBlock, { readonly type: "hold" }>): ReadonlyArray<JsonObject> =>
+    block.type === "search"
+      ? searchBlocks(block)
+      : block.type === "found"
+      ? [foundBlock(block.of)]
+      : [contentBlock(block)]
+
+  const contentBlock = (block: Exclude<ReplyBlock, { readonly type: "hold" | "search" | "found" }>): JsonObject => {
     switch (block.type) {
       case "text":
         return { type: "text", text: block.text, citations: null }
@@ -60,6 +88,13 @@ export const startAnthropic = (): Promise<ProviderServer> => {
   }
 
   const blockEvents = (block: JsonObject, index: number, json: string): ReadonlyArray<JsonObject> => {
+    // it comes as a whole
+    if (block["type"] === "web_search_tool_result") {
+      return [
+        { type: "content_block_start", index, content_block: block },
+        { type: "content_block_stop", index }
+      ]
+    }
     const delta = (delta: JsonObject): JsonObject => ({ type: "content_block_delta", index, delta })
     const [empty, deltas]: readonly [JsonObject, ReadonlyArray<JsonObject>] = block["type"] === "text"
       ? [{ ...block, text: "" }, pieces(String(block["text"])).map((text) => ({ type: "text_delta", text }))]
@@ -88,6 +123,8 @@ export const startAnthropic = (): Promise<ProviderServer> => {
 
   return startLoopback({
     apiKey,
+    // github.com/anthropics/claude-code/issues/12186
+    tooLong: badRequest("prompt is too long: 208310 tokens > 200000 maximum"),
     checkKey: (headers) => {
       const key = headers["x-api-key"]
       if (key === undefined) return { status: 401, message: "x-api-key header is required" }
@@ -108,15 +145,20 @@ export const startAnthropic = (): Promise<ProviderServer> => {
               events.push("hold")
               continue
             }
-            const made = contentBlock(block)
-            const json = block.type === "call" || block.type === "rawCall" ? argumentsOf(block) : ""
-            events.push(...blockEvents(made, content.length, json))
-            content.push(made)
+            for (const made of contentBlocks(block)) {
+              const json = block.type === "call" || block.type === "rawCall"
+                ? argumentsOf(block)
+                : JSON.stringify(made["input"] ?? {})
+              events.push(...blockEvents(made, content.length, json))
+              content.push(made)
+            }
           }
           const stop_reason = ending === "length"
             ? "max_tokens"
             : blocks.some(({ type }) => type === "call" || type === "rawCall")
             ? "tool_use"
+            : blocks.some((block) => block.type === "search" && !block.isAnswered)
+            ? "pause_turn"
             : "end_turn"
           const started = {
             id: nextId("msg"),

@@ -54,6 +54,14 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
           summary: block.text === "" ? [] : [{ type: "summary_text", text: block.text }]
         }
       }
+      case "search":
+      case "found":
+        return {
+          id: nextId("ws"),
+          type: "web_search_call",
+          status: "completed",
+          action: { type: "search", query: block.type === "search" ? block.query : block.of }
+        }
       case "call":
       case "rawCall":
         return {
@@ -119,6 +127,12 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
           done
         ]
       }
+      case "web_search_call":
+        return [
+          { type: "response.output_item.added", output_index, item: { ...item, status: "in_progress" } },
+          { type: "response.web_search_call.completed", output_index, item_id },
+          done
+        ]
       default: {
         const json = stringAt(item, "arguments")
         const at = { item_id, output_index }
@@ -260,6 +274,8 @@ const makeChat = (nextId: (prefix: string) => string): Endpoint => ({
           )
           break
         }
+        case "search":
+        case "found":
         case "reasoning":
           // this API keeps it to itself
           break
@@ -302,6 +318,13 @@ export const startOpenAi = (): Promise<ProviderServer> => {
   return startLoopback({
     apiKey,
     checkKey,
+    // github.com/crewAIInc/crewAI-examples/issues/121
+    tooLong: {
+      status: 400,
+      message: "Your input exceeds the context window of this model. Please adjust your input and try again.",
+      param: "input",
+      code: "context_length_exceeded"
+    },
     endpoints: { "/v1/responses": makeResponses(nextId), "/v1/chat/completions": makeChat(nextId) }
   })
 }

@@ -7,6 +7,10 @@ export type ReplyBlock =
   | { readonly type: "call"; readonly name: string; readonly input: unknown }
   /** a call with these characters as its arguments, JSON or not */
   | { readonly type: "rawCall"; readonly name: string; readonly json: string }
+  /** A search that the provider runs itself. Without a result Anthropic pauses the turn, or waits for our calls. */
+  | { readonly type: "search"; readonly query: string; readonly isAnswered: boolean }
+  /** The result of a search of the reply before, which was paused. */
+  | { readonly type: "found"; readonly of: string }
   /** nothing more is sent until the test releases this request */
   | { readonly type: "hold" }
 
@@ -30,6 +34,8 @@ export const text = (text: string): ReplyBlock => ({ type: "text", text })
 export const reasoning = (text: string): ReplyBlock => ({ type: "reasoning", text })
 export const call = (name: string, input: unknown): ReplyBlock => ({ type: "call", name, input })
 export const rawCall = (name: string, json: string): ReplyBlock => ({ type: "rawCall", name, json })
+export const search = (query: string, isAnswered = true): ReplyBlock => ({ type: "search", query, isAnswered })
+export const found = (of: string): ReplyBlock => ({ type: "found", of })
 export const hold: ReplyBlock = { type: "hold" }
 
 /** Why a request is refused, in the words of the real API. */

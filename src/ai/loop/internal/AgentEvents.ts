@@ -1,36 +1,85 @@
-/** The events of one session, and their subscribers. */
+/** The subscribers of one session, each with a buffer of its own. In which order they are told is decided in news.ts. */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { EventSubscription } from "../../../shared/EventSubscription.js"
+import { memoryOf } from "../../../shared/memoryOf.js"
 import type { AgentEvent } from "../AgentEvent.js"
 
-export interface AgentEvents {
-  readonly emit: (event: AgentEvent) => void
-  /** Subscribes at once; the stream ends with the session. */
-  readonly subscribe: Effect.Effect<Stream.Stream<AgentEvent>, never, Scope.Scope>
-  /** No event follows. */
-  readonly end: () => void
+export interface AgentEventsOptions {
+  /** How many events a subscriber holds. */
+  readonly buffer: number
+  /** How many bytes of events a subscriber holds; one event may be larger. */
+  readonly bytes: number
+  /** What stands for the events that a subscriber has lost, at the moment it is read. */
+  readonly reset: () => AgentEvent
 }
 
-export const make: Effect.Effect<AgentEvents> = Effect.map(
-  PubSub.unbounded<Option.Option<AgentEvent>>(),
-  (pubsub) => {
-    let isOver = false
-    return {
-      emit: (event) => {
-        pubsub.unsafeOffer(Option.some(event))
-      },
-      subscribe: Effect.map(PubSub.subscribe(pubsub), (queue) =>
-        isOver ? Stream.empty : Stream.fromQueue(queue).pipe(
-          Stream.takeWhile(Option.isSome),
-          Stream.map((event) => event.value)
-        )),
-      end: () => {
-        isOver = true
-        pubsub.unsafeOffer(Option.none())
+interface Subscriber {
+  readonly subscription: EventSubscription<AgentEvent>
+  readonly isLast: (event: AgentEvent) => boolean
+  /** It was told its last event. */
+  isDone: boolean
+}
+
+/** An event itself, and its place where it is kept. */
+const bareBytes = 160
+
+export class AgentEvents {
+  private readonly options: AgentEventsOptions
+  private readonly subscribers = new Set<Subscriber>()
+  /** No event follows. */
+  isOver = false
+
+  constructor(options: AgentEventsOptions) {
+    this.options = options
+  }
+
+  /** Tells every subscriber, in the current step. */
+  unsafeTell(event: AgentEvent): void {
+    if (this.isOver || this.subscribers.size === 0) return
+    const bytes = bareBytes + memoryOf(event)
+    for (const subscriber of this.subscribers) {
+      if (subscriber.isLast(event)) {
+        subscriber.isDone = true
+        this.subscribers.delete(subscriber)
       }
+      subscriber.subscription.unsafeOffer(event, bytes)
     }
   }
-)
+
+  /**
+   * Subscribes in the current step, until the subscription is closed, the session is over, or the subscriber was told an event
+   * that is its last. What it holds by then can still be read.
+   */
+  unsafeSubscribe(isLast: (event: AgentEvent) => boolean = () => false): EventSubscription<AgentEvent> {
+    const { options } = this
+    const subscriber: Subscriber = {
+      subscription: new EventSubscription<AgentEvent>({
+        limit: options.buffer,
+        bytes: options.bytes,
+        reset: options.reset,
+        isEnded: () => this.isOver || subscriber.isDone,
+        onNews: (subscription) => subscription.unsafeWake(),
+        onClose: () => this.subscribers.delete(subscriber)
+      }),
+      isLast,
+      isDone: false
+    }
+    if (!this.isOver) this.subscribers.add(subscriber)
+    return subscriber.subscription
+  }
+
+  /** No event follows: readers that wait return, the others return once they have read what they hold. */
+  unsafeEnd(): void {
+    this.isOver = true
+    for (const { subscription } of this.subscribers) subscription.unsafeWake()
+    this.subscribers.clear()
+  }
+}
+
+/** A subscription, and what was made together with it in one step, until the scope closes. */
+export const untilScopeCloses = <A>(
+  subscribe: () => A,
+  subscriptionOf: (made: A) => EventSubscription<AgentEvent>
+): Effect.Effect<A, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(subscribe), (made) => Effect.sync(() => subscriptionOf(made).unsafeClose()))

@@ -1,40 +1,46 @@
 /**
  * A session: the fiber that reads its inbox, does what the machine says, and runs one step at a time. What a step does is in
- * steps.ts, what the manager's events mean in news.ts.
+ * steps.ts; what the manager's events mean, and in which order the host is told, in news.ts.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TaskNotFound } from "../../../errors.js"
 import type { TurnId } from "../../../model/ids.js"
-import { isSettled } from "../../../model/settled.js"
+import { isSettled, liveStatuses } from "../../../model/settled.js"
+import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { cutText } from "../../../shared/cutText.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
 import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
-import type { AgentEvent } from "../AgentEvent.js"
-import type { AgentSession, UserInput } from "../AgentSession.js"
-import { SessionClosed, TurnFailure } from "../errors.js"
+import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
+import type { AgentSession, AgentSessionDefaults, UserInput } from "../AgentSession.js"
+import { RewriteRefused, SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import * as AgentEvents from "./AgentEvents.js"
+import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
-import { nextMessageNumber, nextTurnNumber } from "./ids.js"
+import { makeSessionIds } from "./ids.js"
 import * as Interrupts from "./interrupts.js"
 import * as machine from "./machine.js"
 import type { Model } from "./modelCall.js"
 import * as News from "./news.js"
+import { readNow } from "./readNow.js"
 import { type StepEnd, Steps } from "./steps.js"
 
 /** What a session is made of. */
@@ -47,11 +53,20 @@ export interface SessionSettings {
   readonly system: string | undefined
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
+  readonly whileAwaitingApproval: "queue" | "reject"
+  readonly provider: string | undefined
+  readonly compact: AgentSessionDefaults["compact"]
+  readonly compactAt: number | undefined
+  readonly eventBuffer: number
+  readonly eventBytes: number
+  /** Is called in the step in which the session is over. */
+  readonly onClosed: () => void
 }
 
-/** A session, and what the loop around it tells it. */
-export interface LoopSession extends News.News {
-  readonly session: AgentSession
+/** A change of the transcript that a host waits for. */
+interface Rewrite {
+  readonly answer: Effect.Effect<boolean>
+  readonly refuse: (error: RewriteRefused | SessionClosed) => Effect.Effect<boolean>
 }
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
@@ -64,6 +79,13 @@ const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
 
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
+
+/** A longer message is read as a message anyway. */
+const longestReason = 2_048
+
+/** What a message says of the approvals that it rejects. */
+const reasonOf = (content: ReadonlyArray<UserPart>): string =>
+  cutText(content.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("\n"), longestReason).text
 
 /** The background calls of a transcript whose tasks this manager does not run: those of a process that is gone. */
 const lostTasks = (
@@ -104,33 +126,32 @@ const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
       const { callId, isError, taskId, toolName } = entry
       return [{ _tag: "LateResult", taskId, callId, toolName, isError }]
     }
+    case "Rewrite":
+      return [{ _tag: "TranscriptRewritten", reason: entry.reason }]
     default:
       return []
   }
 }
 
-/** The events of the turn that takes a message, from its beginning to its end. */
-const eventsOfMessage = (
-  events: Stream.Stream<AgentEvent>,
-  messageId: string,
-  onClosed: SessionClosed
-): Stream.Stream<AgentEvent, SessionClosed> => {
-  let turn: TurnId | undefined
-  return events.pipe(
-    Stream.tap((event) =>
-      Effect.sync(() => {
-        if (event._tag === "MessageTaken" && event.messageId === messageId) turn = event.turnId
-      })
-    ),
-    Stream.takeUntil((event) => event._tag === "TurnEnded" && event.turnId === turn),
-    Stream.concat(Stream.suspend(() => turn === undefined ? Stream.fail(onClosed) : Stream.empty))
-  )
+/** Follows a message: whether a turn has taken it, and which event is the last of that turn. */
+class MessageTurn {
+  private turnId: TurnId | undefined
+  messageId: string | undefined
+
+  get isTaken(): boolean {
+    return this.turnId !== undefined
+  }
+
+  readonly isLast = (event: AgentEvent): boolean => {
+    if (event._tag === "MessageTaken" && event.messageId === this.messageId) this.turnId = event.turnId
+    return event._tag === "TurnEnded" && event.turnId === this.turnId
+  }
 }
 
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
-): Effect.Effect<LoopSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
+): Effect.Effect<AgentSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const { model, transcript, wake } = settings
     const { sessionId } = transcript
@@ -141,14 +162,15 @@ export const makeSession = (
     const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
-    const events = yield* AgentEvents.make
-    const { emit } = events
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries), settings.maxRequestsPerTurn)
-    let nextMessage = nextMessageNumber(transcript.entries)
+    const ids = yield* makeSessionIds(transcript.entries)
+
+    let state = machine.initialState(ids.firstTurn, settings.maxRequestsPerTurn)
     let isClosed = false
     let unread = 0
     let step: Fiber.RuntimeFiber<void> | undefined
+    /** What the last interrupt has cancelled. */
+    let stopped: ReadonlyArray<TaskSnapshot> = []
 
     const post = (command: machine.Command): void => {
       // it is not read any more: it would keep the session from ever being idle
@@ -158,35 +180,84 @@ export const makeSession = (
       inbox.unsafeOffer(command)
     }
 
+    // ---- what the host is told ----
+
+    /** The session in the current step. When it is over, what is live belongs to whoever opened it again. */
+    const unsafeState = (): AgentSessionState => {
+      if (events.isOver) return { phase: "Closed", approvals: [], live: [] }
+      return {
+        phase: state.phase._tag,
+        ...(state.turnId === undefined ? undefined : { turnId: state.turnId }),
+        approvals: readNow(approvals.approvals),
+        live: readNow(manager.handle.list({ sessionId, status: liveStatuses }))
+      }
+    }
+
+    const events: AgentEvents = new AgentEvents({
+      buffer: settings.eventBuffer,
+      bytes: settings.eventBytes,
+      reset: () => {
+        news.unsafePull()
+        return { _tag: "Reset", ...unsafeState() }
+      }
+    })
+    const tell = (event: AgentEvent): void => events.unsafeTell(event)
+
+    /** Tells what the loop knows, behind what the manager has published: see news.ts. */
+    const emit = (event: AgentEvent): void => {
+      news.unsafePull()
+      tell(event)
+    }
+
+    /** Subscribes behind everything that has happened. */
+    const unsafeSubscribe = (isLast?: (event: AgentEvent) => boolean): EventSubscription<AgentEvent> => {
+      news.unsafePull()
+      return events.unsafeSubscribe(isLast)
+    }
+
+    const subscribe = (isLast?: (event: AgentEvent) => boolean) =>
+      untilScopeCloses(() => unsafeSubscribe(isLast), (subscription) => subscription)
+
     // ---- the parts ----
 
     const conversation = new Conversation(transcript, settings.store, (entry) => {
       for (const event of eventsOf(entry)) emit(event)
     })
     const started = unknownOutcomes(transcript)
+    const approvals = yield* Approvals.make({
+      sessionId,
+      started,
+      tell,
+      onResumed: () => post({ _tag: "TaskChanged" })
+    })
+    const news: News.News = yield* News.make({ conversation, approvals, tell, post, unsafeState })
     const steps = new Steps({
       conversation,
       model,
       render: settings,
+      compact: settings.compact,
+      compactAt: settings.compactAt,
       started,
       lost: yield* lostTasks(transcript),
       emit,
-      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId })
+      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
+      nextReplyId: ids.nextReply
     })
     const interrupts = yield* Interrupts.make(sessionId)
-    const approvals = yield* Approvals.make({
-      sessionId,
-      started,
-      emit,
-      onResumed: () => post({ _tag: "TaskChanged" })
-    })
-    const news = yield* News.make({ conversation, approvals, emit, post, isClosed: () => isClosed })
+
+    /** What hosts have to change in the transcript, in the order of the commands. */
+    const rewrites: Array<Rewrite> = []
+    const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
 
     // ---- what the machine asks for ----
 
     /** Runs a step in its own fiber, which always tells the inbox how it ended. */
     const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      Effect.interruptible(work).pipe(
+      runWhole(Effect.interruptible(work))
+
+    /** One that is never interrupted. */
+    const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
+      work.pipe(
         Effect.exit,
         Effect.map(Exit.match({
           onSuccess: (end): machine.Command => end,
@@ -216,16 +287,28 @@ export const makeSession = (
       )
     }
 
-    const perform = (action: machine.Action): Effect.Effect<void> => {
+    const perform = (action: Exclude<machine.Action, { readonly _tag: "Emit" }>): Effect.Effect<void> => {
       switch (action._tag) {
-        case "Emit":
-          return Effect.sync(() => emit(action.event))
         case "Collect":
           return run(steps.collect)
         case "Reply":
           return run(steps.reply(action.turnId, action.messageIds))
         case "RunCalls":
           return run(steps.runCalls(action))
+        case "RejectApprovals":
+          return Effect.forEach(
+            action.approvals,
+            // one that was answered meanwhile keeps that answer
+            (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
+            { discard: true }
+          )
+        case "Rewrite": {
+          const rewrite = rewrites.shift()
+          const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
+          return runWhole(rewrite === undefined ? Effect.succeed(nothing) : Effect.as(rewrite.answer, nothing))
+        }
+        case "RefuseRewrite":
+          return rewrites.shift()?.refuse(refusedRewrite) ?? Effect.void
         case "InterruptStep":
           return step === undefined ? Effect.void : Fiber.interruptFork(step)
         case "StopTurn":
@@ -238,7 +321,9 @@ export const makeSession = (
             Effect.asVoid
           )
         case "AnswerInterrupts":
-          return interrupts.answer
+          return Effect.map(interrupts.answer, (cancelled) => {
+            stopped = cancelled
+          })
         case "Finish":
           return Effect.sync(() => {
             isClosed = true
@@ -259,8 +344,14 @@ export const makeSession = (
     const obey = (command: machine.Command): Effect.Effect<void> =>
       Effect.suspend(() => {
         const next = machine.step(state, command, wake, facts)
+        // the state changes and is told in one step: who watches sees both or neither
         state = next.state
-        return Effect.forEach(next.actions, perform, { discard: true })
+        const work = next.actions.flatMap((action) => {
+          if (action._tag !== "Emit") return [action]
+          emit(action.event)
+          return []
+        })
+        return Effect.forEach(work, perform, { discard: true })
       }).pipe(
         Effect.zipRight(Effect.sync(() => {
           unread--
@@ -275,9 +366,13 @@ export const makeSession = (
       yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId)
       yield* interrupts.answer
+      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
+      // what it has cancelled has ended by now, and is told
+      news.unsafePull()
+      events.unsafeEnd()
       idle.unsafeOpen()
-      events.end()
-      yield* Deferred.succeed(closed, { cancelled, kept: [] })
+      settings.onClosed()
+      yield* Deferred.succeed(closed, { cancelled: [...stopped, ...cancelled], kept: [] })
     })
 
     yield* inbox.take.pipe(
@@ -288,6 +383,9 @@ export const makeSession = (
       Effect.interruptible,
       Effect.forkIn(scope)
     )
+    yield* news.listen.pipe(Effect.interruptible, Effect.forkIn(scope))
+    // of what happened before it was here to be told
+    news.unsafeCatchUp()
 
     // ---- what the host asks for ----
 
@@ -295,32 +393,67 @@ export const makeSession = (
 
     const submit = (message: UserInput): Effect.Effect<string, SessionClosed> =>
       Effect.map(open, () => {
-        const messageId = `message-${nextMessage++}`
-        steps.keep(messageId, partsOf(message))
-        post({ _tag: "Submit", messageId })
+        const messageId = ids.nextMessage()
+        const content = partsOf(message)
+        steps.keep(messageId, content)
+        const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
+        post({
+          _tag: "Submit",
+          messageId,
+          ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
+        })
         return messageId
       })
 
-    const session: AgentSession = {
+    return {
       sessionId,
       submit,
       run: (message) =>
         Stream.unwrapScoped(Effect.gen(function*() {
+          const turn = new MessageTurn()
           // before the message: none of its events is missed
-          const all = yield* events.subscribe
-          return eventsOfMessage(all, yield* submit(message), new SessionClosed({ sessionId }))
+          const subscription = yield* subscribe(turn.isLast)
+          turn.messageId = yield* submit(message)
+          return Stream.concat(
+            Stream.fromQueue(subscription),
+            Stream.suspend(() => turn.isTaken ? Stream.empty : Stream.fail(new SessionClosed({ sessionId })))
+          )
         })),
       resume: Effect.map(open, () => post({ _tag: "Resume" })),
-      events: Stream.unwrapScoped(events.subscribe),
+      events: Stream.unwrapScoped(Effect.map(subscribe(), (subscription) => Stream.fromQueue(subscription))),
+      subscribe: subscribe(),
+      watch: untilScopeCloses(() => {
+        const subscription = unsafeSubscribe()
+        return { ...unsafeState(), events: subscription }
+      }, (watch) => watch.events),
       interrupt: Effect.suspend(() => {
         if (isClosed) return Effect.succeed(emptyReceipt)
         const answer = interrupts.unsafeJoin()
         post({ _tag: "Interrupt" })
         return answer
       }),
+      setModel: (languageModel, options) => Effect.map(open, () => steps.setModel(languageModel, options?.provider)),
+      rewrite: (change) =>
+        Effect.zipRight(
+          open,
+          Effect.suspend(() => {
+            const asked = Deferred.unsafeMake<void, SessionClosed | RewriteRefused | TurnFailure>(FiberId.none)
+            rewrites.push({
+              answer: Effect.flatMap(Effect.exit(steps.rewrite(change)), (exit) => Deferred.done(asked, exit)),
+              refuse: (error) => Deferred.fail(asked, error)
+            })
+            post({ _tag: "Rewrite" })
+            return Deferred.await(asked)
+          })
+        ),
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,
+      steer: (taskId, message) =>
+        Effect.flatMap(manager.handle.get(taskId), (task) =>
+          task.sessionId === sessionId
+            ? manager.handle.steer(taskId, message)
+            : new TaskNotFound({ taskId })),
       transcript: Effect.sync(() => conversation.transcript),
       waitForIdle: idle.await,
       close: Effect.zipRight(
@@ -330,5 +463,4 @@ export const makeSession = (
         Deferred.await(closed)
       )
     }
-    return { session, ...news }
   })

@@ -1,30 +1,46 @@
 /** The approvals that the tasks of one session ask for, and what the user answers. */
 import * as Effect from "effect/Effect"
-import { type ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../../../errors.js"
+import * as Predicate from "effect/Predicate"
+import { ApprovalMismatch, TaskNotFound } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { shown } from "../../../shared/text.js"
 import type { AgentEvent } from "../AgentEvent.js"
-import type { AgentSession } from "../AgentSession.js"
+import type { AgentSession, ApprovalRef } from "../AgentSession.js"
 import { countResuming, inlineCall, isRunning, startedCall, type StartedCalls } from "./calls.js"
+import { readNow } from "./readNow.js"
 
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
-  /** Announces the approvals that are asked for and were not announced before, of one task or of all. */
-  readonly announce: (taskId?: TaskId) => Effect.Effect<void>
+  /** Announces the approvals that are asked for and were not announced before, of one task or of all, in the current step. */
+  readonly unsafeAnnounce: (taskId?: TaskId) => void
+  /** Those that hold up a turn: what a task in the background asks does not. */
+  readonly unsafeHoldingUp: () => ReadonlyArray<TaskApproval>
   /** The task is not asking any more: should it ask again, that is news. */
   readonly forget: (taskId: TaskId) => void
 }
 
+/** The whole approval, or what names it. */
+type Answered = TaskApproval | ApprovalRef
+
+const askingOf = (answered: Answered): string | undefined =>
+  "asking" in answered ? answered.asking : answered.approval.asking
+
+// a caller without types must not answer what nobody was shown
+const isAnswered = (answered: unknown): answered is Answered =>
+  Predicate.hasProperty(answered, "taskId") &&
+  (Predicate.hasProperty(answered, "asking") || Predicate.hasProperty(answered, "approval"))
+
 export const make = (options: {
   readonly sessionId: SessionId
   readonly started: StartedCalls
-  readonly emit: (event: AgentEvent) => void
+  readonly tell: (event: AgentEvent) => void
   readonly onResumed: () => void
 }): Effect.Effect<Approvals, never, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
-    const { emit, onResumed, sessionId, started } = options
+    const { onResumed, sessionId, started, tell } = options
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
     /** For each announced task, what was asked last. */
@@ -35,22 +51,28 @@ export const make = (options: {
       (suspended) => suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
     )
 
-    /** Answers what was shown, or, where only the task is named, what it asks now. */
-    const answer = <A, E>(
-      answered: TaskId | TaskApproval,
-      use: (approval: TaskApproval) => Effect.Effect<A, E>
-    ): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> =>
-      Effect.flatMap(approvals, (asked): Effect.Effect<A, E | TaskNotFound | TaskNotSuspended> => {
-        const taskId = typeof answered === "string" ? answered : answered.taskId
-        const found = asked.find((approval) => approval.taskId === taskId)
-        return found === undefined ? notSuspended(taskId) : use(typeof answered === "string" ? found : answered)
+    /** What is asked now, if it is what the answer was given to. */
+    const find = (method: string, answered: Answered): Effect.Effect<TaskApproval, TaskNotFound | ApprovalMismatch> => {
+      if (!isAnswered(answered)) {
+        return Effect.dieSync(() =>
+          new TypeError(`AgentSession.${method} takes the approval that was shown, not ${shown(answered)}`)
+        )
+      }
+      const { taskId } = answered
+      const asking = askingOf(answered)
+      return Effect.flatMap(approvals, (asked): Effect.Effect<TaskApproval, TaskNotFound | ApprovalMismatch> => {
+        const found = asked.find(({ approval }) => asking !== undefined && approval.asking === asking)
+        // the whole approval is compared by the manager: what was shown is what runs
+        if (found?.taskId === taskId) return Effect.succeed("approval" in answered ? answered : found)
+        return Effect.flatMap(
+          manager.handle.get(taskId),
+          (task): Effect.Effect<never, TaskNotFound | ApprovalMismatch> =>
+            task.sessionId === sessionId
+              ? new ApprovalMismatch({ taskId, field: "asking" })
+              : new TaskNotFound({ taskId })
+        )
       })
-
-    const notSuspended = (taskId: TaskId): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
-      Effect.flatMap(manager.handle.get(taskId), (task): Effect.Effect<never, TaskNotFound | TaskNotSuspended> =>
-        task.sessionId === sessionId
-          ? new TaskNotSuspended({ taskId, status: task.status })
-          : new TaskNotFound({ taskId }))
+    }
 
     const resume = ({ approval, taskId, toolRequest }: TaskApproval) =>
       Effect.gen(function*() {
@@ -75,26 +97,32 @@ export const make = (options: {
 
     return {
       approvals,
-      announce: (taskId) =>
-        Effect.map(approvals, (asked) => {
-          for (const approval of asked) {
-            if (taskId !== undefined && approval.taskId !== taskId) {
-              continue
-            }
-            if (announced.get(approval.taskId) === approval.approval.asking) {
-              continue
-            }
-            announced.set(approval.taskId, approval.approval.asking)
-            emit({ _tag: "ApprovalRequested", approval })
-          }
-        }),
+      unsafeAnnounce: (taskId) => {
+        for (const approval of readNow(approvals)) {
+          if (taskId !== undefined && approval.taskId !== taskId) continue
+          if (announced.get(approval.taskId) === approval.approval.asking) continue
+          announced.set(approval.taskId, approval.approval.asking)
+          tell({ _tag: "ApprovalRequested", approval })
+        }
+      },
+      unsafeHoldingUp: () => {
+        const asked = readNow(approvals)
+        const waiting = asked.length === 0
+          ? []
+          : readNow(manager.handle.list({ sessionId, kind: "Foreground", status: "Suspended" }))
+        const ids = new Set(waiting.map(({ id }) => id))
+        return asked.filter(({ taskId }) => ids.has(taskId))
+      },
       forget: (taskId) => {
         announced.delete(taskId)
       },
-      approve: (answered) =>
-        answer(answered, resume),
-      reject: (answered, reason): Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch> =>
-        answer(answered, ({ approval: { asking = "" }, taskId }) =>
-          manager.rejectApproval({ taskId, reason, asking }))
+      approve: (answered) => Effect.flatMap(find("approve", answered), resume),
+      reject: (answered, reason) =>
+        Effect.flatMap(find("reject", answered), ({ approval: { asking = "" }, taskId }) =>
+          manager.rejectApproval({ taskId, reason, asking })).pipe(
+            // answered by somebody else meanwhile
+            Effect.catchTag("TaskNotSuspended", ({ taskId }) =>
+              new ApprovalMismatch({ taskId, field: "asking" }))
+          )
     }
   })

@@ -28,14 +28,20 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
   refuseUnlessObject(owner, "an object", options)
   const {
     codec,
+    compact,
+    compactAt,
+    eventBuffer,
+    eventBytes,
     idleTimeout,
     maxCallsPerReply,
     maxNoteBytes,
     maxRequestsPerTurn,
+    provider,
     retry,
     streaming,
     system,
-    wake
+    wake,
+    whileAwaitingApproval
   } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
   if (wake !== undefined) checkWake(owner, wake)
@@ -45,9 +51,28 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     "a LateResultCodec",
     codec
   )
+  refuseUnless(
+    provider === undefined || typeof provider === "string" && provider !== "",
+    `${owner}.provider`,
+    "a non-empty string",
+    provider
+  )
+  refuseUnless(compact === undefined || typeof compact === "function", `${owner}.compact`, "a function", compact)
+  if (compactAt !== undefined) integerOf(`${owner}.compactAt`, compactAt, 1)
+  refuseUnless(
+    compactAt === undefined || compact !== undefined,
+    `${owner}.compactAt`,
+    "given together with compact",
+    compactAt
+  )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
+  if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)
+  if (eventBytes !== undefined) integerOf(`${owner}.eventBytes`, eventBytes, 0)
   if (maxCallsPerReply !== undefined) limitOf(`${owner}.maxCallsPerReply`, maxCallsPerReply, 1)
   if (maxRequestsPerTurn !== undefined) limitOf(`${owner}.maxRequestsPerTurn`, maxRequestsPerTurn, 1)
+  if (whileAwaitingApproval !== undefined) {
+    refuseUnlessOneOf(["queue", "reject"], `${owner}.whileAwaitingApproval`, whileAwaitingApproval)
+  }
   if (idleTimeout !== undefined) checkIdleTimeout(`${owner}.idleTimeout`, idleTimeout)
   refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)
   refuseUnless(streaming === undefined || typeof streaming === "boolean", `${owner}.streaming`, "a boolean", streaming)

@@ -1,8 +1,10 @@
 /** The hosts that have interrupted a session and wait for the receipt. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import type { SessionId, TurnId } from "../../../model/ids.js"
+import { liveStatuses } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -12,8 +14,8 @@ export interface Interrupts {
   readonly unsafeJoin: () => Effect.Effect<InterruptReceipt>
   /** Cancels the foreground of the turns in the manager, for the receipt. */
   readonly stop: (turnIds: Iterable<TurnId>) => Effect.Effect<void>
-  /** Answers everybody who waits. */
-  readonly answer: Effect.Effect<void>
+  /** Answers everybody who waits, and gives what was cancelled. */
+  readonly answer: Effect.Effect<ReadonlyArray<TaskSnapshot>>
 }
 
 export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, TaskManager> =>
@@ -38,17 +40,11 @@ export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, Tas
         const stopped = cancelled
         waiting = []
         cancelled = []
-        if (asked.length === 0) return Effect.void
-        const kept = manager.handle.list({
-          sessionId,
-          kind: "Background",
-          status: ["Queued", "Running", "Suspended", "Cancelling"]
+        if (asked.length === 0) return Effect.succeed(stopped)
+        return Effect.map(manager.handle.list({ sessionId, kind: "Background", status: liveStatuses }), (kept) => {
+          for (const one of asked) Deferred.unsafeDone(one, Exit.succeed({ cancelled: stopped, kept }))
+          return stopped
         })
-        return Effect.flatMap(
-          kept,
-          (kept) =>
-            Effect.forEach(asked, (one) => Deferred.succeed(one, { cancelled: stopped, kept }), { discard: true })
-        )
       })
     }
   })

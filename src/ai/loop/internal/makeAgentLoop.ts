@@ -1,15 +1,18 @@
-/** The loop: its open sessions, each with a fiber that tells it what happens to its tasks. */
+/** The loop: it opens sessions, and closes those that are left with itself. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as AiModel from "@effect/ai/Model"
 import type * as Toolkit from "@effect/ai/Toolkit"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Queue from "effect/Queue"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
-import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { millisOf } from "../../../shared/durations.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
+import * as ToolRouting from "../../tools/ToolRouting.js"
+import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -19,13 +22,17 @@ import { RetryPolicy } from "../RetryPolicy.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
-import { type LoopSession, makeSession, type SessionSettings } from "./Session.js"
+import { claim, release } from "./openSessions.js"
+import { makeSession, type SessionSettings } from "./Session.js"
+
+const defaultEventBuffer = 16_384
+const defaultEventBytes = 33_554_432
 
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
   /**
-   * Opens a session, which is closed with the scope. Fails if a session with this id is open in this loop, and dies on an
-   * option that is out of range or none.
+   * Opens a session, which is closed with the scope, or with the loop if that ends before. Fails if a session with this id is
+   * open in this loop or in another one over the same `TaskManager`, and dies on an option that is out of range or none.
    */
   readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
 }
@@ -41,14 +48,24 @@ export const makeAgentLoop = (
   Effect.gen(function*() {
     checkDefaults("AgentSessionDefaults", defaults)
     const languageModel = yield* LanguageModel.LanguageModel
+    // what other clients are called there is not what they attach to their replies
+    const named = Option.filter(yield* Effect.serviceOption(AiModel.ProviderName), isKnownClient)
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
-    const context = yield* Effect.context<TaskManager | ToolExecutor>()
+    const executor = yield* ToolExecutor
+    // a session lives in a scope of its own: with that of the loop, its fibers would end before it is closed
+    const context = Context.omit(Scope.Scope)(
+      Context.add(yield* Effect.context<TaskManager | ToolExecutor | Scope.Scope>(), ToolExecutor, {
+        specs: executor.specs,
+        execute: (request) => executor.execute(request),
+        // one that wraps that of the toolkit may have left it out
+        route: executor.route ?? ToolRouting.fromToolkit(toolkit)
+      })
+    )
     const modelToolkit = ModelToolkit.fromToolkit(toolkit)
-    // undefined: it is being opened
-    const sessions = new Map<SessionId, LoopSession | undefined>()
+    const sessions = new Set<AgentSession>()
 
-    const settingsOf = (given: AgentSessionOptions): SessionSettings => {
+    const settingsOf = (given: AgentSessionOptions, onClosed: () => void): SessionSettings => {
       const options = { ...defaults, ...given }
       return {
         transcript: given.transcript === undefined
@@ -67,7 +84,14 @@ export const makeAgentLoop = (
         wake: options.wake ?? WakePolicy.AtOnce(),
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
-        maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes
+        maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        whileAwaitingApproval: options.whileAwaitingApproval ?? "queue",
+        compact: options.compact,
+        compactAt: options.compactAt,
+        provider: options.provider ?? Option.getOrUndefined(named),
+        eventBuffer: options.eventBuffer ?? defaultEventBuffer,
+        eventBytes: options.eventBytes ?? defaultEventBytes,
+        onClosed
       }
     }
 
@@ -75,45 +99,27 @@ export const makeAgentLoop = (
       Effect.gen(function*() {
         checkSession(options)
         const { sessionId } = options
-        if (sessions.has(sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
-        sessions.set(sessionId, undefined)
+        if (!claim(manager, sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
         const scope = yield* Scope.make()
-        const events = yield* Scope.extend(manager.handle.subscribeTo({ sessionId }), scope)
-        const opened = yield* makeSession(settingsOf(options)).pipe(
+        const session = yield* makeSession(settingsOf(options, () => release(manager, sessionId))).pipe(
           Effect.provide(context),
           Scope.extend(scope),
           Effect.onError(() =>
-            Effect.zipRight(Effect.sync(() => sessions.delete(sessionId)), Scope.close(scope, Exit.void))
+            Effect.zipRight(Effect.sync(() => release(manager, sessionId)), Scope.close(scope, Exit.void))
           )
         )
-        sessions.set(sessionId, opened)
-        yield* Queue.take(events).pipe(
-          Effect.flatMap((event) => event._tag === "Reset" ? opened.onGap : opened.onTaskEvent(event)),
-          Effect.forever,
-          Effect.interruptible,
-          Effect.forkIn(scope)
+        sessions.add(session)
+        const end = Effect.zipRight(session.close, Scope.close(scope, Exit.void)).pipe(
+          Effect.ensuring(Effect.sync(() => sessions.delete(session)))
         )
-        // of what happened before it was here to be told
-        yield* opened.onGap
-        const forget = Effect.sync(() => {
-          if (sessions.get(sessionId) === opened) sessions.delete(sessionId)
-        })
-        const close = opened.session.close.pipe(
-          Effect.tap(() => forget),
-          Effect.uninterruptible
-        )
-        return { session: { ...opened.session, close }, release: Effect.zipRight(close, Scope.close(scope, Exit.void)) }
+        return { session, end }
       })
 
     yield* Effect.addFinalizer(() =>
-      Effect.forEach([...sessions.values()], (opened) => opened?.session.close ?? Effect.void, {
-        concurrency: "unbounded",
-        discard: true
-      })
+      Effect.forEach([...sessions], ({ close }) => close, { concurrency: "unbounded", discard: true })
     )
 
     return {
-      open: (options) =>
-        Effect.map(Effect.acquireRelease(acquire(options), ({ release }) => release), ({ session }) => session)
+      open: (options) => Effect.map(Effect.acquireRelease(acquire(options), ({ end }) => end), ({ session }) => session)
     }
   })

@@ -96,6 +96,8 @@ export class ReplyBuilder {
   /** Calls whose arguments are no JSON object. */
   private readonly unreadable = new WeakSet<object>()
   end: ReplyEnd = "unknown"
+  /** The provider that attached something to the reply: its clients say their name with the end at least. */
+  provider: string | undefined = undefined
   /** The provider said that the reply is at its end, and why. */
   isFinished = false
   /** What the provider reported as an error in the middle of its reply. */
@@ -161,6 +163,7 @@ export class ReplyBuilder {
 
   /** Adds a part; what it says, if it says something. */
   add(part: Response.AnyPart): Delta | undefined {
+    this.provider ??= Object.keys(part.metadata)[0]
     switch (part.type) {
       case "text":
         this.say("Text", part.text, part.metadata)

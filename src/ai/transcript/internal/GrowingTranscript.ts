@@ -19,8 +19,7 @@ interface PlacedCall {
   readonly call: TranscriptCall
   readonly reply: TranscriptEntry.AssistantMessage
   readonly order: number
-  /** The last one of the same id before it. */
-  readonly before: PlacedCall | undefined
+  result: TranscriptEntry.ToolResult | undefined
 }
 
 /** A tool may have started more tasks under the id of its own call. */
@@ -29,11 +28,9 @@ interface Task {
   readonly taskId?: TaskId
 }
 
-const taskKey = ({ callId, taskId }: Task): string => JSON.stringify([callId, taskId])
-
 export class GrowingTranscript {
   private readonly sessionId: SessionId
-  private readonly entries: Array<TranscriptEntry>
+  private entries: Array<TranscriptEntry> = []
   /** The value of now; nothing was added since. */
   private value: Transcript | undefined
 
@@ -42,7 +39,6 @@ export class GrowingTranscript {
   /** By id, the last one of each. */
   private readonly calls = new Map<string, PlacedCall>()
   private readonly providersCallIds = new Set<string>()
-  private readonly results = new Map<string, TranscriptEntry.ToolResult>()
   private readonly late = new Set<string>()
   private readonly open = new Set<PlacedCall>()
   private readonly running = new Map<string, { readonly order: number; readonly result: TranscriptEntry.ToolResult }>()
@@ -51,8 +47,22 @@ export class GrowingTranscript {
   /** The entries are taken as they are: `add` does not check them. */
   constructor({ entries, sessionId }: Transcript) {
     this.sessionId = sessionId
+    this.take(entries)
+  }
+
+  private take(entries: Transcript["entries"]): void {
     this.entries = [...entries]
     for (const entry of entries) this.know(entry)
+  }
+
+  /** Other entries in the place of all that are there. They are taken as they are. */
+  replace(entries: Transcript["entries"]): void {
+    this.value = undefined
+    for (const known of [this.messageIds, this.replyIds, this.providersCallIds, this.late, this.open]) known.clear()
+    this.calls.clear()
+    this.running.clear()
+    this.callCount = 0
+    this.take(entries)
   }
 
   /** The transcript as a value, which what is added later does not change. */
@@ -79,7 +89,8 @@ export class GrowingTranscript {
   }
 
   isOpen(callId: ToolCallId): boolean {
-    return this.callOf(callId) !== undefined && !this.results.has(callId)
+    const call = this.calls.get(callId)
+    return call !== undefined && call.result === undefined
   }
 
   callOf(callId: string): TranscriptCall | undefined {
@@ -87,11 +98,11 @@ export class GrowingTranscript {
   }
 
   resultOf(callId: ToolCallId): TranscriptEntry.ToolResult | undefined {
-    return this.results.get(callId)
+    return this.calls.get(callId)?.result
   }
 
   hasLateResult(task: Task): boolean {
-    return this.late.has(taskKey(task))
+    return this.late.has(this.taskKey(task))
   }
 
   /** Whether a call of ours or of the provider has the id. */
@@ -99,8 +110,12 @@ export class GrowingTranscript {
     return this.calls.has(id) || this.providersCallIds.has(id)
   }
 
-  /** Adds an entry at its place, or says why not. */
+  /** Adds an entry at its place, or says why not; a rewrite takes the place of all. */
   add(entry: TranscriptEntry): TranscriptRefusal | undefined {
+    if (entry._tag === "Rewrite") {
+      this.replace(entry.entries)
+      return undefined
+    }
     if (this.has(entry)) return "Duplicate"
     if (entry._tag === "ToolResult") {
       const call = this.calls.get(entry.callId)
@@ -121,9 +136,11 @@ export class GrowingTranscript {
       case "AssistantMessage":
         return this.replyIds.has(entry.replyId)
       case "ToolResult":
-        return this.results.has(entry.callId)
+        return this.resultOf(entry.callId) !== undefined
       case "LateResult":
         return this.hasLateResult(entry)
+      case "Rewrite":
+        return false
     }
   }
 
@@ -149,11 +166,14 @@ export class GrowingTranscript {
         this.knowResult(entry)
         break
       case "LateResult": {
-        const key = taskKey(entry)
+        const key = this.taskKey(entry)
         this.late.add(key)
         this.running.delete(key)
         break
       }
+      case "Rewrite":
+        // in a log alone
+        break
     }
   }
 
@@ -163,22 +183,26 @@ export class GrowingTranscript {
       if (part._tag === "ToolCall" && part.providerExecuted) this.providersCallIds.add(part.callId)
     }
     for (const call of callsOf(reply)) {
-      const placed = { call, reply, order: this.callCount++, before: this.calls.get(call.callId) }
+      const placed: PlacedCall = { call, reply, order: this.callCount++, result: undefined }
       this.calls.set(call.callId, placed)
-      if (!this.results.has(call.callId)) this.open.add(placed)
+      this.open.add(placed)
     }
   }
 
+  /** It answers the latest call of its id: in logs that were joined, an id may come again. */
   private knowResult(result: TranscriptEntry.ToolResult): void {
-    this.results.set(result.callId, result)
-    const last = this.calls.get(result.callId)
-    for (let call = last; call !== undefined; call = call.before) this.open.delete(call)
-    const key = taskKey(result)
-    if (result.outcome === "Placeholder" && !this.late.has(key)) {
-      this.running.set(key, { order: last?.order ?? this.callCount, result })
-    }
+    const call = this.calls.get(result.callId)
+    if (call === undefined || call.result !== undefined) return
+    call.result = result
+    this.open.delete(call)
+    const key = this.taskKey(result)
+    if (result.outcome === "Placeholder" && !this.late.has(key)) this.running.set(key, { order: call.order, result })
+  }
+
+  private taskKey({ callId, taskId }: Task): string {
+    return JSON.stringify([callId, taskId, this.calls.get(callId)?.order])
   }
 }
 
 /** One that is only asked. */
-export type KnownTranscript = Omit<GrowingTranscript, "add">
+export type KnownTranscript = Omit<GrowingTranscript, "add" | "replace">

@@ -1,5 +1,5 @@
 /**
- * One reader of the host events, with a buffer of its own. What it holds can be read to its end after shutdown, and a reader
+ * One reader of events, with a buffer of its own. What it holds can be read to its end after shutdown, and a reader
  * that is interrupted loses nothing.
  */
 import * as Chunk from "effect/Chunk"
@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import { SizedQueue } from "../../shared/SizedQueue.js"
-import { lostRace, untilTaken } from "../waiting/taking.js"
 import { ParkedReaders } from "./ParkedReaders.js"
+import { SizedQueue } from "./SizedQueue.js"
+import { lostRace, untilTaken } from "./taking.js"
 
 export interface SubscriptionOptions<A> {
   /** How many events it holds. */
@@ -30,6 +30,8 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   private readonly buffer = new SizedQueue<A>()
   private readonly parked = new ParkedReaders()
   private closed = false
+  /** It is given no event up to this number: its reader was told of what they say in another way. */
+  after = 0
   /** It was too slow: nothing is held until it has been told so. */
   private isLost = false
   /** Whether it is to be woken at the end of the step. */
@@ -89,8 +91,10 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
 
   private unsafeTake(): A {
     if (this.isLost && this.options.reset !== undefined) {
+      // before it is held again: what happens up to here is in the reset
+      const reset = this.options.reset()
       this.isLost = false
-      return this.options.reset()
+      return reset
     }
     const event = this.buffer.shift()
     if (event === undefined) throw lostRace
