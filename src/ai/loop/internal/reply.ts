@@ -10,7 +10,7 @@ import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
-import { carriedIn } from "../../wire/CarriedCall.js"
+import { carriedIn } from "../../wire/internal/CarriedCall.js"
 import { argumentsOf, type NotRun, parsedArguments, verdict } from "./callVerdict.js"
 
 /** What stands for a value that no store could write, because it is nested too deep or is no JSON at all. */
