@@ -10,6 +10,7 @@ export * from "./loop/errors.js"
 export * from "./loop/RetryPolicy.js"
 export * from "./loop/TranscriptStore.js"
 export * from "./loop/WakePolicy.js"
+export { ShellPermission } from "./shell/approvals.js"
 export {
   type ShellCommand,
   type ShellDecision,

@@ -69,6 +69,12 @@ describe("AgentLoop", () => {
     [{ wake: untyped("AtOnce") }, "wake takes a WakePolicy, not \"AtOnce\""],
     [{ wake: untyped({ _tag: "Sometimes" }) }, "wake._tag takes one of AtOnce, Coalesced, WithNextMessage, not"],
     [{ codec: untyped({}) }, "codec takes a LateResultCodec"],
+    [{ maxRequestsPerTurn: 0 }, "maxRequestsPerTurn takes an integer from 1, or Infinity, not 0"],
+    [{ maxCallsPerReply: 1.5 }, "maxCallsPerReply takes an integer from 1, or Infinity, not 1.5"],
+    ...durations.map(([idleTimeout, shown]) =>
+      [{ idleTimeout }, `idleTimeout takes a duration from 0, not ${shown}`] as const
+    ),
+    [{ idleTimeout: 0 }, "idleTimeout takes a duration above 0, or Infinity, not 0"],
     [{ retry: untyped(3) }, "retry takes a Schedule, not 3"],
     [{ streaming: untyped("no") }, "streaming takes a boolean, not \"no\""],
     [{ system: untyped(5) }, "system takes a string, not 5"]

@@ -9,7 +9,15 @@ import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { ApprovalMismatch, TaskLimitReached, TaskManagerShutdown, TaskNotFound } from "../../errors.js"
+import type {
+  ApprovalMismatch,
+  TaskDoesNotListen,
+  TaskInboxFull,
+  TaskLimitReached,
+  TaskManagerShutdown,
+  TaskNotFound,
+  TaskNotRunning
+} from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { InterruptReceipt } from "../../model/TaskResolution.js"
@@ -69,6 +77,12 @@ export interface AgentSessionDefaults {
    * Default: 128.
    */
   readonly maxCallsPerReply?: number | undefined
+  /**
+   * What `submit` does with the approvals that the turn waits for at that moment. `"queue"`: nothing, and the message waits for
+   * their answers. `"reject"`: it rejects them, with the message as the reason, so that the turn goes on and the model reads both. What
+   * a task in the background asks holds up no turn, and stays open. Default: `"queue"`.
+   */
+  readonly whileAwaitingApproval?: "queue" | "reject" | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
   readonly streaming?: boolean | undefined
   /**
@@ -208,6 +222,14 @@ export interface AgentSession {
     answered: TaskApproval | ApprovalRef,
     reason?: string
   ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch>
+  /**
+   * Says something to the tool of a running task, which reads it from `CurrentTask.messages`. Fails as `TaskManagerHandle.steer`
+   * does: with `TaskDoesNotListen` where the tool takes no messages. `TaskNotFound` also for a task of another session.
+   */
+  readonly steer: (
+    taskId: TaskId,
+    message: string
+  ) => Effect.Effect<void, TaskNotFound | TaskNotRunning | TaskDoesNotListen | TaskInboxFull>
   /** The conversation as it is now. */
   readonly transcript: Effect.Effect<Transcript>
   /** Returns when no turn is running, none is about to begin, and no wake-up is being held for its window. */

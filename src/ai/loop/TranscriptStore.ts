@@ -33,7 +33,7 @@ import type { TranscriptStoreError } from "./errors.js"
  *   Effect.map(FileSystem.FileSystem, (files) => ({
  *     append: (sessionId, entry) =>
  *       encode(entry).pipe(
- *         Effect.flatMap((line) => files.writeFileString(`${sessionId}.jsonl`, `${line}\n`, { flag: "a" })),
+ *         Effect.flatMap((line) => files.writeFileString(`${encodeURIComponent(sessionId)}.jsonl`, `${line}\n`, { flag: "a" })),
  *         Effect.mapError((cause) => new TranscriptStoreError({ message: "The transcript was not written.", cause }))
  *       )
  *   }))

@@ -20,12 +20,12 @@ import { ApprovalId } from "../../model/ids.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { requestKind, summaryOf } from "./approvals.js"
 import { checkShellOptions } from "./checks.js"
 import { commandEnvironment } from "./commandEnvironment.js"
 import { makeCommandRunner } from "./commandRunner.js"
 import { HeadAndTail } from "./HeadAndTail.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
-import { visible } from "./visible.js"
 import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
 
 const toolName = "shell"
@@ -131,8 +131,6 @@ const closedError = new ToolError({
   message: "The shell is closed. Nothing was run."
 })
 
-const requestKind = "shell"
-
 /** Lets a command pass that the policy allows, or that a human approved as it is. */
 const permit = (
   policy: ShellPolicy,
@@ -147,8 +145,7 @@ const permit = (
     if (verdict === "Deny") {
       return new ToolError({ reason: "PermissionDenied", toolName, message: `The command is not allowed: ${reason}` })
     }
-    // in quotes that it cannot close: a directory may be called `src: ls #`
-    const summary = `In "${visible(directory.shown).replaceAll("\"", "\\\"")}": ${visible(command)}`
+    const summary = summaryOf(directory.shown, command)
     const approval = Option.getOrUndefined(task.approval)
     if (approval === undefined || approval.requestKind !== requestKind) {
       return new ApprovalRequired({

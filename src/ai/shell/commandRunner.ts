@@ -56,6 +56,9 @@ export interface CommandOptions<A> {
 // a process that has left its group and is not found keeps the pipe open: it is not read for longer than this
 const drainPeriod = "1 second"
 
+// in milliseconds; no machine gives all of its numbers to processes in so short a time
+const longCommand = 10_000
+
 const exitOf = (leader: CommandExecutor.Process) =>
   Effect.match(leader.exitCode, {
     onSuccess: (exitCode) => ({ exitCode, signal: undefined }),
@@ -153,7 +156,8 @@ export const makeCommandRunner = (
               Effect.as(leader.exitCode, Option.none()).pipe(Effect.orElseSucceed(() => Option.none())),
               Effect.asSome(options.until)
             )))
-            const watched = { leader: leader.pid, mark, startedAt, known: new Map() }
+            const isLong = (yield* Clock.currentTimeMillis) - startedAt > longCommand
+            const watched = { leader: leader.pid, mark, isLong, known: new Map() }
             yield* stopGroup({ leader, watched, table, sendSignal }, options.gracePeriod)
             guard.remove(leader.pid)
             yield* output.letEnd

@@ -26,7 +26,7 @@ while read -r change group; do
     groups=$left
   fi
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -s KILL -- "-$group"; done
 rounds=0
 while [ $rounds -lt 100 ]; do
   rounds=$((rounds + 1))
@@ -34,7 +34,7 @@ while [ $rounds -lt 100 ]; do
   [ -n "$found" ] || break
   for file in $found; do
     process=\${file#/proc/}
-    kill -KILL "\${process%/environ}"
+    kill -s KILL "\${process%/environ}"
   done
 done
 [ -z "$directory" ] || rm -rf "$directory"

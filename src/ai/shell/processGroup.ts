@@ -46,8 +46,8 @@ const looks = Schedule.exponential("5 millis").pipe(
   Schedule.union(Schedule.spaced("50 millis"))
 )
 
-// after so many looks that found nothing but were not sure, nothing is left
-const emptyLooks = 3
+// after so many looks more that found nothing but were not sure, nothing is left
+const emptyLooks = 2
 
 /**
  * The processes that are left. Without /proc, SIGCONT tells whether there is a process to signal; it does no harm.
@@ -127,7 +127,8 @@ export const stopGroup = (
     if (last.inGroup) yield* signalGroup(group, "SIGTERM")
     yield* tell(last)
     const gone = yield* within(untilGone(tell), gracePeriod)
-    if (Option.isSome(gone)) return
+    // the time may be over because looks take long, when nothing was left that could be killed
+    if (Option.isSome(gone) || !isAnyLeft(last)) return
     yield* signal("SIGKILL", last)
     yield* within(untilGone((who) => signal("SIGKILL", who)), killPeriod)
   })

@@ -35,8 +35,8 @@ export interface Watched {
   readonly leader: number
   /** Its processes have it in their environment, unless they cleared it. */
   readonly mark: string
-  /** When it was started, in milliseconds of the clock. */
-  readonly startedAt: number
+  /** Whether it ran for so long that the numbers of processes may have gone round. */
+  readonly isLong: boolean
   /** Every process that was found, with its start. It stays known when its parent ends or its mark is gone. */
   readonly known: Map<number, string>
 }
@@ -114,12 +114,9 @@ export const membersOf = ({ known, leader }: Watched, rows: ReadonlyArray<Row>, 
   }
 }
 
-// numbers are given in ascending order, and begin anew at the end: a command of more than this may have lower ones
-const shortCommand = 1000
-
 /**
- * The numbers of the processes that may belong to commands, out of all: those that came after them. `newest` is the number that
- * was given last.
+ * The numbers of the processes that may belong to commands, out of all. Numbers are given in ascending order and begin anew at the
+ * end, so it is those after the command, unless `newest`, the number that was given last, shows that they began anew.
  *
  * @since 0.1.0
  * @category getters
@@ -127,10 +124,10 @@ const shortCommand = 1000
 export const candidates = (
   all: ReadonlyArray<number>,
   commands: ReadonlyArray<Watched>,
-  { newest, now }: { readonly newest: number; readonly now: number }
+  newest: number
 ): ReadonlyArray<number> => {
   const first = Math.min(...commands.map(({ leader }) => leader))
-  const isOrdered = newest >= first && commands.every(({ startedAt }) => now - startedAt < shortCommand)
+  const isOrdered = newest >= first && commands.every(({ isLong }) => !isLong)
   return isOrdered ? all.filter((id) => id >= first || commands.some(({ known }) => known.has(id))) : all
 }
 
@@ -164,7 +161,6 @@ const scan = (
 ): Effect.Effect<ReadonlyArray<Option.Option<Members>>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
-    const now = yield* Clock.currentTimeMillis
     const [all, load] = yield* Effect.all([
       Effect.orElseSucceed(Effect.map(fileSystem.readDirectory("/proc"), numbersOf), () => []),
       Effect.orElseSucceed(fileSystem.readFileString("/proc/loadavg"), () => "")
@@ -174,7 +170,7 @@ const scan = (
     const newest = Number(/(\d+)\s*$/.exec(load)?.[1] ?? 0)
     let ended = 0
     const rows: Array<Row> = []
-    yield* Effect.forEach(candidates(all, commands, { newest, now }), (id) =>
+    yield* Effect.forEach(candidates(all, commands, newest), (id) =>
       Effect.match(fileSystem.readFileString(`/proc/${id}/stat`), {
         onSuccess: (stat) =>
           rows.push(readStat(id, stat)),
@@ -204,8 +200,9 @@ const scan = (
     })
   })
 
-// of the time that commands take to end, at most a quarter is spent with looking
+// between two looks for the same commands, times the last look took, and at most
 const pauseAfterScan = 3
+const longestPause = 50
 
 /**
  * Makes a process table. Who wants to look while somebody looks shares the next look with all others who wait for it.
@@ -216,6 +213,7 @@ const pauseAfterScan = 3
 export const makeProcessTable: Effect.Effect<ProcessTable> = Effect.gen(function*() {
   const one = yield* Effect.makeSemaphore(1)
   const waiting = new Set<Request>()
+  const seen = new WeakSet<Watched>()
   const zombies = new Set<string>()
   let last = { began: 0, ended: 0 }
 
@@ -235,8 +233,11 @@ export const makeProcessTable: Effect.Effect<ProcessTable> = Effect.gen(function
       waiting.add(request)
       const turn = Effect.gen(function*() {
         if (Option.isSome(request.answer)) return
-        const pause = last.ended + pauseAfterScan * (last.ended - last.began) - (yield* Clock.currentTimeMillis)
-        if (pause > 0) yield* Effect.sleep(pause)
+        const pause = Math.min(pauseAfterScan * (last.ended - last.began), longestPause)
+        const rest = last.ended + pause - (yield* Clock.currentTimeMillis)
+        // a command that has just ended does not wait
+        if (seen.has(command) && rest > 0) yield* Effect.sleep(rest)
+        seen.add(command)
         yield* answerAll
       })
       return one.withPermits(1)(turn).pipe(

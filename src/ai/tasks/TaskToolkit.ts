@@ -6,6 +6,7 @@
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
 import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -185,7 +186,10 @@ const readPiece = <E>(
 
 /** The piece of a result that was saved whole; `None` if there is none, or if it cannot be read. */
 const readStored = (store: ResultStore["Type"], taskId: TaskId, range: OutputRange & { readonly maxBytes: number }) =>
-  Effect.option(readPiece(range, (part) => Effect.flatten(store.read(taskId, part))))
+  Effect.asSome(readPiece(range, (part) => Effect.flatten(store.read(taskId, part)))).pipe(
+    // also where the store dies: what the manager keeps can still be read
+    Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeedNone)
+  )
 
 /** Not the wall clock: set back by an hour, it would make a wait of seconds an hour long. */
 const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)

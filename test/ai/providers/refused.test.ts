@@ -112,7 +112,7 @@ for (const { model, name, server: start } of providers) {
       withSession((session, server) =>
         Effect.gen(function*() {
           const good = Buffer.from("an image").toString("base64")
-          server.fail(400, "tools.0.custom.name: String should match pattern")
+          server.fail(400, { refusal: { message: "tools.0.custom.name: String should match pattern" } })
           assert.deepStrictEqual(yield* say(session, [file("image/png", good)]), ["InvalidRequest"])
           assert.deepStrictEqual(yield* say(session, "Again."), ["Completed"])
           assert.include(sent(server), good)
@@ -170,7 +170,9 @@ for (const { model, name, server: start } of providers) {
       withSession((session, server) =>
         Effect.gen(function*() {
           assert.deepStrictEqual(yield* say(session, "Hello"), ["Completed"])
-          server.fail(404, "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.")
+          server.fail(404, {
+            refusal: { message: "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false." }
+          })
           assert.deepStrictEqual(yield* say(session, "And?"), ["Completed", "AttachmentsRefused"])
         })
       ))

@@ -65,7 +65,7 @@ const noExecutor = Layer.succeed(
 
 const groupOf = (table: ProcessTable, sent: (what: string) => void, pid = 100): ProcessGroup => ({
   leader: processOf(pid, (name) => sent(`${name} group`)),
-  watched: { leader: pid, mark: "m", startedAt: 0, known: new Map() },
+  watched: { leader: pid, mark: "m", isLong: false, known: new Map() },
   table,
   sendSignal: (name, processes) => Effect.sync(() => sent(`${name} ${processes.join(" ")}`))
 })
@@ -214,25 +214,25 @@ describe("stopGroup", () => {
 
 describe("the process table", () => {
   const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at)
-  const command = (leader: number, startedAt = 0, known: ReadonlyArray<number> = []) => ({
+  const command = (leader: number, isLong = false, known: ReadonlyArray<number> = []) => ({
     leader,
     mark: "m",
-    startedAt,
+    isLong,
     known: new Map(known.map((id) => [id, "1"]))
   })
 
   it("is read only from the first process of a short command on, and for what is known", () => {
     assert.deepStrictEqual(
-      candidates(numbers(1, 9), [command(8, 0, [3]), command(7)], { newest: 9, now: 500 }),
+      candidates(numbers(1, 9), [command(8, false, [3]), command(7)], 9),
       [3, 7, 8, 9]
     )
   })
 
   it("is read whole for a longer command, and where the numbers began anew", () => {
     const all = numbers(1, 9)
-    assert.deepStrictEqual(candidates(all, [command(8), command(7, 900)], { newest: 9, now: 1000 }), all)
-    assert.deepStrictEqual(candidates(all, [command(8)], { newest: 3, now: 0 }), all)
-    assert.deepStrictEqual(candidates(all, [command(8)], { newest: 0, now: 0 }), all)
+    assert.deepStrictEqual(candidates(all, [command(8), command(7, true)], 9), all)
+    assert.deepStrictEqual(candidates(all, [command(8)], 3), all)
+    assert.deepStrictEqual(candidates(all, [command(8)], 0), all)
   })
 
   it("is read with names of programs that contain anything", () => {

@@ -99,6 +99,8 @@ export class AgentWorld {
   readonly published = new Map<string, Array<TaskEvent>>()
   /** Tasks whose tools have interrupted themselves, by process and id. */
   readonly interruptedThemselves = new Set<string>()
+  /** What was said to tasks: the process, the task and the words. */
+  readonly said = new Set<string>()
   /** How often the tool of a call took its first step in its first launch. */
   readonly runs = new Map<number, number>()
   /** Which calls were run, by process, session and id. */
@@ -131,7 +133,7 @@ export class AgentWorld {
     this.trace?.push(`${String(this.clock.unsafeCurrentTimeMillis()).padStart(6)}ms  ${who.padEnd(12)} ${what()}`)
   }
 
-  mark(kind: "result" | "denial" | "message" | "text"): string {
+  mark(kind: "result" | "denial" | "message" | "text" | "word"): string {
     return `[${kind.slice(0, 1)}:${++this.marks}]`
   }
 

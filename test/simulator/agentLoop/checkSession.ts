@@ -107,6 +107,10 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
   }
   if (task?.terminal?._tag === "Failed") {
     world.meet(task.terminal.error.reason === "TimedOut" ? "a timeout" : "a call that failed")
+    if (task.terminal.error.reason === "ApprovalRejected" && text.includes("Please [m:")) {
+      world.meet("an approval that a message rejects")
+      if (world.plan.whileAwaitingApproval === "queue") lie("a message rejected it, and messages are to be queued")
+    }
   }
   world.meet(answer._tag === "LateResult" ? "a late result" : "a foreground result")
   if (answer._tag === "LateResult" && task !== undefined && task.asked > 0) world.meet("a background approval")

@@ -28,6 +28,8 @@ export const features = [
   "several approvals at once",
   "an approval that the interrupt withdraws",
   "a background approval",
+  "an approval that a message rejects",
+  "a tool that is steered",
   "an interrupt of the model",
   "an interrupt of tools",
   "an interrupt while one is under way",

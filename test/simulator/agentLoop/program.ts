@@ -14,6 +14,7 @@ import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
 import { AgentLoop } from "../../../src/ai/loop/AgentLoop.js"
 import type { AgentSessionDefaults } from "../../../src/ai/loop/AgentSession.js"
 import { TranscriptStoreError } from "../../../src/ai/loop/errors.js"
+import { OpeningMarks } from "../../../src/ai/loop/internal/ids.js"
 import { TranscriptStore, type TranscriptStoreService } from "../../../src/ai/loop/TranscriptStore.js"
 import { WakePolicy } from "../../../src/ai/loop/WakePolicy.js"
 import { LateResultCodec } from "../../../src/ai/transcript/LateResultCodec.js"
@@ -113,7 +114,10 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
     const { sessionId } = session
     const rebuilt = Transcript.fromEntries(sessionId, session.log)
     if (session.openings.length > 0) world.meet("a session that is opened again")
-    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt }).pipe(
+    const { whileAwaitingApproval } = world.plan
+    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt, whileAwaitingApproval }).pipe(
+      // the same run has the same ids
+      Effect.provideService(OpeningMarks, () => `o${session.openings.length}`),
       Scope.extend(scope),
       Effect.orDie
     )

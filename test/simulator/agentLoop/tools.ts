@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as ToolkitExecutor from "../../../src/ai/tools/ToolkitExecutor.js"
 import { ApprovalRequired, ToolError } from "../../../src/errors.js"
 import { ApprovalId } from "../../../src/model/ids.js"
@@ -25,6 +26,20 @@ export const toolkit = Toolkit.make(
     Schema.Struct({}, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
   )
 )
+
+/** Reads what is said to the task, beside what it does. */
+const listen = (world: AgentWorld, generation: number): Effect.Effect<void, never, CurrentTask> =>
+  Effect.flatMap(
+    CurrentTask,
+    ({ messages, taskId }) =>
+      Effect.asVoid(Effect.fork(Stream.runForEach(messages, (message) =>
+        Effect.sync(() => {
+          world.meet("a tool that is steered")
+          if (!world.said.has(`${generation} ${taskId} ${message}`)) {
+            world.violate("steer", `${taskId} heard ${message}, which nobody said to it`)
+          }
+        }))))
+  )
 
 const work = (world: AgentWorld, generation: number) => ({ call }: { readonly call: number }) =>
   Effect.gen(function*() {
@@ -47,6 +62,7 @@ const work = (world: AgentWorld, generation: number) => ({ call }: { readonly ca
         }
       })
     }
+    if (script.listens) yield* listen(world, generation)
     const manager = world.manager
     for (const millis of script.sleeps) {
       yield* script.isStubborn ? Effect.uninterruptible(Effect.sleep(millis)) : Effect.sleep(millis)

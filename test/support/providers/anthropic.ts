@@ -2,7 +2,7 @@
 import { checkMessages } from "./anthropicRules.js"
 import type { JsonObject } from "./json.js"
 import { type ProviderServer, startLoopback } from "./loopback.js"
-import { badRequest, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
+import { argumentsOf, badRequest, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
 
 const apiKey = "sk-ant-loopback"
 
@@ -20,6 +20,19 @@ const errorBody = ({ message, status }: Refusal): JsonObject => ({
   error: { type: errorTypes[status] ?? "api_error", message },
   request_id: "req_loopback"
 })
+
+// https://docs.claude.com/en/docs/build-with-claude/streaming#error-events
+const overloaded: JsonObject = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+
+/** The input of a whole reply is JSON always: what the model wrote, or nothing where that is none. */
+const inputOf = (json: string): unknown => {
+  try {
+    const input: unknown = JSON.parse(json)
+    return input
+  } catch {
+    return {}
+  }
+}
 
 const sent = (data: JsonObject): Sent => ({ type: "event", name: String(data["type"]), data })
 
@@ -69,11 +82,12 @@ export const startAnthropic = (): Promise<ProviderServer> => {
         return { type: "thinking", thinking: block.text, signature }
       }
       case "call":
-        return { type: "tool_use", id: nextId("toolu"), name: block.name, input: block.input }
+      case "rawCall":
+        return { type: "tool_use", id: nextId("toolu"), name: block.name, input: inputOf(argumentsOf(block)) }
     }
   }
 
-  const blockEvents = (block: JsonObject, index: number): ReadonlyArray<JsonObject> => {
+  const blockEvents = (block: JsonObject, index: number, json: string): ReadonlyArray<JsonObject> => {
     // it comes as a whole
     if (block["type"] === "web_search_tool_result") {
       return [
@@ -95,7 +109,7 @@ export const startAnthropic = (): Promise<ProviderServer> => {
       : [
         { ...block, input: {} },
         // the real stream opens with an empty piece, too
-        ["", ...pieces(JSON.stringify(block["input"]))].map((partial_json) => ({
+        ["", ...pieces(json)].map((partial_json) => ({
           type: "input_json_delta",
           partial_json
         }))
@@ -123,12 +137,7 @@ export const startAnthropic = (): Promise<ProviderServer> => {
           headers["anthropic-version"] === undefined
             ? badRequest("anthropic-version: header is required")
             : checkMessages(body, thinking),
-        broken: {
-          type: "event",
-          name: "error",
-          data: { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
-        },
-        render: (body, blocks) => {
+        render: (body, blocks, ending) => {
           const content: Array<JsonObject> = []
           const events: Array<JsonObject | "hold"> = []
           for (const block of blocks) {
@@ -137,11 +146,16 @@ export const startAnthropic = (): Promise<ProviderServer> => {
               continue
             }
             for (const made of contentBlocks(block)) {
-              events.push(...blockEvents(made, content.length))
+              const json = block.type === "call" || block.type === "rawCall"
+                ? argumentsOf(block)
+                : JSON.stringify(made["input"] ?? {})
+              events.push(...blockEvents(made, content.length, json))
               content.push(made)
             }
           }
-          const stop_reason = blocks.some(({ type }) => type === "call")
+          const stop_reason = ending === "length"
+            ? "max_tokens"
+            : blocks.some(({ type }) => type === "call" || type === "rawCall")
             ? "tool_use"
             : blocks.some((block) => block.type === "search" && !block.isAnswered)
             ? "pause_turn"
@@ -168,9 +182,11 @@ export const startAnthropic = (): Promise<ProviderServer> => {
             { type: "message_stop" }
           ]
           return {
-            whole: { ...started, content, stop_reason, usage: { input_tokens: 12, output_tokens: 7 } },
+            whole: ending === "failed" || ending === "error"
+              ? { failure: 529 }
+              : { ...started, content, stop_reason, usage: { input_tokens: 12, output_tokens: 7 } },
             events: all.map((event) => event === "hold" ? { type: "hold" } : sent(event)),
-            ending: closing.map(sent)
+            ending: (ending === "failed" || ending === "error" ? [overloaded] : closing).map(sent)
           }
         }
       }

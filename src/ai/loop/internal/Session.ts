@@ -12,12 +12,14 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TaskNotFound } from "../../../errors.js"
 import type { TurnId } from "../../../model/ids.js"
 import { isSettled, liveStatuses } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { cutText } from "../../../shared/cutText.js"
 import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
@@ -33,7 +35,7 @@ import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
-import { nextMessageNumber, nextTurnNumber } from "./ids.js"
+import { makeSessionIds } from "./ids.js"
 import * as Interrupts from "./interrupts.js"
 import * as machine from "./machine.js"
 import type { Model } from "./modelCall.js"
@@ -51,6 +53,7 @@ export interface SessionSettings {
   readonly system: string | undefined
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
+  readonly whileAwaitingApproval: "queue" | "reject"
   readonly provider: string | undefined
   readonly compact: AgentSessionDefaults["compact"]
   readonly compactAt: number | undefined
@@ -76,6 +79,13 @@ const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
 
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
+
+/** A longer message is read as a message anyway. */
+const longestReason = 2_048
+
+/** What a message says of the approvals that it rejects. */
+const reasonOf = (content: ReadonlyArray<UserPart>): string =>
+  cutText(content.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("\n"), longestReason).text
 
 /** The background calls of a transcript whose tasks this manager does not run: those of a process that is gone. */
 const lostTasks = (
@@ -153,8 +163,9 @@ export const makeSession = (
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries), settings.maxRequestsPerTurn)
-    let nextMessage = nextMessageNumber(transcript.entries)
+    const ids = yield* makeSessionIds(transcript.entries)
+
+    let state = machine.initialState(ids.firstTurn, settings.maxRequestsPerTurn)
     let isClosed = false
     let unread = 0
     let step: Fiber.RuntimeFiber<void> | undefined
@@ -229,7 +240,8 @@ export const makeSession = (
       started,
       lost: yield* lostTasks(transcript),
       emit,
-      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId })
+      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
+      nextReplyId: ids.nextReply
     })
     const interrupts = yield* Interrupts.make(sessionId)
 
@@ -283,6 +295,13 @@ export const makeSession = (
           return run(steps.reply(action.turnId, action.messageIds))
         case "RunCalls":
           return run(steps.runCalls(action))
+        case "RejectApprovals":
+          return Effect.forEach(
+            action.approvals,
+            // one that was answered meanwhile keeps that answer
+            (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
+            { discard: true }
+          )
         case "Rewrite": {
           const rewrite = rewrites.shift()
           const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
@@ -374,9 +393,15 @@ export const makeSession = (
 
     const submit = (message: UserInput): Effect.Effect<string, SessionClosed> =>
       Effect.map(open, () => {
-        const messageId = `message-${nextMessage++}`
-        steps.keep(messageId, partsOf(message))
-        post({ _tag: "Submit", messageId })
+        const messageId = ids.nextMessage()
+        const content = partsOf(message)
+        steps.keep(messageId, content)
+        const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
+        post({
+          _tag: "Submit",
+          messageId,
+          ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
+        })
         return messageId
       })
 
@@ -424,6 +449,11 @@ export const makeSession = (
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,
+      steer: (taskId, message) =>
+        Effect.flatMap(manager.handle.get(taskId), (task) =>
+          task.sessionId === sessionId
+            ? manager.handle.steer(taskId, message)
+            : new TaskNotFound({ taskId })),
       transcript: Effect.sync(() => conversation.transcript),
       waitForIdle: idle.await,
       close: Effect.zipRight(

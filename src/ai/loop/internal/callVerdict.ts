@@ -1,4 +1,5 @@
 /** Which calls of a reply run, and what the model is told of the others. Plain functions. */
+import * as Tool from "@effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
 import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
 
@@ -59,4 +60,14 @@ export const notRunText = (why: NotRun, maxCalls: number): string => {
 export const argumentsOf = (params: unknown): Readonly<Record<string, unknown>> | undefined => {
   if (params === undefined || params === null || params === "") return {}
   return Predicate.isRecord(params) ? params : undefined
+}
+
+/** What the model sent as a text: JSON, or the text as it is where it is none. */
+export const parsedArguments = (text: string): unknown => {
+  try {
+    // as the clients do: not what would change the prototype of an object
+    return Tool.unsafeSecureJsonParse(text)
+  } catch {
+    return text
+  }
 }

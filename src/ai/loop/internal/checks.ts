@@ -40,7 +40,8 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     retry,
     streaming,
     system,
-    wake
+    wake,
+    whileAwaitingApproval
   } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
   if (wake !== undefined) checkWake(owner, wake)
@@ -69,6 +70,9 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
   if (eventBytes !== undefined) integerOf(`${owner}.eventBytes`, eventBytes, 0)
   if (maxCallsPerReply !== undefined) limitOf(`${owner}.maxCallsPerReply`, maxCallsPerReply, 1)
   if (maxRequestsPerTurn !== undefined) limitOf(`${owner}.maxRequestsPerTurn`, maxRequestsPerTurn, 1)
+  if (whileAwaitingApproval !== undefined) {
+    refuseUnlessOneOf(["queue", "reject"], `${owner}.whileAwaitingApproval`, whileAwaitingApproval)
+  }
   if (idleTimeout !== undefined) checkIdleTimeout(`${owner}.idleTimeout`, idleTimeout)
   refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)
   refuseUnless(streaming === undefined || typeof streaming === "boolean", `${owner}.streaming`, "a boolean", streaming)

@@ -17,11 +17,13 @@
  * ¹ `RunCalls` first where an earlier turn is open, which an interrupt cancels (Interrupting, no turn). ² By the wake policy.
  * ³ After a `TurnStarted` and a `TurnEnded` that carry the failure; the same where the `Collect` was interrupted.
  * ⁴ After a pause: Reply. A turn that has made `maxRequestsPerTurn` requests fails instead of making another.
+ * A message that rejects what holds up a turn does so first (RejectApprovals), in every state but Interrupting and Closed.
  * A host rewrites the transcript in Idle alone: that is a step of Collecting, which finds nothing.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
  */
+import type { TaskApproval } from "../../../model/Approval.js"
 import { type TaskId, TurnId } from "../../../model/ids.js"
 import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, TurnCause, TurnEnd } from "../AgentEvent.js"
@@ -61,8 +63,14 @@ export interface SessionState {
   readonly isClosing: boolean
 }
 
+/** The approvals that were open when a message was handed in, which it answers: see `whileAwaitingApproval`. */
+export interface Rejection {
+  readonly approvals: ReadonlyArray<TaskApproval>
+  readonly reason: string
+}
+
 export type Command =
-  | { readonly _tag: "Submit"; readonly messageId: string }
+  | { readonly _tag: "Submit"; readonly messageId: string; readonly rejects?: Rejection }
   | { readonly _tag: "Resume" }
   | { readonly _tag: "Wake"; readonly taskId: TaskId }
   | { readonly _tag: "TaskChanged" }
@@ -90,6 +98,7 @@ export type Action =
   | { readonly _tag: "Reply"; readonly turnId: TurnId; readonly messageIds: ReadonlyArray<string> }
   /** `start`: calls that were never started are started, else closed. */
   | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
+  | { readonly _tag: "RejectApprovals" } & Rejection
   /** Puts the transcript of the host in place, as a step, or says that a turn is running. */
   | { readonly _tag: "Rewrite" | "RefuseRewrite" }
   | { readonly _tag: "InterruptStep" }
@@ -361,7 +370,11 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
     case "Submit": {
       if (phase._tag === "Closed") return stay(state)
       const queued = { ...state, messages: [...state.messages, { id: command.messageId, isTried: false }] }
-      return phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
+      const next = phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
+      // an interrupt cancels what asks
+      return command.rejects === undefined || phase._tag === "Interrupting"
+        ? next
+        : followedBy([{ _tag: "RejectApprovals", ...command.rejects }], next)
     }
     case "Resume":
       if (phase._tag !== "Idle") return stay(state)

@@ -85,6 +85,7 @@ export const makeAgentLoop = (
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
         maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        whileAwaitingApproval: options.whileAwaitingApproval ?? "queue",
         compact: options.compact,
         compactAt: options.compactAt,
         provider: options.provider ?? Option.getOrUndefined(named),

@@ -4,8 +4,12 @@ import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"
 import type * as Response from "@effect/ai/Response"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Stream from "effect/Stream"
 import type { ModelToolkit } from "../../tools/ModelToolkit.js"
+import { isProviderDefined } from "../../tools/providerDefined.js"
+import type { Carrier } from "../../wire/CarriedCall.js"
+import { withReadableReplies } from "../../wire/readableReplies.js"
 import type { RetryPolicy } from "../RetryPolicy.js"
 import { saysWhole } from "./callVerdict.js"
 import { incompleteReply, reported, stalled } from "./modelErrors.js"
@@ -46,6 +50,18 @@ const flawOf = (reply: ReplyBuilder, method: string): AiError.AiError | undefine
     : undefined
 }
 
+/** The first of our tools carries the calls of those that do not exist. */
+const carrierFor = (toolkit: ModelToolkit): Carrier | undefined => {
+  const tools = Object.values(toolkit.tools)
+  // what a provider brings along has another name on the wire, and calls of it are read by its own schema
+  const toolName = tools.find((tool) => !isProviderDefined(tool))?.name
+  const names = new Set(tools.flatMap((tool) => isProviderDefined(tool) ? [tool.providerName, tool.name] : [tool.name]))
+  return toolName === undefined ? undefined : { toolName, isKnown: (name) => names.has(name) }
+}
+
+const readable = <A, E, R>(ask: Effect.Effect<A, E, R>, carrier: Carrier | undefined, onChunk: () => void) =>
+  carrier === undefined ? ask : withReadableReplies(ask, carrier, onChunk)
+
 const attempt = (
   { idleMillis, isStreaming, languageModel, toolkit }: Model,
   prompt: Prompt.Prompt,
@@ -61,14 +77,25 @@ const attempt = (
       }
     })
   const options = { prompt, toolkit, disableToolCallResolution: true } as const
+  const carrier = carrierFor(toolkit)
   const received = isStreaming
     ? unlessIdle(
       idleMillis,
       () => stalled(method, `Nothing of the reply came for ${idleMillis} ms`),
       (onProgress) =>
-        Stream.runForEachChunk(languageModel.streamText(options), (parts) => Effect.zipRight(onProgress, addAll(parts)))
+        readable(
+          Stream.runForEachChunk(languageModel.streamText(options), (parts) => {
+            onProgress()
+            return addAll(parts)
+          }),
+          carrier,
+          onProgress
+        )
     )
-    : Effect.flatMap(languageModel.generateText(options), ({ content }) => addAll(content))
+    : Effect.flatMap(
+      readable(languageModel.generateText(options), carrier, constVoid),
+      ({ content }) => addAll(content)
+    )
   return received.pipe(
     Effect.catchAll((error) => {
       const left = givenUp(toolkit, error)

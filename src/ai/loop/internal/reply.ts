@@ -10,7 +10,8 @@ import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
-import { argumentsOf, type NotRun, verdict } from "./callVerdict.js"
+import { carriedIn } from "../../wire/CarriedCall.js"
+import { argumentsOf, type NotRun, parsedArguments, verdict } from "./callVerdict.js"
 
 /** What stands for a value that no store could write, because it is nested too deep or is no JSON at all. */
 const notStorable = Symbol()
@@ -126,12 +127,21 @@ export class ReplyBuilder {
     if (given === undefined) this.unreadable.add(part)
   }
 
+  /** A call as the client read it, or as it was carried past it. */
+  private received(call: Response.ToolCallPart<string, unknown>): void {
+    const carried = carriedIn(call.params)
+    if (carried === undefined) return this.ownCall(call, storable(call.params))
+    const named = carried.name === undefined ? call : { ...call, name: carried.name }
+    this.ownCall(named, storable("text" in carried ? parsedArguments(carried.text) : carried.value))
+  }
+
   /** Adds a call that the client could not read: `text` is what the model sent as its arguments. */
   addUnread(name: string, text: string): void {
     const open = Array.from(this.openCalls.values()).find((call) => call.name === name)
     if (open !== undefined) this.openCalls.delete(open.id)
     const { id, providerName } = open ?? { id: "", providerName: undefined }
-    this.ownCall({ ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }, text)
+    const call = { ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }
+    this.ownCall(call, storable(parsedArguments(text)))
   }
 
   /** The client has closed the reply before its end: what it gave is complete. */
@@ -199,7 +209,7 @@ export class ReplyBuilder {
       case "tool-call":
         this.openCalls.delete(part.id)
         if (part.providerExecuted) this.parts.push(callPart(part, asJson(part.params)))
-        else this.ownCall(part, storable(part.params))
+        else this.received(part)
         return undefined
       case "tool-result":
         if (part.providerExecuted) {

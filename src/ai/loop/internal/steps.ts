@@ -44,10 +44,11 @@ export interface StepOptions {
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
+  readonly nextReplyId: (turnId: TurnId) => string
 }
 
 /** After so many requests the event loop turns, for models that answer at once. */
-const requestsInARow = 32
+const requestsInARow = 16
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
@@ -60,7 +61,6 @@ export class Steps {
   /** Messages of the user that are not part of the transcript yet. */
   private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
-  private replies = 0
   /** What the next request is made with. */
   private model: Model
   private provider: string | undefined
@@ -153,7 +153,7 @@ export class Steps {
       provider = maker(this.provider, builder?.provider)
     ): TranscriptEntry.AssistantMessage => ({
       _tag: "AssistantMessage",
-      replyId: `${turnId}/${++this.replies}`,
+      replyId: this.options.nextReplyId(turnId),
       turnId,
       parts,
       end,

@@ -9,17 +9,17 @@ import * as Effect from "effect/Effect"
 export const unlessIdle = <A, E, R, E2>(
   millis: number,
   onIdle: () => E2,
-  work: (onProgress: Effect.Effect<void>) => Effect.Effect<A, E, R>
+  work: (onProgress: () => void) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.gen(function*() {
-    let last = yield* Clock.currentTimeMillis
-    const onProgress = Effect.map(Clock.currentTimeMillis, (now) => {
-      last = now
+  Effect.clockWith((clock) => {
+    let last = clock.unsafeCurrentTimeMillis()
+    const watched = work(() => {
+      last = clock.unsafeCurrentTimeMillis()
     })
-    if (millis === Infinity) return yield* work(Effect.void)
+    if (millis === Infinity) return watched
     const watch: Effect.Effect<never, E2> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const left = last + millis - now
       return left <= 0 ? Effect.fail(onIdle()) : Effect.zipRight(Effect.sleep(left), watch)
     })
-    return yield* Effect.raceFirst(work(onProgress), watch)
+    return Effect.raceFirst(watched, watch)
   })
