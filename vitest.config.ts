@@ -40,7 +40,7 @@ export default defineConfig(({ mode }) => ({
   resolve: {
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
-      { find: /^effect-task-manager\/(testing|ai|ai\/testing|promise)$/, replacement: source("$1/index.ts") },
+      { find: /^effect-task-manager\/(testing|ai|ai\/testing|promise|durable)$/, replacement: source("$1/index.ts") },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
     ]
   },

@@ -39,6 +39,8 @@ const describe = (event: TaskEvent): Described | undefined => {
     case "OutputGrew":
     case "SessionClosed":
       return undefined
+    case "Recovered":
+      return { word: "recovered", colour: "yellow", snapshot: event.snapshot, detail: "its process has ended" }
     case "Queued":
       return { word: "queued", colour: "dim", snapshot: event.snapshot, detail: "" }
     case "Started": {

@@ -11,8 +11,9 @@ import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 
 /**
- * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut` and
- * `ApprovalRejected`; `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
+ * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`,
+ * `ApprovalRejected` and, where tasks outlive their process, `Interrupted` (the process that ran the tool ended before the tool
+ * did: nobody knows what the call has done); `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
  * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
  * manager ends a task that it cancels as `Cancelled`, without an error.
  *
@@ -28,6 +29,7 @@ export const ToolErrorReason = oneOf(
   "Cancelled",
   "TimedOut",
   "ApprovalRejected",
+  "Interrupted",
   "Internal"
 )
 
@@ -317,6 +319,44 @@ export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-
 ) {
   override get message(): string {
     return `Nothing happened within ${this.millis} ms`
+  }
+}
+
+/**
+ * Why a journal cannot be read or written. `Owned`: another manager has it open. `Fenced`: another manager has taken it over.
+ * `Unavailable`: the database did not answer, or refused, for as long as the lease lasts. `Version`: a row was written by a later
+ * version of the library. `Damaged`: a row cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const JournalErrorReason = oneOf("Owned", "Fenced", "Unavailable", "Version", "Damaged")
+
+/**
+ * A value of the `JournalErrorReason` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JournalErrorReason = typeof JournalErrorReason.Type
+
+/**
+ * The journal of a durable manager cannot be opened, or was lost while it ran. A manager that has lost its journal tells nothing
+ * any more: its methods die with this error, its tools are interrupted, and its process should end. `cause` is for the program
+ * alone: it is never encoded and never part of `message`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JournalError extends hidingCause(
+  Schema.TaggedError<JournalError>("effect-task-manager/JournalError")(
+    "JournalError",
+    { journal: Text, reason: JournalErrorReason, detail: Text, cause: hiddenCause },
+    describedError
+  )
+) {
+  override get message(): string {
+    return `The journal "${this.journal}" ${this.detail}`
   }
 }
 

@@ -43,7 +43,7 @@ describe("an answer", () => {
     ["\n\ny\n", "yes"],
     ["nx\by\b\b\by\n", "yes"],
     ["y\u001b", "no"]
-  ])("%j is %s", ([text, expected]) =>
+  ])("%j is %s", ([text = "", expected]) =>
     Effect.gen(function*() {
       const { answer, shown } = yield* ask(text)
       assert.deepStrictEqual(answer, Exit.succeed(Option.some(expected)))

@@ -367,6 +367,7 @@ describe("unions", () => {
       Completed: () => "completed",
       Failed: ({ error }: Extract<TaskEvent, { readonly _tag: "Failed" }>) => error.reason,
       Cancelled: () => "cancelled",
+      Recovered: () => "recovered",
       SessionClosed: () => "closed"
     }
     const all = Match.type<TaskEvent>().pipe(
@@ -399,6 +400,7 @@ describe("unions", () => {
       | "Cancelled"
       | "TimedOut"
       | "ApprovalRejected"
+      | "Interrupted"
       | "Internal"
     >()
   })

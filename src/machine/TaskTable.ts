@@ -4,6 +4,7 @@
  */
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
+import type { Metadata } from "../model/json.js"
 import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
@@ -148,6 +149,24 @@ export interface GracePeriod {
   readonly leave: () => void
 }
 
+/** What a delivery brings of its task: there is at most one of each. */
+export type Brings = "result" | "approval" | "detached"
+
+/** What transitions tell a manager that writes its tasks down, so that it knows what to write. Undefined in memory. */
+export interface TableJournal {
+  /** The order of the last delivery that is written: what comes after it may not leave yet. */
+  readonly lastWritten: number
+  readonly changed: (task: TaskRecord) => void
+  /** `seq` is the number of its terminal event, `metadata` that of the item, which is more than its result. */
+  readonly settled: (task: TaskRecord, kept: SettledTask, seq: number, metadata: Metadata | undefined) => void
+  readonly sent: (task: TaskRecord, brings: Brings, delivery: Undelivered) => void
+  /** Its reader has it for good, or nobody will: it is not sent again after a restart. */
+  readonly acknowledged: (delivery: Undelivered) => void
+  /** The host does not see the settled task any more. */
+  readonly forgotten: (kept: SettledTask) => void
+  readonly closed: (session: Session) => void
+}
+
 /** What the runtime keeps for a launch. Transitions write its two fields and call nothing of it. */
 export interface TaskRuntime extends Ancestry {
   /** From the step that begins the launch to the one that ends it. */
@@ -192,7 +211,7 @@ export class TaskRecord {
   /** What the current launch was approved with, as its tool may see it. */
   approval: ApprovalRequest | undefined = undefined
   /** The approval that was not taken yet. */
-  undelivered: { readonly withdraw: () => void } | undefined = undefined
+  undelivered: Delivery<TurnTaskUpdate> | Delivery<TaskResolution> | undefined = undefined
   /** Milliseconds that the current launch may run; Infinity for no limit. */
   timeout = Infinity
   /** Milliseconds after which the current launch detaches; Infinity for never. */
@@ -343,6 +362,7 @@ export interface TaskTable {
   /** Shut down, and every task is settled. */
   closed: boolean
   readonly consequences: Consequences
+  journal: TableJournal | undefined
 }
 
 const makeDrain = (): Drain => ({
@@ -398,7 +418,8 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     launched: new Outbox(),
     interrupted: new Outbox(),
     woken: new Outbox()
-  }
+  },
+  journal: undefined
 })
 
 /** The session, made when it is first needed. */

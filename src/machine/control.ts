@@ -194,6 +194,7 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   if (session === undefined || session.live === 0) tellClosed(table, id, now)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
+  table.journal?.closed(session)
   discardUndelivered(table, session)
   table.sessions.delete(id)
   if (session.live > 0) {
@@ -209,10 +210,15 @@ export const closeSession = (table: TaskTable, id: SessionId, now: number): Inte
   return interruption
 }
 
-/** Stops starting tasks and cancels every live one. */
-export const beginShutdown = (table: TaskTable, now: number): Interruption => {
+/** Stops starting tasks. */
+export const stopStarting = (table: TaskTable): void => {
   table.closing = true
   refuseEverything(table)
+}
+
+/** Stops starting tasks and cancels every live one. */
+export const beginShutdown = (table: TaskTable, now: number): Interruption => {
+  stopStarting(table)
   return interrupt(table, table.live.toArray(), () => true, "Shutdown", now)
 }
 

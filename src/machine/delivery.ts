@@ -10,6 +10,7 @@ import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import { type TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { LinkedList, LinkedNode } from "../shared/LinkedList.js"
 import {
+  type Brings,
   Delivery,
   ensureSession,
   ensureTurn,
@@ -67,6 +68,23 @@ const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Ite
   return delivery
 }
 
+/** What has been sent is written before it leaves. */
+const sent = (table: TaskTable, task: TaskRecord, brings: Brings, delivery: Undelivered | undefined): void => {
+  if (table.journal !== undefined && delivery !== undefined) table.journal.sent(task, brings, delivery)
+}
+
+/** Its reader has it for good: it does not come again after a restart. */
+export const acknowledge = (table: TaskTable, delivery: Undelivered): void => table.journal?.acknowledged(delivery)
+
+/** As `acknowledge`, for a batch. */
+export const acknowledgeAll = (table: TaskTable, deliveries: ReadonlyArray<Undelivered>): void => {
+  if (table.journal !== undefined) for (const delivery of deliveries) table.journal.acknowledged(delivery)
+}
+
+/** Whether a delivery may leave: where tasks are written down, it has to be written. */
+const mayLeave = (table: TaskTable, { order }: { readonly order: number }): boolean =>
+  table.journal === undefined || order <= table.journal.lastWritten
+
 /** Lets a result that waits in its queue be found by its task, if that is (still) kept. */
 const tie = (table: TaskTable, settled: SettledTask | undefined, delivery: Undelivered | undefined): void => {
   if (settled === undefined || delivery === undefined) return
@@ -97,15 +115,20 @@ export const deliverItem = (
 ): boolean => {
   if (task.snapshot.kind === "Foreground") {
     if (!reply(table, task, TaskStartOutcome.Ready({ resolution: item }))) {
-      tie(table, settled, sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item })))
+      const delivery = sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item }))
+      sent(table, task, "result", delivery)
+      tie(table, settled, delivery)
     }
     return false
   }
   if (task.snapshot.deliveryMode === "Manual") {
-    tie(table, settled, sendToHost(table, task.session, item))
+    const delivery = sendToHost(table, task.session, item)
+    sent(table, task, "result", delivery)
+    tie(table, settled, delivery)
     return false
   }
   const delivery = sendToLoop(table, task.session, item)
+  sent(table, task, "result", delivery)
   tie(table, settled, delivery)
   return delivery !== undefined
 }
@@ -115,10 +138,12 @@ export const deliverApproval = (table: TaskTable, task: TaskRecord, resolution: 
   if (task.snapshot.kind === "Foreground") {
     if (!reply(table, task, TaskStartOutcome.Ready({ resolution }))) {
       task.undelivered = sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution }))
+      sent(table, task, "approval", task.undelivered)
     }
     return false
   }
   const delivery = sendToLoop(table, task.session, resolution)
+  sent(table, task, "approval", delivery)
   task.undelivered = delivery
   return delivery !== undefined
 }
@@ -127,13 +152,17 @@ export const deliverApproval = (table: TaskTable, task: TaskRecord, resolution: 
 export const deliverDetached = (table: TaskTable, task: TaskRecord): void => {
   const outcome = TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: "Background" })
   if (!reply(table, task, outcome)) {
-    sendToTurn(table, task.turn, TurnTaskUpdate.Detached({ snapshot: task.snapshot }))
+    const delivery = sendToTurn(table, task.turn, TurnTaskUpdate.Detached({ snapshot: task.snapshot }))
+    sent(table, task, "detached", delivery)
   }
 }
 
 /** The approval was answered: it is not delivered any more. */
-export const withdrawApproval = (task: TaskRecord): void => {
-  task.undelivered?.withdraw()
+export const withdrawApproval = (table: TaskTable, task: TaskRecord): void => {
+  const { undelivered } = task
+  if (undelivered === undefined) return
+  undelivered.withdraw()
+  acknowledge(table, undelivered)
   task.undelivered = undefined
 }
 
@@ -171,8 +200,19 @@ const findTurn = (table: TaskTable, ref: TurnRef): Turn | undefined =>
 /** Whether `takeTurnUpdate` would give an update or `Drained`. */
 export const isTurnReady = (table: TaskTable, ref: TurnRef): boolean => {
   const turn = findTurn(table, ref)
-  return turn === undefined || !turn.updates.isEmpty || turn.active === 0
+  if (turn === undefined) return true
+  const first = turn.updates.first
+  return first === undefined ? turn.active === 0 : mayLeave(table, first.value)
 }
+
+/** Whether `takeLoopUpdates` would give something. */
+export const isLoopReady = (table: TaskTable, sessionId: SessionId): boolean => {
+  const first = table.sessions.get(sessionId)?.updates.first
+  return first !== undefined && mayLeave(table, first.value)
+}
+
+/** There is an update, and it is not written yet: the reader has to wait (again), also where nothing else will come. */
+export const NotWritten = "NotWritten"
 
 /** The turn is over: it has no update and nothing that runs. */
 export const Drained = "Drained"
@@ -181,9 +221,11 @@ export const Drained = "Drained"
 export const takeTurnUpdate = (
   table: TaskTable,
   ref: TurnRef
-): Delivery<TurnTaskUpdate> | typeof Drained | typeof NotReady => {
+): Delivery<TurnTaskUpdate> | typeof Drained | typeof NotReady | typeof NotWritten => {
   const turn = findTurn(table, ref)
   if (turn === undefined) return Drained
+  const first = turn.updates.first
+  if (first !== undefined && !mayLeave(table, first.value)) return NotWritten
   const delivery = turn.updates.shift()
   if (delivery === undefined) {
     if (turn.active > 0) return NotReady
@@ -196,11 +238,19 @@ export const takeTurnUpdate = (
   return delivery
 }
 
+/** Empties a queue, except for what may not leave yet. */
+const takeWritten = <A extends Undelivered>(table: TaskTable, queue: LinkedList<A>): ReadonlyArray<A> => {
+  const { last } = queue
+  return last === undefined || mayLeave(table, last.value)
+    ? queue.drain()
+    : queue.toArray().filter((delivery) => mayLeave(table, delivery))
+}
+
 /** Everything that waits for the loop of a session, oldest first. */
 export const takeLoopUpdates = (table: TaskTable, sessionId: SessionId): ReadonlyArray<Delivery<TaskResolution>> => {
   const session = table.sessions.get(sessionId)
   if (session === undefined) return []
-  const deliveries = session.updates.drain()
+  const deliveries = takeWritten(table, session.updates)
   for (const delivery of deliveries) delivery.leave()
   releaseSession(table, session)
   return deliveries
@@ -210,8 +260,9 @@ export const takeLoopUpdates = (table: TaskTable, sessionId: SessionId): Readonl
 export const takeManual = (table: TaskTable, sessionId?: SessionId): ReadonlyArray<TaskResolution.Item> => {
   const queue = sessionId === undefined ? table.manual : table.sessions.get(sessionId)?.manual
   if (queue === undefined) return []
-  const deliveries = queue.toArray()
+  const deliveries = queue.toArray().filter((delivery) => mayLeave(table, delivery))
   for (const delivery of deliveries) discardManual(table, delivery)
+  acknowledgeAll(table, deliveries)
   return deliveries.map(({ item }) => item)
 }
 
@@ -252,9 +303,9 @@ const itemIn = (resolution: TaskResolution): Option.Option<TaskResolution.Item> 
 export const takeResult = (table: TaskTable, id: TaskId): Option.Option<TaskResolution.Item> | undefined => {
   const task = table.tasks.get(id)
   if (task === undefined) return undefined
-  return task.isLive || task.undelivered === undefined
-    ? Option.none()
-    : takeOut(table, task.snapshot, task.undelivered)
+  if (task.isLive || task.undelivered === undefined || !mayLeave(table, task.undelivered)) return Option.none()
+  acknowledge(table, task.undelivered)
+  return takeOut(table, task.snapshot, task.undelivered)
 }
 
 /** The result of one task, taken by a consumer. */
@@ -269,21 +320,69 @@ export interface ConsumedResult {
 export const consumeResult = (table: TaskTable, id: TaskId): Option.Option<ConsumedResult> | undefined => {
   const task = table.tasks.get(id)
   if (task === undefined) return undefined
-  if (task.isLive || task.undelivered === undefined) return Option.none()
+  if (task.isLive || task.undelivered === undefined || !mayLeave(table, task.undelivered)) return Option.none()
   const { snapshot: turn, undelivered: delivery } = task
   const session = enterConsumer(table, turn.sessionId, 1)
   return Option.map(takeOut(table, turn, delivery), (item) => ({ item, delivery, session, turn }))
 }
 
+const discard = (table: TaskTable, delivery: Delivery<TurnTaskUpdate> | Delivery<TaskResolution>): void => {
+  acknowledge(table, delivery)
+  delivery.leave()
+}
+
 /** Throws away what a closed session never took. */
 export const discardUndelivered = (table: TaskTable, session: Session): void => {
-  for (const delivery of session.updates.drain()) delivery.leave()
+  for (const delivery of session.updates.drain()) discard(table, delivery)
   for (let node = session.manual.first; node !== undefined; node = session.manual.first) {
+    acknowledge(table, node.value)
     discardManual(table, node.value)
   }
   for (const turn of session.turns.values()) {
-    for (const delivery of turn.updates.drain()) delivery.leave()
+    for (const delivery of turn.updates.drain()) discard(table, delivery)
   }
+}
+
+/** What was undelivered when the process ended stands in its queue again, under its old number. `deliveries` come in that order. */
+export const sendAgain = (
+  table: TaskTable,
+  task: TaskRecord,
+  brings: Brings,
+  order: number,
+  resolution: TaskResolution | TurnTaskUpdate,
+  settled: SettledTask | undefined
+): Undelivered => {
+  const { session, snapshot, turn } = task
+  const put = <A>(queue: LinkedList<Delivery<A>>, value: A): Delivery<A> => {
+    const delivery = new Delivery(value, order)
+    delivery.node = queue.append(delivery)
+    return delivery
+  }
+  const send = (): Undelivered => {
+    if (resolution._tag === "Detached" || resolution._tag === "Resolution") {
+      return put<TurnTaskUpdate>(turn.updates, resolution)
+    }
+    if (snapshot.kind === "Foreground") return put<TurnTaskUpdate>(turn.updates, TurnTaskUpdate.Resolution({ resolution }))
+    if (resolution._tag === "Approval" || snapshot.deliveryMode === "ToLoop") {
+      return put<TaskResolution>(session.updates, resolution)
+    }
+    const delivery: ManualDelivery = {
+      item: resolution,
+      session,
+      order,
+      settled: undefined,
+      allNode: undefined,
+      sessionNode: undefined
+    }
+    delivery.allNode = table.manual.append(delivery)
+    delivery.sessionNode = session.manual.append(delivery)
+    return delivery
+  }
+  const delivery = send()
+  if (brings === "approval" && !isManual(delivery)) task.undelivered = delivery
+  tie(table, settled, delivery)
+  table.journal?.sent(task, brings, delivery)
+  return delivery
 }
 
 // ---- putting back ----
@@ -297,10 +396,17 @@ export const enterConsumer = (table: TaskTable, sessionId: SessionId, count: num
 }
 
 /** The consumer is done with what it took. */
+/** The consumer is done with `count` deliveries. */
 export const leaveConsumer = (table: TaskTable, session: Session, count: number): void => {
   session.consumers--
   session.inHand -= count
   releaseSession(table, session)
+}
+
+/** The consumer has succeeded with what it took: it is delivered. */
+export const consumed = (table: TaskTable, session: Session, deliveries: ReadonlyArray<Undelivered>): void => {
+  acknowledgeAll(table, deliveries)
+  leaveConsumer(table, session, deliveries.length)
 }
 
 const insertInOrder = <A extends { readonly order: number }>(queue: LinkedList<A>, value: A): LinkedNode<A> => {
@@ -325,7 +431,7 @@ export const putBackTurnUpdate = (
     putBack(turn.updates, delivery)
     tie(table, delivery.settled, delivery)
     wakeAll(table, turn.waiters)
-  }
+  } else acknowledge(table, delivery)
   leaveConsumer(table, session, 1)
 }
 
@@ -344,7 +450,7 @@ export const putBackLoopUpdates = (
       tie(table, delivery.settled, delivery)
     }
     if (!session.updates.isEmpty) wakeAll(table, session.waiters)
-  }
+  } else acknowledgeAll(table, deliveries)
   leaveConsumer(table, session, deliveries.length)
 }
 
@@ -353,7 +459,7 @@ const putBackManual = (table: TaskTable, session: Session, delivery: ManualDeliv
     delivery.allNode = insertInOrder(table.manual, delivery)
     delivery.sessionNode = insertInOrder(session.manual, delivery)
     tie(table, delivery.settled, delivery)
-  }
+  } else acknowledge(table, delivery)
   leaveConsumer(table, session, 1)
 }
 

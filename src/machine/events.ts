@@ -17,7 +17,7 @@ const publish = (table: TaskTable, event: TaskEvent): void => {
 /** The events that have nothing but the snapshot of the task. */
 const tell = (
   table: TaskTable,
-  _tag: "Queued" | "Started" | "Detached" | "Cancelled",
+  _tag: "Queued" | "Started" | "Detached" | "Cancelled" | "Recovered",
   at: number,
   snapshot: TaskSnapshot
 ): void =>
@@ -33,6 +33,9 @@ const tell = (
 
 export const queued = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
   tell(table, "Queued", at, snapshot)
+
+export const recovered = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
+  tell(table, "Recovered", at, snapshot)
 
 export const started = (table: TaskTable, at: number, snapshot: TaskSnapshot): void =>
   tell(table, "Started", at, snapshot)
@@ -135,5 +138,6 @@ export const requestContinue = (table: TaskTable, at: number, snapshot: TaskSnap
 export const change = (table: TaskTable, task: TaskRecord, snapshot: TaskSnapshot): TaskSnapshot => {
   table.version++
   task.snapshot = snapshot
+  table.journal?.changed(task)
   return snapshot
 }

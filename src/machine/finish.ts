@@ -65,7 +65,7 @@ const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void =>
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
-  withdrawApproval(task)
+  withdrawApproval(table, task)
   task.asked = undefined
   refuseResumes(table, task)
   vacate(table, task)
@@ -93,6 +93,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
       events.cancelled(table, now, snapshot)
   }
   const metadata = ending._tag === "Completed" ? ending.result.metadata : undefined
+  table.journal?.settled(task, kept, table.seq, metadata)
   const toLoop = deliverItem(table, task, kept, results.itemOf(snapshot.id, result, metadata))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   const { session } = task
@@ -111,7 +112,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
 }
 
 /** A copy of the call that cannot be changed: what is shown is what will run. */
-const frozenRequest = (request: ToolRequest): ToolRequest =>
+export const frozenRequest = (request: ToolRequest): ToolRequest =>
   Object.freeze({
     ...request,
     input: jsonCopy(request.input, { freeze: true }),
@@ -148,7 +149,8 @@ const suspend = (
   wakeUncounted(table, task)
 }
 
-const decidedEnding = (task: TaskRecord): Ending =>
+/** How a task ends whose end was decided before its launch was over. */
+export const decidedEnding = (task: TaskRecord): Ending =>
   task.cancelReason === "TimedOut"
     ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
     : { _tag: "Cancelled" }

@@ -33,6 +33,7 @@ export const remember = (table: TaskTable, task: SettledTask): void => {
 
 const forget = (table: TaskTable, task: SettledTask): void => {
   table.tasks.delete(task.snapshot.id)
+  table.journal?.forgotten(task)
   table.historyBytes -= task.bytes
   if (task.output !== undefined) dropOutput(table, task.output)
   untie(task)

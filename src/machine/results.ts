@@ -34,6 +34,16 @@ export const timedOut = (request: ToolRequest, timeoutMillis: number): ToolError
     trusted
   )
 
+export const interrupted = (request: ToolRequest): ToolError =>
+  new ToolError(
+    {
+      reason: "Interrupted",
+      toolName: request.toolName,
+      message: "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
+    },
+    trusted
+  )
+
 export const approvalRejected = (request: ToolRequest, reason: string | undefined): ToolError =>
   new ToolError(
     {

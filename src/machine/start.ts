@@ -140,7 +140,7 @@ export const resume = (
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
   task.asked = undefined
-  withdrawApproval(task)
+  withdrawApproval(table, task)
   refuseResumes(table, task)
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)

@@ -69,6 +69,9 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  * comes after the output was read (`handle.output`), so that a task that writes much publishes little. Growth
  * after the last one is told by the terminal event.
  *
+ * `Recovered` says that the process in which the task was queued, running or cancelling has ended, and that this one has it now, as
+ * its `snapshot` says; what becomes of it is told next. Only a durable manager has such events, after its start.
+ *
  * `SessionClosed` comes after the terminal events of everything that `closeSession` cancelled, at once if there was nothing.
  * It is about no turn and no task. If the session id was opened again before, events of the new session may come first.
  *
@@ -87,6 +90,7 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
 export const TaskEvent = union(
   tagged("Queued", ofTask),
   tagged("Started", ofTask),
+  tagged("Recovered", ofTask),
   tagged("Progress", { ...ofTask, progress: TaskProgress }),
   tagged("OutputGrew", { ...ofTask, end: Count }),
   tagged("Detached", ofTask),

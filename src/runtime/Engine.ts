@@ -1,6 +1,7 @@
 /** What the parts of a running manager share. */
 import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
+import type { TaskId } from "../model/ids.js"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
 import type { OnToolDefect } from "../services/TaskManagerConfig.js"
 import type { EventHub } from "./events/EventHub.js"
@@ -18,6 +19,9 @@ export interface Engine {
   /** Makes the token of a question. */
   readonly newAsking: () => string
   readonly outputLimits: OutputLimits
+  /** Names what a tool does for a task, so that another service can tell that it is done a second time. */
+  readonly idempotencyKey: (taskId: TaskId) => string
+  readonly epoch: number
   readonly onToolDefect: OnToolDefect | undefined
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean

@@ -1,13 +1,17 @@
 /**
  * The table of tasks in its `Ref`, and the one place that changes it: a transition runs, and what follows from it is
- * done in the same synchronous step. Whoever sees an event can therefore already see its effect, and the reverse.
+ * done in the same synchronous step. Whoever sees an event can therefore already see its effect, and the reverse. Where tasks are
+ * written down, what follows is done once the tasks that the step has changed are written.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
+import { beginShutdown, endShutdown } from "../machine/control.js"
 import type * as TaskTable from "../machine/TaskTable.js"
-import { wakeWatchers } from "../machine/waiting.js"
+import { wakeAll, wakeWatchers } from "../machine/waiting.js"
+import { Outbox } from "../shared/Outbox.js"
 import type { EventHub } from "./events/EventHub.js"
+import type { Held, JournalWriter } from "./journal/JournalWriter.js"
 
 /** A plain function that changes the table and returns an outcome; `now` is epoch milliseconds. */
 export type Transition<A> = (table: TaskTable.TaskTable, now: number) => A
@@ -22,10 +26,15 @@ export interface State {
   readonly modify: <A>(transition: Transition<A>) => Effect.Effect<A>
   /** One step where no fiber runs: in the observer of a fiber, in a timer. */
   readonly unsafeModify: <A>(transition: Transition<A>) => A
+  /** Undefined in memory. */
+  readonly journal: JournalWriter | undefined
 }
 
 // tools that start tools and never wait would otherwise keep every other fiber, timer and socket from running
 const launchesAtOnce = 8
+
+/** What leaves a step and tells somebody something. */
+type Outgoing = Pick<TaskTable.Consequences, "events" | "interrupted" | "launched" | "woken">
 
 export const make = (options: {
   readonly table: TaskTable.TaskTable
@@ -33,22 +42,31 @@ export const make = (options: {
   readonly events: EventHub
   /** For the tools that a step interrupts. */
   readonly startGracePeriod: () => TaskTable.GracePeriod
+  readonly journal: JournalWriter | undefined
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
+    const { journal } = options
     const ref = yield* Ref.make(options.table)
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
 
-    const { ended, events, interrupted, launched, retimed, woken } = table.consequences
+    const { consequences } = table
+    const { ended, retimed } = consequences
     let isLaunching = false
+    /** Let out while others are launched; a group has outboxes of its own. */
+    const later = new Outbox<TaskTable.TaskRuntime>()
 
     // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
-    const launch = (): void => {
-      if (isLaunching) return
+    const launch = (launched: Outgoing["launched"]): void => {
+      if (isLaunching) {
+        if (journal !== undefined) launched.moveTo(later)
+        return
+      }
       isLaunching = true
       try {
         let count = 0
-        for (let task = launched.shift(); task !== undefined; task = launched.shift()) {
+        const next = () => launched.shift() ?? later.shift()
+        for (let task = next(); task !== undefined; task = next()) {
           task.launch(++count > launchesAtOnce)
         }
       } finally {
@@ -57,29 +75,96 @@ export const make = (options: {
       }
     }
 
+    const publish = (events: Outgoing["events"]): void => {
+      for (let event = events.shift(); event !== undefined; event = events.shift()) {
+        options.events.unsafePublish(event)
+      }
+      options.events.unsafeWake()
+    }
+
+    const interrupt = (interrupted: Outgoing["interrupted"]): void => {
+      const gracePeriod = options.startGracePeriod()
+      for (let task = interrupted.shift(); task !== undefined; task = interrupted.shift()) task.interrupt(gracePeriod)
+    }
+
+    const letOut = ({ events, interrupted, launched, woken }: Outgoing): void => {
+      if (!events.isEmpty) publish(events)
+      if (!interrupted.isEmpty) interrupt(interrupted)
+      for (let wake = woken.shift(); wake !== undefined; wake = woken.shift()) wake()
+      if (!launched.isEmpty) launch(launched)
+    }
+
+    /** Tools end and waiters go on, and nothing is told. What is launched finds itself cancelled. */
+    const letGo = (outgoing: Outgoing): void => {
+      for (let event = outgoing.events.shift(); event !== undefined; event = outgoing.events.shift());
+      letOut(outgoing)
+    }
+
+    const takeHeld = (): Held => {
+      const { events, interrupted, launched, woken } = consequences
+      const held: Outgoing = {
+        events: events.moveTo(new Outbox()),
+        interrupted: interrupted.moveTo(new Outbox()),
+        launched: launched.moveTo(new Outbox()),
+        woken: woken.moveTo(new Outbox())
+      }
+      return { letOut: () => letOut(held), letGo: () => letGo(held) }
+    }
+
+    const afterStep = (): void => {
+      // these tell nobody anything
+      for (let launch = ended.shift(); launch !== undefined; launch = ended.shift()) launch.end()
+      for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setDetachTimer()
+      switch (journal === undefined ? "LetOut" : journal.afterStep()) {
+        case "LetOut":
+          return letOut(consequences)
+        case "LetGo":
+          return letGo(consequences)
+        case "Hold":
+      }
+    }
+
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
-      for (let launch = ended.shift(); launch !== undefined; launch = ended.shift()) launch.end()
-      for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setDetachTimer()
-      if (!events.isEmpty) {
-        for (let event = events.shift(); event !== undefined; event = events.shift()) {
-          options.events.unsafePublish(event)
-        }
-        options.events.unsafeWake()
-      }
-      if (!interrupted.isEmpty) {
-        const gracePeriod = options.startGracePeriod()
-        for (let task = interrupted.shift(); task !== undefined; task = interrupted.shift()) task.interrupt(gracePeriod)
-      }
-      for (let wake = woken.shift(); wake !== undefined; wake = woken.shift()) wake()
-      if (!launched.isEmpty) launch()
+      afterStep()
       return outcome
+    }
+
+    if (journal !== undefined) {
+      table.journal = journal
+      journal.owner = {
+        takeHeld,
+        // who parked while a delivery was on its way was not woken when it was sent
+        arrived: (tasks) => {
+          const { woken } = consequences
+          const held = woken.moveTo(new Outbox())
+          for (const { session, turn } of tasks) {
+            if (isWritten(table, turn.updates.first?.value)) wakeAll(table, turn.waiters)
+            if (isWritten(table, session.updates.first?.value)) wakeAll(table, session.waiters)
+          }
+          const arrived = woken.moveTo(new Outbox())
+          held.moveTo(woken)
+          for (let wake = arrived.shift(); wake !== undefined; wake = arrived.shift()) wake()
+        },
+        lost: () => {
+          step(table, (current, now) => {
+            beginShutdown(current, now)
+            // nobody waits for what will not be told
+            endShutdown(current)
+          })
+          options.events.unsafeEnd()
+        }
+      }
     }
 
     return {
       table,
       modify: (transition) => Ref.modify(ref, (current) => [step(current, transition), current]),
-      unsafeModify: (transition) => step(table, transition)
+      unsafeModify: (transition) => step(table, transition),
+      journal
     }
   })
+
+const isWritten = (table: TaskTable.TaskTable, first: { readonly order: number } | undefined): boolean =>
+  first !== undefined && table.journal !== undefined && first.order <= table.journal.lastWritten

@@ -51,10 +51,32 @@ export const rejectApproval = (
   )
 }
 
-/** Cancels everything, ends every wait, and ends the event streams once they are read. */
+/** Once everything is written, unless the journal is lost: then nothing is left to wait for. */
+const written = ({ state: { journal } }: Engine): Effect.Effect<void> =>
+  journal === undefined ? Effect.void : Effect.catchAllCause(journal.synced, () => Effect.void)
+
+/**
+ * Cancels everything, ends every wait, and ends the event streams once they are read. Tasks that are kept for the next process are
+ * cancelled in memory alone: nothing is told of it, and nothing is written.
+ */
 export const shutdown = (engine: Engine): Effect.Effect<void> =>
-  interrupt(engine, control.beginShutdown).pipe(
-    Effect.zipRight(engine.state.modify(control.endShutdown)),
-    Effect.zipRight(Effect.sync(() => engine.events.unsafeEnd())),
-    Effect.zipRight(engine.timers.shutdown)
-  )
+  Effect.suspend(() => {
+    const { events, state, timers } = engine
+    const { journal } = state
+    const stopped = journal?.journal.keepsTasks === true
+      ? state.modify(control.stopStarting).pipe(
+        Effect.zipRight(written(engine)),
+        Effect.zipRight(Effect.sync(() => journal.keep()))
+      )
+      : Effect.void
+    return stopped.pipe(
+      Effect.zipRight(interrupt(engine, control.beginShutdown)),
+      Effect.zipRight(state.modify(control.endShutdown)),
+      Effect.zipRight(written(engine)),
+      Effect.zipRight(Effect.sync(() => {
+        journal?.close()
+        events.unsafeEnd()
+      })),
+      Effect.zipRight(timers.shutdown)
+    )
+  })

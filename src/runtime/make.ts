@@ -3,6 +3,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as TaskTable from "../machine/TaskTable.js"
+import type { TaskId } from "../model/ids.js"
+import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { randomToken } from "../shared/randomToken.js"
@@ -10,6 +12,7 @@ import type { Engine } from "./Engine.js"
 import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
+import { JournalWriter } from "./journal/JournalWriter.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
 import { answerApprovalWith } from "./starting/answerApproval.js"
@@ -34,6 +37,13 @@ export class AskingTokens extends Context.Reference<AskingTokens>()(
   "effect-task-manager/runtime/make/AskingTokens",
   { defaultValue: () => randomToken }
 ) {}
+
+/** In memory a key must differ from those of every other process; it is made when the first tool asks for one. */
+const idempotencyKeys = (journal: string | undefined): (taskId: TaskId) => string => {
+  let name = journal
+  return (taskId) => `${name ??= randomToken()}/${taskId}`
+}
+
 /** How many sessions of which nothing is live or undelivered have a replay. */
 const replayedSessions = 4_096
 
@@ -61,10 +71,19 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     isRemembered: (sessionId) => table.sessions.has(sessionId)
   })
   const timers = Timers.make(clock, runtime)
+  const opened = yield* Journal
+  if (opened !== undefined) {
+    table.seq = opened.seq
+    table.lastTaskNumber = opened.lastTaskNumber
+    table.lastDelivery = opened.lastDelivery
+    events.beginAfter(opened.seq)
+  }
+  const journal = opened === undefined ? undefined : new JournalWriter(opened, table, clock)
   const state = yield* State.make({
     table,
     clock,
     events,
+    journal,
     startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis)
   })
   // the default of the reference would hide that there is none: then executors have a say
@@ -77,9 +96,16 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     route: policy === undefined ? undefined : escapingRoute(policy),
     newAsking: yield* AskingTokens,
     outputLimits: limits,
+    idempotencyKey: idempotencyKeys(opened?.name),
+    epoch: opened?.epoch ?? 0,
     onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
     runtime
+  }
+  if (journal !== undefined) {
+    // before the shutdown is a finalizer: its last steps are written too
+    yield* Effect.forkScoped(Effect.interruptible(journal.run))
+    yield* Effect.forkScoped(Effect.interruptible(journal.beat))
   }
   yield* Effect.addFinalizer(() => interrupting.shutdown(engine))
   return engine

@@ -38,6 +38,13 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly request: ToolRequest
   /** Which run of the tool this is, from 1. */
   readonly launch: number
+  /**
+   * The same for every launch of the task, and for no other task: give it to a service that does nothing twice under one key. A
+   * durable manager keeps it over restarts: it is the name of the journal and the id of the task.
+   */
+  readonly idempotencyKey: string
+  /** How often the journal of a durable manager was opened, which tells this process from the ones before; 0 in memory. */
+  readonly epoch: number
   /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
   /** Whether the turn waits for the task at this moment. */

@@ -30,6 +30,8 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   private readonly buffer = new SizedQueue<A>()
   private readonly parked = new ParkedReaders()
   private closed = false
+  /** It is given no event up to this number: its reader was told of what they say in another way. */
+  after = 0
   /** It was too slow: nothing is held until it has been told so. */
   private isLost = false
   /** Whether it is to be woken at the end of the step. */

@@ -24,6 +24,12 @@ export class Outbox<A> {
     return value
   }
 
+  /** Moves everything into another one. */
+  moveTo(other: Outbox<A>): Outbox<A> {
+    for (let value = this.shift(); value !== undefined; value = this.shift()) other.push(value)
+    return other
+  }
+
   private reset(): void {
     this.first = 0
     this.end = 0

@@ -8,6 +8,7 @@ import type { TaskEvent } from "../model/TaskEvent.js"
 const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   Queued: "Q",
   Started: "S",
+  Recovered: "R",
   Progress: "P",
   OutputGrew: "P",
   Detached: "D",
@@ -22,7 +23,7 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
 
 // a queued task may be detached before it is started
 const launch = "Q?D?S?[PD]*"
-const life = new RegExp(`^${launch}(AC?${launch})*TC?$`)
+const life = new RegExp(`^${launch}((AC?|R)${launch})*TC?$`)
 
 /**
  * Whether an event is the last of its task but for a `ContinueRequested`.

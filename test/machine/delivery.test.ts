@@ -28,7 +28,7 @@ const putBack = (world: World, { session, taken }: Batch): void =>
 const consumeTurn = (world: World) =>
   world.step((table) => {
     const taken = delivery.takeTurnUpdate(table, turnRef())
-    if (taken === delivery.NotReady || taken === delivery.Drained) throw new Error(`nothing to take: ${taken}`)
+    if (typeof taken === "string") throw new Error(`nothing to take: ${taken}`)
     return { taken, session: delivery.enterConsumer(table, turnRef().sessionId, 1) }
   })
 

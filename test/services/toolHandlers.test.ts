@@ -24,6 +24,8 @@ const currentTask: CurrentTask["Type"] = {
   taskId: TaskId.make("a"),
   request: request("a"),
   launch: 1,
+      idempotencyKey: "manager/task",
+      epoch: 0,
   approval: Option.none(),
   kind: Effect.succeed("Foreground"),
   cancelReason: Effect.never,

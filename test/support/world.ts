@@ -445,6 +445,7 @@ export class World {
   takeTurn(ref = turnRef()): string {
     const taken = this.step((table) => delivery.takeTurnUpdate(table, ref))
     if (taken === delivery.NotReady) return "not ready"
+    if (taken === delivery.NotWritten) return "not written"
     return taken === delivery.Drained ? "none" : updateText(taken.value)
   }
 

@@ -127,7 +127,8 @@ export const stopGroup = (
     if (last.inGroup) yield* signalGroup(group, "SIGTERM")
     yield* tell(last)
     const gone = yield* within(untilGone(tell), gracePeriod)
-    if (Option.isSome(gone)) return
+    // the time may be over because looks take long, when nothing was left that could be killed
+    if (Option.isSome(gone) || !isAnyLeft(last)) return
     yield* signal("SIGKILL", last)
     yield* within(untilGone((who) => signal("SIGKILL", who)), killPeriod)
   })

@@ -70,7 +70,7 @@ const strictProblems = ({ content: messages }: Prompt.Prompt): ReadonlyArray<str
  * @category combinators
  */
 export const validatePrompt = (prompt: Prompt.Prompt): ReadonlyArray<string> => [
-  ...new Set([...strictProblems(prompt), ...anthropicProblems(prompt), ...openAiProblems(prompt)])
+  ...new Set([...strictProblems(prompt), ...anthropicProblems(prompt, true), ...openAiProblems(prompt)])
 ]
 
 /**
@@ -90,7 +90,7 @@ export const validatePrompt = (prompt: Prompt.Prompt): ReadonlyArray<string> => 
 export const validatePromptFor = (provider: string): (prompt: Prompt.Prompt) => ReadonlyArray<string> => {
   switch (provider) {
     case anthropic:
-      return anthropicProblems
+      return (prompt) => anthropicProblems(prompt, false)
     case openAi:
       return openAiProblems
     default:

@@ -25,6 +25,11 @@ export interface Scope {
 
 type Subscription = EventSubscription<TaskEvent> | EventSubscription<FilteredTaskEvent>
 
+// a step is told after it: a subscription that was made meanwhile may know of it already
+const offer = (subscription: Subscription, event: TaskEvent, bytes: number): void => {
+  if (event.seq > subscription.after) subscription.unsafeOffer(event, bytes)
+}
+
 /** The subscriptions of one session or task. */
 class Index<Key> {
   private readonly sets = new Map<Key, Set<Subscription>>()
@@ -69,23 +74,28 @@ export class EventHub {
     this.replay = new EventReplay({ ...options, events: options.replay })
   }
 
+  /** As in `EventReplay`. */
+  beginAfter(seq: number): void {
+    this.replay.beginAfter(seq)
+  }
+
   /** Publishes in the current step. A subscription that is not read loses its oldest event, or all with a word about it. */
   unsafePublish(event: TaskEvent): void {
     const bytes = this.bytesOf(event)
     this.replay.publish(event, bytes)
     if (this.ofAll.size > 0) {
-      for (const subscription of this.ofAll) subscription.unsafeOffer(event, bytes)
+      for (const subscription of this.ofAll) offer(subscription, event, bytes)
     }
     if (!this.ofSession.isEmpty) {
       const subscriptions = this.ofSession.get(event.sessionId)
       if (subscriptions !== undefined) {
-        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+        for (const subscription of subscriptions) offer(subscription, event, bytes)
       }
     }
     if (!this.ofTask.isEmpty && event.taskId !== undefined) {
       const subscriptions = this.ofTask.get(event.taskId)
       if (subscriptions !== undefined) {
-        for (const subscription of subscriptions) subscription.unsafeOffer(event, bytes)
+        for (const subscription of subscriptions) offer(subscription, event, bytes)
       }
     }
   }
@@ -95,13 +105,14 @@ export class EventHub {
     for (let next = this.told.pop(); next !== undefined; next = this.told.pop()) next.unsafeWake()
   }
 
-  /** Subscribes in the current step, until the subscription is closed. It loses its oldest events if it is not read. */
-  unsafeSubscribe(): EventSubscription<TaskEvent> {
+  /** Subscribes to the events after a number, until the subscription is closed. It loses its oldest events if it is not read. */
+  unsafeSubscribe(after = 0): EventSubscription<TaskEvent> {
     const subscription = new EventSubscription<TaskEvent>({
       ...this.bounds,
       reset: undefined,
       onClose: () => this.ofAll.delete(subscription)
     })
+    subscription.after = after
     this.ofAll.add(subscription)
     return subscription
   }

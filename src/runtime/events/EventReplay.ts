@@ -83,6 +83,13 @@ export class EventReplay {
     return this.rings.size
   }
 
+  /** The events up to this number were told by an earlier process, and are not kept. To be called before the first event. */
+  beginAfter(seq: number): void {
+    this.seq = seq
+    this.overallLost = seq
+    this.goneBefore = seq
+  }
+
   publish(event: TaskEvent, bytes: number): void {
     const { bytes: budget, events } = this.options
     this.seq = event.seq

@@ -48,7 +48,10 @@ const subscribeTo = (
   replay: boolean
 ): EventSubscription<FilteredTaskEvent> => {
   const { after, sessionId, taskId } = filter
-  const subscription = events.unsafeSubscribeTo(filter, () => resetOf(table, filter))
+  const subscription = events.unsafeSubscribeTo(filter, () => {
+    subscription.after = table.seq
+    return resetOf(table, filter)
+  })
   const offer: VisitEvent = (event, bytes) => {
     if (taskId !== undefined && event.taskId !== taskId) return
     if (sessionId === undefined || event.sessionId === sessionId) subscription.unsafeOffer(event, bytes)
@@ -56,9 +59,11 @@ const subscribeTo = (
   const origin = originOf(table, filter)
   if (after === undefined) {
     if (replay) events.recent(origin.sessionId, offer)
+    else subscription.after = table.seq
   } else if (after > table.seq || !events.since(origin.sessionId, Math.max(after, origin.bornAfter), offer)) {
     const reset = resetOf(table, filter)
     subscription.unsafeOffer(reset, bytesOfReset(reset))
+    subscription.after = table.seq
   }
   return subscription
 }
@@ -92,10 +97,10 @@ export const hostEvents = (engine: Engine): HostEvents => {
         checked(filter, scoped(() => subscribeTo(engine, filter, true), identity)),
         (subscription) => Stream.fromQueue(subscription)
       )),
-    subscribe: scoped(() => events.unsafeSubscribe(), identity),
+    subscribe: scoped(() => events.unsafeSubscribe(table.seq), identity),
     subscribeTo: (filter) => checked(filter, scoped(() => subscribeTo(engine, filter, false), identity)),
     watch: scoped(
-      () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe() }),
+      () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe(table.seq) }),
       (watch) => watch.events
     ),
     watchOf: (filter) =>

@@ -14,6 +14,7 @@ import { detachAfter, progress, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { TaskId } from "../../model/ids.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
@@ -92,6 +93,14 @@ export class Launch implements TaskRuntime {
 
   get table(): TaskTable {
     return this.engine.state.table
+  }
+
+  get epoch(): number {
+    return this.engine.epoch
+  }
+
+  idempotencyKey(taskId: TaskId): string {
+    return this.engine.idempotencyKey(taskId)
   }
 
   get kind(): TaskKind {
@@ -288,6 +297,14 @@ class RunningTask implements CurrentTaskService {
     this.launch = number
     this.approval = Option.fromNullable(task.approval)
     this.#launch = launch
+  }
+
+  get epoch(): number {
+    return this.#launch.epoch
+  }
+
+  get idempotencyKey(): string {
+    return this.#launch.idempotencyKey(this.taskId)
   }
 
   get kind(): CurrentTaskService["kind"] {

@@ -1,19 +1,18 @@
 /** What a consumer was given: delivered if all went well, and put back if not. The one place that decides it. */
 import * as Effect from "effect/Effect"
-import { leaveConsumer } from "../../machine/delivery.js"
-import type { Session, TaskTable } from "../../machine/TaskTable.js"
+import { consumed as delivered } from "../../machine/delivery.js"
+import type { Session, TaskTable, Undelivered } from "../../machine/TaskTable.js"
 import type { Engine } from "../Engine.js"
 
 export interface Consumed {
   readonly session: Session
-  /** How many deliveries it is. */
-  readonly count: number
+  readonly taken: ReadonlyArray<Undelivered>
   readonly putBack: (table: TaskTable) => void
 }
 
 /** Ends what `enterConsumer` began. */
 export const endConsumer = (table: TaskTable, consumed: Consumed, isDelivered: boolean): void => {
-  if (isDelivered) leaveConsumer(table, consumed.session, consumed.count)
+  if (isDelivered) delivered(table, consumed.session, consumed.taken)
   else consumed.putBack(table)
 }
 

@@ -59,9 +59,12 @@ const takeTurn = (engine: Engine, ref: TurnRef, end: WaitEnd): Effect.Effect<Opt
   engine.state.modify((table) => {
     const taken = delivery.takeTurnUpdate(table, ref)
     if (taken === delivery.Drained) return Option.none()
-    if (taken !== delivery.NotReady) return Option.some(taken.value)
+    if (taken !== delivery.NotReady && taken !== delivery.NotWritten) {
+      delivery.acknowledge(table, taken)
+      return Option.some(taken.value)
+    }
     // what still runs waits for the caller's own task
-    if (end === "Over") return Option.none()
+    if (end === "Over" && taken === delivery.NotReady) return Option.none()
     throw lostRace
   })
 
@@ -106,15 +109,17 @@ const waitAndUse = <A, E, R>(
         if (end === "TimedOut") return hasTimedOut(deadline)
         const taken = engine.state.unsafeModify((table) => {
           const held = delivery.takeTurnUpdate(table, ref)
-          if (held === delivery.NotReady || held === delivery.Drained) return held
+          if (held === delivery.NotReady || held === delivery.NotWritten || held === delivery.Drained) return held
           return { held, session: delivery.enterConsumer(table, ref.sessionId, 1) }
         })
         if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") return Effect.succeedNone
-        if (taken === delivery.NotReady) return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
+        if (taken === delivery.NotReady || taken === delivery.NotWritten) {
+          return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
+        }
         const { held, session } = taken
         const consumed: Consumed = {
           session,
-          count: 1,
+          taken: [held],
           putBack: (table) => delivery.putBackTurnUpdate(table, session, ref, held)
         }
         return Effect.asSome(consume(engine, restore, consumed, () => use(held.value)))
@@ -159,7 +164,7 @@ export const consumeResult = <A, E, R>(
       const { item, session } = taken.value
       const consumed: Consumed = {
         session,
-        count: 1,
+        taken: [taken.value.delivery],
         putBack: (table) => delivery.putBackResult(table, taken.value)
       }
       return Effect.asSome(consume(engine, restore, consumed, () => use(item)))
@@ -171,7 +176,11 @@ const batchOf = (deliveries: ReadonlyArray<Delivery<TaskResolution>>): PendingLo
 })
 
 export const takePendingLoopUpdates = (engine: Engine, sessionId: SessionId): Effect.Effect<PendingLoopUpdates> =>
-  engine.state.modify((table) => batchOf(delivery.takeLoopUpdates(table, sessionId)))
+  engine.state.modify((table) => {
+    const taken = delivery.takeLoopUpdates(table, sessionId)
+    delivery.acknowledgeAll(table, taken)
+    return batchOf(taken)
+  })
 
 export const consumePendingLoopUpdates = <A, E, R>(
   engine: Engine,
@@ -186,7 +195,7 @@ export const consumePendingLoopUpdates = <A, E, R>(
       })
       const consumed: Consumed = {
         session,
-        count: taken.length,
+        taken,
         putBack: (table) => delivery.putBackLoopUpdates(table, session, taken)
       }
       return consume(engine, restore, consumed, () => use(batchOf(taken)))
@@ -200,7 +209,7 @@ export const waitForLoopUpdate = (
 ): Effect.Effect<void, WaitTimedOut> =>
   Effect.flatMap(deadlineOf(engine, options?.timeout), (deadline) =>
     waitWithin(engine, {
-      isReady: (table) => table.closed || table.sessions.get(sessionId)?.updates.isEmpty === false,
+      isReady: (table) => table.closed || delivery.isLoopReady(table, sessionId),
       parksAt: (table) => ensureSession(table, sessionId).waiters,
       onLeave: (table) => releaseSession(table, ensureSession(table, sessionId))
     }, deadline))

@@ -133,8 +133,11 @@ class Wait implements Waiter {
     this.timer = undefined
   }
 
-  private end(answer: Effect.Effect<WaitEnd>): void {
+  private end(given: Effect.Effect<WaitEnd>): void {
     const { resume } = this
+    const { journal } = this.engine.state
+    // what it waited for will not be told
+    const answer = journal?.isGone === true ? journal.farewell : given
     this.answer = answer
     this.resume = undefined
     this.stopTimer()

@@ -25,9 +25,9 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
         if (given !== undefined) endConsumer(table, given, true)
         given = undefined
         const update = delivery.takeTurnUpdate(table, ref)
-        if (update === delivery.Drained || update === delivery.NotReady) return update
+        if (update === delivery.Drained || update === delivery.NotReady || update === delivery.NotWritten) return update
         const session = delivery.enterConsumer(table, ref.sessionId, 1)
-        given = { session, count: 1, putBack: (later) => delivery.putBackTurnUpdate(later, session, ref, update) }
+        given = { session, taken: [update], putBack: (later) => delivery.putBackTurnUpdate(later, session, ref, update) }
         return update
       })
 
@@ -40,7 +40,7 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
           if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") {
             return Effect.fail(Option.none())
           }
-          return taken === delivery.NotReady
+          return taken === delivery.NotReady || taken === delivery.NotWritten
             ? Effect.flatMap(restore(turnReady(engine, ref)), next)
             : Effect.succeed(Chunk.of(taken.value))
         })

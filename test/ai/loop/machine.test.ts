@@ -27,7 +27,15 @@ const collected = (...ids: ReadonlyArray<string>): Command => ({
   taskIds: ids as unknown as ReadonlyArray<TaskId>
 })
 const plain = (
-  _tag: "Resume" | "TaskChanged" | "WindowElapsed" | "Interrupt" | "Close" | "StepInterrupted" | "TurnStopped"
+  _tag:
+    | "Resume"
+    | "TaskChanged"
+    | "WindowElapsed"
+    | "Interrupt"
+    | "Close"
+    | "StepInterrupted"
+    | "TurnStopped"
+    | "Rewrite"
 ): Command => ({
   _tag
 })
@@ -113,6 +121,15 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["AwaitingApproval", plain("TaskChanged"), "RunningTools", ["RunCalls"]],
     ["Interrupting", plain("TaskChanged"), "Interrupting", []],
     ["Closed", plain("TaskChanged"), "Closed", []]
+  ],
+  Rewrite: [
+    ["Idle", plain("Rewrite"), "Collecting", ["Rewrite"]],
+    ["Collecting", plain("Rewrite"), "Collecting", ["RefuseRewrite"]],
+    ["Replying", plain("Rewrite"), "Replying", ["RefuseRewrite"]],
+    ["RunningTools", plain("Rewrite"), "RunningTools", ["RefuseRewrite"]],
+    ["AwaitingApproval", plain("Rewrite"), "AwaitingApproval", ["RefuseRewrite"]],
+    ["Interrupting", plain("Rewrite"), "Interrupting", ["RefuseRewrite"]],
+    ["Closed", plain("Rewrite"), "Closed", ["RefuseRewrite"]]
   ],
   Interrupt: [
     ["Idle", plain("Interrupt"), "Idle", ["AnswerInterrupts"]],

@@ -1,5 +1,6 @@
 /** What commands share, with processes that are made up. */
 import { CommandExecutor, FileSystem } from "@effect/platform"
+import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
 import { Deferred, Effect, Inspectable, Layer, Sink, Stream } from "effect"
 import { assert } from "vitest"
@@ -20,10 +21,11 @@ const processOf = (
   stderr: Stream.empty
 })
 
-// none of the pids is that of a process
+// none of the pids is that of a process, and there is no directory for temporary files
 const files = FileSystem.layerNoop({
   readDirectory: () => Effect.succeed(["1"]),
-  readFileString: () => Effect.succeed("1 (a) Z 0 0 0")
+  readFileString: () => Effect.succeed("1 (a) Z 0 0 0"),
+  makeTempDirectoryScoped: () => new SystemError({ reason: "PermissionDenied", module: "FileSystem", method: "make" })
 })
 
 const command = {

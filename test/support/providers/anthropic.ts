@@ -123,6 +123,8 @@ export const startAnthropic = (): Promise<ProviderServer> => {
 
   return startLoopback({
     apiKey,
+    // github.com/anthropics/claude-code/issues/12186
+    tooLong: badRequest("prompt is too long: 208310 tokens > 200000 maximum"),
     checkKey: (headers) => {
       const key = headers["x-api-key"]
       if (key === undefined) return { status: 401, message: "x-api-key header is required" }

@@ -47,6 +47,8 @@ export interface ProviderServer {
   ) => void
   /** Adds a reply that ends in this way. */
   readonly endWith: (ending: Ending, ...blocks: ReadonlyArray<ReplyBlock>) => void
+  /** Refuses requests whose messages are longer than so many characters, as a model with a small window does. */
+  readonly window: (characters: number) => void
   /** Adds a stream that breaks down after these blocks. */
   readonly breakAfter: (...blocks: ReadonlyArray<ReplyBlock>) => void
   /** Answers the requests for which the script has no reply; without it they get status 500. */
@@ -112,12 +114,15 @@ const readBody = async (request: Http.IncomingMessage): Promise<unknown> => {
 export const startLoopback = async (options: {
   readonly apiKey: string
   readonly endpoints: { readonly [path: string]: Endpoint }
+  /** What is said of a request that is too long. */
+  readonly tooLong: Refusal
   readonly checkKey: (headers: Http.IncomingHttpHeaders) => Refusal | undefined
 }): Promise<ProviderServer> => {
   const requests: Array<ProviderRequest> = []
   const script: Array<ProviderReply> = []
   const releases = new Map<number, Gate>()
   const arrivals = new Map<number, Gate>()
+  let longest = Infinity
   let otherwise: ((request: ProviderRequest) => ReadonlyArray<ReplyBlock>) | undefined
 
   const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
@@ -129,8 +134,9 @@ export const startLoopback = async (options: {
       return
     }
     const body = isObject(parsed) ? parsed : {}
+    const length = JSON.stringify(body["messages"] ?? body["input"] ?? "").length
     const refusal = options.checkKey(incoming.headers) ?? (isObject(parsed)
-      ? endpoint.check(body, incoming.headers)
+      ? endpoint.check(body, incoming.headers) ?? (length > longest ? options.tooLong : undefined)
       : { status: 400, message: "We could not parse the JSON body of your request." })
     const number = requests.length + 1
     const streamed = body["stream"] === true
@@ -199,6 +205,9 @@ export const startLoopback = async (options: {
     reply: (...blocks) => void script.push({ _tag: "Blocks", blocks }),
     fail: (status, options) => void script.push({ _tag: "Failure", status, ...options }),
     endWith: (ending, ...blocks) => void script.push({ _tag: "Blocks", blocks, ending }),
+    window: (characters) => {
+      longest = characters
+    },
     breakAfter: (...blocks) => void script.push({ _tag: "Blocks", blocks, ending: "error" }),
     otherwise: (reply) => {
       otherwise = reply

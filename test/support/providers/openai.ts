@@ -318,6 +318,13 @@ export const startOpenAi = (): Promise<ProviderServer> => {
   return startLoopback({
     apiKey,
     checkKey,
+    // github.com/crewAIInc/crewAI-examples/issues/121
+    tooLong: {
+      status: 400,
+      message: "Your input exceeds the context window of this model. Please adjust your input and try again.",
+      param: "input",
+      code: "context_length_exceeded"
+    },
     endpoints: { "/v1/responses": makeResponses(nextId), "/v1/chat/completions": makeChat(nextId) }
   })
 }

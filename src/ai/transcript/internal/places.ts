@@ -143,6 +143,23 @@ export const withUnusedIds = (
     }
   }
   if (renamed.size === 0) return messages
+  const key = JSON.stringify([...renamed])
+  const kept = renamedMessages.get(messages)
+  if (kept?.key === key) return kept.messages
+  const made = rename(messages, renamed)
+  renamedMessages.set(messages, { key, messages: made })
+  return made
+}
+
+const renamedMessages = new WeakMap<
+  ReadonlyArray<Prompt.Message>,
+  { readonly key: string; readonly messages: ReadonlyArray<Prompt.Message> }
+>()
+
+const rename = (
+  messages: ReadonlyArray<Prompt.Message>,
+  renamed: ReadonlyMap<string, string>
+): ReadonlyArray<Prompt.Message> => {
   const idOf = (id: string): string => renamed.get(id) ?? id
   return messages.map((message): Prompt.Message => {
     switch (message.role) {

@@ -18,10 +18,13 @@ interface Group {
 
 const serverTools: ReadonlySet<string> = new Set(["AnthropicWebSearch", "AnthropicCodeExecution"])
 
+/** Whether the client knows the tool as one that the provider runs. `takesAny`: of a provider whose tools are not known here. */
+const isServerTool = (name: string, takesAny: boolean): boolean => takesAny || serverTools.has(name)
+
 const fieldsOf = (part: Part): { readonly [field: string]: unknown } | undefined => part.options["anthropic"]
 
 /** Whether the client sends the part. */
-const isSent = (part: Part, isModel: boolean): boolean => {
+const isSent = (part: Part, isModel: boolean, takesAny: boolean): boolean => {
   if (!isModel) return true
   switch (part.type) {
     case "file":
@@ -29,13 +32,13 @@ const isSent = (part: Part, isModel: boolean): boolean => {
     case "reasoning":
       return fieldsOf(part) !== undefined
     case "tool-call":
-      return !part.providerExecuted || serverTools.has(part.name)
+      return !part.providerExecuted || isServerTool(part.name, takesAny)
     default:
       return true
   }
 }
 
-const groupsOf = (prompt: Prompt.Prompt): ReadonlyArray<Group> => {
+const groupsOf = (prompt: Prompt.Prompt, takesAny: boolean): ReadonlyArray<Group> => {
   const groups: Array<Group> = []
   for (const [index, message] of prompt.content.entries()) {
     if (message.role === "system") continue
@@ -43,12 +46,12 @@ const groupsOf = (prompt: Prompt.Prompt): ReadonlyArray<Group> => {
     const last = groups.at(-1)
     const group = last?.isModel === isModel ? last : { isModel, at: `message ${index} (${message.role})`, parts: [] }
     if (group !== last) groups.push(group)
-    group.parts.push(...message.content.filter((part: Part) => isSent(part, isModel)))
+    group.parts.push(...message.content.filter((part: Part) => isSent(part, isModel, takesAny)))
   }
   return groups
 }
 
-const partProblem = (part: Part, isModel: boolean): string | undefined => {
+const partProblem = (part: Part, isModel: boolean, takesAny: boolean): string | undefined => {
   switch (part.type) {
     case "text":
       return !isSaid(part.text) ? "has a blank text" : isWellFormed(part.text) ? undefined : "has half a character"
@@ -67,7 +70,7 @@ const partProblem = (part: Part, isModel: boolean): string | undefined => {
     }
     case "tool-call":
       if (part.providerExecuted) {
-        return /^srvtoolu_[a-zA-Z0-9_]+$/.test(part.id)
+        return !serverTools.has(part.name) || /^srvtoolu_[a-zA-Z0-9_]+$/.test(part.id)
           ? undefined
           : `has a call of the provider whose id cannot be one: ${part.id}`
       }
@@ -77,7 +80,7 @@ const partProblem = (part: Part, isModel: boolean): string | undefined => {
       if (!isFields(part.params)) return `has a call ${part.id} whose input is no object`
       return isWellFormed(part.params) ? undefined : `has half a character in the call ${part.id}`
     case "tool-result":
-      return isModel && !serverTools.has(part.name)
+      return isModel && !isServerTool(part.name, takesAny)
         ? `has a result of the provider's tool ${part.name}, which is none of Anthropic`
         // one of ours is sent as the text of a JSON, which has an escape there
         : !isModel || isWellFormed(part.result)
@@ -151,16 +154,16 @@ const modelProblems = ({ at, parts }: Group, ids: Set<string>): ReadonlyArray<st
   return problems
 }
 
-/** What Anthropic would refuse in a prompt. */
-export const anthropicProblems = (prompt: Prompt.Prompt): ReadonlyArray<string> => {
-  const groups = groupsOf(prompt)
+/** What Anthropic would refuse in a prompt. `takesAny`: tools that another provider runs are taken for its own. */
+export const anthropicProblems = (prompt: Prompt.Prompt, takesAny: boolean): ReadonlyArray<string> => {
+  const groups = groupsOf(prompt, takesAny)
   const problems: Array<string> = []
   const ids = new Set<string>()
   if (groups[0]?.isModel === true) problems.push(`${groups[0].at} begins the conversation`)
   for (const [index, group] of groups.entries()) {
     if (group.parts.length === 0) problems.push(`${group.at} is empty`)
     for (const part of group.parts) {
-      const problem = partProblem(part, group.isModel)
+      const problem = partProblem(part, group.isModel, takesAny)
       if (problem !== undefined) problems.push(`${group.at} ${problem}`)
     }
     problems.push(...pairProblems(group, groups[index - 1]))

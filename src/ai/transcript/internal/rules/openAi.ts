@@ -111,7 +111,7 @@ const itemProblems = (items: ReadonlyArray<Item>): ReadonlyArray<string> => {
 export const openAiProblems = (prompt: Prompt.Prompt): ReadonlyArray<string> => {
   const items = prompt.content.flatMap((message, index) => itemsOf(message, `message ${index} (${message.role})`))
   const isSent = items.length > 0 || prompt.content.some(({ role }) => role === "system" || role === "user")
-  const problems: Array<string> = isSent ? [] : ["there is no message"]
+  const problems: Array<string> = isSent ? [] : ["the last message is missing: nothing is sent"]
   for (const { at, part } of items) {
     const problem = partProblem(part)
     if (problem !== undefined) problems.push(`${at} ${problem}`)

@@ -1,0 +1,223 @@
+/**
+ * The concurrent manager whose tasks outlive its process: every task is written to a database before anything is told of it.
+ *
+ * @since 0.1.0
+ */
+import type * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { JournalError } from "../errors.js"
+import type { StoredTask } from "../machine/restore.js"
+import type { SessionId } from "../model/ids.js"
+import type { ToolRequest, ToolSpec } from "../model/ToolCall.js"
+import { holdReplies } from "../runtime/journal/holding.js"
+import type { JournalWriter } from "../runtime/journal/JournalWriter.js"
+import { restoreTasks, wasToRun } from "../runtime/journal/restoring.js"
+import { storedTask } from "../runtime/journal/taskRows.js"
+import type { LaunchCaller } from "../runtime/launch/Launch.js"
+import { makeEngine, makeManager } from "../runtime/make.js"
+import { startConcurrently } from "../runtime/starting/startTask.js"
+import { Journal, type JournalRow } from "../services/Journal.js"
+import { TaskManager } from "../services/TaskManager.js"
+import { ToolExecutor } from "../services/ToolExecutor.js"
+import { millisOf } from "../shared/durations.js"
+import { checkName, unstorable } from "./internal/checks.js"
+import * as schema from "./internal/schema.js"
+import * as SqlJournal from "./internal/SqlJournal.js"
+import { deliveriesIn } from "./internal/updates.js"
+import { TaskJournal } from "./TaskJournal.js"
+
+/**
+ * How a durable manager works; every field has a default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DurableOptions {
+  /** Which journal of the database it is, `"default"` unless it is named: several managers may share a database. */
+  readonly name?: string | undefined
+  /**
+   * What is done if another manager has the journal open: `"wait"` (the default) for at most one lease, `"fail"` at once, or
+   * `"take"` it from a manager that may be at work. With `"wait"` and `"fail"` the layer fails with `JournalError` (`Owned`).
+   */
+  readonly onOwned?: "wait" | "fail" | "take" | undefined
+  /** How long a manager that does not answer still counts as the owner, 10 seconds by default. It renews its lease all the time. */
+  readonly lease?: Duration.DurationInput | undefined
+  /**
+   * What becomes of a tool that was running when its process ended: `"Repeat"` runs it again, `"Fail"` ends its task as `Failed`
+   * with the reason `Interrupted`. By default tools are repeated whose spec is annotated with `readOnlyHint` or `idempotentHint`.
+   */
+  readonly onInterrupted?: ((request: ToolRequest, spec: ToolSpec | undefined) => "Repeat" | "Fail") | undefined
+  /** The executor of tasks that go on after a restart, where sessions have their own; by default that of the layer. */
+  readonly executorOf?: ((sessionId: SessionId) => Effect.Effect<ToolExecutor["Type"]>) | undefined
+  /**
+   * What becomes of live tasks when the layer is closed: they are cancelled (`"cancel"`, the default), or interrupted and kept as they
+   * are for the next process (`"keep"`), which goes on with them as after a crash.
+   */
+  readonly shutdown?: "cancel" | "keep" | undefined
+  /**
+   * Encrypts what is stored of calls, results and approvals. Ids, statuses, sessions and turns stay readable. A codec that cannot
+   * decode what is stored is a `JournalError` (`Damaged`).
+   */
+  readonly codec?: {
+    readonly encode: (text: string) => Effect.Effect<string, unknown>
+    readonly decode: (text: string) => Effect.Effect<string, unknown>
+  } | undefined
+}
+
+const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
+  spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
+
+const read = (name: string, row: JournalRow): Either.Either<StoredTask, JournalError> =>
+  Either.mapLeft(storedTask(row), ({ detail, reason }) =>
+    new JournalError({
+      journal: name,
+      reason,
+      detail: `cannot be read: ${detail} (task ${JSON.stringify(row.taskId)}, row ${row.number})`
+    }))
+
+/** Who starts what goes on after a restart: its own caller has gone with its context. */
+const callers = (
+  stored: ReadonlyArray<StoredTask>,
+  options: DurableOptions
+): Effect.Effect<(sessionId: SessionId) => LaunchCaller, never, ToolExecutor> =>
+  Effect.gen(function*() {
+    const executor = yield* ToolExecutor
+    const context = yield* Effect.context<never>()
+    const fiberRefs = yield* Effect.getFiberRefs
+    const executors = new Map<SessionId, ToolExecutor["Type"]>()
+    const { executorOf } = options
+    if (executorOf !== undefined) {
+      for (const sessionId of new Set(stored.filter(wasToRun).map(({ snapshot }) => snapshot.sessionId))) {
+        executors.set(sessionId, yield* executorOf(sessionId))
+      }
+    }
+    return (sessionId) => {
+      const own = executors.get(sessionId) ?? executor
+      return { context: Context.add(context, ToolExecutor, own), fiberRefs, executor: own, ancestry: undefined }
+    }
+  })
+
+const transactionInside = new TypeError(
+  "A method of a durable manager that waits for a write was called inside withTransaction of the client with which it writes: it " +
+    "would wait for the end of the transaction, which waits for it"
+)
+
+const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): TaskJournal["Type"] =>
+  TaskJournal.of({
+    acknowledge: (updates) =>
+      Effect.suspend(() =>
+        store.acknowledge(
+          journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
+            number: entry.task.order,
+            brings,
+            order: delivery.order
+          }))
+        )
+      ),
+    epoch: store.epoch,
+    status: Effect.sync(() => ({ ...journal.counts, lagMillis: journal.lag })),
+    lost: journal.lost
+  })
+
+const leaseOf = (lease: Duration.DurationInput): number => {
+  const millis = millisOf("lease", lease)
+  if (millis < 100 || millis > longestLease) throw new RangeError("TaskManagerDurable.layer takes a lease of 100 ms to a day")
+  return millis
+}
+
+const longestLease = 86_400_000
+
+const make = (options: DurableOptions): Effect.Effect<
+  Context.Context<TaskManager | TaskJournal>,
+  JournalError | Migrator.MigrationError | SqlError,
+  SqlClient.SqlClient | ToolExecutor | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const { name = "default", onInterrupted = repeatsByItsHints } = options
+    checkName(name)
+    const leaseMillis = leaseOf(options.lease ?? "10 seconds")
+    yield* schema.migrate
+    const store = yield* SqlJournal.open({
+      name,
+      onOwned: options.onOwned ?? "wait",
+      leaseMillis,
+      keepsTasks: options.shutdown === "keep",
+      codec: options.codec
+    })
+    const stored = yield* Effect.forEach(store.rows, (row) => read(name, row))
+    const executor = yield* ToolExecutor
+    const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
+    const callerOf = yield* callers(stored, options)
+    const engine = yield* Effect.provideService(makeEngine, Journal, store)
+    const { journal } = engine.state
+    if (journal === undefined) return yield* Effect.dieMessage("an engine with a journal has no writer")
+    yield* restoreTasks(engine, journal, stored, {
+      mayRepeat: (request) => onInterrupted(request, specs.get(request.toolName)) === "Repeat",
+      callerOf
+    })
+    yield* journal.synced
+    const check = Effect.flatMap(
+      store.isInTransaction,
+      (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
+    )
+    const held = holdReplies(journal, makeManager(engine, startConcurrently), check)
+    const manager = TaskManager.of({
+      ...held,
+      startTask: (launch) =>
+        Effect.suspend(() => {
+          const field = unstorable(launch)
+          return field === undefined
+            // a tool must not find itself in the transaction of its caller, which has ended by then
+            ? Effect.mapInputContext(held.startTask(launch), withoutTransaction)
+            : Effect.die(new TypeError(`startTask takes ids that can be stored: ${field} has a NUL or half of a character`))
+        })
+    })
+    return Context.make(TaskManager, manager).pipe(Context.add(TaskJournal, taskJournal(journal, store)))
+  })
+
+const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> =>
+  context.unsafeMap.has(SqlClient.TransactionConnection.key)
+    // what is left out is not in R: nobody may ask for it
+    ? Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
+    : context
+
+/**
+ * Makes durable managers. They keep the contract of `TaskManagerLive`, and every task, result, approval and number outlives the
+ * process: see docs/durable.md for what is promised and what is not.
+ *
+ * @example
+ * ```ts
+ * import type * as SqlClient from "@effect/sql/SqlClient"
+ * import { Effect, Layer } from "effect"
+ * import { ToolExecutor } from "effect-task-manager"
+ * import { TaskManagerDurable } from "effect-task-manager/durable"
+ *
+ * declare const Sql: Layer.Layer<SqlClient.SqlClient>
+ *
+ * const Tools = ToolExecutor.fromHandlers({ echo: () => Effect.succeed("done") })
+ * const Manager = TaskManagerDurable.layer({ name: "agent" }).pipe(Layer.provide(Tools), Layer.provide(Sql))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const TaskManagerDurable = {
+  /**
+   * The manager of one journal, on any `SqlClient` of SQLite or Postgres. It creates or updates its tables, takes the journal, and
+   * goes on with what an earlier process has left. Tasks that go on run with the layer's `ToolExecutor`.
+   */
+  layer: (options: DurableOptions = {}): Layer.Layer<
+    TaskManager | TaskJournal,
+    JournalError | Migrator.MigrationError | SqlError,
+    SqlClient.SqlClient | ToolExecutor
+  > => Layer.scopedContext(make(options)),
+  /** Creates the tables of the journal or brings them up to date, as the layer does; for deployments that do it in a step of its own. */
+  migrate: schema.migrate
+}

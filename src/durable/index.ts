@@ -1,0 +1,8 @@
+/**
+ * A task manager whose tasks, results and approvals outlive its process, in SQLite or Postgres.
+ *
+ * @since 0.1.0
+ */
+export { JournalError, JournalErrorReason } from "../errors.js"
+export * from "./TaskJournal.js"
+export * from "./TaskManagerDurable.js"

@@ -1,0 +1,24 @@
+/** What a durable manager cannot take. */
+import * as Predicate from "effect/Predicate"
+import type { TaskLaunchRequest } from "../../model/Task.js"
+import { isWellFormedText } from "../../shared/wellFormed.js"
+
+/** Text that no database stores as it is. */
+const isStorable = (text: unknown): boolean =>
+  !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text)
+
+/** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
+export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
+  // what is no launch at all is found by the manager
+  const { request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
+  if (!isStorable(taskId)) return "taskId"
+  if (!isStorable(request?.sessionId)) return "request.sessionId"
+  return isStorable(request?.turnId) ? undefined : "request.turnId"
+}
+
+/** The field of a name that the database cannot hold. */
+export const checkName = (name: string): void => {
+  if (!Predicate.isString(name) || name === "" || !isStorable(name)) {
+    throw new TypeError("TaskManagerDurable.layer takes a name that is not empty and has no NUL and no half of a character")
+  }
+}

@@ -1,0 +1,80 @@
+/** The tables of the journal, and how they came to be: one list of migrations for SQLite and Postgres. */
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+
+/** Which of the two it is. Anything else is a defect: the statements below are not meant for it. */
+export const dialectOf = (sql: SqlClient.SqlClient): "pg" | "sqlite" =>
+  sql.onDialectOrElse({
+    pg: () => "pg" as const,
+    sqlite: () => "sqlite" as const,
+    orElse: () => {
+      throw new TypeError("TaskManagerDurable takes an SqlClient of SQLite or Postgres")
+    }
+  })
+
+const createTables = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const integer = dialectOf(sql) === "pg" ? "bigint" : "integer"
+  yield* sql.unsafe(`create table etm_managers (
+    name text primary key,
+    epoch ${integer} not null,
+    owner text not null,
+    lease_until ${integer} not null,
+    seq ${integer} not null,
+    last_task ${integer} not null,
+    last_delivery ${integer} not null
+  )`)
+  yield* sql.unsafe(`create table etm_tasks (
+    manager text not null,
+    number ${integer} not null,
+    id text not null,
+    session_id text not null,
+    turn_id text not null,
+    status text not null,
+    settled ${integer},
+    result ${integer},
+    approval ${integer},
+    detached ${integer},
+    request text not null,
+    doc text not null,
+    version ${integer} not null,
+    primary key (manager, number)
+  )`)
+  yield* sql.unsafe("create index etm_tasks_session on etm_tasks (manager, session_id)")
+})
+
+const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
+  [1, "create_tables", Effect.succeed(createTables)]
+]
+
+/** The newest form of the tables that this version knows. */
+export const latestMigration = migrations.length
+
+// any number that no other program locks
+const migrationLock = 718_281_828
+
+/** Creates the tables, or brings them to the form of this version. Several processes may do it at once. */
+export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, SqlClient.SqlClient> = Effect.gen(
+  function*() {
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    // Postgres: one process at a time, and the migrator must not look for a table that is not there, which would end the transaction
+    const prepare = dialectOf(sql) === "sqlite" ? Effect.void : Effect.zipRight(
+      sql`select pg_advisory_xact_lock(${migrationLock})`,
+      sql.unsafe(`create table if not exists etm_migrations (
+        migration_id integer primary key,
+        created_at timestamp with time zone not null default now(),
+        name text not null
+      )`)
+    )
+    const run = Migrator.make({})({ loader: Effect.succeed(migrations), table: "etm_migrations" })
+    yield* Effect.retry(sql.withTransaction(Effect.zipRight(prepare, run)), {
+      // another process was faster to write
+      while: (error) => error._tag === "SqlError",
+      times: 5,
+      schedule: Schedule.spaced(50)
+    })
+  }
+)

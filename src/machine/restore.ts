@@ -1,0 +1,223 @@
+/**
+ * What an earlier process left, brought back into an empty table in one step: first `restore` puts every task where it was, then
+ * `revive` decides about each one that was to run.
+ *
+ * | it was                              | it is                                                              |
+ * | ----------------------------------- | ------------------------------------------------------------------ |
+ * | Queued                              | admitted again, the same launch                                    |
+ * | Running, and may run again          | admitted again, the next launch, with the same approval            |
+ * | Running otherwise                   | Failed (`Interrupted`); its result goes where it would have gone   |
+ * | Cancelling                          | Cancelled or Failed (`TimedOut`), as was decided                   |
+ * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
+ * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
+ * | settled, its result undelivered     | its result is in its queue under its old number                    |
+ * | settled                             | in the history                                                     |
+ */
+import type { ApprovalRequest } from "../model/Approval.js"
+import type { SessionId } from "../model/ids.js"
+import { jsonCopy, type Metadata } from "../model/json.js"
+import type { CancelReason, TaskSnapshot } from "../model/Task.js"
+import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
+import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import { sendAgain } from "./delivery.js"
+import * as events from "./events.js"
+import { decidedEnding, frozenRequest, settle } from "./finish.js"
+import { remember, settledMemory } from "./history.js"
+import { rememberCall } from "./pending.js"
+import { admit } from "./places.js"
+import * as results from "./results.js"
+import {
+  type Brings,
+  ensureSession,
+  ensureTurn,
+  releaseTurn,
+  type Session,
+  type SettledTask,
+  TaskRecord,
+  type TaskRuntime,
+  type TaskTable
+} from "./TaskTable.js"
+import { count } from "./waiting.js"
+
+/** A task as it was written down last. */
+export interface StoredTask {
+  /** As `TaskRecord.order`. */
+  readonly order: number
+  readonly request: ToolRequest
+  /** What the tool was given could not be written down, so it cannot run again. */
+  readonly isInputLost: boolean
+  readonly snapshot: TaskSnapshot
+  readonly timeout: number
+  readonly detachAfter: number
+  readonly cancelReason: CancelReason | undefined
+  /** What is asked while it is Suspended. */
+  readonly asked: ApprovalRequest | undefined
+  /** What the last launch was approved with. */
+  readonly approval: ApprovalRequest | undefined
+  /** The number of its terminal event. */
+  readonly settled: number | undefined
+  readonly result: ToolResultPart | undefined
+  readonly itemMetadata: Metadata | undefined
+  /** The snapshot of the notice that it was detached, while that is undelivered. */
+  readonly detached: TaskSnapshot | undefined
+  /** The numbers of what is undelivered. */
+  readonly undelivered: { readonly [Kind in Brings]?: number | undefined }
+  readonly isClosed: boolean
+  /** The host does not see it any more; its result is undelivered. */
+  readonly isForgotten: boolean
+}
+
+/** A task that was to run, or was to end. */
+export interface Revival {
+  readonly task: TaskRecord
+  readonly stored: StoredTask
+}
+
+const closedSession = (table: TaskTable, id: SessionId): Session => {
+  const known = table.closedSessions.get(id)
+  for (const session of known ?? []) return session
+  // what a closed session holds is out of the index: the id may be in use again
+  const open = table.sessions.get(id)
+  table.sessions.delete(id)
+  const session = ensureSession(table, id)
+  table.sessions.delete(id)
+  if (open !== undefined) table.sessions.set(id, open)
+  session.closed = true
+  table.closedSessions.set(id, new Set([session]))
+  return session
+}
+
+interface Undelivered {
+  readonly task: TaskRecord
+  readonly stored: StoredTask
+  readonly kept: SettledTask | undefined
+}
+
+const keep = (table: TaskTable, task: TaskRecord, stored: StoredTask, result: ToolResultPart): SettledTask => {
+  const { snapshot } = stored
+  const kept: SettledTask = {
+    isLive: false,
+    bornAfter: 0,
+    snapshot,
+    result,
+    bytes: settledMemory(snapshot, result),
+    output: undefined,
+    undelivered: undefined
+  }
+  table.journal?.settled(task, kept, stored.settled ?? 0, stored.itemMetadata)
+  if (stored.isForgotten) table.tasks.delete(snapshot.id)
+  else remember(table, kept)
+  task.leave(table)
+  return kept
+}
+
+const suspend = (table: TaskTable, task: TaskRecord, asked: ApprovalRequest): void => {
+  const { snapshot } = task
+  const toolRequest = frozenRequest(task.request)
+  task.request = toolRequest
+  task.asked = Object.freeze({
+    taskId: snapshot.id,
+    toolRequest,
+    approval: Object.freeze({ ...asked, metadata: jsonCopy(asked.metadata, { freeze: true }) })
+  })
+  task.suspendedNode = table.suspended.append(task)
+}
+
+/** What a delivery of the task says; undefined where the row does not have it. */
+const resolutionOf = ({ kept, stored, task }: Undelivered, brings: Brings) => {
+  switch (brings) {
+    case "detached":
+      return stored.detached === undefined ? undefined : TurnTaskUpdate.Detached({ snapshot: stored.detached })
+    case "approval":
+      return task.asked === undefined ? undefined : TaskResolution.Approval({ approval: task.asked })
+    case "result":
+      return kept === undefined ? undefined : results.itemOf(kept.snapshot.id, kept.result, stored.itemMetadata)
+  }
+}
+
+/**
+ * Brings the tasks back, `settled` ones in the order in which they settled. Returns those to be revived, in the order of their
+ * start.
+ */
+export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<Revival> => {
+  const { seq } = table
+  // a reader that saw their events before the restart has missed some since
+  table.seq = 0
+  const restored: Array<Undelivered> = []
+  const revivals: Array<Revival> = []
+  for (const stored of [...tasks].sort((left, right) => left.order - right.order)) {
+    const { asked, isClosed, request, snapshot } = stored
+    const session = isClosed && stored.settled === undefined
+      ? closedSession(table, snapshot.sessionId)
+      : ensureSession(table, snapshot.sessionId)
+    table.lastTask = stored.order - 1
+    const task = new TaskRecord(table, ensureTurn(session, snapshot.turnId), request, snapshot)
+    task.timeout = stored.timeout
+    task.detachAfter = stored.detachAfter
+    task.cancelReason = stored.cancelReason
+    task.approval = stored.approval
+    restored.push({ task, stored, kept: undefined })
+    if (stored.settled !== undefined) continue
+    table.tasks.set(snapshot.id, task)
+    rememberCall(table, task.turn, request.callId, task)
+    if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked)
+    else revivals.push({ task, stored })
+  }
+  table.seq = seq
+  const settledIn = (one: Undelivered): number => one.stored.settled ?? Infinity
+  const bySettling = restored.map((one, index) => ({ one, index })).sort((left, right) =>
+    settledIn(left.one) - settledIn(right.one) || left.index - right.index
+  )
+  const deliveries: Array<{ readonly of: Undelivered; readonly brings: Brings; readonly order: number }> = []
+  for (const { one } of bySettling) {
+    const { stored, task } = one
+    const kept = stored.settled === undefined || stored.result === undefined
+      ? undefined
+      : keep(table, task, stored, stored.result)
+    for (const brings of ["result", "approval", "detached"] as const) {
+      const order = stored.undelivered[brings]
+      if (order !== undefined && !stored.isClosed) deliveries.push({ of: { ...one, kept }, brings, order })
+    }
+  }
+  for (const { brings, of, order } of deliveries.sort((left, right) => left.order - right.order)) {
+    const resolution = resolutionOf(of, brings)
+    if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
+  }
+  for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
+  return revivals
+}
+
+const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"
+
+/** Whether the task is to run. `mayRepeat`: a tool that was running may run again. */
+export const isRunnable = (revival: Revival, mayRepeat: boolean): boolean =>
+  !isOver(revival) && !revival.stored.isInputLost && (mayRepeat || revival.stored.snapshot.status === "Queued")
+
+/** Decides about a task; `runtime` is that of its launch, if it is to run. */
+export const revive = (table: TaskTable, revival: Revival, runtime: TaskRuntime | undefined, now: number): void => {
+  const { stored, task } = revival
+  const { request, snapshot } = stored
+  if (snapshot.status !== "Suspended") count(table, task)
+  events.recovered(table, now, snapshot)
+  if (isOver(revival)) {
+    settle(table, task, decidedEnding(task), now)
+    return
+  }
+  if (runtime === undefined) {
+    settle(table, task, { _tag: "Failed", error: results.interrupted(request) }, now)
+    return
+  }
+  task.snapshot = { ...snapshot, launch: launchOf(revival), status: "Queued" }
+  task.runtime = runtime
+  runtime.task = task
+  if (task.detachAfter !== Infinity && snapshot.kind === "Foreground") {
+    // the first launch began when the task was created
+    if (snapshot.launch === 1) task.detachAfter = Math.max(0, snapshot.createdAt + task.detachAfter - now)
+    table.consequences.retimed.push(runtime)
+  }
+  admit(table, task, now)
+}
+
+/** Which launch of the task comes next. */
+export const launchOf = ({ stored: { snapshot } }: Revival): number =>
+  snapshot.status === "Queued" ? snapshot.launch : snapshot.launch + 1

@@ -1,0 +1,491 @@
+/**
+ * Collects what steps change, writes it in groups, one after the other, and lets out what follows from the steps of a group once it
+ * is written. A group takes all that has come together while the one before was written.
+ *
+ * | the writer is | a step changes | what leaves the step             | deliveries         | a reply                       |
+ * | ------------- | -------------- | -------------------------------- | ------------------ | ----------------------------- |
+ * | Open          | its group      | after the group                  | those written      | after the group               |
+ * | Closed        | memory         | at once                          | those written      | at once                       |
+ * | Gone          | memory         | at once, but no event            | none               | dies, or interrupts its caller|
+ *
+ * It is Closed once a manager was shut down and everything is written, and Gone once the journal is lost, or is to be kept as it
+ * is for the next process.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { JournalError } from "../../errors.js"
+import type {
+  Brings,
+  Session,
+  SettledTask,
+  TableJournal,
+  TaskRecord,
+  TaskTable,
+  Undelivered
+} from "../../machine/TaskTable.js"
+import type { TaskId } from "../../model/ids.js"
+import type { Metadata } from "../../model/json.js"
+import type { TaskSnapshot } from "../../model/Task.js"
+import type { JournalGroup, JournalRow, OpenJournal } from "../../services/Journal.js"
+import { docText, requestText, rowVersion } from "./taskRows.js"
+
+/** A task that may be written again: it is live, or something of it is undelivered. */
+interface Entry {
+  readonly task: TaskRecord
+  /** What is undelivered, by its number. */
+  readonly sent: { [Kind in Brings]?: Sent | undefined }
+  /** What is kept of it once it has settled, and the number of its terminal event. */
+  settled: SettledTask | undefined
+  seq: number
+  itemMetadata: Metadata | undefined
+  /** The snapshot of the notice that it was detached. */
+  detached: TaskSnapshot | undefined
+  /** Its call, which is written once; undefined when it is. */
+  request: string | undefined
+}
+
+/** A delivery that is written and not acknowledged. */
+export interface Sent {
+  readonly entry: Entry
+  readonly brings: Brings
+  readonly delivery: Undelivered
+  /** Its reader acknowledges it in a transaction of its own. */
+  isInTransaction: boolean
+}
+
+/** What was held back until a group is written. */
+export interface Held {
+  /** Lets it out. */
+  readonly letOut: () => void
+  /** The journal is gone: tools end and waiters go on, but nothing is told. */
+  readonly letGo: () => void
+}
+
+interface Group extends JournalGroup {
+  readonly entries: ReadonlyArray<Entry>
+  readonly held: Held
+  readonly waiters: ReadonlyArray<Resume>
+}
+
+type Resume = (answer: Effect.Effect<void>) => void
+
+/** What the writer asks of its manager. */
+export interface WriterOwner {
+  /** Takes what is held back by now. */
+  readonly takeHeld: () => Held
+  /** Deliveries of these tasks may leave from now on. */
+  readonly arrived: (tasks: Iterable<TaskRecord>) => void
+  /** The journal is lost: every tool is interrupted, and whoever waits goes on. */
+  readonly lost: () => void
+}
+
+const nothing: Held = { letOut: () => {}, letGo: () => {} }
+const firstRetryMillis = 20
+const longestRetryMillis = 500
+
+const keyOf = (brings: Brings, taskId: TaskId): string => `${brings} ${taskId}`
+
+export class JournalWriter implements TableJournal {
+  readonly journal: OpenJournal
+  lastWritten: number
+  owner: WriterOwner = { takeHeld: () => nothing, arrived: () => {}, lost: () => {} }
+  /** Groups and rows that were written, and when the last group was, in epoch milliseconds. */
+  readonly counts = { groups: 0, rows: 0, lastWriteAt: 0 }
+  private readonly table: TaskTable
+  private readonly clock: Clock.Clock
+  private mode: "Open" | "Closed" | "Gone" = "Open"
+  private error: JournalError | undefined = undefined
+  private writtenSeq: number
+  /** Rows that are there already are not written again for being read. */
+  private isRestoring = true
+  private readonly entries = new Map<TaskRecord, Entry>()
+  /** What is to be written again or removed when the settled task is forgotten: the latter by its number. */
+  private readonly kept = new Map<SettledTask, Entry | number>()
+  private readonly deliveries = new Map<Undelivered, Sent>()
+  private readonly byTask = new Map<string, Sent>()
+  private dirty = new Set<Entry>()
+  private removed: Array<number> = []
+  private closedSessions: Array<string> = []
+  private isHolding = false
+  private waiters: Array<Resume> = []
+  private inFlight: Group | undefined = undefined
+  private inFlightWaiters: Array<Resume> = []
+  private readonly lossWaiters = new Set<() => void>()
+  private signal: (() => void) | undefined = undefined
+  private renewedAt: number
+  private isRenewalDue = false
+  private isOverdue = false
+  private oldestUnwrittenAt: number | undefined = undefined
+
+  constructor(journal: OpenJournal, table: TaskTable, clock: Clock.Clock) {
+    this.journal = journal
+    this.table = table
+    this.clock = clock
+    this.lastWritten = journal.lastDelivery
+    this.writtenSeq = journal.seq
+    this.renewedAt = this.now()
+  }
+
+  /** On a clock that is never set back. */
+  private now(): number {
+    return Number(this.clock.unsafeCurrentTimeNanos() / 1_000_000n)
+  }
+
+  // ---- what transitions tell ----
+
+  private entryOf(task: TaskRecord): Entry {
+    const known = this.entries.get(task)
+    if (known !== undefined) return known
+    const entry: Entry = {
+      task,
+      sent: {},
+      settled: undefined,
+      seq: 0,
+      itemMetadata: undefined,
+      detached: undefined,
+      // now: what a caller changes in its call later must not be written
+      request: this.isRestoring ? undefined : requestText(task.request)
+    }
+    this.entries.set(task, entry)
+    return entry
+  }
+
+  private soil(entry: Entry): void {
+    if (!this.isRestoring) this.dirty.add(entry)
+  }
+
+  changed(task: TaskRecord): void {
+    this.soil(this.entryOf(task))
+  }
+
+  settled(task: TaskRecord, kept: SettledTask, seq: number, metadata: Metadata | undefined): void {
+    const entry = this.entryOf(task)
+    entry.settled = kept
+    entry.seq = seq
+    entry.itemMetadata = metadata
+    this.kept.set(kept, entry)
+    this.soil(entry)
+  }
+
+  sent(task: TaskRecord, brings: Brings, delivery: Undelivered): void {
+    const entry = this.entryOf(task)
+    const sent: Sent = { entry, brings, delivery, isInTransaction: false }
+    entry.sent[brings] = sent
+    if (brings === "detached" && "value" in delivery && delivery.value._tag === "Detached") {
+      entry.detached = delivery.value.snapshot
+    }
+    this.deliveries.set(delivery, sent)
+    this.byTask.set(keyOf(brings, task.snapshot.id), sent)
+    this.soil(entry)
+  }
+
+  acknowledged(delivery: Undelivered): void {
+    const sent = this.deliveries.get(delivery)
+    if (sent === undefined) return
+    const { brings, entry } = sent
+    this.deliveries.delete(delivery)
+    const key = keyOf(brings, entry.task.snapshot.id)
+    if (this.byTask.get(key) === sent) this.byTask.delete(key)
+    entry.sent[brings] = undefined
+    this.soil(entry)
+  }
+
+  forgotten(kept: SettledTask): void {
+    const entry = this.kept.get(kept)
+    this.kept.delete(kept)
+    if (typeof entry === "number") this.removed.push(entry)
+    else if (entry !== undefined) this.dirty.add(entry)
+  }
+
+  closed(session: Session): void {
+    // a session of which nothing is written has no rows that could be meant
+    if (session.live === 0 && session.undelivered.count === 0 && session.inHand === 0) return
+    this.closedSessions.push(session.id)
+    for (const turn of session.turns.values()) for (const task of turn.tasks) this.changed(task)
+  }
+
+  /** Everything that was read is in the table. From here on changes are written. */
+  restored(): void {
+    this.isRestoring = false
+    for (const entry of [...this.entries.values()]) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
+  }
+
+  // ---- what steps ask ----
+
+  get isGone(): boolean {
+    return this.mode === "Gone"
+  }
+
+  /** What becomes of whoever still asks something when the journal is gone. */
+  get farewell(): Effect.Effect<never> {
+    return this.error === undefined ? Effect.interrupt : Effect.die(this.error)
+  }
+
+  /** What is done with what leaves a step. */
+  afterStep(): "LetOut" | "Hold" | "LetGo" {
+    if (this.mode !== "Open") return this.mode === "Gone" ? "LetGo" : "LetOut"
+    if (this.isWritten) return "LetOut"
+    this.isHolding = true
+    this.oldestUnwrittenAt ??= this.now()
+    this.wake()
+    return "Hold"
+  }
+
+  private get isWritten(): boolean {
+    return this.mode !== "Open" || !this.hasNews && this.inFlight === undefined
+  }
+
+  private get hasNews(): boolean {
+    return this.isHolding || this.dirty.size > 0 || this.removed.length > 0 || this.closedSessions.length > 0 ||
+      this.table.seq !== this.newestSeq
+  }
+
+  /** The number of the last event that is written or about to be. */
+  private get newestSeq(): number {
+    return this.inFlight?.seq ?? this.writtenSeq
+  }
+
+  private wake(): void {
+    const { signal } = this
+    this.signal = undefined
+    signal?.()
+  }
+
+  /** Returns once everything that has happened by now is written. */
+  readonly synced: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isGone) return this.farewell
+    if (this.isWritten) return Effect.void
+    return Effect.async<void>((resume) => {
+      if (this.hasNews) {
+        this.waiters.push(resume)
+        this.wake()
+      } else this.inFlightWaiters.push(resume)
+    })
+  })
+
+  /** Milliseconds since the oldest change that is not written. */
+  get lag(): number {
+    return this.oldestUnwrittenAt === undefined ? 0 : this.now() - this.oldestUnwrittenAt
+  }
+
+  /** The deliveries of these tasks that a reader has and that nobody has acknowledged; they are about to be in a transaction. */
+  inTransaction(updates: ReadonlyArray<{ readonly brings: Brings; readonly taskId: TaskId }>): ReadonlyArray<Sent> {
+    return updates.flatMap(({ brings, taskId }) => {
+      const sent = this.byTask.get(keyOf(brings, taskId))
+      if (sent === undefined) return []
+      sent.isInTransaction = true
+      return [sent]
+    })
+  }
+
+  // ---- writing ----
+
+  private leaveIfDelivered(entry: Entry): boolean {
+    const { sent, settled, task } = entry
+    if (settled === undefined || sent.result !== undefined || sent.detached !== undefined) return false
+    this.entries.delete(task)
+    if (this.kept.has(settled)) this.kept.set(settled, task.order)
+    return true
+  }
+
+  private rowOf(entry: Entry): JournalRow | undefined {
+    const { sent, settled, task } = entry
+    const { snapshot } = task
+    const isKept = settled !== undefined && this.table.tasks.get(snapshot.id) === settled
+    if (settled !== undefined && !isKept) this.kept.delete(settled)
+    const isDelivered = this.leaveIfDelivered(entry)
+    if (isDelivered && !isKept) return undefined
+    const isClosed = task.session.closed
+    const place = (one: Sent | undefined): JournalRow["result"] =>
+      one === undefined || isClosed ? null : one.isInTransaction ? "AsStored" : one.delivery.order
+    const { request } = entry
+    entry.request = undefined
+    return {
+      number: task.order,
+      taskId: snapshot.id,
+      sessionId: snapshot.sessionId,
+      turnId: snapshot.turnId,
+      status: snapshot.status,
+      settled: settled === undefined ? null : entry.seq,
+      result: place(sent.result),
+      approval: place(sent.approval),
+      detached: place(sent.detached),
+      request: request ?? null,
+      doc: docText(task, settled, {
+        itemMetadata: sent.result === undefined ? undefined : entry.itemMetadata,
+        detached: sent.detached === undefined ? undefined : entry.detached,
+        isForgotten: settled !== undefined && !isKept
+      }),
+      version: rowVersion
+    }
+  }
+
+  private cut(): Group {
+    const { closedSessions, dirty, removed, table, waiters } = this
+    this.dirty = new Set()
+    this.removed = []
+    this.closedSessions = []
+    this.waiters = []
+    this.isHolding = false
+    const rows: Array<JournalRow> = []
+    for (const entry of dirty) {
+      const row = this.rowOf(entry)
+      if (row === undefined) removed.push(entry.task.order)
+      else rows.push(row)
+    }
+    return {
+      closedSessions,
+      rows,
+      removed,
+      seq: table.seq,
+      lastTaskNumber: table.lastTaskNumber,
+      lastDelivery: table.lastDelivery,
+      entries: [...dirty],
+      held: this.owner.takeHeld(),
+      waiters
+    }
+  }
+
+  private get leaseEnd(): number {
+    return this.renewedAt + this.journal.leaseMillis
+  }
+
+  private persist(group: Group): Effect.Effect<void, Cause.Cause<JournalError>> {
+    const isEmpty = group.rows.length === 0 && group.removed.length === 0 && group.closedSessions.length === 0 &&
+      group.seq === this.writtenSeq && !this.isRenewalDue
+    if (isEmpty) return Effect.void
+    let begunAt = 0
+    return Effect.retry(
+      Effect.sandbox(Effect.suspend(() => {
+        begunAt = this.now()
+        return this.journal.write(group)
+      })),
+      {
+        schedule: Schedule.union(Schedule.exponential(firstRetryMillis), Schedule.spaced(longestRetryMillis)),
+        while: (cause) =>
+          this.mode === "Open" && !isFenced(cause) && !Cause.isInterruptedOnly(cause) && this.now() < this.leaseEnd
+      }
+    ).pipe(Effect.zipLeft(Effect.sync(() => {
+      this.renewedAt = begunAt
+      this.isRenewalDue = false
+      this.counts.groups++
+      this.counts.rows += group.rows.length
+      this.counts.lastWriteAt = this.clock.unsafeCurrentTimeMillis()
+    })))
+  }
+
+  private readonly writeGroup: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.mode !== "Open") return Effect.void
+    const group = this.cut()
+    this.inFlight = group
+    const begunAt = this.now()
+    return Effect.matchEffect(this.persist(group), {
+      onSuccess: () => Effect.sync(() => this.wrote(group, begunAt)),
+      onFailure: (cause) => Effect.sync(() => this.lose(this.errorOf(cause)))
+    })
+  })
+
+  private wrote(group: Group, begunAt: number): void {
+    // it was lost while the write took too long
+    if (this.mode !== "Open") return
+    const waiters = [...group.waiters, ...this.inFlightWaiters.splice(0)]
+    this.inFlight = undefined
+    this.writtenSeq = group.seq
+    this.lastWritten = group.lastDelivery
+    this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
+    this.owner.arrived(group.entries.map(({ task }) => task))
+    group.held.letOut()
+    for (const resume of waiters) resume(Effect.void)
+  }
+
+  private errorOf(cause: Cause.Cause<JournalError>): JournalError {
+    return Option.getOrElse(
+      Cause.failureOption(cause),
+      () => unavailable(this.journal.name, "could not be written", Cause.squash(cause))
+    )
+  }
+
+  private lose(error: JournalError): void {
+    if (this.mode !== "Open") return
+    this.error = error
+    this.leave()
+    this.owner.lost()
+    for (const wake of this.lossWaiters) wake()
+  }
+
+  private leave(): void {
+    this.mode = "Gone"
+    const { inFlight } = this
+    this.inFlight = undefined
+    inFlight?.held.letGo()
+    const waiters = [...inFlight?.waiters ?? [], ...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
+    for (const resume of waiters) resume(this.farewell)
+    this.wake()
+  }
+
+  /** Nothing is written any more, and rows stay as they are: the tasks go on in the next process. */
+  keep(): void {
+    if (this.mode === "Open") this.leave()
+  }
+
+  /** The manager was shut down, and everything is written. */
+  close(): void {
+    if (this.mode === "Open") this.mode = "Closed"
+    this.wake()
+  }
+
+  /** Returns the error once the journal is lost. */
+  readonly lost: Effect.Effect<JournalError> = Effect.async((resume) => {
+    const wake = () => {
+      if (this.error !== undefined) resume(Effect.succeed(this.error))
+    }
+    wake()
+    this.lossWaiters.add(wake)
+    return Effect.sync(() => void this.lossWaiters.delete(wake))
+  })
+
+  /** Writes one group after the other. */
+  readonly run: Effect.Effect<void> = Effect.whileLoop({
+    while: () => this.mode === "Open",
+    body: () =>
+      Effect.zipRight(
+        this.hasNews || this.isRenewalDue ? Effect.void : Effect.async<void>((resume) => {
+          this.signal = () => resume(Effect.void)
+        }),
+        // whoever is ready now comes into the same group
+        Effect.zipRight(Effect.yieldNow(), this.writeGroup)
+      ),
+    step: () => {}
+  })
+
+  /** Renews the lease where no group does, and ends a manager whose write does not end. */
+  readonly beat: Effect.Effect<void> = Effect.suspend(() => {
+    const pause = Math.max(1, Math.floor(this.journal.leaseMillis / 3))
+    return Effect.whileLoop({
+      while: () => this.mode === "Open",
+      body: () =>
+        Effect.zipRight(
+          Effect.sleep(pause),
+          Effect.sync(() => {
+            const isLate = this.inFlight !== undefined && this.now() >= this.leaseEnd
+            // a process that was stopped for a while gets time to end its write
+            if (isLate && this.isOverdue) this.lose(unavailable(this.journal.name, "did not answer", undefined))
+            this.isOverdue = isLate
+            if (this.now() - this.renewedAt < pause) return
+            this.isRenewalDue = true
+            this.wake()
+          })
+        ),
+      step: () => {}
+    })
+  })
+}
+
+const isFenced = (cause: Cause.Cause<JournalError>): boolean =>
+  Option.exists(Cause.failureOption(cause), ({ reason }) => reason === "Fenced")
+
+export const unavailable = (journal: string, detail: string, cause: unknown): JournalError =>
+  new JournalError({ journal, reason: "Unavailable", detail, cause })

@@ -1,0 +1,78 @@
+/**
+ * A manager whose replies wait until everything that they may tell of is written. What takes ends in one bare step, and an interrupt
+ * behind it would lose what was taken, so it does not wait: it takes only what is written.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
+import type { JournalWriter } from "./JournalWriter.js"
+
+/** Runs before every method that waits for a write; what it fails with is a defect of the caller. */
+export type Check = Effect.Effect<void>
+
+export const holdReplies = (journal: JournalWriter, manager: TaskManager["Type"], check: Check): TaskManager["Type"] => {
+  const { synced } = journal
+
+  /** Takes, or subscribes: it gives nothing that is not written. */
+  const open = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => journal.isGone ? journal.farewell : self)
+
+  const hold = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.zipRight(
+      check,
+      Effect.matchCauseEffect(open(self), {
+        onSuccess: (value) => Effect.as(synced, value),
+        onFailure: (cause) => Effect.zipRight(synced, Effect.failCause(cause))
+      })
+    )
+
+  const holdMethod = <Args extends ReadonlyArray<unknown>, A, E, R>(
+    method: (...args: Args) => Effect.Effect<A, E, R>
+  ): (...args: Args) => Effect.Effect<A, E, R> =>
+  (...args) => hold(method(...args))
+
+  const { handle } = manager
+  const heldHandle: TaskManagerHandle = {
+    events: handle.events,
+    eventsOf: handle.eventsOf,
+    subscribe: open(handle.subscribe),
+    subscribeTo: (filter) => open(handle.subscribeTo(filter)),
+    watch: hold(handle.watch),
+    watchOf: holdMethod(handle.watchOf),
+    turnUpdates: handle.turnUpdates,
+    answerApproval: holdMethod(handle.answerApproval),
+    changes: Stream.mapEffect(handle.changes, (live) => Effect.as(synced, live)),
+    get: holdMethod(handle.get),
+    result: holdMethod(handle.result),
+    output: holdMethod(handle.output),
+    list: holdMethod(handle.list),
+    listRunning: hold(handle.listRunning),
+    listSuspended: hold(handle.listSuspended),
+    listCompleted: hold(handle.listCompleted),
+    cancel: holdMethod(handle.cancel),
+    detach: holdMethod(handle.detach),
+    steer: holdMethod(handle.steer),
+    setContinuePolicy: holdMethod(handle.setContinuePolicy),
+    setDeliveryMode: holdMethod(handle.setDeliveryMode),
+    drainReadyItems: open(handle.drainReadyItems),
+    drainReadyItemsOf: (sessionId) => open(handle.drainReadyItemsOf(sessionId)),
+    waitForIdle: hold(handle.waitForIdle),
+    waitForIdleWithin: holdMethod(handle.waitForIdleWithin)
+  }
+  return TaskManager.of({
+    startTask: holdMethod(manager.startTask),
+    waitForTurn: (turn, options) => open(manager.waitForTurn(turn, options)),
+    consumeTurnUpdate: (turn, use, options) => hold(manager.consumeTurnUpdate(turn, use, options)),
+    takePendingLoopUpdates: (sessionId) => open(manager.takePendingLoopUpdates(sessionId)),
+    consumePendingLoopUpdates: (sessionId, use) => hold(manager.consumePendingLoopUpdates(sessionId, use)),
+    takeResult: (taskId) => open(manager.takeResult(taskId)),
+    consumeResult: (taskId, use) => hold(manager.consumeResult(taskId, use)),
+    waitForTask: (taskIds, options) => hold(manager.waitForTask(taskIds, options)),
+    waitForLoopUpdate: (sessionId, options) => hold(manager.waitForLoopUpdate(sessionId, options)),
+    onTurnInterrupted: holdMethod(manager.onTurnInterrupted),
+    rejectApproval: holdMethod(manager.rejectApproval),
+    answerApproval: holdMethod(manager.answerApproval),
+    closeSession: holdMethod(manager.closeSession),
+    handle: heldHandle
+  })
+}

@@ -1,0 +1,192 @@
+/** A task as the row that is written of it, and back. What is read may be damaged, or written by a later version. */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type { StoredTask } from "../../machine/restore.js"
+import type { SettledTask, TaskRecord } from "../../machine/TaskTable.js"
+import { ApprovalRequest } from "../../model/Approval.js"
+import { SessionId, TaskId, ToolCallId, TurnId } from "../../model/ids.js"
+import { Metadata } from "../../model/json.js"
+import { Finite, Text, Whole } from "../../model/schemas.js"
+import { CancelReason, ContinuePolicy, DeliveryMode, TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import { type ToolRequest, ToolResultPart } from "../../model/ToolCall.js"
+import type { JournalRow, StoredDelivery } from "../../services/Journal.js"
+import { toJson } from "../../shared/toJson.js"
+
+/** The form in which rows are written. Rows of every earlier one are read. */
+export const rowVersion = 1
+
+const maybe = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+
+/** What a row says of a snapshot: the rest of it is in the call, which is written once. */
+const State = Schema.Struct({
+  kind: TaskKind,
+  status: TaskStatus,
+  launch: Whole,
+  deliveryMode: DeliveryMode,
+  continuePolicy: ContinuePolicy,
+  createdAt: Finite,
+  startedAt: maybe(Finite),
+  settledAt: maybe(Finite),
+  duration: maybe(Finite)
+})
+
+const Doc = Schema.Struct({
+  state: State,
+  timeout: maybe(Finite),
+  detachAfter: maybe(Finite),
+  cancelReason: maybe(CancelReason),
+  asked: maybe(ApprovalRequest),
+  approval: maybe(ApprovalRequest),
+  result: maybe(ToolResultPart),
+  itemMetadata: maybe(Metadata),
+  detached: maybe(State),
+  isClosed: maybe(Schema.Boolean),
+  isForgotten: maybe(Schema.Boolean)
+})
+
+const Call = Schema.Struct({
+  sessionId: SessionId,
+  turnId: TurnId,
+  callId: ToolCallId,
+  toolName: Text,
+  // it was parsed, so it is JSON, however deep
+  input: maybe(Schema.Unknown),
+  metadata: Metadata,
+  isInputLost: maybe(Schema.Boolean)
+})
+
+const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
+  const { continuePolicy, createdAt, deliveryMode, duration, kind, launch, settledAt, startedAt, status } = snapshot
+  return {
+    kind,
+    status,
+    launch,
+    deliveryMode,
+    continuePolicy,
+    createdAt,
+    ...(startedAt === undefined ? undefined : { startedAt }),
+    ...(settledAt === undefined ? undefined : { settledAt }),
+    ...(duration === undefined ? undefined : { duration })
+  }
+}
+
+/** What cannot be made JSON after all is left out: a row that cannot be written would end the manager. */
+const textOf = (value: unknown, instead: () => unknown): string => {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return JSON.stringify(instead())
+  }
+}
+
+const jsonOf = (value: unknown): unknown => {
+  const reading = toJson(value)
+  return reading._tag === "Json" ? reading.value : null
+}
+
+/** The call as JSON. A tool may be given what is nested without end; that cannot be written down. */
+export const requestText = ({ callId, input, metadata, sessionId, toolName, turnId }: ToolRequest): string => {
+  const named = { sessionId, turnId, callId, toolName }
+  return textOf({ ...named, input, metadata }, () => ({ ...named, metadata: jsonOf(metadata) ?? {}, isInputLost: true }))
+}
+
+/** What is written of a task beside its call. */
+export const docText = (
+  task: TaskRecord,
+  settled: SettledTask | undefined,
+  more: {
+    readonly itemMetadata: Metadata | undefined
+    readonly detached: TaskSnapshot | undefined
+    readonly isForgotten: boolean
+  }
+): string => {
+  const { approval, asked, cancelReason, detachAfter, session, snapshot, timeout } = task
+  const state = stateOf(snapshot)
+  const isCancelling = snapshot.status === "Cancelling"
+  const isLive = settled === undefined
+  const doc = {
+    state,
+    ...(isLive && timeout !== Infinity ? { timeout } : undefined),
+    ...(isLive && detachAfter !== Infinity ? { detachAfter } : undefined),
+    ...(isCancelling && cancelReason !== undefined ? { cancelReason } : undefined),
+    ...(asked === undefined ? undefined : { asked: asked.approval }),
+    ...(isLive && approval !== undefined ? { approval } : undefined),
+    ...(settled === undefined ? undefined : { result: settled.result }),
+    ...(more.itemMetadata === undefined ? undefined : { itemMetadata: more.itemMetadata }),
+    ...(more.detached === undefined ? undefined : { detached: stateOf(more.detached) }),
+    ...(session.closed ? { isClosed: true } : undefined),
+    ...(more.isForgotten ? { isForgotten: true } : undefined)
+  }
+  return textOf(doc, () => jsonOf(doc))
+}
+
+/** Why a row cannot be read. */
+export interface Unreadable {
+  readonly reason: "Version" | "Damaged"
+  readonly detail: string
+}
+
+const decoded = <A, I>(schema: Schema.Schema<A, I>, text: string): Either.Either<A, string> =>
+  Either.flatMap(
+    Either.try({ try: (): unknown => JSON.parse(text), catch: () => "it is no JSON" }),
+    (value) =>
+      Either.mapLeft(
+        Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(value),
+        // never the value itself: it may be a secret of the call
+        (error) => ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path.map(String).join(".") ?? ""
+      )
+  )
+
+const numberOf = (delivery: StoredDelivery): number | undefined => typeof delivery === "number" ? delivery : undefined
+
+/** Reads a row. */
+export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadable> => {
+  const wrong = (reason: Unreadable["reason"], detail: string) => Either.left<Unreadable>({ reason, detail })
+  if (row.version > rowVersion) return wrong("Version", `version ${row.version} of a row is not known`)
+  const taskId = Schema.decodeUnknownEither(TaskId)(row.taskId)
+  const request = decoded(Call, row.request ?? "")
+  const doc = decoded(Doc, row.doc)
+  if (Either.isLeft(taskId)) return wrong("Damaged", "its id cannot be read")
+  if (Either.isLeft(request)) return wrong("Damaged", `its request cannot be read (${request.left})`)
+  if (Either.isLeft(doc)) return wrong("Damaged", `its doc cannot be read (${doc.left})`)
+  const { callId, input, isInputLost = false, metadata, sessionId, toolName, turnId } = request.right
+  const { state, ...rest } = doc.right
+  if (sessionId !== row.sessionId || turnId !== row.turnId) return wrong("Damaged", "its request is of another turn")
+  const isSettled = row.settled !== null
+  if (isSettled !== (rest.result !== undefined) || isSettled !== (state.settledAt !== undefined)) {
+    return wrong("Damaged", "it is settled and live")
+  }
+  if (state.status === "Suspended" && rest.asked === undefined) return wrong("Damaged", "it asks nothing")
+  const snapshotOf = (of: typeof State.Type): TaskSnapshot => ({
+    id: taskId.right,
+    sessionId,
+    turnId,
+    callId,
+    toolName,
+    ...of,
+    metadata
+  })
+  return Either.right({
+    order: row.number,
+    request: { sessionId, turnId, callId, toolName, input, metadata },
+    isInputLost,
+    snapshot: snapshotOf(state),
+    timeout: rest.timeout ?? Infinity,
+    detachAfter: rest.detachAfter ?? Infinity,
+    cancelReason: rest.cancelReason,
+    asked: rest.asked,
+    approval: rest.approval,
+    settled: row.settled ?? undefined,
+    result: rest.result,
+    itemMetadata: rest.itemMetadata,
+    detached: rest.detached === undefined ? undefined : snapshotOf(rest.detached),
+    undelivered: {
+      result: numberOf(row.result),
+      approval: numberOf(row.approval),
+      detached: numberOf(row.detached)
+    },
+    isClosed: rest.isClosed === true,
+    isForgotten: rest.isForgotten === true
+  })
+}

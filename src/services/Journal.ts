@@ -1,0 +1,100 @@
+/**
+ * Where a manager writes its tasks down, so that they outlive its process. By default nowhere.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { JournalError } from "../errors.js"
+
+/**
+ * The place of a delivery in a row: its number until its reader has it, then null. `AsStored`: a reader acknowledges it in a
+ * transaction of its own, and what the database says stays.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StoredDelivery = number | null | "AsStored"
+
+/**
+ * The latest state of one task. A later row of the same `number` replaces it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JournalRow {
+  /** In which order the task was started, among all of its journal. */
+  readonly number: number
+  readonly taskId: string
+  readonly sessionId: string
+  readonly turnId: string
+  readonly status: string
+  /** The number of its terminal event; null while it is live. */
+  readonly settled: number | null
+  readonly result: StoredDelivery
+  readonly approval: StoredDelivery
+  readonly detached: StoredDelivery
+  /** The call as JSON; null where it is stored already. */
+  readonly request: string | null
+  /** Everything else as JSON, in the form of `version`. */
+  readonly doc: string
+  readonly version: number
+}
+
+/**
+ * Numbers of which none is used twice.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JournalCounters {
+  /** Of the last event. */
+  readonly seq: number
+  /** Of the last task id that the manager made. */
+  readonly lastTaskNumber: number
+  /** Of the last delivery. */
+  readonly lastDelivery: number
+}
+
+/**
+ * What is written together, in this order: sessions that were closed lose their deliveries, rows are replaced, rows go.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JournalGroup extends JournalCounters {
+  readonly closedSessions: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<JournalRow>
+  readonly removed: ReadonlyArray<number>
+}
+
+/**
+ * A journal that this manager alone may write to, until another one takes it over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenJournal extends JournalCounters {
+  readonly name: string
+  /** How often the journal was opened. */
+  readonly epoch: number
+  /** How long a manager that cannot write still counts as the owner. */
+  readonly leaseMillis: number
+  /** Whether live tasks stay as they are when the manager is shut down, and go on after the next start. */
+  readonly keepsTasks: boolean
+  /**
+   * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
+   * other failure the same group may be written again.
+   */
+  readonly write: (group: JournalGroup) => Effect.Effect<void, JournalError>
+}
+
+/**
+ * The journal of the manager that is built; undefined for a manager in memory.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Journal extends Context.Reference<Journal>()("effect-task-manager/Journal", {
+  defaultValue: (): OpenJournal | undefined => undefined
+}) {}
