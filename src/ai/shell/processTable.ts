@@ -168,9 +168,12 @@ export interface ProcessTable {
   ) => Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem | R>
 }
 
+// a thread of the kernel has no group, and neither has what came from outside of the container
+const hasGroup = ({ group }: Row): boolean => group !== 0
+
 const zombieKey = ({ id, start }: Row): string => `${id} ${start}`
 
-/** One look for several commands. `zombies` are those that the last look has found. */
+/** One look for several commands. `zombies` are those that the last look has found, and what it could not read. */
 const scan = (
   requests: ReadonlyArray<Request>,
   zombies: Set<string>
@@ -190,8 +193,9 @@ const scan = (
     const dead = new Set<string>()
     let ended = 0
 
-    const readMarks = (id: number) =>
-      Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/environ`), {
+    const readMarks = (row: Row) => {
+      const { id } = row
+      return Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/environ`), {
         onSuccess: (environment) => {
           const found = marksIn(environment)
           marks.set(id, found)
@@ -200,10 +204,11 @@ const scan = (
         },
         onFailure: (error) => {
           // those of other users cannot be read
-          if (error._tag !== "SystemError" || error.reason !== "PermissionDenied") ended++
+          if (error._tag !== "SystemError" || error.reason !== "PermissionDenied") dead.add(zombieKey(row))
           return Effect.void
         }
       })
+    }
     const readRow = (id: number) =>
       Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/stat`), {
         onSuccess: (stat) => {
@@ -211,7 +216,7 @@ const scan = (
           rows.push(row)
           if (!row.isAlive) dead.add(zombieKey(row))
           const isKnown = commands.some(({ known }) => known.get(id) === row.start)
-          return row.isAlive && !isKnown ? readMarks(id) : Effect.void
+          return row.isAlive && hasGroup(row) && !isKnown ? readMarks(row) : Effect.void
         },
         onFailure: () => {
           ended++
