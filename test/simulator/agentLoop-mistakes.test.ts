@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { type TaskId, TaskManager } from "effect-task-manager"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Calls from "../../src/ai/loop/internal/calls.js"
+import type * as CallVerdict from "../../src/ai/loop/internal/callVerdict.js"
 import type * as ConversationModule from "../../src/ai/loop/internal/Conversation.js"
 import type * as Interrupts from "../../src/ai/loop/internal/interrupts.js"
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
@@ -18,6 +19,7 @@ import type { AgentPlan } from "./agentLoop/plan.js"
 
 interface Modules {
   "loop/internal/calls": typeof Calls
+  "loop/internal/callVerdict": typeof CallVerdict
   "loop/internal/Conversation": typeof ConversationModule
   "loop/internal/interrupts": typeof Interrupts
   "loop/internal/machine": typeof Machine
@@ -285,6 +287,10 @@ describe("the simulator of the loop finds mistakes", () => {
         original.callModel({ ...model, toolkit: { ...model.toolkit, tools: {} } }, prompt, listener)
     })
   })
+
+  finds("a call that was cut off runs", ["cut"], {
+    "loop/internal/callVerdict": () => ({ verdict: () => undefined })
+  }, (plan) => ({ ...plan, features: { ...plan.features, strangeCalls: true } }))
 
   finds("two calls with one id", ["valid", "program", "hang", "once"], {
     "loop/internal/reply": (original) => ({

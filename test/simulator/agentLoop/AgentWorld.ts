@@ -103,6 +103,8 @@ export class AgentWorld {
   readonly said = new Set<string>()
   /** How often the tool of a call took its first step in its first launch. */
   readonly runs = new Map<number, number>()
+  /** Scripts of calls that came cut off or cannot be read: they must not run. */
+  readonly mustNotRun = new Set<number>()
   /** Which calls were run, by process, session and id. */
   readonly ran = new Set<string>()
   /** Counts the processes: what an earlier one does has no effect any more. */

@@ -46,6 +46,7 @@ const work = (world: AgentWorld, generation: number) => ({ call }: { readonly ca
     const task = yield* CurrentTask
     const script = world.scripts[call]
     const { random } = world
+    if (world.mustNotRun.has(call)) world.violate("cut", `call ${call} ran, and it was cut off`)
     if (script === undefined) return yield* Effect.dieMessage("Nobody made this call up")
     const { callId, sessionId, toolName } = task.request
     world.ran.add(`${generation} ${sessionId} ${callId}`)
