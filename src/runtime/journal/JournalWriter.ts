@@ -212,7 +212,7 @@ export class JournalWriter implements TableJournal {
   /** Everything that was read is in the table. From here on changes are written. */
   restored(): void {
     this.isRestoring = false
-    for (const entry of [...this.entries.values()]) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
+    for (const entry of this.entries.values()) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
   }
 
   // ---- what steps ask ----
