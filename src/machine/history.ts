@@ -18,6 +18,7 @@ export const remember = (table: TaskTable, task: SettledTask): void => {
   // one that is too large for itself does not push all others out
   if (history === 0 || task.bytes > historyBytes) {
     table.tasks.delete(task.snapshot.id)
+    table.journal?.forgotten(task)
     return
   }
   table.tasks.set(task.snapshot.id, task)

@@ -147,6 +147,7 @@ export const make = (options: {
           held.moveTo(woken)
           for (let wake = arrived.shift(); wake !== undefined; wake = arrived.shift()) wake()
         },
+        stop: () => void step(table, beginShutdown),
         lost: () => {
           step(table, (current, now) => {
             beginShutdown(current, now)

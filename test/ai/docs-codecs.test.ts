@@ -3,7 +3,7 @@
  * page is as it should be if that changes nothing. `npx vitest run test/ai/docs-codecs.test.ts -u` writes it anew.
  */
 import { Prompt, Tool, Toolkit } from "@effect/ai"
-import { assert, describe, expect, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import {
   RoutingDecision,
@@ -26,37 +26,14 @@ import {
   validatePrompt
 } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
-import { readFileSync } from "node:fs"
-import { resolve } from "node:path"
+import { pageShows, shown } from "../support/promptPages.js"
 
 const { Text, ToolCall } = ScriptedStep
-const page = resolve(import.meta.dirname, "..", "..", "docs", "codecs.md")
 
 const toolkit = Toolkit.make(Tool.make("run_tests"))
 const Manager = TaskManagerTest.pipe(
   Layer.provide(RoutingPolicy.layer(() => RoutingDecision.Background({ continuePolicy: "RequestContinue" })))
 )
-
-const partLines = (part: Prompt.Part): string => {
-  switch (part.type) {
-    case "text":
-      return part.text
-    case "tool-call":
-      return `call ${part.id}: ${part.name} ${JSON.stringify(part.params)}`
-    case "tool-result":
-      return `${part.isFailure ? "failure" : "result"} of ${part.id}: ${String(part.result)}`
-    default:
-      throw new Error(`no ${part.type} is shown in the page`)
-  }
-}
-
-const shown = (prompt: Prompt.Prompt | undefined): string =>
-  (prompt?.content ?? []).map((message) =>
-    [
-      `── ${message.role}`,
-      ...(typeof message.content === "string" ? [message.content] : message.content.map(partLines))
-    ].join("\n")
-  ).join("\n")
 
 /** What the model is sent before the result of a background call has come, and after. */
 const play = (output: string | ToolError, defaults: AgentSessionDefaults) =>
@@ -136,19 +113,7 @@ const blocks = Effect.gen(function*() {
 })
 
 it.effect("docs/codecs.md shows the prompts as they are", () =>
-  Effect.gen(function*() {
-    const made = yield* blocks
-    const used: Array<string> = []
-    const written = readFileSync(page, "utf8").replace(
-      /(<!-- prompt: (\w+) -->\n\n```text\n).*?(```\n)/gs,
-      (whole, start: string, name: string, end: string) => {
-        used.push(name)
-        return made.has(name) ? `${start}${made.get(name)}\n${end}` : whole
-      }
-    )
-    assert.sameMembers(used, [...made.keys()])
-    yield* Effect.promise(() => expect(written).toMatchFileSnapshot(page))
-  }))
+  Effect.flatMap(blocks, (made) => pageShows("codecs.md", made)))
 
 describe("docs/codecs.md says of what it does not show", () => {
   const bytes = (text: string) => new TextEncoder().encode(text).length

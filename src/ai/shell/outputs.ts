@@ -98,7 +98,9 @@ export const makeOutputs: Effect.Effect<Outputs, never, Scope.Scope> = Effect.ge
   )
 
   const take: Outputs["take"] = Effect.gen(function*() {
-    while (isPossible && Option.isSome(openPipe)) {
+    while (Option.isSome(openPipe)) {
+      // `makeMore` may have found that it is not
+      if (!isPossible) return ofExecutor
       const path = free.pop()
       if (path === undefined) {
         yield* makeMore

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { SendSignal, SignalName } from "./host.js"
-import type { Members, ProcessTable, Watched } from "./processTable.js"
+import type { Members, OnFound, ProcessTable, Watched } from "./processTable.js"
 
 /**
  * Processes that were started together, and how to end them.
@@ -52,9 +52,12 @@ const emptyLooks = 2
 /**
  * The processes that are left. Without /proc, SIGCONT tells whether there is a process to signal; it does no harm.
  */
-const left = ({ leader, table, watched }: ProcessGroup): Effect.Effect<Members, never, FileSystem.FileSystem> =>
+const left = (
+  { leader, table, watched }: ProcessGroup,
+  onFound?: OnFound<ProcessServices>
+): Effect.Effect<Members, never, ProcessServices> =>
   Effect.flatMap(
-    table.look(watched),
+    table.look(watched, onFound),
     Option.match({
       onSome: Effect.succeed,
       onNone: () =>
@@ -88,7 +91,9 @@ export const stopGroup = (
 ): Effect.Effect<void, never, ProcessServices> => {
   // what the last look has found; before the first, there may be processes in the group
   let last: Members = { inGroup: true, escaped: [], isSure: false }
-  const look = Effect.tap(left(group), (who) => Effect.sync(() => last = who))
+  const lookAnd = (onFound?: OnFound<ProcessServices>) =>
+    Effect.tap(left(group, onFound), (who) => Effect.sync(() => last = who))
+  const look = lookAnd()
 
   const signal = (name: SignalName, who: Members) =>
     Effect.zipRight(
@@ -104,14 +109,17 @@ export const stopGroup = (
       return signal("SIGTERM", { inGroup: false, escaped: untold, isSure: true })
     })
 
-  const untilGone = (between: (who: Members) => Effect.Effect<unknown, never, ProcessServices>) =>
+  const untilGone = (
+    between: (who: Members) => Effect.Effect<unknown, never, ProcessServices>,
+    onFound?: OnFound<ProcessServices>
+  ) =>
     Effect.suspend(() => {
       let empty = 0
       const isMaybeLeft = (who: Members) => {
         empty = isAnyLeft(who) ? 0 : empty + 1
         return empty === 0 || !who.isSure && empty < emptyLooks
       }
-      return look.pipe(
+      return lookAnd(onFound).pipe(
         Effect.tap((who) => Effect.when(between(who), () => isAnyLeft(who))),
         Effect.repeat({ schedule: looks, while: isMaybeLeft })
       )
@@ -130,6 +138,7 @@ export const stopGroup = (
     // the time may be over because looks take long, when nothing was left that could be killed
     if (Option.isSome(gone) || !isAnyLeft(last)) return
     yield* signal("SIGKILL", last)
-    yield* within(untilGone((who) => signal("SIGKILL", who)), killPeriod)
+    const kill = (process: number) => group.sendSignal("SIGKILL", [process])
+    yield* within(untilGone((who) => signal("SIGKILL", who), kill), killPeriod)
   })
 }

@@ -5,6 +5,7 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { marksIn } from "./marks.js"
@@ -109,7 +110,7 @@ export const membersOf = ({ known, leader }: Watched, rows: ReadonlyArray<Row>, 
   const alive = rows.filter(({ id, isAlive }) => isAlive && known.has(id))
   return {
     inGroup: alive.some(({ group }) => group === leader),
-    escaped: alive.filter(({ group }) => group !== leader).map(({ id }) => id),
+    escaped: alive.filter(({ group }) => group !== leader).map(({ id }) => id).sort((one, other) => one - other),
     isSure
   }
 }
@@ -134,10 +135,22 @@ export const candidates = (
 const numbersOf = (names: ReadonlyArray<string>): ReadonlyArray<number> =>
   names.filter((name) => /^\d+$/.test(name)).map(Number)
 
-const readAtOnce = { concurrency: 16 }
+const filesAtOnce = 16
+
+/**
+ * What is done with a process at the moment when its mark is found, before the look is over: by then it may have started another
+ * one and ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OnFound<R> {
+  (process: number): Effect.Effect<void, never, R>
+}
 
 interface Request {
   readonly command: Watched
+  readonly onFound: OnFound<never>
   answer: Option.Option<Option.Option<Members>>
 }
 
@@ -149,18 +162,25 @@ interface Request {
  */
 export interface ProcessTable {
   /** The processes of a command that are alive; `None` where there is no /proc. */
-  readonly look: (command: Watched) => Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem>
+  readonly look: <R = never>(
+    command: Watched,
+    onFound?: OnFound<R>
+  ) => Effect.Effect<Option.Option<Members>, never, FileSystem.FileSystem | R>
 }
+
+// a thread of the kernel has no group, and neither has what came from outside of the container
+const hasGroup = ({ group }: Row): boolean => group !== 0
 
 const zombieKey = ({ id, start }: Row): string => `${id} ${start}`
 
-/** One look for several commands. `zombies` are those that the last look has found. */
+/** One look for several commands. `zombies` are those that the last look has found, and what it could not read. */
 const scan = (
-  commands: ReadonlyArray<Watched>,
+  requests: ReadonlyArray<Request>,
   zombies: Set<string>
 ): Effect.Effect<ReadonlyArray<Option.Option<Members>>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
+    const commands = requests.map(({ command }) => command)
     const [all, load] = yield* Effect.all([
       Effect.orElseSucceed(Effect.map(fileSystem.readDirectory("/proc"), numbersOf), () => []),
       Effect.orElseSucceed(fileSystem.readFileString("/proc/loadavg"), () => "")
@@ -168,32 +188,47 @@ const scan = (
     if (all.length === 0) return commands.map(() => Option.none())
     // the last word
     const newest = Number(/(\d+)\s*$/.exec(load)?.[1] ?? 0)
-    let ended = 0
     const rows: Array<Row> = []
-    yield* Effect.forEach(candidates(all, commands, newest), (id) =>
-      Effect.match(fileSystem.readFileString(`/proc/${id}/stat`), {
-        onSuccess: (stat) =>
-          rows.push(readStat(id, stat)),
-        onFailure: () => ended++
-      }), { ...readAtOnce, discard: true })
-    const dead = rows.filter(({ isAlive }) =>
-      !isAlive
-    ).map(zombieKey)
-    ended += dead.filter((key) => !zombies.has(key)).length
-    zombies.clear()
-    for (const key of dead) zombies.add(key)
     const marks = new Map<number, ReadonlyArray<string>>()
-    const unknown = rows.filter(({ id, isAlive, start }) =>
-      isAlive && commands.every(({ known }) => known.get(id) !== start)
-    )
-    yield* Effect.forEach(unknown, ({ id }) =>
-      Effect.match(fileSystem.readFileString(`/proc/${id}/environ`), {
-        onSuccess: (environment) => marks.set(id, marksIn(environment)),
+    const dead = new Set<string>()
+    let ended = 0
+
+    const readMarks = (row: Row) => {
+      const { id } = row
+      return Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/environ`), {
+        onSuccess: (environment) => {
+          const found = marksIn(environment)
+          marks.set(id, found)
+          const finders = requests.filter(({ command }) => found.includes(command.mark))
+          return Effect.forEach(finders, ({ onFound }) => onFound(id), { discard: true })
+        },
         onFailure: (error) => {
           // those of other users cannot be read
-          if (error._tag !== "SystemError" || error.reason !== "PermissionDenied") ended++
+          if (error._tag !== "SystemError" || error.reason !== "PermissionDenied") dead.add(zombieKey(row))
+          return Effect.void
         }
-      }), { ...readAtOnce, discard: true })
+      })
+    }
+    const readRow = (id: number) =>
+      Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/stat`), {
+        onSuccess: (stat) => {
+          const row = readStat(id, stat)
+          rows.push(row)
+          if (!row.isAlive) dead.add(zombieKey(row))
+          const isKnown = commands.some(({ known }) => known.get(id) === row.start)
+          return row.isAlive && hasGroup(row) && !isKnown ? readMarks(row) : Effect.void
+        },
+        onFailure: () => {
+          ended++
+          return Effect.void
+        }
+      })
+    // the newest first: they are those that may soon be gone
+    const ids = [...candidates(all, commands, newest)].sort((one, other) => other - one)
+    yield* Effect.forEach(ids, readRow, { concurrency: filesAtOnce, discard: true })
+    for (const key of dead) if (!zombies.has(key)) ended++
+    zombies.clear()
+    for (const key of dead) zombies.add(key)
     return commands.map((command) => {
       learn(command, rows, marks)
       return Option.some(membersOf(command, rows, ended === 0))
@@ -220,16 +255,20 @@ export const makeProcessTable: Effect.Effect<ProcessTable> = Effect.gen(function
   const answerAll = Effect.gen(function*() {
     const requests = [...waiting]
     const began = yield* Clock.currentTimeMillis
-    const found = yield* scan(requests.map(({ command }) => command), zombies)
+    const found = yield* scan(requests, zombies)
     last = { began, ended: yield* Clock.currentTimeMillis }
     requests.forEach((request, at) => {
       request.answer = Option.fromNullable(found[at])
     })
   })
 
-  const look: ProcessTable["look"] = (command) =>
-    Effect.suspend(() => {
-      const request: Request = { command, answer: Option.none() }
+  const look: ProcessTable["look"] = <R>(command: Watched, onFound?: OnFound<R>) =>
+    Effect.contextWithEffect((context: Context.Context<R>) => {
+      const request: Request = {
+        command,
+        onFound: onFound === undefined ? () => Effect.void : (id) => Effect.provide(onFound(id), context),
+        answer: Option.none()
+      }
       waiting.add(request)
       const turn = Effect.gen(function*() {
         if (Option.isSome(request.answer)) return

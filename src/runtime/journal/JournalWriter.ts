@@ -78,7 +78,9 @@ export interface WriterOwner {
   readonly takeHeld: () => Held
   /** Deliveries of these tasks may leave from now on. */
   readonly arrived: (tasks: Iterable<TaskRecord>) => void
-  /** The journal is lost: every tool is interrupted, and whoever waits goes on. */
+  /** Every task is cancelled. */
+  readonly stop: () => void
+  /** The journal is lost: as `stop`, and nobody waits any longer. */
   readonly lost: () => void
 }
 
@@ -91,7 +93,7 @@ const keyOf = (brings: Brings, taskId: TaskId): string => `${brings} ${taskId}`
 export class JournalWriter implements TableJournal {
   readonly journal: OpenJournal
   lastWritten: number
-  owner: WriterOwner = { takeHeld: () => nothing, arrived: () => {}, lost: () => {} }
+  owner: WriterOwner = { takeHeld: () => nothing, arrived: () => {}, stop: () => {}, lost: () => {} }
   /** Groups and rows that were written, and when the last group was, in epoch milliseconds. */
   readonly counts = { groups: 0, rows: 0, lastWriteAt: 0 }
   private readonly table: TaskTable
@@ -210,7 +212,7 @@ export class JournalWriter implements TableJournal {
   /** Everything that was read is in the table. From here on changes are written. */
   restored(): void {
     this.isRestoring = false
-    for (const entry of [...this.entries.values()]) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
+    for (const entry of this.entries.values()) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
   }
 
   // ---- what steps ask ----
@@ -411,15 +413,16 @@ export class JournalWriter implements TableJournal {
   private lose(error: JournalError): void {
     if (this.mode !== "Open") return
     this.error = error
-    this.leave()
-    this.owner.lost()
+    this.leave(this.owner.lost)
     for (const wake of this.lossWaiters) wake()
   }
 
-  private leave(): void {
+  /** `stop` comes first: what was to be launched must find itself cancelled. */
+  private leave(stop: () => void): void {
     this.mode = "Gone"
     const { inFlight } = this
     this.inFlight = undefined
+    stop()
     inFlight?.held.letGo()
     const waiters = [...inFlight?.waiters ?? [], ...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
     for (const resume of waiters) resume(this.farewell)
@@ -428,7 +431,7 @@ export class JournalWriter implements TableJournal {
 
   /** Nothing is written any more, and rows stay as they are: the tasks go on in the next process. */
   keep(): void {
-    if (this.mode === "Open") this.leave()
+    if (this.mode === "Open") this.leave(this.owner.stop)
   }
 
   /** The manager was shut down, and everything is written. */

@@ -43,6 +43,9 @@ const refusal = <E extends { readonly _tag: string }>(effect: Effect.Effect<void
     (error) => error instanceof RewriteRefused ? Effect.succeed(error) : Effect.die(error)
   )
 
+const stored = (entry: TranscriptEntry): unknown =>
+  JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry)))
+
 const logOf = () => {
   const log: Array<unknown> = []
   let isDown = false
@@ -50,7 +53,7 @@ const logOf = () => {
     append: (_, entry) =>
       isDown
         ? new TranscriptStoreError({ message: "down" })
-        : Effect.sync(() => void log.push(JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry)))))
+        : Effect.sync(() => void log.push(stored(entry)))
   })
   return {
     store,

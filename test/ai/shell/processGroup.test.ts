@@ -200,6 +200,18 @@ describe("stopGroup", () => {
       assert.strictEqual(counts.looks, 2)
     }))
 
+  it.effect("is sure of what has ended already, and of threads of the kernel, whose environment nobody can read", () =>
+    Effect.gen(function*() {
+      const counts = { looks: 0, files: 0 }
+      const table = yield* makeProcessTable
+      const rows = [stranger, { ...leader, pid: 400, group: 0, environment: undefined }]
+      yield* stopGroup(groupOf(table, () => assert.fail("nothing is left")), "1 second").pipe(
+        Effect.provide(Layer.merge(proc(() => rows, counts), noExecutor))
+      )
+      // two states and one environment
+      assert.deepStrictEqual(counts, { looks: 1, files: 3 })
+    }))
+
   it.effect("cannot find what has left group and session, has lost its parent, and has no mark that can be read", () =>
     Effect.gen(function*() {
       const rows = [

@@ -64,7 +64,7 @@ export interface SessionState {
 }
 
 /** The approvals that were open when a message was handed in, which it answers: see `whileAwaitingApproval`. */
-export interface Rejection {
+interface Rejection {
   readonly approvals: ReadonlyArray<TaskApproval>
   readonly reason: string
 }

@@ -1,0 +1,170 @@
+/** Durable managers on one database, one after the other, as processes would have it. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Context, Effect, Exit, Layer, Option, Queue, Scope } from "effect"
+import {
+  ApprovalId,
+  ApprovalRequired,
+  CurrentTask,
+  RoutingDecision,
+  RoutingPolicy,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  TaskManagerConfig,
+  type TaskManagerSettings,
+  ToolCallId,
+  ToolExecutor,
+  ToolOutput,
+  type ToolRequest,
+  TurnId
+} from "effect-task-manager"
+import { type DurableOptions, TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
+import { sqliteLayer, type SqliteOptions } from "../support/sqlite.js"
+
+export const session = SessionId.make("s")
+export const turn = { sessionId: session, turnId: TurnId.make("t") }
+export const id = (name: string): TaskId => TaskId.make(name)
+
+/** Who ran: the task, its launch, with an approval or not, its key and its epoch. */
+export interface Run {
+  readonly task: string
+  readonly launch: number
+  readonly isApproved: boolean
+  readonly key: string
+  readonly epoch: number
+}
+
+const answer = (text: string, { callId }: ToolRequest) => ({
+  result: { _tag: "ToolResult" as const, callId, output: ToolOutput.Text({ text }), isError: false, metadata: {} },
+  metadata: {}
+})
+
+/**
+ * `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
+ * `parkSafely` may run twice.
+ */
+const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
+  specs: Effect.succeed([{
+    name: "parkSafely",
+    description: "",
+    inputSchema: {},
+    annotations: { readOnlyHint: true },
+    metadata: {}
+  }]),
+  execute: (request) =>
+    Effect.gen(function*() {
+      const task = yield* CurrentTask
+      const isApproved = Option.isSome(task.approval)
+      runs.push({
+        task: task.taskId,
+        launch: task.launch,
+        isApproved,
+        key: task.idempotencyKey,
+        epoch: task.epoch
+      })
+      switch (request.toolName) {
+        case "park":
+        case "parkSafely":
+          return yield* Effect.never
+        case "stubborn":
+          return yield* Effect.uninterruptible(Effect.never)
+        case "ask":
+          if (isApproved) return answer("approved", request)
+          return yield* new ApprovalRequired({
+            approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} }
+          })
+        default:
+          return answer("done", request)
+      }
+    })
+})
+
+export interface Process {
+  readonly manager: TaskManager["Type"]
+  readonly journal: TaskJournal["Type"]
+  readonly runs: Array<Run>
+  readonly start: (
+    name: string,
+    tool: string,
+    options?: { readonly how?: string; readonly input?: unknown; readonly session?: string }
+  ) => Effect.Effect<void>
+  /** Every event so far. */
+  readonly told: Effect.Effect<ReadonlyArray<string>>
+  readonly close: Effect.Effect<void>
+}
+
+const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
+  bg: () => RoutingDecision.Background({}),
+  manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
+  timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
+  detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
+}
+
+export class Database {
+  readonly sql: SqlClient.SqlClient
+
+  constructor(sql: SqlClient.SqlClient) {
+    this.sql = sql
+  }
+
+  static make(options: SqliteOptions = {}): Effect.Effect<Database, never, Scope.Scope> {
+    return Effect.map(
+      Layer.build(sqliteLayer(options)),
+      (context) => new Database(Context.get(context, SqlClient.SqlClient))
+    )
+  }
+
+  /** A process that opens the journal. One that was not closed before counts as killed: it can write no more. */
+  open(options: DurableOptions = {}, settings: Partial<TaskManagerSettings> = {}) {
+    const { sql } = this
+    return Effect.gen(function*() {
+      // not that of the test: what was killed does not shut down
+      const scope = yield* Scope.make()
+      const runs: Array<Run> = []
+      const tools = Layer.succeed(ToolExecutor, toolsOf(runs))
+      const context = yield* TaskManagerDurable.layer({ onOwned: "take", ...options }).pipe(
+        Layer.provideMerge(tools),
+        Layer.provide(TaskManagerConfig.layer(settings)),
+        Layer.provide(
+          RoutingPolicy.layer((request) =>
+            (routes[String(request.metadata["how"])] ?? (() => RoutingDecision.Foreground({})))(request)
+          )
+        ),
+        Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
+        Layer.buildWithScope(scope)
+      )
+      const manager = Context.get(context, TaskManager)
+      const events = yield* Scope.extend(manager.handle.subscribe, yield* Scope.make())
+      const process: Process = {
+        manager,
+        journal: Context.get(context, TaskJournal),
+        runs,
+        start: (name, tool, { how = "fg", input = {}, session: of = "s" } = {}) =>
+          manager.startTask(TaskLaunchRequest.plain({
+            taskId: id(name),
+            request: {
+              sessionId: SessionId.make(of),
+              turnId: turn.turnId,
+              callId: ToolCallId.make(name),
+              toolName: tool,
+              input,
+              metadata: { how }
+            }
+          })).pipe(Effect.orDie, Effect.provide(context), Effect.zipRight(settled)),
+        told: Effect.map(
+          Queue.takeAll(events),
+          (all) => [...all].map((event) => `${event.seq} ${event._tag} ${event.taskId ?? ""}`)
+        ),
+        close: Scope.close(scope, Exit.void)
+      }
+      yield* settled
+      return process
+    })
+  }
+}
+
+/** Lets every fiber run until it waits: groups are written and what follows from them is done. */
+export const settled: Effect.Effect<void> = Effect.promise(() =>
+  new Promise<void>((resume) => void setImmediate(() => setImmediate(() => resume())))
+)
