@@ -16,7 +16,7 @@ export const answerOf = (line: string, offered: ReadonlyArray<Answer>): Option.O
   Option.fromNullable(offered.find((answer) => words[answer].includes(line.trim().toLowerCase())))
 
 /** The line after one more key. */
-export const typed = (line: string, { input, key }: Terminal.UserInput): string => {
+const typed = (line: string, { input, key }: Terminal.UserInput): string => {
   if (key.name === "backspace") return [...line].slice(0, -1).join("")
   const text = key.ctrl || key.meta ? "" : Option.getOrElse(input, () => "")
   return line + text.replace(/\p{C}/gu, "")

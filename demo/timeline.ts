@@ -70,7 +70,7 @@ const axis = (span: number, width: number): string => {
 }
 
 /** The lines of the picture. `marks` are moments to point at, each with its name. */
-export const timeline = (
+const timeline = (
   events: ReadonlyArray<TaskEvent>,
   options: {
     readonly begin: number

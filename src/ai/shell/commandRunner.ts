@@ -30,7 +30,7 @@ import { Utf8 } from "./Utf8.js"
  * @since 0.1.0
  * @category models
  */
-export interface CommandEnd<A> {
+interface CommandEnd<A> {
   /** How many bytes of the output are no UTF-8 and were replaced. */
   readonly replacedBytes: number
   readonly exitCode: number | undefined
@@ -44,7 +44,7 @@ export interface CommandEnd<A> {
  * @since 0.1.0
  * @category models
  */
-export interface CommandOptions<A> {
+interface CommandOptions<A> {
   readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
   /** Without symbolic links. */
   readonly directory: string

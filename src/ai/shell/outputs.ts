@@ -20,7 +20,7 @@ import { openPipe, type PipeReader } from "./host.js"
  * @since 0.1.0
  * @category models
  */
-export interface Output {
+interface Output {
   /** The named pipe for both of its streams; without one it writes to what the executor gives it. */
   readonly path: string | undefined
   /** Everything that is written, each stream in its order. Ends when no process has it open any more. */
@@ -97,28 +97,30 @@ export const makeOutputs: Effect.Effect<Outputs, never, Scope.Scope> = Effect.ge
     Effect.uninterruptible
   )
 
+  /** An open pipe that nobody else has; `None` where there can be none. */
+  const openFree: Effect.Effect<
+    Option.Option<readonly [path: string, reader: PipeReader]>,
+    never,
+    CommandExecutor.CommandExecutor | FileSystem.FileSystem
+  > = Effect.suspend(() => {
+    if (!isPossible || Option.isNone(openPipe)) return Effect.succeedNone
+    const path = free.pop()
+    if (path === undefined) return Effect.zipRight(makeMore, openFree)
+    // somebody may have removed the files for temporary files
+    return Option.match(openPipe.value(path), {
+      onNone: () => openFree,
+      onSome: (reader) => Effect.succeedSome([path, reader] as const)
+    })
+  })
+
   const take: Outputs["take"] = Effect.gen(function*() {
-    while (Option.isSome(openPipe)) {
-      // `makeMore` may have found that it is not
-      if (!isPossible) return ofExecutor
-      const path = free.pop()
-      if (path === undefined) {
-        yield* makeMore
-        continue
-      }
-      const reader = openPipe.value(path)
-      // somebody has removed the files for temporary files
-      if (Option.isNone(reader)) continue
-      const { close, isEnded } = reader.value
-      yield* Effect.addFinalizer(() =>
-        Effect.zipRight(
-          close,
-          isEnded() ? Effect.sync(() => free.push(path)) : forget(path)
-        )
-      )
-      return ofPipe(path, reader.value)
-    }
-    return ofExecutor
+    const opened = yield* openFree
+    if (Option.isNone(opened)) return ofExecutor
+    const [path, reader] = opened.value
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(reader.close, reader.isEnded() ? Effect.sync(() => free.push(path)) : forget(path))
+    )
+    return ofPipe(path, reader)
   }).pipe(Effect.uninterruptible)
 
   return { take, directory: () => directory }

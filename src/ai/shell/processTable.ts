@@ -82,7 +82,7 @@ export const readStat = (id: number, stat: string): Row => {
  * @since 0.1.0
  * @category combinators
  */
-export const learn = (
+const learn = (
   { known, leader, mark }: Watched,
   rows: ReadonlyArray<Row>,
   marks: ReadonlyMap<number, ReadonlyArray<string>>
@@ -106,7 +106,7 @@ export const learn = (
  * @since 0.1.0
  * @category getters
  */
-export const membersOf = ({ known, leader }: Watched, rows: ReadonlyArray<Row>, isSure: boolean): Members => {
+const membersOf = ({ known, leader }: Watched, rows: ReadonlyArray<Row>, isSure: boolean): Members => {
   const alive = rows.filter(({ id, isAlive }) => isAlive && known.has(id))
   return {
     inGroup: alive.some(({ group }) => group === leader),

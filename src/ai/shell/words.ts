@@ -57,42 +57,15 @@ const chainParts = (command: string): ReadonlyArray<string> => {
 }
 
 // what changes how the parts behind it are run: their directory, their variables, which program a word names
-const changing = new Set([
-  "cd",
-  "chdir",
-  "pushd",
-  "popd",
-  "export",
-  "readonly",
-  "unset",
-  "set",
-  "shopt",
-  "declare",
-  "typeset",
-  "local",
-  "let",
-  "read",
-  "mapfile",
-  "readarray",
-  "getopts",
-  "alias",
-  "unalias",
-  "hash",
-  "enable",
-  "command",
-  "builtin",
-  "eval",
-  "source",
-  ".",
-  "exec",
-  "trap",
-  "umask",
-  "ulimit",
-  "function",
-  "coproc",
-  // bash can write variables with it
-  "printf"
-])
+const changing = new Set(
+  [
+    "cd chdir pushd popd",
+    "export readonly unset set shopt declare typeset local let read mapfile readarray getopts",
+    "alias unalias hash enable command builtin eval source . exec trap umask ulimit function coproc",
+    // bash can write variables with it
+    "printf"
+  ].join(" ").split(" ")
+)
 
 /**
  * The words of each part of a chain: plain commands with `&&`, `||`, `;` or `|` between them, none of which changes how the
