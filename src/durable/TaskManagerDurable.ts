@@ -128,7 +128,9 @@ const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): Task
 
 const leaseOf = (lease: Duration.DurationInput): number => {
   const millis = millisOf("lease", lease)
-  if (millis < 100 || millis > longestLease) throw new RangeError("TaskManagerDurable.layer takes a lease of 100 ms to a day")
+  if (millis < 100 || millis > longestLease) {
+    throw new RangeError("TaskManagerDurable.layer takes a lease of 100 ms to a day")
+  }
   return millis
 }
 
@@ -175,8 +177,10 @@ const make = (options: DurableOptions): Effect.Effect<
           const field = unstorable(launch)
           return field === undefined
             // a tool must not find itself in the transaction of its caller, which has ended by then
-            ? Effect.mapInputContext(held.startTask(launch), withoutTransaction)
-            : Effect.die(new TypeError(`startTask takes ids that can be stored: ${field} has a NUL or half of a character`))
+            ? Effect.zipRight(check, Effect.mapInputContext(held.startTask(launch), withoutTransaction<ToolExecutor>))
+            : Effect.die(
+              new TypeError(`startTask takes ids that can be stored: ${field} has a NUL or half of a character`)
+            )
         })
     })
     return Context.make(TaskManager, manager).pipe(Context.add(TaskJournal, taskJournal(journal, store)))

@@ -78,7 +78,7 @@ export const acknowledge = (table: TaskTable, delivery: Undelivered): void => ta
 
 /** As `acknowledge`, for a batch. */
 export const acknowledgeAll = (table: TaskTable, deliveries: ReadonlyArray<Undelivered>): void => {
-  if (table.journal !== undefined) for (const delivery of deliveries) table.journal.acknowledged(delivery)
+  if (table.journal !== undefined) { for (const delivery of deliveries) table.journal.acknowledged(delivery) }
 }
 
 /** Whether a delivery may leave: where tasks are written down, it has to be written. */
@@ -362,7 +362,9 @@ export const sendAgain = (
     if (resolution._tag === "Detached" || resolution._tag === "Resolution") {
       return put<TurnTaskUpdate>(turn.updates, resolution)
     }
-    if (snapshot.kind === "Foreground") return put<TurnTaskUpdate>(turn.updates, TurnTaskUpdate.Resolution({ resolution }))
+    if (snapshot.kind === "Foreground") {
+      return put<TurnTaskUpdate>(turn.updates, TurnTaskUpdate.Resolution({ resolution }))
+    }
     if (resolution._tag === "Approval" || snapshot.deliveryMode === "ToLoop") {
       return put<TaskResolution>(session.updates, resolution)
     }

@@ -211,7 +211,8 @@ export const open = (
         ? Effect.succeed(text)
         : Effect.mapError(codec.decode(text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
 
-    const owner = yield* Effect.acquireRelease(Effect.sync(enterOwner), (entered) => Effect.sync(() => leaveOwner(entered)))
+    const owner = yield* Effect.acquireRelease(Effect.sync(enterOwner), (entered) =>
+      Effect.sync(() => leaveOwner(entered)))
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
     const attempt: Effect.Effect<Attempt, SqlError | JournalError> = sql.withTransaction(Effect.gen(function*() {
@@ -225,14 +226,18 @@ export const open = (
       const at = yield* now
       const isFree = manager.lease_until <= at || options.onOwned === "take" ||
         dialect === "sqlite" && hasEnded(manager.owner)
-      if (!isFree) return { _tag: "Owned", leaseUntil: manager.lease_until, at }
+      if (!isFree) {
+        return { _tag: "Owned", leaseUntil: manager.lease_until, at }
+      }
       const taken = yield* sql.unsafe(
         `update etm_managers set epoch = epoch + 1, owner = ${place(1)}, lease_until = ${place(2)}
           where name = ${place(3)} and epoch = ${place(4)} returning epoch`,
         [owner, at + leaseMillis, name, manager.epoch]
       )
       // another one was faster
-      if (taken.length === 0) return { _tag: "Owned", leaseUntil: at + leaseMillis, at }
+      if (taken.length === 0) {
+        return { _tag: "Owned", leaseUntil: at + leaseMillis, at }
+      }
       const [migrated] = yield* sql.unsafe<Row>("select max(migration_id) as latest from etm_migrations")
       if (Number(migrated?.["latest"]) > latestMigration) {
         return yield* fail("Version", "is in a database of a later version")
@@ -241,7 +246,8 @@ export const open = (
       return { _tag: "Taken", manager: { ...manager, epoch: manager.epoch + 1 }, rows }
     }))
 
-    const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
+    const isBusy = (error: SqlError | JournalError): boolean =>
+      error._tag === "SqlError"
     const startedAt = yield* now
     const take = Effect.retry(attempt, { while: isBusy, times: 3 })
     let opened = yield* take
@@ -284,7 +290,9 @@ export const open = (
 
     const acknowledgeOne = ({ brings, number, order }: DeliveryRef) =>
       sql.unsafe(
-        `update etm_tasks set ${brings} = null where manager = ${place(1)} and number = ${place(2)} and ${brings} = ${place(3)}
+        `update etm_tasks set ${brings} = null where manager = ${place(1)} and number = ${place(2)} and ${brings} = ${
+          place(3)
+        }
           and exists (select 1 from etm_managers where name = ${place(4)} and epoch = ${place(5)})`,
         [name, number, order, name, epoch]
       )

@@ -19,6 +19,8 @@ export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
 /** The field of a name that the database cannot hold. */
 export const checkName = (name: string): void => {
   if (!Predicate.isString(name) || name === "" || !isStorable(name)) {
-    throw new TypeError("TaskManagerDurable.layer takes a name that is not empty and has no NUL and no half of a character")
+    throw new TypeError(
+      "TaskManagerDurable.layer takes a name that is not empty and has no NUL and no half of a character"
+    )
   }
 }

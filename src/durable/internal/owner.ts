@@ -52,7 +52,9 @@ export const hasEnded = (owner: string): boolean => {
   const host = process === undefined ? undefined : hostOf(process)
   const [pidText = "", , ...hostParts] = owner.split(" ")
   const pid = Number(pidText)
-  if (process === undefined || host === undefined || hostParts.join(" ") !== host || !Number.isSafeInteger(pid)) return false
+  if (process === undefined || host === undefined || hostParts.join(" ") !== host || !Number.isSafeInteger(pid)) {
+    return false
+  }
   if (pid < 1) return false
   if (pid === process.pid) return !owners().has(owner)
   try {

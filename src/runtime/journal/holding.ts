@@ -10,7 +10,11 @@ import type { JournalWriter } from "./JournalWriter.js"
 /** Runs before every method that waits for a write; what it fails with is a defect of the caller. */
 export type Check = Effect.Effect<void>
 
-export const holdReplies = (journal: JournalWriter, manager: TaskManager["Type"], check: Check): TaskManager["Type"] => {
+export const holdReplies = (
+  journal: JournalWriter,
+  manager: TaskManager["Type"],
+  check: Check
+): TaskManager["Type"] => {
   const { synced } = journal
 
   /** Takes, or subscribes: it gives nothing that is not written. */

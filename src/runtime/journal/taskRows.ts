@@ -8,7 +8,14 @@ import { ApprovalRequest } from "../../model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { Metadata } from "../../model/json.js"
 import { Finite, Text, Whole } from "../../model/schemas.js"
-import { CancelReason, ContinuePolicy, DeliveryMode, TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import {
+  CancelReason,
+  ContinuePolicy,
+  DeliveryMode,
+  TaskKind,
+  type TaskSnapshot,
+  TaskStatus
+} from "../../model/Task.js"
 import { type ToolRequest, ToolResultPart } from "../../model/ToolCall.js"
 import type { JournalRow, StoredDelivery } from "../../services/Journal.js"
 import { toJson } from "../../shared/toJson.js"
@@ -88,7 +95,10 @@ const jsonOf = (value: unknown): unknown => {
 /** The call as JSON. A tool may be given what is nested without end; that cannot be written down. */
 export const requestText = ({ callId, input, metadata, sessionId, toolName, turnId }: ToolRequest): string => {
   const named = { sessionId, turnId, callId, toolName }
-  return textOf({ ...named, input, metadata }, () => ({ ...named, metadata: jsonOf(metadata) ?? {}, isInputLost: true }))
+  return textOf(
+    { ...named, input, metadata },
+    () => ({ ...named, metadata: jsonOf(metadata) ?? {}, isInputLost: true })
+  )
 }
 
 /** What is written of a task beside its call. */
@@ -127,14 +137,20 @@ export interface Unreadable {
   readonly detail: string
 }
 
-const decoded = <A, I>(schema: Schema.Schema<A, I>, text: string): Either.Either<A, string> =>
+const decoded = <A, I>(
+  schema: Schema.Schema<A, I> & { readonly fields: Readonly<Record<string, unknown>> },
+  text: string
+): Either.Either<A, string> =>
   Either.flatMap(
     Either.try({ try: (): unknown => JSON.parse(text), catch: () => "it is no JSON" }),
     (value) =>
       Either.mapLeft(
         Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(value),
-        // never the value itself: it may be a secret of the call
-        (error) => ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path.map(String).join(".") ?? ""
+        // nothing of what stands there: it may be a secret of the call, and so may a key
+        (error) => {
+          const field = String(ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path[0])
+          return field in schema.fields ? field : "its fields"
+        }
       )
   )
 
