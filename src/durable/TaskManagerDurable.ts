@@ -177,7 +177,7 @@ const make = (options: DurableOptions): Effect.Effect<
           const field = unstorable(launch)
           return field === undefined
             // a tool must not find itself in the transaction of its caller, which has ended by then
-            ? Effect.mapInputContext(held.startTask(launch), withoutTransaction)
+            ? Effect.zipRight(check, Effect.mapInputContext(held.startTask(launch), withoutTransaction<ToolExecutor>))
             : Effect.die(
               new TypeError(`startTask takes ids that can be stored: ${field} has a NUL or half of a character`)
             )

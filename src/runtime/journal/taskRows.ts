@@ -137,14 +137,20 @@ export interface Unreadable {
   readonly detail: string
 }
 
-const decoded = <A, I>(schema: Schema.Schema<A, I>, text: string): Either.Either<A, string> =>
+const decoded = <A, I>(
+  schema: Schema.Schema<A, I> & { readonly fields: Readonly<Record<string, unknown>> },
+  text: string
+): Either.Either<A, string> =>
   Either.flatMap(
     Either.try({ try: (): unknown => JSON.parse(text), catch: () => "it is no JSON" }),
     (value) =>
       Either.mapLeft(
         Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(value),
-        // never the value itself: it may be a secret of the call
-        (error) => ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path.map(String).join(".") ?? ""
+        // nothing of what stands there: it may be a secret of the call, and so may a key
+        (error) => {
+          const field = String(ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path[0])
+          return field in schema.fields ? field : "its fields"
+        }
       )
   )
 
