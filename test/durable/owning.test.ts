@@ -67,13 +67,20 @@ describe("two writers", () => {
       const exit = yield* Effect.exit(zombie.manager.consumeTurnUpdate(turn, (update) =>
         Effect.gen(function*() {
           owner = yield* database.open()
-          yield* sql.withTransaction(Effect.zipRight(sql`insert into got values ('zombie')`, zombie.journal.acknowledge(update)))
+          yield* sql.withTransaction(
+            Effect.zipRight(sql`insert into got values ('zombie')`, zombie.journal.acknowledge(update))
+          )
         })))
       assert.isTrue(Exit.isFailure(exit))
       yield* owner.manager.consumeTurnUpdate(turn, (update) =>
         sql.withTransaction(Effect.zipRight(sql`insert into got values ('owner')`, owner.journal.acknowledge(update))))
       const got = yield* sql<{ readonly id: string }>`select id from got`
-      assert.deepStrictEqual(got.map((row) => row.id), ["owner"])
+      assert.deepStrictEqual(
+        got.map((row) =>
+          row.id
+        ),
+        ["owner"]
+      )
     }))
 
   it.scoped("onOwned: fail fails at once, wait fails after one lease of an owner that is alive", () =>
@@ -176,6 +183,8 @@ describe("a database that fails", () => {
       // what was told is there
       state.fails = false
       const next = yield* database.open()
-      assert.deepStrictEqual((yield* next.manager.handle.list()).map((task) => `${task.id} ${task.status}`), ["a Failed"])
+      assert.deepStrictEqual((yield* next.manager.handle.list()).map((task) => `${task.id} ${task.status}`), [
+        "a Failed"
+      ])
     }))
 })

@@ -44,7 +44,8 @@ const taken = (process: Process) =>
     return { turn: ofTurn, loop: resolutions.map(said), manual: drained.map(said) }
   })
 
-const interrupted = "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
+const interrupted =
+  "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
 const nothing = { turn: [], loop: [], manual: [] }
 
 describe("after kill -9", () => {
@@ -94,8 +95,12 @@ describe("after kill -9", () => {
   it.scoped("onInterrupted decides", () =>
     Effect.gen(function*() {
       const database = yield* Database.make()
-      yield* Effect.flatMap(database.open(), (first) => Effect.zipRight(first.start("a", "park"), first.start("b", "parkSafely")))
-      const second = yield* database.open({ onInterrupted: ({ toolName }) => toolName === "park" ? "Repeat" : "Fail" })
+      yield* Effect.flatMap(database.open(), (first) =>
+        Effect.zipRight(first.start("a", "park"), first.start("b", "parkSafely")))
+      const second = yield* database.open({
+        onInterrupted: ({ toolName }) =>
+          toolName === "park" ? "Repeat" : "Fail"
+      })
       assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
       assert.strictEqual((yield* second.manager.handle.get(id("b"))).status, "Failed")
     }))

@@ -126,9 +126,11 @@ export class Database {
       const context = yield* TaskManagerDurable.layer({ onOwned: "take", ...options }).pipe(
         Layer.provideMerge(tools),
         Layer.provide(TaskManagerConfig.layer(settings)),
-        Layer.provide(RoutingPolicy.layer((request) =>
-          (routes[String(request.metadata["how"])] ?? (() => RoutingDecision.Foreground({})))(request)
-        )),
+        Layer.provide(
+          RoutingPolicy.layer((request) =>
+            (routes[String(request.metadata["how"])] ?? (() => RoutingDecision.Foreground({})))(request)
+          )
+        ),
         Layer.provide(Layer.succeed(SqlClient.SqlClient, sql)),
         Layer.buildWithScope(scope)
       )
@@ -150,8 +152,10 @@ export class Database {
               metadata: { how }
             }
           })).pipe(Effect.orDie, Effect.provide(context), Effect.zipRight(settled)),
-        told: Effect.map(Queue.takeAll(events), (all) =>
-          [...all].map((event) => `${event.seq} ${event._tag} ${event.taskId ?? ""}`)),
+        told: Effect.map(
+          Queue.takeAll(events),
+          (all) => [...all].map((event) => `${event.seq} ${event._tag} ${event.taskId ?? ""}`)
+        ),
         close: Scope.close(scope, Exit.void)
       }
       yield* settled
