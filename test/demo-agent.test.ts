@@ -50,6 +50,10 @@ describe.concurrent("npm run demo:agent", () => {
     assert.include(output, "No model is called: a script")
     assert.match(output, /Yes, says the demo for you\.$/m)
     assert.match(output, /Verdict: everything held \(13 of 13 checks\)/)
+    // the time line: the test run goes to the background, and Esc ends what never would
+    assert.match(output, /^call-1 +shell +█+▒+✓$/m)
+    assert.match(output, /^call-5 +shell +█+⊘$/m)
+    assert.match(output, /^ +▲ Esc$/m)
     assertClean({ output })
   })
 
