@@ -27,7 +27,11 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
         const update = delivery.takeTurnUpdate(table, ref)
         if (update === delivery.Drained || update === delivery.NotReady || update === delivery.NotWritten) return update
         const session = delivery.enterConsumer(table, ref.sessionId, 1)
-        given = { session, taken: [update], putBack: (later) => delivery.putBackTurnUpdate(later, session, ref, update) }
+        given = {
+          session,
+          taken: [update],
+          putBack: (later) => delivery.putBackTurnUpdate(later, session, ref, update)
+        }
         return update
       })
 
