@@ -34,7 +34,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 // `npm run test:full`
-const fullSeeds = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000" }
+const fullSeeds = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", DURABLE_FILES: "1" }
 
 export default defineConfig(({ mode }) => ({
   resolve: {

@@ -203,10 +203,9 @@ const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> 
  * import { ToolExecutor } from "effect-task-manager"
  * import { TaskManagerDurable } from "effect-task-manager/durable"
  *
- * declare const Sql: Layer.Layer<SqlClient.SqlClient>
- *
  * const Tools = ToolExecutor.fromHandlers({ echo: () => Effect.succeed("done") })
- * const Manager = TaskManagerDurable.layer({ name: "agent" }).pipe(Layer.provide(Tools), Layer.provide(Sql))
+ * const managerOn = (Sql: Layer.Layer<SqlClient.SqlClient>) =>
+ *   TaskManagerDurable.layer({ name: "agent" }).pipe(Layer.provide(Tools), Layer.provide(Sql))
  * ```
  *
  * @since 0.1.0

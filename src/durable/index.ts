@@ -3,6 +3,6 @@
  *
  * @since 0.1.0
  */
-export { JournalError, JournalErrorReason } from "../errors.js"
+export { JournalError } from "../errors.js"
 export * from "./TaskJournal.js"
 export * from "./TaskManagerDurable.js"

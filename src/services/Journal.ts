@@ -41,13 +41,8 @@ export interface JournalRow {
   readonly version: number
 }
 
-/**
- * Numbers of which none is used twice.
- *
- * @since 0.1.0
- * @category models
- */
-export interface JournalCounters {
+/** Numbers of which none is used twice. */
+interface JournalCounters {
   /** Of the last event. */
   readonly seq: number
   /** Of the last task id that the manager made. */

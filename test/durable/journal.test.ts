@@ -185,7 +185,10 @@ describe("what is stored", () => {
       const [one, other] = [yield* database.open({ name: "one" }), yield* database.open({ name: "other" })]
       yield* one.start("a", "quick")
       yield* other.start("a", "quick")
-      assert.deepStrictEqual([yield* one.told, yield* other.told], Array(2).fill(["1 Started a", "2 Completed a"]))
+      assert.deepStrictEqual([yield* one.told, yield* other.told], [
+        ["1 Started a", "2 Completed a"],
+        ["1 Started a", "2 Completed a"]
+      ])
     }))
 
   it.scoped("the status says what was written; many starts at once are few groups", () =>

@@ -27,7 +27,7 @@ export const turn = { sessionId: session, turnId: TurnId.make("t") }
 export const id = (name: string): TaskId => TaskId.make(name)
 
 /** Who ran: the task, its launch, with an approval or not, its key and its epoch. */
-export interface Run {
+interface Run {
   readonly task: string
   readonly launch: number
   readonly isApproved: boolean

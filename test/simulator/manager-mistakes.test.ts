@@ -441,7 +441,7 @@ describe("the simulator finds other mistakes", () => {
   finds("what a consumer has in hand counts as delivered", [10], {
     "machine/delivery": (original) => ({
       enterConsumer: (table, sessionId) => original.enterConsumer(table, sessionId, 0),
-      leaveConsumer: (table, session) => original.leaveConsumer(table, session, 0),
+      consumed: (table, session) => original.consumed(table, session, []),
       putBackTurnUpdate: (table, session, ref, update) => {
         session.inHand++
         original.putBackTurnUpdate(table, session, ref, update)

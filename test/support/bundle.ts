@@ -30,8 +30,8 @@ export const bundle = async (entry: string): Promise<Bundle> => {
     tsconfig: join(packageRoot, "tsconfig.json"),
     banner: { js: banner },
     nodePaths: [join(packageRoot, "node_modules")],
-    // it looks for a file next to its own
-    external: ["tiktoken"],
+    // they look for files next to their own
+    external: ["tiktoken", "@photostructure/sqlite"],
     logLevel: "error"
   })
   return { path: join(outdir, "main.mjs"), remove: () => rm(outdir, { recursive: true, force: true }) }

@@ -13,7 +13,7 @@ import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { dialectOf, latestMigration } from "./schema.js"
 
 /** Turns the texts of calls and tasks into what is stored, and back. */
-export interface JournalCodec {
+interface JournalCodec {
   readonly encode: (text: string) => Effect.Effect<string, unknown>
   readonly decode: (text: string) => Effect.Effect<string, unknown>
 }
@@ -27,7 +27,7 @@ export interface SqlJournalOptions {
 }
 
 /** A delivery, as its row names it. */
-export interface DeliveryRef {
+interface DeliveryRef {
   readonly number: number
   readonly brings: Brings
   readonly order: number

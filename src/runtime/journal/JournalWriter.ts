@@ -420,6 +420,7 @@ export class JournalWriter implements TableJournal {
   /** `stop` comes first: what was to be launched must find itself cancelled. */
   private leave(stop: () => void): void {
     this.mode = "Gone"
+    this.oldestUnwrittenAt = undefined
     const { inFlight } = this
     this.inFlight = undefined
     stop()
@@ -490,5 +491,5 @@ export class JournalWriter implements TableJournal {
 const isFenced = (cause: Cause.Cause<JournalError>): boolean =>
   Option.exists(Cause.failureOption(cause), ({ reason }) => reason === "Fenced")
 
-export const unavailable = (journal: string, detail: string, cause: unknown): JournalError =>
+const unavailable = (journal: string, detail: string, cause: unknown): JournalError =>
   new JournalError({ journal, reason: "Unavailable", detail, cause })

@@ -72,6 +72,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
 /**
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
  * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets six times that.
+ * `settle` is for layers that work over a socket: it returns when nothing of the layer is on its way, and is waited for after
+ * every step.
  *
  * @example
  * ```ts
@@ -93,6 +95,7 @@ export const conformanceSuite = <E>(options: {
   readonly layer: Layer.Layer<TaskManager, E>
   readonly capabilities?: Partial<ConformanceCapabilities> | undefined
   readonly patience?: Duration.DurationInput | undefined
+  readonly settle?: Effect.Effect<void> | undefined
 }): ReadonlyArray<ConformanceCase> => {
   const capabilities: ConformanceCapabilities = { ...allCapabilities, ...options.capabilities }
   const isMeant = ({ inlineOnly, needs = [] }: CaseDefinition): boolean =>
@@ -100,7 +103,12 @@ export const conformanceSuite = <E>(options: {
   return definitions.filter(isMeant).map((definition) => ({
     section: definition.section,
     name: definition.name,
-    run: runCase(definition, { layer: options.layer, capabilities, patience: options.patience ?? "5 seconds" })
+    run: runCase(definition, {
+      layer: options.layer,
+      capabilities,
+      patience: options.patience ?? "5 seconds",
+      settle: options.settle
+    })
   }))
 }
 
@@ -119,10 +127,11 @@ const runCase = <E>(
     readonly layer: Layer.Layer<TaskManager, E>
     readonly capabilities: ConformanceCapabilities
     readonly patience: Duration.DurationInput
+    readonly settle: Effect.Effect<void> | undefined
   }
 ): Effect.Effect<void, ConformanceFailure> =>
   Effect.suspend(() => {
-    const time = Time.make()
+    const time = Time.make(options.settle)
     return Effect.gen(function*() {
       const world = yield* World.make({ ...options, time, settings: definition.settings ?? {} })
       yield* definition.run(world)

@@ -215,7 +215,7 @@ export const make = <E>(options: {
 }): Effect.Effect<World, E | ConformanceFailure, Scope.Scope> =>
   Effect.gen(function*() {
     const { capabilities, patience, settings, time } = options
-    const { settle } = Time
+    const { settle } = time
     const soon = within(time.clock, patience)
     const scope = yield* Effect.scope
     const decisions = new Map<string, () => RoutingDecision | Effect.Effect<RoutingDecision>>()

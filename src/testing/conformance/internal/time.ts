@@ -15,6 +15,8 @@ export interface VirtualTime {
   readonly clock: Clock.Clock
   /** Moves the clock, waking sleepers one after the other at their times. */
   readonly advance: (duration: Duration.DurationInput) => Effect.Effect<void>
+  /** Returns once every fiber that could run has run, and the layer has nothing on its way. */
+  readonly settle: Effect.Effect<void>
 }
 
 /** The clock of the machine: it bounds how long a broken layer can hang, and is never compared with anything. */
@@ -22,10 +24,14 @@ export const realClock = Clock.make()
 
 const macrotask = realClock.sleep(Duration.zero)
 
-/** Returns once every fiber that could run has run: fibers go on in microtasks, this is a few tasks later. */
-export const settle: Effect.Effect<void> = Effect.zipRight(macrotask, macrotask)
+/** Fibers go on in microtasks, this is a few tasks later. */
+const allHaveRun: Effect.Effect<void> = Effect.zipRight(macrotask, macrotask)
 
-export const make = (): VirtualTime => {
+/** `layerIsQuiet` returns when what the layer does outside of fibers is done. */
+export const make = (layerIsQuiet?: Effect.Effect<void>): VirtualTime => {
+  const settle = layerIsQuiet === undefined
+    ? allHaveRun
+    : Effect.zipRight(allHaveRun, Effect.zipRight(Effect.withClock(layerIsQuiet, realClock), allHaveRun))
   let now = 1_700_000_000_000
   const sleepers: Array<Sleeper> = []
   const remove = (sleeper: Sleeper): void => {
@@ -64,5 +70,5 @@ export const make = (): VirtualTime => {
       next.wake()
       return advanceTo(target)
     })
-  return { clock, advance: (duration) => Effect.suspend(() => advanceTo(now + Duration.toMillis(duration))) }
+  return { clock, settle, advance: (duration) => Effect.suspend(() => advanceTo(now + Duration.toMillis(duration))) }
 }
