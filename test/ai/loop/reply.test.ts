@@ -36,6 +36,20 @@ describe("a reply", () => {
     ])
   })
 
+  it("keeps its end where the client gave it up for one call and the end was saved", () => {
+    const call = make("tool-call", { id: "c", name: "t", params: {}, providerExecuted: false, metadata: {} })
+    const finish = make("finish", {
+      reason: "length",
+      usage: { inputTokens: undefined, outputTokens: undefined, totalTokens: undefined }
+    })
+    const saved = build(call, finish)
+    saved.closedByClient()
+    assert.strictEqual(saved.end, "length")
+    const cut = build(call)
+    cut.closedByClient()
+    assert.strictEqual(cut.end, "tool-calls")
+  })
+
   it("has the ids of items and encrypted thoughts of OpenAI, and nothing that is no JSON", () => {
     const parts = build(
       make("reasoning-start", { id: "r:0", metadata: { openai: { itemId: "r", encryptedContent: undefined } } }),

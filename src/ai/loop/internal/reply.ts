@@ -144,8 +144,9 @@ export class ReplyBuilder {
     this.ownCall(call, storable(parsedArguments(text)))
   }
 
-  /** The client has closed the reply before its end: what it gave is complete. */
+  /** The client has given the reply up: unless its end is among what was saved, every call that it gave is complete. */
   closedByClient(): void {
+    if (this.isFinished) return
     this.end = "tool-calls"
     this.isFinished = true
     this.openCalls.clear()
