@@ -15,7 +15,7 @@ import { runDemo } from "./run.js"
 import { Screen } from "./screen.js"
 import { Shell, type StartedProcess } from "./shell.js"
 import { plain } from "./text.js"
-import { timeline } from "./timeline.js"
+import { showTimeline } from "./timeline.js"
 import { AllTools, ReadOnlyTools } from "./tools.js"
 import { judge, showChecks } from "./verdict.js"
 import { type CancelReport, type InterruptReport, lookAfterCancel, pressEsc } from "./witness.js"
@@ -59,9 +59,7 @@ const runOn = (repository: Repository, options: Options) =>
       approvals: (yield* Ref.get(approvals)).map((isApproved) => ({ isApproved, isStillThere }))
     }
 
-    const marks = evidence.interrupts.map(({ at }) => ({ at, name: "Esc" }))
-    yield* journal.heading("the run")
-    yield* Effect.forEach(timeline(events, { begin: journal.begin, marks, screen }), screen.line, { discard: true })
+    yield* showTimeline(evidence.interrupts.map(({ at }) => ({ at, name: "Esc" })))
     yield* journal.heading("the proof")
     yield* Effect.forEach(proofTable(proofRows(transcript, events), screen), screen.line, { discard: true })
     return evidence

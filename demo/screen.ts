@@ -1,6 +1,6 @@
 /** The terminal: lines, colours where they are wanted, and one question that stays at the bottom while lines scroll by. */
 import { Terminal } from "@effect/platform"
-import { Console, Context, Effect, Layer, Option } from "effect"
+import { Console, Context, Effect, Layer } from "effect"
 
 export type Colour = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan"
 
@@ -22,8 +22,8 @@ export class Screen extends Context.Tag("effect-task-manager/demo/Screen")<Scree
   readonly canAsk: boolean
   readonly paint: (colour: Colour, text: string) => string
   readonly line: (text: string) => Effect.Effect<void>
-  /** Asks for one key, y or n. Ctrl-C interrupts; `None` when the input ends. */
-  readonly ask: (question: string) => Effect.Effect<Option.Option<boolean>>
+  /** Shows a text below all lines, in place of the last one. Without one, lines go on below it. */
+  readonly bottom: (text: string | undefined) => Effect.Effect<void>
 }>() {
   static readonly layer: Layer.Layer<Screen, never, Terminal.Terminal> = Layer.effect(
     Screen,
@@ -37,21 +37,6 @@ export class Screen extends Context.Tag("effect-task-manager/demo/Screen")<Scree
 
       const write = (text: string) => Effect.ignore(terminal.display(text))
 
-      const answer: Effect.Effect<Option.Option<boolean>> = Effect.scoped(
-        Effect.gen(function*() {
-          // single keys: in a line of readline's, Ctrl-C would be swallowed
-          const keys = yield* terminal.readInput
-          while (true) {
-            const pressed = yield* Effect.option(keys.take)
-            if (Option.isNone(pressed)) return Option.none()
-            const { key } = pressed.value
-            if (key.ctrl && key.name === "c") return yield* Effect.interrupt
-            if (key.name === "y") return Option.some(true)
-            if (key.name === "n" || key.name === "escape") return Option.some(false)
-          }
-        })
-      )
-
       return {
         columns: isTerminal && width > 0 ? Math.min(Math.max(width - 1, 60), 120) : 100,
         canAsk: isTerminal && process.stdin.isTTY === true,
@@ -63,18 +48,13 @@ export class Screen extends Context.Tag("effect-task-manager/demo/Screen")<Scree
               // the line goes where the question stood, the question moves down
               : write(`\r\u001b[K${text}\n${question}`)
           ),
-        ask: (text) =>
+        bottom: (text) =>
           Effect.suspend(() => {
+            const wasShown = question !== undefined
             question = text
-            return write(text)
-          }).pipe(
-            Effect.zipRight(answer),
-            Effect.tap((answered) => write(Option.getOrElse(answered, () => false) ? "y" : "n")),
-            Effect.ensuring(Effect.suspend(() => {
-              question = undefined
-              return write("\n")
-            }))
-          )
+            if (text !== undefined) return write(`\r\u001b[K${text}`)
+            return wasShown ? write("\n") : Effect.void
+          })
       }
     })
   )

@@ -1,6 +1,8 @@
 /** The picture of the run: one bar per task on a time line. */
+import { Effect } from "effect"
 import type { TaskEvent, TaskId, TaskKind } from "effect-task-manager"
-import type { Colour, Screen } from "./screen.js"
+import { Journal } from "./journal.js"
+import { type Colour, Screen } from "./screen.js"
 import { cell, plural } from "./text.js"
 
 type Phase = TaskKind | "Queued" | "Suspended"
@@ -68,7 +70,7 @@ const axis = (span: number, width: number): string => {
 }
 
 /** The lines of the picture. `marks` are moments to point at, each with its name. */
-export const timeline = (
+const timeline = (
   events: ReadonlyArray<TaskEvent>,
   options: {
     readonly begin: number
@@ -110,3 +112,13 @@ export const timeline = (
     })`
   ]
 }
+
+/** Draws what happened up to now. */
+export const showTimeline = (marks: ReadonlyArray<{ readonly at: number; readonly name: string }>) =>
+  Effect.gen(function*() {
+    const { begin, events, heading } = yield* Journal
+    const screen = yield* Screen
+    const seen = yield* events
+    yield* heading("the run")
+    yield* Effect.forEach(timeline(seen, { begin, marks, screen }), screen.line, { discard: true })
+  })

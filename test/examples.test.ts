@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import type * as FsPromises from "node:fs/promises"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -92,6 +93,24 @@ const check = async (example: string) => {
   assert.include(late[0], `{"files":2,"lines":4}`)
   assert.isTrue(late[0]?.startsWith("user"))
 }
+
+// of two tools that read a folder the second is always done first
+vi.mock("node:fs/promises", async (importOriginal) => {
+  const original = await importOriginal<typeof FsPromises>()
+  const held: Array<() => void> = []
+  return {
+    ...original,
+    readdir: async (path: string) => {
+      const isFirst = path.endsWith("node_modules")
+      const secondHasEnded = isFirst ? new Promise<void>((resolve) => held.push(resolve)) : undefined
+      const names = await original.readdir(path)
+      await secondHasEnded
+      // not now: the tool has still to end
+      if (!isFirst) setImmediate(() => setImmediate(() => held.splice(0).forEach((resume) => resume())))
+      return names
+    }
+  }
+})
 
 /** Two calls of one id, which some models make, and then a text. */
 const repeatsAnId = (body: { readonly [field: string]: unknown }) => {

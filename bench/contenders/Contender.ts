@@ -10,7 +10,7 @@ export interface Prepared {
 export interface Contender {
   readonly name: string
   readonly title: string
-  /** What it does not do of: routing, events, one cancel per task, delivery. Empty for a whole lifecycle. */
+  /** Which of these it does not do: routing, events, one cancel per task, delivery. Empty for a whole lifecycle. */
   readonly lacks: string
   /** Cells that mean nothing for it are left out. */
   readonly isMeasured?: (cell: Cell) => boolean

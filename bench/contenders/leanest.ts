@@ -12,7 +12,7 @@ interface Event {
 
 /**
  * The least that Effect lets such a program cost: a fiber per call, two events in a bounded `PubSub`, a list of results with
- * a parked reader. A target far below what it costs asks for another runtime.
+ * a parked reader. A target far below that cannot be met on this runtime.
  */
 export const leanest: Contender = {
   name: "leanest",

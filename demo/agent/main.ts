@@ -8,6 +8,7 @@ import { temporaryRepository } from "../repository.js"
 import { runDemo } from "../run.js"
 import { Screen } from "../screen.js"
 import { plain } from "../text.js"
+import { showTimeline } from "../timeline.js"
 import { judge, showChecks } from "../verdict.js"
 import { checksOfAny, checksOfScript, type Evidence } from "./checks.js"
 import { Keyboard } from "./keyboard.js"
@@ -34,7 +35,8 @@ const session = (options: Options, model: ChosenModel, traces: Traces) =>
     const workshop: Workshop = {
       root,
       processes: path.join(path.dirname(root), "processes"),
-      environment: { LC_ALL: "C", GIT_PAGER: "cat", GIT_TERMINAL_PROMPT: "0", TEST_PAUSE: "1500" }
+      environment: { LC_ALL: "C", GIT_PAGER: "cat", GIT_TERMINAL_PROMPT: "0", TEST_PAUSE: "1500" },
+      permissions: []
     }
     const noteProcesses = Effect.map(startedCommands(workshop), (started) => {
       traces.groups = started.map(({ group }) => group)
@@ -45,6 +47,7 @@ const session = (options: Options, model: ChosenModel, traces: Traces) =>
     )
     return yield* Effect.gen(function*() {
       const conversation = yield* Effect.scoped(converse(workshop, { ...options, isScripted: model.isScripted }))
+      yield* showTimeline(conversation.escapes.map(({ at }) => ({ at, name: "Esc" })))
       const evidence: Evidence = {
         ...conversation,
         prompts: yield* SentPrompts,

@@ -1,10 +1,11 @@
 /** One conversation with the agent: what the user says and does, told as it happens. */
 import { type CommandExecutor, FileSystem } from "@effect/platform"
-import { Effect, Option, Ref, Schedule, type Scope, Stream } from "effect"
+import { Chunk, Clock, Effect, Option, Ref, Schedule, type Scope, Stream } from "effect"
 import { type InterruptReceipt, SessionId, type TaskApproval, TaskManager } from "effect-task-manager"
-import { type AgentEvent, AgentLoop, type AgentSession, type Transcript } from "effect-task-manager/ai"
+import { type AgentEvent, AgentLoop, type AgentSession, ShellPolicy, type Transcript } from "effect-task-manager/ai"
 import { Journal } from "../journal.js"
 import { leftProcesses, livingProcesses, type ProcessRow } from "../processTable.js"
+import { askAnswer } from "../prompt.js"
 import { Screen } from "../screen.js"
 import { fit, plain, plural } from "../text.js"
 import { Keyboard } from "./keyboard.js"
@@ -19,6 +20,8 @@ const request =
 
 /** What Esc did, and what the operating system said right after it. */
 interface EscReport {
+  /** When it was pressed, in epoch milliseconds. */
+  readonly at: number
   readonly receipt: InterruptReceipt
   /** Processes of the command in the foreground before it, and those of them that were left. */
   readonly killed: ReadonlyArray<ProcessRow>
@@ -58,6 +61,7 @@ const pressEsc = (session: AgentSession, workshop: Workshop) =>
     const groups = yield* groupsOf(workshop, endlessCommand)
     const killed = yield* livingProcesses(groups)
     yield* journal.say("user", "presses Esc: that command never ends (the demo does it for you)")
+    const at = yield* Clock.currentTimeMillis
     const receipt = yield* session.interrupt
     // first, while the tests still run
     const kept = yield* livingProcesses(yield* groupsOf(workshop, testCommand))
@@ -70,24 +74,36 @@ const pressEsc = (session: AgentSession, workshop: Workshop) =>
         `${left.length} left; in the background ${plural(receipt.kept.length, "task")} with ` +
         `${plural(kept.length, "process", "processes")} ${receipt.kept.length === 1 ? "goes" : "go"} on`
     )
-    return { receipt, killed, left, kept }
+    return { at, receipt, killed, left, kept }
   })
 
-/** Answers for the user, or asks the user. */
-const decide = (asked: TaskApproval, given: Option.Option<boolean>) =>
+/** Answers for the user, or asks the user. What is always allowed is kept for the rest of the conversation. */
+const decide = (asked: TaskApproval, given: Option.Option<boolean>, workshop: Workshop) =>
   Effect.gen(function*() {
     const journal = yield* Journal
     const screen = yield* Screen
     const { keys } = yield* Keyboard
-    const question = `May it run?  ${fit(asked.approval.summary, screen.columns)}  (${plain(asked.approval.reason)})`
+    // all of it: what is approved is what was shown
+    const question = `May it run?  ${plain(asked.approval.summary)}  (${plain(asked.approval.reason)})`
     if (Option.isSome(given) || !screen.canAsk) {
       const isApproved = Option.getOrElse(given, () => true)
       yield* journal.say("user", `${question}  ${isApproved ? "Yes" : "No"}, says the demo for you.`)
       return isApproved
     }
-    yield* journal.say("user", `${question}  Press y or n.`)
-    const key = yield* Stream.runHead(Stream.filter(keys, (key) => key !== "escape"))
-    const isApproved = Option.exists(key, (key) => key === "yes")
+    yield* journal.say("user", question)
+    const permission = ShellPolicy.permissionOf(asked.approval)
+    const answer = yield* Effect.scoped(Effect.flatMap(Stream.toPull(keys), (pull) =>
+      askAnswer({
+        question: screen.paint(
+          "yellow",
+          `          ${Option.isSome(permission) ? "Yes, no, or always?" : "Yes or no?"}`
+        ),
+        offered: Option.isSome(permission) ? ["yes", "no", "always"] : ["yes", "no"],
+        screen,
+        next: Effect.option(Effect.flatMap(pull, Chunk.head))
+      })))
+    if (Option.contains(answer, "always") && Option.isSome(permission)) workshop.permissions.push(permission.value)
+    const isApproved = Option.exists(answer, (one) => one !== "no")
     yield* journal.say("user", isApproved ? "Yes." : "No.")
     return isApproved
   })
@@ -164,8 +180,7 @@ export const converse = (workshop: Workshop, options: {
     const journal = yield* Journal
     const screen = yield* Screen
     const { keys } = yield* Keyboard
-    const session = yield* Effect.flatMap(AgentLoop, (loop) =>
-      loop.open({ sessionId, retry: Schedule.exponential("1 second").pipe(Schedule.intersect(Schedule.recurs(3))) }))
+    const session = yield* Effect.flatMap(AgentLoop, (loop) => loop.open({ sessionId }))
     const narrate = yield* makeNarrator
     const events: Array<AgentEvent> = []
     const escapes = yield* Ref.make<Conversation["escapes"]>([])
@@ -173,7 +188,7 @@ export const converse = (workshop: Workshop, options: {
 
     const answer = (asked: TaskApproval) =>
       Effect.gen(function*() {
-        const isApproved = yield* decide(asked, options.answer)
+        const isApproved = yield* decide(asked, options.answer, workshop)
         yield* Ref.update(answers, (all) => [...all, { asked, isApproved }])
         yield* isApproved ? session.approve(asked) : session.reject(asked, "The user said no.")
       }).pipe(
@@ -195,9 +210,7 @@ export const converse = (workshop: Workshop, options: {
       ) {
         isPressed = true
         return pressEsc(session, workshop).pipe(
-          Effect.flatMap((report) =>
-            Ref.update(escapes, (all) => [...all, report])
-          ),
+          Effect.flatMap((report) => Ref.update(escapes, (all) => [...all, report])),
           Effect.forkScoped,
           Effect.asVoid
         )
@@ -205,7 +218,7 @@ export const converse = (workshop: Workshop, options: {
       return Effect.void
     }
 
-    yield* session.events.pipe(
+    yield* Stream.fromQueue(yield* session.subscribe).pipe(
       Stream.runForEach((event) => {
         events.push(event)
         return Effect.zipRight(narrate(event), react(event))
@@ -214,12 +227,12 @@ export const converse = (workshop: Workshop, options: {
     )
     if (screen.canAsk && !options.isScripted) {
       yield* keys.pipe(
-        Stream.filter((key) => key === "escape"),
+        Stream.filter(({ key }) => key.name === "escape"),
         Stream.runForEach(() => Effect.zipRight(journal.say("user", "presses Esc"), session.interrupt)),
         Effect.forkScoped
       )
     }
-    // both have subscribed when they have run once
+    // they have subscribed when they have run once
     yield* Effect.yieldNow()
     yield* Effect.yieldNow()
     yield* journal.say("user", request)

@@ -5,6 +5,7 @@ import { Effect, Layer, Schema } from "effect"
 import { CurrentTask, RoutingDecision, RoutingPolicy, TaskManagerLive, ToolError } from "effect-task-manager"
 import {
   AgentLoop,
+  type ShellPermission,
   ShellPolicy,
   ShellTool,
   TaskToolkit,
@@ -116,16 +117,18 @@ export interface Workshop {
   /** A file outside of it for the ids of processes. */
   readonly processes: string
   readonly environment: Readonly<Record<string, string>>
+  /** What the user always allows. */
+  readonly permissions: Array<ShellPermission>
 }
 
 /** The loop with its tools and their manager; what is left to provide is a model. */
-export const agent = ({ environment, processes, root }: Workshop) => {
+export const agent = ({ environment, permissions, processes, root }: Workshop) => {
   const Handlers = Layer.mergeAll(
     FileHandlers(root),
     TaskToolkit.layer,
     ShellTool.layer({
       root,
-      policy,
+      policy: ShellPolicy.withPermissions(policy, () => permissions),
       shell: noteProcess(processes),
       environment,
       progressInterval: "100 millis"

@@ -7,8 +7,10 @@ export * from "./loop/AgentEvent.js"
 export * from "./loop/AgentLoop.js"
 export * from "./loop/AgentSession.js"
 export * from "./loop/errors.js"
+export * from "./loop/RetryPolicy.js"
 export * from "./loop/TranscriptStore.js"
 export * from "./loop/WakePolicy.js"
+export { ShellPermission } from "./shell/approvals.js"
 export {
   type ShellCommand,
   type ShellDecision,

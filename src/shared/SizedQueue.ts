@@ -63,13 +63,12 @@ export class SizedQueue<A> {
   }
 
   private grow(): void {
-    const { length } = this.values
-    const capacity = Math.max(fewest, 2 * length)
-    const unrolled = <B>(ring: ReadonlyArray<B>, empty: B): Array<B> => [
-      ...ring.slice(this.first),
-      ...ring.slice(0, this.first),
-      ...Array<B>(capacity - length).fill(empty)
-    ]
+    const capacity = Math.max(fewest, 2 * this.values.length)
+    const unrolled = <B>(ring: ReadonlyArray<B>, empty: B): Array<B> => {
+      const slots = ring.slice(this.first).concat(ring.slice(0, this.first))
+      while (slots.length < capacity) slots.push(empty)
+      return slots
+    }
     this.values = unrolled(this.values, undefined)
     this.sizes = unrolled(this.sizes, 0)
     this.numbers = unrolled(this.numbers, 0)

@@ -59,6 +59,8 @@ describe("AgentLoop", () => {
     [{ maxNoteBytes: -1 }, "maxNoteBytes takes an integer from 0, not -1"],
     [{ maxNoteBytes: NaN }, "maxNoteBytes takes an integer from 0, not NaN"],
     [{ maxNoteBytes: 1.5 }, "maxNoteBytes takes an integer from 0, not 1.5"],
+    [{ eventBuffer: 0 }, "eventBuffer takes an integer from 1, not 0"],
+    [{ eventBytes: -1 }, "eventBytes takes an integer from 0, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: -1 }) }, "wake.budget takes an integer from 0, or Infinity, not -1"],
     [{ wake: WakePolicy.AtOnce({ budget: NaN }) }, "wake.budget takes an integer from 0, or Infinity, not NaN"],
     ...durations.map(([window, shown]) =>
@@ -67,6 +69,12 @@ describe("AgentLoop", () => {
     [{ wake: untyped("AtOnce") }, "wake takes a WakePolicy, not \"AtOnce\""],
     [{ wake: untyped({ _tag: "Sometimes" }) }, "wake._tag takes one of AtOnce, Coalesced, WithNextMessage, not"],
     [{ codec: untyped({}) }, "codec takes a LateResultCodec"],
+    [{ maxRequestsPerTurn: 0 }, "maxRequestsPerTurn takes an integer from 1, or Infinity, not 0"],
+    [{ maxCallsPerReply: 1.5 }, "maxCallsPerReply takes an integer from 1, or Infinity, not 1.5"],
+    ...durations.map(([idleTimeout, shown]) =>
+      [{ idleTimeout }, `idleTimeout takes a duration from 0, not ${shown}`] as const
+    ),
+    [{ idleTimeout: 0 }, "idleTimeout takes a duration above 0, or Infinity, not 0"],
     [{ retry: untyped(3) }, "retry takes a Schedule, not 3"],
     [{ streaming: untyped("no") }, "streaming takes a boolean, not \"no\""],
     [{ system: untyped(5) }, "system takes a string, not 5"]
@@ -166,7 +174,7 @@ describe("ShellTool", () => {
       for (const [options, says] of others) assert.include(yield* build(options), says)
     }))
 
-  it("ShellPolicy refuses verdicts and rules that there are not", () => {
+  it("ShellPolicy refuses unknown verdicts and wrong rules", () => {
     const { make } = ShellPolicy
     assert.throws(() => make(untyped(undefined)), "ShellPolicy.make takes an object with rules")
     assert.throws(() => make(untyped({})), "ShellPolicy.rules takes a list")
@@ -195,7 +203,7 @@ describe("tools", () => {
     )
   })
 
-  it.effect("ToolkitExecutor dies on a handler that is none and on options that are none", () =>
+  it.effect("ToolkitExecutor dies on a handler that is no function and on wrong options", () =>
     Effect.gen(function*() {
       const build = (handler: unknown, options?: ToolkitExecutor.Options) =>
         deathOf(Effect.scoped(Layer.build(
@@ -209,7 +217,7 @@ describe("tools", () => {
 })
 
 describe("the rest", () => {
-  it.effect("ResultStore dies on sizes and ranges that are none", () =>
+  it.effect("ResultStore dies on wrong sizes and ranges", () =>
     Effect.gen(function*() {
       for (const maxBytes of [-1, NaN, 1.5, Infinity]) {
         assert.include(yield* deathOf(Effect.scoped(Layer.build(ResultStore.layerMemory({ maxBytes })))), "maxBytes")
@@ -226,7 +234,7 @@ describe("the rest", () => {
       }).pipe(Effect.provide(ResultStore.layerMemory({ maxBytes: 100 })))
     }))
 
-  it("SlicedScheduler and TurnCancellation refuse what is none", () => {
+  it("SlicedScheduler and TurnCancellation refuse wrong arguments", () => {
     for (const [slice, shown] of durations) {
       assert.throws(() => new SlicedScheduler({ slice }), `SlicedScheduler.slice takes a duration from 0, not ${shown}`)
     }

@@ -384,7 +384,7 @@ describe("ToolError", () => {
     assert.strictEqual(caught, "Internal")
   })
 
-  it("refuses a reason that there is not, and says so by name", () => {
+  it("refuses an unknown reason by its name", () => {
     assert.include(failureOf(ToolError, { _tag: "ToolError", reason: canary, toolName: "t", message: "m" }), "reason")
   })
 })

@@ -376,7 +376,7 @@ describe("errors", () => {
     ) assert.instanceOf(await rejection(refused), TaskNotFound)
   })
 
-  it("name the argument that is none, and never show it", async () => {
+  it("name the wrong argument, and never show it", async () => {
     await using manager = createTaskManager({ tools: {} })
     // a program without types
     const untyped: Record<keyof typeof manager, (...args: ReadonlyArray<unknown>) => Promise<unknown>> =

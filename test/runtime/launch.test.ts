@@ -304,7 +304,7 @@ describe("what a tool sees of its task", () => {
       }).pipe(Effect.scoped, Effect.provide(tools))
     }))
 
-  it.effect("of garbage that it says, only what is right is told", () =>
+  it.effect("of the garbage that it reports, only what is valid is published", () =>
     Effect.gen(function*() {
       const garbage: ReadonlyArray<unknown> = [
         { message: 1, fraction: NaN, data: () => 1 },

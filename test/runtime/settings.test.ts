@@ -139,7 +139,7 @@ describe("settings", () => {
       assert.include(defectOf(yield* Effect.exit(Effect.provide(settings, several))), "historyLimit")
     }))
 
-  it.effect("out of range kill the construction of the layer", () =>
+  it.effect("out of range make the layer die", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(
         Effect.scoped(Layer.build(TaskManagerLive.pipe(Layer.provide(layer("concurrency", 0)))))

@@ -137,7 +137,7 @@ describe("fromHandlers", () => {
     ["a hostile name", { "a\n\u001b[31m": 5 }, "handlers.a\ufffd\ufffd[31m must be a function"]
   ]
   for (const [what, handlers, message] of wrong) {
-    it.effect(`that is given ${what} kills the construction of the layer, and the defect says so`, () =>
+    it.effect(`that is given ${what} makes the layer die, and the defect says why`, () =>
       Effect.gen(function*() {
         // what a program without types may give
         const tools = ToolExecutor.fromHandlers(handlers as Readonly<Record<string, ToolHandler>>)
@@ -151,7 +151,7 @@ describe("fromHandlers", () => {
   for (
     const name of ["unknown", "constructor", "__proto__", "toString", "hasOwnProperty", "prototype", "then", "0", ""]
   ) {
-    it.effect(`a tool called ${JSON.stringify(name)} that there is not is NotFound`, () =>
+    it.effect(`a tool called ${JSON.stringify(name)} that does not exist is NotFound`, () =>
       Effect.gen(function*() {
         const error = yield* failureOf(call({ tool: () => Effect.succeed("x") }, name))
         assert.strictEqual(error.reason, "NotFound")

@@ -70,7 +70,7 @@ describe("a duration", () => {
     }
   })
 
-  it("that is negative, NaN or none is refused with the field's name", () => {
+  it("that is negative, NaN or no duration at all is refused with the field's name", () => {
     for (const [value, shown] of refused) {
       assert.strictEqual(durationMillis(value), undefined, shown)
       assert.throws(

@@ -5,9 +5,12 @@ import { Effect } from "effect"
 import { type TaskId, TaskManager } from "effect-task-manager"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Calls from "../../src/ai/loop/internal/calls.js"
+import type * as CallVerdict from "../../src/ai/loop/internal/callVerdict.js"
 import type * as ConversationModule from "../../src/ai/loop/internal/Conversation.js"
+import type * as Interrupts from "../../src/ai/loop/internal/interrupts.js"
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
 import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
+import type * as News from "../../src/ai/loop/internal/news.js"
 import type * as Reply from "../../src/ai/loop/internal/reply.js"
 import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
@@ -16,9 +19,12 @@ import type { AgentPlan } from "./agentLoop/plan.js"
 
 interface Modules {
   "loop/internal/calls": typeof Calls
+  "loop/internal/callVerdict": typeof CallVerdict
   "loop/internal/Conversation": typeof ConversationModule
+  "loop/internal/interrupts": typeof Interrupts
   "loop/internal/machine": typeof Machine
   "loop/internal/modelCall": typeof ModelCall
+  "loop/internal/news": typeof News
   "loop/internal/reply": typeof Reply
   "transcript/renderPrompt": typeof RenderPrompt
   "transcript/internal/GrowingTranscript": typeof Growing
@@ -247,12 +253,44 @@ describe("the simulator of the loop finds mistakes", () => {
     })
   }, (plan) => ({ ...plan, manager: "Live", wake: "AtOnce", features: { ...plan.features, background: true } }))
 
+  finds("the loop tells before it has told what the manager has published", ["told"], {
+    "loop/internal/news": (original) => ({
+      make: (options) =>
+        Effect.map(original.make(options), (news) => ({
+          ...news,
+          unsafePull: () => {
+            if (options.unsafeState().phase !== "Closed") return
+            news.unsafePull()
+          }
+        }))
+    })
+  })
+
+  finds("a close does not name what its interrupt has cancelled", ["receipt"], {
+    "loop/internal/interrupts": (original) => ({
+      make: (sessionId) =>
+        Effect.map(original.make(sessionId), (interrupts) => ({
+          ...interrupts,
+          answer: Effect.as(interrupts.answer, [])
+        }))
+    })
+  }, (plan) => ({
+    ...plan,
+    crashes: 0,
+    hostActions: 6,
+    features: { ...plan.features, closing: true, background: true, interrupts: false }
+  }))
+
   finds("an unknown tool fails the turn", ["turns"], {
     "loop/internal/modelCall": (original) => ({
       callModel: (model, prompt, listener) =>
         original.callModel({ ...model, toolkit: { ...model.toolkit, tools: {} } }, prompt, listener)
     })
   })
+
+  finds("a call that was cut off runs", ["cut"], {
+    "loop/internal/callVerdict": () => ({ verdict: () => undefined })
+  }, (plan) => ({ ...plan, features: { ...plan.features, strangeCalls: true } }))
 
   finds("two calls with one id", ["valid", "program", "hang", "once"], {
     "loop/internal/reply": (original) => ({

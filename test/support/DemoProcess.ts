@@ -30,13 +30,15 @@ export class DemoProcess {
       readonly ownGroup?: boolean
       readonly cwd?: string
       readonly env?: Readonly<Record<string, string | undefined>>
+      /** Whether something is typed. */
+      readonly input?: boolean
     } = {}
   ) {
     const { INIT_CWD: _ofOurNpm, ...env } = options.env ?? process.env
     this.child = spawn(process.execPath, [...program, ...args], {
       cwd: packageRoot,
       env: options.cwd === undefined ? env : { ...env, INIT_CWD: options.cwd },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.input === true ? "pipe" : "ignore", "pipe", "pipe"],
       detached: options.ownGroup === true
     })
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
@@ -53,6 +55,10 @@ export class DemoProcess {
         done(code)
       })
     )
+  }
+
+  type(text: string): void {
+    this.child.stdin?.write(text)
   }
 
   private wake(): void {

@@ -15,12 +15,12 @@ export interface Bundle {
   readonly remove: () => Promise<void>
 }
 
-/** `entry` is a path in the repository. */
+/** `entry` is a path in the repository, or of a file elsewhere, which finds the packages of the repository. */
 export const bundle = async (entry: string): Promise<Bundle> => {
   await mkdir(folder, { recursive: true })
   const outdir = await mkdtemp(join(folder, "bundle-"))
   await build({
-    entryPoints: { main: join(packageRoot, entry) },
+    entryPoints: { main: resolve(packageRoot, entry) },
     outdir,
     outExtension: { ".js": ".mjs" },
     bundle: true,
@@ -29,6 +29,7 @@ export const bundle = async (entry: string): Promise<Bundle> => {
     target: "node20",
     tsconfig: join(packageRoot, "tsconfig.json"),
     banner: { js: banner },
+    nodePaths: [join(packageRoot, "node_modules")],
     // they look for files next to their own
     external: ["tiktoken", "@photostructure/sqlite"],
     logLevel: "error"

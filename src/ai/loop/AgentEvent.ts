@@ -10,7 +10,7 @@ import { Json } from "../../model/json.js"
 import { Flag, list, oneOf, struct, tagged, Text, union, Whole } from "../../model/schemas.js"
 import { TaskSnapshot } from "../../model/Task.js"
 import { TaskEvent } from "../../model/TaskEvent.js"
-import { ReplyEnd } from "../transcript/TranscriptEntry.js"
+import { ReplyEnd, RewriteReason } from "../transcript/TranscriptEntry.js"
 import { TurnFailure } from "./errors.js"
 
 const ofTurn = { turnId: TurnId }
@@ -119,6 +119,7 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  *   model was told of come before what it says to that, and all that happened in a turn before its `TurnEnded`. Those of
  *   the tasks that `close` cancels come before the end, the last one is `SessionClosed`.
  * - `ApprovalRequested`: a task waits for `approve` or `reject`. It follows the `Task` event that says so.
+ * - `TranscriptRewritten`: the conversation was changed, by the host or because a provider refused it.
  * - `LateResult`: a background result became part of the conversation; `WakeHeld`: the budget of wake-ups is used up, so
  *   results wait for the next message.
  * - `Reset`: events were missed, for this subscriber did not read them (`eventBuffer`, `eventBytes`), or for the manager's
@@ -138,6 +139,7 @@ export const AgentEvent = union(
   tagged("Task", { event: TaskEvent }),
   tagged("ApprovalRequested", { approval: TaskApproval }),
   tagged("LateResult", { taskId: TaskId, callId: ToolCallId, toolName: Text, isError: Flag }),
+  tagged("TranscriptRewritten", { reason: RewriteReason }),
   tagged("WakeHeld", { taskIds: list(TaskId) }),
   tagged("Reset", stateFields),
   tagged("TurnEnded", { ...ofTurn, reason: TurnEnd })

@@ -15,8 +15,8 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
 /**
  * Drives conversations on a language model through the task manager: a program writes only tools and a prompt.
  *
- * A turn goes from a message to a reply without calls. The calls of a reply run side by side as tasks of the manager, by
- * its routing; their results enter the transcript in the order of the calls. A call in the background is answered at once by
+ * A turn goes from a message to a reply without calls. The calls of a reply run side by side as tasks of the manager, where
+ * the annotations of their tools say, or its `RoutingPolicy` if it has one; their results enter the transcript in the order of the calls. A call in the background is answered at once by
  * a placeholder, and its result comes later, by the session's codec; under `RequestContinue` it starts a turn by itself.
  * At every request the history is valid for every provider. Requests of several sessions run concurrently.
  *
@@ -25,7 +25,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * import { Tool, Toolkit } from "@effect/ai"
  * import { Effect, Layer, Schema, Stream } from "effect"
  * import { SessionId, TaskManagerLive } from "effect-task-manager"
- * import { AgentLoop, ToolkitExecutor, ToolRouting } from "effect-task-manager/ai"
+ * import { AgentLoop, ToolkitExecutor } from "effect-task-manager/ai"
  *
  * const toolkit = Toolkit.make(
  *   Tool.make("greet", { parameters: { name: Schema.String }, success: Schema.String })
@@ -35,7 +35,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
  * // what is left to provide is a LanguageModel
  * const Agent = AgentLoop.layer(toolkit, { system: "You greet people." }).pipe(
  *   Layer.provide(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
- *   Layer.provide(TaskManagerLive.pipe(Layer.provide(ToolRouting.layer(toolkit))))
+ *   Layer.provide(TaskManagerLive)
  * )
  *
  * const program = Effect.gen(function*() {

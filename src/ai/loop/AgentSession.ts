@@ -3,13 +3,21 @@
  *
  * @since 0.1.0
  */
-import type * as AiError from "@effect/ai/AiError"
+import type * as LanguageModel from "@effect/ai/LanguageModel"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
-import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { ApprovalMismatch, TaskLimitReached, TaskManagerShutdown, TaskNotFound } from "../../errors.js"
+import type {
+  ApprovalMismatch,
+  TaskDoesNotListen,
+  TaskInboxFull,
+  TaskLimitReached,
+  TaskManagerShutdown,
+  TaskNotFound,
+  TaskNotRunning
+} from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { InterruptReceipt } from "../../model/TaskResolution.js"
@@ -17,7 +25,8 @@ import type { LateResultCodec } from "../transcript/LateResultCodec.js"
 import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
-import type { SessionClosed } from "./errors.js"
+import type { RewriteRefused, SessionClosed, TurnFailure } from "./errors.js"
+import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
 /**
@@ -35,8 +44,45 @@ export interface AgentSessionDefaults {
   readonly codec?: LateResultCodec | undefined
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
-  /** When a failed request to the model is made again. Default: never. */
-  readonly retry?: Schedule.Schedule<unknown, AiError.AiError> | undefined
+  /**
+   * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
+   */
+  readonly provider?: string | undefined
+  /**
+   * Makes a shorter conversation of one: called when the model refuses it as too long (`ContextOverflow`), and then the request
+   * is made again, and before a request that `compactAt` says is too long. Calls that are open or run in the background stay in
+   * it, whatever it gives. Where it fails, or gives what no provider takes, the conversation stays as it is, and a warning is logged.
+   */
+  readonly compact?: ((transcript: Transcript) => Effect.Effect<Transcript, unknown>) | undefined
+  /**
+   * From how many tokens on a conversation is compacted, as they are estimated: a fourth of the bytes of its texts, and 1 600 for a
+   * file. An integer from 1. Default: only when the model refuses it.
+   */
+  readonly compactAt?: number | undefined
+  /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
+  readonly retry?: RetryPolicy | undefined
+  /**
+   * How long nothing of a streamed reply may come, the wait for its first part included. Then the request has failed, and
+   * `retry` decides whether it is made again. Default: 5 minutes; `Infinity`: no limit.
+   */
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How many requests a turn may make, those that are made again not counted. A turn that needs more fails with the reason
+   * `RequestLimit` once every call of its last reply has its result; a message or `resume` goes on from there. Default: 100.
+   */
+  readonly maxRequestsPerTurn?: number | undefined
+  /**
+   * How many calls of one reply run. Each one over the limit is answered with an error that tells the model so.
+   * Default: 128.
+   */
+  readonly maxCallsPerReply?: number | undefined
+  /**
+   * What `submit` does with the approvals that the turn waits for at that moment. `"queue"`: nothing, and the message waits for
+   * their answers. `"reject"`: it rejects them, with the message as the reason, so that the turn goes on and the model reads both. What
+   * a task in the background asks holds up no turn, and stays open. Default: `"queue"`.
+   */
+  readonly whileAwaitingApproval?: "queue" | "reject" | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
   readonly streaming?: boolean | undefined
   /**
@@ -139,6 +185,24 @@ export interface AgentSession {
    * tools that a failed turn has left.
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
+  /**
+   * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
+   * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
+   * go with this.
+   */
+  readonly setModel: (
+    model: LanguageModel.Service,
+    options?: { readonly provider?: string | undefined }
+  ) => Effect.Effect<void, SessionClosed>
+  /**
+   * Puts another transcript into the place of this one, between turns: to take back a message, to shorten a result. The store gets
+   * it as a `Rewrite`. Calls that are open or run in the background stay, with their reply and its results, and a result goes with its
+   * call. Fails with `RewriteRefused` while a turn is running, and for what cannot be taken: a call without the result that it
+   * had, or what no provider takes; with a `TurnFailure` of the reason `Store` where the store fails. Dies with what `change` throws.
+   */
+  readonly rewrite: (
+    change: (transcript: Transcript) => Transcript
+  ) => Effect.Effect<void, SessionClosed | RewriteRefused | TurnFailure>
   /** What waits for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
@@ -158,6 +222,14 @@ export interface AgentSession {
     answered: TaskApproval | ApprovalRef,
     reason?: string
   ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch>
+  /**
+   * Says something to the tool of a running task, which reads it from `CurrentTask.messages`. Fails as `TaskManagerHandle.steer`
+   * does: with `TaskDoesNotListen` where the tool takes no messages. `TaskNotFound` also for a task of another session.
+   */
+  readonly steer: (
+    taskId: TaskId,
+    message: string
+  ) => Effect.Effect<void, TaskNotFound | TaskNotRunning | TaskDoesNotListen | TaskInboxFull>
   /** The conversation as it is now. */
   readonly transcript: Effect.Effect<Transcript>
   /** Returns when no turn is running, none is about to begin, and no wake-up is being held for its window. */

@@ -16,7 +16,8 @@ import type { TranscriptStoreError } from "./errors.js"
  *
  * An entry is part of the conversation once `append` has succeeded. When it fails, the session keeps the entry and appends it
  * again, before any other: with its next step, or when it is closed. So an `append` that fails after all was written leaves
- * the entry twice in the log, which `fromEntries` sees to. An append is never interrupted: one that hangs holds up the
+ * the entry twice in the log, which `fromEntries` sees to. A `Rewrite` among them takes the place of all before it: a store may
+ * drop those. An append is never interrupted: one that hangs holds up the
  * turn, its interrupt and `close`.
  *
  * @example
@@ -32,7 +33,7 @@ import type { TranscriptStoreError } from "./errors.js"
  *   Effect.map(FileSystem.FileSystem, (files) => ({
  *     append: (sessionId, entry) =>
  *       encode(entry).pipe(
- *         Effect.flatMap((line) => files.writeFileString(`${sessionId}.jsonl`, `${line}\n`, { flag: "a" })),
+ *         Effect.flatMap((line) => files.writeFileString(`${encodeURIComponent(sessionId)}.jsonl`, `${line}\n`, { flag: "a" })),
  *         Effect.mapError((cause) => new TranscriptStoreError({ message: "The transcript was not written.", cause }))
  *       )
  *   }))

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { SessionId } from "../../model/ids.js"
-import { describedError, oneOf, Text } from "../../model/schemas.js"
+import { describedError, list, oneOf, Text } from "../../model/schemas.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 
 /**
@@ -143,5 +143,24 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-tas
 ) {
   override get message(): string {
     return `Session ${this.sessionId} is closed`
+  }
+}
+
+/**
+ * A transcript was not rewritten: `AgentSession.rewrite` fails with it. `TurnRunning`: a turn is running, or about to begin;
+ * `Invalid`: what was given cannot take the place of the transcript, `problems` say why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RewriteRefused extends Schema.TaggedError<RewriteRefused>("effect-task-manager/RewriteRefused")(
+  "RewriteRefused",
+  { sessionId: SessionId, reason: oneOf("TurnRunning", "Invalid"), problems: list(Text) },
+  describedError
+) {
+  override get message(): string {
+    return this.reason === "TurnRunning"
+      ? `A turn of session ${this.sessionId} is running`
+      : `The transcript of session ${this.sessionId} cannot be replaced: ${this.problems.join("; ")}`
   }
 }

@@ -3,8 +3,11 @@
  *
  * @since 0.1.0
  */
+import type * as Option from "effect/Option"
+import type { ApprovalRequest } from "../../model/Approval.js"
+import { permissionOf, type ShellPermission } from "./approvals.js"
 import { checkPolicyOptions, checkWords } from "./checks.js"
-import { plainWords, roughWords } from "./words.js"
+import { chainWords, plainWords, roughWords } from "./words.js"
 
 /**
  * What becomes of a command: it runs, it is refused, or a human is asked.
@@ -162,9 +165,10 @@ const make = (options: {
   readonly rules: ReadonlyArray<ShellRule>
   readonly otherwise?: ShellVerdict | undefined
   readonly compound?: ShellVerdict | undefined
+  readonly chains?: boolean | undefined
 }): ShellPolicy => {
   checkPolicyOptions(options)
-  const { compound = "Ask", otherwise = "Ask", rules } = options
+  const { chains = false, compound = "Ask", otherwise = "Ask", rules } = options
   const mentioned = (verdict: ShellVerdict, words: ReadonlyArray<string>) =>
     rules.find((rule) => rule.verdict === verdict && mentions(words, rule))
   return (call) => {
@@ -172,14 +176,34 @@ const make = (options: {
     const rough = roughWords(command)
     const denied = mentioned("Deny", rough)
     if (denied !== undefined) return decisionOf(denied)
-    const words = plainWords(command)
-    if (words === undefined) {
-      const asked = mentioned("Ask", rough)
-      return asked === undefined ? { verdict: compound, reason: "Not one plain command" } : decisionOf(asked)
+    const decide = (words: ReadonlyArray<string>): ShellDecision => {
+      const rule = rules.find((one) => fits(words, one, call))
+      return rule === undefined ? { verdict: otherwise, reason: "No rule fits this command" } : decisionOf(rule)
     }
-    const rule = rules.find((one) => fits(words, one, call))
-    return rule === undefined ? { verdict: otherwise, reason: "No rule fits this command" } : decisionOf(rule)
+    const words = plainWords(command)
+    if (words !== undefined) return decide(words)
+    const asked = mentioned("Ask", rough)
+    if (asked !== undefined) return decisionOf(asked)
+    const parts = chains ? chainWords(command) : undefined
+    if (parts === undefined) return { verdict: compound, reason: "Not one plain command" }
+    const decisions = parts.map((part) => ({ part, ...decide(part) }))
+    const refused = decisions.find(({ verdict }) => verdict === "Deny") ??
+      decisions.find(({ verdict }) => verdict === "Ask")
+    return refused === undefined
+      ? { verdict: "Allow", reason: "Every part of it is allowed" }
+      : { verdict: refused.verdict, reason: `${refused.reason}: \`${refused.part.join(" ")}\`` }
   }
+}
+
+const withPermissions = (policy: ShellPolicy, permissions: () => Iterable<ShellPermission>): ShellPolicy => (call) => {
+  const decision = policy(call)
+  if (decision.verdict !== "Ask") return decision
+  for (const { command, directory } of permissions()) {
+    if (command === call.command && directory === call.directory) {
+      return { verdict: "Allow", reason: "It was allowed before, in this directory" }
+    }
+  }
+  return decision
 }
 
 const conservative = ["pwd", "ls", "true", "false"].map((words) =>
@@ -199,6 +223,8 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) =>
  * alias of git), so a rule that denies is advice to a model in good faith; what protects is that everything else is asked.
  *
  * Rules that allow hold in the root alone, unless they name other directories.
+ *
+ * With `chains` a policy also takes plain commands with `&&`, `||`, `;` and `|` between them, and allows them if it allows each.
  *
  * @example
  * ```ts
@@ -221,13 +247,26 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) =>
 export const ShellPolicy: {
   /**
    * A policy of rules. `otherwise` (default `Ask`) is for plain commands that no rule fits, `compound` (default `Ask`) for
-   * commands that are not plain; both may be `Allow` where the machine itself is a sandbox.
+   * commands that are not plain; both may be `Allow` where the machine itself is a sandbox. With `chains` (default `false`) a chain
+   * of plain commands (`a && b | c`) is allowed if each of its parts is, refused if one is, and asked about otherwise. A part that
+   * changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) makes it no chain.
    */
   readonly make: (options: {
     readonly rules: ReadonlyArray<ShellRule>
     readonly otherwise?: ShellVerdict | undefined
     readonly compound?: ShellVerdict | undefined
+    readonly chains?: boolean | undefined
   }) => ShellPolicy
+  /**
+   * What "always allow" means for an approval that was shown: its command and its directory, to be kept by the host. `None` if the
+   * approval is none of the shell's, or if its summary was cut, so that nobody has seen the whole command.
+   */
+  readonly permissionOf: (approval: ApprovalRequest) => Option.Option<ShellPermission>
+  /**
+   * A policy that also allows what a human has allowed for ever, if it would ask otherwise; what it denies stays denied. The
+   * permissions are read at every decision, so that one counts as soon as the host keeps it.
+   */
+  readonly withPermissions: (policy: ShellPolicy, permissions: () => Iterable<ShellPermission>) => ShellPolicy
   /**
    * Plain commands that begin with these words, whatever follows: `allow("git")` also allows `git -c core.fsmonitor=x status`,
    * which runs `x`, and `git push --force`. Holds in the root, unless `directories` says otherwise. Throws without a word.
@@ -248,6 +287,8 @@ export const ShellPolicy: {
   readonly allowAll: ShellPolicy
 } = {
   make,
+  permissionOf,
+  withPermissions,
   allow: (words, options) => ruleOf("Allow", words, options),
   allowExactly: (words, options) => ruleOf("Allow", words, { ...options, exact: true }),
   deny: (words, options) => ruleOf("Deny", words, options),

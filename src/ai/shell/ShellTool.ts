@@ -20,12 +20,12 @@ import { ApprovalId } from "../../model/ids.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { requestKind, summaryOf } from "./approvals.js"
 import { checkShellOptions } from "./checks.js"
 import { commandEnvironment } from "./commandEnvironment.js"
+import { makeCommandRunner } from "./commandRunner.js"
 import { HeadAndTail } from "./HeadAndTail.js"
-import { runCommand } from "./runCommand.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
-import { visible } from "./visible.js"
 import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
 
 const toolName = "shell"
@@ -131,8 +131,6 @@ const closedError = new ToolError({
   message: "The shell is closed. Nothing was run."
 })
 
-const requestKind = "shell"
-
 /** Lets a command pass that the policy allows, or that a human approved as it is. */
 const permit = (
   policy: ShellPolicy,
@@ -147,8 +145,7 @@ const permit = (
     if (verdict === "Deny") {
       return new ToolError({ reason: "PermissionDenied", toolName, message: `The command is not allowed: ${reason}` })
     }
-    // in quotes that it cannot close: a directory may be called `src: ls #`
-    const summary = `In "${visible(directory.shown).replaceAll("\"", "\\\"")}": ${visible(command)}`
+    const summary = summaryOf(directory.shown, command)
     const approval = Option.getOrUndefined(task.approval)
     if (approval === undefined || approval.requestKind !== requestKind) {
       return new ApprovalRequired({
@@ -192,7 +189,17 @@ const make = (options: ShellOptions) =>
     const path = yield* Path.Path
     const fileSystem = yield* FileSystem.FileSystem
     const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
-    const variables = yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
+    const runner = yield* makeCommandRunner(
+      yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
+    )
+
+    // otherwise the launcher would miss it, and say so as if it were the command
+    let isFound = !path.isAbsolute(program)
+    const isThere = Effect.suspend(() =>
+      isFound ? Effect.void : Effect.map(fileSystem.access(program), () => {
+        isFound = true
+      })
+    )
 
     const closed = yield* Deferred.make<void>()
     const running = new Set<Deferred.Deferred<void>>()
@@ -216,8 +223,7 @@ const make = (options: ShellOptions) =>
 
     const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
       Effect.gen(function*() {
-        // otherwise the launcher would miss it, and say so as if it were the command
-        if (path.isAbsolute(program)) yield* fileSystem.access(program)
+        yield* isThere
         const kept = new HeadAndTail(maxOutputBytes)
         let units = 0
         const progress = Effect.suspend(() => {
@@ -227,10 +233,9 @@ const make = (options: ShellOptions) =>
           return task.reportProgress({ message: `${total} bytes of output`, data: { outputBytes: total } })
         })
         yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
-        const end = yield* runCommand({
+        const end = yield* runner.run({
           command: [program, ...args, command],
           directory,
-          environment: variables,
           gracePeriod,
           until: Effect.raceFirst(
             Effect.as(Deferred.await(closed), "Closed" as const),

@@ -62,7 +62,7 @@ const isRule = (rule: ShellRule | undefined): boolean =>
  */
 export const checkPolicyOptions = (options: Parameters<typeof ShellPolicy.make>[0]): void => {
   refuseUnlessObject("ShellPolicy.make", "an object with rules", options)
-  const { compound, otherwise, rules } = options
+  const { chains, compound, otherwise, rules } = options
   refuseUnless(
     Array.isArray(rules) && rules.every(isRule),
     "ShellPolicy.rules",
@@ -70,6 +70,7 @@ export const checkPolicyOptions = (options: Parameters<typeof ShellPolicy.make>[
     rules
   )
   if (otherwise !== undefined) refuseUnlessOneOf(verdicts, "ShellPolicy.otherwise", otherwise)
+  refuseUnless(chains === undefined || typeof chains === "boolean", "ShellPolicy.chains", "true or false", chains)
   if (compound !== undefined) refuseUnlessOneOf(verdicts, "ShellPolicy.compound", compound)
 }
 

@@ -9,7 +9,7 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { markVariable } from "./processGroup.js"
+import { markVariable } from "./marks.js"
 
 // not the path of an agent's socket, no token, no proxy with a password in it
 const harmlessVariables = [

@@ -33,6 +33,55 @@ export const plainWords = (command: string): ReadonlyArray<string> | undefined =
   return words.length === 0 || assignment.test(words[0] ?? "") ? undefined : words.map(unquote)
 }
 
+/** What is between `&&`, `||`, `;` and `|` outside of quotes. Quotes are those that are not escaped: what is escaped is not plain. */
+const chainParts = (command: string): ReadonlyArray<string> => {
+  const parts: Array<string> = []
+  let from = 0
+  let quote = ""
+  for (let at = 0; at < command.length; at++) {
+    const character = command.charAt(at)
+    if (quote !== "") {
+      if (character === quote) quote = ""
+    } else if (character === "'" || character === "\"") {
+      quote = character
+    } else {
+      const joint = /^(?:&&|\|\|?|;)/.exec(command.slice(at, at + 2))?.[0]
+      if (joint === undefined) continue
+      parts.push(command.slice(from, at))
+      at += joint.length - 1
+      from = at + 1
+    }
+  }
+  parts.push(command.slice(from))
+  return parts
+}
+
+// what changes how the parts behind it are run: their directory, their variables, which program a word names
+const changing = new Set(
+  [
+    "cd chdir pushd popd",
+    "export readonly unset set shopt declare typeset local let read mapfile readarray getopts",
+    "alias unalias hash enable command builtin eval source . exec trap umask ulimit function coproc",
+    // bash can write variables with it
+    "printf"
+  ].join(" ").split(" ")
+)
+
+/**
+ * The words of each part of a chain: plain commands with `&&`, `||`, `;` or `|` between them, none of which changes how the
+ * others are run, as `cd` does. Undefined for anything else, and for a single command.
+ *
+ * @since 0.1.0
+ * @category parsers
+ */
+export const chainWords = (command: string): ReadonlyArray<ReadonlyArray<string>> | undefined => {
+  const parts = chainParts(command).map(plainWords)
+  const words = parts.filter((part) => part !== undefined)
+  const isChain = words.length > 1 && words.length === parts.length &&
+    words.every(([program = ""]) => !changing.has(program))
+  return isChain ? words : undefined
+}
+
 /**
  * The text with a space for each sign after which something else may stand for a variable, as in `${x:-rm}`. One pass with a
  * state: a pattern that looks for the sign from every `${` takes quadratic time.

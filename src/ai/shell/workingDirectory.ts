@@ -46,7 +46,8 @@ export const workingDirectory = (options: {
     const noDirectory = fail("InvalidInput", "`cwd` must be a directory inside of the working directory.")
     // to node a path with NUL is a programming error, not a missing file
     if (cwd.includes("\0")) return yield* noDirectory
-    const real = yield* Effect.mapError(fileSystem.realPath(path.resolve(realRoot, cwd)), () => noDirectory)
+    const asked = path.resolve(realRoot, cwd)
+    const real = asked === realRoot ? realRoot : yield* Effect.mapError(fileSystem.realPath(asked), () => noDirectory)
     const prefix = realRoot.endsWith(path.sep) ? realRoot : realRoot + path.sep
     if (real !== realRoot && !real.startsWith(prefix)) {
       return yield* fail("PermissionDenied", "`cwd` lies outside of the working directory.")

@@ -17,7 +17,6 @@ import { describedError, oneOf } from "../../model/schemas.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
-import { TaskManagerConfig } from "../../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { withCause } from "../../shared/logging.js"
@@ -84,7 +83,16 @@ const checked = (maxBytes: number): Effect.Effect<void> =>
 
 const keyOfIndex = "index"
 
-const keyOf = (taskId: TaskId): string => `task/${taskId}`
+/** By number: the id of a task may be longer than a file's name, or hold what no file's name can. */
+const keyOf = (number: number): string => `task/${number}`
+
+/** What is known of a saved text. */
+interface Kept {
+  readonly number: number
+  readonly size: number
+  readonly missing: number
+  readonly isRemoved?: true
+}
 
 const IndexText = Schema.parseJson(Schema.Array(Schema.String))
 
@@ -122,8 +130,9 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
     const store = KeyValueStore.prefix(yield* KeyValueStore.KeyValueStore, "effect-task-manager/results/")
     const failed = (operation: ResultStoreError["operation"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))
-    const kept = new Map<TaskId, { readonly size: number; readonly missing: number; readonly isRemoved?: true }>()
+    const kept = new Map<TaskId, Kept>()
     let bytes = 0
+    let lastNumber = 0
 
     // the ids of a manager begin again with every process: what an earlier one left belongs to other tasks
     const index = yield* store.get(keyOfIndex).pipe(
@@ -132,15 +141,16 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       Effect.option
     )
     const old = Option.getOrElse(index, () => [])
-    yield* Effect.forEach(old, (key) => store.remove(key), { discard: true }).pipe(
-      Effect.catchAllCause((cause) => Effect.logDebug("An old result could not be removed").pipe(withCause(cause)))
-    )
+    // each by itself: one that cannot be removed keeps no other
+    yield* Effect.forEach(old, (key) =>
+      Effect.catchAllCause(store.remove(key), (cause) =>
+        Effect.logDebug("An old result could not be removed").pipe(withCause(cause))), { discard: true })
 
-    const drop = (taskId: TaskId) =>
+    const drop = (taskId: TaskId, { number, size }: Kept) =>
       Effect.zipRight(
-        store.remove(keyOf(taskId)),
+        store.remove(keyOf(number)),
         Effect.sync(() => {
-          bytes -= kept.get(taskId)?.size ?? 0
+          bytes -= size
           kept.delete(taskId)
         })
       )
@@ -148,29 +158,45 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
     return ResultStore.of({
       save: (taskId, text) =>
         Effect.gen(function*() {
-          if (kept.has(taskId)) yield* drop(taskId)
-          const ring = ringOf(text, maxBytes)
-          if (ring.size === 0) return
-          const { start, text: newest } = ring.read({})
-          for (const oldest of kept.keys()) {
-            if (bytes + ring.size <= maxBytes) break
-            yield* drop(oldest)
+          const before = kept.get(taskId)
+          if (before !== undefined) {
+            yield* drop(taskId, before)
           }
-          kept.set(taskId, { size: ring.size, missing: start })
+          const ring = ringOf(text, maxBytes)
+          if (ring.size === 0) {
+            return
+          }
+          const { start, text: newest } = ring.read({})
+          for (const [oldest, entry] of kept) {
+            if (bytes + ring.size <= maxBytes) {
+              break
+            }
+            yield* drop(oldest, entry)
+          }
+          const number = ++lastNumber
+          kept.set(taskId, { number, size: ring.size, missing: start })
           bytes += ring.size
           // registered before it is written, so that every file that exists will be removed
-          yield* store.set(keyOfIndex, JSON.stringify([...kept.keys()].map(keyOf)))
-          yield* store.set(keyOf(taskId), newest)
+          yield* store.set(
+            keyOfIndex,
+            JSON.stringify(Array.from(kept.values(), ({ number }) =>
+              keyOf(number)))
+          )
+          yield* store.set(keyOf(number), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
       read: (taskId, range) =>
         Effect.gen(function*() {
           checkRange(range)
           const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
-          if (entry === undefined || entry.isRemoved === true) return Option.none()
-          const text = yield* store.get(keyOf(taskId))
-          if (Option.isNone(text)) return Option.none()
-          const { missing } = entry
+          if (entry === undefined || entry.isRemoved === true) {
+            return Option.none()
+          }
+          const { missing, number } = entry
+          const text = yield* store.get(keyOf(number))
+          if (Option.isNone(text)) {
+            return Option.none()
+          }
           const piece = readFrom(ringOf(text.value), {
             start: Math.max(0, start - missing),
             maxBytes: wanted
@@ -185,10 +211,12 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       remove: (taskId) =>
         Effect.suspend(() => {
           const entry = kept.get(taskId)
-          if (entry === undefined) return Effect.void
+          if (entry === undefined) {
+            return Effect.void
+          }
           // not read any more even if the store fails; then it is counted until it can be dropped
           kept.set(taskId, { ...entry, isRemoved: true })
-          return drop(taskId)
+          return drop(taskId, entry)
         }).pipe(failed("remove"), one.withPermits(1), Effect.uninterruptible)
     })
   })
@@ -246,8 +274,7 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
   }): Layer.Layer<ResultStore, never, KeyValueStore.KeyValueStore> => Layer.effect(ResultStore, keyValueStore(options))
 
   /**
-   * The same tools, whose results are saved whole where the manager will cut them. Give it the same `TaskManagerConfig` as the
-   * manager. What an earlier task of the same id left is removed before a tool runs. A result that cannot be saved is logged,
+   * The same tools, whose results are saved whole where the manager will cut them. What an earlier task of the same id left is removed before a tool runs. A result that cannot be saved is logged,
    * and stays as it is.
    *
    * @since 0.1.0
@@ -260,14 +287,15 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
       Effect.gen(function*() {
         const inner = yield* ToolExecutor
         const store = yield* ResultStore
-        const { maxResultBytes } = yield* TaskManagerConfig
         return ToolExecutor.of({
           ...inner,
           execute: (request) =>
             Effect.gen(function*() {
-              const { taskId } = yield* CurrentTask
+              const { maxResultBytes, taskId } = yield* CurrentTask
               const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
-                Effect.catchAll(work, (error) => Effect.logWarning(message).pipe(withCause(Cause.fail(error))))
+                Effect.catchAllCause(work, (cause) =>
+                  // a store that dies does not take the result with it
+                  Cause.isInterrupted(cause) ? Effect.interrupt : Effect.logWarning(message).pipe(withCause(cause)))
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)

@@ -5,6 +5,8 @@
  */
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
+import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,12 +18,14 @@ import { TaskId } from "../../model/ids.js"
 import { outputText } from "../../model/outputText.js"
 import { isSettled } from "../../model/settled.js"
 import { TaskKind, type TaskSnapshot, TaskStatus } from "../../model/Task.js"
+import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManager } from "../../services/TaskManager.js"
 import { cutKey, cutText } from "../../shared/cutText.js"
 import { printable } from "../../shared/text.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { clampPiece, cutToFit, jsonBytes, Room } from "./fitting.js"
 import { makeLeases } from "./leases.js"
 import { ResultStore, ringOf } from "./ResultStore.js"
 
@@ -35,6 +39,8 @@ const largestPiece = 262_144
 const defaultWaitSeconds = 60
 const longestWaitSeconds = 86_400
 const mostSettled = 50
+// what is kept free for each task that is still to be told of, where its result does not fit
+const entryBytes = 300
 
 const TaskLine = Schema.Struct({
   task_id: Schema.String,
@@ -66,7 +72,12 @@ const wait = Tool.make("task_wait", {
   description:
     "Waits until one of the given background tasks (or, without ids, any) has ended, and gives its result, which " +
     "then does not come again. Several that have ended are given together. Only useful if there is nothing else to do.",
-  success: Schema.Struct({ timed_out: Schema.Boolean, tasks: Schema.Array(WaitedFor) }),
+  success: Schema.Struct({
+    timed_out: Schema.Boolean,
+    tasks: Schema.Array(WaitedFor),
+    /** Tasks for which there was no room; nothing of them was taken. */
+    omitted: Schema.optionalWith(Schema.NonNegativeInt, { exact: true })
+  }),
   failure: ToolError,
   dependencies: [CurrentTask]
 }).setParameters(toolParameters({
@@ -81,7 +92,8 @@ const wait = Tool.make("task_wait", {
 })).annotate(Tool.Title, "Wait for tasks").annotate(Tool.Destructive, false)
 
 const output = Tool.make("task_output", {
-  description: "Reads a piece of what a task printed so far, or of its result once it has ended.",
+  description:
+    "Reads a piece of what a task printed so far, or of its result once it has ended. The next piece starts at its end.",
   success: Schema.Struct({
     task_id: Schema.String,
     status: TaskStatus,
@@ -138,13 +150,46 @@ const detach = Tool.make("task_detach", {
   false
 )
 
-const toolkit = Toolkit.make(list, wait, output, cancel, detach)
+const message = Tool.make("task_message", {
+  description:
+    "Says something to a running task whose tool listens, another agent for example. It does not wait for an answer.",
+  success: Schema.Struct({ task_id: Schema.String, said: Schema.Literal(true) }),
+  failure: ToolError,
+  dependencies: [CurrentTask]
+}).setParameters(toolParameters({
+  task_id: Id,
+  message: Schema.String.annotations({ description: "What to say" })
+})).annotate(Tool.Title, "Say something to a task").annotate(Tool.Destructive, false)
+
+const toolkit = Toolkit.make(list, wait, output, message, cancel, detach)
 
 const foregroundNote = "Its result is the result of its own call."
 const takenNote = "Its result was given before, or is being given elsewhere."
 const approvalNote = "It waits for a human's approval."
 const manualNote = "The program that you run in gets its result; task_output reads it here."
+const laterNote = "It has ended, and there was no room for its result: that comes by itself, or wait for it again."
 const endlessNote = "It cannot end before this call does."
+
+/** What no character can be longer than. */
+const longestCharacter = 4
+
+/** A piece that is too short for its first character is read again: as an empty one it could not be read on. */
+const readPiece = <E>(
+  range: OutputRange & { readonly maxBytes: number },
+  read: (range: OutputRange) => Effect.Effect<TaskOutput, E>
+): Effect.Effect<TaskOutput, E> =>
+  Effect.flatMap(read(range), (piece) => {
+    const isTooShort = piece.text === "" && range.maxBytes < longestCharacter &&
+      (range.start === undefined || piece.end < piece.total)
+    return isTooShort ? read({ ...range, maxBytes: longestCharacter }) : Effect.succeed(piece)
+  })
+
+/** The piece of a result that was saved whole; `None` if there is none, or if it cannot be read. */
+const readStored = (store: ResultStore["Type"], taskId: TaskId, range: OutputRange & { readonly maxBytes: number }) =>
+  Effect.asSome(readPiece(range, (part) => Effect.flatten(store.read(taskId, part)))).pipe(
+    // also where the store dies: what the manager keeps can still be read
+    Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeedNone)
+  )
 
 /** Not the wall clock: set back by an hour, it would make a wait of seconds an hour long. */
 const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
@@ -165,46 +210,76 @@ const make = Effect.gen(function*() {
       Effect.mapError(() => notFound(task.request.toolName, taskId))
     )
 
-  const shownText = (part: ToolResultPart, taskId: TaskId): string => {
+  /** The text of a result, of which at most `room` bytes of JSON are left. */
+  const shownText = (part: ToolResultPart, taskId: TaskId, room = Infinity): string => {
     const whole = outputText(part.output) ?? ""
     const { missing, text } = cutText(whole, largestPiece)
-    return missing > 0 || part.metadata[cutKey] !== undefined
-      ? `${text}\n[It was cut; task_output with task_id ${taskId} reads the rest.]`
-      : text
+    const note = `\n[It was cut; task_output with task_id ${taskId} reads the rest.]`
+    const isCut = missing > 0 || part.metadata[cutKey] !== undefined
+    const shown = isCut ? text + note : text
+    return jsonBytes(shown) <= room ? shown : cutToFit(text, room - jsonBytes(note)) + note
   }
 
-  /** Takes the results of those that have ended, and describes the state of each. */
-  const report = (task: CurrentTask["Type"], ids: ReadonlyArray<TaskId>, endless: ReadonlySet<TaskId>) =>
+  const noteOf = (found: TaskSnapshot, endless: ReadonlySet<TaskId>): string | null => {
+    if (endless.has(found.id)) return endlessNote
+    if (found.kind === "Foreground") return foregroundNote
+    if (found.status === "Suspended") return approvalNote
+    return found.deliveryMode === "Manual" && isSettled(found) ? manualNote : null
+  }
+
+  /** Takes the results of those that have ended, as far as the answer has room for them, and describes the state of each. */
+  const report = (
+    task: CurrentTask["Type"],
+    ids: ReadonlyArray<TaskId>,
+    endless: ReadonlySet<TaskId>,
+    isNamed: boolean
+  ) =>
     Effect.gen(function*() {
-      const told: Array<typeof WaitedFor.Type> = []
+      // those that are not there any more ended so long ago that they are forgotten
+      const found = Array.getSomes(yield* Effect.forEach(ids, (id) => Effect.option(find(task, id))))
+      const order = new Map(found.map(({ id }, index) => [id, index]))
+      const [running, settled] = Array.partition(found, isSettled)
+      const told: Array<{ readonly id: TaskId; readonly entry: typeof WaitedFor.Type }> = []
+      const room = new Room(task.maxResultBytes - jsonBytes({ timed_out: false, tasks: [], omitted: found.length }))
+      // so that the others can be told of as well
+      const mostReserved = room.left / 4
+      let left = found.length
       let taken = 0
-      for (const taskId of ids) {
-        const found = Option.getOrUndefined(yield* Effect.option(find(task, taskId)))
-        // it was there: it ended so long ago that it is forgotten
-        if (found === undefined) continue
-        const base = { task_id: taskId, tool: found.toolName, status: found.status, result: null, is_error: false }
-        const note = endless.has(taskId)
-          ? endlessNote
-          : found.kind === "Foreground"
-          ? foregroundNote
-          : found.status === "Suspended"
-          ? approvalNote
-          : found.deliveryMode === "Manual" && isSettled(found)
-          ? manualNote
-          : null
-        if (note !== null || !isSettled(found)) {
-          told.push({ ...base, note })
-          continue
-        }
-        const part = yield* lease(task.taskId, taskId)
-        if (Option.isNone(part)) {
-          told.push({ ...base, note: takenNote })
-          continue
-        }
-        taken++
-        told.push({ ...base, result: shownText(part.value, taskId), is_error: part.value.isError, note: null })
+      let omitted = 0
+      const tell = (id: TaskId, entry: typeof WaitedFor.Type) => {
+        if (room.take(entry)) told.push({ id, entry })
+        else omitted++
       }
-      return { told, taken }
+      for (const one of [...settled, ...running]) {
+        const { id, status, toolName } = one
+        left--
+        const base = { task_id: id, tool: toolName, status, result: null, is_error: false }
+        const note = noteOf(one, endless)
+        if (note !== null || !isSettled(one)) {
+          // without ids, what is no background task is not meant
+          if (isNamed || note !== foregroundNote) tell(id, { ...base, note })
+          continue
+        }
+        const most = room.left - Math.min(mostReserved, entryBytes * left)
+        const entryOf = (part: ToolResultPart): typeof WaitedFor.Type => {
+          const given = { ...base, is_error: part.isError, note: null }
+          // of the first one as much as fits, for otherwise it could never be given
+          return { ...given, result: shownText(part, id, taken > 0 ? Infinity : most - jsonBytes(given)) }
+        }
+        const part = yield* lease(task.taskId, id, (part) => jsonBytes(entryOf(part)) < most)
+        if (part === "TooLarge") {
+          tell(id, { ...base, note: laterNote })
+        } else if (Option.isSome(part)) {
+          tell(id, entryOf(part.value))
+          taken++
+        } else if (isNamed) {
+          // without ids, tasks whose result was delivered before are left out
+          tell(id, { ...base, note: takenNote })
+        }
+      }
+      const inOrder = told.sort((one, other) => (order.get(one.id) ?? 0) - (order.get(other.id) ?? 0))
+      const tasks = inOrder.map(({ entry }) => entry)
+      return { tasks: omitted > 0 ? { tasks, omitted } : { tasks }, taken }
     })
 
   /** Those of the tasks that a wait can end with, each with its launch. */
@@ -237,17 +312,17 @@ const make = Effect.gen(function*() {
         const all = yield* handle.list({ sessionId: task.request.sessionId })
         const others = all.filter(({ id }) => id !== task.taskId)
         const settled = others.filter(isSettled)
-        const tasks = [...others.filter((one) => !isSettled(one)), ...settled.slice(-mostSettled).reverse()]
-        return {
-          tasks: tasks.map(({ createdAt, id, kind, settledAt, status, toolName }) => ({
-            task_id: id,
-            tool: toolName,
-            status,
-            kind,
-            seconds: Math.round(Math.max(0, (settledAt ?? now) - createdAt) / 1000)
-          })),
-          omitted: Math.max(0, settled.length - mostSettled)
-        }
+        const shown = [...others.filter((one) => !isSettled(one)), ...settled.slice(-mostSettled).reverse()]
+        const lines = shown.map(({ createdAt, id, kind, settledAt, status, toolName }) => ({
+          task_id: id,
+          tool: toolName,
+          status,
+          kind,
+          seconds: Math.round(Math.max(0, (settledAt ?? now) - createdAt) / 1000)
+        }))
+        const room = new Room(task.maxResultBytes - jsonBytes({ tasks: [], omitted: others.length }))
+        const tasks = Array.takeWhile(lines, (line) => room.take(line))
+        return { tasks, omitted: others.length - tasks.length }
       }),
 
     task_wait: ({ task_ids: given, timeout_seconds: seconds }) =>
@@ -264,17 +339,13 @@ const make = Effect.gen(function*() {
         for (const { id } of yield* aboveOf(yield* stillRunning(task, ids, endless))) endless.add(id)
         while (true) {
           const running = yield* stillRunning(task, ids, endless)
-          const { taken, told } = yield* report(task, ids, endless)
-          // without ids, tasks whose result was delivered before are left out
-          const tasks = named === undefined
-            ? told.filter(({ note }) => note !== takenNote && note !== foregroundNote)
-            : told
+          const { taken, tasks } = yield* report(task, ids, endless, named !== undefined)
           const isOneOver = running.length < ids.filter((id) => !endless.has(id)).length
           if (taken > 0 || running.length === 0 || named !== undefined && isOneOver) {
-            return { timed_out: false, tasks }
+            return { timed_out: false, ...tasks }
           }
           const left = end - (yield* monotonicMillis)
-          if (left <= 0) return { timed_out: true, tasks }
+          if (left <= 0) return { timed_out: true, ...tasks }
           const runningIds = running.map(({ id }) => id)
           const ended = yield* Effect.exit(manager.waitForTask(runningIds, { timeout: left }))
           // timed out, or one of them is forgotten already and not there in the next round
@@ -297,20 +368,50 @@ const make = Effect.gen(function*() {
         const result = yield* Effect.mapError(handle.result(taskId), gone)
         const { total: written } = yield* Effect.mapError(handle.output(taskId, { maxBytes: 0 }), gone)
         const shared = { task_id: taskId, status, output_bytes: written }
+        const answer = (about: "output" | "result", piece: TaskOutput, note: string | null) => {
+          const rest = { ...shared, of: about, ...piece, note }
+          // the numbers may become longer by the clamping
+          const room = task.maxResultBytes - jsonBytes({ ...rest, text: "" }) - 16
+          const keep = about === "output" && range.start === undefined ? "End" : "Beginning"
+          return { ...rest, ...clampPiece(piece, room, keep) }
+        }
         if ((of ?? (Option.isSome(result) ? "result" : "output")) === "output") {
-          const piece = yield* Effect.mapError(handle.output(taskId, range), gone)
-          return { ...shared, of: "output" as const, ...piece, note: null }
+          const read = (part: OutputRange) => Effect.mapError(handle.output(taskId, part), gone)
+          return answer("output", yield* readPiece(range, read), null)
         }
         if (Option.isNone(result)) {
-          return { ...shared, of: "result" as const, text: "", start: 0, end: 0, total: 0, note: "It is not over." }
+          return answer("result", { text: "", start: 0, end: 0, total: 0 }, "It is not over.")
         }
         const isCut = result.value.metadata[cutKey] !== undefined
         const stored = isCut && Option.isSome(store)
-          ? yield* Effect.orElseSucceed(store.value.read(taskId, range), () => Option.none())
+          ? yield* readStored(store.value, taskId, range)
           : Option.none()
-        if (Option.isSome(stored)) return { ...shared, of: "result" as const, ...stored.value, note: null }
-        const piece = ringOf(outputText(result.value.output) ?? "").read({ start: 0, ...range })
-        return { ...shared, of: "result" as const, ...piece, note: isCut ? "The rest of it is not kept." : null }
+        if (Option.isSome(stored)) return answer("result", stored.value, null)
+        const whole = ringOf(outputText(result.value.output) ?? "")
+        const piece = yield* readPiece(range, (part) => Effect.sync(() => whole.read({ start: 0, ...part })))
+        return answer("result", piece, isCut ? "The rest of it is not kept." : null)
+      }),
+
+    task_message: ({ message, task_id: id }) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const { toolName } = task.request
+        const { id: taskId } = yield* find(task, id)
+        const refused = (why: string) =>
+          new ToolError({ reason: "Unavailable", toolName, message: `The task \`${printable(id)}\` ${why}.` })
+        yield* Effect.mapError(handle.steer(taskId, message), (error) => {
+          switch (error._tag) {
+            case "TaskNotFound":
+              return notFound(toolName, id)
+            case "TaskNotRunning":
+              return refused("is over, or is being cancelled")
+            case "TaskDoesNotListen":
+              return refused("does not listen: its tool takes no messages, or has not asked for them yet")
+            case "TaskInboxFull":
+              return refused("has not read its earlier messages, and there is no room for this one")
+          }
+        })
+        return { task_id: taskId, said: true as const }
       }),
 
     task_cancel: ({ task_id: id }) =>
@@ -328,14 +429,12 @@ const make = Effect.gen(function*() {
         yield* Effect.mapError(handle.cancel(taskId), () => notFound(task.request.toolName, id))
         const { deliveryMode, kind, status } = yield* find(task, id)
         const part = kind === "Background" && deliveryMode === "ToLoop" && !isSettled(before)
-          ? yield* lease(task.taskId, taskId)
+          ? yield* lease(task.taskId, taskId, () => true)
           : Option.none()
-        return {
-          task_id: taskId,
-          status,
-          cancelled: !isSettled(before) && status === "Cancelled",
-          result: Option.getOrNull(Option.map(part, (one) => shownText(one, taskId)))
-        }
+        const cancelled = { task_id: taskId, status, cancelled: !isSettled(before) && status === "Cancelled" }
+        if (part === "TooLarge" || Option.isNone(part)) return { ...cancelled, result: null }
+        const room = task.maxResultBytes - jsonBytes({ ...cancelled, result: "" })
+        return { ...cancelled, result: shownText(part.value, taskId, room) }
       }),
 
     task_detach: ({ task_id: id }) =>
@@ -352,11 +451,11 @@ const make = Effect.gen(function*() {
 })
 
 /**
- * `task_list`, `task_wait`, `task_output`, `task_cancel` and `task_detach`, to be merged with the tools of an agent. A call sees
+ * `task_list`, `task_wait`, `task_output`, `task_message`, `task_cancel` and `task_detach`, to be merged with the tools of an agent. A call sees
  * the tasks of its own session; a task of another session is reported as one that does not exist (`NotFound`).
  *
  * `task_wait` takes the results it gives: they are not delivered again. If the call that waits does not end well (it is
- * cancelled, say), they are put back. It takes background results only; that of a foreground call answers that call, and one under `Manual` delivery is the
+ * cancelled, say), they are put back. One for which its answer has no room stays where it is, and is named. It takes background results only; that of a foreground call answers that call, and one under `Manual` delivery is the
  * host's.
  *
  * @example

@@ -13,8 +13,16 @@ import type { ToolResultPart } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 
 /**
- * Takes the undelivered result of `target` for the running task `by`; `None` if it has none (any more). Once `by` is settled,
- * the result is gone if `by` completed, and back in its place if not.
+ * What a lease comes to: a result, or `TooLarge` where the caller had no room for it, or `None` where there is none (any more).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Lease = Option.Option<ToolResultPart> | "TooLarge"
+
+/**
+ * Takes the undelivered result of `target` for the running task `by`, if it fits: one that does not is back in its place at once.
+ * Once `by` is settled, the result is gone if `by` completed, and back in its place if not.
  *
  * Neither a finalizer of the tool nor the tool itself could decide that: after each there is a moment in which a cancel
  * still wins, and the result would be lost. So a fiber that is not the tool's holds the result until all is decided. It is
@@ -26,7 +34,7 @@ import type { TaskManager } from "../../services/TaskManager.js"
 export const makeLeases = (
   manager: TaskManager["Type"]
 ): Effect.Effect<
-  (by: TaskId, target: TaskId) => Effect.Effect<Option.Option<ToolResultPart>>,
+  (by: TaskId, target: TaskId, fits: (result: ToolResultPart) => boolean) => Effect.Effect<Lease>,
   never,
   Scope.Scope
 > =>
@@ -43,15 +51,17 @@ export const makeLeases = (
           onSuccess: ({ status }) => status === "Completed"
         })
       )
-    return (by, target) =>
+    return (by, target, fits) =>
       Effect.gen(function*() {
-        const handed = yield* Deferred.make<Option.Option<ToolResultPart>>()
+        const handed = yield* Deferred.make<Lease>()
         const none = Deferred.succeed(handed, Option.none())
         const hold = manager.consumeResult(target, ({ result }) =>
-          Effect.zipRight(
-            Deferred.succeed(handed, Option.some(result)),
-            Effect.filterOrFail(isGiven(by), (given) => given, () => "put back" as const)
-          ))
+          fits(result)
+            ? Effect.zipRight(
+              Deferred.succeed(handed, Option.some(result)),
+              Effect.filterOrFail(isGiven(by), (given) => given, () => "put back" as const)
+            )
+            : Effect.zipRight(Deferred.succeed(handed, "TooLarge"), Effect.fail("put back" as const)))
         yield* Effect.sync(() => run(Effect.uninterruptible(Effect.ensuring(Effect.ignore(hold), none))))
         return yield* Deferred.await(handed)
       })

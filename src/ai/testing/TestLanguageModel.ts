@@ -11,10 +11,12 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { integerOf, refuseUnless } from "../../shared/refusals.js"
+import { carryPart, currentCarrier } from "../wire/internal/CarriedCall.js"
 import { streamedParts } from "./internal/replyParts.js"
 import type { ScriptedStep } from "./ScriptedStep.js"
 import { type RecordedModelRequest, type ScriptedReply, TestLanguageModelControl } from "./TestLanguageModelControl.js"
@@ -70,7 +72,7 @@ const makeScripted = Effect.fnUntraced(
       meetingOf(integerOf(`TestLanguageModelControl.${method}: the number of the request`, requestNumber, 1))
 
     const accept = (options: LanguageModel.ProviderOptions, streamed: boolean) =>
-      Effect.suspend(() => {
+      Effect.flatMap(FiberRef.get(currentCarrier), (carrier) => {
         const { prompt, toolChoice, tools } = options
         const request: RecordedModelRequest = { number: requests.length + 1, prompt, tools, toolChoice, streamed }
         requests.push(request)
@@ -84,7 +86,7 @@ const makeScripted = Effect.fnUntraced(
           : Effect.sync(() => typeof reply === "function" ? reply(request) : reply)
         return Deferred.succeed(meetingOf(request.number).arrived, request).pipe(
           Effect.zipRight(steps),
-          Effect.map((steps) => play(request, steps))
+          Effect.map((steps) => Stream.map(play(request, steps), (part) => carryPart(carrier, part)))
         )
       })
 

@@ -10,6 +10,8 @@ import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { advertisedSchema } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
+import { checkParameters, checkToolName } from "./internal/checkTool.js"
+import { strictSchema } from "./internal/strictSchema.js"
 import { isProviderDefined, isRunByProvider } from "./providerDefined.js"
 
 /** Parameters of any shape, undecoded. */
@@ -45,7 +47,11 @@ const anyParameters = (jsonSchema: object): AnyParameters =>
   Object.assign(Schema.Unknown.annotations({ jsonSchema }), { fields: {}, make: identity })
 
 const mirror = (tool: Tool.Any): ModelTool => {
-  const parameters = anyParameters(advertisedSchema(tool))
+  const schema = strictSchema(advertisedSchema(tool))
+  checkToolName(tool)
+  checkParameters(tool, schema)
+  // an object, as it was checked
+  const parameters = anyParameters(schema as object)
   return Tool.make(tool.name, {
     description: tool.description ?? Tool.getDescriptionFromSchemaAst(tool.parametersSchema.ast),
     success: Schema.Unknown,
@@ -63,9 +69,11 @@ const mirrorProviderDefined = (tool: Tool.AnyProviderDefined): ModelTool => {
 /**
  * Mirrors of the tools: names, descriptions, annotations and JSON Schemas (with the parameter `background` where the model
  * may choose) are the same, but parameters are neither checked nor decoded, so that wrong ones fail one call and not the
- * whole reply: the executor checks them. Tools that the provider runs itself are as they were. Calls are not resolved
- * here: use it with `disableToolCallResolution`. Throws if a tool that is annotated with `ModelChoosesBackground` has a
- * parameter `background` of its own, or if its parameters have no JSON Schema.
+ * whole reply: the executor checks them. An optional parameter is told as one that may be null, for strict modes of providers
+ * want every one required; the executor takes null for one that is left out. Tools that the provider runs itself are as they
+ * were. Calls are not resolved here: use it with `disableToolCallResolution`. Throws, with the tool's name, if a name of a tool
+ * or of a parameter is one that providers refuse, if a tool that is annotated with `ModelChoosesBackground` has a parameter
+ * `background` of its own, or if its parameters have no JSON Schema.
  *
  * @example
  * ```ts

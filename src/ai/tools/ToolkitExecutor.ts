@@ -37,6 +37,8 @@ import { escaped, printable, unseen } from "../../shared/text.js"
 import { type JsonFault, toJson } from "../../shared/toJson.js"
 import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
+import { checkToolName } from "./internal/checkTool.js"
+import { withoutNulls } from "./internal/strictSchema.js"
 import { isRunByProvider } from "./providerDefined.js"
 import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
 import { fromToolkit } from "./ToolRouting.js"
@@ -235,6 +237,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
   const decode = Schema.decodeUnknown(tool.parametersSchema as unknown as AnySchema, { errors: "all" })
   const encodeSuccess = Schema.encodeUnknown(tool.successSchema as AnySchema)
   const encodeFailure = Schema.encodeUnknown(tool.failureSchema as unknown as AnySchema)
+  const leaveOut = withoutNulls(tool.parametersSchema.ast)
   const rule = approvalRule(tool, options)
   const beneath = withoutLaunch(handler.context)
 
@@ -250,11 +253,12 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
 
   return Effect.fnUntraced(function*(request) {
     const { callId, toolName } = request
-    const { choice, input } = takeChoice(tool, request.input)
+    const { choice, input: sent } = takeChoice(tool, request.input)
     if (choice._tag === "Invalid") {
       return yield* invalidInput(toolName, `\`${parameterName}\` must be ${parameterTakes}`)
     }
-    if (hasPrototypeKey(input)) return yield* invalidInput(toolName, "`__proto__` is not expected")
+    if (hasPrototypeKey(sent)) return yield* invalidInput(toolName, "`__proto__` is not expected")
+    const input = leaveOut(sent)
     const parameters = yield* Effect.mapError(
       decode(input),
       (error) => invalidInput(toolName, describeIssue(error.issue))
@@ -283,7 +287,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * - Its calls run where the annotations of their tools say, under a manager that was given no `RoutingPolicy`.
  * - Tools that the provider runs itself are not run here.
  *
- * Dies if a tool has no JSON Schema or no name, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
+ * Dies if a tool has no JSON Schema or a name that providers refuse, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
  * `ModelChoosesBackground`.
  *
  * @example
@@ -325,6 +329,7 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       // where Toolkit puts it
       const handler: Tool.Handler<string> | undefined = captured.unsafeMap.get(tool.id)
       refuseUnless(name !== "", "A toolkit", "tools with names", name)
+      checkToolName(tool)
       if (handler === undefined) throw new TypeError(`The tool "${name}" has no handler`)
       refuseUnless(
         typeof handler.handler === "function",

@@ -102,7 +102,7 @@ const awaitsReply = ({ entries }: Transcript): boolean => {
  * - `append(transcript, entry)`: the transcript with one more entry. A `ToolResult` goes to its place, in the order of the calls of
  *   its reply, whatever order results come in. Refuses what is there already, which includes a second result of a call.
  * - `fromEntries(sessionId, log)`: the transcript of a log whose entries are in the order of their arrival; what
- *   `append` would refuse is left out.
+ *   `append` would refuse is left out, and a `Rewrite` takes the place of what came before it.
  * - `calls(reply)`: the calls of a reply that are not the provider's own to answer.
  * - `openCalls(transcript)`: the calls that have no result yet.
  * - `runningTasks(transcript)`: the placeholders whose late result has not come.

@@ -141,6 +141,29 @@ const LateResult = tagged("LateResult", {
 })
 
 /**
+ * Why a conversation was changed. `Host`: by `AgentSession.rewrite`; `Compacted`: by `compact` of the session; `FileRefused`: the
+ * provider refused a file, and a text stands in its place; `TooLong`: what was new was too long for the model, and was cut;
+ * `AttachmentsRefused`: the provider did not know what it had attached to its replies, and it is shown no more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RewriteReason = oneOf("Host", "Compacted", "FileRefused", "TooLong", "AttachmentsRefused")
+
+/**
+ * A value of the `RewriteReason` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RewriteReason = typeof RewriteReason.Type
+
+const Rewrite = tagged("Rewrite", {
+  reason: RewriteReason,
+  entries: list(union(UserMessage, AssistantMessage, ToolResult, LateResult))
+})
+
+/**
  * One step of a conversation.
  *
  * - `UserMessage`: what a user said.
@@ -150,11 +173,13 @@ const LateResult = tagged("LateResult", {
  *   `taskId`; `Interrupted`: not known, because the program that ran it has ended, or it never began.
  * - `LateResult`: what a call in the background gave in the end. `boundary` occurs nowhere in its output: a note that is
  *   enclosed in it cannot be ended from within.
+ * - `Rewrite`: in a log alone. Its entries take the place of everything before it: what `AgentSession.rewrite` and a compaction
+ *   make, and a stand-in for what a provider has refused.
  *
  * @since 0.1.0
  * @category models
  */
-export const TranscriptEntry = union(UserMessage, AssistantMessage, ToolResult, LateResult)
+export const TranscriptEntry = union(UserMessage, AssistantMessage, ToolResult, LateResult, Rewrite)
 
 /**
  * A value of the `TranscriptEntry` schema.
@@ -199,4 +224,11 @@ export declare namespace TranscriptEntry {
    * @category models
    */
   export interface LateResult extends Schema.Schema.Type<typeof LateResult> {}
+  /**
+   * Other entries in the place of everything before it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export interface Rewrite extends Schema.Schema.Type<typeof Rewrite> {}
 }

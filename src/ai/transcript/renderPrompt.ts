@@ -20,7 +20,7 @@ import { type CallPlace, placesOf, wireIdsOf, withUnusedIds } from "./internal/p
 import { lastProvider, providerOf } from "./internal/providers.js"
 import { wellFormed } from "./internal/wire.js"
 import { LateResultCodec } from "./LateResultCodec.js"
-import type { Transcript } from "./Transcript.js"
+import { Transcript } from "./Transcript.js"
 
 /**
  * How a transcript is rendered.
@@ -74,7 +74,9 @@ export const defaultMaxNoteBytes = 16_384
 export const renderPrompt = (transcript: Transcript, options?: RenderOptions): Prompt.Prompt => {
   const codec = options?.codec ?? LateResultCodec.UserNote
   const maxNoteBytes = integerOf("RenderOptions.maxNoteBytes", options?.maxNoteBytes ?? defaultMaxNoteBytes, 0)
-  const { entries } = transcript
+  // a log that was not read by `fromEntries`
+  const isLog = transcript.entries.some(({ _tag }) => _tag === "Rewrite")
+  const { entries } = isLog ? Transcript.fromEntries(transcript.sessionId, transcript.entries) : transcript
   const provider = options?.provider ?? lastProvider(entries)
   const isSure = options?.provider !== undefined
   const { answered, late, replies, usedIds } = placesOf(entries, provider)
@@ -108,6 +110,7 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
         break
       }
       case "ToolResult":
+      case "Rewrite":
         break
     }
   }

@@ -83,7 +83,7 @@ export class Launch implements TaskRuntime {
   /** For fibers that wait for the reason of the stop; made when the first one waits. */
   private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
-  /** `number`: the how manieth launch of its task it will be. */
+  /** `number`: which launch of its task this is, from 1. */
   constructor(engine: Engine, number: number, caller: LaunchCaller) {
     this.engine = engine
     this.number = number

@@ -12,6 +12,12 @@ const atOnce = WakePolicy.AtOnce({ budget: 2 })
 const coalesced = WakePolicy.Coalesced({ window: "1 second", budget: 2 })
 const failure = (reason: "Unknown" | "Store") => new TurnFailure({ reason, message: "failed" })
 const submit = (messageId = "m"): Command => ({ _tag: "Submit", messageId })
+/** A message that rejects an approval which was open when it was handed in. */
+const rejecting = (messageId = "n"): Command => ({
+  _tag: "Submit",
+  messageId,
+  rejects: { approvals: [], reason: "words" }
+})
 const wake = (id = "task-1"): Command => ({ _tag: "Wake", taskId: id as TaskId })
 const replied = (calls: number, end: "stop" | "pause" = "stop"): Command => ({ _tag: "Replied", calls, end })
 const drained = (open: number): Command => ({ _tag: "Drained", open })
@@ -21,7 +27,15 @@ const collected = (...ids: ReadonlyArray<string>): Command => ({
   taskIds: ids as unknown as ReadonlyArray<TaskId>
 })
 const plain = (
-  _tag: "Resume" | "TaskChanged" | "WindowElapsed" | "Interrupt" | "Close" | "StepInterrupted" | "TurnStopped"
+  _tag:
+    | "Resume"
+    | "TaskChanged"
+    | "WindowElapsed"
+    | "Interrupt"
+    | "Close"
+    | "StepInterrupted"
+    | "TurnStopped"
+    | "Rewrite"
 ): Command => ({
   _tag
 })
@@ -38,9 +52,10 @@ const actionText = (action: machine.Action): string => {
 const play = (
   commands: ReadonlyArray<Command>,
   policy: WakePolicy = atOnce,
-  facts: machine.Facts = nothing
+  facts: machine.Facts = nothing,
+  maxRequestsPerTurn = Infinity
 ): { readonly state: machine.SessionState; readonly last: ReadonlyArray<string> } => {
-  let state = machine.initialState(1)
+  let state = machine.initialState(1, maxRequestsPerTurn)
   let last: ReadonlyArray<string> = []
   for (const command of commands) {
     const next = machine.step(state, command, policy, facts)
@@ -71,7 +86,14 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["RunningTools", submit("n"), "RunningTools", []],
     ["AwaitingApproval", submit("n"), "AwaitingApproval", []],
     ["Interrupting", submit("n"), "Interrupting", []],
-    ["Closed", submit(), "Closed", []]
+    ["Closed", submit(), "Closed", []],
+    ["Idle", rejecting("m"), "Replying", ["RejectApprovals", "begin turn-1 Message", "take m", "Reply"]],
+    ["Collecting", rejecting(), "Collecting", ["RejectApprovals"]],
+    ["Replying", rejecting(), "Replying", ["RejectApprovals"]],
+    ["RunningTools", rejecting(), "RunningTools", ["RejectApprovals"]],
+    ["AwaitingApproval", rejecting(), "AwaitingApproval", ["RejectApprovals"]],
+    ["Interrupting", rejecting(), "Interrupting", []],
+    ["Closed", rejecting(), "Closed", []]
   ],
   Resume: [
     ["Idle", plain("Resume"), "Idle", []],
@@ -99,6 +121,15 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["AwaitingApproval", plain("TaskChanged"), "RunningTools", ["RunCalls"]],
     ["Interrupting", plain("TaskChanged"), "Interrupting", []],
     ["Closed", plain("TaskChanged"), "Closed", []]
+  ],
+  Rewrite: [
+    ["Idle", plain("Rewrite"), "Collecting", ["Rewrite"]],
+    ["Collecting", plain("Rewrite"), "Collecting", ["RefuseRewrite"]],
+    ["Replying", plain("Rewrite"), "Replying", ["RefuseRewrite"]],
+    ["RunningTools", plain("Rewrite"), "RunningTools", ["RefuseRewrite"]],
+    ["AwaitingApproval", plain("Rewrite"), "AwaitingApproval", ["RefuseRewrite"]],
+    ["Interrupting", plain("Rewrite"), "Interrupting", ["RefuseRewrite"]],
+    ["Closed", plain("Rewrite"), "Closed", ["RefuseRewrite"]]
   ],
   Interrupt: [
     ["Idle", plain("Interrupt"), "Idle", ["AnswerInterrupts"]],
@@ -139,6 +170,11 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["Interrupting", plain("TurnStopped"), "Interrupting", []]
   ]
 }
+
+it("an approval that a message rejects lets the turn go on, and the next request takes the message", () => {
+  const { last, state } = play([...reach.AwaitingApproval, rejecting(), plain("TaskChanged"), drained(0)])
+  assert.deepStrictEqual([state.phase._tag, last], ["Replying", ["take n", "Reply"]])
+})
 
 for (const [name, cells] of Object.entries(table)) {
   describe(name, () => {
@@ -232,6 +268,31 @@ describe("a turn", () => {
   it("that is closed ends before the session does", () => {
     const { last } = play([submit(), plain("Close"), plain("StepInterrupted"), drained(0)])
     assert.deepStrictEqual(last, ["end turn-1 Interrupted", "AnswerInterrupts", "Finish"])
+  })
+})
+
+describe("a turn at the limit of its requests", () => {
+  const limited = (commands: ReadonlyArray<Command>) => play(commands, atOnce, nothing, 2)
+  const stored = { _tag: "MessageStored", messageId: "m" } as const
+
+  it("fails instead of making another, after calls and after a pause", () => {
+    for (
+      const asking of [[replied(1), drained(0), replied(1), drained(0)], [replied(0, "pause"), replied(0, "pause")]]
+    ) {
+      const { last } = limited([submit(), stored, ...asking])
+      assert.deepStrictEqual(last, ["end turn-1 Failed", "AnswerInterrupts"])
+    }
+  })
+
+  it("ends as any other if it needs none; the next turn has a limit of its own", () => {
+    const all = [submit(), stored, replied(1), drained(0), replied(0)]
+    assert.strictEqual(limited(all).last[0], "end turn-1 Completed")
+    assert.strictEqual(limited([...all, ...all]).last[0], "end turn-2 Completed")
+  })
+
+  it("starts the next turn with a message that came meanwhile", () => {
+    const { last } = limited([submit(), stored, replied(1), drained(0), replied(1), submit("n"), drained(0)])
+    assert.deepStrictEqual(last.slice(0, 3), ["end turn-1 Failed", "AnswerInterrupts", "begin turn-2 Message"])
   })
 })
 

@@ -326,9 +326,53 @@ describe("going on", () => {
         yield* session.resume
         yield* session.waitForIdle
         assert.deepStrictEqual(yield* promptLines, [["user: Hi"]])
-        assert.strictEqual(yield* session.submit("more"), "message-2")
+        assert.match(yield* session.submit("more"), /^message-2-/)
       })
     ))
+
+  it.effect("the log loses nothing where a store writes, fails, and is opened again with what the session knew", () => {
+    // of every kind that the log tells apart by its id
+    const log: Array<TranscriptEntry> = []
+    let fails: (entry: TranscriptEntry) => boolean = () => false
+    const store = TranscriptStore.layer({
+      append: (_, entry) =>
+        Effect.suspend(() => {
+          log.push(entry)
+          return fails(entry) ? new TranscriptStoreError({ message: "gone", cause: undefined }) : Effect.void
+        })
+    })
+    const textsOf = (entry: TranscriptEntry) => {
+      if (entry._tag !== "UserMessage" && entry._tag !== "AssistantMessage") return []
+      const parts: ReadonlyArray<{ readonly _tag: string }> = entry._tag === "UserMessage" ? entry.content : entry.parts
+      return parts.flatMap((part) => "text" in part ? [part.text] : [])
+    }
+    const texts = () => Transcript.fromEntries(sessionId, log).entries.flatMap(textsOf)
+    return withWorld(
+      { store, model: [[Text("a")], [Text("b")], [Text("c")], [Text("d")]] },
+      Effect.gen(function*() {
+        const known = (message: string, transcript: Transcript) =>
+          Effect.scoped(Effect.gen(function*() {
+            const session = yield* open({ transcript })
+            yield* runTo(session, message)
+            yield* session.close
+            return yield* session.transcript
+          }))
+        // the store has the first message, and the session does not
+        fails = ({ _tag }) => _tag === "UserMessage"
+        const nothing = yield* known("one", Transcript.empty(sessionId))
+        assert.isEmpty(nothing.entries)
+        // it has the first reply, and the session does not
+        fails = ({ _tag }) => _tag === "AssistantMessage"
+        const message = yield* known("two", nothing)
+        assert.lengthOf(message.entries, 1)
+        fails = () => false
+        yield* known("three", message)
+        assert.deepStrictEqual(texts(), ["one", "two", "a", "three", "b"])
+        const ids = log.flatMap((entry) => entry._tag === "UserMessage" ? [entry.messageId] : [])
+        assert.lengthOf(new Set(ids), 3)
+      })
+    )
+  })
 
   it.effect("a result that somebody else took, or whose session was closed elsewhere, still closes its call", () =>
     withWorld(

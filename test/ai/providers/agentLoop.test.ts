@@ -12,7 +12,7 @@ import {
   TaskManagerTest,
   TaskManagerTestControl
 } from "effect-task-manager"
-import { type AgentEvent, AgentLoop, type AgentSession, LateResultCodec } from "effect-task-manager/ai"
+import { type AgentEvent, AgentLoop, type AgentSession, LateResultCodec, RetryPolicy } from "effect-task-manager/ai"
 import type { ProviderServer } from "../../support/providers/loopback.js"
 import { manualThinking, type Provider, providers } from "../../support/providers/models.js"
 import { call, hold, reasoning, text } from "../../support/providers/script.js"
@@ -103,7 +103,9 @@ const scenario = (
       )
     const asked = (toolName: string) =>
       until((event) => event._tag === "ApprovalRequested" && event.approval.toolRequest.toolName === toolName).pipe(
-        Effect.flatMap((event) => event._tag === "ApprovalRequested" ? Effect.succeed(event.approval) : Effect.die(event))
+        Effect.flatMap((event) =>
+          event._tag === "ApprovalRequested" ? Effect.succeed(event.approval) : Effect.die(event)
+        )
       )
 
     const each = ["quick", "failing", "cancelled", "approved", "denied", "detached", "later"]
@@ -184,7 +186,7 @@ const play = (provider: Provider, options: { readonly streaming: boolean; readon
     yield* scenario(server, options).pipe(
       Effect.scoped,
       Effect.provide(
-        AgentLoop.layer(toolkit, { system: "You call tools." }).pipe(
+        AgentLoop.layer(toolkit, { system: "You call tools.", retry: RetryPolicy.never }).pipe(
           Layer.provideMerge(Layer.merge(Manager, provider.model(server)))
         )
       )

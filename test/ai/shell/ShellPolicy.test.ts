@@ -1,9 +1,11 @@
 import { describe, it } from "@effect/vitest"
-import { FastCheck } from "effect"
-import { ShellPolicy } from "effect-task-manager/ai"
+import { FastCheck, Option, Schema } from "effect"
+import { ApprovalId, type ApprovalRequest } from "effect-task-manager"
+import { ShellPermission, ShellPolicy } from "effect-task-manager/ai"
 import { execFileSync } from "node:child_process"
 import { assert } from "vitest"
-import { plainWords } from "../../../src/ai/shell/words.js"
+import { summaryOf } from "../../../src/ai/shell/approvals.js"
+import { chainWords, plainWords } from "../../../src/ai/shell/words.js"
 
 const policy = ShellPolicy.make({
   rules: [
@@ -16,6 +18,24 @@ const policy = ShellPolicy.make({
   ]
 })
 const verdict = (command: string, of = policy): string => of({ command, directory: "/" }).verdict
+
+/** The arguments of each call of `x` in each command, as the shell sees them: one process for all, because one costs a lot. */
+const said = (commands: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<ReadonlyArray<string>>> => {
+  const script = `x() { printf '%s\\0' "$#" "$@"; }; for each do eval "$each"; printf 'end\\0'; done`
+  const output = execFileSync("/bin/sh", ["-c", script, "sh", ...commands], { encoding: "utf8", cwd: "/" })
+  const all: Array<Array<ReadonlyArray<string>>> = [[]]
+  const texts = output.split("\0").slice(0, -1)
+  for (let at = 0; at < texts.length;) {
+    const text = texts[at++]
+    if (text === "end") {
+      all.push([])
+      continue
+    }
+    all.at(-1)?.push(texts.slice(at, at + Number(text)))
+    at += Number(text)
+  }
+  return all.slice(0, -1)
+}
 
 describe("plain commands", () => {
   for (
@@ -179,22 +199,14 @@ describe("what is not plain is never allowed by a rule", () => {
 
   it("the words of a plain command are those that a shell sees", () => {
     const alphabet = FastCheck.constantFrom(..."ab '\"$;\\-=#~*?!&|<>(){}[]`\n\t%@:/.,+^".split(""))
-    let plain = 0
-    FastCheck.assert(
-      FastCheck.property(FastCheck.array(alphabet, { maxLength: 14 }), (characters) => {
-        const command = characters.join("")
-        const words = plainWords(`x ${command}`)
-        if (words === undefined) return
-        plain++
-        const seen = execFileSync("/bin/sh", ["-c", `x() { printf '%s\\0' "$@"; }; x ${command}`], {
-          encoding: "utf8",
-          cwd: "/"
-        })
-        assert.deepStrictEqual(seen === "\0" && words.length === 1 ? [] : seen.split("\0").slice(0, -1), words.slice(1))
-      }),
-      { numRuns: 3000, seed: 7 }
-    )
-    assert.isAbove(plain, 100)
+    const plain = FastCheck.sample(FastCheck.array(alphabet, { maxLength: 14 }), { numRuns: 3000, seed: 7 })
+      .flatMap((characters) => {
+        const command = `x ${characters.join("")}`
+        const words = plainWords(command)
+        return words === undefined ? [] : [{ command, words }]
+      })
+    assert.isAbove(plain.length, 100)
+    assert.deepStrictEqual(said(plain.map(({ command }) => command)), plain.map(({ words }) => [words.slice(1)]))
   })
 
   it("a long command takes no long time", () => {
@@ -236,6 +248,157 @@ describe("rules that deny or ask see through what stands around their words", ()
     assert.deepStrictEqual(
       ["ls", "ls; ls", "rm x", "/bin/rm x", "ls; /bin/rm x"].map((command) => verdict(command, open)),
       ["Allow", "Allow", "Ask", "Ask", "Ask"]
+    )
+  })
+})
+
+describe("chains", () => {
+  const rules = [
+    ShellPolicy.deny("sudo"),
+    ShellPolicy.ask("rm"),
+    ShellPolicy.allow("npm test"),
+    ShellPolicy.allow("cat"),
+    ShellPolicy.allow("grep", { directories: "Any" }),
+    // what changes how the others run makes no chain, allowed or not
+    ...["cd", "export", "exec", "xargs", "printf", "eval"].map((word) => ShellPolicy.allow(word))
+  ]
+  const chaining = ShellPolicy.make({ rules, chains: true })
+  for (
+    const [command, expected] of [
+      ["npm test && cat a | grep b", "Allow"],
+      ["npm test||cat a;grep b", "Allow"],
+      ["grep 'a && b; c | d' x | grep \"e || f\"", "Allow"],
+      ["cat a | wc -l", "Ask"],
+      ["wc -l | cat a", "Ask"],
+      ["cat a && rm b", "Ask"],
+      ["cat a | xargs rm", "Ask"],
+      ["cat a; sudo cat b", "Deny"],
+      ["cat a & cat b", "Ask"],
+      ["cat a && cat b &", "Ask"],
+      ["cat a |& cat b", "Ask"],
+      ["cat a ;; cat b", "Ask"],
+      ["cat a ;", "Ask"],
+      ["; cat a", "Ask"],
+      ["cat a && && cat b", "Ask"],
+      ["cat a\ncat b", "Ask"],
+      ["cat a && cat $(id)", "Ask"],
+      ["cat a && cat `id`", "Ask"],
+      ["cat a > b && cat b", "Ask"],
+      ["cat << X | cat", "Ask"],
+      ["(cat a; cat b)", "Ask"],
+      ["{ cat a; cat b; }", "Ask"],
+      ["A=1 cat a; cat b", "Ask"],
+      ["cat a; PATH=. cat b", "Ask"],
+      ["cat *; cat b", "Ask"],
+      ["cat {a,b} | cat", "Ask"],
+      ["cat ~ | cat", "Ask"],
+      ["cat \\\"; id; \\\" | cat", "Ask"],
+      ["cat 'a; id", "Ask"],
+      ["! cat a | cat", "Ask"],
+      ["cd x && npm test", "Ask"],
+      ["export PATH=x && npm test", "Ask"],
+      ["printf -v PATH x; npm test", "Ask"],
+      ["exec cat a; cat b", "Ask"],
+      ["eval id; cat b", "Ask"]
+    ] as const
+  ) {
+    it(`${JSON.stringify(command)}: ${expected}`, () => assert.strictEqual(verdict(command, chaining), expected))
+  }
+
+  it("are no chains unless the policy says so", () => {
+    assert.strictEqual(verdict("cat a | cat", ShellPolicy.make({ rules })), "Ask")
+    assert.throws(() => ShellPolicy.make({ rules, chains: "yes" as never }), "ShellPolicy.chains takes true or false")
+  })
+
+  it("hold where the rule of each part holds", () => {
+    const at = (command: string) => chaining({ command, directory: "/work/a", root: "/work" }).verdict
+    assert.deepStrictEqual(["grep a | grep b", "grep a | cat"].map(at), ["Allow", "Ask"])
+  })
+
+  it("say which part is not allowed", () => {
+    const { reason } = chaining({ command: "cat a | wc -l", directory: "/" })
+    assert.strictEqual(reason, "No rule fits this command: `wc -l`")
+  })
+
+  it("have the parts that a shell sees", () => {
+    const pieces = FastCheck.constantFrom(
+      "x",
+      "a",
+      "'a;b'",
+      "\"c && d\"",
+      "'",
+      "\"",
+      " ",
+      " && x",
+      ";x ",
+      "&",
+      "\\",
+      "#"
+    )
+    const chains = FastCheck.sample(FastCheck.array(pieces, { maxLength: 8 }), { numRuns: 6000, seed: 7 })
+      .flatMap((some) => {
+        const command = `x ${some.join("")}`
+        const parts = chainWords(command)
+        return parts === undefined || parts.some(([program]) => program !== "x") ? [] : [{ command, parts }]
+      })
+    assert.isAbove(chains.length, 50)
+    assert.deepStrictEqual(
+      said(chains.map(({ command }) => command)),
+      chains.map(({ parts }) => parts.map((words) => words.slice(1)))
+    )
+  })
+
+  it("of any length take no long time", () => {
+    assert.strictEqual(verdict("cat a;".repeat(5000), chaining), "Ask")
+    assert.strictEqual(verdict(`${"cat a;".repeat(5000)}cat b`, chaining), "Allow")
+  })
+})
+
+describe("what a human allows for ever", () => {
+  const asked = (command: string, more: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
+    id: ApprovalId.make("shell-1"),
+    requestKind: "shell",
+    reason: "No rule fits this command",
+    summary: summaryOf("a", command),
+    metadata: { command, directory: "/work/a" },
+    ...more
+  })
+  const kept: Array<ShellPermission> = []
+  const remembering = ShellPolicy.withPermissions(policy, () => kept)
+  const at = (command: string, directory = "/work/a") => remembering({ command, directory, root: "/work" })
+
+  it("is that text in that directory, from the moment when it is kept", () => {
+    const command = "npm run build && echo 'done\n'"
+    assert.strictEqual(at(command).verdict, "Ask")
+    const permission = Option.getOrThrow(ShellPolicy.permissionOf(asked(command)))
+    // it survives being saved
+    kept.push(Schema.decodeUnknownSync(ShellPermission)(JSON.parse(JSON.stringify(permission))))
+    assert.deepStrictEqual(at(command), { verdict: "Allow", reason: "It was allowed before, in this directory" })
+    for (const other of [`${command} `, ` ${command}`, `${command}; id`, "npm run build", command.toUpperCase()]) {
+      assert.strictEqual(at(other).verdict, "Ask", other)
+    }
+    for (const directory of ["/work", "/work/a/b", "/work/ab"]) {
+      assert.strictEqual(at(command, directory).verdict, "Ask")
+    }
+  })
+
+  it("does not allow what the policy denies", () => {
+    kept.push({ command: "sudo ls", directory: "/work/a" })
+    assert.strictEqual(at("sudo ls").verdict, "Deny")
+  })
+
+  it("is nothing where nobody has seen the whole command, or another tool asked", () => {
+    const none = [
+      asked("ls -a", { summary: "In \"a\": ls" }),
+      asked("ls -a", { summary: "In \"a\": ls -b" }),
+      asked("ls -a", { requestKind: "tool" }),
+      asked("ls -a", { metadata: { command: "ls -a" } }),
+      asked("ls -a", { metadata: {} })
+    ]
+    assert.deepStrictEqual(none.map((one) => Option.isNone(ShellPolicy.permissionOf(one))), none.map(() => true))
+    assert.deepStrictEqual(
+      Option.getOrThrow(ShellPolicy.permissionOf(asked("echo \u202e a\\"))),
+      { command: "echo \u202e a\\", directory: "/work/a" }
     )
   })
 })

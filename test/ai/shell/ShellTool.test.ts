@@ -1,5 +1,5 @@
 /** The shell with real processes, in real time: the process table says who is left. */
-import { FileSystem } from "@effect/platform"
+import { Command, CommandExecutor, FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Queue, Scope, Stream, TestClock } from "effect"
@@ -13,11 +13,21 @@ import {
 } from "effect-task-manager"
 import { type ShellOptions, ShellPolicy, ShellTool, ToolkitExecutor } from "effect-task-manager/ai"
 import { execFileSync, spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { assert } from "vitest"
 import { livingProcesses } from "../../../demo/processTable.js"
+import { launcherOf } from "../../../src/ai/shell/launcher.js"
 import { approve, ask, call, callOf, next, start, valueOf } from "../../support/toolkit.js"
 
 const makeRoot = () => realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-")))
@@ -46,6 +56,20 @@ const withoutProc = Layer.merge(
   ).pipe(Layer.provide(NodeContext.layer))
 )
 
+const withoutMkfifo = Layer.merge(
+  NodeContext.layer,
+  Layer.effect(
+    CommandExecutor.CommandExecutor,
+    Effect.map(
+      CommandExecutor.CommandExecutor,
+      ({ start }) =>
+        CommandExecutor.makeExecutor((command) =>
+          start(command._tag === "StandardCommand" && command.command === "mkfifo" ? Command.make("false") : command)
+        )
+    )
+  ).pipe(Layer.provide(NodeContext.layer))
+)
+
 const run = (command: string, more: object = {}) => call(callOf("shell", { command, ...more }))
 
 /** Waits until the running task has printed so much, and gives it. */
@@ -70,6 +94,14 @@ const assertGone = (...groups: ReadonlyArray<number>) =>
 const alive = (mark: string): ReadonlyArray<string> =>
   execFileSync("ps", ["-A", "-o", "stat=,args="], { encoding: "utf8" }).split("\n")
     .filter((row) => row.includes(mark) && !row.startsWith("Z"))
+
+const processesWith = (...marks: ReadonlyArray<string>): ReadonlyArray<number> =>
+  execFileSync("ps", ["-A", "-o", "pid=,args="], { encoding: "utf8" }).split("\n")
+    .filter((row) => marks.some((mark) => row.includes(mark)))
+    .map((row) => Number.parseInt(row, 10))
+
+const isThere = (program: string): boolean =>
+  (process.env["PATH"] ?? "").split(":").some((directory) => existsSync(join(directory, program)))
 
 const unique = () => String(1_000_000 + Math.floor(Math.random() * 1_000_000_000))
 
@@ -132,11 +164,44 @@ describe("results", () => {
       assert.strictEqual(output, "/dev/null\nover\n")
     }).pipe(Effect.provide(shell())))
 
-  it.live("the input is closed", () =>
+  it.live("the output is a pipe, so that a program can open /dev/stdout and /dev/stderr", () =>
     Effect.gen(function*() {
-      const { exit_code, output } = yield* run("cat; echo over")
-      assert.deepStrictEqual([exit_code, output], [0, "over\n"])
+      const { output } = yield* run(
+        "echo 1; echo 2 > /dev/stderr; echo 3 | tee /dev/stderr; echo 4 > /dev/stdout; echo 5 >> /dev/fd/1; " +
+          "echo 6 > /proc/self/fd/2; sh -c 'echo 7 >&2; echo 8'"
+      )
+      assert.strictEqual(output, "1\n2\n3\n3\n4\n5\n6\n7\n8\n")
     }).pipe(Effect.provide(shell())))
+
+  it.live("both streams come in the order in which they were written", () =>
+    Effect.gen(function*() {
+      const { output } = yield* run("i=0; while [ $i -lt 500 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done")
+      assert.strictEqual(output, Array.from({ length: 500 }, (_, at) => `o${at}\ne${at}\n`).join(""))
+    }).pipe(Effect.provide(shell())))
+
+  it.live.runIf(process.platform === "linux")(
+    "a pipe is used again, and nothing is left of it",
+    () =>
+      Effect.gen(function*() {
+        const descriptors = () => readdirSync("/dev/fd").length
+        const pipe = yield* Effect.gen(function*() {
+          const first = yield* run("readlink /proc/self/fd/1")
+          const before = descriptors()
+          const more = yield* Effect.forEach([1, 2, 3], () => run("readlink /proc/self/fd/1"))
+          assert.strictEqual(descriptors(), before)
+          assert.deepStrictEqual(more, [first, first, first])
+          return first.output.trim()
+        }).pipe(Effect.provide(shell()))
+        assert.match(pipe, /^\/.*effect-task-manager-shell-.*\/\d+$/)
+        assert.isFalse(existsSync(dirname(pipe)))
+      })
+  )
+
+  it.live("where there are no named pipes it goes through what the executor gives", () =>
+    Effect.gen(function*() {
+      const { exit_code, output } = yield* run("printf out; sleep 0.05; printf err >&2; exit 3")
+      assert.deepStrictEqual([exit_code, output], [3, "outerr"])
+    }).pipe(Effect.provide(shell({}, withoutMkfifo))))
 
   it.live("a shell that does not exist is an error without its cause", () =>
     Effect.gen(function*() {
@@ -150,7 +215,7 @@ describe("results", () => {
       }
     }).pipe(Effect.provide(shell())))
 
-  it.live("maxOutputBytes out of range kills the construction", () =>
+  it.live("maxOutputBytes out of range makes the layer die", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Layer.build(shell({ maxOutputBytes: -1 })))
       assert.include(String(exit), "maxOutputBytes must be an integer")
@@ -402,6 +467,39 @@ describe("no process is left", () => {
       }).pipe(Effect.provide(shell()))
   )
 
+  it.live.runIf(process.platform === "linux" && isThere("perl"))(
+    "that leaves its parent and its group again and again",
+    () =>
+      Effect.gen(function*() {
+        const mark = unique()
+        // each of them lives for a twentieth of a second; for the case that they are not found, there is an end
+        const hop =
+          `$SIG{TERM} = "IGNORE"; for (1 .. 400) { exit if fork; POSIX::setsid(); select undef, undef, undef, 0.05 }`
+        const { exit_code } = yield* run(`perl -MPOSIX -e '${hop}' ${mark} & sleep 0.2`)
+        assert.strictEqual(exit_code, 0)
+        assert.deepStrictEqual(alive(mark), [])
+      }).pipe(Effect.provide(shell()))
+  )
+
+  it.live.runIf(process.platform === "linux" && isThere("perl"))(
+    "but what docs/shell.md lists, once its parent has ended: without a mark, and outside of the session",
+    () =>
+      Effect.gen(function*() {
+        const [cleared, overwritten] = [unique(), unique()]
+        yield* run([
+          `(env -i PATH="$PATH" setsid sleep ${cleared} &)`,
+          // its new name stands where its environment was
+          `(setsid perl -e '$0 = "x${overwritten}"; sleep 600' &)`,
+          "sleep 0.3"
+        ].join("; "))
+        const left = [cleared, overwritten].map((mark) => alive(mark).length)
+        yield* Effect.sync(() => {
+          for (const row of processesWith(cleared, overwritten)) process.kill(row, "SIGKILL")
+        })
+        assert.deepStrictEqual(left, [1, 1])
+      }).pipe(Effect.provide(shell()))
+  )
+
   it.live("where there is no /proc, in the group", () =>
     Effect.gen(function*() {
       const { handle } = yield* TaskManager
@@ -626,6 +724,22 @@ describe("working directory", () => {
           assert.strictEqual(yield* run("pwd", { cwd }), message)
         }
       }).pipe(Effect.provide(shell({ root: join(root, "inside") })))
+    ))
+
+  it.live("is compared once it is entered: what is at its path later is not followed", () =>
+    withRoot((root) =>
+      Effect.gen(function*() {
+        const directory = join(root, "inside")
+        const start = Command.string(launcherOf({ command: ["pwd"], directory, output: undefined }))
+        assert.strictEqual(yield* start, `${directory}\n`)
+        // between the check of the shell and the start of the command
+        rmSync(directory, { recursive: true })
+        symlinkSync(join(root, "outside"), directory)
+        const said = "The working directory is not the one that was checked. Nothing was run.\n"
+        assert.strictEqual(yield* start, said)
+        rmSync(directory)
+        assert.strictEqual(yield* start, said)
+      }).pipe(Effect.provide(NodeContext.layer))
     ))
 
   it.live("needs a root", () =>

@@ -2,35 +2,49 @@
 import { CommandExecutor, FileSystem } from "@effect/platform"
 import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
-import { Effect, Inspectable, Layer, Sink, Stream } from "effect"
+import { Effect, Fiber, Inspectable, Layer, Sink, Stream, TestClock } from "effect"
 import { assert } from "vitest"
 import { type ProcessGroup, stopGroup } from "../../../src/ai/shell/processGroup.js"
+import { candidates, makeProcessTable, type ProcessTable, readStat } from "../../../src/ai/shell/processTable.js"
 
 interface Row {
   readonly pid: number
   readonly parent: number
   readonly group: number
+  readonly session?: number
   readonly start: number
-  readonly environment?: string
+  readonly isZombie?: boolean
+  /** Without one it cannot be read, as that of another user. */
+  readonly environment?: string | undefined
 }
 
-const proc = (table: () => ReadonlyArray<Row>) => {
-  const missing = new SystemError({ module: "FileSystem", method: "read", reason: "NotFound" })
-  return FileSystem.layerNoop({
-    readDirectory: () => Effect.sync(() => ["self", ...table().map(({ pid }) => String(pid))]),
+const errorOf = (reason: "NotFound" | "PermissionDenied") =>
+  new SystemError({ module: "FileSystem", method: "read", reason })
+
+const statOf = ({ group, isZombie = false, parent, pid, session = group, start }: Row) =>
+  `${pid} (a) b) ${isZombie ? "Z" : "S"} ${parent} ${group} ${session} ${"0 ".repeat(15)}${start} 0`
+
+/** Counts the looks and the files that were read. */
+const proc = (table: () => ReadonlyArray<Row>, counts = { looks: 0, files: 0 }) =>
+  FileSystem.layerNoop({
+    readDirectory: () =>
+      Effect.sync(() => {
+        counts.looks++
+        return ["self", ...table().map(({ pid }) => String(pid))]
+      }),
     readFileString: (path) =>
       Effect.suspend(() => {
         const [, , pid, file] = path.split("/")
+        if (pid === "loadavg") return Effect.succeed("0.1 0.2 0.3 1/2 999\n")
+        counts.files++
         const row = table().find((one) => String(one.pid) === pid)
-        if (row === undefined) return missing
-        return Effect.succeed(
-          file === "environ"
-            ? row.environment ?? ""
-            : `${row.pid} (a) b) S ${row.parent} ${row.group} ${row.group} ${"0 ".repeat(15)}${row.start} 0`
-        )
+        if (row === undefined) return errorOf("NotFound")
+        if (file !== "environ") return Effect.succeed(statOf(row))
+        return "environment" in row && row.environment === undefined
+          ? errorOf("PermissionDenied")
+          : Effect.succeed(row.environment ?? "")
       })
   })
-}
 
 const processOf = (pid: number, kill: (signal: string) => void): CommandExecutor.Process => ({
   [CommandExecutor.ProcessTypeId]: CommandExecutor.ProcessTypeId,
@@ -44,38 +58,51 @@ const processOf = (pid: number, kill: (signal: string) => void): CommandExecutor
   stderr: Stream.empty
 })
 
-/** Stops the group 100 with the mark `m`; after the first signal the process table is `after`. */
-const stop = (before: ReadonlyArray<Row>, after: ReadonlyArray<Row>) =>
+const noExecutor = Layer.succeed(
+  CommandExecutor.CommandExecutor,
+  CommandExecutor.makeExecutor(() => Effect.die("no program is started to look or to signal"))
+)
+
+const groupOf = (table: ProcessTable, sent: (what: string) => void, pid = 100): ProcessGroup => ({
+  leader: processOf(pid, (name) => sent(`${name} group`)),
+  watched: { leader: pid, mark: "m", isLong: false, known: new Map() },
+  table,
+  sendSignal: (name, processes) => Effect.sync(() => sent(`${name} ${processes.join(" ")}`))
+})
+
+/** Stops the group 100 with the mark `m`. The process table is `tables[n]` once n signals were sent; the last one stays. */
+const stop = (...tables: ReadonlyArray<ReadonlyArray<Row>>) =>
   Effect.gen(function*() {
     const sent: Array<string> = []
-    let isSignalled = false
-    const signalled = (what: string) => {
-      isSignalled = true
-      sent.push(what)
-    }
-    const group: ProcessGroup = { leader: processOf(100, (name) => signalled(`${name} group`)), mark: "m" }
-    const executor = CommandExecutor.makeExecutor((command) =>
-      Effect.sync(() => {
-        if (command._tag === "StandardCommand") signalled(command.args.at(-1) ?? "")
-        return processOf(900, () => undefined)
-      })
-    )
-    yield* stopGroup(group, "10 millis").pipe(
-      Effect.provide(
-        Layer.merge(
-          proc(() => isSignalled ? after : before),
-          Layer.succeed(CommandExecutor.CommandExecutor, executor)
-        )
+    const table = yield* makeProcessTable
+    const group = groupOf(table, (what) => sent.push(what))
+    const stopping = yield* Effect.fork(
+      stopGroup(group, "1 second").pipe(
+        Effect.provide(Layer.merge(proc(() => tables[sent.length] ?? tables.at(-1) ?? []), noExecutor))
       )
     )
-    return sent.sort()
+    yield* TestClock.adjust("10 seconds")
+    yield* Fiber.join(stopping)
+    return sent
   })
 
 const leader: Row = { pid: 100, parent: 1, group: 100, start: 1 }
 const stranger: Row = { pid: 300, parent: 1, group: 300, start: 3, environment: "EFFECT_TASK_MANAGER_SHELL=other,mm" }
+const marked = (pid: number, environment = "EFFECT_TASK_MANAGER_SHELL=m"): Row => ({
+  pid,
+  parent: 1,
+  group: pid,
+  start: 2,
+  environment
+})
 
 describe("stopGroup", () => {
-  it.live("ends children of children that have left the group, whatever their order and their environment", () =>
+  it.effect("sends nothing where nothing is left", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* stop([stranger]), [])
+    }))
+
+  it.effect("ends children of children that have left the group, whatever their order and their environment", () =>
     Effect.gen(function*() {
       const rows = [
         stranger,
@@ -83,36 +110,164 @@ describe("stopGroup", () => {
         { pid: 400, parent: 100, group: 400, start: 2 },
         leader
       ]
-      assert.deepStrictEqual(yield* stop(rows, [stranger]), ["SIGTERM group", "kill -TERM 200 400"])
+      assert.deepStrictEqual(yield* stop(rows, rows, [stranger]), ["SIGTERM 200 400", "SIGTERM group"])
     }))
 
-  it.live("finds a mark anywhere in the list", () =>
+  it.effect("ends what has left the group and not the session, whatever its environment", () =>
     Effect.gen(function*() {
-      const marked = (pid: number, environment: string) => ({ pid, parent: 1, group: pid, start: 2, environment })
+      const rows = [{ pid: 200, parent: 1, group: 200, session: 100, start: 4 }, stranger]
+      assert.deepStrictEqual(yield* stop(rows, [stranger]), ["SIGTERM 200"])
+    }))
+
+  it.effect("finds a mark anywhere in the list", () =>
+    Effect.gen(function*() {
       const rows = [
         marked(200, "A=1\0EFFECT_TASK_MANAGER_SHELL=m,inner\0B=2"),
         marked(201, "EFFECT_TASK_MANAGER_SHELL=outer,m"),
         marked(202, "EFFECT_TASK_MANAGER_SHELL=outer"),
         marked(203, "EFFECT_TASK_MANAGER_SHELL_X=m")
       ]
-      assert.deepStrictEqual(yield* stop(rows, [stranger]), ["kill -TERM 200 201"])
+      assert.deepStrictEqual(yield* stop(rows, [stranger]), ["SIGTERM 200 201"])
     }))
 
-  it.live("remembers what it found when its parent is gone, and kills no process that has taken its number", () =>
+  it.effect("remembers what it found when its parent is gone, and kills no process that has taken its number", () =>
     Effect.gen(function*() {
-      const before = [leader, { pid: 200, parent: 100, group: 200, start: 4 }, {
-        pid: 201,
-        parent: 100,
-        group: 201,
-        start: 4
-      }]
-      const after = [{ pid: 200, parent: 1, group: 200, start: 9 }, {
-        pid: 201,
-        parent: 1,
-        group: 201,
-        start: 4
-      }]
-      const sent = yield* stop(before, after)
-      assert.deepStrictEqual([...new Set(sent)], ["SIGTERM group", "kill -KILL 201", "kill -TERM 200 201"])
+      const child = (pid: number, parent: number, start: number) => ({ pid, parent, group: pid, start })
+      const before = [leader, child(200, 100, 4), child(201, 100, 4)]
+      const after = [child(200, 1, 9), child(201, 1, 4)]
+      assert.deepStrictEqual(yield* stop(before, before, after, [stranger]), [
+        "SIGTERM 200 201",
+        "SIGTERM group",
+        "SIGKILL 201"
+      ])
+    }))
+
+  it.effect("looks until it stays empty: one that starts another one and ends is followed", () =>
+    Effect.gen(function*() {
+      const hops = [201, 202, 203, 204].map((pid) => [marked(pid), stranger])
+      assert.deepStrictEqual(yield* stop(...hops, [stranger]), [
+        "SIGTERM 201",
+        "SIGTERM 202",
+        "SIGTERM 203",
+        "SIGTERM 204"
+      ])
+    }))
+
+  it.effect("looks again if something ended while it was looked at, which may have started another one", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const sent: Array<string> = []
+      const gone = marked(200)
+      const after = [[gone], [marked(201)], []]
+      // the first is listed, and is gone when it is read
+      const files = FileSystem.layerNoop({
+        readDirectory: () => Effect.sync(() => ["300", ...(after[looks++] ?? []).map(({ pid }) => String(pid))]),
+        readFileString: (path) =>
+          path === "/proc/200/stat" || looks > 2 && path.startsWith("/proc/201")
+            ? errorOf("NotFound")
+            : Effect.succeed(
+              path.endsWith("stat")
+                ? statOf(path.includes("300") ? stranger : marked(201))
+                : path.includes("300")
+                ? ""
+                : "EFFECT_TASK_MANAGER_SHELL=m"
+            )
+      })
+      const table = yield* makeProcessTable
+      const stopping = yield* Effect.fork(
+        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
+          Effect.provide(Layer.merge(files, noExecutor))
+        )
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(sent, ["SIGTERM 201"])
+    }))
+
+  it.effect("does not wait for zombies, and looks no more than once more for their sake", () =>
+    Effect.gen(function*() {
+      const counts = { looks: 0, files: 0 }
+      const table = yield* makeProcessTable
+      const stopping = yield* Effect.fork(
+        stopGroup(groupOf(table, () => assert.fail("nothing is left")), "1 second").pipe(
+          Effect.provide(
+            Layer.merge(proc(() => [stranger, { ...leader, pid: 101, isZombie: true }], counts), noExecutor)
+          )
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(stopping)
+      assert.strictEqual(counts.looks, 2)
+    }))
+
+  it.effect("is sure of what has ended already, and of threads of the kernel, whose environment nobody can read", () =>
+    Effect.gen(function*() {
+      const counts = { looks: 0, files: 0 }
+      const table = yield* makeProcessTable
+      const rows = [stranger, { ...leader, pid: 400, group: 0, environment: undefined }]
+      yield* stopGroup(groupOf(table, () => assert.fail("nothing is left")), "1 second").pipe(
+        Effect.provide(Layer.merge(proc(() => rows, counts), noExecutor))
+      )
+      // two states and one environment
+      assert.deepStrictEqual(counts, { looks: 1, files: 3 })
+    }))
+
+  it.effect("cannot find what has left group and session, has lost its parent, and has no mark that can be read", () =>
+    Effect.gen(function*() {
+      const rows = [
+        // env -i, or what writes over its environment
+        marked(200, ""),
+        // of another user, or one that forbids it, as ssh-agent does
+        { ...marked(201), environment: undefined }
+      ]
+      assert.deepStrictEqual(yield* stop(rows), [])
+    }))
+})
+
+describe("the process table", () => {
+  const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at)
+  const command = (leader: number, isLong = false, known: ReadonlyArray<number> = []) => ({
+    leader,
+    mark: "m",
+    isLong,
+    known: new Map(known.map((id) => [id, "1"]))
+  })
+
+  it("is read only from the first process of a short command on, and for what is known", () => {
+    assert.deepStrictEqual(
+      candidates(numbers(1, 9), [command(8, false, [3]), command(7)], 9),
+      [3, 7, 8, 9]
+    )
+  })
+
+  it("is read whole for a longer command, and where the numbers began anew", () => {
+    const all = numbers(1, 9)
+    assert.deepStrictEqual(candidates(all, [command(8), command(7, true)], 9), all)
+    assert.deepStrictEqual(candidates(all, [command(8)], 3), all)
+    assert.deepStrictEqual(candidates(all, [command(8)], 0), all)
+  })
+
+  it("is read with names of programs that contain anything", () => {
+    assert.deepStrictEqual(readStat(7, "7 (a) Z 1 2) S 5 6 4 " + "0 ".repeat(15) + "99 0"), {
+      id: 7,
+      parent: 5,
+      group: 6,
+      session: 4,
+      start: "99",
+      isAlive: true
+    })
+  })
+
+  it.effect("is looked at once for all commands that want it at the time", () =>
+    Effect.gen(function*() {
+      const counts = { looks: 0, files: 0 }
+      const rows = Array.from({ length: 50 }, (_, at) => ({ ...stranger, pid: 1000 + at }))
+      const table = yield* makeProcessTable
+      const all = yield* Effect.forEach(numbers(100, 119), (pid) => table.look(command(pid)), {
+        concurrency: "unbounded"
+      }).pipe(Effect.provide(proc(() => rows, counts)))
+      assert.strictEqual(all.length, 20)
+      // one for the first, and one for all that came meanwhile
+      assert.deepStrictEqual(counts, { looks: 2, files: 2 * 2 * 50 })
     }))
 })

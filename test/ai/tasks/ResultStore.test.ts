@@ -1,4 +1,5 @@
-import { KeyValueStore } from "@effect/platform"
+import { FileSystem, KeyValueStore } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
 import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option } from "effect"
@@ -128,7 +129,7 @@ for (const [name, make] of Object.entries(stores)) {
       )
     })
 
-    it.effect("a size that is none kills the layer", () =>
+    it.effect("a wrong size makes the layer die", () =>
       Effect.gen(function*() {
         for (const size of [-1, 1.5, Number.NaN]) {
           const exit = yield* Effect.exit(Layer.build(make(size)))
@@ -213,7 +214,66 @@ describe("layerKeyValueStore", () => {
       assert.notInclude([...backing.values()], "old")
     }))
 
-  it.effect("an index that is damaged is none", () =>
+  it.scoped("keeps the text of any id in files", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const directory = yield* files.makeTempDirectoryScoped()
+      const layer = ResultStore.layerKeyValueStore({ maxBytes: 1_000 }).pipe(
+        Layer.provide(KeyValueStore.layerFileSystem(directory))
+      )
+      const ids = [
+        "x".repeat(5_000),
+        "\ud800",
+        "\udc00\ud800",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a/b",
+        "a%2Fb",
+        ".",
+        "..",
+        "CON",
+        "nul\u0000",
+        "line\nbreak",
+        "\u20ac",
+        "__proto__",
+        "index"
+      ].map(id)
+      const store = yield* Effect.provide(ResultStore, layer)
+      for (const [index, one] of ids.entries()) yield* store.save(one, `text ${index}`)
+      for (const [index, one] of ids.entries()) {
+        assert.strictEqual(Option.getOrThrow(yield* store.read(one, {})).text, `text ${index}`, one)
+      }
+      yield* store.save(ids[0]!, "new")
+      assert.strictEqual(Option.getOrThrow(yield* store.read(ids[0]!, {})).text, "new")
+      yield* store.remove(ids[1]!)
+      assert.isTrue(Option.isNone(yield* store.read(ids[1]!, {})))
+      // all of it in the directory, the index included
+      assert.strictEqual((yield* files.readDirectory(directory)).length, ids.length)
+      // and another process finds nothing of it
+      const next = yield* Effect.provide(ResultStore, layer)
+      for (const one of ids) assert.isTrue(Option.isNone(yield* next.read(one, {})))
+      assert.strictEqual((yield* files.readDirectory(directory)).length, 1)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.effect("an old text that cannot be removed keeps no other", () =>
+    Effect.gen(function*() {
+      const backing = new Map<string, string | Uint8Array>()
+      const layer = ResultStore.layerKeyValueStore({ maxBytes: 100 }).pipe(
+        Layer.provide(Layer.map(map(backing), (context) => {
+          const store = Context.get(context, KeyValueStore.KeyValueStore)
+          return Context.make(KeyValueStore.KeyValueStore, {
+            ...store,
+            remove: (key) => key.endsWith("bad") ? Effect.dieMessage("no such name") : store.remove(key)
+          })
+        }))
+      )
+      backing.set("effect-task-manager/results/index", JSON.stringify(["bad", "task/task-1"]))
+      backing.set("effect-task-manager/results/task/task-1", "old")
+      yield* Effect.provide(ResultStore, layer)
+      assert.notInclude([...backing.values()], "old")
+    }))
+
+  it.effect("a damaged index counts as none", () =>
     Effect.gen(function*() {
       const backing = new Map<string, string | Uint8Array>([["effect-task-manager/results/index", "{"]])
       const layer = ResultStore.layerKeyValueStore({ maxBytes: 100 }).pipe(Layer.provide(map(backing)))
@@ -255,6 +315,11 @@ describe("executor", () => {
       assert.deepStrictEqual(texts, [big, JSON.stringify({ value: big }), `${big}\n[a file: image/png]`])
     }).pipe(Effect.provide(saved((text) => Effect.sync(() => void texts.push(text)))))
   })
+
+  it.effect("a store that dies takes no result with it", () =>
+    Effect.gen(function*() {
+      assert.match(yield* call(callOf("answer", "text")), /bytes cut/)
+    }).pipe(Effect.provide(saved(() => Effect.die(new URIError("malformed"))))))
 
   it.effect("a result that cannot be saved is a result all the same", () =>
     Effect.gen(function*() {

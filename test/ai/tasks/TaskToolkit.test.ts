@@ -1,6 +1,6 @@
 import { Tool, Toolkit } from "@effect/ai"
 import { describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Schema, Scope, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Schema, Scope, Stream, TestClock } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -708,4 +708,204 @@ describe("parameters", () => {
     assert.deepStrictEqual(Object.keys(schema.properties), schema.required)
     assert.deepInclude(schema.properties.start.anyOf, { type: "null" })
   })
+})
+
+describe("nothing is taken that the model does not see", () => {
+  /** What a model can know after a call: all that is in the text of the answer, which the manager has not cut. */
+  const uncut = (request: ReturnType<typeof tool>) =>
+    Effect.gen(function*() {
+      const id = yield* start(request)
+      const { handle, waitForTask } = yield* TaskManager
+      yield* waitForTask([id])
+      const part = Option.getOrThrow(yield* handle.result(id))
+      if (part.output._tag !== "Structured") {
+        return assert.fail(`the answer was cut: ${JSON.stringify(part).slice(0, 300)}`)
+      }
+      assert.deepStrictEqual(part.metadata, {})
+      yield* (yield* TaskManager).takeResult(id)
+      return part.output.value as any
+    })
+
+  const shown = (tasks: ReadonlyArray<{ readonly result: string | null }>) =>
+    tasks.flatMap(({ result }) => result === null ? [] : [result])
+
+  for (const [what, task_ids] of [["with ids", true], ["without ids", false]] as const) {
+    it.scoped(`task_wait, ${what}: what does not fit stays, is named, and comes`, () =>
+      withWorld({ manager: { maxResultBytes: 65_536 } }, (work) =>
+        Effect.gen(function*() {
+          const names = ["a", "b", "c", "d", "e"]
+          // of characters that JSON escapes, and others
+          const textOf = (name: string) =>
+            name + (name === "b" ? "\u001b\n" : "xy").repeat(name === "b" ? 3_000 : 15_000)
+          const ids = yield* Effect.forEach(names, (name) => inBackground(name))
+          yield* Effect.forEach(names, (name) => work.end(name, textOf(name)))
+          yield* settle
+          const seen: Array<string> = []
+          for (let round = 1; seen.length < names.length; round++) {
+            assert.isAtMost(round, 5)
+            const answer = yield* uncut(tool("task_wait", task_ids ? { task_ids: ids } : {}, `wait ${round}`))
+            assert.isFalse(answer.timed_out)
+            const given = shown(answer.tasks)
+            assert.isAbove(given.length, 0)
+            seen.push(...given)
+            // everything that is left is named
+            const named = answer.tasks.map(({ task_id }: { readonly task_id: string }) => task_id)
+            assert.strictEqual(named.length, task_ids ? 5 : 5 - seen.length + given.length)
+            assert.isUndefined(answer.omitted)
+            const left = answer.tasks.filter(({ note }: { readonly note: string | null }) =>
+              note?.includes("no room") === true
+            )
+            assert.strictEqual(left.length, 5 - seen.length)
+          }
+          assert.deepStrictEqual([...seen].sort(), names.map(textOf))
+          assert.deepStrictEqual(yield* late, [])
+        })))
+  }
+
+  it.scoped("what task_wait has no room for comes to the loop as well", () =>
+    withWorld({ manager: { maxResultBytes: 4_096 } }, (work) =>
+      Effect.gen(function*() {
+        const ids = [yield* inBackground("a"), yield* inBackground("b")]
+        yield* work.end("a", "a".repeat(3_000))
+        yield* work.end("b", "b".repeat(3_000))
+        yield* settle
+        assert.deepStrictEqual(shown((yield* uncut(tool("task_wait", { task_ids: ids }))).tasks), ["a".repeat(3_000)])
+        yield* settle
+        assert.deepStrictEqual(yield* late, ["b".repeat(3_000)])
+      })))
+
+  it.scoped("one that is too long for any answer is given in part, and read on", () =>
+    withWorld({ manager: { maxResultBytes: 2_048 } }, (work) =>
+      Effect.gen(function*() {
+        const a = yield* inBackground("a")
+        yield* work.end("a", "\n\u0007".repeat(1_000))
+        const { tasks: [one] } = yield* uncut(tool("task_wait", { task_ids: [a] }))
+        assert.match(one.result, /bytes cut(.|\n)*task_output with task_id task-1 reads the rest/)
+        assert.deepStrictEqual(yield* late, [])
+        let whole = ""
+        for (let start = 0, total = 1; start < total;) {
+          const piece = yield* uncut(tool("task_output", { task_id: a, start }, `from ${start}`))
+          assert.isAbove(piece.end, start)
+          whole += piece.text
+          start = piece.end
+          total = piece.total
+        }
+        assert.strictEqual(whole, "\n\u0007".repeat(1_000))
+      })))
+
+  it.scoped("more tasks than an answer has room for: the others are counted, and the results come first", () =>
+    withWorld({ manager: { maxResultBytes: 1_024 } }, (work) =>
+      Effect.gen(function*() {
+        const names = Array.from({ length: 40 }, (_, index) => `n${index}`)
+        const ids = yield* Effect.forEach(names, (name) => inBackground(name))
+        yield* work.end("n39", "the last of them")
+        yield* settle
+        const answer = yield* uncut(tool("task_wait", { task_ids: ids }))
+        assert.deepStrictEqual(shown(answer.tasks), ["the last of them"])
+        assert.strictEqual(answer.tasks.at(-1).task_id, ids[39])
+        assert.strictEqual(answer.tasks.length + answer.omitted, 40)
+        const listed = yield* uncut(tool("task_list", {}))
+        assert.isAbove(listed.tasks.length, 3)
+        // its own call and the one that waited are there as well
+        assert.strictEqual(listed.tasks.length + listed.omitted, 41)
+      })))
+
+  it.scoped("task_cancel gives no more of the cancelled result than fits", () =>
+    withWorld({ manager: { maxResultBytes: 1_024 } }, () =>
+      Effect.gen(function*() {
+        const a = yield* inBackground("a")
+        assert.include((yield* uncut(tool("task_cancel", { task_id: a }))).result, "cancelled")
+      })))
+})
+
+describe("every piece of task_output can be read on", () => {
+  const texts = {
+    plain: "0123456789".repeat(5_000),
+    escaped: "\u0000\u001b\"\\\n".repeat(8_000),
+    wide: "\u20ac\ud83d\ude80\u00e9".repeat(5_000)
+  }
+  for (const maxResultBytes of [1_024, 8_192, 65_536]) {
+    for (const [name, text] of Object.entries(texts)) {
+      it.scoped(`of ${name} text, with answers of ${maxResultBytes} bytes`, () =>
+        withWorld({ manager: { maxResultBytes, outputBuffer: 1_000_000 } }, () =>
+          Effect.gen(function*() {
+            const { handle, waitForTask } = yield* TaskManager
+            const a = yield* inBackground("a", { print: text })
+            yield* settle
+            const read = (input: object, callId: string) =>
+              Effect.gen(function*() {
+                const id = yield* start(tool("task_output", { task_id: a, ...input }, callId))
+                yield* waitForTask([id])
+                const { output } = Option.getOrThrow(yield* handle.result(id))
+                return output._tag === "Structured" ? output.value as any : assert.fail("the piece was cut")
+              })
+            let whole = ""
+            for (let start = 0; start < new TextEncoder().encode(text).length;) {
+              const piece = yield* read({ start, max_bytes: 262_144 }, `from ${start}`)
+              assert.strictEqual(piece.start, start)
+              assert.isAbove(piece.end, start)
+              whole += piece.text
+              start = piece.end
+            }
+            assert.isTrue(whole === text)
+            // the newest: up to the end
+            const newest = yield* read({ max_bytes: 262_144 }, "newest")
+            assert.strictEqual(newest.end, newest.total)
+            assert.isTrue(text.endsWith(newest.text))
+            assert.strictEqual(newest.end - newest.start, new TextEncoder().encode(newest.text).length)
+            assert.isAbove(newest.text.length, 50)
+          })))
+    }
+  }
+
+  it.scoped("one of fewer bytes than its first character has that character", () =>
+    withWorld({}, () =>
+      Effect.gen(function*() {
+        const a = yield* inBackground("a", { print: "\ud83d\ude80\u20acx" })
+        yield* settle
+        const pieces: Array<string> = []
+        for (let start = 0; start < 8;) {
+          const piece = yield* call(tool("task_output", { task_id: a, start, max_bytes: 1 }, `${start}`))
+          pieces.push(piece.text)
+          start = piece.end
+        }
+        assert.deepStrictEqual(pieces.join(""), "\ud83d\ude80\u20acx")
+      })))
+})
+
+describe("task_message", () => {
+  const listens = Tool.make("listens", { success: Schema.Array(Schema.String), dependencies: [CurrentTask] })
+  const own = Toolkit.make(listens)
+  const handlers = own.toLayer({
+    listens: () =>
+      Effect.gen(function*() {
+        const { messages } = yield* CurrentTask
+        return Array.from(yield* Stream.runCollect(Stream.takeUntil(messages, (message) => message === "end")))
+      })
+  })
+  const tools = ToolkitExecutor.layer(Toolkit.merge(own, workToolkit, TaskToolkit.toolkit)).pipe(
+    Layer.provide(Layer.mergeAll(handlers, workToolkit.toLayer({ work: () => Effect.never }), TaskToolkit.layer))
+  )
+  const routing = RoutingPolicy.layer(({ toolName }) =>
+    toolName.startsWith("task_") ? RoutingDecision.Foreground() : RoutingDecision.Background()
+  )
+  const says = (task_id: TaskId, message: string, session = "s") =>
+    call({
+      ...tool("task_message", { task_id, message }, `${task_id} ${message} ${session}`),
+      sessionId: SessionId.make(session)
+    })
+
+  it.scoped("reaches a tool that listens, of the same session alone, and says why it reaches no other", () =>
+    Effect.gen(function*() {
+      const a = yield* start(tool("listens", {}, "a"))
+      const deaf = yield* start(tool("work", { name: "deaf" }, "deaf"))
+      yield* settle
+      assert.deepStrictEqual(yield* says(a, "faster"), { task_id: a, said: true })
+      assert.include(yield* says(a, "faster", "other"), "There is no task")
+      assert.include(yield* says(deaf, "hello"), "does not listen")
+      yield* says(a, "end")
+      yield* settle
+      assert.deepStrictEqual(yield* late, [["faster", "end"]])
+      assert.include(yield* says(a, "too late"), "is over")
+    }).pipe(Effect.provide(tools.pipe(Layer.provideMerge(TaskManagerLive.pipe(Layer.provide(routing)))))))
 })

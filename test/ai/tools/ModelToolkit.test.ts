@@ -58,6 +58,16 @@ const chooses = (tool: Tool.Any & { readonly annotate: typeof toolkit.tools.empt
 const schemaOf = (tool: Tool.Any | undefined): unknown =>
   tool === undefined ? assert.fail("no such tool") : Tool.getJsonSchemaFromSchemaAst(tool.parametersSchema.ast)
 
+/** What a model is told of a schema: a parameter that may be left out may be null. */
+const told = (tool: Tool.Any): { properties: object; required: ReadonlyArray<string> } => {
+  const schema = schemaOf(tool) as { properties: Record<string, object>; required: ReadonlyArray<string> }
+  const nullable = Object.entries(schema.properties).map(([key, one]) => [
+    key,
+    schema.required.includes(key) ? one : { anyOf: [one, { type: "null" }] }
+  ])
+  return { ...schema, properties: Object.fromEntries(nullable), required: Object.keys(schema.properties) }
+}
+
 describe("the mirrors", () => {
   it("have the names, descriptions, annotations and JSON Schemas of the tools", () => {
     assert.sameMembers(Object.keys(mirrors), Object.keys(toolkit.tools))
@@ -66,12 +76,9 @@ describe("the mirrors", () => {
       const mirror = mirrors[name]
       assert.strictEqual(mirror?.name, original.name)
       assert.isTrue(Tool.isUserDefined(mirror))
-      assert.deepStrictEqual(schemaOf(mirror), schemaOf(original))
+      assert.deepStrictEqual(schemaOf(mirror), told(original))
       // as the providers ask for them
-      assert.deepStrictEqual(
-        mirror === undefined ? undefined : Tool.getJsonSchema(mirror),
-        Tool.getJsonSchema(original as typeof toolkit.tools.empty)
-      )
+      assert.deepStrictEqual<unknown>(mirror === undefined ? undefined : Tool.getJsonSchema(mirror), told(original))
       assert.deepStrictEqual(mirror?.annotations, original.annotations)
     }
     assert.strictEqual(mirrors["add"]?.description, "Adds")
@@ -99,7 +106,7 @@ describe("the mirrors", () => {
       anyOf: [{ type: "boolean" }, { type: "number", minimum: 0 }, { type: "null" }]
     }
     for (const tool of [toolkit.tools.empty, toolkit.tools.add, toolkit.tools.tree]) {
-      const original = schemaOf(tool) as { properties: object; required: ReadonlyArray<string> }
+      const original = told(tool)
       const annotated = chooses(tool as typeof toolkit.tools.empty)
       const chosen = ModelToolkit.fromToolkit(Toolkit.make(annotated)).tools[tool.name]
       const schema = schemaOf(chosen) as { properties: Record<string, object>; required: ReadonlyArray<string> }
@@ -110,6 +117,19 @@ describe("the mirrors", () => {
     }
     // what was there before is not changed
     assert.notNestedProperty(schemaOf(toolkit.tools.empty), "properties.background")
+  })
+
+  it("have names that providers take: others fail with the tool's name", () => {
+    for (const name of ["fs.read", "a b", "x".repeat(65), "zażółć"]) {
+      assert.throws(() => ModelToolkit.fromToolkit(Toolkit.make(Tool.make(name))), name)
+    }
+    const spaced = Tool.make("paint", { parameters: { "the color": Schema.String } })
+    assert.throws(() => ModelToolkit.fromToolkit(Toolkit.make(spaced)), /"the color" of the tool "paint"/)
+    const either = Tool.make("either").setParameters(
+      // refused by the types as well
+      Schema.Union(Schema.Struct({ a: Schema.String }), Schema.Struct({ b: Schema.String })) as never
+    )
+    assert.throws(() => ModelToolkit.fromToolkit(Toolkit.make(either)), /parameters of the tool "either" are no object/)
   })
 
   it("cannot have it twice", () => {

@@ -63,6 +63,8 @@ const ids = ({ entries }: Transcript): ReadonlyArray<string> =>
         return entry.callId
       case "LateResult":
         return `late ${entry.callId}`
+      case "Rewrite":
+        return "rewrite"
     }
   })
 

@@ -1,6 +1,7 @@
 /** One simulated program: what takes part in it, and what is written down of it. */
 import type * as Prompt from "@effect/ai/Prompt"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
 import type { AgentLoop } from "../../../src/ai/loop/AgentLoop.js"
 import type { AgentSession } from "../../../src/ai/loop/AgentSession.js"
@@ -38,6 +39,10 @@ export interface Opening {
   readonly generation: number
   readonly session: AgentSession
   readonly events: Array<AgentEvent>
+  /** How many events of the session the manager had published when it was opened. */
+  readonly since: number
+  /** Reads the events until the session is over. */
+  readonly reader: Fiber.RuntimeFiber<void>
   /** How many entries the log had when it was opened. */
   readonly from: number
   isClosed: boolean
@@ -90,10 +95,16 @@ export class AgentWorld {
   readonly sessions = new Map<SessionId, SessionLog>()
   readonly tasks = new Map<string, TaskLog>()
   readonly scripts: Array<ToolScript> = []
-  /** How many events of a session the manager has published, by process. */
-  readonly published = new Map<string, number>()
+  /** What the manager has published of a session, by process and session. */
+  readonly published = new Map<string, Array<TaskEvent>>()
+  /** Tasks whose tools have interrupted themselves, by process and id. */
+  readonly interruptedThemselves = new Set<string>()
+  /** What was said to tasks: the process, the task and the words. */
+  readonly said = new Set<string>()
   /** How often the tool of a call took its first step in its first launch. */
   readonly runs = new Map<number, number>()
+  /** Scripts of calls that came cut off or cannot be read: they must not run. */
+  readonly mustNotRun = new Set<number>()
   /** Which calls were run, by process, session and id. */
   readonly ran = new Set<string>()
   /** Counts the processes: what an earlier one does has no effect any more. */
@@ -124,7 +135,7 @@ export class AgentWorld {
     this.trace?.push(`${String(this.clock.unsafeCurrentTimeMillis()).padStart(6)}ms  ${who.padEnd(12)} ${what()}`)
   }
 
-  mark(kind: "result" | "denial" | "message" | "text"): string {
+  mark(kind: "result" | "denial" | "message" | "text" | "word"): string {
     return `[${kind.slice(0, 1)}:${++this.marks}]`
   }
 
@@ -136,8 +147,7 @@ export class AgentWorld {
 
   /** An event of the manager, at the moment at which it is published. */
   hear(generation: number, event: TaskEvent): void {
-    const origin = `${generation} ${event.sessionId}`
-    this.published.set(origin, (this.published.get(origin) ?? 0) + 1)
+    this.publishedOf(generation, event.sessionId).push(event)
     if (!("snapshot" in event)) return
     const { snapshot } = event
     const key = `${generation} ${snapshot.id}`
@@ -158,6 +168,13 @@ export class AgentWorld {
     if (event._tag === "AwaitingApproval") task.asked++
     if (event._tag === "Completed" || event._tag === "Failed" || event._tag === "Cancelled") task.terminal = event
     this.say(`manager ${generation}`, () => `${event._tag} ${snapshot.id} ${snapshot.callId} ${snapshot.kind}`)
+  }
+
+  publishedOf(generation: number, sessionId: SessionId): Array<TaskEvent> {
+    const origin = `${generation} ${sessionId}`
+    const known = this.published.get(origin) ?? []
+    this.published.set(origin, known)
+    return known
   }
 
   tasksOf(sessionId: SessionId, callId: ToolCallId): ReadonlyArray<TaskLog> {

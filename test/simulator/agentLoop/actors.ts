@@ -1,5 +1,6 @@
 /** Who takes part: the users that talk to the sessions, and the hosts that interrupt, answer and close. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -94,6 +95,41 @@ const look = (world: AgentWorld, { session }: Opening): Effect.Effect<void> =>
     for (const problem of problems) world.violate("valid", `${session.sessionId}, between requests: ${problem}`)
   })
 
+/** Closes a session; the receipt names all that this has cancelled. */
+export const close = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { generation } = opening
+    world.say(session.sessionId, () => "closes")
+    const live = [...world.tasks.values()].filter((task) =>
+      task.sessionId === session.sessionId && task.generation === generation && task.terminal === undefined
+    )
+    const { cancelled } = yield* opening.session.close
+    // the events end with the session
+    yield* Fiber.await(opening.reader)
+    opening.isClosed = true
+    const named = new Set(cancelled.map(({ id }) => id))
+    for (const { taskId, terminal } of live) {
+      if (terminal?._tag !== "Cancelled" || world.interruptedThemselves.has(`${generation} ${taskId}`)) continue
+      if (!named.has(taskId)) world.violate("receipt", `${taskId} was cancelled by a close that does not name it`)
+    }
+    if (named.size > 1) world.meet("a close that cancels several tasks")
+  })
+
+/** Says something to the tools of all that runs, whether they listen or not; a few times, so that some of it has to wait. */
+const steer = (world: AgentWorld, { sessionId }: SessionLog, { generation, session }: Opening): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (world.manager === undefined) return
+    for (const { id } of yield* world.manager.handle.list({ status: ["Queued", "Running", "Suspended"] })) {
+      const message = world.mark("word")
+      world.said.add(`${generation} ${id} ${message}`)
+      const steered = yield* Effect.exit(session.steer(id, message))
+      const task = world.tasks.get(`${generation} ${id}`)
+      if (Exit.isSuccess(steered) && task !== undefined && task.sessionId !== sessionId) {
+        world.violate("steer", `${sessionId} could say something to ${id} of ${task.sessionId}`)
+      }
+    }
+  })
+
 /** A host that does things to a session, at any time. */
 export const host = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -130,10 +166,9 @@ export const host = (world: AgentWorld, session: SessionLog, opening: Opening): 
         const one = random.pickFrom(running)
         if (one !== undefined) yield* Effect.ignore(random.chance(0.5) ? handle.cancel(one.id) : handle.detach(one.id))
       } else if (dice < 0.85 && features.closing) {
-        world.say(session.sessionId, () => "closes")
-        opening.isClosed = true
-        yield* opening.session.close
-        return
+        return yield* close(world, session, opening)
+      } else if (dice < 0.97 && features.steering) {
+        yield* steer(world, session, opening)
       } else {
         yield* look(world, opening)
       }

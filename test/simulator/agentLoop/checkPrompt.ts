@@ -91,7 +91,9 @@ export const checkPrompt = (world: AgentWorld, session: SessionLog, prompt: Prom
   session.lastPrompt = messages
   session.lastContent = prompt.content
   const inPrompt = new Set<string>()
-  for (const mark of marksOf(JSON.stringify(prompt.content))) {
+  // a message may be the reason of a rejection as well
+  const once = JSON.stringify(prompt.content).replaceAll(/did not go on: Please \[m:\d+\]/g, "did not go on")
+  for (const mark of marksOf(once)) {
     if (inPrompt.has(mark)) world.violate("once", `${session.sessionId}: ${mark} stands twice in a prompt`)
     inPrompt.add(mark)
   }

@@ -107,6 +107,10 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
   }
   if (task?.terminal?._tag === "Failed") {
     world.meet(task.terminal.error.reason === "TimedOut" ? "a timeout" : "a call that failed")
+    if (task.terminal.error.reason === "ApprovalRejected" && text.includes("Please [m:")) {
+      world.meet("an approval that a message rejects")
+      if (world.plan.whileAwaitingApproval === "queue") lie("a message rejected it, and messages are to be queued")
+    }
   }
   world.meet(answer._tag === "LateResult" ? "a late result" : "a foreground result")
   if (answer._tag === "LateResult" && task !== undefined && task.asked > 0) world.meet("a background approval")
@@ -199,8 +203,8 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
   }
   const heard = events.filter(({ _tag }) => _tag === "Task").length
   const isOnly = session.openings.filter((other) => other.generation === generation).length === 1
-  if (isOnly && heard < (world.published.get(`${generation} ${session.sessionId}`) ?? 0)) world.meet("missed events")
-  const last = events.at(-1)
+  if (isOnly && heard < world.publishedOf(generation, session.sessionId).length) world.meet("missed events")
+  const last = events.filter(({ _tag }) => _tag !== "Task").at(-1)
   if (opening.isClosed && last?._tag === "TurnEnded" && last.reason._tag === "Interrupted") {
     world.meet("a session that is closed in a turn")
   }

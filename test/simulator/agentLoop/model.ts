@@ -60,7 +60,28 @@ const callPart = (world: AgentWorld, session: SessionLog): Response.ToolCallPart
       providerExecuted: false
     }
   }
+  if (dice < 0.3) {
+    world.meet("arguments that are no object")
+    world.mustNotRun.add(number)
+    return {
+      ...common,
+      name: "work",
+      params: random.pick<unknown>([`{"call": ${number}`, [number], number]),
+      providerExecuted: false
+    }
+  }
   return { ...common, name: "work", params: { call: number }, providerExecuted: false }
+}
+
+/** Cuts a reply off: nobody knows whether its last part was complete. */
+const cutOff = (world: AgentWorld, parts: ReadonlyArray<Response.PartEncoded>): Response.FinishReason => {
+  const last = parts.at(-1)
+  const number = last?.type === "tool-call" ? (last.params as { readonly call?: unknown } | null)?.call : undefined
+  if (typeof number === "number") {
+    world.meet("a call that is cut off")
+    world.mustNotRun.add(number)
+  }
+  return world.random.pick(["length", "content-filter", "error", "other", "unknown"])
 }
 
 const providerParts = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response.PartEncoded> => {
@@ -98,7 +119,8 @@ const replyOf = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response
   if (calls > 0 && random.chance(0.1)) parts.push(text(world))
   const pauses = !world.isTame && calls === 0 && plan.features.strangeCalls && random.chance(0.1)
   if (pauses) world.meet("a pause of the provider")
-  const reason = pauses ? "pause" : calls > 0 ? "tool-calls" : "stop"
+  const isCut = calls > 0 && plan.features.strangeCalls && random.chance(0.15)
+  const reason = isCut ? cutOff(world, parts) : pauses ? "pause" : calls > 0 ? "tool-calls" : "stop"
   return [...parts, { type: "finish", reason, usage: unknownUsage }]
 }
 
@@ -141,6 +163,12 @@ const planReply = (world: AgentWorld, session: SessionLog, isStreamed: boolean):
   if (fault < 0.34) {
     world.meet("a defect of the model")
     return [...planned.slice(0, at), { _tag: "Die" }]
+  }
+  if (isStreamed && fault < 0.37) {
+    world.meet("a reply that ends too early")
+    return planned.flatMap((step): ReadonlyArray<Step> =>
+      step._tag === "Parts" ? [{ ...step, parts: step.parts.filter(({ type }) => type !== "finish") }] : [step]
+    )
   }
   if (isStreamed && fault < 0.4) {
     world.meet("a reply that breaks off")

@@ -20,6 +20,8 @@ export interface ToolScript {
   /** How long its text is, in characters. */
   readonly length: number
   readonly end: ToolEnd
+  /** Whether it reads what is said to it. */
+  readonly listens: boolean
   readonly route: RoutingDecision
 }
 
@@ -38,6 +40,7 @@ interface Features {
   readonly slowStore: boolean
   readonly storeFailures: boolean
   readonly strangeCalls: boolean
+  readonly steering: boolean
   readonly stubborn: boolean
   readonly takingTools: boolean
   readonly timeouts: boolean
@@ -71,6 +74,7 @@ export interface AgentPlan {
   readonly preemption: number
   /** Whether a tool takes its first steps within the step that starts it. */
   readonly startsImmediately: boolean
+  readonly whileAwaitingApproval: "queue" | "reject"
   readonly features: Features
 }
 
@@ -79,7 +83,9 @@ export const planOf = (seed: number): AgentPlan => {
   const random = new SimRandom(seed ^ 0x2545f491)
   const some = () => random.chance(0.55)
   const rarely = () => random.chance(0.3)
-  return {
+  const plan: Omit<AgentPlan, "whileAwaitingApproval" | "features"> & {
+    readonly features: Omit<Features, "steering">
+  } = {
     seed,
     manager: random.chance(0.15) ? "Simple" : "Live",
     sessions: random.pick([1, 1, 1, 1, 2, 2, 3]),
@@ -124,6 +130,11 @@ export const planOf = (seed: number): AgentPlan => {
       toolFailures: some()
     }
   }
+  return {
+    ...plan,
+    whileAwaitingApproval: random.pick(["queue", "reject"]),
+    features: { ...plan.features, steering: rarely() }
+  }
 }
 
 const millis = (random: SimRandom): number => tick * (1 + random.int(5))
@@ -152,6 +163,7 @@ export const scriptOf = (random: SimRandom, plan: AgentPlan, id: number): ToolSc
     approvals: features.approvals && random.chance(0.4) ? random.pick([1, 1, 2]) : 0,
     length: random.chance(0.2) ? 400 : 0,
     end: features.toolFailures ? random.pick(["Succeed", "Succeed", "Succeed", "Fail", "Die", "Interrupt"]) : "Succeed",
+    listens: features.steering && random.chance(0.7),
     route: routeOf(random, plan, sleeps.reduce((sum, one) => sum + one, 0))
   }
 }

@@ -10,9 +10,11 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { AgentEvent } from "../../../src/ai/loop/AgentEvent.js"
 import { AgentLoop } from "../../../src/ai/loop/AgentLoop.js"
 import type { AgentSessionDefaults } from "../../../src/ai/loop/AgentSession.js"
 import { TranscriptStoreError } from "../../../src/ai/loop/errors.js"
+import { OpeningMarks } from "../../../src/ai/loop/internal/ids.js"
 import { TranscriptStore, type TranscriptStoreService } from "../../../src/ai/loop/TranscriptStore.js"
 import { WakePolicy } from "../../../src/ai/loop/WakePolicy.js"
 import { LateResultCodec } from "../../../src/ai/transcript/LateResultCodec.js"
@@ -24,9 +26,10 @@ import { startConcurrently, startInline } from "../../../src/runtime/starting/st
 import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
-import { host, settle, user } from "./actors.js"
+import { close, host, settle, user } from "./actors.js"
 import { type AgentWorld, type Opening, SessionLog, steps } from "./AgentWorld.js"
 import { checkAtRest, checkSession } from "./checkSession.js"
+import { checkTold, checkWatch } from "./checkTold.js"
 import { makeModel } from "./model.js"
 import { tick } from "./plan.js"
 import { makeTools, route, toolkit } from "./tools.js"
@@ -111,22 +114,28 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
     const { sessionId } = session
     const rebuilt = Transcript.fromEntries(sessionId, session.log)
     if (session.openings.length > 0) world.meet("a session that is opened again")
-    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt }).pipe(
+    const { whileAwaitingApproval } = world.plan
+    const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt, whileAwaitingApproval }).pipe(
+      // the same run has the same ids
+      Effect.provideService(OpeningMarks, () => `o${session.openings.length}`),
       Scope.extend(scope),
       Effect.orDie
     )
+    const watch = yield* Scope.extend(live.watch, scope)
+    checkWatch(world, session, watch)
+    const events: Array<AgentEvent> = []
     const opening: Opening = {
       generation: world.generation,
       session: live,
-      events: [],
+      events,
+      since: world.publishedOf(world.generation, sessionId).length,
+      reader: yield* Effect.forkIn(
+        Stream.runForEach(Stream.fromQueue(watch.events), (event) => Effect.sync(() => events.push(event))),
+        scope
+      ),
       from: session.log.length,
       isClosed: false
     }
-    const events = yield* Scope.extend(live.subscribe, scope)
-    yield* Effect.forkIn(
-      Stream.runForEach(Stream.fromQueue(events), (event) => Effect.sync(() => opening.events.push(event))),
-      scope
-    )
     session.openings.push(opening)
     return opening
   })
@@ -220,8 +229,8 @@ const play = (world: AgentWorld): Effect.Effect<void> =>
       for (const [session] of actors) {
         const opening = session.current
         if (opening === undefined) continue
-        yield* opening.session.close
-        opening.isClosed = true
+        yield* close(world, session, opening)
+        checkTold(world, session)
       }
       yield* Scope.close(scope, Exit.void)
       return

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as ToolkitExecutor from "../../../src/ai/tools/ToolkitExecutor.js"
 import { ApprovalRequired, ToolError } from "../../../src/errors.js"
 import { ApprovalId } from "../../../src/model/ids.js"
@@ -26,11 +27,26 @@ export const toolkit = Toolkit.make(
   )
 )
 
+/** Reads what is said to the task, beside what it does. */
+const listen = (world: AgentWorld, generation: number): Effect.Effect<void, never, CurrentTask> =>
+  Effect.flatMap(
+    CurrentTask,
+    ({ messages, taskId }) =>
+      Effect.asVoid(Effect.fork(Stream.runForEach(messages, (message) =>
+        Effect.sync(() => {
+          world.meet("a tool that is steered")
+          if (!world.said.has(`${generation} ${taskId} ${message}`)) {
+            world.violate("steer", `${taskId} heard ${message}, which nobody said to it`)
+          }
+        }))))
+  )
+
 const work = (world: AgentWorld, generation: number) => ({ call }: { readonly call: number }) =>
   Effect.gen(function*() {
     const task = yield* CurrentTask
     const script = world.scripts[call]
     const { random } = world
+    if (world.mustNotRun.has(call)) world.violate("cut", `call ${call} ran, and it was cut off`)
     if (script === undefined) return yield* Effect.dieMessage("Nobody made this call up")
     const { callId, sessionId, toolName } = task.request
     world.ran.add(`${generation} ${sessionId} ${callId}`)
@@ -47,6 +63,7 @@ const work = (world: AgentWorld, generation: number) => ({ call }: { readonly ca
         }
       })
     }
+    if (script.listens) yield* listen(world, generation)
     const manager = world.manager
     for (const millis of script.sleeps) {
       yield* script.isStubborn ? Effect.uninterruptible(Effect.sleep(millis)) : Effect.sleep(millis)
@@ -73,7 +90,10 @@ const work = (world: AgentWorld, generation: number) => ({ call }: { readonly ca
     const answer = `${world.mark("result")} ${"x".repeat(script.length)}`
     if (script.end === "Fail") return yield* new ToolError({ reason: "ExecutionFailed", toolName, message: answer })
     if (script.end === "Die") return yield* Effect.dieMessage("The tool has a bug")
-    if (script.end === "Interrupt") return yield* Effect.interrupt
+    if (script.end === "Interrupt") {
+      world.interruptedThemselves.add(`${generation} ${task.taskId}`)
+      return yield* Effect.interrupt
+    }
     return taken.length === 0 ? answer : `${answer}\n${taken.join("\n")}`
   })
 

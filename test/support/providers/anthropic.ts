@@ -2,7 +2,7 @@
 import { checkMessages } from "./anthropicRules.js"
 import type { JsonObject } from "./json.js"
 import { type ProviderServer, startLoopback } from "./loopback.js"
-import { badRequest, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
+import { argumentsOf, badRequest, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
 
 const apiKey = "sk-ant-loopback"
 
@@ -21,6 +21,19 @@ const errorBody = ({ message, status }: Refusal): JsonObject => ({
   request_id: "req_loopback"
 })
 
+// https://docs.claude.com/en/docs/build-with-claude/streaming#error-events
+const overloaded: JsonObject = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+
+/** The input of a whole reply is JSON always: what the model wrote, or nothing where that is none. */
+const inputOf = (json: string): unknown => {
+  try {
+    const input: unknown = JSON.parse(json)
+    return input
+  } catch {
+    return {}
+  }
+}
+
 const sent = (data: JsonObject): Sent => ({ type: "event", name: String(data["type"]), data })
 
 export const startAnthropic = (): Promise<ProviderServer> => {
@@ -31,7 +44,35 @@ export const startAnthropic = (): Promise<ProviderServer> => {
     return `${prefix}_${String(ids).padStart(8, "0")}`
   }
 
-  const contentBlock = (block: Exclude<ReplyBlock, { readonly type: "hold" }>): JsonObject => {
+  const searches = new Map<string, string>()
+
+  const foundBlock = (query: string): JsonObject => ({
+    type: "web_search_tool_result",
+    tool_use_id: searches.get(query),
+    content: [{
+      type: "web_search_result",
+      title: `About ${query}`,
+      url: "https://example.com/found",
+      encrypted_content: `encrypted-${query}`,
+      page_age: null
+    }]
+  })
+
+  const searchBlocks = (block: Extract<ReplyBlock, { readonly type: "search" }>): ReadonlyArray<JsonObject> => {
+    const id = nextId("srvtoolu")
+    searches.set(block.query, id)
+    const use = { type: "server_tool_use", id, name: "web_search", input: { query: block.query } }
+    return block.isAnswered ? [use, foundBlock(block.query)] : [use]
+  }
+
+  const contentBlocks = (block: Exclude<ReplyBlock, { readonly type: "hold" }>): ReadonlyArray<JsonObject> =>
+    block.type === "search"
+      ? searchBlocks(block)
+      : block.type === "found"
+      ? [foundBlock(block.of)]
+      : [contentBlock(block)]
+
+  const contentBlock = (block: Exclude<ReplyBlock, { readonly type: "hold" | "search" | "found" }>): JsonObject => {
     switch (block.type) {
       case "text":
         return { type: "text", text: block.text, citations: null }
@@ -41,11 +82,19 @@ export const startAnthropic = (): Promise<ProviderServer> => {
         return { type: "thinking", thinking: block.text, signature }
       }
       case "call":
-        return { type: "tool_use", id: nextId("toolu"), name: block.name, input: block.input }
+      case "rawCall":
+        return { type: "tool_use", id: nextId("toolu"), name: block.name, input: inputOf(argumentsOf(block)) }
     }
   }
 
-  const blockEvents = (block: JsonObject, index: number): ReadonlyArray<JsonObject> => {
+  const blockEvents = (block: JsonObject, index: number, json: string): ReadonlyArray<JsonObject> => {
+    // it comes as a whole
+    if (block["type"] === "web_search_tool_result") {
+      return [
+        { type: "content_block_start", index, content_block: block },
+        { type: "content_block_stop", index }
+      ]
+    }
     const delta = (delta: JsonObject): JsonObject => ({ type: "content_block_delta", index, delta })
     const [empty, deltas]: readonly [JsonObject, ReadonlyArray<JsonObject>] = block["type"] === "text"
       ? [{ ...block, text: "" }, pieces(String(block["text"])).map((text) => ({ type: "text_delta", text }))]
@@ -60,7 +109,7 @@ export const startAnthropic = (): Promise<ProviderServer> => {
       : [
         { ...block, input: {} },
         // the real stream opens with an empty piece, too
-        ["", ...pieces(JSON.stringify(block["input"]))].map((partial_json) => ({
+        ["", ...pieces(json)].map((partial_json) => ({
           type: "input_json_delta",
           partial_json
         }))
@@ -74,6 +123,8 @@ export const startAnthropic = (): Promise<ProviderServer> => {
 
   return startLoopback({
     apiKey,
+    // github.com/anthropics/claude-code/issues/12186
+    tooLong: badRequest("prompt is too long: 208310 tokens > 200000 maximum"),
     checkKey: (headers) => {
       const key = headers["x-api-key"]
       if (key === undefined) return { status: 401, message: "x-api-key header is required" }
@@ -86,12 +137,7 @@ export const startAnthropic = (): Promise<ProviderServer> => {
           headers["anthropic-version"] === undefined
             ? badRequest("anthropic-version: header is required")
             : checkMessages(body, thinking),
-        broken: {
-          type: "event",
-          name: "error",
-          data: { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
-        },
-        render: (body, blocks) => {
+        render: (body, blocks, ending) => {
           const content: Array<JsonObject> = []
           const events: Array<JsonObject | "hold"> = []
           for (const block of blocks) {
@@ -99,11 +145,21 @@ export const startAnthropic = (): Promise<ProviderServer> => {
               events.push("hold")
               continue
             }
-            const made = contentBlock(block)
-            events.push(...blockEvents(made, content.length))
-            content.push(made)
+            for (const made of contentBlocks(block)) {
+              const json = block.type === "call" || block.type === "rawCall"
+                ? argumentsOf(block)
+                : JSON.stringify(made["input"] ?? {})
+              events.push(...blockEvents(made, content.length, json))
+              content.push(made)
+            }
           }
-          const stop_reason = blocks.some(({ type }) => type === "call") ? "tool_use" : "end_turn"
+          const stop_reason = ending === "length"
+            ? "max_tokens"
+            : blocks.some(({ type }) => type === "call" || type === "rawCall")
+            ? "tool_use"
+            : blocks.some((block) => block.type === "search" && !block.isAnswered)
+            ? "pause_turn"
+            : "end_turn"
           const started = {
             id: nextId("msg"),
             type: "message",
@@ -126,9 +182,11 @@ export const startAnthropic = (): Promise<ProviderServer> => {
             { type: "message_stop" }
           ]
           return {
-            whole: { ...started, content, stop_reason, usage: { input_tokens: 12, output_tokens: 7 } },
+            whole: ending === "failed" || ending === "error"
+              ? { failure: 529 }
+              : { ...started, content, stop_reason, usage: { input_tokens: 12, output_tokens: 7 } },
             events: all.map((event) => event === "hold" ? { type: "hold" } : sent(event)),
-            ending: closing.map(sent)
+            ending: (ending === "failed" || ending === "error" ? [overloaded] : closing).map(sent)
           }
         }
       }

@@ -3,7 +3,7 @@ import { once } from "node:events"
 import * as Http from "node:http"
 import { setImmediate } from "node:timers/promises"
 import { isObject, type JsonObject } from "./json.js"
-import type { ProviderReply, Refusal, ReplyBlock, Sent } from "./script.js"
+import type { Ending, ProviderReply, Refusal, ReplyBlock, Sent } from "./script.js"
 
 export interface ProviderRequest {
   /** 1 for the first request of this server */
@@ -20,14 +20,13 @@ export interface Endpoint {
   /** What is wrong with the request, if anything is. */
   readonly check: (body: JsonObject, headers: Http.IncomingHttpHeaders) => Refusal | undefined
   /** The reply as this API words it; called once for each reply, so it may draw ids. */
-  readonly render: (body: JsonObject, blocks: ReadonlyArray<ReplyBlock>) => {
-    readonly whole: JsonObject
+  readonly render: (body: JsonObject, blocks: ReadonlyArray<ReplyBlock>, ending: Ending) => {
+    /** A failure has a status of its own. */
+    readonly whole: JsonObject | { readonly failure: number }
     readonly events: ReadonlyArray<Sent>
-    /** what says that the stream is whole */
+    /** what says how the stream ended */
     readonly ending: ReadonlyArray<Sent>
   }
-  /** What ends a stream in which the provider breaks down. */
-  readonly broken: Sent
   readonly errorBody: (refusal: Refusal) => JsonObject
 }
 
@@ -41,8 +40,15 @@ export interface ProviderServer {
   readonly refusals: () => ReadonlyArray<ProviderRequest>
   /** Adds a reply at the end of the script. */
   readonly reply: (...blocks: ReadonlyArray<ReplyBlock>) => void
-  /** Adds a failure with this status: 429, 500, 529, … */
-  readonly fail: (status: number) => void
+  /** Adds a failure with this status (429, 500, 529, …), with what the provider says and the headers it sends. */
+  readonly fail: (
+    status: number,
+    options?: { readonly headers?: Readonly<Record<string, string>>; readonly refusal?: Partial<Refusal> }
+  ) => void
+  /** Adds a reply that ends in this way. */
+  readonly endWith: (ending: Ending, ...blocks: ReadonlyArray<ReplyBlock>) => void
+  /** Refuses requests whose messages are longer than so many characters, as a model with a small window does. */
+  readonly window: (characters: number) => void
   /** Adds a stream that breaks down after these blocks. */
   readonly breakAfter: (...blocks: ReadonlyArray<ReplyBlock>) => void
   /** Answers the requests for which the script has no reply; without it they get status 500. */
@@ -84,8 +90,13 @@ const sendPieces = async (response: Http.ServerResponse, data: string) => {
   }
 }
 
-const sendJson = async (response: Http.ServerResponse, status: number, body: JsonObject) => {
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8" })
+const sendJson = async (
+  response: Http.ServerResponse,
+  status: number,
+  body: JsonObject,
+  headers: Readonly<Record<string, string>> = {}
+) => {
+  response.writeHead(status, { "content-type": "application/json; charset=utf-8", ...headers })
   await sendPieces(response, JSON.stringify(body))
   response.end()
 }
@@ -103,12 +114,15 @@ const readBody = async (request: Http.IncomingMessage): Promise<unknown> => {
 export const startLoopback = async (options: {
   readonly apiKey: string
   readonly endpoints: { readonly [path: string]: Endpoint }
+  /** What is said of a request that is too long. */
+  readonly tooLong: Refusal
   readonly checkKey: (headers: Http.IncomingHttpHeaders) => Refusal | undefined
 }): Promise<ProviderServer> => {
   const requests: Array<ProviderRequest> = []
   const script: Array<ProviderReply> = []
   const releases = new Map<number, Gate>()
   const arrivals = new Map<number, Gate>()
+  let longest = Infinity
   let otherwise: ((request: ProviderRequest) => ReadonlyArray<ReplyBlock>) | undefined
 
   const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
@@ -120,8 +134,9 @@ export const startLoopback = async (options: {
       return
     }
     const body = isObject(parsed) ? parsed : {}
+    const length = JSON.stringify(body["messages"] ?? body["input"] ?? "").length
     const refusal = options.checkKey(incoming.headers) ?? (isObject(parsed)
-      ? endpoint.check(body, incoming.headers)
+      ? endpoint.check(body, incoming.headers) ?? (length > longest ? options.tooLong : undefined)
       : { status: 400, message: "We could not parse the JSON body of your request." })
     const number = requests.length + 1
     const streamed = body["stream"] === true
@@ -132,24 +147,35 @@ export const startLoopback = async (options: {
       await sendJson(response, refusal.status, endpoint.errorBody(refusal))
       return
     }
-    const made = otherwise === undefined ? undefined : { _tag: "Blocks" as const, blocks: otherwise(request) }
+    const made: ProviderReply | undefined = otherwise && { _tag: "Blocks", blocks: otherwise(request) }
     const reply = script.shift() ?? made
     if (reply === undefined || reply._tag === "Failure") {
       const status = reply?.status ?? 500
       const message = reply === undefined ? `The test has no reply for request ${number}.` : `Scripted ${status}.`
-      await sendJson(response, status, endpoint.errorBody({ status, message }))
+      await sendJson(response, status, endpoint.errorBody({ status, message, ...reply?.refusal }), reply?.headers)
       return
     }
-    const { ending, events, whole } = endpoint.render(body, reply.blocks)
+    const how = reply.ending ?? "whole"
+    const { ending, events, whole } = endpoint.render(body, reply.blocks, how)
     const gone = once(response, "close")
     const pass = () => Promise.race([gateOf(releases, number).promise, gone])
     if (!streamed) {
       if (reply.blocks.some(({ type }) => type === "hold")) await pass()
-      if (!response.destroyed) await sendJson(response, 200, whole)
+      if (response.destroyed) return
+      const status = "failure" in whole && typeof whole["failure"] === "number" ? whole["failure"] : 200
+      if (status !== 200) await sendJson(response, status, endpoint.errorBody({ status, message: "It failed." }))
+      // half of it, for whoever waits for the rest
+      else if (how === "eof" || how === "reset") {
+        response.writeHead(200, { "content-type": "application/json; charset=utf-8" })
+        await sendPieces(response, JSON.stringify(whole).slice(0, -20))
+        if (how === "eof") response.end()
+        else response.destroy()
+      } else await sendJson(response, 200, whole)
       return
     }
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" })
-    for (const sent of [...events, ...(reply._tag === "BrokenStream" ? [endpoint.broken] : ending)]) {
+    response.flushHeaders()
+    for (const sent of [...events, ...(how === "eof" || how === "reset" ? [] : ending)]) {
       if (sent.type === "hold") await pass()
       if (response.destroyed) return
       if (sent.type === "event") {
@@ -157,7 +183,8 @@ export const startLoopback = async (options: {
         await sendPieces(response, `${name}data: ${sent.data === "[DONE]" ? sent.data : JSON.stringify(sent.data)}\n\n`)
       }
     }
-    response.end()
+    if (how === "reset") response.destroy()
+    else response.end()
   }
 
   const server = Http.createServer((incoming, response) => {
@@ -176,8 +203,12 @@ export const startLoopback = async (options: {
     requests,
     refusals: () => requests.filter(({ refusal }) => refusal !== undefined),
     reply: (...blocks) => void script.push({ _tag: "Blocks", blocks }),
-    fail: (status) => void script.push({ _tag: "Failure", status }),
-    breakAfter: (...blocks) => void script.push({ _tag: "BrokenStream", blocks }),
+    fail: (status, options) => void script.push({ _tag: "Failure", status, ...options }),
+    endWith: (ending, ...blocks) => void script.push({ _tag: "Blocks", blocks, ending }),
+    window: (characters) => {
+      longest = characters
+    },
+    breakAfter: (...blocks) => void script.push({ _tag: "Blocks", blocks, ending: "error" }),
     otherwise: (reply) => {
       otherwise = reply
     },

@@ -2,31 +2,57 @@
 import type { LanguageModel } from "@effect/ai"
 import { AnthropicClient, AnthropicLanguageModel } from "@effect/ai-anthropic"
 import { OpenAiClient, OpenAiLanguageModel } from "@effect/ai-openai"
-import { FetchHttpClient } from "@effect/platform"
+import { FetchHttpClient, type HttpClient } from "@effect/platform"
 import { type Effect, Layer, Redacted, type Scope } from "effect"
 import type { ProviderServer } from "./loopback.js"
 import { anthropicServer, openAiServer } from "./scoped.js"
 
-const openAiModel =
+type Fetch = typeof globalThis.fetch
+
+/** The client that hosts use, with a `fetch` of their own if they have one. */
+const httpClient = (fetch: Fetch | undefined) =>
+  fetch === undefined
+    ? FetchHttpClient.layer
+    : FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.Fetch, fetch)))
+
+export const openAiModel =
   (config: Omit<OpenAiLanguageModel.Config.Service, "model">) =>
-  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
+  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">, fetch?: Fetch): Layer.Layer<LanguageModel.LanguageModel> =>
     OpenAiLanguageModel.layer({ model: "gpt-5-test", config }).pipe(
       Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: `${url}/v1` })),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provide(httpClient(fetch))
     )
 
-const anthropicModel =
+export const anthropicModel =
   (config: Omit<AnthropicLanguageModel.Config.Service, "model">) =>
-  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">): Layer.Layer<LanguageModel.LanguageModel> =>
+  ({ apiKey, url }: Pick<ProviderServer, "apiKey" | "url">, fetch?: Fetch): Layer.Layer<LanguageModel.LanguageModel> =>
     AnthropicLanguageModel.layer({ model: "claude-test", config }).pipe(
       Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: url })),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provide(httpClient(fetch))
     )
+
+/** The real clients on an HTTP client of a test. */
+export const openAiModelOn = (client: Layer.Layer<HttpClient.HttpClient>): Layer.Layer<LanguageModel.LanguageModel> =>
+  OpenAiLanguageModel.layer({ model: "gpt-5-test" }).pipe(
+    Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("key") })),
+    Layer.provide(client)
+  )
+
+export const anthropicModelOn = (
+  client: Layer.Layer<HttpClient.HttpClient>
+): Layer.Layer<LanguageModel.LanguageModel> =>
+  AnthropicLanguageModel.layer({ model: "claude-test" }).pipe(
+    Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make("key") })),
+    Layer.provide(client)
+  )
 
 export interface Provider {
   readonly name: string
   readonly server: Effect.Effect<ProviderServer, never, Scope.Scope>
-  readonly model: (server: Pick<ProviderServer, "apiKey" | "url">) => Layer.Layer<LanguageModel.LanguageModel>
+  readonly model: (
+    server: Pick<ProviderServer, "apiKey" | "url">,
+    fetch?: Fetch
+  ) => Layer.Layer<LanguageModel.LanguageModel>
 }
 
 export const providers: ReadonlyArray<Provider> = [

@@ -3,7 +3,7 @@ import { checkChat } from "./chatRules.js"
 import { type JsonObject, objects, stringAt } from "./json.js"
 import { type Endpoint, type ProviderServer, startLoopback } from "./loopback.js"
 import { checkResponses } from "./openaiRules.js"
-import { pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
+import { argumentsOf, pieces, type Refusal, type ReplyBlock, type Sent } from "./script.js"
 
 const apiKey = "sk-loopback"
 const createdAt = 1_750_000_000
@@ -54,13 +54,22 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
           summary: block.text === "" ? [] : [{ type: "summary_text", text: block.text }]
         }
       }
+      case "search":
+      case "found":
+        return {
+          id: nextId("ws"),
+          type: "web_search_call",
+          status: "completed",
+          action: { type: "search", query: block.type === "search" ? block.query : block.of }
+        }
       case "call":
+      case "rawCall":
         return {
           id: nextId("fc"),
           type: "function_call",
           call_id: nextId("call"),
           name: block.name,
-          arguments: JSON.stringify(block.input),
+          arguments: argumentsOf(block),
           status: "completed"
         }
     }
@@ -118,6 +127,12 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
           done
         ]
       }
+      case "web_search_call":
+        return [
+          { type: "response.output_item.added", output_index, item: { ...item, status: "in_progress" } },
+          { type: "response.web_search_call.completed", output_index, item_id },
+          done
+        ]
       default: {
         const json = stringAt(item, "arguments")
         const at = { item_id, output_index }
@@ -138,12 +153,7 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
   return {
     check: (body) => checkResponses(body, { items, following, reasoning }),
     errorBody,
-    broken: {
-      type: "event",
-      name: "error",
-      data: { type: "error", sequence_number: 0, code: "server_error", message: "Overloaded.", param: null }
-    },
-    render: (body, blocks) => {
+    render: (body, blocks, ending) => {
       const output: Array<JsonObject> = []
       const events: Array<JsonObject | "hold"> = []
       for (const block of blocks) {
@@ -154,6 +164,10 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
         const item = outputItem(block)
         events.push(...itemEvents(item, output.length))
         output.push(item)
+      }
+      const cut = output.at(-1)
+      if (ending === "length" && cut?.["type"] === "function_call") {
+        output.splice(-1, 1, { ...cut, status: "incomplete" })
       }
       store(output)
       const started = {
@@ -178,7 +192,12 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
         ...started,
         status: "completed",
         output,
-        usage: {
+        ...(ending === "length" ? { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } } : {}),
+        // https://platform.openai.com/docs/api-reference/responses-streaming/response/failed
+        ...(ending === "failed"
+          ? { status: "failed", error: { code: "server_error", message: "The model failed to generate a response." } }
+          : {}),
+        usage: ending === "failed" ? null : {
           input_tokens: 12,
           input_tokens_details: { cached_tokens: 0 },
           output_tokens: 7,
@@ -198,10 +217,23 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
         name: stringAt(event, "type"),
         data: { ...event, sequence_number }
       })
+      // https://github.com/zed-industries/zed/issues/57024: the fields of an error come flat and in an object
+      const error: JsonObject = blocks.length % 2 === 1
+        ? { type: "error", code: "server_error", message: "Overloaded.", param: null }
+        : { type: "error", ...errorBody({ status: 500, message: "Overloaded.", code: "server_error" }) }
       return {
-        whole,
+        whole: ending === "error" ? { failure: 500 } : whole,
         events: all.map((event, index) => event === "hold" ? { type: "hold" } : sent(event, index)),
-        ending: [sent({ type: "response.completed", response: whole }, all.length)]
+        ending: [
+          ending === "error" ? sent(error, all.length) : sent({
+            type: ending === "length"
+              ? "response.incomplete"
+              : ending === "failed"
+              ? "response.failed"
+              : "response.completed",
+            response: whole
+          }, all.length)
+        ]
       }
     }
   }
@@ -210,8 +242,7 @@ const makeResponses = (nextId: (prefix: string) => string): Endpoint => {
 const makeChat = (nextId: (prefix: string) => string): Endpoint => ({
   check: checkChat,
   errorBody,
-  broken: { type: "event", name: undefined, data: errorBody({ status: 500, message: "Overloaded." }) },
-  render: (body, blocks) => {
+  render: (body, blocks, how) => {
     const common = { id: nextId("chatcmpl"), created: createdAt, model: body["model"] }
     const usage = { prompt_tokens: 12, completion_tokens: 7, total_tokens: 19 }
     const said = blocks.flatMap((block) => block.type === "text" ? [block.text] : []).join("")
@@ -230,10 +261,11 @@ const makeChat = (nextId: (prefix: string) => string): Endpoint => ({
         case "text":
           events.push(...pieces(block.text).map((content) => chunk({ content })))
           break
-        case "call": {
+        case "call":
+        case "rawCall": {
           const index = calls.length
           const id = nextId("call")
-          const json = JSON.stringify(block.input)
+          const json = argumentsOf(block)
           calls.push({ id, type: "function", function: { name: block.name, arguments: json } })
           const begin = { index, id, type: "function", function: { name: block.name, arguments: "" } }
           events.push(chunk({ tool_calls: [begin] }))
@@ -242,13 +274,19 @@ const makeChat = (nextId: (prefix: string) => string): Endpoint => ({
           )
           break
         }
+        case "search":
+        case "found":
         case "reasoning":
           // this API keeps it to itself
           break
       }
     }
-    const finish_reason = calls.length > 0 ? "tool_calls" : "stop"
-    const ending = [chunk({}, finish_reason)]
+    const finish_reason = how === "length" ? "length" : calls.length > 0 ? "tool_calls" : "stop"
+    const ending: Array<Sent> = [
+      how === "failed" || how === "error"
+        ? { type: "event", name: undefined, data: errorBody({ status: 500, message: "Overloaded." }) }
+        : chunk({}, finish_reason)
+    ]
     if (objects([body["stream_options"]])[0]?.["include_usage"] === true) {
       ending.push({
         type: "event",
@@ -280,6 +318,13 @@ export const startOpenAi = (): Promise<ProviderServer> => {
   return startLoopback({
     apiKey,
     checkKey,
+    // github.com/crewAIInc/crewAI-examples/issues/121
+    tooLong: {
+      status: 400,
+      message: "Your input exceeds the context window of this model. Please adjust your input and try again.",
+      param: "input",
+      code: "context_length_exceeded"
+    },
     endpoints: { "/v1/responses": makeResponses(nextId), "/v1/chat/completions": makeChat(nextId) }
   })
 }

@@ -7,11 +7,12 @@
  * - item without its reasoning: github.com/NousResearch/hermes-agent/pull/102282
  * - the same item twice: github.com/NousResearch/hermes-agent/pull/7939
  * - prefixes of ids: github.com/diegosouzapw/OmniRoute/issues/224, github.com/anomalyco/opencode/issues/25065
+ * - images: github.com/STranslate/STranslate/issues/277
  * - tools: see toolSchemas.ts
  * A second output for one call, and a second call with one id, have no message that we found: both are refused here,
  * since which one the model sees is nobody's promise.
  */
-import { type JsonObject, objects, stringAt } from "./json.js"
+import { hasHalves, type JsonObject, noUnicode, objects, stringAt } from "./json.js"
 import { badRequest, type Refusal } from "./script.js"
 import { openAiSchemaProblem } from "./toolSchemas.js"
 
@@ -25,7 +26,12 @@ export interface IssuedItems {
   readonly reasoning: ReadonlyMap<string, string>
 }
 
-const prefixes: { readonly [type: string]: string } = { message: "msg", reasoning: "rs", function_call: "fc" }
+const prefixes: { readonly [type: string]: string } = {
+  message: "msg",
+  reasoning: "rs",
+  function_call: "fc",
+  web_search_call: "ws"
+}
 
 const notFound = (id: string): Refusal => ({ status: 404, message: `Item with id '${id}' not found.`, param: "input" })
 
@@ -65,9 +71,22 @@ const contentProblem = (item: JsonObject, at: string): Refusal | undefined => {
         "invalid_value"
       )
     }
+    const image = /^data:([^;]*);base64,(.*)$/.exec(stringAt(part, "image_url"))
+    if (image === null) continue
+    const [, type = "", data = ""] = image
+    if (!/^image\/(?:png|jpe?g|gif|webp)$/.test(type) || data === "" || isNoImage(data)) {
+      return badRequest(
+        "You uploaded an unsupported image. Please make sure your image has of one the following formats: " +
+          "['png', 'jpeg', 'gif', 'webp'].",
+        `${at}.content[${index}]`,
+        "invalid_image_format"
+      )
+    }
   }
   return undefined
 }
+
+const isNoImage = (base64: string): boolean => Buffer.from(base64, "base64").includes("not an image")
 
 /** Checks one item by itself. */
 const itemProblem = (item: JsonObject, type: string, at: string, issued: IssuedItems): Refusal | undefined => {
@@ -91,6 +110,8 @@ const itemProblem = (item: JsonObject, type: string, at: string, issued: IssuedI
       return ["user", "assistant", "system", "developer"].includes(stringAt(item, "role"))
         ? contentProblem(item, at)
         : badRequest(`Invalid value: '${stringAt(item, "role")}'.`, `${at}.role`, "invalid_value")
+    case "web_search_call":
+      return undefined
     case "reasoning": {
       const stored = issued.items.get(stringAt(item, "id"))
       if (stored === undefined) return notFound(stringAt(item, "id"))
@@ -192,6 +213,7 @@ export const checkResponses = (body: JsonObject, issued: IssuedItems): Refusal |
   if (stringAt(body, "model") === "") {
     return badRequest("Missing required parameter: 'model'.", "model", "missing_required_parameter")
   }
+  if (hasHalves(body)) return badRequest(noUnicode)
   const problem = toolsProblem(objects(body["tools"]))
   if (problem !== undefined) return problem
   if (typeof body["input"] === "string" && body["input"] !== "") return undefined

@@ -5,18 +5,37 @@ export type ReplyBlock =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "call"; readonly name: string; readonly input: unknown }
+  /** a call with these characters as its arguments, JSON or not */
+  | { readonly type: "rawCall"; readonly name: string; readonly json: string }
+  /** A search that the provider runs itself. Without a result Anthropic pauses the turn, or waits for our calls. */
+  | { readonly type: "search"; readonly query: string; readonly isAnswered: boolean }
+  /** The result of a search of the reply before, which was paused. */
+  | { readonly type: "found"; readonly of: string }
   /** nothing more is sent until the test releases this request */
   | { readonly type: "hold" }
 
+/**
+ * How a reply ends: as it should; at the limit of its tokens; `eof`: the connection is closed in good order, and nothing said
+ * that the reply is whole; `reset`: the connection breaks; `error`: the provider reports an error; `failed`: it says of the
+ * reply that it failed.
+ */
+export type Ending = "whole" | "length" | "eof" | "reset" | "error" | "failed"
+
 export type ProviderReply =
-  | { readonly _tag: "Blocks"; readonly blocks: ReadonlyArray<ReplyBlock> }
-  | { readonly _tag: "Failure"; readonly status: number }
-  /** a stream that says after these blocks that the provider is overloaded */
-  | { readonly _tag: "BrokenStream"; readonly blocks: ReadonlyArray<ReplyBlock> }
+  | { readonly _tag: "Blocks"; readonly blocks: ReadonlyArray<ReplyBlock>; readonly ending?: Ending }
+  | {
+    readonly _tag: "Failure"
+    readonly status: number
+    readonly headers?: Readonly<Record<string, string>> | undefined
+    readonly refusal?: Partial<Refusal> | undefined
+  }
 
 export const text = (text: string): ReplyBlock => ({ type: "text", text })
 export const reasoning = (text: string): ReplyBlock => ({ type: "reasoning", text })
 export const call = (name: string, input: unknown): ReplyBlock => ({ type: "call", name, input })
+export const rawCall = (name: string, json: string): ReplyBlock => ({ type: "rawCall", name, json })
+export const search = (query: string, isAnswered = true): ReplyBlock => ({ type: "search", query, isAnswered })
+export const found = (of: string): ReplyBlock => ({ type: "found", of })
 export const hold: ReplyBlock = { type: "hold" }
 
 /** Why a request is refused, in the words of the real API. */
@@ -38,6 +57,10 @@ export const badRequest = (message: string, param?: string, code?: string): Refu
 export type Sent =
   | { readonly type: "hold" }
   | { readonly type: "event"; readonly name: string | undefined; readonly data: JsonObject | "[DONE]" }
+
+/** The arguments of a call as they are sent. */
+export const argumentsOf = (block: Extract<ReplyBlock, { readonly type: "call" | "rawCall" }>): string =>
+  block.type === "call" ? JSON.stringify(block.input) : block.json
 
 /** Text in pieces of few characters, as tokens are. */
 export const pieces = (text: string): ReadonlyArray<string> =>

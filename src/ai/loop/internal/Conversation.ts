@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
+import { tokensOf, tokensOfAll } from "../../transcript/internal/tokens.js"
 import type { Transcript } from "../../transcript/Transcript.js"
-import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
+import type { RewriteReason, TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import { boundaryFor } from "./boundary.js"
@@ -27,6 +28,7 @@ export class Conversation {
   /** What is stored, and what is accepted. */
   private readonly accepted: GrowingTranscript
   private readonly unstored: Array<TranscriptEntry> = []
+  private storedTokens: number
   /** Turns that were entered and not drained since. */
   private readonly undrained = new Set<TurnId>()
   private readonly store: TranscriptStoreService
@@ -37,6 +39,7 @@ export class Conversation {
     this.sessionId = transcript.sessionId
     this.growing = new GrowingTranscript(transcript)
     this.accepted = new GrowingTranscript(transcript)
+    this.storedTokens = tokensOfAll(transcript.entries)
     this.store = store
     this.onStored = onStored
   }
@@ -49,6 +52,11 @@ export class Conversation {
   /** What is stored, as a value: a copy, which is as long as the conversation. */
   get transcript(): Transcript {
     return this.growing.transcript
+  }
+
+  /** How many tokens the transcript has, about. */
+  get tokens(): number {
+    return this.storedTokens
   }
 
   /** The reply that is accepted and not stored. */
@@ -112,10 +120,25 @@ export class Conversation {
         this.unstored.shift()
         this.growing.add(entry)
         this.onStored(entry)
+        if (entry._tag === "Rewrite") {
+          this.storedTokens = tokensOfAll(entry.entries)
+          continue
+        }
+        this.storedTokens += tokensOf(entry)
         stored.push(entry)
       }
       return stored
     }))
+  }
+
+  /** Accepts other entries in the place of all that are stored, and stores that. All that is accepted must be stored. */
+  rewrite(entries: Transcript["entries"], reason: RewriteReason): Effect.Effect<void, TurnFailure> {
+    return Effect.suspend(() => {
+      const rewrite = { _tag: "Rewrite" as const, reason, entries: entries.filter((entry) => entry._tag !== "Rewrite") }
+      this.accepted.add(rewrite)
+      this.unstored.push(rewrite)
+      return Effect.asVoid(this.flush)
+    })
   }
 
   /** Accepts and stores an entry. */

@@ -7,16 +7,19 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { TaskNotFound } from "../../../errors.js"
 import type { TurnId } from "../../../model/ids.js"
 import { isSettled, liveStatuses } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { cutText } from "../../../shared/cutText.js"
 import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
@@ -24,15 +27,15 @@ import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
-import type { AgentSession, UserInput } from "../AgentSession.js"
-import { SessionClosed, TurnFailure } from "../errors.js"
+import type { AgentSession, AgentSessionDefaults, UserInput } from "../AgentSession.js"
+import { RewriteRefused, SessionClosed, TurnFailure } from "../errors.js"
 import type { TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
-import { AgentEvents } from "./AgentEvents.js"
+import { AgentEvents, untilScopeCloses } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
-import { nextMessageNumber, nextTurnNumber } from "./ids.js"
+import { makeSessionIds } from "./ids.js"
 import * as Interrupts from "./interrupts.js"
 import * as machine from "./machine.js"
 import type { Model } from "./modelCall.js"
@@ -45,14 +48,25 @@ export interface SessionSettings {
   readonly transcript: Transcript
   readonly model: Model
   readonly store: TranscriptStoreService
+  readonly maxRequestsPerTurn: number
   readonly wake: WakePolicy
   readonly system: string | undefined
   readonly codec: LateResultCodec
   readonly maxNoteBytes: number
+  readonly whileAwaitingApproval: "queue" | "reject"
+  readonly provider: string | undefined
+  readonly compact: AgentSessionDefaults["compact"]
+  readonly compactAt: number | undefined
   readonly eventBuffer: number
   readonly eventBytes: number
   /** Is called in the step in which the session is over. */
   readonly onClosed: () => void
+}
+
+/** A change of the transcript that a host waits for. */
+interface Rewrite {
+  readonly answer: Effect.Effect<boolean>
+  readonly refuse: (error: RewriteRefused | SessionClosed) => Effect.Effect<boolean>
 }
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
@@ -65,6 +79,13 @@ const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
 
 const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
   typeof message === "string" ? [{ _tag: "Text", text: message }] : message
+
+/** A longer message is read as a message anyway. */
+const longestReason = 2_048
+
+/** What a message says of the approvals that it rejects. */
+const reasonOf = (content: ReadonlyArray<UserPart>): string =>
+  cutText(content.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("\n"), longestReason).text
 
 /** The background calls of a transcript whose tasks this manager does not run: those of a process that is gone. */
 const lostTasks = (
@@ -105,6 +126,8 @@ const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
       const { callId, isError, taskId, toolName } = entry
       return [{ _tag: "LateResult", taskId, callId, toolName, isError }]
     }
+    case "Rewrite":
+      return [{ _tag: "TranscriptRewritten", reason: entry.reason }]
     default:
       return []
   }
@@ -125,13 +148,6 @@ class MessageTurn {
   }
 }
 
-/** What a subscription belongs to, until the scope closes. */
-const subscribed = <A>(
-  subscribe: () => A,
-  subscriptionOf: (made: A) => EventSubscription<AgentEvent>
-): Effect.Effect<A, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.sync(subscribe), (made) => Effect.sync(() => subscriptionOf(made).unsafeClose()))
-
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
@@ -147,8 +163,9 @@ export const makeSession = (
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
-    let state = machine.initialState(nextTurnNumber(transcript.entries))
-    let nextMessage = nextMessageNumber(transcript.entries)
+    const ids = yield* makeSessionIds(transcript.entries)
+
+    let state = machine.initialState(ids.firstTurn, settings.maxRequestsPerTurn)
     let isClosed = false
     let unread = 0
     let step: Fiber.RuntimeFiber<void> | undefined
@@ -199,7 +216,7 @@ export const makeSession = (
     }
 
     const subscribe = (isLast?: (event: AgentEvent) => boolean) =>
-      subscribed(() => unsafeSubscribe(isLast), (subscription) => subscription)
+      untilScopeCloses(() => unsafeSubscribe(isLast), (subscription) => subscription)
 
     // ---- the parts ----
 
@@ -218,18 +235,29 @@ export const makeSession = (
       conversation,
       model,
       render: settings,
+      compact: settings.compact,
+      compactAt: settings.compactAt,
       started,
       lost: yield* lostTasks(transcript),
       emit,
-      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId })
+      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
+      nextReplyId: ids.nextReply
     })
     const interrupts = yield* Interrupts.make(sessionId)
+
+    /** What hosts have to change in the transcript, in the order of the commands. */
+    const rewrites: Array<Rewrite> = []
+    const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
 
     // ---- what the machine asks for ----
 
     /** Runs a step in its own fiber, which always tells the inbox how it ended. */
     const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      Effect.interruptible(work).pipe(
+      runWhole(Effect.interruptible(work))
+
+    /** One that is never interrupted. */
+    const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
+      work.pipe(
         Effect.exit,
         Effect.map(Exit.match({
           onSuccess: (end): machine.Command => end,
@@ -267,6 +295,20 @@ export const makeSession = (
           return run(steps.reply(action.turnId, action.messageIds))
         case "RunCalls":
           return run(steps.runCalls(action))
+        case "RejectApprovals":
+          return Effect.forEach(
+            action.approvals,
+            // one that was answered meanwhile keeps that answer
+            (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
+            { discard: true }
+          )
+        case "Rewrite": {
+          const rewrite = rewrites.shift()
+          const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
+          return runWhole(rewrite === undefined ? Effect.succeed(nothing) : Effect.as(rewrite.answer, nothing))
+        }
+        case "RefuseRewrite":
+          return rewrites.shift()?.refuse(refusedRewrite) ?? Effect.void
         case "InterruptStep":
           return step === undefined ? Effect.void : Fiber.interruptFork(step)
         case "StopTurn":
@@ -324,6 +366,7 @@ export const makeSession = (
       yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId)
       yield* interrupts.answer
+      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
       // what it has cancelled has ended by now, and is told
       news.unsafePull()
       events.unsafeEnd()
@@ -350,9 +393,15 @@ export const makeSession = (
 
     const submit = (message: UserInput): Effect.Effect<string, SessionClosed> =>
       Effect.map(open, () => {
-        const messageId = `message-${nextMessage++}`
-        steps.keep(messageId, partsOf(message))
-        post({ _tag: "Submit", messageId })
+        const messageId = ids.nextMessage()
+        const content = partsOf(message)
+        steps.keep(messageId, content)
+        const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
+        post({
+          _tag: "Submit",
+          messageId,
+          ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
+        })
         return messageId
       })
 
@@ -373,7 +422,7 @@ export const makeSession = (
       resume: Effect.map(open, () => post({ _tag: "Resume" })),
       events: Stream.unwrapScoped(Effect.map(subscribe(), (subscription) => Stream.fromQueue(subscription))),
       subscribe: subscribe(),
-      watch: subscribed(() => {
+      watch: untilScopeCloses(() => {
         const subscription = unsafeSubscribe()
         return { ...unsafeState(), events: subscription }
       }, (watch) => watch.events),
@@ -383,9 +432,28 @@ export const makeSession = (
         post({ _tag: "Interrupt" })
         return answer
       }),
+      setModel: (languageModel, options) => Effect.map(open, () => steps.setModel(languageModel, options?.provider)),
+      rewrite: (change) =>
+        Effect.zipRight(
+          open,
+          Effect.suspend(() => {
+            const asked = Deferred.unsafeMake<void, SessionClosed | RewriteRefused | TurnFailure>(FiberId.none)
+            rewrites.push({
+              answer: Effect.flatMap(Effect.exit(steps.rewrite(change)), (exit) => Deferred.done(asked, exit)),
+              refuse: (error) => Deferred.fail(asked, error)
+            })
+            post({ _tag: "Rewrite" })
+            return Deferred.await(asked)
+          })
+        ),
       approvals: approvals.approvals,
       approve: approvals.approve,
       reject: approvals.reject,
+      steer: (taskId, message) =>
+        Effect.flatMap(manager.handle.get(taskId), (task) =>
+          task.sessionId === sessionId
+            ? manager.handle.steer(taskId, message)
+            : new TaskNotFound({ taskId })),
       transcript: Effect.sync(() => conversation.transcript),
       waitForIdle: idle.await,
       close: Effect.zipRight(

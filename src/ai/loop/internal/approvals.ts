@@ -16,6 +16,8 @@ import { readNow } from "./readNow.js"
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
   /** Announces the approvals that are asked for and were not announced before, of one task or of all, in the current step. */
   readonly unsafeAnnounce: (taskId?: TaskId) => void
+  /** Those that hold up a turn: what a task in the background asks does not. */
+  readonly unsafeHoldingUp: () => ReadonlyArray<TaskApproval>
   /** The task is not asking any more: should it ask again, that is news. */
   readonly forget: (taskId: TaskId) => void
 }
@@ -102,6 +104,14 @@ export const make = (options: {
           announced.set(approval.taskId, approval.approval.asking)
           tell({ _tag: "ApprovalRequested", approval })
         }
+      },
+      unsafeHoldingUp: () => {
+        const asked = readNow(approvals)
+        const waiting = asked.length === 0
+          ? []
+          : readNow(manager.handle.list({ sessionId, kind: "Foreground", status: "Suspended" }))
+        const ids = new Set(waiting.map(({ id }) => id))
+        return asked.filter(({ taskId }) => ids.has(taskId))
       },
       forget: (taskId) => {
         announced.delete(taskId)

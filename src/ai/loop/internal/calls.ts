@@ -15,6 +15,7 @@ import type { TranscriptCall } from "../../transcript/Transcript.js"
 import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
 import type { Conversation } from "./Conversation.js"
+import { makePace } from "./pace.js"
 
 /**
  * A call of the open reply that was started in the manager. `Known`: what answers it (a placeholder, a refusal, the result of
@@ -123,7 +124,8 @@ const toolNameOf = (
 const drain = (
   conversation: Conversation,
   started: StartedCalls,
-  turnId: TurnId
+  turnId: TurnId,
+  pace: Effect.Effect<void>
 ): Effect.Effect<void, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
@@ -150,7 +152,10 @@ const drain = (
         return Effect.void
       }))
     })
-    while (Option.isSome(yield* next)) yield* conversation.flush
+    while (Option.isSome(yield* next)) {
+      yield* pace
+      yield* conversation.flush
+    }
     conversation.leaveTurn(turnId)
   })
 
@@ -177,6 +182,9 @@ const goneResult = (
     Effect.orElseSucceed(() => texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
   )
 
+/** After so many calls the event loop turns. */
+const callsInARow = 32
+
 /**
  * Starts the open calls that were not started (or closes them, where a turn was interrupted), and returns when nothing of
  * them runs: each then has its result, or waits for an approval. Gives the number of calls that wait.
@@ -187,6 +195,7 @@ export const runCalls = (
   { start, turnId }: { readonly start: boolean; readonly turnId: TurnId }
 ): Effect.Effect<number, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
+    const pace = makePace(callsInARow)
     conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
@@ -194,6 +203,7 @@ export const runCalls = (
     // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {
       if (started.has(call.callId)) continue
+      yield* pace
       if (start) yield* startCall(conversation, call, started)
       else started.set(call.callId, known(texts.interruptedResult(call.callId, call.toolName, texts.neverStarted)))
     }
@@ -203,9 +213,11 @@ export const runCalls = (
     while (true) {
       for (const { callId } of conversation.stored.openCalls) {
         const call = started.get(callId)
-        if (call?._tag === "Known") yield* conversation.add(call.result)
+        if (call?._tag !== "Known") continue
+        yield* pace
+        yield* conversation.add(call.result)
       }
-      for (const turn of turns) yield* drain(conversation, started, turn)
+      for (const turn of turns) yield* drain(conversation, started, turn, pace)
       const gone = new Map<ToolCallId, TranscriptEntry.ToolResult>()
       for (const one of conversation.stored.openCalls) {
         const call = started.get(one.callId)
@@ -214,7 +226,7 @@ export const runCalls = (
         if (result !== undefined) gone.set(one.callId, result)
       }
       // one that ended since its turn was drained is not gone: its update is there
-      if (gone.size > 0) { for (const turn of turns) yield* drain(conversation, started, turn) }
+      if (gone.size > 0) { for (const turn of turns) yield* drain(conversation, started, turn, pace) }
       const left = conversation.stored.openCalls
       for (const { callId } of left) {
         const result = gone.get(callId)

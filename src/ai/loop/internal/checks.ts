@@ -3,6 +3,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { millisOf } from "../../../shared/durations.js"
 import { integerOf, limitOf, refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../../shared/refusals.js"
+import { shown } from "../../../shared/text.js"
 import type { AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
 import type { WakePolicy } from "../WakePolicy.js"
 
@@ -16,10 +17,32 @@ const checkWake = (owner: string, wake: WakePolicy): void => {
   if (wake._tag === "Coalesced") millisOf(`${owner}.wake.window`, wake.window)
 }
 
+const checkIdleTimeout = (field: string, value: unknown): void => {
+  if (millisOf(field, value) === 0) {
+    throw new RangeError(`${field} takes a duration above 0, or Infinity, not ${shown(value)}`)
+  }
+}
+
 /** Throws for what no session can have, with the field's name. */
 export const checkDefaults = (owner: string, options: AgentSessionDefaults): void => {
   refuseUnlessObject(owner, "an object", options)
-  const { codec, eventBuffer, eventBytes, maxNoteBytes, retry, streaming, system, wake } = options
+  const {
+    codec,
+    compact,
+    compactAt,
+    eventBuffer,
+    eventBytes,
+    idleTimeout,
+    maxCallsPerReply,
+    maxNoteBytes,
+    maxRequestsPerTurn,
+    provider,
+    retry,
+    streaming,
+    system,
+    wake,
+    whileAwaitingApproval
+  } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
   if (wake !== undefined) checkWake(owner, wake)
   refuseUnless(
@@ -28,9 +51,29 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     "a LateResultCodec",
     codec
   )
+  refuseUnless(
+    provider === undefined || typeof provider === "string" && provider !== "",
+    `${owner}.provider`,
+    "a non-empty string",
+    provider
+  )
+  refuseUnless(compact === undefined || typeof compact === "function", `${owner}.compact`, "a function", compact)
+  if (compactAt !== undefined) integerOf(`${owner}.compactAt`, compactAt, 1)
+  refuseUnless(
+    compactAt === undefined || compact !== undefined,
+    `${owner}.compactAt`,
+    "given together with compact",
+    compactAt
+  )
   if (maxNoteBytes !== undefined) integerOf(`${owner}.maxNoteBytes`, maxNoteBytes, 0)
   if (eventBuffer !== undefined) integerOf(`${owner}.eventBuffer`, eventBuffer, 1)
   if (eventBytes !== undefined) integerOf(`${owner}.eventBytes`, eventBytes, 0)
+  if (maxCallsPerReply !== undefined) limitOf(`${owner}.maxCallsPerReply`, maxCallsPerReply, 1)
+  if (maxRequestsPerTurn !== undefined) limitOf(`${owner}.maxRequestsPerTurn`, maxRequestsPerTurn, 1)
+  if (whileAwaitingApproval !== undefined) {
+    refuseUnlessOneOf(["queue", "reject"], `${owner}.whileAwaitingApproval`, whileAwaitingApproval)
+  }
+  if (idleTimeout !== undefined) checkIdleTimeout(`${owner}.idleTimeout`, idleTimeout)
   refuseUnless(retry === undefined || Schedule.isSchedule(retry), `${owner}.retry`, "a Schedule", retry)
   refuseUnless(streaming === undefined || typeof streaming === "boolean", `${owner}.streaming`, "a boolean", streaming)
 }

@@ -8,22 +8,26 @@
  * |------------------|-----------|-----------|----------------------------------------------|------------------|
  * | Idle             | Reply¹    | Collect²  |                                              | answered         |
  * | Collecting       | queued    | kept      | found: Reply¹; nothing: Idle; failed: Idle³  | Interrupting     |
- * | Replying         | queued    | kept      | calls: RunCalls; none: end; failed: end      | Interrupting     |
- * | RunningTools     | queued    | kept      | all answered: Reply; some ask: AwaitingApproval; failed: end | Interrupting |
+ * | Replying         | queued    | kept      | calls: RunCalls; none: end⁴; failed: end     | Interrupting     |
+ * | RunningTools     | queued    | kept      | all answered: Reply⁴; some ask: AwaitingApproval; failed: end | Interrupting |
  * | AwaitingApproval | queued    | kept      | (a task changed: RunCalls)                   | Interrupting     |
  * | Interrupting     | queued    | kept      | once the manager has stopped the turn and it has drained: end | joins |
  * | Closed           |           |           |                                              | answered         |
  *
  * ¹ `RunCalls` first where an earlier turn is open, which an interrupt cancels (Interrupting, no turn). ² By the wake policy.
  * ³ After a `TurnStarted` and a `TurnEnded` that carry the failure; the same where the `Collect` was interrupted.
+ * ⁴ After a pause: Reply. A turn that has made `maxRequestsPerTurn` requests fails instead of making another.
+ * A message that rejects what holds up a turn does so first (RejectApprovals), in every state but Interrupting and Closed.
+ * A host rewrites the transcript in Idle alone: that is a step of Collecting, which finds nothing.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
  */
+import type { TaskApproval } from "../../../model/Approval.js"
 import { type TaskId, TurnId } from "../../../model/ids.js"
 import type { ReplyEnd } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, TurnCause, TurnEnd } from "../AgentEvent.js"
-import { isModelFailure, type TurnFailure } from "../errors.js"
+import { isModelFailure, TurnFailure } from "../errors.js"
 import type { WakePolicy } from "../WakePolicy.js"
 
 export type Phase =
@@ -41,6 +45,9 @@ export interface SessionState {
   readonly phase: Phase
   readonly turnId: TurnId | undefined
   readonly nextTurn: number
+  readonly maxRequestsPerTurn: number
+  /** Requests that the turn has made. */
+  readonly requests: number
   /** A step's fiber has not reported its end. */
   readonly isStepRunning: boolean
   /** Not yet part of the transcript. */
@@ -56,12 +63,20 @@ export interface SessionState {
   readonly isClosing: boolean
 }
 
+/** The approvals that were open when a message was handed in, which it answers: see `whileAwaitingApproval`. */
+interface Rejection {
+  readonly approvals: ReadonlyArray<TaskApproval>
+  readonly reason: string
+}
+
 export type Command =
-  | { readonly _tag: "Submit"; readonly messageId: string }
+  | { readonly _tag: "Submit"; readonly messageId: string; readonly rejects?: Rejection }
   | { readonly _tag: "Resume" }
   | { readonly _tag: "Wake"; readonly taskId: TaskId }
   | { readonly _tag: "TaskChanged" }
   | { readonly _tag: "WindowElapsed" }
+  /** The host has another transcript. */
+  | { readonly _tag: "Rewrite" }
   | { readonly _tag: "Interrupt" }
   | { readonly _tag: "Close" }
   /** The message is part of the transcript. */
@@ -83,6 +98,9 @@ export type Action =
   | { readonly _tag: "Reply"; readonly turnId: TurnId; readonly messageIds: ReadonlyArray<string> }
   /** `start`: calls that were never started are started, else closed. */
   | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
+  | { readonly _tag: "RejectApprovals" } & Rejection
+  /** Puts the transcript of the host in place, as a step, or says that a turn is running. */
+  | { readonly _tag: "Rewrite" | "RefuseRewrite" }
   | { readonly _tag: "InterruptStep" }
   /** Cancels the foreground of the turn, if there is one, and of the earlier ones that left open calls. */
   | { readonly _tag: "StopTurn"; readonly turnId: TurnId | undefined }
@@ -103,10 +121,12 @@ export interface Step {
   readonly actions: ReadonlyArray<Action>
 }
 
-export const initialState = (nextTurn: number): SessionState => ({
+export const initialState = (nextTurn: number, maxRequestsPerTurn = Infinity): SessionState => ({
   phase: { _tag: "Idle" },
   turnId: undefined,
   nextTurn,
+  maxRequestsPerTurn,
+  requests: 0,
   isStepRunning: false,
   messages: [],
   wakes: [],
@@ -144,6 +164,7 @@ const reply = (state: SessionState, turnId: TurnId): Step => {
       ...state,
       phase: { _tag: "Replying" },
       isStepRunning: true,
+      requests: state.requests + 1,
       messages: messageIds.map((id) => ({ id, isTried: true })),
       // it takes every result that is there
       wakes: [],
@@ -169,6 +190,7 @@ const begin = (state: SessionState, cause: TurnCause, { hasOpenTurns }: Facts): 
     ...state,
     turnId,
     nextTurn: state.nextTurn + 1,
+    requests: 0,
     failure: undefined,
     wakesInARow: cause._tag === "Wake" ? state.wakesInARow + 1 : state.wakesInARow
   }
@@ -212,6 +234,20 @@ const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Fa
   if (hasMessage) return followedBy(actions, beginWithMessages(idle, facts))
   return followedBy(actions, failed ? stay(idle) : considerWakes(idle, policy))
 }
+
+const requestLimit = (max: number): TurnEnd => ({
+  _tag: "Failed",
+  error: new TurnFailure({
+    reason: "RequestLimit",
+    message: `The turn has made ${max} requests to the language model, which is its limit (maxRequestsPerTurn).`
+  })
+})
+
+/** The next request of a turn, if it may make one more. */
+const replyAgain = (state: SessionState, turnId: TurnId, policy: WakePolicy, facts: Facts): Step =>
+  state.requests < state.maxRequestsPerTurn
+    ? reply(state, turnId)
+    : end(state, requestLimit(state.maxRequestsPerTurn), policy, facts)
 
 /** What failed was to come before a turn: the host hears of it as of a turn that a wake-up began. */
 const failBeforeTurn = (state: SessionState, error: TurnFailure, policy: WakePolicy, facts: Facts): Step => {
@@ -311,10 +347,10 @@ const stepEnded = (
     case "Replied":
       if (command.calls > 0) return runCalls(state, turnId)
       // the provider works on and wants its own words back
-      if (command.end === "pause") return reply(state, turnId)
+      if (command.end === "pause") return replyAgain(state, turnId, policy, facts)
       return end(state, { _tag: "Completed", end: command.end }, policy, facts)
     case "Drained":
-      if (command.open === 0) return reply(state, turnId)
+      if (command.open === 0) return replyAgain(state, turnId, policy, facts)
       return state.hasTaskChanged
         ? runCalls(state, turnId)
         : stay({ ...state, phase: { _tag: "AwaitingApproval" } })
@@ -334,7 +370,11 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
     case "Submit": {
       if (phase._tag === "Closed") return stay(state)
       const queued = { ...state, messages: [...state.messages, { id: command.messageId, isTried: false }] }
-      return phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
+      const next = phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
+      // an interrupt cancels what asks
+      return command.rejects === undefined || phase._tag === "Interrupting"
+        ? next
+        : followedBy([{ _tag: "RejectApprovals", ...command.rejects }], next)
     }
     case "Resume":
       if (phase._tag !== "Idle") return stay(state)
@@ -358,6 +398,10 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
       return stay(state.hasTaskChanged ? state : { ...state, hasTaskChanged: true })
     case "MessageStored":
       return stay({ ...state, messages: state.messages.filter(({ id }) => id !== command.messageId) })
+    case "Rewrite":
+      return phase._tag === "Idle"
+        ? { state: { ...state, phase: { _tag: "Collecting" }, isStepRunning: true }, actions: [{ _tag: "Rewrite" }] }
+        : { state, actions: [{ _tag: "RefuseRewrite" }] }
     case "Interrupt":
       return interruptNow(state, facts)
     case "Close": {

@@ -1,19 +1,24 @@
 /** The loop: it opens sessions, and closes those that are left with itself. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as AiModel from "@effect/ai/Model"
 import type * as Toolkit from "@effect/ai/Toolkit"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { TaskManager } from "../../../services/TaskManager.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { millisOf } from "../../../shared/durations.js"
 import * as ModelToolkit from "../../tools/ModelToolkit.js"
 import * as ToolRouting from "../../tools/ToolRouting.js"
+import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
 import { SessionAlreadyOpen } from "../errors.js"
+import { RetryPolicy } from "../RetryPolicy.js"
 import { TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
@@ -43,6 +48,8 @@ export const makeAgentLoop = (
   Effect.gen(function*() {
     checkDefaults("AgentSessionDefaults", defaults)
     const languageModel = yield* LanguageModel.LanguageModel
+    // what other clients are called there is not what they attach to their replies
+    const named = Option.filter(yield* Effect.serviceOption(AiModel.ProviderName), isKnownClient)
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
     const executor = yield* ToolExecutor
@@ -68,13 +75,20 @@ export const makeAgentLoop = (
           languageModel,
           toolkit: modelToolkit,
           isStreaming: options.streaming ?? true,
-          retry: options.retry
+          retry: options.retry ?? RetryPolicy.standard,
+          idleMillis: millisOf("AgentSessionOptions.idleTimeout", options.idleTimeout ?? "5 minutes"),
+          maxCallsPerReply: options.maxCallsPerReply ?? 128
         },
         store,
+        maxRequestsPerTurn: options.maxRequestsPerTurn ?? 100,
         wake: options.wake ?? WakePolicy.AtOnce(),
         system: options.system,
         codec: options.codec ?? LateResultCodec.UserNote,
         maxNoteBytes: options.maxNoteBytes ?? defaultMaxNoteBytes,
+        whileAwaitingApproval: options.whileAwaitingApproval ?? "queue",
+        compact: options.compact,
+        compactAt: options.compactAt,
+        provider: options.provider ?? Option.getOrUndefined(named),
         eventBuffer: options.eventBuffer ?? defaultEventBuffer,
         eventBytes: options.eventBytes ?? defaultEventBytes,
         onClosed

@@ -2,24 +2,30 @@
 import type * as AiError from "@effect/ai/AiError"
 import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"
-import * as Response from "@effect/ai/Response"
-import * as Chunk from "effect/Chunk"
+import type * as Response from "@effect/ai/Response"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
-import type * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
+import { constVoid } from "effect/Function"
 import * as Stream from "effect/Stream"
 import type { ModelToolkit } from "../../tools/ModelToolkit.js"
-import { reported } from "./modelErrors.js"
+import { isProviderDefined } from "../../tools/providerDefined.js"
+import type { Carrier } from "../../wire/internal/CarriedCall.js"
+import { withReadableReplies } from "../../wire/internal/readableReplies.js"
+import type { RetryPolicy } from "../RetryPolicy.js"
+import { saysWhole } from "./callVerdict.js"
+import { incompleteReply, reported, stalled } from "./modelErrors.js"
 import { type Delta, ReplyBuilder } from "./reply.js"
+import { givenUp } from "./salvage.js"
+import { unlessIdle } from "./unlessIdle.js"
 
 /** What a session asks the model with. */
 export interface Model {
   readonly languageModel: LanguageModel.Service
   readonly toolkit: ModelToolkit
   readonly isStreaming: boolean
-  readonly retry: Schedule.Schedule<unknown, AiError.AiError> | undefined
+  readonly retry: RetryPolicy
+  /** How long nothing of a streamed reply may come. */
+  readonly idleMillis: number
+  readonly maxCallsPerReply: number
 }
 
 /** What happens while the model answers. */
@@ -29,80 +35,80 @@ export interface ModelListener {
   readonly onDelta: (delta: Delta) => void
 }
 
-/**
- * The parts that the model gave where one of them calls a tool that does not exist: `LanguageModel` fails the whole call
- * then, with the raw parts in its error. `undefined` for any other error.
- */
-const rawParts = (
-  toolkit: ModelToolkit,
-  error: AiError.AiError
-): ReadonlyArray<Response.AnyPart> | undefined => {
-  if (error._tag !== "MalformedOutput" || !ParseResult.isParseError(error.cause)) return undefined
-  const { actual } = error.cause.issue
-  const raw: ReadonlyArray<unknown> | undefined = Chunk.isChunk(actual)
-    ? Chunk.toReadonlyArray(actual)
-    : Array.isArray(actual)
-    ? actual
-    : undefined
-  if (raw === undefined) return undefined
-  const decodeKnown = Schema.decodeUnknownEither(Response.AllParts(toolkit))
-  const parts: Array<Response.AnyPart> = []
-  let hasUnknownTool = false
-  for (const part of raw) {
-    const known = decodeKnown(part)
-    if (Either.isRight(known)) {
-      parts.push(known.right)
-      continue
-    }
-    const call = decodeAnyCall(part)
-    if (Either.isLeft(call) || isKnown(toolkit, call.right.name)) return undefined
-    hasUnknownTool = true
-    parts.push(Response.toolCallPart(call.right))
+/** What is wrong with a reply that the client took for a success. */
+const flawOf = (reply: ReplyBuilder, method: string): AiError.AiError | undefined => {
+  if (reply.error !== undefined) return reported(method, reply.error.cause)
+  if (!reply.isFinished && (method === "streamText" || reply.isEmpty)) {
+    return incompleteReply(method, "The reply ended without the event that ends a reply")
   }
-  return hasUnknownTool ? parts : undefined
+  // these two may leave nothing: all tokens went into thoughts that are not shown, or the words were held back
+  if (reply.isEmpty && reply.end !== "length" && reply.end !== "content-filter") {
+    return incompleteReply(method, "The reply is empty")
+  }
+  return reply.hasOpenCall && saysWhole(reply.end)
+    ? incompleteReply(method, "The reply ended in the middle of a call")
+    : undefined
 }
 
-const decodeAnyCall = Schema.decodeUnknownEither(Schema.Struct({
-  type: Schema.Literal("tool-call"),
-  id: Schema.String,
-  name: Schema.String,
-  params: Schema.Unknown,
-  providerName: Schema.optional(Schema.String),
-  providerExecuted: Schema.optionalWith(Schema.Boolean, { default: () => false }),
-  metadata: Schema.optionalWith(Response.ProviderMetadata, { default: () => ({}) })
-}))
+/** The first of our tools carries the calls of those that do not exist. */
+const carrierFor = (toolkit: ModelToolkit): Carrier | undefined => {
+  const tools = Object.values(toolkit.tools)
+  // what a provider brings along has another name on the wire, and calls of it are read by its own schema
+  const toolName = tools.find((tool) => !isProviderDefined(tool))?.name
+  const names = new Set(tools.flatMap((tool) => isProviderDefined(tool) ? [tool.providerName, tool.name] : [tool.name]))
+  return toolName === undefined ? undefined : { toolName, isKnown: (name) => names.has(name) }
+}
 
-const isKnown = (toolkit: ModelToolkit, toolName: string): boolean =>
-  Object.values(toolkit.tools).some(({ name }) => name === toolName)
+const readable = <A, E, R>(ask: Effect.Effect<A, E, R>, carrier: Carrier | undefined, onChunk: () => void) =>
+  carrier === undefined ? ask : withReadableReplies(ask, carrier, onChunk)
 
 const attempt = (
-  { isStreaming, languageModel, toolkit }: Model,
+  { idleMillis, isStreaming, languageModel, toolkit }: Model,
   prompt: Prompt.Prompt,
   reply: ReplyBuilder,
   listener: ModelListener
 ): Effect.Effect<void, AiError.AiError> => {
-  const add = (part: Response.AnyPart): void => {
-    const delta = reply.add(part)
-    if (delta !== undefined) listener.onDelta(delta)
-  }
+  const method = isStreaming ? "streamText" : "generateText"
   const addAll = (parts: Iterable<Response.AnyPart>) =>
     Effect.sync(() => {
-      for (const part of parts) add(part)
+      for (const part of parts) {
+        const delta = reply.add(part)
+        if (delta !== undefined) listener.onDelta(delta)
+      }
     })
   const options = { prompt, toolkit, disableToolCallResolution: true } as const
-  const parts = isStreaming
-    ? Stream.runForEachChunk(languageModel.streamText(options), addAll)
-    : Effect.flatMap(languageModel.generateText(options), ({ content }) => addAll(content))
-  return parts.pipe(
+  const carrier = carrierFor(toolkit)
+  const received = isStreaming
+    ? unlessIdle(
+      idleMillis,
+      () => stalled(method, `Nothing of the reply came for ${idleMillis} ms`),
+      (onProgress) =>
+        readable(
+          Stream.runForEachChunk(languageModel.streamText(options), (parts) => {
+            onProgress()
+            return addAll(parts)
+          }),
+          carrier,
+          onProgress
+        )
+    )
+    : Effect.flatMap(
+      readable(languageModel.generateText(options), carrier, constVoid),
+      ({ content }) => addAll(content)
+    )
+  return received.pipe(
     Effect.catchAll((error) => {
-      const raw = rawParts(toolkit, error)
-      return raw === undefined ? Effect.fail(error) : addAll(raw)
+      const left = givenUp(toolkit, error)
+      if (left === undefined) return Effect.fail(error)
+      const saved = left._tag === "Parts"
+        ? addAll(left.parts)
+        : Effect.sync(() => reply.addUnread(left.name, left.text))
+      return Effect.map(saved, () => reply.closedByClient())
     }),
-    Effect.zipRight(Effect.suspend(() =>
-      reply.error === undefined
-        ? Effect.void
-        : Effect.fail(reported(isStreaming ? "streamText" : "generateText", reply.error.cause))
-    ))
+    Effect.zipRight(Effect.suspend(() => {
+      const flaw = flawOf(reply, method)
+      return flaw === undefined ? Effect.void : Effect.fail(flaw)
+    }))
   )
 }
 
@@ -126,5 +132,5 @@ export const callModel = (
         })
       )
     )
-    return model.retry === undefined ? once : Effect.retry(once, model.retry)
+    return Effect.retry(once, model.retry)
   })

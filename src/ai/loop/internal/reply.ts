@@ -4,24 +4,33 @@
  * `Prompt.fromResponseParts` drops what providers attach to parts and need back, and puts a streamed text where it ended;
  * here a part stands where it began, with all that was said about it.
  */
-import type * as Response from "@effect/ai/Response"
+import * as Response from "@effect/ai/Response"
 import * as Encoding from "effect/Encoding"
 import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
+import { carriedIn } from "../../wire/internal/CarriedCall.js"
+import { argumentsOf, type NotRun, parsedArguments, verdict } from "./callVerdict.js"
+
+/** What stands for a value that no store could write, because it is nested too deep or is no JSON at all. */
+const notStorable = Symbol()
 
 // what came over the network is JSON already; what a provider's client made of it may not be
-const asJson = (value: unknown): unknown => {
+const storable = (value: unknown): unknown => {
   if (isJson(value)) return value
   try {
     const text: unknown = JSON.stringify(value)
     const copy: unknown = typeof text === "string" ? JSON.parse(text) : null
-    // nested too deep for a transcript: no store could write it
-    return isJson(copy) ? copy : null
+    return isJson(copy) ? copy : notStorable
   } catch {
-    return null
+    return notStorable
   }
+}
+
+const asJson = (value: unknown): unknown => {
+  const json = storable(value)
+  return json === notStorable ? null : json
 }
 
 const merge = (known: Metadata, metadata: Response.ProviderMetadata): Metadata => {
@@ -37,6 +46,21 @@ const merge = (known: Metadata, metadata: Response.ProviderMetadata): Metadata =
   return Object.keys(merged).length === 0 ? emptyMetadata : merged
 }
 
+type AnyCall = Omit<Response.ToolCallPart<string, unknown>, "params">
+
+const emptyCall: AnyCall = Response.toolCallPart({ id: "", name: "", params: {}, providerExecuted: false })
+
+const callPart = ({ id, metadata, name, providerExecuted, providerName }: AnyCall, params: unknown): ReplyPart => ({
+  _tag: "ToolCall",
+  // made unique, and so never empty, once the reply is whole
+  callId: id as ToolCallId,
+  toolName: name,
+  ...(providerName === undefined ? undefined : { providerName }),
+  providerExecuted,
+  params,
+  options: merge(emptyMetadata, metadata)
+})
+
 type Spoken = { -readonly [K in keyof SpokenPart]: SpokenPart[K] }
 type SpokenPart = Extract<ReplyPart, { readonly _tag: "Text" | "Reasoning" }>
 
@@ -46,6 +70,20 @@ export interface Delta {
   readonly delta: string
 }
 
+/** A call that the provider has begun and not ended. */
+interface OpenCall {
+  readonly id: string
+  readonly name: string
+  readonly providerName: string | undefined
+}
+
+/** A call of a reply that does not run. */
+export interface RefusedCall {
+  readonly callId: ToolCallId
+  readonly toolName: string
+  readonly why: NotRun
+}
+
 /** Prefix of the ids of the codecs' own calls. */
 const reserved = "late-"
 
@@ -53,7 +91,15 @@ const reserved = "late-"
 export class ReplyBuilder {
   private readonly parts: Array<ReplyPart | Spoken> = []
   private readonly open = new Map<string, Spoken>()
+  /** By the id that the provider gave. */
+  private readonly openCalls = new Map<string, OpenCall>()
+  /** Calls whose arguments are no JSON object. */
+  private readonly unreadable = new WeakSet<object>()
   end: ReplyEnd = "unknown"
+  /** The provider that attached something to the reply: its clients say their name with the end at least. */
+  provider: string | undefined = undefined
+  /** The provider said that the reply is at its end, and why. */
+  isFinished = false
   /** What the provider reported as an error in the middle of its reply. */
   error: { readonly cause: unknown } | undefined = undefined
 
@@ -74,8 +120,50 @@ export class ReplyBuilder {
     this.parts.push({ _tag: tag, text, options: merge(emptyMetadata, metadata) })
   }
 
+  private ownCall(call: AnyCall, params: unknown): void {
+    const given = argumentsOf(params)
+    const part = callPart(call, given ?? {})
+    this.parts.push(part)
+    if (given === undefined) this.unreadable.add(part)
+  }
+
+  /** A call as the client read it, or as it was carried past it. */
+  private received(call: Response.ToolCallPart<string, unknown>): void {
+    const carried = carriedIn(call.params)
+    if (carried === undefined) return this.ownCall(call, storable(call.params))
+    const named = carried.name === undefined ? call : { ...call, name: carried.name }
+    this.ownCall(named, storable("text" in carried ? parsedArguments(carried.text) : carried.value))
+  }
+
+  /** Adds a call that the client could not read: `text` is what the model sent as its arguments. */
+  addUnread(name: string, text: string): void {
+    const open = Array.from(this.openCalls.values()).find((call) => call.name === name)
+    if (open !== undefined) this.openCalls.delete(open.id)
+    const { id, providerName } = open ?? { id: "", providerName: undefined }
+    const call = { ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }
+    this.ownCall(call, storable(parsedArguments(text)))
+  }
+
+  /** The client has closed the reply before its end: what it gave is complete. */
+  closedByClient(): void {
+    this.end = "tool-calls"
+    this.isFinished = true
+    this.openCalls.clear()
+  }
+
+  /** Nothing was said, and nothing is to be done. */
+  get isEmpty(): boolean {
+    return this.parts.length === 0 && this.openCalls.size === 0
+  }
+
+  /** The provider began a call and did not end it. */
+  get hasOpenCall(): boolean {
+    return this.openCalls.size > 0
+  }
+
   /** Adds a part; what it says, if it says something. */
   add(part: Response.AnyPart): Delta | undefined {
+    this.provider ??= Object.keys(part.metadata)[0]
     switch (part.type) {
       case "text":
         this.say("Text", part.text, part.metadata)
@@ -112,17 +200,16 @@ export class ReplyBuilder {
           options: merge(emptyMetadata, part.metadata)
         })
         return undefined
+      case "tool-params-start":
+        if (!part.providerExecuted) {
+          const { id, name, providerName } = part
+          this.openCalls.set(id, { id, name, providerName })
+        }
+        return undefined
       case "tool-call":
-        this.parts.push({
-          _tag: "ToolCall",
-          // made unique, and so never empty, once the reply is whole
-          callId: part.id as ToolCallId,
-          toolName: part.name,
-          ...(part.providerName === undefined ? undefined : { providerName: part.providerName }),
-          providerExecuted: part.providerExecuted,
-          params: asJson(part.params),
-          options: merge(emptyMetadata, part.metadata)
-        })
+        this.openCalls.delete(part.id)
+        if (part.providerExecuted) this.parts.push(callPart(part, asJson(part.params)))
+        else this.received(part)
         return undefined
       case "tool-result":
         if (part.providerExecuted) {
@@ -139,6 +226,7 @@ export class ReplyBuilder {
         return undefined
       case "finish":
         this.end = part.reason
+        this.isFinished = true
         return undefined
       case "error":
         this.error = { cause: part.error }
@@ -150,7 +238,7 @@ export class ReplyBuilder {
 
   /**
    * The whole reply. A call whose id is empty, was used before, or would be refused by some provider gets a new one: providers
-   * refuse a history with such an id, or with two.
+   * refuse a history with such an id, or with two. A call that the provider did not end is its last.
    */
   whole(used: Pick<ReadonlySet<string>, "has">): ReadonlyArray<ReplyPart> {
     const own = new Set<string>()
@@ -161,13 +249,42 @@ export class ReplyBuilder {
       own.add(fresh)
       return ToolCallId.make(fresh)
     }
-    return this.parts.map((part) =>
+    return [...this.parts, ...this.unended()].map((part) =>
       part._tag === "ToolCall" && !part.providerExecuted
         ? { ...part, callId: freshId(part.callId) }
         : (part._tag === "ToolCall" || part._tag === "ProviderResult") && part.callId === ""
         ? { ...part, callId: ToolCallId.make("call") }
         : { ...part }
     )
+  }
+
+  private unended(): ReadonlyArray<ReplyPart> {
+    return Array.from(this.openCalls.values(), ({ id, name, providerName }) =>
+      callPart({
+        ...emptyCall,
+        id,
+        name,
+        ...(providerName === undefined ? undefined : { providerName })
+      }, {}))
+  }
+
+  /** The calls that do not run, of what `whole` gave. */
+  refused(whole: ReadonlyArray<ReplyPart>, maxCalls: number): ReadonlyArray<RefusedCall> {
+    const refused: Array<RefusedCall> = []
+    let index = 0
+    for (const [position, part] of whole.entries()) {
+      if (part._tag !== "ToolCall" || part.providerExecuted) continue
+      const made = this.parts[position]
+      const facts = {
+        isReadable: made === undefined || !this.unreadable.has(made),
+        isLastPart: position === whole.length - 1,
+        isOpen: made === undefined,
+        index: index++
+      }
+      const why = verdict(facts, this.end, maxCalls)
+      if (why !== undefined) refused.push({ callId: part.callId, toolName: part.toolName, why })
+    }
+    return refused
   }
 
   /**

@@ -1,20 +1,32 @@
 /** The steps that a turn is made of: each is one effect, and answers with what the machine is told. */
+import type * as AiError from "@effect/ai/AiError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { TurnId } from "../../../model/ids.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
+import { printable } from "../../../shared/text.js"
+import { lastProvider } from "../../transcript/internal/providers.js"
+import { rewriteProblems, withLive } from "../../transcript/internal/rewriting.js"
 import * as texts from "../../transcript/internal/texts.js"
 import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent } from "../AgentEvent.js"
-import type { TurnFailure } from "../errors.js"
-import { collectLate, runCalls, type StartedCalls } from "./calls.js"
+import type { AgentSessionDefaults } from "../AgentSession.js"
+import { RewriteRefused, type TurnFailure } from "../errors.js"
+import { maker, refusingClient } from "./askedProvider.js"
+import { collectLate, known, runCalls, type StartedCalls } from "./calls.js"
+import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
+import { failureReason } from "./failureReason.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
+import { makePace } from "./pace.js"
+import { mend } from "./refusals.js"
 import type { ReplyBuilder } from "./reply.js"
 import { modelFailed } from "./turnFailure.js"
 
@@ -24,13 +36,19 @@ export type StepEnd = Extract<machine.Command, { readonly _tag: "Collected" | "R
 export interface StepOptions {
   readonly conversation: Conversation
   readonly model: Model
-  readonly render: RenderOptions
+  readonly render: RenderOptions & { readonly maxNoteBytes: number }
+  readonly compact: AgentSessionDefaults["compact"]
+  readonly compactAt: number | undefined
   readonly started: StartedCalls
   /** Placeholders of tasks whose results are lost: those of a process that has ended. */
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
+  readonly nextReplyId: (turnId: TurnId) => string
 }
+
+/** After so many requests the event loop turns, for models that answer at once. */
+const requestsInARow = 16
 
 const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
   _tag: "Replied",
@@ -43,11 +61,24 @@ export class Steps {
   /** Messages of the user that are not part of the transcript yet. */
   private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
-  private replies = 0
+  /** What the next request is made with. */
+  private model: Model
+  private provider: string | undefined
+  /** A conversation that is shorter is not compacted. */
+  private leastTokens = 0
+  private readonly pace = makePace(requestsInARow)
 
   constructor(options: StepOptions) {
     this.options = options
+    this.model = options.model
+    this.provider = options.render.provider
     this.lost = options.lost
+  }
+
+  /** From the next request on, this model is asked. */
+  setModel(languageModel: Model["languageModel"], provider: string | undefined): void {
+    this.model = { ...this.model, languageModel }
+    this.provider = provider
   }
 
   /** Keeps a message until a turn takes it. */
@@ -74,6 +105,7 @@ export class Steps {
     const { conversation } = this.options
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
+        yield* restore(this.pace)
         // what the model has said before is stored, and not asked for again
         const before = conversation.unstoredReply
         yield* conversation.flush
@@ -84,7 +116,7 @@ export class Steps {
         const last = conversation.stored.last
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
-        const said = yield* this.ask(turnId, restore)
+        const said = yield* this.request(turnId, restore)
         yield* conversation.add(said)
         return replied(said)
       })
@@ -92,39 +124,138 @@ export class Steps {
   }
 
   /** The reply of the model, whole. What it had said when it was interrupted is written before the interrupt goes on. */
-  private ask(
+  private request(
     turnId: TurnId,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
-    const { conversation, emit, model, render } = this.options
+    const { conversation, emit, render, started } = this.options
     let builder: ReplyBuilder | undefined
-    const request = Effect.suspend(() =>
-      callModel(model, renderPrompt(conversation.transcript, render), {
-        onAttempt: (reply, attempt, error) => {
-          builder = reply
-          if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
-        },
-        onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-      })
-    )
+    const requestTo = (provider: string | undefined) =>
+      Effect.suspend(() =>
+        callModel(this.model, renderPrompt(conversation.transcript, { ...render, provider }), {
+          onAttempt: (reply, attempt, error) => {
+            builder = reply
+            if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
+          },
+          onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
+        })
+      )
+    const asked = Effect.catchAll(requestTo(this.provider), (error) => {
+      // the last reply was of another provider, and this one has sent nothing
+      const client = this.provider === undefined ? refusingClient(error) : undefined
+      return client === undefined || client === lastProvider(conversation.transcript.entries)
+        ? Effect.fail(error)
+        : requestTo(client)
+    })
     const said = (
       parts: TranscriptEntry.AssistantMessage["parts"],
-      end: TranscriptEntry.AssistantMessage["end"]
+      end: TranscriptEntry.AssistantMessage["end"],
+      provider = maker(this.provider, builder?.provider)
     ): TranscriptEntry.AssistantMessage => ({
       _tag: "AssistantMessage",
-      replyId: `${turnId}/${++this.replies}`,
+      replyId: this.options.nextReplyId(turnId),
       turnId,
       parts,
-      end
+      end,
+      ...(provider === undefined ? undefined : { provider })
     })
     return Effect.gen(this, function*() {
-      const answered = yield* Effect.exit(restore(request))
+      if (this.isTooLong) yield* this.compact(restore)
+      let answered = yield* Effect.exit(restore(asked))
+      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause, restore))) {
+        answered = yield* Effect.exit(restore(asked))
+        if (Exit.isFailure(answered)) yield* this.standIn(answered.cause)
+      }
       if (Exit.isSuccess(answered)) {
-        return said(answered.value.whole({ has: (id) => conversation.stored.usesCallId(id) }), answered.value.end)
+        const reply = answered.value
+        const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
+        for (const { callId, toolName, why } of reply.refused(parts, this.model.maxCallsPerReply)) {
+          started.set(
+            callId,
+            known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply)))
+          )
+        }
+        return said(parts, reply.end)
       }
       const kept = builder?.said() ?? []
       if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))
       return yield* Effect.failCause(Cause.map(answered.cause, modelFailed))
+    })
+  }
+
+  private get isTooLong(): boolean {
+    const { compactAt, conversation } = this.options
+    return compactAt !== undefined && conversation.tokens >= Math.max(compactAt, this.leastTokens)
+  }
+
+  /** Changes the transcript that a provider has refused; whether the request is to be made again. */
+  private mend(
+    cause: Cause.Cause<AiError.AiError>,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<boolean> {
+    return Effect.gen(this, function*() {
+      const error = Option.getOrUndefined(Cause.failureOption(cause))
+      if (error === undefined) return false
+      const isTooLong = failureReason(error) === "ContextOverflow"
+      return isTooLong && (yield* this.compact(restore)) || (yield* this.standIn(cause))
+    })
+  }
+
+  /** Puts something else into the place of what the provider has refused; whether the request is to be made again. */
+  private standIn(cause: Cause.Cause<AiError.AiError>): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { conversation, render } = this.options
+      const error = Option.getOrUndefined(Cause.failureOption(cause))
+      const mended = error === undefined ? undefined : mend(conversation.transcript, error, render.maxNoteBytes)
+      return mended === undefined ? Effect.succeed(false) : conversation.rewrite(mended.entries, mended.reason).pipe(
+        Effect.as(mended.isAskedAgain),
+        // it is kept, and stored with the next step
+        Effect.orElseSucceed(() => false)
+      )
+    })
+  }
+
+  /** Lets the host make a shorter conversation; whether there is one. */
+  private compact(
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<boolean> {
+    const { compact, conversation } = this.options
+    if (compact === undefined) return Effect.succeed(false)
+    return Effect.gen(this, function*() {
+      const before = conversation.transcript
+      const made = yield* Effect.exit(restore(Effect.suspend(() => compact(before))))
+      if (Exit.isFailure(made)) {
+        if (Cause.isInterrupted(made.cause)) return yield* Effect.interrupt
+        yield* Effect.logWarning("A conversation could not be compacted").pipe(withCause(made.cause))
+        return false
+      }
+      const problems = rewriteProblems(before, made.value)
+      if (problems.length > 0) {
+        yield* Effect.annotateLogs(Effect.logWarning("A compacted conversation was not taken"), {
+          package: "effect-task-manager",
+          problems: problems.map(printable)
+        })
+        return false
+      }
+      yield* Effect.ignore(conversation.rewrite(withLive(before, made.value).entries, "Compacted"))
+      // one that cannot be made shorter is not compacted with each request
+      this.leastTokens = conversation.tokens * 1.25
+      return !conversation.hasUnstored
+    })
+  }
+
+  /** Puts another transcript into the place of this one. */
+  rewrite(change: (transcript: Transcript) => Transcript): Effect.Effect<void, RewriteRefused | TurnFailure> {
+    const { conversation } = this.options
+    return Effect.gen(function*() {
+      yield* conversation.flush
+      const before = conversation.transcript
+      const after = change(before)
+      const problems = rewriteProblems(before, after)
+      if (problems.length > 0) {
+        return yield* new RewriteRefused({ sessionId: conversation.sessionId, reason: "Invalid", problems })
+      }
+      yield* conversation.rewrite(withLive(before, after).entries, "Host")
     })
   }
 

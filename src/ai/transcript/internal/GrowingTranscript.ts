@@ -30,7 +30,7 @@ interface Task {
 
 export class GrowingTranscript {
   private readonly sessionId: SessionId
-  private readonly entries: Array<TranscriptEntry>
+  private entries: Array<TranscriptEntry> = []
   /** The value of now; nothing was added since. */
   private value: Transcript | undefined
 
@@ -47,8 +47,22 @@ export class GrowingTranscript {
   /** The entries are taken as they are: `add` does not check them. */
   constructor({ entries, sessionId }: Transcript) {
     this.sessionId = sessionId
+    this.take(entries)
+  }
+
+  private take(entries: Transcript["entries"]): void {
     this.entries = [...entries]
     for (const entry of entries) this.know(entry)
+  }
+
+  /** Other entries in the place of all that are there. They are taken as they are. */
+  replace(entries: Transcript["entries"]): void {
+    this.value = undefined
+    for (const known of [this.messageIds, this.replyIds, this.providersCallIds, this.late, this.open]) known.clear()
+    this.calls.clear()
+    this.running.clear()
+    this.callCount = 0
+    this.take(entries)
   }
 
   /** The transcript as a value, which what is added later does not change. */
@@ -96,8 +110,12 @@ export class GrowingTranscript {
     return this.calls.has(id) || this.providersCallIds.has(id)
   }
 
-  /** Adds an entry at its place, or says why not. */
+  /** Adds an entry at its place, or says why not; a rewrite takes the place of all. */
   add(entry: TranscriptEntry): TranscriptRefusal | undefined {
+    if (entry._tag === "Rewrite") {
+      this.replace(entry.entries)
+      return undefined
+    }
     if (this.has(entry)) return "Duplicate"
     if (entry._tag === "ToolResult") {
       const call = this.calls.get(entry.callId)
@@ -121,6 +139,8 @@ export class GrowingTranscript {
         return this.resultOf(entry.callId) !== undefined
       case "LateResult":
         return this.hasLateResult(entry)
+      case "Rewrite":
+        return false
     }
   }
 
@@ -151,6 +171,9 @@ export class GrowingTranscript {
         this.running.delete(key)
         break
       }
+      case "Rewrite":
+        // in a log alone
+        break
     }
   }
 
@@ -182,4 +205,4 @@ export class GrowingTranscript {
 }
 
 /** One that is only asked. */
-export type KnownTranscript = Omit<GrowingTranscript, "add">
+export type KnownTranscript = Omit<GrowingTranscript, "add" | "replace">

@@ -49,6 +49,10 @@ const filePart = (part: FilePart, provider: string | undefined): Prompt.UserMess
     ...(part.fileName === undefined ? undefined : { fileName: part.fileName })
   })
 
+/** Whether files of the output may follow its result, without looking into them. */
+export const mayHaveFiles = (output: ToolOutput): boolean =>
+  output._tag === "Parts" && output.parts.some((part) => part._tag === "Media" && isTakenByAll(part.mediaType))
+
 const shownFile = (part: ToolOutputPart): ReadonlyArray<Prompt.UserMessagePart> => {
   if (part._tag === "Text" || !isTakenByAll(part.mediaType)) return []
   const bytes = Either.getOrElse(Encoding.decodeBase64(part.data), () => new Uint8Array())

@@ -5,6 +5,7 @@
 import * as Prompt from "@effect/ai/Prompt"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
 import { itemsOf } from "./assistantParts.js"
+import { mayHaveFiles } from "./files.js"
 import { goesOn, hasProviderCalls, type ReplyPlace } from "./providerCalls.js"
 import { isKnownClient, openAi, providerOf } from "./providers.js"
 import { toWord } from "./wire.js"
@@ -101,6 +102,8 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
       case "ToolResult": {
         const call = latest.get(entry.callId)
         if (call !== undefined) call.result ??= entry
+        // its files stand in a message of the user
+        if (mayHaveFiles(entry.output)) open = undefined
         break
       }
       case "LateResult": {
@@ -112,6 +115,8 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
         open = undefined
         break
       }
+      case "Rewrite":
+        break
     }
   }
   const last = open === undefined ? undefined : replies.get(open)
@@ -138,6 +143,23 @@ export const withUnusedIds = (
     }
   }
   if (renamed.size === 0) return messages
+  const key = JSON.stringify([...renamed])
+  const kept = renamedMessages.get(messages)
+  if (kept?.key === key) return kept.messages
+  const made = rename(messages, renamed)
+  renamedMessages.set(messages, { key, messages: made })
+  return made
+}
+
+const renamedMessages = new WeakMap<
+  ReadonlyArray<Prompt.Message>,
+  { readonly key: string; readonly messages: ReadonlyArray<Prompt.Message> }
+>()
+
+const rename = (
+  messages: ReadonlyArray<Prompt.Message>,
+  renamed: ReadonlyMap<string, string>
+): ReadonlyArray<Prompt.Message> => {
   const idOf = (id: string): string => renamed.get(id) ?? id
   return messages.map((message): Prompt.Message => {
     switch (message.role) {

@@ -47,6 +47,15 @@ export const fileOfReply = (mediaType: string): string => `[a file made by the m
 export const fileNotTaken = (mediaType: string): string =>
   `[a file that this provider does not take: ${printable(mediaType)}]`
 
+/** In the place of a file that the provider has refused. */
+export const fileRefused = (mediaType: string, fileName?: string): string =>
+  `[attachment refused by the provider: ${
+    [fileName, mediaType].filter((text) => text !== undefined).map(printable).join(", ")
+  }]`
+
+/** Before what was cut because it was too long. */
+export const tooLong = "[cut: with all of it, the conversation was too long for the model]"
+
 /** Before the files of a tool's result. */
 export const filesFollow = (of: string): string =>
   `Machine output, not a message of the user: the files of the result of ${attribute(of)}, in their order. ` +

@@ -30,6 +30,9 @@ export const wellFormed = (value: unknown): unknown => {
     : Object.fromEntries(after)
 }
 
+/** Whether the value has no half of a character in it. */
+export const isWellFormed = (value: unknown): boolean => wellFormed(value) === value
+
 const word = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Whether every provider takes it as the name of a tool or the id of a call. */

@@ -1,0 +1,176 @@
+/**
+ * The commands of one shell, each from its start to the end of its last process, with its output as it comes.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "@effect/platform/Command"
+import type * as CommandExecutor from "@effect/platform/CommandExecutor"
+import { type PlatformError, SystemError } from "@effect/platform/Error"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { makeGuard } from "./guard.js"
+import { sendSignal, turnOfEventLoop } from "./host.js"
+import { launcherOf } from "./launcher.js"
+import { makeMarks, withMark } from "./marks.js"
+import { makeOutputs } from "./outputs.js"
+import { type ProcessServices, stopGroup } from "./processGroup.js"
+import { makeProcessTable } from "./processTable.js"
+import { Utf8 } from "./Utf8.js"
+
+/**
+ * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
+ * or it could not be killed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+interface CommandEnd<A> {
+  /** How many bytes of the output are no UTF-8 and were replaced. */
+  readonly replacedBytes: number
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  readonly stopped: Option.Option<A>
+}
+
+/**
+ * A command, and what becomes of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+interface CommandOptions<A> {
+  readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
+  /** Without symbolic links. */
+  readonly directory: string
+  readonly onText: (text: string) => Effect.Effect<void>
+  readonly until: Effect.Effect<A>
+  readonly gracePeriod: Duration.DurationInput
+}
+
+// a process that has left its group and is not found keeps the pipe open: it is not read for longer than this
+const drainPeriod = "1 second"
+
+// in milliseconds; no machine gives all of its numbers to processes in so short a time
+const longCommand = 10_000
+
+const exitOf = (leader: CommandExecutor.Process) =>
+  Effect.match(leader.exitCode, {
+    onSuccess: (exitCode) => ({ exitCode, signal: undefined }),
+    // the executor reports a signal in its message only
+    onFailure: (error) => ({ exitCode: undefined, signal: /signal: (SIG\w+)/.exec(error.message)?.[1] })
+  })
+
+const unknownEnd = { exitCode: undefined, signal: undefined }
+
+/** Reads streams as text, each with characters of its own, and gives how many bytes were replaced. */
+const readAll = (
+  streams: ReadonlyArray<Stream.Stream<Uint8Array, PlatformError>>,
+  onText: (text: string) => Effect.Effect<void>
+) => {
+  // a chunk may end within a character, and then have no text of its own
+  const told = (text: string) => text === "" ? Effect.void : onText(text)
+  const texts = streams.map(() => new Utf8())
+  const read = Effect.forEach(streams, (stream, at) => {
+    const utf8 = texts[at] ?? new Utf8()
+    // a broken pipe is the end of the output
+    return Effect.ignore(Stream.runForEach(stream, (chunk) => told(utf8.read(chunk)))).pipe(
+      Effect.zipRight(Effect.suspend(() => told(utf8.end())))
+    )
+  }, { concurrency: "unbounded", discard: true })
+  return { read, replacedBytes: () => texts.reduce((sum, { replaced }) => sum + replaced, 0) }
+}
+
+const start = (command: Command.Command) =>
+  Effect.catchAllDefect(Command.start(command), (cause) =>
+    // node throws for what the operating system would not take
+    new SystemError({ reason: "InvalidData", module: "Command", method: "start", cause }))
+
+const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Effect.interruptible(wait), drainPeriod)
+
+/**
+ * Runs commands.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommandRunner {
+  /**
+   * Runs a command without input until it ends or `until` does, and gives its output, both streams in the order in which they
+   * were written, to `onText`. Whatever ends the effect, by then no process of the command is left that can be found (see
+   * processGroup.ts). Fails if the command cannot be started.
+   */
+  readonly run: <A>(options: CommandOptions<A>) => Effect.Effect<CommandEnd<A>, PlatformError, ProcessServices>
+}
+
+/**
+ * Makes what the commands of one shell share, and closes it with the scope: nothing of it is made before the first command.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeCommandRunner = (
+  environment: Readonly<Record<string, string>>
+): Effect.Effect<CommandRunner, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    // closed after the commands, which end when the layer closes: what is added to its own scope later would close before them
+    const scope = yield* Effect.acquireRelease(Scope.make(), (own) => Scope.close(own, Exit.void))
+    const marks = makeMarks()
+    const outputs = yield* Scope.extend(makeOutputs, scope)
+    const guard = yield* Scope.extend(
+      makeGuard({ mark: marks.common, directory: outputs.directory, environment }),
+      scope
+    )
+    const table = yield* makeProcessTable
+    const one = yield* Effect.makeSemaphore(1)
+    // to start a process stops the event loop for as long as it takes: others get a turn between two of them
+    const turn = one.withPermits(1)(turnOfEventLoop)
+
+    const run: CommandRunner["run"] = (options) =>
+      Effect.scoped(Effect.gen(function*() {
+        const ownScope = yield* Effect.scope
+        const output = yield* outputs.take
+        yield* guard.ready
+        const mark = marks.next()
+        const { command: words, directory } = options
+        const command = Command.env(
+          launcherOf({ command: words, directory, output: output.path }),
+          withMark(environment, mark),
+          { extendEnv: false }
+        )
+        yield* turn
+        return yield* Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function*() {
+            const leader = yield* start(command)
+            guard.add(leader.pid)
+            const startedAt = yield* Clock.currentTimeMillis
+            // it ends with the scope, after the processes: what they say when they are told to end is still heard
+            const { read, replacedBytes } = readAll(output.streams(leader), options.onText)
+            const reading = yield* Effect.forkIn(Effect.interruptible(read), ownScope)
+            const stopped = yield* Effect.exit(restore(Effect.raceFirst(
+              Effect.as(leader.exitCode, Option.none()).pipe(Effect.orElseSucceed(() => Option.none())),
+              Effect.asSome(options.until)
+            )))
+            const isLong = (yield* Clock.currentTimeMillis) - startedAt > longCommand
+            const watched = { leader: leader.pid, mark, isLong, known: new Map() }
+            yield* stopGroup({ leader, watched, table, sendSignal }, options.gracePeriod)
+            guard.remove(leader.pid)
+            yield* output.letEnd
+            yield* withinDrainPeriod(Fiber.await(reading))
+            const end = yield* withinDrainPeriod(exitOf(leader))
+            return {
+              ...Option.getOrElse(end, () => unknownEnd),
+              stopped: yield* stopped,
+              replacedBytes: replacedBytes()
+            }
+          })
+        )
+      }))
+
+    return { run }
+  })

@@ -1,0 +1,15 @@
+/** What is done to the replies of one provider before its client reads them. */
+import type { Carrier } from "./CarriedCall.js"
+
+export type Json = { readonly [key: string]: unknown }
+
+export interface Protocol {
+  /** How the path of its requests ends. */
+  readonly path: string
+  /** A reply that came whole. */
+  readonly whole: (carrier: Carrier, reply: Json) => Json
+  /** What was wrong, of a reply that the provider sent with a status of success and calls a failure. */
+  readonly failed?: ((reply: Json) => Json | undefined) | undefined
+  /** The events of one reply, each as the events that the client gets for it. */
+  readonly events: (carrier: Carrier) => (event: Json) => ReadonlyArray<Json>
+}
