@@ -124,11 +124,12 @@ describe("two writers", () => {
 
 describe("a database that fails", () => {
   const failing = () => {
-    const state = { fails: false, attempts: 0 }
+    const state = { fails: false, attempts: 0, groupsLeft: Infinity }
     return {
       state,
       before: (text: string) => {
-        if (!state.fails || !text.startsWith("update etm_managers set lease_until")) return
+        if (!text.startsWith("update etm_managers set lease_until")) return
+        if (!state.fails && state.groupsLeft-- > 0) return
         state.attempts++
         throw new Error("SQLITE_FULL: database or disk is full")
       }
@@ -154,6 +155,35 @@ describe("a database that fails", () => {
       }
       yield* Fiber.join(starting)
       assert.deepStrictEqual(yield* process.told, ["1 Started a", "2 Completed a"])
+    }))
+
+  it.scoped("a result leaves by no way before it is written", () =>
+    Effect.gen(function*() {
+      const { before, state } = failing()
+      const database = yield* Database.make({ before })
+      const process = yield* database.open()
+      const { handle, ...manager } = process.manager
+      // that it runs is written, and its end is not
+      state.groupsLeft = 1
+      yield* Effect.forkAll([
+        process.start("a", "quick"),
+        process.start("b", "quick", { how: "bg" }),
+        process.start("c", "quick", { how: "manual" })
+      ])
+      const waiting = yield* Effect.fork(manager.waitForTurn(turn))
+      yield* settled
+      assert.deepStrictEqual(process.runs.map(({ task }) => task), ["a", "b", "c"])
+      const ways = Effect.all({
+        loop: Effect.map(manager.takePendingLoopUpdates(session), ({ resolutions }) => resolutions.length),
+        manual: Effect.map(handle.drainReadyItems, ({ length }) => length),
+        turn: Effect.map(Fiber.poll(waiting), Option.isSome)
+      })
+      assert.deepStrictEqual(yield* ways, { loop: 0, manual: 0, turn: false })
+      for (const name of ["a", "b", "c"]) assert.isTrue(Option.isNone(yield* manager.takeResult(id(name))))
+      state.groupsLeft = Infinity
+      yield* TestClock.adjust("1 second")
+      yield* settled
+      assert.deepStrictEqual(yield* ways, { loop: 1, manual: 1, turn: true })
     }))
 
   it.scoped("after the lease the journal is lost: told once, with what the database said as a cause and not in a text", () =>
