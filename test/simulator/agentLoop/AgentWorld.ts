@@ -87,7 +87,8 @@ export class SessionLog {
   interrupts = 0
   /** How often a thing was sent and refused, by opening. */
   readonly refusals = new Map<string, number>()
-  /** Who has made replies. */
+  /** Who has made replies, and who the last one, which a provider without a name is taken for. */
+  lastMaker = ""
   readonly makers = new Set<string>()
   /** Items that the provider knows, and does not know any more. */
   readonly items = new Set<string>()

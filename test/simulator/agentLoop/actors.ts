@@ -151,7 +151,9 @@ const rewrite = (world: AgentWorld, session: SessionLog, opening: Opening): Effe
     Effect.map((changed) => {
       const error = Exit.isFailure(changed) ? Option.getOrUndefined(Cause.failureOption(changed.cause)) : undefined
       if (error?._tag !== "RewriteRefused") return
-      world.meet(error.reason === "TurnRunning" ? "a change that is refused in a turn" : "a change that cannot be taken")
+      world.meet(
+        error.reason === "TurnRunning" ? "a change that is refused in a turn" : "a change that cannot be taken"
+      )
     })
   )
 
@@ -165,6 +167,8 @@ const switchProvider = (world: AgentWorld, session: SessionLog, opening: Opening
     return opening.session.setModel(model, { provider }).pipe(
       Effect.map(() => {
         session.provider = provider
+        // another account of the same provider
+        if (world.plan.features.refusing) { for (const item of session.items) session.forgotten.add(item) }
         world.say(session.sessionId, () => `asks ${provider} from now on`)
       }),
       Effect.uninterruptible,

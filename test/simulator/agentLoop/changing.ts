@@ -1,8 +1,8 @@
 /** How hosts and compactions change a conversation: sensibly, and not. */
 import * as Effect from "effect/Effect"
-import { ToolOutput } from "../../../src/model/ToolCall.js"
-import { Transcript } from "../../../src/ai/transcript/Transcript.js"
+import type { Transcript } from "../../../src/ai/transcript/Transcript.js"
 import type { TranscriptEntry } from "../../../src/ai/transcript/TranscriptEntry.js"
+import { ToolOutput } from "../../../src/model/ToolCall.js"
 import { type AgentWorld, marksOf, type SessionLog } from "./AgentWorld.js"
 import { tick } from "./plan.js"
 

@@ -111,7 +111,7 @@ export const checkPrompt = (
   }
   const isReplacing = world.plan.codec === "ReplacePlaceholder"
   const messages = prompt.content.map((message) => JSON.stringify(isReplacing ? withoutAnswers(message) : message))
-  const shape = `${provider} ${session.rewrites}`
+  const shape = `${provider ?? `as ${session.lastMaker}`} ${session.rewrites}`
   const isSame = shape === session.lastShape
   session.lastShape = shape
   const changed = !isSame ? -1 : session.lastPrompt.findIndex((message, index) => messages[index] !== message)

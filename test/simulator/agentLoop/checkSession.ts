@@ -43,7 +43,9 @@ export const checkAtRest = (world: AgentWorld, session: SessionLog, opening: Ope
     if (row > plan.wakeBudget) world.violate("wake", `${session.sessionId} woke ${row} times in a row`)
     const isForgetful = plan.eventBuffer < 1_000 && plan.historyLimit < 1_000
     if (plan.wake === "WithNextMessage" || row >= plan.wakeBudget || hasFailed(events) || isForgetful) return
-    const arrived = new Set([...entries, ...session.log].flatMap((entry) => entry._tag === "LateResult" ? [entry.callId] : []))
+    const arrived = new Set(
+      [...entries, ...session.log].flatMap((entry) => entry._tag === "LateResult" ? [entry.callId] : [])
+    )
     for (const task of world.tasks.values()) {
       if (task.sessionId !== session.sessionId || task.generation !== world.generation || !asksForTurn(task)) continue
       if (!arrived.has(task.callId) && !session.taken.has(task.callId)) {
@@ -58,7 +60,9 @@ const isTrue = (world: AgentWorld, answer: Answer, task: TaskLog, isChanged: boo
   const text = textOf(answer.output)
   if (terminal === undefined) return "answers for a task that has not ended"
   if (terminal._tag !== "Cancelled") {
-    if (!isChanged && JSON.stringify(terminal.result.output) !== JSON.stringify(answer.output)) return "is not what the task gave"
+    if (!isChanged && JSON.stringify(terminal.result.output) !== JSON.stringify(answer.output)) {
+      return "is not what the task gave"
+    }
     if (terminal.result.isError !== answer.isError) return "mistakes a failure for a success, or the reverse"
     return cancelledPattern.test(text) ? "says that a task was cancelled which was not" : undefined
   }
@@ -267,7 +271,9 @@ export const checkSession = (world: AgentWorld, session: SessionLog): Effect.Eff
       }
     }
     for (const { mark, opening: taker } of session.submitted) {
-      if (taker === opening && !session.seen.has(mark) && !session.dropped.has(mark)) world.violate("once", `${sessionId}: ${mark} was never said`)
+      if (taker === opening && !session.seen.has(mark) && !session.dropped.has(mark)) {
+        world.violate("once", `${sessionId}: ${mark} was never said`)
+      }
     }
     const spoken = entries.flatMap((entry) => entry._tag === "UserMessage" ? marksOf(JSON.stringify(entry)) : [])
       .map((mark) => Number(mark.slice(3, -1)))

@@ -58,7 +58,6 @@ export const features = [
   "a conversation that the model refuses as too long",
   "a conversation that is compacted",
   "a compaction that fails",
-  "a compaction that is not taken",
   "a conversation that its host changes",
   "a change that is refused in a turn",
   "a change that cannot be taken",

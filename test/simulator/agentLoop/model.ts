@@ -179,7 +179,9 @@ const planReply = (
   if (isTame) return [{ _tag: "Parts", parts }]
   const planned: Array<Step> = []
   const pause = (): void => {
-    if (features.slowModel && !features.instant && random.chance(0.4)) planned.push({ _tag: "Sleep", millis: tick * random.int(3) })
+    if (features.slowModel && !features.instant && random.chance(0.4)) {
+      planned.push({ _tag: "Sleep", millis: tick * random.int(3) })
+    }
   }
   pause()
   for (let from = 0; from < parts.length;) {

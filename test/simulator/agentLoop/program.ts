@@ -78,12 +78,18 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
 }
 
 /** A reply says who made it. */
-const checkMaker = (world: AgentWorld, { makers, sessionId }: SessionLog, reply: TranscriptEntry.AssistantMessage): void => {
-  if (reply.provider !== undefined) makers.add(reply.provider)
+const checkMaker = (world: AgentWorld, session: SessionLog, reply: TranscriptEntry.AssistantMessage): void => {
+  if (reply.provider !== undefined) {
+    session.makers.add(reply.provider)
+    session.lastMaker = reply.provider
+  }
   for (const mark of saidIn(reply.parts)) {
     const maker = world.saidBy.get(mark)
     if (maker !== undefined && reply.provider !== maker) {
-      world.violate("provider", `${sessionId}: ${mark} is of ${maker}, and the reply is one of ${reply.provider}`)
+      world.violate(
+        "provider",
+        `${session.sessionId}: ${mark} is of ${maker}, and the reply is one of ${reply.provider}`
+      )
     }
   }
 }

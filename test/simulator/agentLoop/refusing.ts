@@ -52,7 +52,9 @@ export const refusalOf = (
       for (const part of typeof content === "string" ? [] : content) {
         const file = refusedFile(part, provider)
         if (file !== undefined) {
-          world.meet(file.includes("/all/") ? "a file that the provider refuses" : "a file that the next provider refuses")
+          world.meet(
+            file.includes("/all/") ? "a file that the provider refuses" : "a file that the next provider refuses"
+          )
           return { key: file, error: refused(method, "Could not process image") }
         }
         const text = longText(part)
@@ -63,7 +65,10 @@ export const refusalOf = (
         const item = provider === "openai" ? forgottenItem(session, part) : undefined
         if (item !== undefined) {
           world.meet("attachments that the provider does not know any more")
-          return { key: "attachments", error: refused(method, `Item with id '${item}' not found.`) }
+          return {
+            key: `items of ${session.forgotten.size}`,
+            error: refused(method, `Item with id '${item}' not found.`)
+          }
         }
       }
     }

@@ -80,7 +80,9 @@ export const rewriteProblems = (before: Transcript, after: unknown): ReadonlyArr
   const reopened = opened.map(({ callId }) => `the call ${callId} has no result`)
   const awaited = Transcript.runningTasks(made).filter(({ callId }) => !running.has(callId))
   // it has come, and does not come again
-  const lost = awaited.map(({ callId }) => `the result of the call ${callId} is missing, and its placeholder promises it`)
+  const lost = awaited.map(({ callId }) =>
+    `the result of the call ${callId} is missing, and its placeholder promises it`
+  )
   const refused = validatePrompt(renderPrompt(made))
   return [...reopened, ...lost, ...refused.filter((problem) => !problem.startsWith("the last message"))]
 }
