@@ -64,7 +64,10 @@ describe("a tool named bash", () => {
 
       it.scopedLive(`runs as the only one (${how})`, () =>
         Effect.gen(function*() {
-          const results = yield* answered(provider, streaming, false, [text("I look."), call("bash", { command: "ls" })])
+          const results = yield* answered(provider, streaming, false, [
+            text("I look."),
+            call("bash", { command: "ls" })
+          ])
           assert.deepStrictEqual(results, ["bash: ls"])
         }))
     }

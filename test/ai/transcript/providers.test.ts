@@ -328,7 +328,14 @@ describe("what a provider gets of its own replies, and another one of them", () 
     const entries = [
       user("u"),
       reply("r", undefined, [
-        { _tag: "ToolCall", callId, toolName: "search", providerExecuted: true, params: { query: "cats" }, options: {} },
+        {
+          _tag: "ToolCall",
+          callId,
+          toolName: "search",
+          providerExecuted: true,
+          params: { query: "cats" },
+          options: {}
+        },
         { _tag: "ProviderResult", callId, toolName: "search", isError: false, result: "nine lives", options: {} },
         said("So.")
       ]),
