@@ -88,13 +88,14 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
     messages.push(Prompt.makeMessage("system", { content: String(wellFormed(options.system)) }))
   }
   const before = messages.length
+  let replyNumber = 0
   for (const entry of entries) {
     switch (entry._tag) {
       case "UserMessage":
         messages.push(userMessage(entry, provider, answered.has(entry)))
         break
       case "AssistantMessage": {
-        const place = replies.get(entry)
+        const place = replies[replyNumber++]
         if (place === undefined) break
         const { after, before, calls, isLast, isRepeated } = place
         const wireIds = wireIdsOf(calls)

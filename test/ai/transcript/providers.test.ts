@@ -195,9 +195,10 @@ describe("the prompt of a transcript of several providers", () => {
   })
 
   it("is valid where logs were joined in which everything comes again", () => {
-    fc.assert(fc.property(conversation, anyOptions, (entries, options) => {
+    fc.assert(fc.property(conversation, anyOptions, fc.boolean(), (entries, options, isCopied) => {
       const validate = options.provider === undefined ? validatePrompt : validatePromptFor(options.provider)
-      const again = structuredClone(entries)
+      // read from a store twice, or the same entries in memory
+      const again = isCopied ? structuredClone(entries) : entries
       assert.deepStrictEqual(withoutLast(validate(render([user("u"), ...entries, user("v"), ...again], options))), [])
     }))
   })
@@ -320,6 +321,31 @@ describe("what a provider gets of its own replies, and another one of them", () 
       "call a",
       "tool-result"
     ])
+  })
+
+  it("a provider's own call that is nobody's is told in words to a provider that does not know it", () => {
+    const callId = ToolCallId.make("p")
+    const entries = [
+      user("u"),
+      reply("r", undefined, [
+        {
+          _tag: "ToolCall",
+          callId,
+          toolName: "search",
+          providerExecuted: true,
+          params: { query: "cats" },
+          options: {}
+        },
+        { _tag: "ProviderResult", callId, toolName: "search", isError: false, result: "nine lives", options: {} },
+        said("So.")
+      ]),
+      user("v")
+    ]
+    for (const provider of providers) {
+      const prompt = render(entries, { provider })
+      assert.deepStrictEqual(validatePromptFor(provider)(prompt), [])
+      assert.include(JSON.stringify(prompt.content), "nine lives")
+    }
   })
 
   it("calls whose ids come again have their own results", () => {

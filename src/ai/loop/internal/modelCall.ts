@@ -8,6 +8,7 @@ import { constVoid } from "effect/Function"
 import * as Stream from "effect/Stream"
 import type { ModelToolkit } from "../../tools/ModelToolkit.js"
 import { isProviderDefined } from "../../tools/providerDefined.js"
+import { isRenamed } from "../../wire/internal/anthropic.js"
 import type { Carrier } from "../../wire/internal/CarriedCall.js"
 import { withReadableReplies } from "../../wire/internal/readableReplies.js"
 import type { RetryPolicy } from "../RetryPolicy.js"
@@ -50,13 +51,16 @@ const flawOf = (reply: ReplyBuilder, method: string): AiError.AiError | undefine
     : undefined
 }
 
-/** The first of our tools carries the calls of those that do not exist. */
+/** The first of our tools that every client leaves its name carries the calls of those that a client cannot name. */
 const carrierFor = (toolkit: ModelToolkit): Carrier | undefined => {
   const tools = Object.values(toolkit.tools)
   // what a provider brings along has another name on the wire, and calls of it are read by its own schema
-  const toolName = tools.find((tool) => !isProviderDefined(tool))?.name
-  const names = new Set(tools.flatMap((tool) => isProviderDefined(tool) ? [tool.providerName, tool.name] : [tool.name]))
-  return toolName === undefined ? undefined : { toolName, isKnown: (name) => names.has(name) }
+  const brought = new Set(tools.flatMap((tool) => isProviderDefined(tool) ? [tool.providerName, tool.name] : []))
+  const own = tools.flatMap((tool) => isProviderDefined(tool) ? [] : [tool.name])
+  const named = new Set(own.filter((name) => !isRenamed(name)))
+  // if a client renames each of them, it gives the reply up at the first call, which is saved: see salvage.ts
+  const toolName = [...named, ...own][0]
+  return toolName === undefined ? undefined : { toolName, isKnown: (name) => brought.has(name) || named.has(name) }
 }
 
 const readable = <A, E, R>(ask: Effect.Effect<A, E, R>, carrier: Carrier | undefined, onChunk: () => void) =>

@@ -131,7 +131,9 @@ export class ReplyBuilder {
   private received(call: Response.ToolCallPart<string, unknown>): void {
     const carried = carriedIn(call.params)
     if (carried === undefined) return this.ownCall(call, storable(call.params))
-    const named = carried.name === undefined ? call : { ...call, name: carried.name }
+    const named: AnyCall = carried.name === undefined
+      ? call
+      : { ...call, name: carried.name, providerName: undefined }
     this.ownCall(named, storable("text" in carried ? parsedArguments(carried.text) : carried.value))
   }
 

@@ -142,7 +142,7 @@ export const assistantParts = (
 ): ReadonlyArray<Prompt.AssistantMessagePart> => {
   const provider = providerOf(reply)
   const isOwn = !place.isRepeated && (provider === undefined || provider === asked.provider)
-  const carried = isOwn ? carriedCalls(reply, place) : new Set<string>()
+  const carried = isOwn ? carriedCalls(reply, place, asked.provider) : new Set<string>()
   // one that is nobody's is shown as one of the provider that is asked
   const maker = provider ?? asked.provider
   let calls = 0
@@ -199,7 +199,7 @@ export const assistantParts = (
             ...optionsOf(part, true)
           })
         }
-        return isOwn && maker === openAi ? undefined : textPart(resultInWords(reply, part))
+        return isOwn && provider === openAi ? undefined : textPart(resultInWords(reply, part))
     }
   }
   const parts = joined(reply.parts)

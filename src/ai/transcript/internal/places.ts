@@ -28,7 +28,8 @@ interface PlacedReply extends ReplyPlace {
 }
 
 interface Places {
-  readonly replies: ReadonlyMap<Reply, PlacedReply>
+  /** In their order. By no key: joined logs may have one entry twice. */
+  readonly replies: ReadonlyArray<PlacedReply>
   /** Messages with a reply after them, where it matters. */
   readonly answered: ReadonlySet<TranscriptEntry.UserMessage>
   /** The late results whose placeholder is shown. */
@@ -62,7 +63,7 @@ const factsOf = (reply: Reply) => {
 }
 
 export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: string | undefined): Places => {
-  const replies = new Map<Reply, Mutable<PlacedReply>>()
+  const replies: Array<Mutable<PlacedReply>> = []
   const late = new Set<TranscriptEntry.LateResult>()
   const usedIds = new Set<string>()
   const items = new Set<string>()
@@ -70,7 +71,7 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
   let unanswered: Array<TranscriptEntry.UserMessage> = []
   const answered = new Set<TranscriptEntry.UserMessage>()
   /** The reply before, with nothing but results since. */
-  let open: Reply | undefined
+  let open: { readonly reply: Reply; readonly place: Mutable<PlacedReply> } | undefined
   for (const entry of entries) {
     switch (entry._tag) {
       case "UserMessage":
@@ -90,13 +91,14 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
         const isOpenAi = provider === openAi && (providerOf(entry) ?? provider) === provider
         const isRepeated = isOpenAi && facts.items.some((item) => items.has(item))
         if (isOpenAi) { for (const item of facts.items) items.add(item) }
-        const before = open !== undefined && facts.isProviders && factsOf(open).isOpen ? open : undefined
-        replies.set(entry, { before, after: undefined, isLast: false, isRepeated, calls })
-        const earlier = open === undefined ? undefined : replies.get(open)
-        if (open !== undefined && earlier !== undefined && factsOf(open).isOpen) earlier.after = entry
+        const earlier = open !== undefined && factsOf(open.reply).isOpen ? open : undefined
+        const before = facts.isProviders ? earlier?.reply : undefined
+        const place = { before, after: undefined, isLast: false, isRepeated, calls }
+        replies.push(place)
+        if (earlier !== undefined) earlier.place.after = entry
         for (const message of unanswered) answered.add(message)
         unanswered = []
-        open = entry
+        open = { reply: entry, place }
         break
       }
       case "ToolResult": {
@@ -119,8 +121,7 @@ export const placesOf = (entries: ReadonlyArray<TranscriptEntry>, provider: stri
         break
     }
   }
-  const last = open === undefined ? undefined : replies.get(open)
-  if (open !== undefined && last !== undefined && factsOf(open).isOpen) last.isLast = true
+  if (open !== undefined && factsOf(open.reply).isOpen) open.place.isLast = true
   return { replies, answered, late, usedIds }
 }
 

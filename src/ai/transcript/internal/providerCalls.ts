@@ -55,12 +55,17 @@ const isCarried = (provider: string | undefined, call: ProviderCall, result: Pro
   return typeof content === "object" && content !== null && "type" in content && allowed.test(String(content.type))
 }
 
-/** The ids of the calls of the reply and of those before it whose calls and results are sent back as they are. */
+/**
+ * The ids of the calls of the reply and of those before it whose calls and results are sent back as they are. One that is
+ * nobody's is read as one of the provider that is asked.
+ */
 export const carriedCalls = (
   reply: Reply,
-  { after, before, isLast }: Omit<ReplyPlace, "isRepeated">
+  { after, before, isLast }: Omit<ReplyPlace, "isRepeated">,
+  asked: string | undefined
 ): ReadonlySet<string> => {
   const provider = providerOf(reply)
+  const maker = provider ?? asked
   const isOf = (other: Reply | undefined): Reply | undefined =>
     other !== undefined && providerOf(other) === provider ? other : undefined
   const carried = new Set<string>()
@@ -71,14 +76,14 @@ export const carriedCalls = (
   for (const call of own) {
     const result = results.find((one) => one.callId === call.callId && at(one) > at(call)) ??
       (goesOn(reply) ? later.find(({ callId }) => callId === call.callId) : undefined)
-    if ((result !== undefined || isLast && goesOn(reply)) && isCarried(provider, call, result)) carried.add(call.callId)
+    if ((result !== undefined || isLast && goesOn(reply)) && isCarried(maker, call, result)) carried.add(call.callId)
   }
   const earlier = isOf(before)
   if (earlier === undefined || !goesOn(earlier)) return carried
   for (const call of callsIn(earlier)) {
     const result = results.find(({ callId }) => callId === call.callId)
     const isAnswered = resultsIn(earlier).some(({ callId }) => callId === call.callId)
-    if (result !== undefined && !isAnswered && isCarried(provider, call, result)) carried.add(call.callId)
+    if (result !== undefined && !isAnswered && isCarried(maker, call, result)) carried.add(call.callId)
   }
   return carried
 }

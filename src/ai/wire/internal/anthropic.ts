@@ -31,6 +31,19 @@ const errors: ReadonlySet<unknown> = new Set([
   "overloaded_error"
 ])
 
+/** `getProviderDefinedToolName` of its client: a call of such a name becomes one of a tool that the provider brings along. */
+const renamed: ReadonlySet<string> = new Set([
+  "bash",
+  "code_execution",
+  "computer",
+  "str_replace_based_edit_tool",
+  "str_replace_editor",
+  "web_search"
+])
+
+/** Whether the client gives calls of a tool of this name another name, though a program may have such a tool. */
+export const isRenamed = (toolName: string): boolean => renamed.has(toolName)
+
 // the client does not know it; to a reader it is the same
 const stopReason = (reason: unknown): unknown => reason === "model_context_window_exceeded" ? "max_tokens" : reason
 
