@@ -48,8 +48,9 @@ export default defineConfig(({ mode }) => ({
   },
   test: {
     include: ["test/**/*.test.ts"],
-    // whether the simulators find mistakes that are put into the code is a question about the simulators: `test:full` asks it
-    exclude: mode === "full" ? [] : ["test/simulator/*-mistakes.test.ts"],
+    // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
+    // suites of SQLite once more, on a server that has to be started: `test:full` does both
+    exclude: mode === "full" ? [] : ["test/simulator/*-mistakes.test.ts", "test/durable/postgres.test.ts"],
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A

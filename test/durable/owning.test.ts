@@ -1,91 +1,17 @@
-/** Who may write: leases, take-overs, and what becomes of a manager that has lost its journal. */
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import { Effect, Fiber, Option, TestClock } from "effect"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
-import { Database, id, type Process, session, settled, turn } from "./support.js"
+import { owningSuite } from "./suites/owning.js"
+import { settled, sqlite } from "./support.js"
 
-const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : "success"
+owningSuite(sqlite)
 
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
-  const defect = defectOf(exit)
-  return defect instanceof JournalError ? defect.reason : defect
-}
-
-/** What a manager answers that has lost its journal. */
-const answers = (process: Process) =>
-  Effect.gen(function*() {
-    const { handle, ...manager } = process.manager
-    const asked = [
-      handle.get(id("a")),
-      handle.list(),
-      handle.drainReadyItems,
-      manager.waitForTurn(turn),
-      manager.takePendingLoopUpdates(session),
-      manager.consumeTurnUpdate(turn, Effect.succeed),
-      process.start("new", "quick")
-    ]
-    return new Set((yield* Effect.forEach(asked, (ask) => Effect.exit<unknown, unknown, never>(ask))).map(reasonOf))
-  })
-
-describe("two writers", () => {
-  it.scoped("the one that was taken over writes nothing and tells nothing, its tools end, its waiters go on", () =>
-    Effect.gen(function*() {
-      const database = yield* Database.make()
-      const zombie = yield* database.open()
-      yield* zombie.start("a", "park")
-      yield* zombie.told
-      const waiting = yield* Effect.fork(zombie.manager.waitForTurn(turn))
-      const lost = yield* Effect.fork(zombie.journal.lost)
-      yield* settled
-      const owner = yield* database.open()
-      const starting = yield* Effect.fork(zombie.start("b", "quick"))
-      yield* settled
-      assert.strictEqual(reasonOf(yield* Fiber.await(starting)), "Fenced")
-      assert.strictEqual(reasonOf(yield* Fiber.await(waiting)), "Fenced")
-      assert.strictEqual((yield* Fiber.join(lost)).reason, "Fenced")
-      // its first step was held back with the launch
-      assert.deepStrictEqual(zombie.runs.map(({ task }) => task), ["a"])
-      assert.deepStrictEqual(yield* zombie.told, [])
-      assert.deepStrictEqual(yield* answers(zombie), new Set(["Fenced"]))
-      assert.deepStrictEqual((yield* owner.manager.handle.list()).map((task) => task.id), ["a"])
-      yield* zombie.close
-      // closing it leaves the journal to its owner
-      yield* owner.start("c", "quick")
-      assert.strictEqual((yield* owner.manager.handle.get(id("c"))).status, "Completed")
-    }))
-
-  it.scoped("a consumer that was taken over cannot acknowledge: its transaction fails", () =>
-    Effect.gen(function*() {
-      const database = yield* Database.make()
-      const { sql } = database
-      yield* sql`create table got (id text primary key)`
-      const zombie = yield* database.open()
-      yield* zombie.start("a", "quick")
-      let owner = zombie
-      const exit = yield* Effect.exit(zombie.manager.consumeTurnUpdate(turn, (update) =>
-        Effect.gen(function*() {
-          owner = yield* database.open()
-          yield* sql.withTransaction(
-            Effect.zipRight(sql`insert into got values ('zombie')`, zombie.journal.acknowledge(update))
-          )
-        })))
-      assert.isTrue(Exit.isFailure(exit))
-      yield* owner.manager.consumeTurnUpdate(turn, (update) =>
-        sql.withTransaction(Effect.zipRight(sql`insert into got values ('owner')`, owner.journal.acknowledge(update))))
-      const got = yield* sql<{ readonly id: string }>`select id from got`
-      assert.deepStrictEqual(
-        got.map((row) =>
-          row.id
-        ),
-        ["owner"]
-      )
-    }))
-
+// of a file, whose clock a test can replace; that of a server is its own
+describe("waiting for an owner", () => {
   it.scoped("onOwned: fail fails at once, wait fails after one lease of an owner that is alive", () =>
     Effect.gen(function*() {
-      const database = yield* Database.make()
+      const database = yield* sqlite.make()
       const owner = yield* database.open({ lease: "10 seconds" })
       const refused = yield* Effect.flip(database.open({ onOwned: "fail" }))
       assert(refused instanceof JournalError)
@@ -105,7 +31,7 @@ describe("two writers", () => {
 
   it.scoped("wait takes the journal once the lease of an owner that is gone has run out", () =>
     Effect.gen(function*() {
-      const database = yield* Database.make()
+      const database = yield* sqlite.make()
       const { sql } = database
       yield* Effect.flatMap(database.open(), (first) => Effect.zipRight(first.start("a", "quick"), first.close))
       // of another machine: whether its process lives cannot be seen from here
@@ -119,102 +45,5 @@ describe("two writers", () => {
       yield* settled
       const second = yield* Fiber.join(waiting)
       assert.strictEqual(second.journal.epoch, 2)
-    }))
-})
-
-describe("a database that fails", () => {
-  const failing = () => {
-    const state = { fails: false, attempts: 0, groupsLeft: Infinity }
-    return {
-      state,
-      before: (text: string) => {
-        if (!text.startsWith("update etm_managers set lease_until")) return
-        if (!state.fails && state.groupsLeft-- > 0) return
-        state.attempts++
-        throw new Error("SQLITE_FULL: database or disk is full")
-      }
-    }
-  }
-
-  it.scoped("a write is made again within the lease; nothing is told before it is made, and all of it then", () =>
-    Effect.gen(function*() {
-      const { before, state } = failing()
-      const database = yield* Database.make({ before })
-      const process = yield* database.open()
-      state.fails = true
-      const starting = yield* Effect.fork(process.start("a", "quick"))
-      yield* settled
-      yield* TestClock.adjust("5 seconds")
-      yield* settled
-      assert.isAbove(state.attempts, 5)
-      assert.deepStrictEqual([yield* process.told, process.runs], [[], []])
-      state.fails = false
-      for (let times = 0; times < 3; times++) {
-        yield* TestClock.adjust("1 second")
-        yield* settled
-      }
-      yield* Fiber.join(starting)
-      assert.deepStrictEqual(yield* process.told, ["1 Started a", "2 Completed a"])
-    }))
-
-  it.scoped("a result leaves by no way before it is written", () =>
-    Effect.gen(function*() {
-      const { before, state } = failing()
-      const database = yield* Database.make({ before })
-      const process = yield* database.open()
-      const { handle, ...manager } = process.manager
-      // that it runs is written, and its end is not
-      state.groupsLeft = 1
-      yield* Effect.forkAll([
-        process.start("a", "quick"),
-        process.start("b", "quick", { how: "bg" }),
-        process.start("c", "quick", { how: "manual" })
-      ])
-      const waiting = yield* Effect.fork(manager.waitForTurn(turn))
-      yield* settled
-      assert.deepStrictEqual(process.runs.map(({ task }) => task), ["a", "b", "c"])
-      const ways = Effect.all({
-        loop: Effect.map(manager.takePendingLoopUpdates(session), ({ resolutions }) => resolutions.length),
-        manual: Effect.map(handle.drainReadyItems, ({ length }) => length),
-        turn: Effect.map(Fiber.poll(waiting), Option.isSome)
-      })
-      assert.deepStrictEqual(yield* ways, { loop: 0, manual: 0, turn: false })
-      for (const name of ["a", "b", "c"]) assert.isTrue(Option.isNone(yield* manager.takeResult(id(name))))
-      state.groupsLeft = Infinity
-      yield* TestClock.adjust("1 second")
-      yield* settled
-      assert.deepStrictEqual(yield* ways, { loop: 1, manual: 1, turn: true })
-    }))
-
-  it.scoped("after the lease the journal is lost: told once, with what the database said as a cause and not in a text", () =>
-    Effect.gen(function*() {
-      const { before, state } = failing()
-      const database = yield* Database.make({ before })
-      const process = yield* database.open()
-      yield* process.start("a", "park")
-      const waiting = yield* Effect.fork(process.manager.waitForTurn(turn))
-      const lost = yield* Effect.fork(process.journal.lost)
-      state.fails = true
-      const starting = yield* Effect.fork(process.start("b", "quick"))
-      for (let times = 0; times < 16; times++) {
-        yield* settled
-        yield* TestClock.adjust("1 second")
-      }
-      yield* settled
-      const error = yield* Fiber.join(lost)
-      assert.strictEqual(error.reason, "Unavailable")
-      assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "SQLITE_FULL")
-      assert.isDefined(error.cause)
-      assert.strictEqual(reasonOf(yield* Fiber.await(starting)), "Unavailable")
-      assert.strictEqual(reasonOf(yield* Fiber.await(waiting)), "Unavailable")
-      assert.deepStrictEqual(yield* answers(process), new Set(["Unavailable"]))
-      assert.deepStrictEqual(process.runs.map(({ task }) => task), ["a"])
-      yield* process.close
-      // what was told is there
-      state.fails = false
-      const next = yield* database.open()
-      assert.deepStrictEqual((yield* next.manager.handle.list()).map((task) => `${task.id} ${task.status}`), [
-        "a Failed"
-      ])
     }))
 })

@@ -20,7 +20,8 @@ import {
   TurnId
 } from "effect-task-manager"
 import { type DurableOptions, TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
-import { sqliteLayer, type SqliteOptions } from "../support/sqlite.js"
+import { pendingStatements, type PostgresServer, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
+import { sqliteLayer } from "../support/sqlite.js"
 
 export const session = SessionId.make("s")
 export const turn = { sessionId: session, turnId: TurnId.make("t") }
@@ -108,13 +109,6 @@ export class Database {
     this.sql = sql
   }
 
-  static make(options: SqliteOptions = {}): Effect.Effect<Database, never, Scope.Scope> {
-    return Effect.map(
-      Layer.build(sqliteLayer(options)),
-      (context) => new Database(Context.get(context, SqlClient.SqlClient))
-    )
-  }
-
   /** A process that opens the journal. One that was not closed before counts as killed: it can write no more. */
   open(options: DurableOptions = {}, settings: Partial<TaskManagerSettings> = {}) {
     const { sql } = this
@@ -164,7 +158,42 @@ export class Database {
   }
 }
 
-/** Lets every fiber run until it waits: groups are written and what follows from them is done. */
-export const settled: Effect.Effect<void> = Effect.promise(() =>
-  new Promise<void>((resume) => void setImmediate(() => setImmediate(() => resume())))
-)
+/** Databases of one kind, for the suites that both kinds pass. */
+export interface Databases {
+  readonly dialect: "sqlite" | "pg"
+  /** One that is empty. `before` is asked before every statement: what it throws is the failure of the statement. */
+  readonly make: (options?: Pick<WatchOptions, "before">) => Effect.Effect<Database, never, Scope.Scope>
+}
+
+const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
+  Effect.map(
+    Effect.orDie(Layer.build(layer)),
+    (context) => new Database(Context.get(context, SqlClient.SqlClient))
+  )
+
+export const sqlite: Databases = { dialect: "sqlite", make: (options = {}) => built(sqliteLayer(options)) }
+
+let schemas = 0
+
+/** Each in a schema of its own on one server. */
+export const onPostgres = (
+  server: () => PostgresServer
+): Databases & { readonly make: (options?: WatchOptions) => Effect.Effect<Database, never, Scope.Scope> } => ({
+  dialect: "pg",
+  make: (options = {}) =>
+    Effect.suspend(() => {
+      const schema = `database_${++schemas}`
+      return Effect.tap(
+        built(watchedPgLayer(server().url(schema), options)),
+        ({ sql }) => Effect.orDie(sql.unsafe(`create schema ${schema}`))
+      )
+    })
+})
+
+const rested = () => new Promise<void>((resume) => void setImmediate(() => setImmediate(resume)))
+
+/** Lets every fiber run until it waits, and not for a database: groups are written and what follows from them is done. */
+export const settled: Effect.Effect<void> = Effect.promise(async () => {
+  do await rested()
+  while (pendingStatements() > 0)
+})

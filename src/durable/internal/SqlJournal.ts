@@ -1,5 +1,6 @@
 /** A journal in SQLite or Postgres, over any `SqlClient`. A group is one transaction that begins with the check of the epoch. */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -37,7 +38,10 @@ export interface SqlJournal extends OpenJournal {
   readonly rows: ReadonlyArray<JournalRow>
   /** Acknowledges deliveries in the transaction of the caller, if it is in one. */
   readonly acknowledge: (deliveries: ReadonlyArray<DeliveryRef>) => Effect.Effect<void, SqlError | JournalError>
-  /** Whether the calling fiber is in a transaction that a group would wait for: with SQLite there is one connection. */
+  /**
+   * Whether the calling fiber is in a transaction that a group may wait for: with SQLite there is one connection, and with Postgres
+   * the rows of what was acknowledged are locked.
+   */
   readonly isInTransaction: Effect.Effect<boolean>
 }
 
@@ -125,11 +129,15 @@ export const open = (
     const places = (count: number, from = 1): string =>
       Array.from({ length: count }, (_, index) => place(from + index)).join(", ")
     // several machines share the clock of their server; a file is of one machine, whose clock a test can replace
-    const serverNow = Effect.map(
-      sql.unsafe<Row>("select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as now"),
-      ([row]) => Number(row?.["now"])
-    )
-    const now = dialect === "pg" ? serverNow : Clock.currentTimeMillis
+    const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
+    const now = dialect === "pg"
+      ? Effect.map(sql.unsafe<Row>(`select ${serverMillis} as now`), ([row]) => Number(row?.["now"]))
+      : Clock.currentTimeMillis
+    // Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends
+    // a transaction in which nothing happens for a lease. The setting ends with the transaction.
+    const endsIdle = dialect === "pg"
+      ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout`
+      : ""
 
     const insert = batchSizes.map((size) => ({
       size,
@@ -137,8 +145,14 @@ export const open = (
         Array.from({ length: size }, (_, row) => `(${places(columns.length, row * columns.length + 1)})`).join(", ")
       } ${onConflict}`
     }))
-    const fence = `update etm_managers set lease_until = ${place(1)}, seq = ${place(2)}, last_task = ${place(3)},
-      last_delivery = ${place(4)} where name = ${place(5)} and epoch = ${place(6)} returning epoch`
+    const fence = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
+      seq = ${place(2)}, last_task = ${place(3)}, last_delivery = ${place(4)} where name = ${place(5)} and epoch = ${
+      place(6)
+    }
+      returning epoch${endsIdle}`
+    const leaseUntil = dialect === "pg"
+      ? Effect.succeed(leaseMillis)
+      : Effect.map(Clock.currentTimeMillis, (at) => at + leaseMillis)
     const close = `update etm_tasks set result = null, approval = null, detached = null
       where manager = ${place(1)} and session_id = ${place(2)}`
     const remove = dialect === "pg"
@@ -183,9 +197,8 @@ export const open = (
 
     const write = (epoch: number) => (group: JournalGroup): Effect.Effect<void, JournalError> =>
       sql.withTransaction(Effect.gen(function*() {
-        const leaseUntil = (yield* now) + leaseMillis
         const { lastDelivery, lastTaskNumber, seq } = group
-        const held = yield* sql.unsafe(fence, [leaseUntil, seq, lastTaskNumber, lastDelivery, name, epoch])
+        const held = yield* sql.unsafe(fence, [yield* leaseUntil, seq, lastTaskNumber, lastDelivery, name, epoch])
         if (held.length === 0) return yield* fail("Fenced", "was taken over by another manager")
         for (const sessionId of group.closedSessions) yield* sql.unsafe(close, [name, sessionId])
         if (group.rows.length > 0) yield* writeRows(group.rows)
@@ -221,7 +234,10 @@ export const open = (
           values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing`,
         [name]
       )
-      const [found] = yield* sql.unsafe(`select * from etm_managers where name = ${place(1)}`, [name])
+      const [found] = yield* sql.unsafe(
+        `select *${endsIdle} from etm_managers where name = ${place(1)}${dialect === "pg" ? " for update" : ""}`,
+        [name]
+      )
       const manager = yield* decodeRow(ManagerRow, found, "that of the manager")
       const at = yield* now
       const isFree = manager.lease_until <= at || options.onOwned === "take" ||
@@ -296,15 +312,18 @@ export const open = (
           and exists (select 1 from etm_managers where name = ${place(4)} and epoch = ${place(5)})`,
         [name, number, order, name, epoch]
       )
-    // Postgres: a manager that takes over waits until the transaction has ended
-    const current = `select epoch from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
-      dialect === "pg" ? " for share" : ""
+    // Postgres: a manager that takes over waits until the transaction has ended, and groups do not
+    const current = `select epoch${endsIdle} from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
+      dialect === "pg" ? " for key share" : ""
     }`
     const connectionOf = Effect.map(
       Effect.serviceOption(SqlClient.TransactionConnection),
       Option.map(([connection]) => connection)
     )
-    const own = dialect === "sqlite" ? yield* sql.withTransaction(connectionOf) : Option.none()
+    /** Those in whose transactions a group may have to wait. */
+    const locking = new WeakSet<Connection>()
+    const lock = Effect.map(connectionOf, Option.map((connection) => locking.add(connection)))
+    if (dialect === "sqlite") yield* sql.withTransaction(lock)
 
     return {
       name,
@@ -323,13 +342,13 @@ export const open = (
             (found) => found.length === 0 ? fail("Fenced", "was taken over by another manager") : Effect.void
           )
           // SQLite: writing first, for a reader cannot become a writer once another process has written
-          if (dialect === "pg") yield* fenced
+          if (dialect === "pg") yield* Effect.zipRight(lock, fenced)
           yield* Effect.forEach(deliveries, acknowledgeOne, { discard: true })
           if (dialect === "sqlite") yield* fenced
         }),
       isInTransaction: Effect.map(
         connectionOf,
-        (connection) => Option.isSome(own) && Option.isSome(connection) && connection.value === own.value
+        Option.exists((connection) => locking.has(connection))
       )
     }
   })

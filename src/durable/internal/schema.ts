@@ -56,12 +56,25 @@ export const latestMigration = migrations.length
 // any number that no other program locks
 const migrationLock = 718_281_828
 
+const isUpToDate = (sql: SqlClient.SqlClient) =>
+  Effect.gen(function*() {
+    const [found] = yield* sql<
+      { readonly is_there: boolean }
+    >`select to_regclass('etm_migrations') is not null as is_there`
+    if (found?.is_there !== true) return false
+    const [last] = yield* sql<{ readonly id: unknown }>`select max(migration_id) as id from etm_migrations`
+    return Number(last?.id) >= latestMigration
+  })
+
 /** Creates the tables, or brings them to the form of this version. Several processes may do it at once. */
 export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, SqlClient.SqlClient> = Effect.gen(
   function*() {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const isPostgres = dialectOf(sql) === "pg"
+    // the migrator locks its table: a user who may read and write and no more opens what was migrated in a step of its own
+    if (isPostgres && (yield* isUpToDate(sql))) return
     // Postgres: one process at a time, and the migrator must not look for a table that is not there, which would end the transaction
-    const prepare = dialectOf(sql) === "sqlite" ? Effect.void : Effect.zipRight(
+    const prepare = !isPostgres ? Effect.void : Effect.zipRight(
       sql`select pg_advisory_xact_lock(${migrationLock})`,
       sql.unsafe(`create table if not exists etm_migrations (
         migration_id integer primary key,

@@ -1,0 +1,132 @@
+/** What is asked of SQLite, on a Postgres server, and what only a server can do. Only in `npm run test:full`. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { describe, it } from "@effect/vitest"
+import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { JournalError, TaskManagerDurable } from "effect-task-manager/durable"
+import { afterAll, assert, beforeAll } from "vitest"
+import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
+import { durableConformance } from "./suites/conformance.js"
+import { journalSuite } from "./suites/journal.js"
+import { owningSuite } from "./suites/owning.js"
+import { restartSuite } from "./suites/restart.js"
+import { Database, id, onPostgres, settled, turn } from "./support.js"
+
+let server: PostgresServer
+let shared: Context.Context<SqlClient.SqlClient>
+const scope = Effect.runSync(Scope.make())
+beforeAll(async () => {
+  server = await startPostgres()
+  shared = await watchedPgLayer(server.url()).pipe(Layer.buildWithScope(scope), Effect.runPromise)
+})
+afterAll(async () => {
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  await server.stop()
+})
+
+const databases = onPostgres(() => server)
+
+// one case after the other: what is awaited is that the server has nothing to do
+durableConformance("TaskManagerDurable on Postgres", () => Layer.succeedContext(shared), { concurrent: false })
+
+describe("on Postgres", () => {
+  restartSuite(databases)
+  journalSuite(databases)
+  owningSuite(databases)
+})
+
+describe("a Postgres server", () => {
+  it.scopedLive("a manager that was stopped within a write holds its rows for a lease, and not for ever", () =>
+    Effect.gen(function*() {
+      let isStopped = false
+      const database = yield* databases.make({ holds: (text) => isStopped && text.startsWith("insert into etm_tasks") })
+      const zombie = yield* database.open({ lease: "1 second" })
+      isStopped = true
+      const starting = yield* Effect.fork(zombie.start("a", "quick"))
+      yield* settled
+      const owner = yield* database.open()
+      isStopped = false
+      assert.strictEqual(owner.journal.epoch, 2)
+      yield* owner.start("b", "quick")
+      assert.isFalse(Option.exists(yield* Fiber.poll(starting), Exit.isSuccess))
+      assert.deepStrictEqual(yield* zombie.told, [])
+    }))
+
+  it.scopedLive("a consumer that was stopped after its acknowledgement likewise; what it took comes again", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const { sql } = database
+      const zombie = yield* database.open({ lease: "1 second" })
+      yield* zombie.start("a", "quick")
+      yield* Effect.fork(
+        zombie.manager.consumeTurnUpdate(
+          turn,
+          (update) => sql.withTransaction(Effect.zipRight(zombie.journal.acknowledge(update), Effect.never))
+        )
+      )
+      yield* settled
+      // its own groups do not wait for the consumer
+      yield* zombie.start("b", "quick")
+      const owner = yield* database.open()
+      const first = yield* owner.manager.waitForTurn(turn)
+      assert.isTrue(
+        Option.isSome(first) && first.value._tag === "Resolution" &&
+          first.value.resolution._tag === "Item" && first.value.resolution.taskId === id("a")
+      )
+    }))
+
+  it.scoped("who takes over waits for an acknowledgement that is about to be committed", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const { sql } = database
+      const first = yield* database.open()
+      yield* first.start("a", "quick")
+      const commit = yield* Effect.makeLatch()
+      yield* Effect.fork(first.manager.consumeTurnUpdate(turn, (update) =>
+        sql.withTransaction(Effect.zipRight(first.journal.acknowledge(update), commit.await))))
+      yield* settled
+      const opening = yield* Effect.fork(database.open())
+      // it waits for the lock: there is nothing else to wait for
+      let waits = false
+      while (!waits) {
+        const [found] = yield* sql<{ readonly waits: boolean }>`
+          select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`
+        waits = found?.waits === true
+      }
+      yield* commit.open
+      const second = yield* Fiber.join(opening)
+      assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+    }))
+
+  it.scopedLive("onOwned: fail fails at once, wait when a lease has gone by; a lease that is free is taken", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const { sql } = database
+      const owner = yield* database.open({ lease: "1 day" })
+      for (const options of [{ onOwned: "fail" }, { onOwned: "wait", lease: "100 millis" }] as const) {
+        const refused = yield* Effect.flip(database.open(options))
+        assert(refused instanceof JournalError)
+        assert.strictEqual(refused.reason, "Owned")
+      }
+      yield* owner.start("a", "quick")
+      yield* sql`update etm_managers set lease_until = 1`
+      const second = yield* database.open({ onOwned: "wait" })
+      assert.strictEqual(second.journal.epoch, 2)
+    }))
+
+  it.scoped("several processes create the tables at once; a user who may not create any opens them", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const { sql } = database
+      const migrate = Effect.provideService(TaskManagerDurable.migrate, SqlClient.SqlClient, sql)
+      yield* Effect.all(Array.from({ length: 6 }, () => migrate), { concurrency: "unbounded" })
+      const [{ schema } = { schema: "" }] = yield* sql<{ schema: string }>`select current_schema() as schema`
+      yield* sql.unsafe(`create role app_${schema} login`)
+      yield* sql.unsafe(`grant usage on schema ${schema} to app_${schema}`)
+      yield* sql.unsafe(`grant select on all tables in schema ${schema} to app_${schema}`)
+      yield* sql.unsafe(`grant insert, update, delete on ${schema}.etm_managers, ${schema}.etm_tasks to app_${schema}`)
+      const client = yield* Layer.build(watchedPgLayer(server.url(schema, `app_${schema}`)))
+      const process = yield* new Database(Context.get(client, SqlClient.SqlClient)).open()
+      yield* process.start("a", "quick")
+      assert.strictEqual((yield* process.manager.handle.get(id("a"))).status, "Completed")
+    }))
+})

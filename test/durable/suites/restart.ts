@@ -1,0 +1,315 @@
+/** What a process finds that opens the journal of one that was killed: the table at the head of src/machine/restore.ts. */
+import { describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, TestClock } from "effect"
+import { TaskLaunchRequest, type TaskResolution, ToolExecutor, type TurnTaskUpdate } from "effect-task-manager"
+import { assert } from "vitest"
+import { type Databases, id, type Process, session, settled, turn } from "../support.js"
+
+const textOf = (item: TaskResolution.Item): string => {
+  const { output } = item.item.parts[0]
+  return `${item.taskId}: ${output._tag === "Text" ? output.text : output._tag}`
+}
+
+const said = (update: TurnTaskUpdate | TaskResolution): string => {
+  switch (update._tag) {
+    case "Resolution":
+      return said(update.resolution)
+    case "Detached":
+      return `${update.snapshot.id}: detached`
+    case "Item":
+      return textOf(update)
+    case "Approval":
+      return `${update.approval.taskId}: asks`
+  }
+}
+
+/** Everything that the turn, the loop and the host are given, each in its order. */
+const taken = (process: Process) =>
+  Effect.gen(function*() {
+    const { handle, ...manager } = process.manager
+    const ofTurn: Array<string> = []
+    for (;;) {
+      const update = yield* Effect.timeoutOption(manager.waitForTurn(turn), "1 milli").pipe(
+        Effect.fork,
+        Effect.tap(() => settled),
+        Effect.tap(() => TestClock.adjust("1 milli")),
+        Effect.flatMap(Fiber.join)
+      )
+      if (Option.isNone(update) || Option.isNone(update.value)) break
+      ofTurn.push(said(update.value.value))
+    }
+    const { resolutions } = yield* manager.takePendingLoopUpdates(session)
+    const drained = yield* handle.drainReadyItems
+    yield* settled
+    return { turn: ofTurn, loop: resolutions.map(said), manual: drained.map(said) }
+  })
+
+const interrupted =
+  "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
+const nothing = { turn: [], loop: [], manual: [] }
+
+/** On databases of one kind. */
+export const restartSuite = (databases: Databases): void => {
+  describe("after kill -9", () => {
+    it.scoped("a running tool that may not repeat fails as Interrupted, and its result goes where it would have gone", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "park")
+        yield* first.start("b", "park", { how: "bg" })
+        yield* first.start("c", "park", { how: "manual" })
+        const second = yield* database.open()
+        assert.deepStrictEqual(second.runs, [])
+        assert.deepStrictEqual(yield* taken(second), {
+          turn: [`a: ${interrupted}`],
+          loop: [`b: ${interrupted}`],
+          manual: [`c: ${interrupted}`]
+        })
+        const failed = yield* second.manager.handle.get(id("a"))
+        assert.strictEqual(failed.status, "Failed")
+        // what was taken does not come again
+        const third = yield* database.open()
+        assert.deepStrictEqual(yield* taken(third), nothing)
+        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Failed")
+      }))
+
+    it.scoped("a running tool that may repeat runs as the next launch, under the same key, and events say so", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open({ name: "agent" })
+        yield* first.start("a", "parkSafely")
+        assert.deepStrictEqual(yield* first.told, ["1 Started a"])
+        const second = yield* database.open({ name: "agent" })
+        assert.deepStrictEqual([...first.runs, ...second.runs], [
+          { task: "a", launch: 1, isApproved: false, key: "agent/a", epoch: 1 },
+          { task: "a", launch: 2, isApproved: false, key: "agent/a", epoch: 2 }
+        ])
+        const recent: Array<string> = []
+        yield* Effect.scoped(Effect.gen(function*() {
+          const events = yield* second.manager.handle.subscribeTo({ after: 0 })
+          for (const event of yield* events.takeAll) recent.push(`${event.seq} ${event._tag}`)
+        }))
+        // a reader that saw event 1 before has missed some
+        assert.deepStrictEqual(recent, ["3 Reset"])
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).launch, 2)
+      }))
+
+    it.scoped("onInterrupted decides", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        yield* Effect.flatMap(database.open(), (first) =>
+          Effect.zipRight(first.start("a", "park"), first.start("b", "parkSafely")))
+        const second = yield* database.open({
+          onInterrupted: ({ toolName }) =>
+            toolName === "park" ? "Repeat" : "Fail"
+        })
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
+        assert.strictEqual((yield* second.manager.handle.get(id("b"))).status, "Failed")
+      }))
+
+    it.scoped("a queued task runs, with its first launch", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open({}, { concurrency: 1 })
+        yield* first.start("a", "park")
+        yield* first.start("b", "park")
+        assert.deepStrictEqual(first.runs.map(({ task }) => task), ["a"])
+        const second = yield* database.open({}, { concurrency: 1 })
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["b 1"])
+      }))
+
+    it.scoped("what was being cancelled is Cancelled, what had timed out is Failed", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "stubborn")
+        yield* first.start("b", "stubborn", { how: "timeout" })
+        yield* Effect.fork(first.manager.handle.cancel(id("a")))
+        yield* settled
+        yield* TestClock.adjust("1 second")
+        yield* settled
+        const second = yield* database.open()
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Cancelled")
+        assert.deepStrictEqual((yield* taken(second)).turn, [
+          "a: The tool call was cancelled while it was running. It may have had effects.",
+          "b: The tool was stopped because it did not finish within 1s. It may have had effects."
+        ])
+      }))
+
+    it.scoped("a suspended task still asks: the same question, undelivered where nobody took it, and its answer counts", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "ask")
+        yield* first.start("b", "ask", { how: "bg" })
+        yield* first.manager.takePendingLoopUpdates(session)
+        yield* settled
+        const asked = yield* first.manager.handle.listSuspended
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* second.manager.handle.listSuspended, asked)
+        assert.deepStrictEqual(yield* taken(second), { ...nothing, turn: ["a: asks"] })
+        const [question] = asked
+        if (question === undefined) return assert.fail("nothing is asked")
+        const { approval, taskId, toolRequest } = question
+        yield* second.manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval })).pipe(
+          Effect.provideService(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })
+        )
+        // it was approved, and the process ends before the tool does
+        const third = yield* database.open()
+        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Failed")
+        assert.strictEqual((yield* third.manager.handle.get(id("b"))).status, "Suspended")
+      }))
+
+    it.scoped("a tool that repeats has the approval of its last launch", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "ask")
+        const [question] = yield* first.manager.handle.listSuspended
+        if (question === undefined) return assert.fail("nothing is asked")
+        const { approval, taskId, toolRequest } = question
+        yield* first.manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval })).pipe(
+          Effect.provideService(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })
+        )
+        const second = yield* database.open({ onInterrupted: () => "Repeat" })
+        assert.deepStrictEqual(second.runs.map(({ isApproved, launch }) => ({ isApproved, launch })), [
+          { isApproved: true, launch: 3 }
+        ])
+      }))
+
+    it.scoped("results that nobody took are in their queues, in their order; those that were taken are not", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        for (const name of ["a", "b", "c"]) yield* first.start(name, "quick")
+        for (const name of ["d", "e"]) yield* first.start(name, "quick", { how: "bg" })
+        yield* first.start("f", "quick", { how: "manual" })
+        yield* first.manager.waitForTurn(turn)
+        yield* first.manager.takeResult(id("d"))
+        yield* settled
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* taken(second), {
+          turn: ["b: done", "c: done"],
+          loop: ["e: done"],
+          manual: ["f: done"]
+        })
+        const listed = yield* second.manager.handle.listCompleted
+        assert.deepStrictEqual(listed.map((task) => task.id), ["a", "b", "c", "d", "e", "f"])
+        assert.isTrue(Option.isSome(yield* second.manager.handle.result(id("a"))))
+      }))
+
+    it.scoped("a notice that a task was detached is undelivered again; its detach time goes on", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "parkSafely", { how: "detach" })
+        yield* first.start("b", "parkSafely", { how: "detach" })
+        yield* first.manager.handle.detach(id("a"))
+        yield* TestClock.adjust("4 seconds")
+        const second = yield* database.open()
+        assert.deepStrictEqual((yield* taken(second)).turn, ["a: detached"])
+        yield* TestClock.adjust("5 seconds")
+        yield* settled
+        assert.strictEqual((yield* second.manager.handle.get(id("b"))).kind, "Foreground")
+        yield* TestClock.adjust("1 second")
+        yield* settled
+        assert.strictEqual((yield* second.manager.handle.get(id("b"))).kind, "Background")
+      }))
+
+    it.scoped("of a closed session nothing is delivered", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "quick")
+        yield* first.start("b", "stubborn")
+        yield* first.start("c", "stubborn")
+        yield* Effect.fork(first.manager.handle.cancel(id("c")))
+        // in the hands of a consumer when the session is closed
+        yield* Effect.fork(first.manager.consumeTurnUpdate(turn, () => Effect.never))
+        yield* settled
+        yield* Effect.fork(first.manager.closeSession(session))
+        yield* settled
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* taken(second), nothing)
+        for (const name of ["b", "c"]) {
+          assert.strictEqual((yield* second.manager.handle.get(id(name))).status, "Cancelled")
+        }
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Completed")
+      }))
+
+    it.scoped("numbers go on: of events, of tasks, of the ids that the manager makes", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "quick")
+        assert.deepStrictEqual(yield* first.told, ["1 Started a", "2 Completed a"])
+        const second = yield* database.open()
+        yield* second.start("b", "quick")
+        assert.deepStrictEqual(yield* second.told, ["3 Started b", "4 Completed b"])
+        assert.strictEqual(second.journal.epoch, 2)
+      }))
+
+    it.scoped("beyond historyLimit settled tasks go, and their undelivered results stay, also where their id is used again", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open({}, { historyLimit: 1 })
+        for (const name of ["a", "b", "a", "c"]) yield* first.start(name, "quick")
+        yield* settled
+        const second = yield* database.open({}, { historyLimit: 1 })
+        assert.deepStrictEqual((yield* second.manager.handle.list()).map((task) => task.id), ["c"])
+        assert.deepStrictEqual((yield* taken(second)).turn, ["a: done", "b: done", "a: done", "c: done"])
+        const rows = yield* database.sql<{ id: string }>`select id from etm_tasks`
+        assert.deepStrictEqual(rows.map((row) => row.id), ["c"])
+        const third = yield* database.open({}, { historyLimit: 0 })
+        yield* settled
+        assert.deepStrictEqual(yield* third.manager.handle.list(), [])
+        assert.deepStrictEqual(yield* database.sql`select id from etm_tasks`, [])
+      }))
+
+    it.scoped("an input without an end is run, and cannot be run again", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        const endless: { self?: unknown } = {}
+        endless.self = endless
+        yield* first.start("a", "parkSafely", { input: endless })
+        assert.strictEqual(first.runs.length, 1)
+        const second = yield* database.open()
+        assert.deepStrictEqual(second.runs, [])
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Failed")
+      }))
+  })
+
+  describe("shutdown", () => {
+    it.scoped("cancels what is live, writes it, and the results are there after the next start", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "park")
+        yield* first.close
+        assert.deepStrictEqual(yield* first.told, ["1 Started a", "2 Cancelled a"])
+        // it has left the journal: nobody need take it
+        const second = yield* database.open({ onOwned: "fail" })
+        assert.deepStrictEqual((yield* taken(second)).turn, [
+          "a: The tool call was cancelled while it was running. It may have had effects."
+        ])
+      }))
+
+    it.scoped("keep: tools are interrupted, nothing is told, whoever waits is interrupted, and the tasks go on in the next process", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open({ shutdown: "keep" })
+        yield* first.start("a", "parkSafely")
+        yield* first.start("b", "park")
+        const waiting = yield* Effect.fork(first.manager.waitForTurn(turn))
+        yield* settled
+        yield* first.close
+        const exit = yield* Fiber.await(waiting)
+        assert.isTrue(exit._tag === "Failure" && exit.cause._tag === "Interrupt")
+        assert.deepStrictEqual(yield* first.told, ["1 Started a", "2 Started b"])
+        const second = yield* database.open({ onOwned: "fail" })
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
+        assert.deepStrictEqual((yield* taken(second)).turn, [`b: ${interrupted}`])
+      }))
+  })
+}
