@@ -8,8 +8,9 @@ const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, 
 // what takes longest begins first, so that no core is idle while the last file runs. The two demos wait most of the time:
 // each has its place next to files that compute.
 const longestFirst = [
-  // collects garbage hundreds of times, which takes long in a process that has run other files before
+  // they collect garbage again and again, which takes long in a process that has run other files before
   "test/shared/memoryOf.test.ts",
+  "test/shared/ownText.test.ts",
   "test/simulator/manager.test.ts",
   "test/simulator/agentLoop.test.ts",
   "test/demo-agent.test.ts",
@@ -34,7 +35,8 @@ class LongestFirst extends BaseSequencer {
 }
 
 // `npm run test:full`
-const fullSeeds = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", DURABLE_FILES: "1" }
+// test/support/fullMode.ts reads the last one
+const full = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", FULL_TESTS: "1" }
 
 export default defineConfig(({ mode }) => ({
   resolve: {
@@ -55,7 +57,7 @@ export default defineConfig(({ mode }) => ({
     poolOptions: { forks: { minForks: 1, maxForks: 2, isolate: false } },
     // of the tests of one file that may run at the same time: those that start processes and wait for them
     maxConcurrency: 3,
-    env: mode === "full" ? fullSeeds : {},
+    env: mode === "full" ? full : {},
     sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 60_000,

@@ -35,6 +35,7 @@ import {
   type TurnTaskUpdate
 } from "effect-task-manager"
 import { assert, it } from "vitest"
+import { isFull } from "./support/fullMode.js"
 import { approvalRequest, sessionId, toolError, turnRef } from "./support/world.js"
 
 // ---- the model ----
@@ -652,7 +653,7 @@ it("the manager behaves like the model", async () => {
       await Effect.runPromise(runCommands(commands, trace.lines))
     }),
     {
-      numRuns: 300,
+      numRuns: isFull ? 300 : 100,
       asyncReporter: async (out) => {
         if (!out.failed) return
         const [commands = []] = out.counterexample ?? []

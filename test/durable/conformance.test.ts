@@ -1,4 +1,4 @@
-/** The contract on a durable manager. On a file only with all tests: it is the same SQL, and 600 files take their time. */
+/** The contract on a durable manager. Some cases of each section; all of them, and on files too, with all tests. */
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ToolExecutor } from "effect-task-manager"
@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
+import { isFull, oneInOfEachSection } from "../support/fullMode.js"
 import { sqliteLayer, type SqliteOptions } from "../support/sqlite.js"
 
 const open = new Set<TaskJournal["Type"]>()
@@ -20,13 +21,19 @@ const settle: Effect.Effect<void> = Effect.suspend(() =>
   )
 )
 
+/** It counts as open until it is closed: what is over is not asked any more. */
+const countOpen = Layer.scopedDiscard(
+  Effect.flatMap(TaskJournal, (journal) =>
+    Effect.acquireRelease(
+      Effect.sync(() => open.add(journal)),
+      () => Effect.sync(() => open.delete(journal))
+    ))
+)
+
 const layerOn = (options: () => SqliteOptions) =>
   Layer.unwrapEffect(Effect.sync(() =>
     // where the virtual clock of a case jumps by an hour, the lease need not be renewed a thousand times
-    TaskManagerDurable.layer({ lease: "1 day" }).pipe(
-      Layer.tap((context) =>
-        Effect.map(TaskJournal, (journal) => void open.add(journal)).pipe(Effect.provide(context))
-      ),
+    Layer.provideMerge(countOpen, TaskManagerDurable.layer({ lease: "1 day" })).pipe(
       Layer.provide(ToolExecutor.fromHandlers({})),
       Layer.provide(sqliteLayer(options()))
     )
@@ -34,13 +41,13 @@ const layerOn = (options: () => SqliteOptions) =>
 
 const runAll = (name: string, suite: ReturnType<typeof conformanceSuite>): void => {
   describe(name, { concurrent: true }, () => {
-    for (const one of suite) it.live(`${one.section}: ${one.name}`, () => one.run)
+    for (const one of oneInOfEachSection(4, suite)) it.live(`${one.section}: ${one.name}`, () => one.run)
   })
 }
 
 runAll("TaskManagerDurable on SQLite in memory", conformanceSuite({ layer: layerOn(() => ({})), settle }))
 
-if (process.env["DURABLE_FILES"] !== undefined) {
+if (isFull) {
   const folder = mkdtempSync(join(tmpdir(), "durable-"))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
   let files = 0

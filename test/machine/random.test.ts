@@ -18,6 +18,7 @@ import {
   type Waiter
 } from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
+import { isFull } from "../support/fullMode.js"
 import { resolutionText, sessionId, toolError, turnRef, updateText, World } from "../support/world.js"
 
 const operations = [
@@ -431,7 +432,7 @@ it("any sequence of transitions keeps the table true and conserves results", () 
       }
     ),
     {
-      numRuns: 250,
+      numRuns: isFull ? 250 : 80,
       reporter: (out) => {
         if (!out.failed) return
         const [steps = [], ...limits] = out.counterexample ?? []

@@ -275,7 +275,7 @@ describe("a task that started another", () => {
 
 describe("random graphs", () => {
   // a graph is checked after each of its steps, which takes several times as long as a simulated program
-  const seeds = process.env["SIMULATED_SEEDS"] === undefined ? 150 : Number(process.env["SIMULATED_SEEDS"]) / 5
+  const seeds = process.env["SIMULATED_SEEDS"] === undefined ? 50 : Number(process.env["SIMULATED_SEEDS"]) / 5
   // in parts: one long synchronous run would keep the memory of all its graphs
   const part = 100
   let released = 0

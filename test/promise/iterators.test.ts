@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { TaskEvent } from "effect-task-manager"
 import { createTaskManager } from "effect-task-manager/promise"
 import { spawn } from "node:child_process"
-import { resolve } from "node:path"
+import { bundle } from "../support/bundle.js"
 import { aborted, call, makeSignal, pendingId, rejection, turn } from "./support.js"
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined }
@@ -118,9 +118,8 @@ describe("changes", () => {
 
 describe("a process", () => {
   it("ends by itself once its manager is closed", async () => {
-    const root = resolve(import.meta.dirname, "../..")
-    const child = spawn(process.execPath, ["--import", "tsx", "test/promise/fixtures/closes.ts"], {
-      cwd: root,
+    const program = await bundle("test/promise/fixtures/closes.ts")
+    const child = spawn(process.execPath, [program.path], {
       stdio: ["ignore", "pipe", "inherit"]
     })
     let output = ""
@@ -128,6 +127,7 @@ describe("a process", () => {
       output += text
     })
     const code = await new Promise((ended) => child.on("close", ended))
+    await program.remove()
     assert.strictEqual(code, 0)
     assert.strictEqual(output, "closed\n")
   })

@@ -4,6 +4,7 @@ import * as fc from "effect/FastCheck"
 import { capExit, capProgress, capResult } from "../../src/runtime/launch/outputLimits.js"
 import { cutKey } from "../../src/shared/cutText.js"
 import { memoryOf } from "../../src/shared/memoryOf.js"
+import { isFull } from "../support/fullMode.js"
 
 const limits = { maxResultBytes: 1_024, maxResultDepth: 3 }
 
@@ -102,7 +103,7 @@ describe("structured output", () => {
           assert.strictEqual(output._tag, isSmall ? "Structured" : "Text")
         }
       ),
-      { numRuns: 30 }
+      { numRuns: isFull ? 30 : 10 }
     )
   })
 

@@ -52,7 +52,8 @@ export interface AgentSessionDefaults {
   /**
    * Makes a shorter conversation of one: called when the model refuses it as too long (`ContextOverflow`), and then the request
    * is made again, and before a request that `compactAt` says is too long. Calls that are open or run in the background stay in
-   * it, whatever it gives. Where it fails, or gives what no provider takes, the conversation stays as it is, and a warning is logged.
+   * it, whatever it gives. Where it fails, gives what `rewrite` refuses, or leaves nothing to answer, the conversation stays as it is, and
+   * a warning is logged.
    */
   readonly compact?: ((transcript: Transcript) => Effect.Effect<Transcript, unknown>) | undefined
   /**
@@ -198,7 +199,7 @@ export interface AgentSession {
    * Puts another transcript into the place of this one, between turns: to take back a message, to shorten a result. The store gets
    * it as a `Rewrite`. Calls that are open or run in the background stay, with their reply and its results, and a result goes with its
    * call. Fails with `RewriteRefused` while a turn is running, and for what cannot be taken: a call without the result that it
-   * had, or what no provider takes; with a `TurnFailure` of the reason `Store` where the store fails. Dies with what `change` throws.
+   * had, a placeholder without the late result that had come, or what no provider takes; with a `TurnFailure` of the reason `Store` where the store fails. Dies with what `change` throws.
    */
   readonly rewrite: (
     change: (transcript: Transcript) => Transcript

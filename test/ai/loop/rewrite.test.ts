@@ -1,6 +1,7 @@
 /** A host changes the conversation between turns, and compaction does in them: what is going on stays in it. */
+import * as LanguageModel from "@effect/ai/LanguageModel"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schema } from "effect"
+import { Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { TurnId } from "effect-task-manager"
 import {
   RewriteRefused,
@@ -10,12 +11,14 @@ import {
   TranscriptStore,
   TranscriptStoreError
 } from "effect-task-manager/ai"
+import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   callId,
   complete,
   ending,
   follow,
   hang,
+  Hold,
   join,
   open,
   promptLines,
@@ -291,6 +294,32 @@ describe("compaction", () => {
         yield* settle
         yield* session.interrupt
         assert.strictEqual(ending(yield* join(turn)), "Interrupted")
+      })
+    ))
+})
+
+describe("another model", () => {
+  it.effect("that is set while one is asked is asked next: the reply is of the one that made it", () =>
+    withWorld(
+      { provider: "one", model: [[Text("I "), Hold, Text("am one.")]] },
+      Effect.gen(function*() {
+        const other = yield* LanguageModel.make({
+          generateText: () => Effect.succeed([]),
+          streamText: () => Stream.die("it was not to be asked")
+        })
+        const session = yield* open()
+        const turn = yield* startRun(session, "Who are you?")
+        const { release, waitForRequest } = yield* TestLanguageModelControl
+        yield* waitForRequest(1)
+        yield* settle
+        yield* session.setModel(other, { provider: "two" })
+        yield* release(1)
+        assert.strictEqual(ending(yield* join(turn)), "Completed")
+        const { entries } = yield* session.transcript
+        assert.deepStrictEqual(
+          entries.flatMap((entry) => entry._tag === "AssistantMessage" ? [entry.provider] : []),
+          ["one"]
+        )
       })
     ))
 })

@@ -25,9 +25,10 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { assert } from "vitest"
+import { afterAll, assert, beforeAll } from "vitest"
 import { livingProcesses } from "../../../demo/processTable.js"
 import { launcherOf } from "../../../src/ai/shell/launcher.js"
+import { type Bundle, bundle } from "../../support/bundle.js"
 import { approve, ask, call, callOf, next, start, valueOf } from "../../support/toolkit.js"
 
 const makeRoot = () => realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-")))
@@ -72,6 +73,9 @@ const withoutMkfifo = Layer.merge(
 
 const run = (command: string, more: object = {}) => call(callOf("shell", { command, ...more }))
 
+/** In real time, for processes: to look without a pause takes the processor time that they need. */
+const nextLook = () => new Promise<void>((done) => setTimeout(done, 5))
+
 /** Waits until the running task has printed so much, and gives it. */
 const printed = (taskId: TaskId, enough: RegExp) =>
   Effect.gen(function*() {
@@ -80,8 +84,7 @@ const printed = (taskId: TaskId, enough: RegExp) =>
       const { text } = yield* handle.output(taskId)
       const match = enough.exec(text)
       if (match !== null) return match
-      yield* Effect.yieldNow()
-      yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+      yield* Effect.promise(nextLook)
     }
   })
 
@@ -261,7 +264,7 @@ describe("while it runs, by the clock", () => {
       while (Option.isNone(yield* Fiber.poll(cancelling))) {
         // the waits for the process are on this clock too
         yield* TestClock.adjust("5 millis")
-        yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+        yield* Effect.promise(nextLook)
       }
     }).pipe(Effect.provide(shell({ gracePeriod: "1 hour", manager: { cancelGracePeriod: "2 hours" } }))))
 })
@@ -534,10 +537,18 @@ describe("no process is left", () => {
 })
 
 describe.concurrent("a host that ends without closing its shell", () => {
+  let program: Bundle
+
+  beforeAll(async () => {
+    program = await bundle("test/ai/shell/fixtures/host.ts")
+  })
+
+  afterAll(() => program.remove())
+
   for (const how of ["exit", "throw", "SIGHUP", "SIGKILL"]) {
     it(`leaves no process behind: ${how}`, async () => {
       const mark = unique()
-      const host = spawn(process.execPath, ["--import", "tsx", "test/ai/shell/fixtures/host.ts", how, mark], {
+      const host = spawn(process.execPath, [program.path, how, mark], {
         stdio: ["ignore", "pipe", "ignore"]
       })
       let said = ""
@@ -545,7 +556,7 @@ describe.concurrent("a host that ends without closing its shell", () => {
       await new Promise((ended) => host.on("exit", ended))
       assert.strictEqual(said, "ready")
       // the processes end a moment after the host, or the test does not
-      while (alive(mark).length > 0) await new Promise((done) => setImmediate(done))
+      while (alive(mark).length > 0) await nextLook()
     })
   }
 })

@@ -10,7 +10,7 @@ import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { withCause } from "../../../shared/logging.js"
 import { printable } from "../../../shared/text.js"
 import { lastProvider } from "../../transcript/internal/providers.js"
-import { rewriteProblems, withLive } from "../../transcript/internal/rewriting.js"
+import { compactionProblems, rewriteProblems, withLive } from "../../transcript/internal/rewriting.js"
 import * as texts from "../../transcript/internal/texts.js"
 import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
@@ -130,9 +130,11 @@ export class Steps {
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
     const { conversation, emit, render, started } = this.options
     let builder: ReplyBuilder | undefined
-    const requestTo = (provider: string | undefined) =>
+    // another model may be set while this one is asked
+    let { model, provider } = this
+    const requestTo = (client: string | undefined) =>
       Effect.suspend(() =>
-        callModel(this.model, renderPrompt(conversation.transcript, { ...render, provider }), {
+        callModel(model, renderPrompt(conversation.transcript, { ...render, provider: client }), {
           onAttempt: (reply, attempt, error) => {
             builder = reply
             if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
@@ -140,24 +142,28 @@ export class Steps {
           onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
         })
       )
-    const asked = Effect.catchAll(requestTo(this.provider), (error) => {
-      // the last reply was of another provider, and this one has sent nothing
-      const client = this.provider === undefined ? refusingClient(error) : undefined
-      return client === undefined || client === lastProvider(conversation.transcript.entries)
-        ? Effect.fail(error)
-        : requestTo(client)
+    const asked = Effect.suspend(() => {
+      ;({ model, provider } = this)
+      builder = undefined
+      return Effect.catchAll(requestTo(provider), (error) => {
+        // the last reply was of another provider, and this one has sent nothing
+        const client = provider === undefined ? refusingClient(error) : undefined
+        return client === undefined || client === lastProvider(conversation.transcript.entries)
+          ? Effect.fail(error)
+          : requestTo(client)
+      })
     })
     const said = (
       parts: TranscriptEntry.AssistantMessage["parts"],
       end: TranscriptEntry.AssistantMessage["end"],
-      provider = maker(this.provider, builder?.provider)
+      made = maker(provider, builder?.provider)
     ): TranscriptEntry.AssistantMessage => ({
       _tag: "AssistantMessage",
       replyId: this.options.nextReplyId(turnId),
       turnId,
       parts,
       end,
-      ...(provider === undefined ? undefined : { provider })
+      ...(made === undefined ? undefined : { provider: made })
     })
     return Effect.gen(this, function*() {
       if (this.isTooLong) yield* this.compact(restore)
@@ -169,10 +175,10 @@ export class Steps {
       if (Exit.isSuccess(answered)) {
         const reply = answered.value
         const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
-        for (const { callId, toolName, why } of reply.refused(parts, this.model.maxCallsPerReply)) {
+        for (const { callId, toolName, why } of reply.refused(parts, model.maxCallsPerReply)) {
           started.set(
             callId,
-            known(texts.interruptedResult(callId, toolName, notRunText(why, this.model.maxCallsPerReply)))
+            known(texts.interruptedResult(callId, toolName, notRunText(why, model.maxCallsPerReply)))
           )
         }
         return said(parts, reply.end)
@@ -229,7 +235,7 @@ export class Steps {
         yield* Effect.logWarning("A conversation could not be compacted").pipe(withCause(made.cause))
         return false
       }
-      const problems = rewriteProblems(before, made.value)
+      const problems = compactionProblems(before, made.value)
       if (problems.length > 0) {
         yield* Effect.annotateLogs(Effect.logWarning("A compacted conversation was not taken"), {
           package: "effect-task-manager",

@@ -73,9 +73,25 @@ const isTranscript = Schema.is(Transcript)
 export const rewriteProblems = (before: Transcript, after: unknown): ReadonlyArray<string> => {
   if (!isTranscript(after)) return ["what was given is no transcript"]
   const open = new Set(Transcript.openCalls(before).map(({ callId }) => callId))
-  const opened = Transcript.openCalls(withLive(before, after)).filter(({ callId }) => !open.has(callId))
+  const running = new Set(Transcript.runningTasks(before).map(({ callId }) => callId))
+  const made = withLive(before, after)
+  const opened = Transcript.openCalls(made).filter(({ callId }) => !open.has(callId))
   // it would be run once more
   const reopened = opened.map(({ callId }) => `the call ${callId} has no result`)
-  const refused = validatePrompt(renderPrompt(withLive(before, after)))
-  return [...reopened, ...refused.filter((problem) => !problem.startsWith("the last message"))]
+  const awaited = Transcript.runningTasks(made).filter(({ callId }) => !running.has(callId))
+  // it has come, and does not come again
+  const lost = awaited.map(({ callId }) =>
+    `the result of the call ${callId} is missing, and its placeholder promises it`
+  )
+  const refused = validatePrompt(renderPrompt(made))
+  return [...reopened, ...lost, ...refused.filter((problem) => !problem.startsWith("the last message"))]
+}
+
+/** Why `after` cannot take the place of `before` when the model is about to be asked; empty if it can. */
+export const compactionProblems = (before: Transcript, after: unknown): ReadonlyArray<string> => {
+  const problems = rewriteProblems(before, after)
+  if (problems.length > 0 || !isTranscript(after)) return problems
+  const made = withLive(before, after)
+  const hasQuestion = Transcript.awaitsReply(made) || made.entries.length > 0 && !Transcript.awaitsReply(before)
+  return hasQuestion ? [] : ["nothing is left that the model could answer"]
 }

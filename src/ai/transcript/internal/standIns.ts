@@ -7,10 +7,21 @@ import * as texts from "./texts.js"
 
 type Entries = ReadonlyArray<TranscriptEntry>
 
-/** Changes what came after the last reply: all before it was taken with the request that the reply answers. */
+/**
+ * Changes what came after the last reply, for all before it was taken with the request that the reply answers. If there is nothing
+ * to change in it, all: another provider is asked by now.
+ */
 const changeLatest = (entries: Entries, change: (entry: TranscriptEntry) => TranscriptEntry): Entries | undefined => {
   let from = entries.length
   while (from > 0 && entries[from - 1]?._tag !== "AssistantMessage") from--
+  return changeFrom(entries, from, change) ?? changeFrom(entries, 0, change)
+}
+
+const changeFrom = (
+  entries: Entries,
+  from: number,
+  change: (entry: TranscriptEntry) => TranscriptEntry
+): Entries | undefined => {
   const latest = entries.slice(from)
   const changed = latest.map(change)
   return changed.every((entry, index) => entry === latest[index]) ? undefined : [...entries.slice(0, from), ...changed]
@@ -25,7 +36,7 @@ const withoutFiles = (output: ToolOutput): ToolOutput =>
     })
     : output
 
-/** The files that were not shown to the model before, if there are some, by texts in their place. */
+/** The files that were not shown to the model before, or else all, if there are some, by texts in their place. */
 export const withoutLatestFiles = (entries: Entries): Entries | undefined =>
   changeLatest(entries, (entry) => {
     switch (entry._tag) {
@@ -54,7 +65,7 @@ const shortened = (output: ToolOutput, maxBytes: number): ToolOutput => {
   return missing === 0 ? withoutFiles(output) : ToolOutput.Text({ text: `${texts.tooLong}\n${text}` })
 }
 
-/** What the model was not shown before, if there is something longer than that, cut in the middle; files go as well. */
+/** What the model was not shown before, or else all, if there is something longer than that, cut in the middle; files go as well. */
 export const withoutLatestLength = (entries: Entries, maxBytes: number): Entries | undefined =>
   changeLatest(entries, (entry) => {
     switch (entry._tag) {
