@@ -27,8 +27,8 @@ interface Meeting {
   readonly released: Deferred.Deferred<void>
 }
 
-const failure = (method: string, description: string) =>
-  new AiError.UnknownError({ module: "TestLanguageModel", method, description })
+const failure = (method: string, description: string, cause?: unknown) =>
+  new AiError.UnknownError({ module: "TestLanguageModel", method, description, cause })
 
 const unknownUsage = { inputTokens: undefined, outputTokens: undefined, totalTokens: undefined }
 
@@ -147,7 +147,9 @@ const makeScripted = Effect.fnUntraced(
     }
 
     const whole = (part: Played): Effect.Effect<Response.PartEncoded, AiError.AiError> =>
-      part.type === "error" ? failure("generateText", "the provider broke down in its reply") : Effect.succeed(part)
+      part.type === "error"
+        ? failure("generateText", "the provider broke down in its reply", part.error)
+        : Effect.succeed(part)
 
     const model = yield* LanguageModel.make({
       generateText: (options) =>

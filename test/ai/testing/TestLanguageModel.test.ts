@@ -1,6 +1,7 @@
 import { AiError, LanguageModel, Tool, Toolkit } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Ref, Schema, Stream } from "effect"
+import { RetryPolicy } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 
 const Look = Tool.make("look", { parameters: { line: Schema.NumberFromString }, success: Schema.String })
@@ -184,7 +185,10 @@ describe("TestLanguageModel", () => {
     Effect.gen(function*() {
       const streamed = yield* parts("x")
       assert.deepStrictEqual(streamed.map(({ type }) => type).slice(-2), ["text-end", "error"])
-      assert.strictEqual((yield* Effect.flip(ask("x")))._tag, "UnknownError")
+      const whole = yield* Effect.flip(ask("x"))
+      assert.strictEqual(whole._tag, "UnknownError")
+      // what the provider said decides whether the request is made again, as in a stream
+      assert.isTrue(RetryPolicy.isRetryable(whole))
     }).pipe(
       Effect.provide(model([], {
         otherwise: [
