@@ -95,6 +95,24 @@ describe("session.rewrite", () => {
     )
   })
 
+  it.effect("takes out for good a message that the store had refused before", () => {
+    const { down, rebuilt, store } = logOf()
+    return withWorld(
+      { store, model: [[Text("Hello again.")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        down(true)
+        yield* runTo(session, "A secret")
+        down(false)
+        yield* session.rewrite(only())
+        yield* session.waitForIdle
+        yield* runTo(session, "Hello")
+        assert.deepStrictEqual((yield* promptLines).at(-1), ["user: Hello"])
+        assert.deepStrictEqual(rebuilt(), yield* session.transcript)
+      })
+    )
+  })
+
   it.effect("keeps what is going on, and leaves no result without its call", () =>
     withWorld(
       {

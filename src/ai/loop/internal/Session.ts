@@ -222,6 +222,8 @@ export const makeSession = (
 
     const conversation = new Conversation(transcript, settings.store, (entry) => {
       for (const event of eventsOf(entry)) emit(event)
+      // also where another step stores what the one that took the message could not
+      if (entry._tag === "UserMessage") steps.messageStored(entry.messageId)
     })
     const started = unknownOutcomes(transcript)
     const approvals = yield* Approvals.make({

@@ -277,13 +277,16 @@ export class Steps {
   }
 
   private takeMessage(messageId: string): Effect.Effect<void, TurnFailure> {
-    const { conversation, onMessageStored } = this.options
-    return conversation.add({ _tag: "UserMessage", messageId, content: this.messages.get(messageId) ?? [] }).pipe(
-      Effect.map(() => {
-        this.messages.delete(messageId)
-        onMessageStored(messageId)
-      }),
+    const content = this.messages.get(messageId) ?? []
+    return this.options.conversation.add({ _tag: "UserMessage", messageId, content }).pipe(
+      Effect.map(() => this.messageStored(messageId)),
       Effect.uninterruptible
     )
+  }
+
+  /** The message is part of the transcript: no turn has to take it any more. */
+  messageStored(messageId: string): void {
+    // once, though the step that took it says so as well
+    if (this.messages.delete(messageId)) this.options.onMessageStored(messageId)
   }
 }
