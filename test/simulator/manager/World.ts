@@ -90,6 +90,8 @@ export class World {
   readonly written: Array<WriteRecord> = []
   /** What tasks were told and their inbox took, and what their tools heard. */
   readonly said: Array<MessageRecord> = []
+  /** What somebody has begun to say to a task. */
+  readonly offered: Array<MessageRecord> = []
   readonly heard: Array<MessageRecord> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []

@@ -16,6 +16,8 @@ export const steer = (world: World, actor: Actor): Effect.Effect<void> =>
       ? world.random.pickFrom(listening)?.snapshot.id ?? someTask(world)
       : someTask(world)
     const message = `to ${taskId}: ${world.nextKey()}`
+    // before the call: its tool may hear it before the one who says it goes on, who may also be interrupted then
+    world.offered.push({ taskId, message })
     return Effect.ignore(
       noting(world.manager.handle.steer(taskId, message), () => {
         world.said.push({ taskId, message })
@@ -26,7 +28,7 @@ export const steer = (world: World, actor: Actor): Effect.Effect<void> =>
 
 const hear = (world: World, taskId: TaskId, message: string): void => {
   world.heard.push({ taskId, message })
-  if (!world.said.some((said) => said.taskId === taskId && said.message === message)) {
+  if (!world.offered.some((offered) => offered.taskId === taskId && offered.message === message)) {
     world.violate(2, `${taskId} heard ${message}, which nobody said to it`)
   }
 }
