@@ -257,7 +257,7 @@ export const makeSession = (
     const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
       runWhole(Effect.interruptible(work))
 
-    /** One that is never interrupted. */
+    /** One that an interrupt does not end before its first step: it takes what asked for a turn, and that is asked for once. */
     const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
       work.pipe(
         Effect.exit,
@@ -292,9 +292,9 @@ export const makeSession = (
     const perform = (action: Exclude<machine.Action, { readonly _tag: "Emit" }>): Effect.Effect<void> => {
       switch (action._tag) {
         case "Collect":
-          return run(steps.collect)
+          return runWhole(steps.collect)
         case "Reply":
-          return run(steps.reply(action.turnId, action.messageIds))
+          return runWhole(steps.reply(action.turnId, action.messageIds))
         case "RunCalls":
           return run(steps.runCalls(action))
         case "RejectApprovals":

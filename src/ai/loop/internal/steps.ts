@@ -103,14 +103,16 @@ export class Steps {
   /** Makes a request to the model, with everything that was said: by the user last, unless the store had refused that. */
   reply(turnId: TurnId, messageIds: ReadonlyArray<string>): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
     const { conversation } = this.options
-    return Effect.uninterruptibleMask((restore) =>
+    // not that of the caller, who cannot be interrupted: what asked for this turn is taken before an interrupt is heard
+    const restore = Effect.interruptible
+    return Effect.uninterruptible(
       Effect.gen(this, function*() {
-        yield* restore(this.pace)
         // what the model has said before is stored, and not asked for again
         const before = conversation.unstoredReply
         yield* conversation.flush
         if (before !== undefined && Transcript.calls(before).length > 0) return replied(before)
-        yield* restore(collectLate(conversation))
+        yield* collectLate(conversation)
+        yield* restore(this.pace)
         yield* restore(this.reportLost)
         yield* restore(Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true }))
         const last = conversation.stored.last
