@@ -29,15 +29,15 @@ import { wakeAll } from "./waiting.js"
 
 // ---- sending ----
 
-const enqueue = <A>(table: TaskTable, queue: LinkedList<Delivery<A>>, value: A): Delivery<A> => {
-  const delivery = new Delivery(value, ++table.lastDelivery)
+const enqueue = <A>(queue: LinkedList<Delivery<A>>, value: A, order: number): Delivery<A> => {
+  const delivery = new Delivery(value, order)
   delivery.node = queue.append(delivery)
   return delivery
 }
 
 const sendToTurn = (table: TaskTable, turn: Turn, update: TurnTaskUpdate): Delivery<TurnTaskUpdate> | undefined => {
   if (turn.session.closed) return undefined
-  const delivery = enqueue(table, turn.updates, update)
+  const delivery = enqueue(turn.updates, update, ++table.lastDelivery)
   wakeAll(table, turn.waiters)
   return delivery
 }
@@ -48,17 +48,16 @@ const sendToLoop = (
   resolution: TaskResolution
 ): Delivery<TaskResolution> | undefined => {
   if (session.closed) return undefined
-  const delivery = enqueue(table, session.updates, resolution)
+  const delivery = enqueue(session.updates, resolution, ++table.lastDelivery)
   wakeAll(table, session.waiters)
   return delivery
 }
 
-const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Item): ManualDelivery | undefined => {
-  if (session.closed) return undefined
+const appendManual = (table: TaskTable, session: Session, item: TaskResolution.Item, order: number): ManualDelivery => {
   const delivery: ManualDelivery = {
     item,
     session,
-    order: ++table.lastDelivery,
+    order,
     settled: undefined,
     allNode: undefined,
     sessionNode: undefined
@@ -67,6 +66,9 @@ const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Ite
   delivery.sessionNode = session.manual.append(delivery)
   return delivery
 }
+
+const sendToHost = (table: TaskTable, session: Session, item: TaskResolution.Item): ManualDelivery | undefined =>
+  session.closed ? undefined : appendManual(table, session, item, ++table.lastDelivery)
 
 /** What has been sent is written before it leaves. */
 const sent = (table: TaskTable, task: TaskRecord, brings: Brings, delivery: Undelivered | undefined): void => {
@@ -113,39 +115,28 @@ export const deliverItem = (
   settled: SettledTask,
   item: TaskResolution.Item
 ): boolean => {
-  if (task.snapshot.kind === "Foreground") {
-    if (!reply(table, task, TaskStartOutcome.Ready({ resolution: item }))) {
-      const delivery = sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item }))
-      sent(table, task, "result", delivery)
-      tie(table, settled, delivery)
-    }
-    return false
-  }
-  if (task.snapshot.deliveryMode === "Manual") {
-    const delivery = sendToHost(table, task.session, item)
-    sent(table, task, "result", delivery)
-    tie(table, settled, delivery)
-    return false
-  }
-  const delivery = sendToLoop(table, task.session, item)
+  const { deliveryMode, kind } = task.snapshot
+  if (kind === "Foreground" && reply(table, task, TaskStartOutcome.Ready({ resolution: item }))) return false
+  const delivery = kind === "Foreground"
+    ? sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item }))
+    : deliveryMode === "Manual"
+    ? sendToHost(table, task.session, item)
+    : sendToLoop(table, task.session, item)
   sent(table, task, "result", delivery)
   tie(table, settled, delivery)
-  return delivery !== undefined
+  return kind === "Background" && deliveryMode === "ToLoop" && delivery !== undefined
 }
 
 /** Sends the approval that a task asks for. Returns whether it goes to the session's loop queue, in either mode. */
 export const deliverApproval = (table: TaskTable, task: TaskRecord, resolution: TaskResolution.Approval): boolean => {
-  if (task.snapshot.kind === "Foreground") {
-    if (!reply(table, task, TaskStartOutcome.Ready({ resolution }))) {
-      task.undelivered = sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution }))
-      sent(table, task, "approval", task.undelivered)
-    }
-    return false
-  }
-  const delivery = sendToLoop(table, task.session, resolution)
+  const isForeground = task.snapshot.kind === "Foreground"
+  if (isForeground && reply(table, task, TaskStartOutcome.Ready({ resolution }))) return false
+  const delivery = isForeground
+    ? sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution }))
+    : sendToLoop(table, task.session, resolution)
   sent(table, task, "approval", delivery)
   task.undelivered = delivery
-  return delivery !== undefined
+  return !isForeground && delivery !== undefined
 }
 
 /** Tells the turn (or the caller that ran the task inline) that a task went to the background. */
@@ -205,10 +196,14 @@ export const isTurnReady = (table: TaskTable, ref: TurnRef): boolean => {
   return first === undefined ? turn.active === 0 : mayLeave(table, first.value)
 }
 
+/** Whether a queue has something that may leave. */
+export const hasReady = <A extends { readonly order: number }>(table: TaskTable, { first }: LinkedList<A>): boolean =>
+  first !== undefined && mayLeave(table, first.value)
+
 /** Whether `takeLoopUpdates` would give something. */
 export const isLoopReady = (table: TaskTable, sessionId: SessionId): boolean => {
-  const first = table.sessions.get(sessionId)?.updates.first
-  return first !== undefined && mayLeave(table, first.value)
+  const session = table.sessions.get(sessionId)
+  return session !== undefined && hasReady(table, session.updates)
 }
 
 /** There is an update, and it is not written yet: the reader has to wait (again), also where nothing else will come. */
@@ -343,7 +338,7 @@ export const discardUndelivered = (table: TaskTable, session: Session): void => 
   }
 }
 
-/** What was undelivered when the process ended stands in its queue again, under its old number. `deliveries` come in that order. */
+/** What was undelivered when the process ended stands in its queue again, under its old number. To be called in the order of the numbers. */
 export const sendAgain = (
   table: TaskTable,
   task: TaskRecord,
@@ -351,40 +346,24 @@ export const sendAgain = (
   order: number,
   resolution: TaskResolution | TurnTaskUpdate,
   settled: SettledTask | undefined
-): Undelivered => {
+): void => {
   const { session, snapshot, turn } = task
-  const put = <A>(queue: LinkedList<Delivery<A>>, value: A): Delivery<A> => {
-    const delivery = new Delivery(value, order)
-    delivery.node = queue.append(delivery)
-    return delivery
-  }
   const send = (): Undelivered => {
     if (resolution._tag === "Detached" || resolution._tag === "Resolution") {
-      return put<TurnTaskUpdate>(turn.updates, resolution)
+      return enqueue<TurnTaskUpdate>(turn.updates, resolution, order)
     }
     if (snapshot.kind === "Foreground") {
-      return put<TurnTaskUpdate>(turn.updates, TurnTaskUpdate.Resolution({ resolution }))
+      return enqueue<TurnTaskUpdate>(turn.updates, TurnTaskUpdate.Resolution({ resolution }), order)
     }
     if (resolution._tag === "Approval" || snapshot.deliveryMode === "ToLoop") {
-      return put<TaskResolution>(session.updates, resolution)
+      return enqueue<TaskResolution>(session.updates, resolution, order)
     }
-    const delivery: ManualDelivery = {
-      item: resolution,
-      session,
-      order,
-      settled: undefined,
-      allNode: undefined,
-      sessionNode: undefined
-    }
-    delivery.allNode = table.manual.append(delivery)
-    delivery.sessionNode = session.manual.append(delivery)
-    return delivery
+    return appendManual(table, session, resolution, order)
   }
   const delivery = send()
   if (brings === "approval" && !isManual(delivery)) task.undelivered = delivery
   tie(table, settled, delivery)
-  table.journal?.sent(task, brings, delivery)
-  return delivery
+  sent(table, task, brings, delivery)
 }
 
 // ---- putting back ----
@@ -397,7 +376,6 @@ export const enterConsumer = (table: TaskTable, sessionId: SessionId, count: num
   return session
 }
 
-/** The consumer is done with what it took. */
 /** The consumer is done with `count` deliveries. */
 export const leaveConsumer = (table: TaskTable, session: Session, count: number): void => {
   session.consumers--

@@ -24,8 +24,8 @@ import * as events from "./events.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
-import { admit } from "./places.js"
 import * as results from "./results.js"
+import { handOver } from "./start.js"
 import {
   type Brings,
   ensureSession,
@@ -165,18 +165,16 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
   }
   table.seq = seq
   const settledIn = (one: Undelivered): number => one.stored.settled ?? Infinity
-  const bySettling = restored.map((one, index) => ({ one, index })).sort((left, right) =>
-    settledIn(left.one) - settledIn(right.one) || left.index - right.index
-  )
+  // the difference of two that are live is NaN
+  const bySettling = [...restored].sort((left, right) => settledIn(left) - settledIn(right) || 0)
   const deliveries: Array<{ readonly of: Undelivered; readonly brings: Brings; readonly order: number }> = []
-  for (const { one } of bySettling) {
-    const { stored, task } = one
+  for (const { stored, task } of bySettling) {
     const kept = stored.settled === undefined || stored.result === undefined
       ? undefined
       : keep(table, task, stored, stored.result)
     for (const brings of ["result", "approval", "detached"] as const) {
       const order = stored.undelivered[brings]
-      if (order !== undefined && !stored.isClosed) deliveries.push({ of: { ...one, kept }, brings, order })
+      if (order !== undefined && !stored.isClosed) deliveries.push({ of: { stored, task, kept }, brings, order })
     }
   }
   for (const { brings, of, order } of deliveries.sort((left, right) => left.order - right.order)) {
@@ -208,14 +206,11 @@ export const revive = (table: TaskTable, revival: Revival, runtime: TaskRuntime 
     return
   }
   task.snapshot = { ...snapshot, launch: launchOf(revival), status: "Queued" }
-  task.runtime = runtime
-  runtime.task = task
-  if (task.detachAfter !== Infinity && snapshot.kind === "Foreground") {
-    // the first launch began when the task was created
-    if (snapshot.launch === 1) task.detachAfter = Math.max(0, snapshot.createdAt + task.detachAfter - now)
-    table.consequences.retimed.push(runtime)
+  // the first launch began when the task was created
+  if (snapshot.kind === "Foreground" && snapshot.launch === 1) {
+    task.detachAfter = Math.max(0, snapshot.createdAt + task.detachAfter - now)
   }
-  admit(table, task, now)
+  handOver(table, task, runtime, now)
 }
 
 /** Which launch of the task comes next. */

@@ -150,6 +150,14 @@ export const resume = (
   begin(table, task, route, starter, runtime, now)
 }
 
+/** The launch has the task from now on, and runs as soon as there is a place. */
+export const handOver = (table: TaskTable, task: TaskRecord, runtime: TaskRuntime, now: number): void => {
+  task.runtime = runtime
+  runtime.task = task
+  if (task.detachAfter !== Infinity && task.snapshot.kind === "Foreground") table.consequences.retimed.push(runtime)
+  admit(table, task, now)
+}
+
 const begin = (
   table: TaskTable,
   task: TaskRecord,
@@ -167,12 +175,5 @@ const begin = (
   count(table, task)
   if (task.turn.interrupted && task.snapshot.launch === 1) {
     settle(table, task, { _tag: "Cancelled" }, now)
-  } else {
-    task.runtime = runtime
-    runtime.task = task
-    if (route.detachAfter !== Infinity && task.snapshot.kind === "Foreground") {
-      table.consequences.retimed.push(runtime)
-    }
-    admit(table, task, now)
-  }
+  } else handOver(table, task, runtime, now)
 }

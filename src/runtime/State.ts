@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { beginShutdown, endShutdown } from "../machine/control.js"
+import { hasReady } from "../machine/delivery.js"
 import type * as TaskTable from "../machine/TaskTable.js"
 import { wakeAll, wakeWatchers } from "../machine/waiting.js"
 import { Outbox } from "../shared/Outbox.js"
@@ -140,8 +141,8 @@ export const make = (options: {
           const { woken } = consequences
           const held = woken.moveTo(new Outbox())
           for (const { session, turn } of tasks) {
-            if (isWritten(table, turn.updates.first?.value)) wakeAll(table, turn.waiters)
-            if (isWritten(table, session.updates.first?.value)) wakeAll(table, session.waiters)
+            if (hasReady(table, turn.updates)) wakeAll(table, turn.waiters)
+            if (hasReady(table, session.updates)) wakeAll(table, session.waiters)
           }
           const arrived = woken.moveTo(new Outbox())
           held.moveTo(woken)
@@ -166,6 +167,3 @@ export const make = (options: {
       journal
     }
   })
-
-const isWritten = (table: TaskTable.TaskTable, first: { readonly order: number } | undefined): boolean =>
-  first !== undefined && table.journal !== undefined && first.order <= table.journal.lastWritten

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import { ParkedReaders } from "./ParkedReaders.js"
 import { SizedQueue } from "./SizedQueue.js"
 import { lostRace, untilTaken } from "./taking.js"
@@ -193,3 +194,10 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     )
   }
 }
+
+/** A subscription, and what was made together with it in one step, until the scope closes. */
+export const untilScopeCloses = <A>(
+  subscribe: () => A,
+  subscriptionOf: (made: A) => { readonly unsafeClose: () => void }
+): Effect.Effect<A, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(subscribe), (made) => Effect.sync(() => subscriptionOf(made).unsafeClose()))

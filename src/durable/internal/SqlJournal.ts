@@ -11,7 +11,7 @@ import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { Brings } from "../../machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
-import { dialectOf, latestMigration } from "./schema.js"
+import { dialectOf, latestMigration, newestMigration } from "./schema.js"
 
 /** Turns the texts of calls and tasks into what is stored, and back. */
 interface JournalCodec {
@@ -254,8 +254,7 @@ export const open = (
       if (taken.length === 0) {
         return { _tag: "Owned", leaseUntil: at + leaseMillis, at }
       }
-      const [migrated] = yield* sql.unsafe<Row>("select max(migration_id) as latest from etm_migrations")
-      if (Number(migrated?.["latest"]) > latestMigration) {
+      if ((yield* newestMigration(sql)) > latestMigration) {
         return yield* fail("Version", "is in a database of a later version")
       }
       const rows = yield* sql.unsafe<Row>(`select * from etm_tasks where manager = ${place(1)} order by number`, [name])

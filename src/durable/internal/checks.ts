@@ -16,7 +16,7 @@ export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
   return isStorable(request?.turnId) ? undefined : "request.turnId"
 }
 
-/** The field of a name that the database cannot hold. */
+/** Throws for a name that the database cannot hold. */
 export const checkName = (name: string): void => {
   if (!Predicate.isString(name) || name === "" || !isStorable(name)) {
     throw new TypeError(

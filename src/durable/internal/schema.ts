@@ -56,14 +56,20 @@ export const latestMigration = migrations.length
 // any number that no other program locks
 const migrationLock = 718_281_828
 
+/** The newest migration that the tables have seen. */
+export const newestMigration = (sql: SqlClient.SqlClient) =>
+  Effect.map(
+    sql.unsafe<{ readonly id: unknown }>("select max(migration_id) as id from etm_migrations"),
+    ([last]) => Number(last?.id)
+  )
+
 const isUpToDate = (sql: SqlClient.SqlClient) =>
   Effect.gen(function*() {
     const [found] = yield* sql<
       { readonly is_there: boolean }
     >`select to_regclass('etm_migrations') is not null as is_there`
     if (found?.is_there !== true) return false
-    const [last] = yield* sql<{ readonly id: unknown }>`select max(migration_id) as id from etm_migrations`
-    return Number(last?.id) >= latestMigration
+    return (yield* newestMigration(sql)) >= latestMigration
   })
 
 /** Creates the tables, or brings them to the form of this version. Several processes may do it at once. */

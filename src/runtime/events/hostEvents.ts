@@ -1,26 +1,15 @@
 /** The event members of the handle: each subscribes in one step, with what its reader missed before. */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { listLive } from "../../machine/queries.js"
 import type { TaskTable } from "../../machine/TaskTable.js"
 import type { SessionId } from "../../model/ids.js"
-import type { EventReset, FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
+import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import type { EventSubscription } from "../../shared/EventSubscription.js"
+import { type EventSubscription, untilScopeCloses } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { VisitEvent } from "./EventReplay.js"
-
-/** A subscription for as long as a scope is open. */
-const scoped = <A>(
-  subscribe: () => A,
-  subscriptionOf: (subscribed: A) => EventSubscription<TaskEvent> | EventSubscription<FilteredTaskEvent>
-): Effect.Effect<A, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(subscribe),
-    (subscribed) => Effect.sync(() => subscriptionOf(subscribed).unsafeClose())
-  )
 
 /** Where the events of a filter are replayed from, and after which number its first event can be. */
 const originOf = (
@@ -85,7 +74,7 @@ export const hostEvents = (engine: Engine): HostEvents => {
   const identity = <A>(subscription: A): A => subscription
   return {
     events: Stream.unwrapScoped(Effect.map(
-      scoped(() => {
+      untilScopeCloses(() => {
         const subscription = events.unsafeSubscribe()
         events.recent(undefined, (event, bytes) => subscription.unsafeOffer(event, bytes))
         return subscription
@@ -94,19 +83,19 @@ export const hostEvents = (engine: Engine): HostEvents => {
     )),
     eventsOf: (filter) =>
       Stream.unwrapScoped(Effect.map(
-        checked(filter, scoped(() => subscribeTo(engine, filter, true), identity)),
+        checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, true), identity)),
         (subscription) => Stream.fromQueue(subscription)
       )),
-    subscribe: scoped(() => events.unsafeSubscribe(table.seq), identity),
-    subscribeTo: (filter) => checked(filter, scoped(() => subscribeTo(engine, filter, false), identity)),
-    watch: scoped(
+    subscribe: untilScopeCloses(() => events.unsafeSubscribe(table.seq), identity),
+    subscribeTo: (filter) => checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, false), identity)),
+    watch: untilScopeCloses(
       () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe(table.seq) }),
       (watch) => watch.events
     ),
     watchOf: (filter) =>
       checked(
         filter,
-        scoped(
+        untilScopeCloses(
           () => ({ seq: table.seq, live: listLive(table, filter), events: subscribeTo(engine, filter, false) }),
           (watch) => watch.events
         )

@@ -65,9 +65,8 @@ export interface Held {
 }
 
 interface Group extends JournalGroup {
-  readonly entries: ReadonlyArray<Entry>
+  readonly tasks: ReadonlyArray<TaskRecord>
   readonly held: Held
-  readonly waiters: ReadonlyArray<Resume>
 }
 
 type Resume = (answer: Effect.Effect<void>) => void
@@ -326,10 +325,11 @@ export class JournalWriter implements TableJournal {
   }
 
   private cut(): Group {
-    const { closedSessions, dirty, removed, table, waiters } = this
+    const { closedSessions, dirty, removed, table } = this
     this.dirty = new Set()
     this.removed = []
     this.closedSessions = []
+    this.inFlightWaiters = this.waiters
     this.waiters = []
     this.isHolding = false
     const rows: Array<JournalRow> = []
@@ -345,9 +345,8 @@ export class JournalWriter implements TableJournal {
       seq: table.seq,
       lastTaskNumber: table.lastTaskNumber,
       lastDelivery: table.lastDelivery,
-      entries: [...dirty],
-      held: this.owner.takeHeld(),
-      waiters
+      tasks: Array.from(dirty, ({ task }) => task),
+      held: this.owner.takeHeld()
     }
   }
 
@@ -393,12 +392,12 @@ export class JournalWriter implements TableJournal {
   private wrote(group: Group, begunAt: number): void {
     // it was lost while the write took too long
     if (this.mode !== "Open") return
-    const waiters = [...group.waiters, ...this.inFlightWaiters.splice(0)]
+    const waiters = this.inFlightWaiters.splice(0)
     this.inFlight = undefined
     this.writtenSeq = group.seq
     this.lastWritten = group.lastDelivery
     this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
-    this.owner.arrived(group.entries.map(({ task }) => task))
+    this.owner.arrived(group.tasks)
     group.held.letOut()
     for (const resume of waiters) resume(Effect.void)
   }
@@ -425,7 +424,7 @@ export class JournalWriter implements TableJournal {
     this.inFlight = undefined
     stop()
     inFlight?.held.letGo()
-    const waiters = [...inFlight?.waiters ?? [], ...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
+    const waiters = [...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
     for (const resume of waiters) resume(this.farewell)
     this.wake()
   }

@@ -26,7 +26,7 @@ export const restoreTasks = (
     const revivals = restore(table, tasks)
     journal.restored()
     const runtimeOf = (revival: Revival): Launch | undefined => {
-      const { request, status } = { request: revival.stored.request, status: revival.stored.snapshot.status }
+      const { request, snapshot: { status } } = revival.stored
       return isRunnable(revival, status === "Running" && options.mayRepeat(request))
         ? new Launch(engine, launchOf(revival), options.callerOf(request.sessionId))
         : undefined

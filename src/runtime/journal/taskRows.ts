@@ -117,16 +117,17 @@ export const docText = (
   const isLive = settled === undefined
   const doc = {
     state,
-    ...(isLive && timeout !== Infinity ? { timeout } : undefined),
-    ...(isLive && detachAfter !== Infinity ? { detachAfter } : undefined),
-    ...(isCancelling && cancelReason !== undefined ? { cancelReason } : undefined),
-    ...(asked === undefined ? undefined : { asked: asked.approval }),
-    ...(isLive && approval !== undefined ? { approval } : undefined),
-    ...(settled === undefined ? undefined : { result: settled.result }),
-    ...(more.itemMetadata === undefined ? undefined : { itemMetadata: more.itemMetadata }),
-    ...(more.detached === undefined ? undefined : { detached: stateOf(more.detached) }),
-    ...(session.closed ? { isClosed: true } : undefined),
-    ...(more.isForgotten ? { isForgotten: true } : undefined)
+    // what is undefined is not written
+    timeout: isLive && timeout !== Infinity ? timeout : undefined,
+    detachAfter: isLive && detachAfter !== Infinity ? detachAfter : undefined,
+    cancelReason: isCancelling ? cancelReason : undefined,
+    asked: asked?.approval,
+    approval: isLive ? approval : undefined,
+    result: settled?.result,
+    itemMetadata: more.itemMetadata,
+    detached: more.detached === undefined ? undefined : stateOf(more.detached),
+    isClosed: session.closed ? true : undefined,
+    isForgotten: more.isForgotten ? true : undefined
   }
   return textOf(doc, () => jsonOf(doc))
 }

@@ -15,10 +15,9 @@ import { redirectToTurn } from "../../machine/delivery.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
 import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
-import { RoutingDecision } from "../../model/RoutingDecision.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
-import type { RouteToolCall } from "../../services/RoutingPolicy.js"
+import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
@@ -124,7 +123,7 @@ type Answer = Effect.Effect<TaskStartOutcome, StartError>
 const answer = (outcome: Started | StartError): Answer =>
   "_tag" in outcome ? Effect.fail(outcome) : Effect.succeed(outcome.pending)
 
-const inForeground: RouteToolCall = () => RoutingDecision.Foreground()
+const inForeground = RoutingPolicy.defaultValue()
 
 /** Who decides where a call runs: the manager's policy, else the caller's executor. */
 const routeOf = (engine: Engine, fiber: AnyFiber): RouteToolCall => {

@@ -1,6 +1,4 @@
 /** The subscribers of one session, each with a buffer of its own. In which order they are told is decided in news.ts. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import { EventSubscription } from "../../../shared/EventSubscription.js"
 import { memoryOf } from "../../../shared/memoryOf.js"
 import type { AgentEvent } from "../AgentEvent.js"
@@ -76,10 +74,3 @@ export class AgentEvents {
     this.subscribers.clear()
   }
 }
-
-/** A subscription, and what was made together with it in one step, until the scope closes. */
-export const untilScopeCloses = <A>(
-  subscribe: () => A,
-  subscriptionOf: (made: A) => EventSubscription<AgentEvent>
-): Effect.Effect<A, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.sync(subscribe), (made) => Effect.sync(() => subscriptionOf(made).unsafeClose()))
