@@ -131,7 +131,8 @@ export class SessionAlreadyOpen
 }
 
 /**
- * The session is closed, or was closed before the message was taken: `submit`, `run` and `resume` fail with it.
+ * The session is closed, or was closed before the message was taken: `submit`, `run`, `resume`, `setModel` and `rewrite` fail
+ * with it.
  *
  * @since 0.1.0
  * @category errors

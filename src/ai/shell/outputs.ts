@@ -78,15 +78,14 @@ export const makeOutputs: Effect.Effect<Outputs, never, Scope.Scope> = Effect.ge
   const makeMore = one.withPermits(1)(Effect.gen(function*() {
     if (free.length > 0 || !isPossible) return
     const fileSystem = yield* FileSystem.FileSystem
-    // nobody else may enter it
-    const inside = yield* Effect.if(
-      directory === undefined ? Effect.succeed(false) : fileSystem.exists(directory),
-      {
-        onTrue: () => Effect.succeed(directory ?? ""),
-        onFalse: () => Scope.extend(fileSystem.makeTempDirectoryScoped({ prefix: "effect-task-manager-shell-" }), scope)
-      }
-    )
-    directory = inside
+    if (directory === undefined || !(yield* fileSystem.exists(directory))) {
+      // nobody else may enter it
+      directory = yield* Scope.extend(
+        fileSystem.makeTempDirectoryScoped({ prefix: "effect-task-manager-shell-" }),
+        scope
+      )
+    }
+    const inside = directory
     const paths = Array.from({ length: pipesAtOnce }, () => `${inside}/${made++}`)
     const code = yield* Command.exitCode(Command.stderr(Command.make("mkfifo", "-m", "600", ...paths), "pipe"))
     if (code === 0) free = paths

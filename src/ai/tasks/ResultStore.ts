@@ -179,8 +179,8 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           // registered before it is written, so that every file that exists will be removed
           yield* store.set(
             keyOfIndex,
-            JSON.stringify(Array.from(kept.values(), ({ number }) =>
-              keyOf(number)))
+            JSON.stringify(Array.from(kept.values(), (one) =>
+              keyOf(one.number)))
           )
           yield* store.set(keyOf(number), newest)
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),

@@ -44,12 +44,9 @@ const parameterSchema = {
     "A number: wait for so many seconds first. null or false: the default."
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isRecord(value) && !Array.isArray(value)
-
 const withParameter = (tool: Tool.Any, schema: object): object => {
   const { properties, required } = { properties: {}, required: [], ...schema }
-  if (!("type" in schema) || schema.type !== "object" || !isRecord(properties) || !Array.isArray(required)) {
+  if (!("type" in schema) || schema.type !== "object" || !Predicate.isRecord(properties) || !Array.isArray(required)) {
     throw new TypeError(
       `The parameters of the tool "${tool.name}" are no plain object: ModelChoosesBackground cannot add one`
     )
@@ -106,7 +103,7 @@ export const takeChoice = (
   tool: Tool.Any,
   input: unknown
 ): { readonly choice: BackgroundChoice; readonly input: unknown } => {
-  if (!modelChooses(tool) || !isRecord(input) || !Object.hasOwn(input, parameterName)) {
+  if (!modelChooses(tool) || !Predicate.isRecord(input) || !Object.hasOwn(input, parameterName)) {
     return { choice: { _tag: "Unsaid" }, input }
   }
   const { [parameterName]: value, ...rest } = input

@@ -122,7 +122,7 @@ const tagAndMessage = (failure: unknown): string => {
   return [tag, message].filter((part) => part !== undefined).join(": ").replace(unseen, "\ufffd")
 }
 
-/** Of an error its tag and its message, of other data all that its schema makes of it; undefined if that is no JSON. */
+/** Of an error its tag and its message, of other data all that its schema makes of it; the fault if that is no JSON. */
 const failureText = (failure: unknown, encoded: unknown): string | JsonFault => {
   if (failure instanceof Error) return tagAndMessage(failure)
   if (typeof encoded === "string") return encoded
@@ -134,25 +134,28 @@ const failureText = (failure: unknown, encoded: unknown): string | JsonFault => 
   return isNamed ? tagAndMessage(value) : value === undefined ? "" : jsonText(value) ?? ""
 }
 
+/** What its schema makes of an answer: what that does not declare is not for the model. */
+const inSchema = (
+  request: ToolRequest,
+  encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
+): Effect.Effect<unknown, ToolError, unknown> =>
+  Effect.catchAll(encoding, (error) => notInSchema(request, error, describeIssue(error.issue)))
+
+const noJson = (request: ToolRequest, did: string, fault: JsonFault): Effect.Effect<never, ToolError, CurrentTask> => {
+  const cause = notJson(request.toolName, did, fault)
+  return notInSchema(request, cause, cause.message)
+}
+
 const executionFailed = (
   request: ToolRequest,
   failure: unknown,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<never, ToolError, unknown> =>
-  Effect.matchEffect(encoding, {
-    // what its schema does not declare is not for the model
-    onFailure: (error): Effect.Effect<never, ToolError, unknown> =>
-      notInSchema(request, error, describeIssue(error.issue)),
-    onSuccess: (encoded) => {
-      const { toolName } = request
-      const text = failureText(failure, encoded)
-      if (typeof text !== "string") {
-        const cause = notJson(toolName, "failed with", text)
-        return notInSchema(request, cause, cause.message)
-      }
-      const message = text === "" ? "The tool failed." : `The tool failed: ${text}`
-      return new ToolError({ reason: "ExecutionFailed", toolName, message, cause: failure })
-    }
+  Effect.flatMap(inSchema(request, encoding), (encoded): Effect.Effect<never, ToolError, unknown> => {
+    const text = failureText(failure, encoded)
+    if (typeof text !== "string") return noJson(request, "failed with", text)
+    const message = text === "" ? "The tool failed." : `The tool failed: ${text}`
+    return new ToolError({ reason: "ExecutionFailed", toolName: request.toolName, message, cause: failure })
   })
 
 /** The tool is broken, as one that dies. `what` is said to the host, and names fields and no values. */
@@ -182,15 +185,9 @@ const encoded = (
   request: ToolRequest,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
 ): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.matchEffect(encoding, {
-    onFailure: (error): Effect.Effect<ToolOutput, ToolError, unknown> =>
-      notInSchema(request, error, describeIssue(error.issue)),
-    onSuccess: (value) => {
-      const reading = toJson(value)
-      if (reading._tag === "Json") return Effect.succeed(toOutput(reading.value))
-      const cause = notJson(request.toolName, "returned", reading)
-      return notInSchema(request, cause, cause.message)
-    }
+  Effect.flatMap(inSchema(request, encoding), (value): Effect.Effect<ToolOutput, ToolError, unknown> => {
+    const reading = toJson(value)
+    return reading._tag === "Json" ? Effect.succeed(toOutput(reading.value)) : noJson(request, "returned", reading)
   })
 
 const approvalRule = (tool: Tool.Any, options: Options | undefined): ApprovalRule | "Destructive" => {

@@ -28,7 +28,8 @@ export class Conversation {
   /** What is stored, and what is accepted. */
   private readonly accepted: GrowingTranscript
   private readonly unstored: Array<TranscriptEntry> = []
-  private storedTokens: number
+  /** Counted once somebody asks, and from then on with each entry. */
+  private storedTokens: number | undefined
   /** Turns that were entered and not drained since. */
   private readonly undrained = new Set<TurnId>()
   private readonly store: TranscriptStoreService
@@ -39,7 +40,6 @@ export class Conversation {
     this.sessionId = transcript.sessionId
     this.growing = new GrowingTranscript(transcript)
     this.accepted = new GrowingTranscript(transcript)
-    this.storedTokens = tokensOfAll(transcript.entries)
     this.store = store
     this.onStored = onStored
   }
@@ -56,7 +56,7 @@ export class Conversation {
 
   /** How many tokens the transcript has, about. */
   get tokens(): number {
-    return this.storedTokens
+    return this.storedTokens ??= tokensOfAll(this.transcript.entries)
   }
 
   /** The reply that is accepted and not stored. */
@@ -121,10 +121,10 @@ export class Conversation {
         this.growing.add(entry)
         this.onStored(entry)
         if (entry._tag === "Rewrite") {
-          this.storedTokens = tokensOfAll(entry.entries)
+          this.storedTokens = undefined
           continue
         }
-        this.storedTokens += tokensOf(entry)
+        if (this.storedTokens !== undefined) this.storedTokens += tokensOf(entry)
         stored.push(entry)
       }
       return stored

@@ -141,9 +141,7 @@ export class ReplyBuilder {
   addUnread(name: string, text: string): void {
     const open = Array.from(this.openCalls.values()).find((call) => call.name === name)
     if (open !== undefined) this.openCalls.delete(open.id)
-    const { id, providerName } = open ?? { id: "", providerName: undefined }
-    const call = { ...emptyCall, id, name, ...(providerName === undefined ? undefined : { providerName }) }
-    this.ownCall(call, storable(parsedArguments(text)))
+    this.ownCall({ ...emptyCall, name, ...open }, storable(parsedArguments(text)))
   }
 
   /** The client has given the reply up: unless its end is among what was saved, every call that it gave is complete. */
@@ -262,13 +260,7 @@ export class ReplyBuilder {
   }
 
   private unended(): ReadonlyArray<ReplyPart> {
-    return Array.from(this.openCalls.values(), ({ id, name, providerName }) =>
-      callPart({
-        ...emptyCall,
-        id,
-        name,
-        ...(providerName === undefined ? undefined : { providerName })
-      }, {}))
+    return Array.from(this.openCalls.values(), (call) => callPart({ ...emptyCall, ...call }, {}))
   }
 
   /** The calls that do not run, of what `whole` gave. */

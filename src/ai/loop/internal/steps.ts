@@ -103,8 +103,7 @@ export class Steps {
   /** Makes a request to the model, with everything that was said: by the user last, unless the store had refused that. */
   reply(turnId: TurnId, messageIds: ReadonlyArray<string>): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
     const { conversation } = this.options
-    // not that of the caller, who cannot be interrupted: what asked for this turn is taken before an interrupt is heard
-    const restore = Effect.interruptible
+    // what asked for this turn is taken before an interrupt is heard
     return Effect.uninterruptible(
       Effect.gen(this, function*() {
         // what the model has said before is stored, and not asked for again
@@ -112,13 +111,15 @@ export class Steps {
         yield* conversation.flush
         if (before !== undefined && Transcript.calls(before).length > 0) return replied(before)
         yield* collectLate(conversation)
-        yield* restore(this.pace)
-        yield* restore(this.reportLost)
-        yield* restore(Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true }))
+        yield* Effect.interruptible(this.pace)
+        yield* Effect.interruptible(this.reportLost)
+        yield* Effect.interruptible(
+          Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true })
+        )
         const last = conversation.stored.last
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
-        const said = yield* this.request(turnId, restore)
+        const said = yield* this.request(turnId)
         yield* conversation.add(said)
         return replied(said)
       })
@@ -127,8 +128,7 @@ export class Steps {
 
   /** The reply of the model, whole. What it had said when it was interrupted is written before the interrupt goes on. */
   private request(
-    turnId: TurnId,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    turnId: TurnId
   ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
     const { conversation, emit, render, started } = this.options
     let builder: ReplyBuilder | undefined
@@ -168,10 +168,10 @@ export class Steps {
       ...(made === undefined ? undefined : { provider: made })
     })
     return Effect.gen(this, function*() {
-      if (this.isTooLong) yield* this.compact(restore)
-      let answered = yield* Effect.exit(restore(asked))
-      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause, restore))) {
-        answered = yield* Effect.exit(restore(asked))
+      if (this.isTooLong) yield* this.compacted
+      let answered = yield* Effect.exit(Effect.interruptible(asked))
+      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause))) {
+        answered = yield* Effect.exit(Effect.interruptible(asked))
         if (Exit.isFailure(answered)) yield* this.standIn(answered.cause)
       }
       if (Exit.isSuccess(answered)) {
@@ -198,14 +198,13 @@ export class Steps {
 
   /** Changes the transcript that a provider has refused; whether the request is to be made again. */
   private mend(
-    cause: Cause.Cause<AiError.AiError>,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    cause: Cause.Cause<AiError.AiError>
   ): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
       const error = Option.getOrUndefined(Cause.failureOption(cause))
       if (error === undefined) return false
       const isTooLong = failureReason(error) === "ContextOverflow"
-      return isTooLong && (yield* this.compact(restore)) || (yield* this.standIn(cause))
+      return isTooLong && (yield* this.compacted) || (yield* this.standIn(cause))
     })
   }
 
@@ -224,14 +223,12 @@ export class Steps {
   }
 
   /** Lets the host make a shorter conversation; whether there is one. */
-  private compact(
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  ): Effect.Effect<boolean> {
+  private get compacted(): Effect.Effect<boolean> {
     const { compact, conversation } = this.options
     if (compact === undefined) return Effect.succeed(false)
     return Effect.gen(this, function*() {
       const before = conversation.transcript
-      const made = yield* Effect.exit(restore(Effect.suspend(() => compact(before))))
+      const made = yield* Effect.exit(Effect.interruptible(Effect.suspend(() => compact(before))))
       if (Exit.isFailure(made)) {
         if (Cause.isInterrupted(made.cause)) return yield* Effect.interrupt
         yield* Effect.logWarning("A conversation could not be compacted").pipe(withCause(made.cause))

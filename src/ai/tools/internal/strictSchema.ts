@@ -9,7 +9,7 @@ import * as AST from "effect/SchemaAST"
 
 type JsonSchema = Readonly<Record<string, unknown>>
 
-const isRecord = (value: unknown): value is JsonSchema => Predicate.isRecord(value) && !Array.isArray(value)
+const isRecord: (value: unknown) => value is JsonSchema = Predicate.isRecord
 
 const formats = ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"]
 

@@ -56,7 +56,7 @@ export class GrowingTranscript {
   }
 
   /** Other entries in the place of all that are there. They are taken as they are. */
-  replace(entries: Transcript["entries"]): void {
+  private replace(entries: Transcript["entries"]): void {
     this.value = undefined
     for (const known of [this.messageIds, this.replyIds, this.providersCallIds, this.late, this.open]) known.clear()
     this.calls.clear()
@@ -205,4 +205,4 @@ export class GrowingTranscript {
 }
 
 /** One that is only asked. */
-export type KnownTranscript = Omit<GrowingTranscript, "add" | "replace">
+export type KnownTranscript = Omit<GrowingTranscript, "add">

@@ -9,7 +9,7 @@
 import * as Prompt from "@effect/ai/Prompt"
 import * as Arr from "effect/Array"
 import type { ReplyPart, TranscriptEntry } from "../TranscriptEntry.js"
-import { fileData, isSaid, mediaTypeOf } from "./files.js"
+import { fileData, isSaid, mediaTypeOf, textPart } from "./files.js"
 import { callInWords, carriedCalls, type ReplyPlace, resultInWords } from "./providerCalls.js"
 import { anthropic, attached, isKnownClient, openAi, providerOf } from "./providers.js"
 import * as texts from "./texts.js"
@@ -51,8 +51,6 @@ const itemOf = (part: ReplyPart): string | undefined => {
   return typeof itemId === "string" && itemId !== "" ? itemId : undefined
 }
 
-const textPart = (text: string): Prompt.AssistantMessagePart => Prompt.makePart("text", { text })
-
 // a refusal comes as a blank text that carries it
 const wordsOf = (part: SpokenPart): string => {
   const { refusal } = attached(part, openAi)
@@ -82,7 +80,7 @@ const joined = (parts: ReadonlyArray<ReplyPart>): ReadonlyArray<ReplyPart> => {
 const withoutOptions = (part: Prompt.AssistantMessagePart): Prompt.AssistantMessagePart => {
   switch (part.type) {
     case "text":
-      return Prompt.makePart("text", { text: part.text })
+      return textPart(part.text)
     case "tool-call":
       return Prompt.makePart("tool-call", {
         id: part.id,

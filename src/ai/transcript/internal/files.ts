@@ -29,7 +29,7 @@ const dataFor = (
     ? Either.getOrElse(Encoding.decodeBase64String(data), () => data)
     : fileData(data)
 
-const textPart = (text: string): Prompt.UserMessagePart => Prompt.makePart("text", { text })
+export const textPart = (text: string): Prompt.TextPart => Prompt.makePart("text", { text })
 
 /** A part of a message of the user. A file that the provider does not take is told, unless nobody has answered it yet: then its provider says so. */
 export const userPart = (

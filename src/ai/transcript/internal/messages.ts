@@ -8,7 +8,7 @@ import { cutText } from "../../../shared/cutText.js"
 import type { LateResultCodec, LateResultContext } from "../LateResultCodec.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
 import { type Asked, assistantParts } from "./assistantParts.js"
-import { filesOf, userPart } from "./files.js"
+import { filesOf, textPart, userPart } from "./files.js"
 import { plainText, resultValue } from "./output.js"
 import type { ReplyPlace } from "./providerCalls.js"
 import * as texts from "./texts.js"
@@ -46,8 +46,6 @@ export const userMessage = kept((
     content: said.length > 0 ? said : [textPart(texts.noWords)]
   })
 })
-
-const textPart = (text: string): Prompt.TextPart => Prompt.makePart("text", { text })
 
 const standIn = (text: string): Prompt.Message => Prompt.makeMessage("user", { content: [textPart(text)] })
 

@@ -1,4 +1,5 @@
 /** Which provider made a reply, and which files a provider takes. */
+import * as Predicate from "effect/Predicate"
 import type { ReplyPart, TranscriptEntry } from "../TranscriptEntry.js"
 
 /** The names that the clients of `@effect/ai` give to what they attach to a reply. */
@@ -14,10 +15,7 @@ export const isKnownClient = (provider: string | undefined): boolean =>
 /** The fields that a provider attached to a part. */
 export const attached = (part: ReplyPart, provider: string): Readonly<Record<string, unknown>> => {
   const fields = part.options[provider]
-  // metadata is JSON: an object that is no list is a record
-  return typeof fields === "object" && fields !== null && !Array.isArray(fields)
-    ? fields as Readonly<Record<string, unknown>>
-    : {}
+  return Predicate.isRecord(fields) ? fields : {}
 }
 
 const providerOfPart = (part: ReplyPart): string | undefined => {

@@ -36,57 +36,52 @@ const withoutFiles = (output: ToolOutput): ToolOutput =>
     })
     : output
 
-/** The files that were not shown to the model before, or else all, if there are some, by texts in their place. */
-export const withoutLatestFiles = (entries: Entries): Entries | undefined =>
-  changeLatest(entries, (entry) => {
-    switch (entry._tag) {
-      case "UserMessage":
-        return entry.content.some(({ _tag }) => _tag === "File")
-          ? {
-            ...entry,
-            content: entry.content.map((part): UserPart =>
-              part._tag === "File" ? { _tag: "Text", text: texts.fileRefused(part.mediaType, part.fileName) } : part
-            )
-          }
-          : entry
-      case "ToolResult":
-      case "LateResult": {
-        const output = withoutFiles(entry.output)
-        return output === entry.output ? entry : { ...entry, output }
-      }
-      case "AssistantMessage":
-      case "Rewrite":
-        return entry
-    }
-  })
-
-const shortened = (output: ToolOutput, maxBytes: number): ToolOutput => {
-  const { missing, text } = cutText(plainText(output), maxBytes)
-  return missing === 0 ? withoutFiles(output) : ToolOutput.Text({ text: `${texts.tooLong}\n${text}` })
-}
-
-/** What the model was not shown before, or else all, if there is something longer than that, cut in the middle; files go as well. */
-export const withoutLatestLength = (entries: Entries, maxBytes: number): Entries | undefined =>
-  changeLatest(entries, (entry) => {
+/** The change of an entry: of the parts of a message of the user, or of the output of a result. */
+const inEntry =
+  (changePart: (part: UserPart) => UserPart, changeOutput: (output: ToolOutput) => ToolOutput) =>
+  (entry: TranscriptEntry): TranscriptEntry => {
     switch (entry._tag) {
       case "UserMessage": {
-        const content = entry.content.map((part): UserPart => {
-          if (part._tag === "File") return { _tag: "Text", text: texts.fileRefused(part.mediaType, part.fileName) }
-          const { missing, text } = cutText(part.text, maxBytes)
-          return missing === 0 ? part : { _tag: "Text", text: `${texts.tooLong}\n${text}` }
-        })
+        const content = entry.content.map((part) => changePart(part))
         return content.every((part, index) => part === entry.content[index]) ? entry : { ...entry, content }
       }
       case "ToolResult":
       case "LateResult": {
-        const output = shortened(entry.output, maxBytes)
+        const output = changeOutput(entry.output)
         return output === entry.output ? entry : { ...entry, output }
       }
       case "AssistantMessage":
       case "Rewrite":
         return entry
     }
-  })
+  }
+
+const withoutFile = (part: UserPart): UserPart =>
+  part._tag === "File" ? { _tag: "Text", text: texts.fileRefused(part.mediaType, part.fileName) } : part
+
+/** The files that were not shown to the model before, or else all, if there are some, by texts in their place. */
+export const withoutLatestFiles = (entries: Entries): Entries | undefined =>
+  changeLatest(entries, inEntry(withoutFile, withoutFiles))
+
+/** The text cut in the middle, with a word about that; `undefined` if it is short enough. */
+const shortened = (long: string, maxBytes: number): string | undefined => {
+  const { missing, text } = cutText(long, maxBytes)
+  return missing === 0 ? undefined : `${texts.tooLong}\n${text}`
+}
+
+const shortPart = (part: UserPart, maxBytes: number): UserPart => {
+  const text = part._tag === "Text" ? shortened(part.text, maxBytes) : undefined
+  return text === undefined ? withoutFile(part) : { _tag: "Text", text }
+}
+
+const shortOutput = (output: ToolOutput, maxBytes: number): ToolOutput => {
+  const text = shortened(plainText(output), maxBytes)
+  return text === undefined ? withoutFiles(output) : ToolOutput.Text({ text })
+}
+
+/** What the model was not shown before, or else all, if there is something longer than that, cut in the middle; files go as well. */
+export const withoutLatestLength = (entries: Entries, maxBytes: number): Entries | undefined =>
+  changeLatest(entries, inEntry((part) => shortPart(part, maxBytes), (output) => shortOutput(output, maxBytes)))
 
 const nobody = "a provider that does not know it any more"
 

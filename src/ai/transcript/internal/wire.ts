@@ -3,11 +3,7 @@
  * every request from then on: what a model or a tool can put into it must not be able to end a conversation.
  */
 import { isPlainObject } from "../../../shared/toJson.js"
-
-// with the flag, pairs are one character: these are halves without their other half
-const halves = /\p{Cs}/gu
-
-const wellFormedText = (text: string): string => text.replace(halves, "\ufffd")
+import { wellFormedText } from "../../../shared/wellFormed.js"
 
 const childrenOf = (value: object): ReadonlyArray<readonly [string, unknown]> => Object.entries(value)
 

@@ -1,7 +1,18 @@
 /** What is done to the replies of one provider before its client reads them. */
+import * as Predicate from "effect/Predicate"
 import type { Carrier } from "./CarriedCall.js"
 
 export type Json = { readonly [key: string]: unknown }
+
+/** The JSON object that a text is; `undefined` if it is none. */
+export const jsonObject = (text: string): Json | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Predicate.isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
 
 export interface Protocol {
   /** How the path of its requests ends. */

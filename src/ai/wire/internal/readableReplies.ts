@@ -12,11 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import { anthropic } from "./anthropic.js"
 import { type Carrier, currentCarrier } from "./CarriedCall.js"
 import { openAi } from "./openai.js"
-import type { Json, Protocol } from "./Protocol.js"
+import { jsonObject, type Protocol } from "./Protocol.js"
 import { changingEvents } from "./serverSentEvents.js"
 
 type Fetch = typeof globalThis.fetch
@@ -29,15 +28,6 @@ const urlOf = (input: Parameters<Fetch>[0]): string =>
 const protocolOf = (input: Parameters<Fetch>[0]): Protocol | undefined => {
   const path = urlOf(input).replace(/[?#].*$/su, "")
   return protocols.find((protocol) => path.endsWith(protocol.path))
-}
-
-const json = (text: string): Json | undefined => {
-  try {
-    const value: unknown = JSON.parse(text)
-    return Predicate.isRecord(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 const rewritten = async (
@@ -55,7 +45,7 @@ const rewritten = async (
   }
   if (!type.includes("json")) return response
   const text = await response.text()
-  const reply = json(text)
+  const reply = jsonObject(text)
   if (reply === undefined) return new Response(text, { headers, status, statusText })
   const error = protocol.failed?.(reply)
   return error === undefined

@@ -1,15 +1,5 @@
 /** A stream of server-sent events in which the data of each can be replaced. */
-import * as Predicate from "effect/Predicate"
-import type { Json } from "./Protocol.js"
-
-const parsed = (data: string): Json | undefined => {
-  try {
-    const value: unknown = JSON.parse(data)
-    return Predicate.isRecord(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
+import { type Json, jsonObject } from "./Protocol.js"
 
 const dataOf = (event: string): string =>
   event.split(/\r\n|\n|\r/u).flatMap((line) => line.startsWith("data:") ? [line.replace(/^data: ?/u, "")] : []).join(
@@ -18,7 +8,7 @@ const dataOf = (event: string): string =>
 
 /** What an event becomes: itself, as it came, if nothing is changed in it. */
 const changed = (event: string, change: (data: Json) => ReadonlyArray<Json>): string => {
-  const data = parsed(dataOf(event))
+  const data = jsonObject(dataOf(event))
   if (data === undefined) return event
   const all = change(data)
   if (all.length === 1 && all[0] === data) return event
