@@ -17,7 +17,7 @@ import {
 import { AgentEvent, AgentLoop, type AgentSession, ToolkitExecutor, TranscriptStore } from "effect-task-manager/ai"
 import { TestLanguageModel } from "effect-task-manager/ai/testing"
 import {
-  approvalRequest,
+  asks,
   callId,
   ending,
   follow,
@@ -44,9 +44,7 @@ const lines = (events: ReadonlyArray<AgentEvent>): ReadonlyArray<string> =>
       : event.event._tag
   )
 
-const asks = (id: string, then?: ScriptedOutcome) => ScriptedOutcome.RequireApproval(approvalRequest(id), then)
-
-const read = (events: Queue.Dequeue<AgentEvent>) => Effect.map(Queue.takeAll(events), Chunk.toReadonlyArray)
+const read = <A>(queue: Queue.Dequeue<A>) => Effect.map(Queue.takeAll(queue), Chunk.toReadonlyArray)
 
 const overTheWire = (event: AgentEvent): AgentEvent =>
   Schema.decodeUnknownSync(AgentEvent)(JSON.parse(JSON.stringify(Schema.encodeSync(AgentEvent)(event))))
@@ -84,7 +82,7 @@ describe("the order of events", () => {
             assert.isTrue(0 < started && started < completed && completed < words, id)
             assert.isBelow(told.lastIndexOf("ToolCall"), started)
           }
-          assert.deepStrictEqual(taskEvents(events), Chunk.toReadonlyArray(yield* Queue.takeAll(published)))
+          assert.deepStrictEqual(taskEvents(events), yield* read(published))
         })
       ))
   }
@@ -120,7 +118,7 @@ describe("the order of events", () => {
         if (event._tag === "TextDelta" || event._tag === "TurnEnded") assert.strictEqual(live.size, 0)
       }
       assert.lengthOf(taskEvents(events), 6 * 32)
-      assert.deepStrictEqual(taskEvents(events), Chunk.toReadonlyArray(yield* Queue.takeAll(published)))
+      assert.deepStrictEqual(taskEvents(events), yield* read(published))
     }).pipe(Effect.scoped, Effect.provide(agent))
   })
 

@@ -6,7 +6,7 @@ import { Transcript } from "effect-task-manager/ai"
 import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import { oneIn } from "../../support/fullMode.js"
 import {
-  approvalRequest,
+  asks,
   callId,
   ending,
   follow,
@@ -22,9 +22,6 @@ import {
   ToolCall,
   withWorld
 } from "./support.js"
-
-const asks = (id: string, whenApproved?: ScriptedOutcome) =>
-  ScriptedOutcome.RequireApproval(approvalRequest(id), whenApproved)
 
 describe("interrupt", () => {
   it.effect("in the request: the text so far is kept; thoughts and calls are not", () =>

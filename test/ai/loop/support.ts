@@ -80,6 +80,9 @@ export const approvalRequest = (id: string): ApprovalRequest => ({
   metadata: {}
 })
 
+export const asks = (id: string, whenApproved?: ScriptedOutcome): ScriptedOutcome =>
+  ScriptedOutcome.RequireApproval(approvalRequest(id), whenApproved)
+
 export interface Given extends AgentSessionDefaults {
   readonly model?: ReadonlyArray<ScriptedReply>
   readonly store?: Layer.Layer<TranscriptStore>

@@ -186,7 +186,7 @@ describe("a session", () => {
       if (openAi === undefined || anthropic === undefined) return assert.fail("no providers")
       const servers = [yield* openAi.server, yield* anthropic.server] as const
       for (const server of servers) server.otherwise(() => [text("Hello")])
-      const other = yield* Effect.map(Layer.build(anthropic.model(servers[1])), (context) => context)
+      const other = yield* Layer.build(anthropic.model(servers[1]))
       yield* Effect.gen(function*() {
         const session = yield* (yield* AgentLoop).open({ sessionId })
         assert.deepStrictEqual(yield* say(session, "One"), ["Completed"])

@@ -12,7 +12,7 @@ import {
   TaskManagerTestControl,
   ToolOutput
 } from "effect-task-manager"
-import { AgentLoop, type AgentSession, type AgentSessionDefaults, type Transcript } from "effect-task-manager/ai"
+import { AgentLoop, type AgentSessionDefaults, type Transcript } from "effect-task-manager/ai"
 import type { ProviderServer } from "../../support/providers/loopback.js"
 import { anthropicModel, openAiModel } from "../../support/providers/models.js"
 import { anthropicServer, openAiServer } from "../../support/providers/scoped.js"
@@ -66,8 +66,7 @@ const turn = (
   server: ProviderServer,
   transcript: Transcript | undefined,
   replies: ReadonlyArray<ReadonlyArray<ReplyBlock>>,
-  options: AgentSessionDefaults,
-  message: Parameters<AgentSession["run"]>[0] = "Go on."
+  options: AgentSessionDefaults
 ) => {
   const { model, toolkit } = sides[side]
   return Effect.gen(function*() {
@@ -84,7 +83,7 @@ const turn = (
     server.otherwise(() => [reasoning("I am done."), text("Done.")])
     const loop = yield* AgentLoop
     const session = yield* loop.open({ sessionId, transcript, ...options })
-    const last = yield* Stream.runLast(session.run(message))
+    const last = yield* Stream.runLast(session.run("Go on."))
     yield* session.waitForIdle
     assert.deepInclude(
       last._tag === "Some" ? last.value : undefined,
