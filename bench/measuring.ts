@@ -35,6 +35,27 @@ export const timed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Ti
     return { cpu: (user + system) / 1_000, wall: performance.now() - start }
   })
 
+/** The longest time in milliseconds that the event loop did not turn while an effect ran. */
+export const longestStall = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
+  Effect.gen(function*() {
+    yield* turnEventLoop
+    let longest = 0
+    let last = performance.now()
+    let ended = false
+    const turn = () => {
+      const now = performance.now()
+      longest = Math.max(longest, now - last)
+      last = now
+      if (!ended) setImmediate(turn)
+    }
+    setImmediate(turn)
+    yield* effect
+    // the turn that the last of it holds up counts too
+    yield* turnEventLoop
+    ended = true
+    return longest
+  })
+
 /** Used heap in bytes once nothing more can be collected. */
 export const usedHeap: Effect.Effect<number> = Effect.gen(function*() {
   // weak references and finalization callbacks need turns of the event loop to go

@@ -9,6 +9,8 @@ import { ShellPolicy, ShellTool, ToolkitExecutor } from "effect-task-manager/ai"
 import { spawn } from "node:child_process"
 import { tmpdir } from "node:os"
 import { parseArgs } from "node:util"
+import { longestStall } from "./measuring.js"
+import { spread } from "./stats.js"
 
 const { values } = parseArgs({
   options: {
@@ -51,24 +53,7 @@ const took = async (work: () => Promise<unknown>): Promise<number> => {
   return performance.now() - began
 }
 
-/** The longest time between two turns of the event loop meanwhile. */
-const stalled = async (work: () => Promise<unknown>): Promise<number> => {
-  let last = performance.now()
-  let longest = 0
-  let isOver = false
-  const turn = () => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
-    if (!isOver) setImmediate(turn)
-  }
-  setImmediate(turn)
-  await work()
-  isOver = true
-  return longest
-}
-
-const median = (all: ReadonlyArray<number>): number => [...all].sort((one, other) => one - other)[all.length >> 1] ?? 0
+const median = (values: ReadonlyArray<number>): number => spread(values).median
 const shown = (millis: number): string => `${millis.toFixed(1)} ms`
 
 const measure = async (one: () => Promise<unknown>) => {
@@ -82,9 +67,11 @@ const measure = async (one: () => Promise<unknown>) => {
   }
   const ratio = median(tools) / median(spawns)
   console.log(`one call: ${shown(median(tools))}, a bare spawn: ${shown(median(spawns))}, ratio ${ratio.toFixed(2)}`)
-  const many = (work: () => Promise<unknown>) => () =>
-    Promise.all(Array.from({ length: Number(values["at-once"]) }, work))
-  const [ofSpawns, ofTools] = [await stalled(many(bare)), await stalled(many(one))]
+  const stalled = (work: () => Promise<unknown>) =>
+    Effect.runPromise(
+      longestStall(Effect.promise(() => Promise.all(Array.from({ length: Number(values["at-once"]) }, work))))
+    )
+  const [ofSpawns, ofTools] = [await stalled(bare), await stalled(one)]
   console.log(
     `${values["at-once"]} at once: longest stall of the event loop ${shown(ofTools)}, with bare spawns ${
       shown(ofSpawns)

@@ -1,31 +1,16 @@
 import { Effect, Fiber } from "effect"
 import { SlicedScheduler } from "effect-task-manager"
-import { collectGarbage, turnEventLoop } from "../measuring.js"
+import { collectGarbage, longestStall, turnEventLoop } from "../measuring.js"
 import { type Spread, spread } from "../stats.js"
 import { resultOf } from "../work.js"
 import { call, calls, makeBench, makeGate } from "./managers.js"
 import { atMost, type Target, type TargetResult } from "./Target.js"
 
-/** The longest time in milliseconds that the event loop did not turn while an effect ran. */
+/** As `longestStall`, on a clean heap. */
 const stallOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
-  Effect.gen(function*() {
-    yield* turnEventLoop
+  Effect.suspend(() => {
     collectGarbage()
-    let longest = 0
-    let last = performance.now()
-    let ended = false
-    const turn = () => {
-      const now = performance.now()
-      longest = Math.max(longest, now - last)
-      last = now
-      if (!ended) setImmediate(turn)
-    }
-    setImmediate(turn)
-    yield* effect
-    // the turn that the last of it holds up counts too
-    yield* turnEventLoop
-    ended = true
-    return longest
+    return longestStall(effect)
   })
 
 interface Stalls {
