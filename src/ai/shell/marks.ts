@@ -4,8 +4,6 @@
  * @since 0.1.0
  */
 
-import { randomToken } from "../../shared/randomToken.js"
-
 /**
  * The variable with the marks of a process: of the command it belongs to, after those of the commands that this one runs
  * under, with a comma between them.
@@ -61,7 +59,7 @@ const digitsOfCommand = 12
  * @category constructors
  */
 export const makeMarks = (): Marks => {
-  const common = randomToken().slice(0, -digitsOfCommand)
+  const common = globalThis.crypto.randomUUID().slice(0, -digitsOfCommand)
   let count = 0
   return { common, next: () => common + (++count).toString(16).padStart(digitsOfCommand, "0") }
 }
