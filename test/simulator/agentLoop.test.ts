@@ -6,7 +6,7 @@ import { formatAgentSimulation, simulateAgentLoop, simulateAgentLoops } from "./
 const seeds = Number(process.env["SIMULATED_AGENT_SEEDS"] ?? process.env["SIMULATED_SEEDS"] ?? 200)
 
 // in parts, so that the test runner hears of it meanwhile
-const part = 250
+const part = 50
 const parts = Array.from({ length: Math.ceil(seeds / part) }, (_, index) => ({
   from: index * part,
   seeds: Math.min(part, seeds - index * part)
