@@ -101,7 +101,7 @@ export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effe
 
 /**
  * No live or retained task has this id. Every method that looks up a task by id fails with it, also for a settled task
- * that is beyond `historyLimit`.
+ * that is beyond `historyLimit` or `historyBytes`.
  *
  * @since 0.1.0
  * @category errors
@@ -324,8 +324,9 @@ export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>("effect-task-
 
 /**
  * Why a journal cannot be read or written. `Owned`: another manager has it open. `Fenced`: another manager has taken it over.
- * `Unavailable`: the database did not answer, or refused, for as long as the lease lasts. `Version`: a row was written by a later
- * version of the library. `Damaged`: a row cannot be read.
+ * `Unavailable`: the database did not answer, or refused, for as long as the lease lasts, or a codec
+ * could not encode. `Version`: a row, or the database, is of a later version of the library. `Damaged`: a row cannot be read, or
+ * a codec could not decode it.
  *
  * @since 0.1.0
  * @category models

@@ -50,7 +50,8 @@ export interface TaskJournalStatus {
 export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<TaskJournal, {
   /**
    * Acknowledges what `use` of a `consume…` method was given, in the transaction that the calling fiber is in. Fails with
-   * `JournalError` (`Fenced`) if another manager has taken over: then let the transaction fail too.
+   * `JournalError` (`Fenced`) if another manager has taken over, and with `SqlError` if the database refuses: then let the
+   * transaction fail too. Without a transaction it counts at once. What no consumer has is passed over.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution

@@ -40,14 +40,14 @@ import { TaskJournal } from "./TaskJournal.js"
  * @category models
  */
 export interface DurableOptions {
-  /** Which journal of the database it is, `"default"` unless it is named: several managers may share a database. */
+  /** Which journal of the database it is, `"default"` unless it is named: several managers may share a database. Not empty, without NUL and half characters. */
   readonly name?: string | undefined
   /**
    * What is done if another manager has the journal open: `"wait"` (the default) for at most one lease, `"fail"` at once, or
    * `"take"` it from a manager that may be at work. With `"wait"` and `"fail"` the layer fails with `JournalError` (`Owned`).
    */
   readonly onOwned?: "wait" | "fail" | "take" | undefined
-  /** How long a manager that does not answer still counts as the owner, 10 seconds by default. It renews its lease all the time. */
+  /** How long a manager that does not answer still counts as the owner, from 100 milliseconds to a day, 10 seconds by default; a number is milliseconds. It renews its lease all the time. */
   readonly lease?: Duration.DurationInput | undefined
   /**
    * What becomes of a tool that was running when its process ended: `"Repeat"` runs it again, `"Fail"` ends its task as `Failed`
@@ -214,13 +214,15 @@ const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> 
 export const TaskManagerDurable = {
   /**
    * The manager of one journal, on any `SqlClient` of SQLite or Postgres. It creates or updates its tables, takes the journal, and
-   * goes on with what an earlier process has left. Tasks that go on run with the layer's `ToolExecutor`.
+   * goes on with what an earlier process has left. Tasks that go on run with the layer's `ToolExecutor`. Fails with `JournalError`
+   * (`Owned`, `Version`, `Damaged`, `Unavailable`), with `MigrationError` where the tables cannot be made, and with `SqlError` where the
+   * database does not answer. Dies on options that are out of range, and on a client of another database.
    */
   layer: (options: DurableOptions = {}): Layer.Layer<
     TaskManager | TaskJournal,
     JournalError | Migrator.MigrationError | SqlError,
     SqlClient.SqlClient | ToolExecutor
   > => Layer.scopedContext(make(options)),
-  /** Creates the tables of the journal or brings them up to date, as the layer does; for deployments that do it in a step of its own. */
+  /** Creates the tables of the journal or brings them up to date, as the layer does; for deployments that do it in a step of its own. Fails as the layer does where it cannot. */
   migrate: schema.migrate
 }

@@ -40,7 +40,7 @@ export const RoutingDecision: {
 }
 
 /**
- * A value of the `RoutingDecision` schema.
+ * Where a call runs, for how long, and what becomes of its result in the background.
  *
  * @since 0.1.0
  * @category models

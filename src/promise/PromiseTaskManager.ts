@@ -246,9 +246,10 @@ export interface TaskOperations {
   ) => Promise<A>
   /** Resolves once a background resolution waits for the session's loop, or the manager is closed. Takes nothing. */
   readonly waitForLoopUpdate: (sessionId: string, options?: TimedWaitOptions) => Promise<void>
-  /** Takes the undelivered result of one settled task; `undefined` while it is live and when it was delivered before. */
+  /** Takes the undelivered result of one settled task; `undefined` while it is live and when it was delivered before.
+   * Rejects with `TaskNotFound`. */
   readonly takeResult: (taskId: string) => Promise<TaskResolution.Item | undefined>
-  /** As `takeResult`, but a result whose `use` throws or rejects is put back at its old place. */
+  /** As `takeResult`, but a result whose `use` throws or rejects is put back at its old place. Rejects with `TaskNotFound` too. */
   readonly consumeResult: <A>(
     taskId: string,
     use: (item: TaskResolution.Item) => A | PromiseLike<A>
@@ -303,7 +304,8 @@ export interface TaskOperations {
   readonly get: (taskId: string) => Promise<TaskSnapshot>
   /** The result of a settled task, `undefined` while it is live. Delivers and takes nothing. Rejects with `TaskNotFound`. */
   readonly result: (taskId: string) => Promise<ToolResultPart | undefined>
-  /** A piece of what the task has written, in bytes of UTF-8: the newest, unless `start` says otherwise. */
+  /** A piece of what the task has written, in bytes of UTF-8: the newest, unless `start` says otherwise. Rejects with
+   * `TaskNotFound`. */
   readonly output: (taskId: string, range?: OutputRange) => Promise<TaskOutput>
   /** Live tasks oldest first, after the settled ones that are kept. */
   readonly list: (filter?: PlainFilter) => Promise<ReadonlyArray<TaskSnapshot>>

@@ -14,7 +14,7 @@ declare const setImmediate: (run: () => void) => unknown
 
 /**
  * A scheduler that lets timers and sockets in. Effect's own runs fibers for as long as there are any and lets them yield
- * to each other only, so that a hundred thousand tasks that start at once stop a server for a second; this one gives
+ * to each other only, so that a hundred thousand tasks that start at once stop a server for one to three seconds; this one gives
  * the event loop a turn after each `slice` (default 4 milliseconds), also in the middle of a long fiber. Fibers run in
  * the order in which they became ready, those with a lower scheduling priority number first, as with Effect's own.
  *

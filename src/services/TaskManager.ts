@@ -102,6 +102,7 @@ export type AnswerApproval = (
  * @category models
  */
 export interface WaitLimit {
+  /** From 0; a number is milliseconds. */
   readonly timeout?: Duration.DurationInput | undefined
 }
 
@@ -181,7 +182,7 @@ export interface TaskManagerHandle {
    * it sees is never stale. Ends when the manager shuts down.
    */
   readonly changes: Stream.Stream<ReadonlyArray<TaskSnapshot>>
-  /** The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit`. */
+  /** The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit` or `historyBytes`. */
   readonly get: (id: TaskId) => Effect.Effect<TaskSnapshot, TaskNotFound>
   /** The result of a settled task, `None` while it is live. Reading it delivers nothing and takes nothing. */
   readonly result: (id: TaskId) => Effect.Effect<Option.Option<ToolResultPart>, TaskNotFound>
@@ -239,7 +240,7 @@ export interface TaskManagerHandle {
    * those that wait for it themselves.
    */
   readonly waitForIdle: Effect.Effect<void>
-  /** As `waitForIdle`, but fails with `WaitTimedOut` once the time has passed. */
+  /** As `waitForIdle`, but fails with `WaitTimedOut` once the time has passed; a number is milliseconds. */
   readonly waitForIdleWithin: (timeout: Duration.DurationInput) => Effect.Effect<void, WaitTimedOut>
 }
 
@@ -322,7 +323,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Takes the undelivered result of one settled task out of its queue (turn, loop or manual), so that it is delivered
    * here and nowhere else. `None` while the task is live, when the result was delivered before, and while a consumer
-   * has it. `TaskNotFound` also for a settled task beyond `historyLimit`, whose result stays in its queue. An
+   * has it. `TaskNotFound` also for a settled task beyond `historyLimit` or `historyBytes`, whose result stays in its queue. An
    * interrupted caller loses nothing.
    */
   readonly takeResult: (id: TaskId) => Effect.Effect<Option.Option<TaskResolution.Item>, TaskNotFound>
@@ -357,7 +358,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   /**
    * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
    * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
-   * another; without it, it rejects what the task asks now.
+   * another; without it, it rejects what the task asks now. `TaskNotSuspended` if it does not ask, `TaskNotFound` for unknown ids.
    */
   readonly rejectApproval: (options: {
     readonly taskId: TaskId

@@ -113,7 +113,7 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  * - `MessageTaken`: a message of the user becomes part of the turn's next request. It comes again in a later turn if this
  *   one ended before the message was stored.
  * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
- *   said in it does not count.
+ *   said in it does not count; `attempt` is the number of the new request, from 2.
  * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.
  * - `Task`: an event of a task of the session, also of the background and between turns. All events of the tasks that the
  *   model was told of come before what it says to that, and all that happened in a turn before its `TurnEnded`. Those of

@@ -51,7 +51,8 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
 export class AgentLoop extends Context.Tag("effect-task-manager/AgentLoop")<AgentLoop, AgentLoopService>() {
   /**
    * The loop with the tools that a model is shown; `ToolExecutor` runs them. `defaults` hold for every session that does not
-   * say otherwise. Dies on one that is out of range or none, and names it.
+   * say otherwise. Dies on one that is out of range or none, and names it, and on a tool that no
+   * provider takes.
    *
    * @since 0.1.0
    */

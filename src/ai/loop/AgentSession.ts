@@ -42,11 +42,11 @@ export interface AgentSessionDefaults {
   readonly wake?: WakePolicy | undefined
   /** How a late result is shown. Default: `LateResultCodec.UserNote`. */
   readonly codec?: LateResultCodec | undefined
-  /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle. Default: 16 384. */
+  /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle: an integer from 0. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
   /**
    * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
-   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply. Not empty.
    */
   readonly provider?: string | undefined
   /**
@@ -58,24 +58,25 @@ export interface AgentSessionDefaults {
   readonly compact?: ((transcript: Transcript) => Effect.Effect<Transcript, unknown>) | undefined
   /**
    * From how many tokens on a conversation is compacted, as they are estimated: a fourth of the bytes of its texts, and 1 600 for a
-   * file. An integer from 1. Default: only when the model refuses it.
+   * file. An integer from 1, not without `compact`. Default: only when the model refuses it.
    */
   readonly compactAt?: number | undefined
   /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
   readonly retry?: RetryPolicy | undefined
   /**
    * How long nothing of a streamed reply may come, the wait for its first part included. Then the request has failed, and
-   * `retry` decides whether it is made again. Default: 5 minutes; `Infinity`: no limit.
+   * `retry` decides whether it is made again. More than 0; a number is milliseconds. Default: 5 minutes; `Infinity`: no limit.
    */
   readonly idleTimeout?: Duration.DurationInput | undefined
   /**
    * How many requests a turn may make, those that are made again not counted. A turn that needs more fails with the reason
-   * `RequestLimit` once every call of its last reply has its result; a message or `resume` goes on from there. Default: 100.
+   * `RequestLimit` once every call of its last reply has its result; a message or `resume` goes on from there. An integer from 1, or
+   * `Infinity`. Default: 100.
    */
   readonly maxRequestsPerTurn?: number | undefined
   /**
    * How many calls of one reply run. Each one over the limit is answered with an error that tells the model so.
-   * Default: 128.
+   * An integer from 1, or `Infinity`. Default: 128.
    */
   readonly maxCallsPerReply?: number | undefined
   /**
@@ -154,7 +155,7 @@ export interface AgentSession {
   readonly sessionId: SessionId
   /**
    * Hands in a message and returns its id at once. Without a running turn it starts one. During a turn it becomes part of
-   * that turn's next request to the model; if there is none any more, it starts the next turn.
+   * that turn's next request to the model; if there is none any more, it starts the next turn. `SessionClosed` once the session is closed.
    */
   readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
   /**
@@ -164,7 +165,7 @@ export interface AgentSession {
   readonly run: (message: UserInput) => Stream.Stream<AgentEvent, SessionClosed>
   /**
    * Goes on without a new message where a failed or interrupted turn stopped. Does nothing if there is nothing to go on
-   * with: no open call, no message that waits, and the model has said its part.
+   * with: no open call, no message that waits, and the model has said its part. `SessionClosed` once the session is closed.
    */
   readonly resume: Effect.Effect<void, SessionClosed>
   /**
@@ -189,7 +190,7 @@ export interface AgentSession {
   /**
    * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
    * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
-   * go with this.
+   * go with this. `SessionClosed` once the session is closed.
    */
   readonly setModel: (
     model: LanguageModel.Service,
@@ -210,7 +211,7 @@ export interface AgentSession {
    * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
    * question only. Should the task ask something else by now, or nothing, or should the approval be of an earlier process,
    * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed).
-   * `TaskNotFound` also for a task of another session.
+   * `TaskNotFound` also for a task of another session, `TaskManagerShutdown` while the manager is shut down.
    */
   readonly approve: (
     answered: TaskApproval | ApprovalRef

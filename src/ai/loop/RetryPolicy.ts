@@ -29,13 +29,15 @@ export type RetryPolicy = Schedule.Schedule<unknown, AiError.AiError>
  * @category models
  */
 export interface RetryPolicyOptions {
-  /** How many requests are made in all, the first one included. Default: 5. */
+  /** How many requests are made in all, the first one included: an integer from 1. Default: 5. */
   readonly maxAttempts?: number | undefined
-  /** The wait before the second request; it doubles from one request to the next, give or take a fifth. Default: 1 second. */
+  /** The wait before the second request; it doubles from one request to the next, give or take a fifth. A number is
+   * milliseconds. Default: 1 second. */
   readonly baseDelay?: Duration.DurationInput | undefined
-  /** The longest such wait. Default: 30 seconds. */
+  /** The longest such wait; a number is milliseconds. Default: 30 seconds. */
   readonly maxDelay?: Duration.DurationInput | undefined
-  /** The longest wait that the provider may ask for with `Retry-After`; a longer one is cut to it. Default: 1 minute. */
+  /** The longest wait that the provider may ask for with `Retry-After`; a longer one is cut to it. A number is milliseconds.
+   * Default: 1 minute. */
   readonly maxRetryAfter?: Duration.DurationInput | undefined
 }
 

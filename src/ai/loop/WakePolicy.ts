@@ -9,7 +9,8 @@ import type * as Duration from "effect/Duration"
  * What a session does when a background result asks for another turn (`ContinuePolicy` `RequestContinue`) and no turn is running.
  * `AtOnce`: it starts one; `Coalesced`: it waits for `window` from the first result, so that one turn takes several;
  * `WithNextMessage`: the result waits for the user's next message. `budget` is how many such turns may follow each other
- * without a message of the user (default 8); then results wait for the next message.
+ * without a message of the user: an integer from 0, or `Infinity` (default 8); then results wait for the next message. A number as
+ * `window` is milliseconds.
  *
  * @example
  * ```ts

@@ -249,7 +249,7 @@ export const ShellPolicy: {
    * A policy of rules. `otherwise` (default `Ask`) is for plain commands that no rule fits, `compound` (default `Ask`) for
    * commands that are not plain; both may be `Allow` where the machine itself is a sandbox. With `chains` (default `false`) a chain
    * of plain commands (`a && b | c`) is allowed if each of its parts is, refused if one is, and asked about otherwise. A part that
-   * changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) makes it no chain.
+   * changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) makes it no chain. Throws a `TypeError` for wrong options.
    */
   readonly make: (options: {
     readonly rules: ReadonlyArray<ShellRule>

@@ -71,10 +71,11 @@ export interface ShellOptions {
   readonly shell?: readonly [program: string, ...args: ReadonlyArray<string>] | undefined
   /**
    * How long processes may take to end after SIGTERM before they get SIGKILL. Choose it below `cancelGracePeriod` of the
-   * manager, which otherwise gives the tool up while it is still killing. Default 2 s.
+   * manager, which otherwise gives the tool up while it is still killing. A number is milliseconds. Default 2 s.
    */
   readonly gracePeriod?: Duration.DurationInput | undefined
-  /** How long a command may take that is started without `timeout_seconds`; `Infinity` for no limit. Default 30 minutes. */
+  /** How long a command may take that is started without `timeout_seconds`; `Infinity` for no limit. A number is
+   * milliseconds. Default 30 minutes. */
   readonly timeout?: Duration.DurationInput | undefined
   /** How many bytes of output a result has at most, from its beginning and its end: an integer from 0 to 256 MiB. Default 30 000. */
   readonly maxOutputBytes?: number | undefined
@@ -89,7 +90,7 @@ export interface ShellOptions {
    * pagers and prompts for passwords are told that nobody is there (`GIT_EDITOR`, `PAGER`, `GIT_TERMINAL_PROMPT`, …).
    */
   readonly environment?: Readonly<Record<string, string>> | undefined
-  /** How often progress is reported at most, while there is more output. Default 1 s. */
+  /** How often progress is reported at most, while there is more output; a number is milliseconds. Default 1 s. */
   readonly progressInterval?: Duration.DurationInput | undefined
 }
 

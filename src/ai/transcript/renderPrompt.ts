@@ -33,7 +33,7 @@ export interface RenderOptions {
   readonly system?: string | undefined
   /** Default: `LateResultCodec.UserNote`. */
   readonly codec?: LateResultCodec | undefined
-  /** The longest output in a late result, in bytes of UTF-8. Default: 16 384. */
+  /** The longest output in a late result, in bytes of UTF-8: an integer from 0, else a `RangeError` is thrown. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
   /**
    * Who is asked (`openai`, `anthropic`, or another name that the entries have). Without it the provider of the last reply is

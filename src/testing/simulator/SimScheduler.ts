@@ -27,7 +27,7 @@ export class SimScheduler implements Scheduler.Scheduler {
   private readonly seen = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   private current: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
 
-  /** `preemption` is the probability that a fiber has to step back before an operation. */
+  /** `preemption` is the probability that a fiber has to step back before an operation: 0.04 by default. */
   constructor(random: SimRandom, preemption = 0.04) {
     this.random = random
     this.preemption = preemption

@@ -22,6 +22,8 @@ interface Sleeper {
  */
 export class VirtualClock implements Clock.Clock {
   /**
+   * What makes it a `Clock` of Effect.
+   *
    * @since 0.1.0
    */
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
@@ -30,7 +32,7 @@ export class VirtualClock implements Clock.Clock {
   private readonly sleepers = new Set<Sleeper>()
   private now: number
 
-  /** With `jitter`, every sleep lasts up to `millis` longer than was asked, as timers do. */
+  /** `start` is in milliseconds, 0 by default. With `jitter`, every sleep lasts up to `millis` longer than was asked, as timers do. */
   constructor(options?: {
     readonly start?: number | undefined
     readonly jitter?: { readonly random: SimRandom; readonly millis: number } | undefined

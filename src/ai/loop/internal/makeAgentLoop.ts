@@ -31,7 +31,7 @@ const defaultEventBytes = 33_554_432
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
   /**
-   * Opens a session, which is closed with the scope, or with the loop if that ends before. Fails if a session with this id is
+   * Opens a session, which is closed with the scope, or with the loop if that ends before. Fails with `SessionAlreadyOpen` if a session with this id is
    * open in this loop or in another one over the same `TaskManager`, and dies on an option that is out of range or none.
    */
   readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
