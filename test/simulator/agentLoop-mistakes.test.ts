@@ -15,7 +15,7 @@ import type * as Reply from "../../src/ai/loop/internal/reply.js"
 import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
-import type { AgentPlan } from "./agentLoop/plan.js"
+import { type AgentPlan, tick } from "./agentLoop/plan.js"
 
 interface Modules {
   "loop/internal/calls": typeof Calls
@@ -258,6 +258,8 @@ describe("the simulator of the loop finds mistakes", () => {
       make: (options) =>
         Effect.map(original.make(options), (news) => ({
           ...news,
+          // as soon as it is published would be too soon: schedules in which the loop tells something between the two are rare
+          listen: Effect.forever(Effect.delay(Effect.sync(news.unsafePull), tick)),
           unsafePull: () => {
             if (options.unsafeState().phase !== "Closed") return
             news.unsafePull()
