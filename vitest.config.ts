@@ -13,6 +13,7 @@ const longestFirst = [
   "test/shared/ownText.test.ts",
   "test/simulator/manager.test.ts",
   "test/simulator/agentLoop.test.ts",
+  "test/simulator/durable.test.ts",
   "test/demo-agent.test.ts",
   "test/simulator/agentLoop-mistakes.test.ts",
   "test/simulator/manager-mistakes.test.ts",
@@ -36,7 +37,12 @@ class LongestFirst extends BaseSequencer {
 
 // `npm run test:full`
 // test/support/fullMode.ts reads the last one
-const full = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", FULL_TESTS: "1" }
+const full = {
+  SIMULATED_SEEDS: "10000",
+  SIMULATED_AGENT_SEEDS: "2000",
+  SIMULATED_DURABLE_SEEDS: "5000",
+  FULL_TESTS: "1"
+}
 
 export default defineConfig(({ mode }) => ({
   resolve: {
@@ -50,7 +56,7 @@ export default defineConfig(({ mode }) => ({
     include: ["test/**/*.test.ts"],
     // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
     // suites of SQLite once more, on a server that has to be started: `test:full` does both
-    exclude: mode === "full" ? [] : ["test/simulator/*-mistakes.test.ts", "test/durable/postgres.test.ts"],
+    exclude: mode === "full" ? [] : ["test/simulator/*-mistakes.test.ts", "test/durable/*postgres.test.ts"],
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
