@@ -20,16 +20,19 @@ export interface SqliteOptions {
   readonly filename?: string
   /** `FULL` unless it is given, which outlives a loss of power; `NORMAL` outlives the end of the process. */
   readonly synchronous?: "FULL" | "NORMAL"
+  /** Whether what is written stays in the WAL, where it can be counted. */
+  readonly keepsWal?: boolean
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
 }
 
-const connect = ({ before, filename = ":memory:", synchronous = "FULL" }: SqliteOptions) =>
+const connect = ({ before, filename = ":memory:", keepsWal = false, synchronous = "FULL" }: SqliteOptions) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
         const database = new DatabaseSync(filename)
         database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}; pragma busy_timeout = 5000`)
+        if (keepsWal) database.exec("pragma wal_autocheckpoint = 0")
         return database
       }),
       (database) => Effect.sync(() => database.close())
