@@ -107,6 +107,17 @@ interface Row {
   readonly [column: string]: unknown
 }
 
+/** Each row once: what it has of several deliveries is taken by one update. */
+const byRow = (deliveries: ReadonlyArray<DeliveryRef>): ReadonlyArray<{ readonly number: number }> => {
+  const rows = new Map<number, { readonly number: number } & { [Kind in Brings]?: number }>()
+  for (const { brings, number, order } of deliveries) {
+    const row = rows.get(number) ?? { number }
+    row[brings] = order
+    rows.set(number, row)
+  }
+  return [...rows.values()]
+}
+
 const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
 
 type Attempt =
@@ -303,14 +314,19 @@ export const open = (
         }
       }))
 
-    const acknowledgeOne = ({ brings, number, order }: DeliveryRef) =>
-      sql.unsafe(
-        `update etm_tasks set ${brings} = null where manager = ${place(1)} and number = ${place(2)} and ${brings} = ${
-          place(3)
-        }
-          and exists (select 1 from etm_managers where name = ${place(4)} and epoch = ${place(5)})`,
-        [name, number, order, name, epoch]
-      )
+    const acknowledgeText = `update etm_tasks set result = nullif(etm_tasks.result, taken.result),
+        approval = nullif(etm_tasks.approval, taken.approval), detached = nullif(etm_tasks.detached, taken.detached)
+      from ${
+      dialect === "pg"
+        ? "json_to_recordset(cast($1 as json)) as taken(number bigint, result bigint, approval bigint, detached bigint)"
+        : `(select value ->> 'number' as number, value ->> 'result' as result, value ->> 'approval' as approval,
+          value ->> 'detached' as detached from json_each(?)) as taken`
+    }
+      where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
+        and exists (select 1 from etm_managers where name = ${place(3)} and epoch = ${place(4)})`
+    /** All of an update in one statement; a delivery that the row does not name any more was acknowledged before. */
+    const acknowledgeAll = (deliveries: ReadonlyArray<DeliveryRef>) =>
+      sql.unsafe(acknowledgeText, [JSON.stringify(byRow(deliveries)), name, name, epoch])
     // Postgres: a manager that takes over waits until the transaction has ended, and groups do not
     const current = `select epoch${endsIdle} from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
       dialect === "pg" ? " for key share" : ""
@@ -342,7 +358,7 @@ export const open = (
           )
           // SQLite: writing first, for a reader cannot become a writer once another process has written
           if (dialect === "pg") yield* Effect.zipRight(lock, fenced)
-          yield* Effect.forEach(deliveries, acknowledgeOne, { discard: true })
+          if (deliveries.length > 0) yield* acknowledgeAll(deliveries)
           if (dialect === "sqlite") yield* fenced
         }),
       isInTransaction: Effect.map(

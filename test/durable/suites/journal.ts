@@ -5,7 +5,7 @@ import { SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor } from "effect-t
 import { JournalError } from "effect-task-manager/durable"
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
 import { assert } from "vitest"
-import { type Database, type Databases, id, type Process, settled, turn } from "../support.js"
+import { type Database, type Databases, id, type Process, session, settled, turn } from "../support.js"
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
 
@@ -76,6 +76,34 @@ export const journalSuite = (databases: Databases): void => {
         assert.isTrue(Option.isSome(again))
         const second = yield* database.open()
         assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+      }))
+
+    it.scoped("everything that an update brings is acknowledged by one statement: results, questions, notices", () =>
+      Effect.gen(function*() {
+        const statements: Array<string> = []
+        const database = yield* databases.make({ before: (text) => void statements.push(text) })
+        const process = yield* database.open()
+        for (let index = 0; index < 20; index++) yield* process.start(`result ${index}`, "quick", { how: "bg" })
+        yield* process.start("question", "ask", { how: "bg" })
+        const committed = yield* Effect.exit(
+          process.manager.consumePendingLoopUpdates(session, (updates) =>
+            Effect.gen(function*() {
+              assert.strictEqual(updates.resolutions.length, 21)
+              statements.length = 0
+              yield* database.sql.withTransaction(process.journal.acknowledge(updates))
+              const acknowledging = statements.filter((text) => text.startsWith("update etm_tasks"))
+              assert.strictEqual(acknowledging.length, 1)
+              // what nobody has taken is no statement at all
+              statements.length = 0
+              yield* process.journal.acknowledge({ resolutions: [] })
+              assert.deepStrictEqual(statements.filter((text) => text.startsWith("update")), [])
+              return yield* Effect.never
+            })).pipe(Effect.timeout("1 milli"), Effect.fork, Effect.tap(() => settled), Effect.flatMap(Fiber.interrupt))
+        )
+        assert.isTrue(Exit.isSuccess(committed))
+        const second = yield* database.open()
+        assert.deepStrictEqual((yield* second.manager.takePendingLoopUpdates(session)).resolutions, [])
+        assert.strictEqual((yield* second.manager.handle.get(id("question"))).status, "Suspended")
       }))
 
     it.scoped("a method that waits for a write is refused inside of it: it would wait for itself", () =>
