@@ -69,7 +69,12 @@ interface Group extends JournalGroup {
   readonly held: Held
 }
 
-type Resume = (answer: Effect.Effect<void>) => void
+/** Somebody who waits for a write. */
+interface Waiting {
+  readonly written: () => void
+  /** The journal is gone: it will not be written. */
+  readonly gone: () => void
+}
 
 /** What the writer asks of its manager. */
 export interface WriterOwner {
@@ -111,9 +116,9 @@ export class JournalWriter implements TableJournal {
   private removed: Array<number> = []
   private closedSessions: Array<string> = []
   private isHolding = false
-  private waiters: Array<Resume> = []
+  private waiters: Array<Waiting> = []
   private inFlight: Group | undefined = undefined
-  private inFlightWaiters: Array<Resume> = []
+  private inFlightWaiters: Array<Waiting> = []
   private readonly lossWaiters = new Set<() => void>()
   private signal: (() => void) | undefined = undefined
   private renewedAt: number
@@ -259,13 +264,25 @@ export class JournalWriter implements TableJournal {
   readonly synced: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isGone) return this.farewell
     if (this.isWritten) return Effect.void
-    return Effect.async<void>((resume) => {
-      if (this.hasNews) {
-        this.waiters.push(resume)
-        this.wake()
-      } else this.inFlightWaiters.push(resume)
-    })
+    return Effect.async<void>((resume) =>
+      this.wait({ written: () => resume(Effect.void), gone: () => resume(this.farewell) })
+    )
   })
+
+  private wait(waiting: Waiting): void {
+    if (this.hasNews) {
+      this.waiters.push(waiting)
+      this.wake()
+    } else this.inFlightWaiters.push(waiting)
+  }
+
+  /** Whether everything that has happened by now is written; if not, `run` is called once it is, and never if the journal is lost. */
+  whenWritten(run: () => void): boolean {
+    if (this.isGone) return false
+    if (this.isWritten) return true
+    this.wait({ written: run, gone: () => {} })
+    return false
+  }
 
   /** Milliseconds since the oldest change that is not written. */
   get lag(): number {
@@ -399,7 +416,7 @@ export class JournalWriter implements TableJournal {
     this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
     this.owner.arrived(group.tasks)
     group.held.letOut()
-    for (const resume of waiters) resume(Effect.void)
+    for (const { written } of waiters) written()
   }
 
   private errorOf(cause: Cause.Cause<JournalError>): JournalError {
@@ -425,7 +442,7 @@ export class JournalWriter implements TableJournal {
     stop()
     inFlight?.held.letGo()
     const waiters = [...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
-    for (const resume of waiters) resume(this.farewell)
+    for (const { gone } of waiters) gone()
     this.wake()
   }
 
