@@ -12,6 +12,7 @@ import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
@@ -276,6 +277,8 @@ export interface SettledTask {
   readonly isLive: false
   /** As in `TaskRecord`. */
   readonly bornAfter: number
+  /** The number of its terminal event. */
+  readonly seq: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
   /** How much memory it takes, without its output. */
@@ -330,10 +333,8 @@ export interface TaskTable {
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
-  /** Settled tasks that are kept, in the order in which they settled. */
-  readonly history: LinkedList<SettledTask>
-  /** How much memory they take, without their output. */
-  historyBytes: number
+  /** Settled tasks that are kept, in the order in which they settled, and how much memory they take without their output. */
+  readonly history: SizedQueue<SettledTask>
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -393,8 +394,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
-  history: new LinkedList(),
-  historyBytes: 0,
+  history: new SizedQueue(),
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

@@ -74,6 +74,8 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   const kept: SettledTask = {
     isLive: false,
     bornAfter: task.bornAfter,
+    // nothing else is announced before it
+    seq: table.seq + 1,
     snapshot,
     result,
     bytes: settledMemory(snapshot, result),

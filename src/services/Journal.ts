@@ -71,12 +71,16 @@ export interface JournalGroup extends JournalCounters {
  */
 export interface OpenJournal extends JournalCounters {
   readonly name: string
+  /** The highest number that a row has, also one that was not read: those of new tasks come after it. */
+  readonly lastNumber: number
   /** How often the journal was opened. */
   readonly epoch: number
   /** How long a manager that cannot write still counts as the owner. */
   readonly leaseMillis: number
   /** Whether live tasks stay as they are when the manager is shut down, and go on after the next start. */
   readonly keepsTasks: boolean
+  /** Whether settled tasks stay when the manager forgets them, until they are removed by their numbers. */
+  readonly keepsSettled: boolean
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
    * other failure the same group may be written again.

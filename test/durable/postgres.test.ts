@@ -6,7 +6,9 @@ import { JournalError, TaskManagerDurable } from "effect-task-manager/durable"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
 import { durableConformance } from "./suites/conformance.js"
+import { historySuite } from "./suites/history.js"
 import { journalSuite } from "./suites/journal.js"
+import { migrationSuite } from "./suites/migrations.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
 import { Database, id, onPostgres, settled, turn } from "./support.js"
@@ -32,6 +34,8 @@ describe("on Postgres", () => {
   restartSuite(databases)
   journalSuite(databases)
   owningSuite(databases)
+  historySuite(databases)
+  migrationSuite(databases)
 })
 
 describe("a Postgres server", () => {

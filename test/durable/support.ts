@@ -1,6 +1,6 @@
 /** Durable managers on one database, one after the other, as processes would have it. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Effect, Exit, Layer, Option, Queue, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, LogLevel, Option, Queue, Scope } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -172,6 +172,15 @@ const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
   )
 
 export const sqlite: Databases = { dialect: "sqlite", make: (options = {}) => built(sqliteLayer(options)) }
+
+/** Collects warnings and worse. */
+export const logged = () => {
+  const messages: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => {
+    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) messages.push(String(message))
+  })
+  return { messages, layer: Logger.replace(Logger.defaultLogger, logger) }
+}
 
 let schemas = 0
 

@@ -115,6 +115,8 @@ export class JournalWriter implements TableJournal {
   private dirty = new Set<Entry>()
   private removed: Array<number> = []
   private closedSessions: Array<string> = []
+  /** Everything that settled up to this event and is owed to nobody has been removed. */
+  private removedThrough = 0
   private isHolding = false
   private waiters: Array<Waiting> = []
   private inFlight: Group | undefined = undefined
@@ -172,7 +174,7 @@ export class JournalWriter implements TableJournal {
     entry.settled = kept
     entry.seq = seq
     entry.itemMetadata = metadata
-    this.kept.set(kept, entry)
+    if (!this.journal.keepsSettled) this.kept.set(kept, entry)
     this.soil(entry)
   }
 
@@ -206,6 +208,25 @@ export class JournalWriter implements TableJournal {
     else if (entry !== undefined) this.dirty.add(entry)
   }
 
+  /** Rows that are owed to nobody are too old. What settled up to `through` and is delivered later goes when it is. */
+  remove(numbers: ReadonlyArray<number>, through: number): void {
+    this.removedThrough = Math.max(this.removedThrough, through)
+    if (this.mode !== "Open" || numbers.length === 0) return
+    for (const number of numbers) this.removed.push(number)
+    this.wake()
+  }
+
+  /** What of these tasks nobody has taken. */
+  undeliveredOf(rows: ReadonlyArray<{ readonly number: number; readonly id: string }>): ReadonlyArray<Sent> {
+    return rows.flatMap(({ id, number }) =>
+      (["result", "detached"] as const).flatMap((brings) => {
+        const sent = this.byTask.get(`${brings} ${id}`)
+        // another task may have the id by now
+        return sent?.entry.task.order === number ? [sent] : []
+      })
+    )
+  }
+
   closed(session: Session): void {
     // a session of which nothing is written has no rows that could be meant
     if (session.live === 0 && session.undelivered.count === 0 && session.inHand === 0) return
@@ -220,6 +241,10 @@ export class JournalWriter implements TableJournal {
   }
 
   // ---- what steps ask ----
+
+  get isClosed(): boolean {
+    return this.mode === "Closed"
+  }
 
   get isGone(): boolean {
     return this.mode === "Gone"
@@ -312,10 +337,11 @@ export class JournalWriter implements TableJournal {
   private rowOf(entry: Entry): JournalRow | undefined {
     const { sent, settled, task } = entry
     const { snapshot } = task
-    const isKept = settled !== undefined && this.table.tasks.get(snapshot.id) === settled
+    const isKept = settled !== undefined &&
+      (this.journal.keepsSettled || this.table.tasks.get(snapshot.id) === settled)
     if (settled !== undefined && !isKept) this.kept.delete(settled)
     const isDelivered = this.leaveIfDelivered(entry)
-    if (isDelivered && !isKept) return undefined
+    if (isDelivered && (!isKept || entry.seq <= this.removedThrough)) return undefined
     const isClosed = task.session.closed
     const place = (one: Sent | undefined): JournalRow["result"] =>
       one === undefined || isClosed ? null : one.isInTransaction ? "AsStored" : one.delivery.order
