@@ -76,6 +76,12 @@ export interface DurableOptions {
     readonly undelivered?: Duration.DurationInput | undefined
   } | undefined
   /**
+   * Whether what tools write (`CurrentTask.write`) is written down: with `"keep"` the newest `outputBuffer` bytes of each task, in the
+   * groups of the tasks, for as long as its row stays; `handle.output` reads on after a restart, and beyond `outputHistory`. By default
+   * (`"drop"`) it is of the process, and gone with it.
+   */
+  readonly output?: "keep" | "drop" | undefined
+  /**
    * What becomes of a row that cannot be read when the journal is opened. `"fail"` (the default): the layer fails with `JournalError`
    * (`Damaged`), which names the task. `"setAside"`: the row stays in the database with its column `damaged` set, a warning in the log
    * names the task, once, and everything else goes on; where a codec can decode none of several rows, the layer fails all the same.
@@ -163,7 +169,7 @@ const make = (options: DurableOptions): Effect.Effect<
     checkName(name)
     const leaseMillis = leaseOf(options.lease ?? "10 seconds")
     const retention = retentionOf(options.retention ?? {})
-    const { historyBytes, historyLimit } = yield* settings
+    const { historyBytes, historyLimit, outputBuffer } = yield* settings
     yield* schema.migrate
     const store = yield* SqlJournal.open({
       name,
@@ -171,12 +177,13 @@ const make = (options: DurableOptions): Effect.Effect<
       leaseMillis,
       keepsTasks: options.shutdown === "keep",
       keepsSettled: retention.settled > 0,
+      keepsOutput: options.output === "keep",
       codec: options.codec
     })
     const { tables } = store
     const rows = settledRows(tables)
     const onDamaged = options.onDamaged ?? "fail"
-    const stored = yield* readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes })
+    const stored = yield* readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
     const executor = yield* ToolExecutor
     const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
     const callerOf = yield* callers(stored, options)
@@ -193,8 +200,10 @@ const make = (options: DurableOptions): Effect.Effect<
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
     yield* sweepAgain({ engine, journal, rows, tables, retention })
-    const holding = holdReplies(journal, makeManager(engine, startConcurrently), check)
-    const held = store.keepsSettled ? withStoredTasks(holding, { journal, rows, tables }) : holding
+    const held = withStoredTasks(
+      holdReplies(journal, makeManager(engine, startConcurrently), check),
+      { journal, rows, tables, outputBuffer }
+    )
     const manager = TaskManager.of({
       ...held,
       startTask: (launch) =>

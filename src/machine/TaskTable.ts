@@ -161,6 +161,10 @@ export interface TableJournal {
   /** `seq` is the number of its terminal event, `metadata` that of the item, which is more than its result. */
   readonly settled: (task: TaskRecord, kept: SettledTask, seq: number, metadata: Metadata | undefined) => void
   readonly sent: (task: TaskRecord, brings: Brings, delivery: Undelivered) => void
+  /** Its tool has written something. */
+  readonly wrote: (task: TaskRecord) => void
+  /** Nothing more is written, and memory may let go of it. */
+  readonly outputEnds: (task: TaskRecord, output: OutputRing) => void
   /** Its reader has it for good, or nobody will: it is not sent again after a restart. */
   readonly acknowledged: (delivery: Undelivered) => void
   /** The host does not see the settled task any more. */

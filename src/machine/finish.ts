@@ -82,6 +82,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
     output: task.output,
     undelivered: undefined
   }
+  if (task.output !== undefined) table.journal?.outputEnds(task, task.output)
   remember(table, kept)
   task.leave(table)
   switch (ending._tag) {

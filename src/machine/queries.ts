@@ -1,6 +1,7 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId } from "../model/ids.js"
+import { settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
@@ -24,8 +25,6 @@ const collect = (
   }
   return snapshots
 }
-
-const settledStatuses: ReadonlyArray<TaskStatus> = ["Completed", "Failed", "Cancelled"]
 
 const statusesOf = (status: TaskFilter["status"]): ReadonlyArray<TaskStatus> | undefined =>
   typeof status === "string" ? [status] : status

@@ -19,6 +19,7 @@ import { jsonCopy, type Metadata } from "../model/json.js"
 import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { OutputRing } from "../shared/OutputRing.js"
 import { sendAgain } from "./delivery.js"
 import * as events from "./events.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
@@ -62,6 +63,8 @@ export interface StoredTask {
   readonly detached: TaskSnapshot | undefined
   /** The numbers of what is undelivered. */
   readonly undelivered: { readonly [Kind in Brings]?: number | undefined }
+  /** What it has written, where it goes on. */
+  readonly output: OutputRing | undefined
   readonly isClosed: boolean
   /** The host does not see it any more; its result is undelivered. */
   readonly isForgotten: boolean
@@ -166,6 +169,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.detachAfter = stored.detachAfter
     task.cancelReason = stored.cancelReason
     task.approval = stored.approval
+    task.output = stored.output
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)

@@ -9,6 +9,7 @@ import { durableConformance } from "./suites/conformance.js"
 import { historySuite } from "./suites/history.js"
 import { journalSuite } from "./suites/journal.js"
 import { migrationSuite } from "./suites/migrations.js"
+import { outputSuite } from "./suites/output.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
 import { Database, id, onPostgres, settled, turn } from "./support.js"
@@ -35,6 +36,7 @@ describe("on Postgres", () => {
   journalSuite(databases)
   owningSuite(databases)
   historySuite(databases)
+  outputSuite(databases)
   migrationSuite(databases)
 })
 

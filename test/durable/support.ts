@@ -43,16 +43,16 @@ const answer = (text: string, { callId }: ToolRequest) => ({
 
 /**
  * `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
- * `parkSafely` may run twice.
+ * `write` writes each text of its input, `writeAndPark` does not end then; `parkSafely` and `writeAndPark` may run twice.
  */
 const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
-  specs: Effect.succeed([{
-    name: "parkSafely",
+  specs: Effect.succeed(["parkSafely", "writeAndPark"].map((name) => ({
+    name,
     description: "",
     inputSchema: {},
     annotations: { readOnlyHint: true },
     metadata: {}
-  }]),
+  }))),
   execute: (request) =>
     Effect.gen(function*() {
       const task = yield* CurrentTask
@@ -68,6 +68,14 @@ const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
         case "park":
         case "parkSafely":
           return yield* Effect.never
+        case "write":
+        case "writeAndPark":
+          for (const text of Array.isArray(request.input) ? request.input : []) {
+            yield* task.write(String(text))
+            // each its own group
+            yield* settled
+          }
+          return request.toolName === "write" ? answer("done", request) : yield* Effect.never
         case "stubborn":
           return yield* Effect.uninterruptible(Effect.never)
         case "ask":

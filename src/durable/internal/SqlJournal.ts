@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
+import { forgetOutput, writeOutput } from "./outputRows.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, serverMillis } from "./schema.js"
@@ -21,6 +22,7 @@ export interface SqlJournalOptions {
   readonly leaseMillis: number
   readonly keepsTasks: boolean
   readonly keepsSettled: boolean
+  readonly keepsOutput: boolean
   readonly codec: JournalCodec | undefined
 }
 
@@ -204,6 +206,8 @@ export const open = (
         if (held.length === 0) return yield* fail("Fenced", "was taken over by another manager")
         for (const sessionId of group.closedSessions) yield* sql.unsafe(close, [name, sessionId])
         if (group.rows.length > 0) yield* writeRows(group.rows)
+        if (group.output.length > 0) yield* writeOutput(tables, group.output)
+        for (const { before, number } of group.outputForgotten) yield* forgetOutput(tables, number, before)
         if (group.removed.length > 0) {
           const removed = [name, JSON.stringify(group.removed)]
           for (const table of ["etm_tasks", "etm_output"]) yield* sql.unsafe(removeFrom(table), removed)
@@ -322,6 +326,7 @@ export const open = (
       leaseMillis,
       keepsTasks: options.keepsTasks,
       keepsSettled: options.keepsSettled,
+      keepsOutput: options.keepsOutput,
       seq: manager.seq,
       lastTaskNumber: manager.last_task,
       lastDelivery: manager.last_delivery,

@@ -7,11 +7,13 @@ import { TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
+import { isSettled } from "../../model/settled.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
 import { makeReadOrWarn } from "./opening.js"
+import { readOutputs } from "./outputRows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
@@ -19,9 +21,16 @@ const betweenTries = "100 millis"
 
 export const withStoredTasks = (
   manager: TaskManager["Type"],
-  { journal, rows, tables }: { readonly journal: JournalWriter; readonly rows: SettledRows; readonly tables: Tables }
+  { journal, outputBuffer, rows, tables }: {
+    readonly journal: JournalWriter
+    readonly rows: SettledRows
+    readonly tables: Tables
+    /** How many bytes of the output of one task are kept. */
+    readonly outputBuffer: number
+  }
 ): TaskManager["Type"] => {
   const { handle } = manager
+  const { keepsOutput, keepsSettled } = journal.journal
   const readOrWarn = makeReadOrWarn(tables)
 
   /** As with writes: again and again for a lease, and then the caller dies with it. */
@@ -45,7 +54,7 @@ export const withStoredTasks = (
   ): Effect.Effect<A | B, E | F | TaskNotFound, R> =>
     Effect.catchIf(
       answer,
-      (error): error is TaskNotFound => error instanceof TaskNotFound && error.taskId === id,
+      (error): error is TaskNotFound => keepsSettled && isNotFound(error) && error.taskId === id,
       () =>
         Effect.flatMap(
           find(id),
@@ -63,7 +72,7 @@ export const withStoredTasks = (
     Effect.suspend(() => {
       const { before, limit } = checkHistoryQuery(range)
       if (journal.isGone) return journal.farewell
-      if (journal.isClosed) return handle.history({ ...range, filter })
+      if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
       return patiently(Effect.gen(function*() {
         const page = yield* rows.page({
           before,
@@ -83,13 +92,29 @@ export const withStoredTasks = (
 
   const get: TaskManagerHandle["get"] = (id) => orStored(handle.get(id), id, ({ snapshot }) => Effect.succeed(snapshot))
 
+  /** That of a settled task is in its rows, whatever memory has of it. */
+  const output: TaskManagerHandle["output"] = (id, range = {}) =>
+    Effect.gen(function*() {
+      const ofMemory = yield* orStored(handle.output(id, range), id, () => Effect.succeed(noOutput))
+      if (!keepsOutput || !isSettled(yield* get(id))) return ofMemory
+      const task = yield* find(id)
+      if (Option.isNone(task)) return ofMemory
+      const { order } = task.value
+      const ring = (yield* patiently(readOutputs(tables, [order], outputBuffer))).get(order)
+      return ring === undefined ? ofMemory : ring.read(range)
+    })
+
   return TaskManager.of({
     ...manager,
     takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled
     waitForTask: (ids, options) =>
-      Effect.catchIf(manager.waitForTask(ids, options), isNotFound, () => Effect.forEach(ids, get, { discard: true })),
+      Effect.catchIf(
+        manager.waitForTask(ids, options),
+        (error): error is TaskNotFound => keepsSettled && isNotFound(error),
+        () => Effect.forEach(ids, get, { discard: true })
+      ),
     rejectApproval: (options) =>
       orStored(
         manager.rejectApproval(options),
@@ -101,7 +126,7 @@ export const withStoredTasks = (
       history,
       get,
       result: (id) => orStored(handle.result(id), id, ({ result }) => Effect.succeed(Option.fromNullable(result))),
-      output: (id, range) => orStored(handle.output(id, range), id, () => Effect.succeed(noOutput)),
+      output,
       cancel: (id) => orStored(handle.cancel(id), id, () => Effect.void),
       detach: (id) => orStored(handle.detach(id), id, hasSettled),
       steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),

@@ -7,6 +7,8 @@ import type { JournalError } from "../../errors.js"
 import { settledMemory } from "../../machine/history.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
+import { readOutputs } from "./outputRows.js"
 import { nameOfRow, readTask } from "./rows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { SqlJournal } from "./SqlJournal.js"
@@ -22,6 +24,8 @@ interface Opening {
   /** How many settled tasks memory keeps, and how many bytes of them. */
   readonly historyLimit: number
   readonly historyBytes: number
+  /** How many bytes of the output of one task memory keeps. */
+  readonly outputBuffer: number
 }
 
 /** Writes down why a row cannot be read, so that it is passed over from now on; it stays as it is otherwise. */
@@ -102,7 +106,16 @@ const newestSettled = (
 /** Every task that the manager is to know. */
 export const readTasks = (opening: Opening): Effect.Effect<ReadonlyArray<StoredTask>, JournalError | SqlError> =>
   Effect.gen(function*() {
-    const open = yield* readRows(opening, opening.store.rows)
+    const { outputBuffer, store } = opening
+    const read = yield* readRows(opening, store.rows)
+    const rings = store.keepsOutput
+      ? yield* readOutputs(
+        store.tables,
+        read.flatMap(({ order, settled }) => settled === undefined ? [order] : []),
+        outputBuffer
+      )
+      : new Map<number, OutputRing>()
+    const open = read.map((task) => ({ ...task, output: rings.get(task.order) }))
     const settled = yield* newestSettled(opening, new Set(open.map(({ order }) => order)))
     return [...open, ...settled]
   })

@@ -29,7 +29,8 @@ import type {
 import type { TaskId } from "../../model/ids.js"
 import type { Metadata } from "../../model/json.js"
 import type { TaskSnapshot } from "../../model/Task.js"
-import type { JournalGroup, JournalRow, OpenJournal } from "../../services/Journal.js"
+import type { JournalGroup, JournalRow, OpenJournal, OutputChunk } from "../../services/Journal.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
 import { docText, requestText, rowVersion } from "./taskRows.js"
 
 /** A task that may be written again: it is live, or something of it is undelivered. */
@@ -43,8 +44,16 @@ interface Entry {
   itemMetadata: Metadata | undefined
   /** The snapshot of the notice that it was detached. */
   detached: TaskSnapshot | undefined
+  /** How far its output is written. */
+  output: WrittenOutput | undefined
   /** Its call, which is written once; undefined when it is. */
   request: string | undefined
+}
+
+/** The chunk that grows begins at `last`; what ended before `from` is not kept. */
+interface WrittenOutput {
+  last: number
+  from: number
 }
 
 /** A delivery that is written and not acknowledged. */
@@ -89,6 +98,10 @@ export interface WriterOwner {
 }
 
 const nothing: Held = { letOut: () => {}, letGo: () => {} }
+/** The last chunk of output is written again as it grows, until it has so many bytes; no chunk has more than the second. */
+const fullChunk = 8_192
+const largestChunk = 65_536
+
 const firstRetryMillis = 20
 const longestRetryMillis = 500
 
@@ -114,6 +127,10 @@ export class JournalWriter implements TableJournal {
   private readonly byTask = new Map<string, Sent>()
   private dirty = new Set<Entry>()
   private removed: Array<number> = []
+  /** Whose tools have written since the last group, and what is written down of it. */
+  private writing = new Set<Entry>()
+  private output: Array<OutputChunk> = []
+  private outputForgotten: Array<{ readonly number: number; readonly before: number }> = []
   private closedSessions: Array<string> = []
   /** Everything that settled up to this event and is owed to nobody has been removed. */
   private removedThrough = 0
@@ -154,6 +171,7 @@ export class JournalWriter implements TableJournal {
       seq: 0,
       itemMetadata: undefined,
       detached: undefined,
+      output: task.output === undefined ? undefined : { last: task.output.end, from: task.output.start },
       // now: what a caller changes in its call later must not be written
       request: this.isRestoring ? undefined : requestText(task.request)
     }
@@ -188,6 +206,38 @@ export class JournalWriter implements TableJournal {
     this.deliveries.set(delivery, sent)
     this.byTask.set(keyOf(brings, task.snapshot.id), sent)
     this.soil(entry)
+  }
+
+  wrote(task: TaskRecord): void {
+    if (!this.journal.keepsOutput || this.mode !== "Open") return
+    const entry = this.entryOf(task)
+    entry.output ??= { last: 0, from: 0 }
+    this.writing.add(entry)
+  }
+
+  outputEnds(task: TaskRecord, output: OutputRing): void {
+    const entry = this.entries.get(task)
+    if (entry?.output === undefined || this.mode !== "Open") return
+    output.close()
+    this.collectOutput(entry, entry.output, output)
+    this.writing.delete(entry)
+  }
+
+  /** Puts what is not written of an output into the next group. */
+  private collectOutput({ task: { order: number } }: Entry, written: WrittenOutput, ring: OutputRing): void {
+    for (let start = written.last;;) {
+      // what came and went between two groups is skipped
+      const piece = ring.read({ start, maxBytes: largestChunk })
+      const bytes = piece.end - piece.start
+      if (bytes === 0) break
+      this.output.push({ number, start: piece.start, bytes, text: piece.text })
+      written.last = bytes < fullChunk ? piece.start : piece.end
+      if (piece.end === piece.total) break
+      start = piece.end
+    }
+    if (ring.start - written.from < fullChunk) return
+    written.from = ring.start
+    this.outputForgotten.push({ number, before: ring.start })
   }
 
   acknowledged(delivery: Undelivered): void {
@@ -271,6 +321,7 @@ export class JournalWriter implements TableJournal {
 
   private get hasNews(): boolean {
     return this.isHolding || this.dirty.size > 0 || this.removed.length > 0 || this.closedSessions.length > 0 ||
+      this.writing.size > 0 || this.output.length > 0 ||
       this.table.seq !== this.newestSeq
   }
 
@@ -368,7 +419,15 @@ export class JournalWriter implements TableJournal {
   }
 
   private cut(): Group {
-    const { closedSessions, dirty, removed, table } = this
+    for (const entry of this.writing) {
+      if (entry.output !== undefined && entry.task.output !== undefined) {
+        this.collectOutput(entry, entry.output, entry.task.output)
+      }
+    }
+    const { closedSessions, dirty, output, outputForgotten, removed, table } = this
+    this.writing = new Set()
+    this.output = []
+    this.outputForgotten = []
     this.dirty = new Set()
     this.removed = []
     this.closedSessions = []
@@ -384,6 +443,8 @@ export class JournalWriter implements TableJournal {
     return {
       closedSessions,
       rows,
+      output,
+      outputForgotten,
       removed,
       seq: table.seq,
       lastTaskNumber: table.lastTaskNumber,
@@ -399,6 +460,7 @@ export class JournalWriter implements TableJournal {
 
   private persist(group: Group): Effect.Effect<void, Cause.Cause<JournalError>> {
     const isEmpty = group.rows.length === 0 && group.removed.length === 0 && group.closedSessions.length === 0 &&
+      group.output.length === 0 &&
       group.seq === this.writtenSeq && !this.isRenewalDue
     if (isEmpty) return Effect.void
     let begunAt = 0
@@ -427,12 +489,12 @@ export class JournalWriter implements TableJournal {
     this.inFlight = group
     const begunAt = this.now()
     return Effect.matchEffect(this.persist(group), {
-      onSuccess: () => Effect.sync(() => this.wrote(group, begunAt)),
+      onSuccess: () => Effect.sync(() => this.groupWritten(group, begunAt)),
       onFailure: (cause) => Effect.sync(() => this.lose(this.errorOf(cause)))
     })
   })
 
-  private wrote(group: Group, begunAt: number): void {
+  private groupWritten(group: Group, begunAt: number): void {
     // it was lost while the write took too long
     if (this.mode !== "Open") return
     const waiters = this.inFlightWaiters.splice(0)

@@ -204,6 +204,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
       approval: numberOf(row.approval),
       detached: numberOf(row.detached)
     },
+    output: undefined,
     isClosed: rest.isClosed === true,
     isForgotten: rest.isForgotten === true
   })
