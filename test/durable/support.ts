@@ -173,7 +173,7 @@ export interface Databases {
   readonly make: (options?: Pick<WatchOptions, "before">) => Effect.Effect<Database, never, Scope.Scope>
 }
 
-const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
+export const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
   Effect.map(
     Effect.orDie(Layer.build(layer)),
     (context) => new Database(Context.get(context, SqlClient.SqlClient))

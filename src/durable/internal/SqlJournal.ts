@@ -1,9 +1,10 @@
 /** A journal in SQLite or Postgres, over any `SqlClient`. A group is one transaction that begins with the check of the epoch. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -199,8 +200,30 @@ export const open = (
         }
       })
 
+    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
+    const rollBack = Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
+
+    /** A transaction that fails with what was wrong first: where the disk is full, rolling it back fails too, as a defect. */
+    const inTransaction = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+      Effect.suspend(() => {
+        let first = Option.none<E>()
+        return sql.withTransaction(Effect.tapError(self, (error) =>
+          Effect.sync(() => {
+            first = Option.some(error)
+          }))).pipe(
+            Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
+              Option.isSome(first)
+                ? Effect.fail(first.value)
+                : defect instanceof SqlError
+                ? Effect.fail(defect)
+                : Effect.die(defect)
+            ),
+            dialect === "sqlite" ? Effect.onError(() => rollBack) : identity
+          )
+      })
+
     const write = (epoch: number) => (group: JournalGroup): Effect.Effect<void, JournalError> =>
-      sql.withTransaction(Effect.gen(function*() {
+      inTransaction(Effect.gen(function*() {
         const { lastDelivery, lastTaskNumber, seq } = group
         const held = yield* sql.unsafe(fence, [yield* leaseUntil, seq, lastTaskNumber, lastDelivery, name, epoch])
         if (held.length === 0) return yield* fail("Fenced", "was taken over by another manager")
@@ -215,18 +238,14 @@ export const open = (
       })).pipe(
         Effect.mapError((error) =>
           error._tag === "JournalError" ? error : fail("Unavailable", "could not be written", error)
-        ),
-        dialect === "sqlite" ? Effect.onError(() => rollBack) : (self) => self
+        )
       )
-
-    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-    const rollBack = Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
 
     const owner = yield* Effect.acquireRelease(Effect.sync(enterOwner), (entered) =>
       Effect.sync(() => leaveOwner(entered)))
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
-    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = sql.withTransaction(Effect.gen(function*() {
+    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
           values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing`,
