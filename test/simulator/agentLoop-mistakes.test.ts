@@ -11,8 +11,10 @@ import type * as Interrupts from "../../src/ai/loop/internal/interrupts.js"
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
 import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
 import type * as News from "../../src/ai/loop/internal/news.js"
+import type * as Refusals from "../../src/ai/loop/internal/refusals.js"
 import type * as Reply from "../../src/ai/loop/internal/reply.js"
 import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
+import type * as Rewriting from "../../src/ai/transcript/internal/rewriting.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
 import { type AgentPlan, tick } from "./agentLoop/plan.js"
@@ -25,9 +27,11 @@ interface Modules {
   "loop/internal/machine": typeof Machine
   "loop/internal/modelCall": typeof ModelCall
   "loop/internal/news": typeof News
+  "loop/internal/refusals": typeof Refusals
   "loop/internal/reply": typeof Reply
   "transcript/renderPrompt": typeof RenderPrompt
   "transcript/internal/GrowingTranscript": typeof Growing
+  "transcript/internal/rewriting": typeof Rewriting
 }
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
@@ -310,4 +314,31 @@ describe("the simulator of the loop finds mistakes", () => {
     isStreaming: false,
     features: { ...plan.features, strangeCalls: true, hanging: false, modelFailures: false, storeFailures: false }
   }))
+
+  finds("a change of the conversation drops what is going on", ["rewrite"], {
+    "transcript/internal/rewriting": () => ({ withLive: (_, after) => after })
+  }, (plan) => ({
+    ...plan,
+    compactAt: 80,
+    features: { ...plan.features, background: true, compacting: true, rewriting: true }
+  }))
+
+  finds("a conversation is changed during a turn", ["rewrite"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, policy, facts) =>
+        command._tag === "Rewrite"
+          ? { state, actions: [{ _tag: "Rewrite" }] }
+          : original.step(state, command, policy, facts)
+    })
+  }, (plan) => ({ ...plan, hostActions: 6, features: { ...plan.features, rewriting: true, slowModel: true } }))
+
+  finds("what a provider refuses stays in the conversation", ["refused"], {
+    "loop/internal/refusals": () => ({ mend: () => undefined })
+  }, (plan) => ({ ...plan, messages: 3, features: { ...plan.features, refusing: true } }))
+
+  finds("a prompt is made for the provider of the last reply", ["provider", "valid"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) => original.renderPrompt(transcript, { ...options, provider: undefined })
+    })
+  }, (plan) => ({ ...plan, hostActions: 6, messages: 3, features: { ...plan.features, switching: true } }))
 })
