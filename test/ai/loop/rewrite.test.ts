@@ -159,6 +159,38 @@ describe("session.rewrite", () => {
       })
     ))
 
+  it.effect("does not let a new call have the id of one of which a late result is left", () =>
+    withWorld(
+      {
+        model: [
+          [ToolCall("later", {}, { id: "call" })],
+          [Text("It runs.")],
+          [Text("It is done.")],
+          [ToolCall("first", {}, { id: "call" })],
+          [Text("Done.")]
+        ]
+      },
+      Effect.gen(function*() {
+        yield* hang("later")
+        const session = yield* open()
+        yield* runTo(session, "One")
+        yield* complete("task-1", "the late result")
+        yield* session.waitForIdle
+        yield* session.rewrite(({ entries, sessionId }) => ({
+          sessionId,
+          entries: entries.filter((entry) => entry._tag === "LateResult")
+        }))
+        yield* runTo(session, "Two")
+        const { entries } = yield* session.transcript
+        assert.deepStrictEqual(
+          entries.flatMap((entry) =>
+            entry._tag === "LateResult" || entry._tag === "ToolResult" ? [[entry._tag, String(entry.callId)]] : []
+          ),
+          [["LateResult", "call"], ["ToolResult", "call-2"]]
+        )
+      })
+    ))
+
   it.effect("keeps a call that is open, which the next turn closes", () =>
     withWorld(
       { model: [[Text("Hm.")]] },
