@@ -109,6 +109,16 @@ export class SessionLog {
     this.provider = provider
   }
 
+  /** Whether the id stands for several calls: a model may use that of a call again which a change has taken out. */
+  isReused(callId: ToolCallId): boolean {
+    const replies = new Set<string>()
+    for (const entry of this.log) {
+      if (entry._tag !== "AssistantMessage") continue
+      if (entry.parts.some((part) => part._tag === "ToolCall" && part.callId === callId)) replies.add(entry.replyId)
+    }
+    return replies.size > 1
+  }
+
   get current(): Opening | undefined {
     return this.openings.at(-1)
   }

@@ -18,13 +18,13 @@ const goingOn = (entries: Entries): { readonly open: ReadonlySet<string>; readon
   for (const callId of entries.flatMap(callIdsOf)) {
     const result = entries.find((entry) => isResultOf(entry, callId))
     if (result === undefined) open.add(callId)
-    else if (result.outcome === "Placeholder" && !entries.some((late) => isLateOf(late, callId))) running.add(callId)
+    else if (result.outcome === "Placeholder" && !entries.some((late) => isLateOf(late, result))) running.add(callId)
   }
   return { open, running }
 }
 
-const isLateOf = (entry: TranscriptEntry, callId: string): boolean =>
-  entry._tag === "LateResult" && entry.callId === callId
+const isLateOf = (entry: TranscriptEntry, { callId, taskId }: TranscriptEntry.ToolResult): boolean =>
+  entry._tag === "LateResult" && entry.callId === callId && entry.taskId === taskId
 
 /** What goes on before and after: a change ends nothing and begins nothing. */
 const checkGoingOn = (world: AgentWorld, before: Entries, after: Entries, broken: (why: string) => void): void => {

@@ -10,7 +10,8 @@ import { type AgentWorld, marksOf, type Opening, type SessionLog, type TaskLog }
 
 type Answer = TranscriptEntry.ToolResult | TranscriptEntry.LateResult
 
-const cancelledPattern = /^The tool call was cancelled/
+// also where it was cut, and has a word about that before it
+const cancelledPattern = /^(?:\[cut: [^\]]*\]\n)?The tool call was cancelled/
 
 const textOf = (output: ToolOutput): string => output._tag === "Text" ? output.text : JSON.stringify(output)
 
@@ -82,7 +83,8 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
       if (isOld) world.meet("a call that was open when the process died")
       else lie("nobody died, and its outcome is known")
     } else if (
-      own.length > 0 || world.ran.has(`${world.generation} ${session.sessionId} ${answer.callId}`)
+      (own.length > 0 || world.ran.has(`${world.generation} ${session.sessionId} ${answer.callId}`)) &&
+      !session.isReused(answer.callId)
     ) {
       lie("it ran")
     } else if (text.startsWith(texts.notAccepted(""))) {
@@ -102,6 +104,8 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
     else lie("its session lives")
     return
   }
+  // the limit of the seed was too small even for the words about a task that died with its process
+  if (isOld && text.startsWith(texts.tooLong)) return
   const lies = its.map((task) => isTrue(world, answer, task, session.changed.has(answer.callId)))
   if (!lies.includes(undefined)) lie(lies[0] ?? "there was no such task")
   const [task] = its
@@ -186,8 +190,8 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
         break
       }
       case "LateResult":
-        if (late.has(event.callId)) world.violate("once", `${event.callId} arrives twice`)
-        late.add(event.callId)
+        if (late.has(`${event.callId} ${event.taskId}`)) world.violate("once", `${event.callId} arrives twice`)
+        late.add(`${event.callId} ${event.taskId}`)
         lateInTurn++
         if (lateInTurn > 1) world.meet("several late results in one turn")
         break

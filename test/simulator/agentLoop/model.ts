@@ -35,7 +35,7 @@ const callIdOf = (world: AgentWorld, session: SessionLog, number: number): strin
     world.meet("an empty call id")
     return ""
   }
-  if (dice < 0.1 && number > 0) {
+  if (dice < 0.05 + plan.repeatedIds && number > 0) {
     world.meet("a call id that was used before")
     return `call-${session.sessionId}-${random.int(number + 1)}`
   }
@@ -154,7 +154,7 @@ const replyOf = (
   if (plan.features.providerCalls && random.chance(0.3)) parts.push(...providerParts(world, session, provider))
   for (let call = 0; call < calls; call++) parts.push(callPart(world, session, provider))
   if (calls > 0 && random.chance(0.1)) parts.push(text(world, session, provider))
-  const pauses = !world.isTame && calls === 0 && plan.features.strangeCalls && random.chance(0.1)
+  const pauses = !world.isTame && calls === 0 && plan.features.strangeCalls && random.chance(plan.pauses)
   if (pauses) world.meet("a pause of the provider")
   const isCut = calls > 0 && plan.features.strangeCalls && random.chance(0.15)
   const reason = isCut ? cutOff(world, parts) : pauses ? "pause" : calls > 0 ? "tool-calls" : "stop"

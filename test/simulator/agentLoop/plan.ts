@@ -89,15 +89,21 @@ export interface AgentPlan {
   readonly compactAt: number | undefined
   /** How many characters of a prompt the model takes. */
   readonly window: number
+  /** How often a model uses the id of a call again, and how often a provider pauses, where a seed has strange calls. */
+  readonly repeatedIds: number
+  readonly pauses: number
   readonly features: Features
 }
+
+/** What is drawn behind all that was drawn before, or not at all. */
+type Later = "whileAwaitingApproval" | "provider" | "compactAt" | "window" | "repeatedIds" | "pauses"
 
 export const planOf = (seed: number): AgentPlan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x2545f491)
   const some = () => random.chance(0.55)
   const rarely = () => random.chance(0.3)
-  const plan: Omit<AgentPlan, "whileAwaitingApproval" | "provider" | "compactAt" | "window" | "features"> & {
+  const plan: Omit<AgentPlan, Later | "features"> & {
     readonly features: Omit<
       Features,
       "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "switching"
@@ -165,6 +171,8 @@ export const planOf = (seed: number): AgentPlan => {
     window: features.compacting ? random.pick([Infinity, 2_500, 5_000]) : Infinity,
     // what is too long is to be short enough for many runs
     maxNoteBytes: features.refusing ? random.pick([512, 2_048]) : plan.maxNoteBytes,
+    repeatedIds: 0.05,
+    pauses: 0.1,
     features
   }
 }
