@@ -260,13 +260,14 @@ export const checkSession = (world: AgentWorld, session: SessionLog): Effect.Eff
     }
 
     // what was told is in a prompt; that it is in none twice was looked at there
-    const cut = world.plan.maxNoteBytes < 1_000
     for (const task of world.tasks.values()) {
       const { callId, generation, terminal } = task
       if (task.sessionId !== sessionId || generation !== world.generation || old.has(callId)) continue
       if (terminal === undefined || terminal._tag === "Cancelled") continue
-      const marks = marksOf(JSON.stringify(terminal.result.output))
-      for (const mark of cut ? marks.slice(0, 1) : marks) {
+      const output = JSON.stringify(terminal.result.output)
+      const marks = marksOf(output)
+      // of one that is cut, the mark at its beginning is seen
+      for (const mark of output.length > world.plan.maxNoteBytes ? marks.slice(0, 1) : marks) {
         if (session.seen.has(mark) || session.dropped.has(mark) || session.taken.has(callId)) continue
         world.violate("once", `${sessionId}: ${mark}, the result of ${task.taskId}, was never seen by the model`)
       }
