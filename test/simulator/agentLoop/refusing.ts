@@ -83,7 +83,9 @@ export const checkRefusal = (world: AgentWorld, session: SessionLog, key: string
   const named = `${session.openings.length} ${key}`
   const times = (session.refusals.get(named) ?? 0) + 1
   session.refusals.set(named, times)
-  const { compacting } = world.plan.features
-  const most = (1 + world.plan.retries) * (compacting ? 2 : 1) * (1 + session.interrupts)
+  const { compacting, switching } = world.plan.features
+  // what another provider has taken before is suspected last: the first turn that fails may put something else right
+  const turns = (switching ? 2 : 1) * (1 + session.interrupts)
+  const most = (1 + world.plan.retries) * (compacting ? 2 : 1) * turns
   if (times > most) world.violate("refused", `${session.sessionId}: ${key} was sent ${times} times, and refused`)
 }
