@@ -44,7 +44,15 @@ export const makeDurable = (historyLimit: number): Effect.Effect<
     const sql = Context.get(client, SqlClient.SqlClient)
     yield* Effect.provide(schema.migrate, client)
     const store = yield* Effect.provide(
-      SqlJournal.open({ name: "soak", onOwned: "fail", leaseMillis: 10_000, keepsTasks: false, codec: undefined }),
+      SqlJournal.open({
+        name: "soak",
+        onOwned: "fail",
+        leaseMillis: 10_000,
+        keepsTasks: false,
+        keepsSettled: false,
+        keepsOutput: false,
+        codec: undefined
+      }),
       client
     )
     const engine = yield* Effect.provideService(makeEngine, Journal, store)

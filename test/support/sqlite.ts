@@ -22,16 +22,24 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "NORMAL"
   /** Whether what is written stays in the WAL, where it can be counted. */
   readonly keepsWal?: boolean
+  /** How long a statement waits for another process that writes, in milliseconds; 5 seconds unless it is given. */
+  readonly busyTimeout?: number
+  /** The file may be read only. */
+  readonly readOnly?: boolean
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
 }
 
-const connect = ({ before, filename = ":memory:", keepsWal = false, synchronous = "FULL" }: SqliteOptions) =>
+const connect = (
+  { before, busyTimeout = 5_000, filename = ":memory:", keepsWal = false, readOnly = false, synchronous = "FULL" }:
+    SqliteOptions
+) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const database = new DatabaseSync(filename)
-        database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}; pragma busy_timeout = 5000`)
+        const database = new DatabaseSync(filename, { readOnly })
+        if (!readOnly) database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`)
+        database.exec(`pragma busy_timeout = ${busyTimeout}`)
         if (keepsWal) database.exec("pragma wal_autocheckpoint = 0")
         return database
       }),

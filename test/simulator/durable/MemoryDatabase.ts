@@ -145,6 +145,9 @@ export class MemoryDatabase {
     return {
       ...options,
       name: "memory",
+      keepsSettled: false,
+      keepsOutput: false,
+      lastNumber: Math.max(0, ...rows.keys()),
       epoch,
       seq,
       lastTaskNumber,
