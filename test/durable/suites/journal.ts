@@ -102,6 +102,28 @@ export const journalSuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* got(database), [1])
       }).pipe(Effect.provideService(ToolExecutor, tools)))
 
+    it.scoped("a manager that keeps its tasks for the next process takes no word any more: the transaction fails", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const { sql } = database
+        yield* sql`create table got (by integer)`
+        const process = yield* database.open({ shutdown: "keep" })
+        yield* process.start("a", "ask")
+        const isClosed = yield* Effect.makeLatch()
+        const taking = yield* Effect.fork(process.manager.consumeTurnUpdate(turn, (update) =>
+          Effect.zipRight(
+            isClosed.await,
+            sql.withTransaction(Effect.zipRight(sql`insert into got values (1)`, process.journal.acknowledge(update)))
+          )))
+        yield* settled
+        yield* process.close
+        yield* isClosed.open
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(taking)))
+        const second = yield* database.open()
+        yield* take(database, second)
+        assert.deepStrictEqual(yield* got(database), [2])
+      }))
+
     it.scoped("a consumer that fails after its commit is given it again in this process, and not after a restart", () =>
       Effect.gen(function*() {
         const { database, process } = yield* make

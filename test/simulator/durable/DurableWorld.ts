@@ -16,7 +16,7 @@ export interface Violation {
 }
 
 /** What somebody took. `isSure`: a later reply says that it is written. */
-interface Taking {
+export interface Taking {
   readonly process: number
   readonly order: number
   readonly what: string
@@ -228,6 +228,15 @@ export class DurableWorld {
   /** Somebody may have taken it in this process only once, and nobody may have who knows that it is written. */
   take(teller: Teller, update: TurnTaskUpdate | TaskResolution, how: string): void {
     this.given(teller, update, how)
+    this.has(teller, update, this.now())
+  }
+
+  /** A consumer that stores nothing has it: for good, once its method has answered. */
+  consume(teller: Teller, update: TurnTaskUpdate | TaskResolution): Taking {
+    return this.has(teller, update, Infinity)
+  }
+
+  private has(teller: Teller, update: TurnTaskUpdate | TaskResolution, order: number): Taking {
     const { brings, taskId, text } = broughtBy(update)
     const what = `${brings} ${taskId} ${brings === "approval" ? text : ""}`
     for (const before of this.takings) {
@@ -237,7 +246,15 @@ export class DurableWorld {
       } else if (before.process === teller.process.number) this.violate("taken once", `${what} came twice`)
       else this.meet("something taken that comes again")
     }
-    this.takings.push({ process: teller.process.number, order: this.now(), what, isSure: false })
+    const taking: Taking = { process: teller.process.number, order, what, isSure: false }
+    this.takings.push(taking)
+    return taking
+  }
+
+  /** The method of a consumer has answered. */
+  consumed({ process }: Teller, takings: ReadonlyArray<Taking>): void {
+    if (process.isClosing) return
+    for (const taking of takings) taking.isSure = true
   }
 
   /** A consumer is given something which it may yet refuse. */

@@ -60,6 +60,7 @@ export class SimProcess implements Scheduler.Scheduler {
   }
 
   onDeath(tell: () => void): void {
-    this.deaths.push(tell)
+    if (this.state === "Dead") tell()
+    else this.deaths.push(tell)
   }
 }

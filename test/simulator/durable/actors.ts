@@ -9,7 +9,7 @@ import type { TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import { noting, step } from "../manager/World.js"
-import type { DurableWorld } from "./DurableWorld.js"
+import type { DurableWorld, Taking } from "./DurableWorld.js"
 import type { OpenManager } from "./openManager.js"
 import { tick } from "./plan.js"
 import { toolNames } from "./tools.js"
@@ -57,7 +57,8 @@ const pause = ({ random }: DurableWorld): Effect.Effect<void> =>
 const use = (
   { open, world }: Play,
   updates: Parameters<OpenManager["storeAndAcknowledge"]>[0],
-  all: ReadonlyArray<TurnTaskUpdate | TaskResolution>
+  all: ReadonlyArray<TurnTaskUpdate | TaskResolution>,
+  takings: Array<Taking>
 ): Effect.Effect<void, unknown> =>
   Effect.suspend((): Effect.Effect<void, unknown> => {
     const { plan, random } = world
@@ -69,7 +70,7 @@ const use = (
     }
     if (random.chance(0.7)) return open.storeAndAcknowledge(updates, all)
     return noting(step(random.int(3)), () => {
-      for (const update of all) world.take(open, update, "consumer")
+      for (const update of all) takings.push(world.consume(open, update))
     })
   })
 
@@ -82,6 +83,7 @@ const readTurn = (play: Play, turn: TurnRef): Effect.Effect<boolean> =>
     const { open, waiting, world } = play
     const { engine, manager } = open
     const { table } = engine.state
+    const takings: Array<Taking> = []
     const consumes = world.random.chance(0.6)
     // who has found nothing may wait for a write, and who cannot be woken before it is made waits for nothing else
     const isDue = () => isTurnReady(table, turn) && isWaited(table, turn)
@@ -91,8 +93,9 @@ const readTurn = (play: Play, turn: TurnRef): Effect.Effect<boolean> =>
         play,
         manager.consumeTurnUpdate(turn, (update) => {
           waiting.delete(isDue)
-          return use(play, update, [update])
-        })
+          return use(play, update, [update], takings)
+        }),
+        () => world.consumed(open, takings)
       ).pipe(Effect.map(Option.isSome), Effect.catchAll(() => Effect.succeed(true)))
       : Effect.map(
         noting(manager.waitForTurn(turn), (update) => {
@@ -116,8 +119,12 @@ export const takeLate = (play: Play, sessionId: SessionId): Effect.Effect<void> 
       for (const resolution of all) world.take(open, resolution, how)
     }
     if (world.random.chance(0.6)) {
-      const call = manager.consumePendingLoopUpdates(sessionId, (updates) => use(play, updates, updates.resolutions))
-      yield* Effect.ignore(replied(play, call))
+      const takings: Array<Taking> = []
+      const call = manager.consumePendingLoopUpdates(
+        sessionId,
+        (updates) => use(play, updates, updates.resolutions, takings)
+      )
+      yield* Effect.ignore(replied(play, call, () => world.consumed(open, takings)))
     } else {
       yield* noting(manager.takePendingLoopUpdates(sessionId), ({ resolutions }) => takeAll("loop")(resolutions))
     }

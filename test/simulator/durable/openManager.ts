@@ -176,6 +176,7 @@ export const openManager = (
       storeAndAcknowledge: (updates, all) =>
         Effect.gen(function*() {
           yield* pause(world, faults?.slow ?? 0)
+          if (journal.isGone) return yield* journal.farewell
           const sent = journal.inTransaction(deliveriesIn(updates))
           yield* pause(world, faults?.slow ?? 0)
           if (journal.lag > 0) world.meet("an acknowledgement while a group is written")
