@@ -2,6 +2,7 @@
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
@@ -14,6 +15,12 @@ export const dialectOf = (sql: SqlClient.SqlClient): "pg" | "sqlite" =>
       throw new TypeError("TaskManagerDurable takes an SqlClient of SQLite or Postgres")
     }
   })
+
+/** The clock of a Postgres server: several machines share it. */
+export const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
+
+/** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
+export const isOpen = "(settled is null or result is not null or detached is not null)"
 
 const createTables = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
@@ -46,8 +53,43 @@ const createTables = Effect.gen(function*() {
   yield* sql.unsafe("create index etm_tasks_session on etm_tasks (manager, session_id)")
 })
 
+/**
+ * Settled tasks stay until they are too old: pages of them, and what one opening reads, are found by indexes. Each index of settled
+ * rows is written once in the life of a task; that of open ones has few rows.
+ */
+const keepHistory = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const isPostgres = dialectOf(sql) === "pg"
+  const integer = isPostgres ? "bigint" : "integer"
+  yield* sql.unsafe(`alter table etm_tasks add column settled_at ${integer}`)
+  yield* sql.unsafe("alter table etm_tasks add column damaged text")
+  // when they settled stands in what may be encrypted: their time begins now
+  yield* isPostgres
+    ? sql.unsafe(`update etm_tasks set settled_at = ${serverMillis} where settled is not null`)
+    : sql.unsafe("update etm_tasks set settled_at = ? where settled is not null", [yield* Clock.currentTimeMillis])
+  yield* sql.unsafe("drop index etm_tasks_session")
+  yield* sql.unsafe(`create index etm_tasks_open on etm_tasks (manager, session_id) where ${isOpen}`)
+  yield* sql.unsafe(
+    `create index etm_tasks_settled on etm_tasks (manager, status, settled, number, settled_at) where settled is not null`
+  )
+  yield* sql.unsafe(
+    `create index etm_tasks_settled_session on etm_tasks (manager, session_id, status, settled, number)
+      where settled is not null`
+  )
+  yield* sql.unsafe("create index etm_tasks_settled_id on etm_tasks (manager, id, number) where settled is not null")
+  yield* sql.unsafe(`create table etm_output (
+    manager text not null,
+    number ${integer} not null,
+    start ${integer} not null,
+    bytes ${integer} not null,
+    text text not null,
+    primary key (manager, number, start)
+  )`)
+})
+
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
-  [1, "create_tables", Effect.succeed(createTables)]
+  [1, "create_tables", Effect.succeed(createTables)],
+  [2, "keep_history", Effect.succeed(keepHistory)]
 ]
 
 /** The newest form of the tables that this version knows. */
