@@ -48,7 +48,7 @@ const shown = <E>(
     for (const snapshot of all) play.world.show(play.open, snapshot, began)
   })
 
-export const sessionOf = (index: number): SessionId => SessionId.make(`s${index}`)
+const sessionOf = (index: number): SessionId => SessionId.make(`s${index}`)
 
 const pause = ({ random }: DurableWorld): Effect.Effect<void> =>
   Effect.suspend(() => random.chance(0.4) ? Effect.sleep(tick * (1 + random.int(3))) : step(random.int(6)))
@@ -107,11 +107,11 @@ const readTurn = (play: Play, turn: TurnRef): Effect.Effect<boolean> =>
     return Effect.ensuring(read, Effect.sync(() => waiting.delete(isDue)))
   })
 
-export const drainTurn = (play: Play, turn: TurnRef): Effect.Effect<void> =>
+const drainTurn = (play: Play, turn: TurnRef): Effect.Effect<void> =>
   Effect.flatMap(readTurn(play, turn), (isMore) => isMore ? drainTurn(play, turn) : Effect.void)
 
 /** Takes what has come for the loop and the host. */
-export const takeLate = (play: Play, sessionId: SessionId): Effect.Effect<void> =>
+const takeLate = (play: Play, sessionId: SessionId): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { open, world } = play
     const { manager } = open
@@ -141,7 +141,7 @@ const takeOne = (play: Play, taskId: TaskId): Effect.Effect<void> => {
 }
 
 /** Answers what is asked: some of it, or all. */
-export const answer = (play: Play, all: boolean): Effect.Effect<void> =>
+const answer = (play: Play, all: boolean): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { open, world } = play
     const { random } = world
@@ -185,7 +185,10 @@ const startCall = (play: Play, turn: TurnRef, call: number): Effect.Effect<TaskI
     if (outcome._tag === "Ready") return undefined
     world.accept(open, outcome.taskId, turn.sessionId)
     return outcome.taskId
-  }).pipe(Effect.provideService(ToolExecutor, play.open.tools), Effect.catchAll(() => Effect.succeed(undefined)))
+  }).pipe(
+    Effect.provideService(ToolExecutor, play.open.tools),
+    Effect.catchAll(() => Effect.as(Effect.void, undefined))
+  )
 
 export const agent = (play: Play, session: number): Effect.Effect<void> =>
   Effect.gen(function*() {

@@ -124,7 +124,7 @@ const inProcess = (process: SimProcess, effect: Effect.Effect<unknown>): Effect.
     Runtime.runFork(runtime)(effect, { scheduler: process, immediate: false })
   })
 
-const play = (current: Play): Effect.Effect<void> =>
+const play = (current: Play): Effect.Effect<never> =>
   Effect.gen(function*() {
     const { sessions } = current.world.plan
     yield* Effect.all([
@@ -133,7 +133,7 @@ const play = (current: Play): Effect.Effect<void> =>
       ...Array.from({ length: sessions }, (_, session) => agent(current, session))
     ], { concurrency: "unbounded", discard: true })
     // what it was told is there, until it ends
-    yield* forEver
+    return yield* forEver
   })
 
 const endLife = (world: DurableWorld, life: Life, started: Started): Effect.Effect<void> =>
