@@ -21,7 +21,7 @@ import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
-import { step } from "../manager/World.js"
+import { noting, step } from "../manager/World.js"
 import { broughtBy, type DurableWorld, type Teller } from "./DurableWorld.js"
 import { type Faults, leaseMillis, tick } from "./plan.js"
 import { forEver, type SimProcess } from "./SimProcess.js"
@@ -181,12 +181,15 @@ export const openManager = (
           yield* pause(world, faults?.slow ?? 0)
           if (journal.lag > 0) world.meet("an acknowledgement while a group is written")
           if (epoch !== database.epoch) world.meet("an acknowledgement that is fenced")
-          yield* database.acknowledge(
+          const committed = database.acknowledge(
             epoch,
             all.map(broughtBy),
             sent.map(({ brings, delivery, entry }) => ({ number: entry.task.order, brings, order: delivery.order }))
           )
-          for (const update of all) world.store(teller, update)
+          // in the step of the commit: the process may end right behind it
+          yield* noting(committed, () => {
+            for (const update of all) world.store(teller, update)
+          })
         })
     }
   })
