@@ -80,6 +80,15 @@ const writerWith = (change: (writer: any) => void): Mutation => ({
   }
 })
 
+/** Does something before a member of the writer is called. */
+const before = (writer: any, name: string, act: () => void): void => {
+  const original = writer[name].bind(writer)
+  writer[name] = (...args: ReadonlyArray<unknown>) => {
+    act()
+    return original(...args)
+  }
+}
+
 /** What comes back after a restart, changed. */
 const restoreWith = (change: (table: any) => void): Mutation => ({
   "../../src/machine/restore.js": (original) => ({
@@ -126,11 +135,9 @@ describe("the simulator finds mistakes of the writer", () => {
     "who waits for a delivery is not woken when it is written",
     ["woken", "hang"],
     writerWith((writer) => {
-      const wrote = writer.wrote.bind(writer)
-      writer.wrote = (...args: ReadonlyArray<unknown>) => {
+      before(writer, "groupWritten", () => {
         writer.owner = { ...writer.owner, arrived: () => {} }
-        wrote(...args)
-      }
+      })
     })
   )
 
@@ -138,11 +145,9 @@ describe("the simulator finds mistakes of the writer", () => {
     "who waits for a reply is not woken when a group is written",
     ["hang"],
     writerWith((writer) => {
-      const wrote = writer.wrote.bind(writer)
-      writer.wrote = (...args: ReadonlyArray<unknown>) => {
+      before(writer, "groupWritten", () => {
         writer.inFlightWaiters = []
-        wrote(...args)
-      }
+      })
     })
   )
 
