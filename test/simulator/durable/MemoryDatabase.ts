@@ -112,15 +112,17 @@ export class MemoryDatabase {
     }
   }
 
-  /** Stores what a consumer was given together with the word that it was, in no time. */
+  /** Stores what a consumer was given together with the word that it was, in no time; `note` is made in the same moment. */
   acknowledge(
     epoch: number,
+    note: () => void,
     taken: ReadonlyArray<Got>,
     deliveries: ReadonlyArray<{ readonly number: number; readonly brings: Brings; readonly order: number }>
   ): Effect.Effect<void, JournalError> {
     return Effect.suspend(() => {
       if (!this.isOwner(epoch)) return this.fenced()
       this.got.push(...taken)
+      note()
       for (const { brings, number, order } of deliveries) {
         const row = this.rows.get(number)
         if (row?.[brings] === order) this.rows.set(number, { ...row, [brings]: null })

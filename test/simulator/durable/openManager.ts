@@ -21,7 +21,7 @@ import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
-import { noting, step } from "../manager/World.js"
+import { step } from "../manager/World.js"
 import { broughtBy, type DurableWorld, type Teller } from "./DurableWorld.js"
 import { type Faults, leaseMillis, tick } from "./plan.js"
 import { forEver, type SimProcess } from "./SimProcess.js"
@@ -181,15 +181,15 @@ export const openManager = (
           yield* pause(world, faults?.slow ?? 0)
           if (journal.lag > 0) world.meet("an acknowledgement while a group is written")
           if (epoch !== database.epoch) world.meet("an acknowledgement that is fenced")
-          const committed = database.acknowledge(
+          yield* database.acknowledge(
             epoch,
+            // the process may end right behind the commit
+            () => {
+              for (const update of all) world.store(teller, update)
+            },
             all.map(broughtBy),
             sent.map(({ brings, delivery, entry }) => ({ number: entry.task.order, brings, order: delivery.order }))
           )
-          // in the step of the commit: the process may end right behind it
-          yield* noting(committed, () => {
-            for (const update of all) world.store(teller, update)
-          })
         })
     }
   })
