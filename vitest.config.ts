@@ -42,7 +42,10 @@ export default defineConfig(({ mode }) => ({
   resolve: {
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
-      { find: /^effect-task-manager\/(testing|ai|ai\/testing|promise|durable)$/, replacement: source("$1/index.ts") },
+      {
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable)$/,
+        replacement: source("$1/index.ts")
+      },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
     ]
   },

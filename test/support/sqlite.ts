@@ -22,9 +22,11 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "NORMAL"
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
+  /** Is asked before every statement: one that is held is never run. */
+  readonly holds?: (text: string) => boolean
 }
 
-const connect = ({ before, filename = ":memory:", synchronous = "FULL" }: SqliteOptions) =>
+const connect = ({ before, filename = ":memory:", holds, synchronous = "FULL" }: SqliteOptions) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
@@ -46,13 +48,15 @@ const connect = ({ before, filename = ":memory:", synchronous = "FULL" }: Sqlite
         return statement
       }
       const attempt = <A>(text: string, run: () => A) =>
-        Effect.try({
-          try: () => {
-            before?.(text)
-            return run()
-          },
-          catch: (cause) => new SqlError({ cause, message: `Failed to execute: ${text.slice(0, 80)}` })
-        })
+        Effect.suspend(() =>
+          holds?.(text) === true ? Effect.never : Effect.try({
+            try: () => {
+              before?.(text)
+              return run()
+            },
+            catch: (cause) => new SqlError({ cause, message: `Failed to execute: ${text.slice(0, 80)}` })
+          })
+        )
       const run = (text: string, params: ReadonlyArray<unknown>) =>
         // the compiler gives what SQLite takes
         attempt(text, () => statementOf(text).all(...params as Array<Value>) as Array<Record<string, unknown>>)

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { rememberUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
 
@@ -63,6 +64,7 @@ export const holdReplies = (
     waitForIdle: hold(handle.waitForIdle),
     waitForIdleWithin: holdMethod(handle.waitForIdleWithin)
   }
+  rememberUnheld(heldHandle, handle)
   return TaskManager.of({
     startTask: holdMethod(manager.startTask),
     waitForTurn: (turn, options) => open(manager.waitForTurn(turn, options)),

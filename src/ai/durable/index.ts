@@ -1,0 +1,6 @@
+/**
+ * `effect-task-manager/ai/durable`: conversations and results in the database of a durable task manager.
+ *
+ * @since 0.1.0
+ */
+export * from "./TranscriptStoreSql.js"
