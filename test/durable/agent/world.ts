@@ -27,6 +27,7 @@ import { sqliteLayer } from "../../support/sqlite.js"
 import { settled } from "../support.js"
 
 export interface ConnectOptions {
+  readonly before?: (text: string) => void
   readonly holds?: (text: string) => boolean
 }
 

@@ -1,21 +1,36 @@
 /** Agents whose process is killed, and what the next one makes of it. */
 import { describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { Transcript, TranscriptEntry, validatePrompt } from "effect-task-manager/ai"
+import { Cause, Effect, Exit, Queue, Schema, TestClock } from "effect"
+import { SessionId } from "effect-task-manager"
+import {
+  type AgentSession,
+  RetryPolicy,
+  Transcript,
+  TranscriptEntry,
+  validatePrompt,
+  WakePolicy
+} from "effect-task-manager/ai"
+import { type ScriptedReply, ScriptedStep } from "effect-task-manager/ai/testing"
+import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
-import { oneIn } from "../../support/fullMode.js"
+import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
+import { isFull, oneIn } from "../../support/fullMode.js"
 import {
   type AgentDatabases,
   type AgentProcess,
   type Connect,
+  Hold,
   killed,
   playOn,
+  type ProcessOptions,
   type Run,
   sessionId,
   startProcess,
+  Text,
+  ToolCall,
   withSql
 } from "../agent/world.js"
-import { settled } from "../support.js"
+import { codecOf, settled } from "../support.js"
 
 /** What must hold once everything has come to its end, whatever was killed. */
 const prove = (connect: Connect, runs: ReadonlyArray<Run>, of = sessionId) =>
@@ -78,27 +93,454 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* playOn(session, process)
       })
 
-    const life = (dieBefore: ReadonlyArray<number>) =>
+    const life = (dieBefore: ReadonlyArray<number>, options: ProcessOptions = {}) =>
+      Effect.scoped(
+        Effect.gen(function*() {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const statements = yield* killed(connect, runs, dieBefore, goOn, options)
+          const { calls, transcript } = yield* prove(connect, runs)
+          assert.lengthOf(calls, 5)
+          assert.lengthOf(transcript.entries.filter(({ _tag }) => _tag === "UserMessage"), 1)
+          return statements
+        }).pipe(
+          Effect.tapErrorCause((cause) =>
+            Effect.logError(`killed before the statements ${dieBefore.join(", ")}`, cause)
+          )
+        )
+      )
+
+    /** Each moment of a life, or one in so many. */
+    const everywhere = (many: number, options: ProcessOptions = {}) =>
+      Effect.gen(function*() {
+        const statements = yield* life([], options)
+        assert.isAbove(statements, 60)
+        const moments = Array.from({ length: statements }, (_, index) => index + 1)
+        yield* Effect.forEach(oneIn(many, moments), (moment) => life([moment], options), { discard: true })
+      })
+
+    it.scoped("each result stands in the transcript once, and each call is answered", () => everywhere(12))
+
+    it.scoped("also where the manager has forgotten the tasks: none runs again that may not", () =>
+      everywhere(16, { settings: { historyLimit: 0 } }))
+
+    it.scoped("also where it is killed again and again", () =>
+      Effect.forEach(Array.from({ length: isFull ? 40 : 2 }, (_, index) => index), (seed) => {
+        const random = new SimRandom(seed)
+        return life(Array.from({ length: 3 }, () => 1 + random.int(120)))
+      }, { discard: true }))
+  })
+
+  describe("a session goes on where it was", () => {
+    /** A first process that is killed once `until` has returned, and a second one that has reopened its sessions. */
+    const restarted = <A>(
+      first: ProcessOptions,
+      until: (process: AgentProcess, session: AgentSession) => Effect.Effect<A, unknown>,
+      second: ProcessOptions = {},
+      end: (process: AgentProcess) => Effect.Effect<void> = ({ kill }) => kill
+    ) =>
       Effect.gen(function*() {
         const connect = yield* databases.make
         const runs: Array<Run> = []
-        const statements = yield* killed(connect, runs, dieBefore, goOn)
-        const { calls, transcript } = yield* prove(connect, runs)
-        assert.lengthOf(calls, 5)
-        assert.lengthOf(transcript.entries.filter(({ _tag }) => _tag === "UserMessage"), 1)
-        return statements
+        const one = yield* startProcess(connect, runs, first)
+        const left = yield* until(one, yield* one.open(sessionId))
+        yield* settled
+        yield* end(one)
+        const process = yield* startProcess(connect, runs, second)
+        const { failed, sessions } = yield* process.reopen
+        assert.deepStrictEqual(failed, [])
+        const session = sessions[0]
+        assert(session !== undefined)
+        return { connect, left, process, prompts: process.model.prompts, runs, session }
       })
 
-    it.scoped("each result stands in the transcript once, and each call is answered", () =>
+    const calling = (...names: ReadonlyArray<string>): ScriptedReply => ({ prompt }) => {
+      const shown = JSON.stringify(prompt.content)
+      return shown.includes("c-park") || shown.includes(`c-${names[0]}`)
+        ? [Text("Done.")]
+        : names.map((name) => ToolCall(name, {}, { id: `c-${name}` }))
+    }
+
+    it.scoped("a request that was cut is made again, with the same prompt", () =>
       Effect.gen(function*() {
-        const all = yield* Effect.scoped(life([]))
-        assert.isAbove(all, 60)
-        const moments = Array.from({ length: all }, (_, index) => index + 1)
-        for (const moment of oneIn(4, moments)) {
-          yield* Effect.scoped(life([moment])).pipe(
-            Effect.tapErrorCause((cause) => Effect.logError(`killed before statement ${moment}`, cause))
+        const { connect, left, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Half of what"), Hold, Text(" I say.")] },
+          ({ model }, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("go")
+              yield* model.waitForRequest(1)
+              yield* settled
+              return (yield* model.prompts)[0]
+            }),
+          { model: [Text("All of it.")] }
+        )
+        yield* playOn(session, process)
+        assert.deepStrictEqual(yield* prompts, left === undefined ? [] : [left])
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["UserMessage", "AssistantMessage"])
+      }))
+
+    it.scoped("a deployment leaves it as a crash does: nothing of a reply that was cut is kept", () =>
+      Effect.gen(function*() {
+        const { connect, process, runs, session } = yield* restarted(
+          { model: [Text("Half of what"), Hold] },
+          ({ model }, one) => Effect.zipRight(one.submit("go"), model.waitForRequest(1)),
+          { model: [Text("All of it.")] },
+          ({ stop }) => stop
+        )
+        yield* playOn(session, process)
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.include(JSON.stringify(entries.at(-1)), "All of it.")
+        assert.lengthOf(entries, 2)
+      }))
+
+    it.scoped("messages that no turn had taken are taken", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Wait"), Hold] },
+          ({ model }, one) =>
+            Effect.zipRight(
+              Effect.zipRight(one.submit("first"), model.waitForRequest(1)),
+              Effect.zipRight(one.submit("second"), one.submit("third"))
+            ),
+          { model: [Text("Yes.")] }
+        )
+        yield* playOn(session, process)
+        const [asked] = yield* prompts
+        const text = JSON.stringify(asked)
+        assert.isBelow(text.indexOf("first"), text.indexOf("second"))
+        assert.isBelow(text.indexOf("second"), text.indexOf("third"))
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a tool runs again if it may; of another one the model reads that it is not known", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: calling("park", "parkSafely") },
+          (_, one) => one.submit("go"),
+          { model: [Text("Done.")] }
+        )
+        yield* settled
+        assert.deepStrictEqual(runs.map(({ launch, tool }) => `${tool} ${launch}`), [
+          "park 1",
+          "parkSafely 1",
+          "parkSafely 2"
+        ])
+        // the other one holds the turn up
+        assert.deepStrictEqual(yield* prompts, [])
+        yield* session.interrupt
+        yield* session.submit("and?")
+        yield* playOn(session, process)
+        assert.include(JSON.stringify(yield* prompts), "not known whether")
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("what was asked is asked, and an answer from before counts", () =>
+      Effect.gen(function*() {
+        const { connect, left, process, runs, session } = yield* restarted(
+          { model: calling("ask") },
+          (_, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("go")
+              yield* settled
+              return (yield* one.approvals)[0]
+            }),
+          { model: [Text("Done.")] }
+        )
+        yield* settled
+        assert.strictEqual((yield* Effect.scoped(session.watch)).phase, "AwaitingApproval")
+        assert.deepStrictEqual(yield* session.approvals, left === undefined ? [] : [left])
+        assert(left !== undefined)
+        yield* session.approve(left)
+        yield* playOn(session, process)
+        assert.deepStrictEqual(runs.map(({ tool }) => tool), ["ask"])
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a late result arrives and wakes the model, whether it came before or after the end of the process", () =>
+      Effect.forEach([false, true], (isOver) =>
+        Effect.gen(function*() {
+          const { connect, process, prompts, runs, session } = yield* restarted(
+            { model: calling("later"), defaults: { wake: WakePolicy.WithNextMessage } },
+            (one, of) =>
+              Effect.gen(function*() {
+                yield* of.submit("go")
+                yield* isOver ? settled : of.waitForIdle
+                yield* one.kill
+              }),
+            { model: [Text("Thanks.")] }
           )
+          yield* playOn(session, process)
+          const asked = JSON.stringify(yield* prompts)
+          assert.include(asked, isOver ? "later is done" : "not known whether")
+          yield* prove(connect, runs)
+        }).pipe(Effect.scoped), { discard: true }))
+
+    it.scoped("a turn that was interrupted, or has failed, begins again with a word of the user and not by itself", () =>
+      Effect.forEach(["interrupted", "failed"] as const, (how) =>
+        Effect.gen(function*() {
+          const { connect, process, prompts, runs, session } = yield* restarted(
+            { model: how === "failed" ? [] : calling("park"), defaults: { retry: RetryPolicy.never } },
+            (_, one) =>
+              Effect.gen(function*() {
+                yield* one.submit("go")
+                yield* settled
+                yield* one.interrupt
+              }),
+            { model: [Text("Here I am.")] }
+          )
+          yield* playOn(session, process)
+          assert.deepStrictEqual(yield* prompts, [])
+          yield* session.submit("go on")
+          yield* playOn(session, process)
+          assert.lengthOf(yield* prompts, 1)
+          yield* prove(connect, runs)
+        }).pipe(Effect.scoped), { discard: true }))
+
+    it.scoped("one that was closed does not; opened again, its conversation is continued", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const one = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+        const session = yield* one.open(sessionId)
+        yield* session.submit("go")
+        yield* playOn(session, one)
+        const before = yield* session.transcript
+        const { sessions } = one.store
+        assert(sessions !== undefined)
+        assert.include(String(yield* Effect.flip(sessions.remove(sessionId))), "is open")
+        yield* session.close
+        yield* one.kill
+        const process = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+        assert.deepStrictEqual((yield* process.reopen).sessions, [])
+        const kept = process.store.sessions
+        assert(kept !== undefined)
+        assert.deepStrictEqual(yield* kept.read(sessionId), before)
+        const again = yield* process.open(sessionId)
+        assert.deepStrictEqual(yield* again.transcript, before)
+        yield* again.submit("and?")
+        yield* playOn(again, process)
+        assert.lengthOf((yield* prove(connect, runs)).transcript.entries, 4)
+        yield* again.close
+        yield* kept.remove(sessionId)
+        assert.deepStrictEqual((yield* kept.read(sessionId)).entries, [])
+      }))
+
+    it.scoped("a call that was cut off in its reply is never run, however the process ends", () =>
+      Effect.gen(function*() {
+        const cutOff: ScriptedReply = ({ prompt }) =>
+          JSON.stringify(prompt.content).includes("c-write")
+            ? [Text("Done.")]
+            : [ToolCall("write", {}, { id: "c-write" }), ScriptedStep.Finish("length")]
+        for (let moment = 1;; moment += isFull ? 1 : 7) {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const statements = yield* killed(connect, runs, [moment], (process) =>
+            Effect.gen(function*() {
+              const { sessions } = yield* process.reopen
+              const session = sessions[0] ?? (yield* process.open(sessionId))
+              if ((yield* session.transcript).entries.length === 0) yield* session.submit("go")
+              yield* playOn(session, process)
+            }), { model: cutOff })
+          assert.deepStrictEqual(runs, [], `killed before statement ${moment}`)
+          if (statements < moment) break
         }
+      }))
+
+    it.scoped("a rewritten transcript is one row, and no number of a turn comes again", () =>
+      Effect.gen(function*() {
+        const { connect, process, session } = yield* restarted(
+          { model: calling("write") },
+          (one, of) =>
+            Effect.gen(function*() {
+              yield* of.submit("go")
+              yield* playOn(of, one)
+              yield* of.rewrite((transcript) => ({ ...transcript, entries: transcript.entries.slice(0, 1) }))
+            }),
+          { model: calling("write") }
+        )
+        const rows = yield* withSql(connect, (sql) => sql`select number from etm_entries`)
+        assert.lengthOf(rows, 1)
+        yield* session.submit("again")
+        yield* playOn(session, process)
+        const turns = (yield* session.transcript).entries.flatMap((entry) =>
+          entry._tag === "AssistantMessage" ? [entry.turnId] : []
+        )
+        assert.strictEqual(turns[0], "turn-2")
+      }))
+
+    it.scoped("a database that refuses for a moment costs nothing", () =>
+      Effect.gen(function*() {
+        let failures = 0
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const process = yield* startProcess((options) =>
+          connect({
+            ...options,
+            before: (text) => {
+              if (!text.startsWith("insert into etm_entries") || failures % 3 === 2) return
+              failures++
+              throw new Error("busy")
+            }
+          }), runs)
+        const session = yield* process.open(sessionId)
+        yield* session.submit("go")
+        for (let step = 0; step < 60; step++) {
+          yield* settled
+          yield* TestClock.adjust("100 millis")
+        }
+        yield* playOn(session, process)
+        assert.isAbove(failures, 1)
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("one that cannot write fails its turn; what it has taken from the manager comes again", () =>
+      Effect.gen(function*() {
+        let isDiskFull = false
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const process = yield* startProcess(
+          (options) =>
+            connect({
+              ...options,
+              before: (text) => {
+                if (isDiskFull && text.startsWith("insert into etm_entries")) throw new Error("secret disk")
+              }
+            }),
+          runs,
+          { model: calling("write") }
+        )
+        const session = yield* process.open(sessionId)
+        const { events } = yield* session.watch
+        yield* session.submit("go")
+        yield* settled
+        isDiskFull = true
+        yield* session.submit("and?")
+        for (let step = 0; step < 12; step++) {
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        const ends = [...yield* Queue.takeAll(events)].filter(({ _tag }) => _tag === "TurnEnded")
+        assert.include(JSON.stringify(ends), "Store")
+        assert.notInclude(JSON.stringify(ends), "secret")
+        isDiskFull = false
+        yield* session.submit("now?")
+        yield* playOn(session, process)
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a process that was taken over writes nothing into the conversation", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const zombie = yield* startProcess(connect, runs, { model: [Text("A"), Hold, Text("B")] })
+        const old = yield* zombie.open(sessionId)
+        yield* old.submit("go")
+        yield* zombie.model.waitForRequest(1)
+        const process = yield* startProcess(connect, runs, { model: [Text("Mine.")] })
+        const { sessions: [session] } = yield* process.reopen
+        assert(session !== undefined)
+        yield* playOn(session, process)
+        yield* zombie.model.release(1)
+        yield* settled
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.lengthOf(entries, 2)
+        assert.include(JSON.stringify(entries), "Mine.")
+      }))
+  })
+
+  describe("several sessions", () => {
+    it.scoped("go on, each with its own; one that is damaged is named, and holds up no other", () =>
+      Effect.gen(function*() {
+        const damages = {
+          "update etm_entries set entry = 'secret{' where session_id = 'b' and number = 1": "Damaged",
+          "update etm_entries set entry = '{\"_tag\":\"secret\"}' where session_id = 'b' and number = 1": "Damaged",
+          "update etm_entries set entry = replace(entry, '\"messageId\"', '\"secret\"') where session_id = 'b'":
+            "Damaged",
+          "update etm_entries set version = 7 where session_id = 'b'": "Version",
+          "update etm_messages set message = 'secret{' where session_id = 'b'": "Damaged"
+        }
+        for (const [damage, reason] of Object.entries(damages)) {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const one = yield* startProcess(connect, runs, { model: [Text("Wait"), Hold] })
+          for (const name of ["a", "b"]) {
+            const session = yield* one.open(SessionId.make(name))
+            yield* session.submit(`go ${name}`)
+          }
+          yield* one.model.waitForRequest(2)
+          for (const name of ["a", "b"]) {
+            yield* Effect.ignore(
+              one.store.sessions?.keepMessage(SessionId.make(name), { messageId: "m", content: [] }) ?? Effect.void
+            )
+          }
+          yield* one.kill
+          yield* withSql(connect, (sql) => sql.unsafe(damage))
+          const process = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+          const { failed, sessions } = yield* process.reopen
+          assert.deepStrictEqual(sessions.map((session) => session.sessionId), ["a"], damage)
+          const [error] = failed.map(({ error }) => error)
+          assert.strictEqual(error?.reason, reason, damage)
+          assert.include(error?.message, "\"b\"")
+          assert.notInclude(`${error?.message} ${JSON.stringify(error)}`, "secret", damage)
+          for (const session of sessions) yield* playOn(session, process)
+          yield* withSql(connect, (sql) => sql`delete from etm_messages`)
+          yield* prove(connect, runs, SessionId.make("a"))
+          // the host was told, and may look for itself
+          assert.include(String(yield* Effect.flip(process.open(SessionId.make("b")))), "\"b\"")
+        }
+      }))
+
+    it.scoped("ids that no database stores are refused by name, and any other is kept", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const process = yield* startProcess(connect, [], { model: [Text("Yes.")] })
+        for (const text of ["a\u0000b", "\ud800"]) {
+          const exit = yield* Effect.exit(process.open(SessionId.make(text)))
+          assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "opened", "sessionId that can be stored")
+        }
+        const odd = ["'; drop table etm_entries; --", "𝒳 \n\u202e", "x".repeat(3_000)]
+        for (const text of odd) {
+          const session = yield* process.open(SessionId.make(text))
+          yield* session.submit("\u0000 \ud800 secret")
+          yield* playOn(session, process)
+        }
+        yield* process.kill
+        const next = yield* startProcess(connect, [])
+        const { sessions } = yield* next.reopen
+        assert.deepStrictEqual(sessions.map((session) => session.sessionId as string), odd)
+        for (const session of sessions) {
+          assert.include(JSON.stringify((yield* session.transcript).entries[0]), "\\u0000 ")
+        }
+      }))
+
+    it.scoped("encrypted entries show nothing; with another key they cannot be read", () =>
+      Effect.gen(function*() {
+        const codec = codecOf(randomBytes(32))
+        const connect = yield* databases.make
+        const first = yield* startProcess(connect, [], { model: [Text("Wait"), Hold], store: { codec } })
+        const session = yield* first.open(sessionId)
+        yield* session.submit("the secret of the user")
+        yield* first.model.waitForRequest(1)
+        yield* session.submit("the second secret")
+        yield* first.kill
+        const shown = yield* withSql(connect, (sql) =>
+          Effect.all([
+            sql`select * from etm_entries`,
+            sql`select * from etm_messages`,
+            sql`select * from etm_sessions`
+          ]))
+        assert.strictEqual(shown.flat().length, 3)
+        assert.notInclude(JSON.stringify(shown), "secret")
+        const other = yield* startProcess(connect, [], { store: { codec: codecOf(randomBytes(32)) } })
+        const { failed } = yield* other.reopen
+        assert.deepStrictEqual(failed.map(({ error }) => error.reason), ["Damaged"])
+        yield* other.kill
+        const second = yield* startProcess(connect, [], { model: [Text("I see.")], store: { codec } })
+        const { sessions: [again] } = yield* second.reopen
+        assert(again !== undefined)
+        yield* playOn(again, second)
+        assert.include(JSON.stringify(yield* second.model.prompts), "the second secret")
       }))
   })
 }
