@@ -3,4 +3,6 @@
  *
  * @since 0.1.0
  */
+export * from "./ResultStoreSql.js"
+export * from "./ToolsOfManager.js"
 export * from "./TranscriptStoreSql.js"

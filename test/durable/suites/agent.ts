@@ -1,16 +1,30 @@
 /** Agents whose process is killed, and what the next one makes of it. */
+import { Tool, Toolkit } from "@effect/ai"
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Queue, Schema, TestClock } from "effect"
-import { SessionId } from "effect-task-manager"
+import { Cause, Context, Effect, Exit, Layer, Option, Queue, Schema, TestClock } from "effect"
+import {
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  ToolCallId,
+  ToolExecutor,
+  TurnId
+} from "effect-task-manager"
 import {
   type AgentSession,
+  ResultStore,
+  ResultStoreError,
   RetryPolicy,
+  ToolkitExecutor,
   Transcript,
   TranscriptEntry,
   validatePrompt,
   WakePolicy
 } from "effect-task-manager/ai"
+import { ResultStoreSql, type ResultStoreSqlOptions, ToolsOfManager } from "effect-task-manager/ai/durable"
 import { type ScriptedReply, ScriptedStep } from "effect-task-manager/ai/testing"
+import { TaskManagerDurable } from "effect-task-manager/durable"
 import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
 import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
@@ -483,11 +497,11 @@ export const agentSuite = (databases: AgentDatabases): void => {
           assert.strictEqual(error?.reason, reason, damage)
           assert.include(error?.message, "\"b\"")
           assert.notInclude(`${error?.message} ${JSON.stringify(error)}`, "secret", damage)
+          // the host was told, and may look for itself
+          assert.include(String(yield* Effect.flip(Effect.asVoid(process.open(SessionId.make("b"))))), "\"b\"")
           for (const session of sessions) yield* playOn(session, process)
           yield* withSql(connect, (sql) => sql`delete from etm_messages`)
           yield* prove(connect, runs, SessionId.make("a"))
-          // the host was told, and may look for itself
-          assert.include(String(yield* Effect.flip(process.open(SessionId.make("b")))), "\"b\"")
         }
       }))
 
@@ -541,6 +555,102 @@ export const agentSuite = (databases: AgentDatabases): void => {
         assert(again !== undefined)
         yield* playOn(again, second)
         assert.include(JSON.stringify(yield* second.model.prompts), "the second secret")
+      }))
+  })
+
+  describe("whole results", () => {
+    const id = TaskId.make
+    const stores = (connect: Connect, options: ResultStoreSqlOptions) =>
+      Effect.map(
+        ResultStoreSql.layer(options).pipe(
+          Layer.provide(TaskManagerDurable.layer({ onOwned: "take" })),
+          Layer.provide(Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })),
+          Layer.provide(connect()),
+          Layer.build
+        ),
+        (context) => Context.get(context, ResultStore)
+      )
+
+    it.scoped("outlive the process, in ranges, encrypted, and within their cap", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const codec = codecOf(randomBytes(32))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* stores(connect, { maxBytes: 20, codec })
+          yield* store.save(id("a"), "secret one")
+          yield* store.save(id("b"), "twelve bytes")
+          // the oldest is forgotten
+          assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+          yield* store.save(id("c"), "x")
+          yield* store.save(id("b"), "secret 😀")
+        }))
+        const rows = yield* withSql(connect, (sql) => sql`select * from etm_results`)
+        assert.notInclude(JSON.stringify(rows), "secret")
+        const store = yield* stores(connect, { maxBytes: 20, codec })
+        assert.deepStrictEqual(
+          yield* store.read(id("b"), { start: 7, maxBytes: 4 }),
+          Option.some({ text: "😀", start: 7, end: 11, total: 11 })
+        )
+        assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+        yield* store.remove(id("c"))
+        yield* store.save(id("d"), `${"-".repeat(30)}${"newest".repeat(3)}`)
+        const kept = Option.getOrThrow(yield* store.read(id("d"), {}))
+        assert.deepStrictEqual([kept.start, kept.end, kept.total], [28, 48, 48])
+        assert.isTrue(Option.isNone(yield* store.read(id("b"), {})))
+        assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 1)
+      }))
+
+    it.scoped("that cannot be read are errors that show nothing", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        yield* Effect.scoped(
+          Effect.flatMap(stores(connect, { maxBytes: 100 }), (store) => store.save(id("a"), "secret"))
+        )
+        const other = codecOf(randomBytes(32))
+        const store = yield* stores(connect, { maxBytes: 100, codec: other })
+        const error = yield* Effect.flip(store.read(id("a"), {}))
+        assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "secret")
+        yield* withSql(connect, (sql) => sql`update etm_results set size = -1, task_id = ''`)
+        assert(yield* Effect.map(Effect.flip(stores(connect, { maxBytes: 100 })), (error) => error instanceof ResultStoreError))
+      }))
+  })
+
+  describe("tools that need their manager", () => {
+    it.scoped("run again as soon as both are there", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<string> = []
+        const toolkit = Toolkit.make(Tool.make("count", { success: Schema.String }).annotate(Tool.Readonly, true))
+        const start = (then: Effect.Effect<string>) =>
+          ToolsOfManager.layer({
+            toolkit,
+            manager: TaskManagerDurable.layer({ onOwned: "take" }),
+            tools: ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer(
+              Effect.map(TaskManager, ({ handle }) => ({
+                count: () =>
+                  Effect.flatMap(handle.list(), (tasks) => {
+                    runs.push(`${tasks.length}`)
+                    return then
+                  })
+              }))
+            )))
+          }).pipe(Layer.provide(connect()))
+        const request = {
+          sessionId,
+          turnId: TurnId.make("t"),
+          callId: ToolCallId.make("c"),
+          toolName: "count",
+          input: {}
+        }
+        const first = yield* Layer.build(start(Effect.never))
+        yield* Context.get(first, TaskManager).startTask(
+          TaskLaunchRequest.plain({ request: { ...request, metadata: {} } })
+        ).pipe(Effect.provide(first))
+        yield* settled
+        const second = yield* Layer.build(start(Effect.succeed("counted")))
+        const update = yield* Context.get(second, TaskManager).waitForTurn(request)
+        assert.include(JSON.stringify(update), "counted")
+        assert.deepStrictEqual(runs, ["1", "1"])
       }))
   })
 }
