@@ -611,7 +611,12 @@ export const agentSuite = (databases: AgentDatabases): void => {
         const error = yield* Effect.flip(store.read(id("a"), {}))
         assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "secret")
         yield* withSql(connect, (sql) => sql`update etm_results set size = -1, task_id = ''`)
-        assert(yield* Effect.map(Effect.flip(stores(connect, { maxBytes: 100 })), (error) => error instanceof ResultStoreError))
+        assert(
+          yield* Effect.map(
+            Effect.flip(stores(connect, { maxBytes: 100 })),
+            (error) => error instanceof ResultStoreError
+          )
+        )
       }))
   })
 
