@@ -5,6 +5,8 @@ import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { JournalError, TaskManagerDurable } from "effect-task-manager/durable"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
+import { postgresSchemas } from "./agent/world.js"
+import { agentSuite } from "./suites/agent.js"
 import { durableConformance } from "./suites/conformance.js"
 import { journalSuite } from "./suites/journal.js"
 import { owningSuite } from "./suites/owning.js"
@@ -32,6 +34,7 @@ describe("on Postgres", () => {
   restartSuite(databases)
   journalSuite(databases)
   owningSuite(databases)
+  agentSuite(postgresSchemas(() => server))
 })
 
 describe("a Postgres server", () => {
