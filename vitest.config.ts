@@ -34,7 +34,21 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// `npm run test:full`
+const everything = ["test/**/*.test.ts"]
+
+// `npm run test:full` is two runs: with `--mode seeds` all seeds of the simulators, and with `--mode full` everything else, with
+// coverage, which would make the seeds take half as long again
+const simulators = ["test/simulator/manager.test.ts", "test/simulator/agentLoop.test.ts"]
+
+// whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
+// suites of SQLite once more, on a server that has to be started
+const onlyInFull = ["test/simulator/*-mistakes.test.ts", "test/durable/postgres.test.ts"]
+
+const files: Record<string, { readonly include: Array<string>; readonly exclude: Array<string> }> = {
+  full: { include: everything, exclude: simulators },
+  seeds: { include: simulators, exclude: [] }
+}
+
 // test/support/fullMode.ts reads the last one
 const full = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", FULL_TESTS: "1" }
 
@@ -50,10 +64,7 @@ export default defineConfig(({ mode }) => ({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
-    // suites of SQLite once more, on a server that has to be started: `test:full` does both
-    exclude: mode === "full" ? [] : ["test/simulator/*-mistakes.test.ts", "test/durable/postgres.test.ts"],
+    ...(files[mode] ?? { include: everything, exclude: onlyInFull }),
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
@@ -61,7 +72,7 @@ export default defineConfig(({ mode }) => ({
     poolOptions: { forks: { minForks: 1, maxForks: 2, isolate: false } },
     // of the tests of one file that may run at the same time: those that start processes and wait for them
     maxConcurrency: 3,
-    env: mode === "full" ? full : {},
+    env: mode in files ? full : {},
     sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 60_000,

@@ -53,7 +53,7 @@ const bundle = (entryPoints: Record<string, string>, library: string) =>
     plugins: [{
       name: "library",
       setup: ({ onResolve }) => {
-        onResolve({ filter: /^effect-task-manager(\/ai)?$/ }, ({ path }) => ({
+        onResolve({ filter: /^effect-task-manager(\/ai|\/durable)?$/ }, ({ path }) => ({
           path: join(library, path.replace(/^effect-task-manager\/?/, ""), "index.js"),
           external: true
         }))

@@ -7,7 +7,10 @@ const measured = [
   "rxjs",
   "ai",
   "@langchain/core",
-  "@langchain/langgraph"
+  "@langchain/langgraph",
+  "pg-boss",
+  "graphile-worker",
+  "@dbos-inc/dbos-sdk"
 ]
 
 const versionOf = (name: string): string => {

@@ -3,6 +3,7 @@ import { allocated } from "./allocated.js"
 import { budgets } from "./budgets.js"
 import { cancelling } from "./cancelling.js"
 import { detaching } from "./detaching.js"
+import { durable } from "./durable.js"
 import { growth } from "./growth.js"
 import { importing } from "./importing.js"
 import { lifecycleTargets } from "./lifecycles.js"
@@ -24,7 +25,8 @@ export const targets: ReadonlyArray<Target> = [
   allocated,
   agentLoop,
   importing,
-  budgets
+  budgets,
+  durable
 ]
 
 export const targetOf = (name: string): Target => {

@@ -3,6 +3,7 @@ import { assert, beforeEach, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import type { TaskRecord, Waiter } from "../../src/machine/TaskTable.js"
 import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
+import { isFull } from "../support/fullMode.js"
 import { afterStep, couldEnd, isActive, isEarly, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"
 import { type StartOptions, turnRef, World } from "../support/world.js"
 
@@ -275,7 +276,7 @@ describe("a task that started another", () => {
 
 describe("random graphs", () => {
   // a graph is checked after each of its steps, which takes several times as long as a simulated program
-  const seeds = process.env["SIMULATED_SEEDS"] === undefined ? 50 : Number(process.env["SIMULATED_SEEDS"]) / 5
+  const seeds = isFull ? 500 : 50
   // in parts: one long synchronous run would keep the memory of all its graphs
   const part = 100
   let released = 0

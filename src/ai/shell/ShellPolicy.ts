@@ -102,16 +102,28 @@ const isSameProgram = (word: string | undefined, program: string | undefined): b
 // `-c a=b` is an option with two words, where words end at "="
 const mostWordsOfOption = 2
 
+/** The words of a command, and where each stands last. */
+interface Words {
+  readonly all: ReadonlyArray<string>
+  readonly lastAt: ReadonlyMap<string, number>
+}
+
+const wordsOf = (all: ReadonlyArray<string>): Words => ({ all, lastAt: new Map(all.map((word, at) => [word, at])) })
+
 /**
  * Whether the words of a rule stand from here on, the first also as a path, with any options between them: `git push` is in
- * `git -C x --no-pager push`. Which options take a word is not known, so up to two words behind an option are passed over.
+ * `git -C x --no-pager push`. Which options take a word is not known, so up to two words behind an option are passed over. The
+ * options at the end of a rule may stand anywhere behind its other words: `git reset --hard` is in `git reset HEAD --hard`.
  */
-const standsAt = (words: ReadonlyArray<string>, from: number, wanted: ReadonlyArray<string>): boolean => {
-  if (!isSameProgram(words[from], wanted[0])) return false
+const standsAt = ({ all, lastAt }: Words, from: number, wanted: ReadonlyArray<string>): boolean => {
+  if (!isSameProgram(all[from], wanted[0])) return false
+  const others = Math.max(1, ...wanted.map((word, at) => word.startsWith("-") ? 0 : at + 1))
+  const options = wanted.slice(others)
   let found = 1
   let passable = 0
-  for (let at = from + 1; found < wanted.length; at++) {
-    const word = words[at]
+  let at = from + 1
+  for (; found < others; at++) {
+    const word = all[at]
     if (word === undefined) return false
     if (word === wanted[found]) {
       found++
@@ -122,7 +134,7 @@ const standsAt = (words: ReadonlyArray<string>, from: number, wanted: ReadonlyAr
       return false
     }
   }
-  return true
+  return options.every((option) => (lastAt.get(option) ?? -1) >= at)
 }
 
 const beginsWith = (words: ReadonlyArray<string>, rule: ShellRule): boolean =>
@@ -148,12 +160,12 @@ const holdsIn = ({ directories }: ShellRule, { directory, root = directory }: Sh
 const fits = (words: ReadonlyArray<string>, rule: ShellRule, command: ShellCommand): boolean =>
   rule.verdict === "Allow"
     ? holdsIn(rule, command) && beginsWith(words, rule)
-    : standsAt(words, 0, rule.words)
+    : standsAt(wordsOf(words), 0, rule.words)
 
 /** Whether the words of a rule stand anywhere: `sudo` is in `cd x && /usr/bin/sudo ls`. */
-const mentions = (words: ReadonlyArray<string>, rule: ShellRule): boolean => {
+const mentions = (words: Words, rule: ShellRule): boolean => {
   const wanted = roughWords(rule.words.join(" "))
-  return words.some((_, from) => standsAt(words, from, wanted))
+  return words.all.some((_, from) => standsAt(words, from, wanted))
 }
 
 const decisionOf = (rule: ShellRule): ShellDecision => ({
@@ -169,11 +181,11 @@ const make = (options: {
 }): ShellPolicy => {
   checkPolicyOptions(options)
   const { chains = false, compound = "Ask", otherwise = "Ask", rules } = options
-  const mentioned = (verdict: ShellVerdict, words: ReadonlyArray<string>) =>
+  const mentioned = (verdict: ShellVerdict, words: Words) =>
     rules.find((rule) => rule.verdict === verdict && mentions(words, rule))
   return (call) => {
     const { command } = call
-    const rough = roughWords(command)
+    const rough = wordsOf(roughWords(command))
     const denied = mentioned("Deny", rough)
     if (denied !== undefined) return decisionOf(denied)
     const decide = (words: ReadonlyArray<string>): ShellDecision => {
@@ -274,11 +286,14 @@ export const ShellPolicy: {
   readonly allow: (words: string, options?: AllowOptions) => ShellRule
   /** The plain command of these words and nothing else. Holds in the root, unless `directories` says otherwise. Throws without a word. */
   readonly allowExactly: (words: string, options?: AllowOptions) => ShellRule
-  /** Every command in which these words stand, also with options between them. Throws without a word. */
+  /**
+   * Every command in which these words stand, also with options between them; options at their end may stand anywhere behind the
+   * others. Throws without a word.
+   */
   readonly deny: (words: string, options?: RuleOptions) => ShellRule
   /**
-   * Plain commands that begin with these words, also with options between them, and commands that are not plain in which they
-   * stand. Throws without a word.
+   * Plain commands that begin with these words, and commands that are not plain in which they stand; options as for `deny`. Throws
+   * without a word.
    */
   readonly ask: (words: string, options?: RuleOptions) => ShellRule
   /** Asks about every command but `pwd`, `ls`, `true` and `false` without arguments. The default of the shell tool. */

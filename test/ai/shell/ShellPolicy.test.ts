@@ -69,6 +69,7 @@ describe("options between the words of a rule that restricts", () => {
       ShellPolicy.deny("git push"),
       ShellPolicy.deny("git reset --hard"),
       ShellPolicy.ask("git rebase main"),
+      ShellPolicy.ask("git clean -d -x"),
       ShellPolicy.allow("git")
     ]
   })
@@ -84,6 +85,13 @@ describe("options between the words of a rule that restricts", () => {
       ["cd x && git -C r push", "Deny"],
       ["git reset -q --hard", "Deny"],
       ["git -C r reset -q HEAD~1 --hard", "Deny"],
+      ["git reset HEAD --hard", "Deny"],
+      ["git reset HEAD~1 -- a b --hard", "Deny"],
+      ["make && git reset HEAD --hard && make", "Deny"],
+      ["git clean . -x now -d", "Ask"],
+      ["git clean . -d -x", "Ask"],
+      ["git clean -x .", "Allow"],
+      ["git --hard reset", "Allow"],
       ["git -C r rebase main", "Ask"],
       ["git rebase -i main", "Ask"],
       ["git status", "Allow"],
@@ -95,6 +103,13 @@ describe("options between the words of a rule that restricts", () => {
   ) {
     it(`${command}: ${expected}`, () => assert.strictEqual(verdict(command, guarded), expected))
   }
+})
+
+it("a command of many words is decided in linear time", () => {
+  // the option stands before the words that it would have to follow, tens of thousands of times
+  const command = `--hard ${"git reset x ".repeat(50_000)}`
+  const guarded = ShellPolicy.make({ rules: [ShellPolicy.deny("git reset --hard"), ShellPolicy.allow("--hard")] })
+  assert.strictEqual(verdict(command, guarded), "Allow")
 })
 
 describe("the directories of a rule that allows", () => {
