@@ -236,7 +236,8 @@ export const killed = (
   runs: Array<Run>,
   dieBefore: ReadonlyArray<number>,
   program: (process: AgentProcess) => Effect.Effect<void, unknown>,
-  options: ProcessOptions = {}
+  options: ProcessOptions = {},
+  onKilled: Effect.Effect<void> = Effect.void
 ) =>
   Effect.gen(function*() {
     for (const at of [...dieBefore, Infinity]) {
@@ -261,6 +262,7 @@ export const killed = (
       const statements = yield* Deferred.await(ended)
       if (statements !== undefined) return statements
       yield* kill
+      yield* onKilled
     }
     return yield* Effect.dieMessage("the last process was killed")
   })

@@ -76,6 +76,23 @@ const prove = (connect: Connect, runs: ReadonlyArray<Run>, of = sessionId) =>
       return { transcript, calls, entries }
     }))
 
+/** What was taken stands in the transcript, and what stands there was taken: at every moment. */
+const isTogether = (connect: Connect) =>
+  withSql(connect, (sql) =>
+    Effect.gen(function*() {
+      const tables = yield* sql<{ id: unknown }>`select max(migration_id) as id from etm_migrations`.pipe(Effect.option)
+      if (Option.isNone(tables) || Number(tables.value[0]?.id) < 2) return
+      const rows = yield* sql<{ entry: string }>`select entry from etm_entries`
+      const stored = new Set(rows.flatMap(({ entry }) => {
+        const { outcome, taskId } = JSON.parse(entry)
+        return taskId === undefined || outcome === "Placeholder" ? [] : [String(taskId)]
+      }))
+      const tasks = yield* sql<
+        { id: string; result: unknown }
+      >`select id, result from etm_tasks where settled is not null`
+      for (const { id, result } of tasks) assert.strictEqual(stored.has(id), result === null, `${id} was taken`)
+    }))
+
 export const agentSuite = (databases: AgentDatabases): void => {
   describe("an agent on a durable manager", () => {
     it.scoped("runs as in memory, and everything stands in the database", () =>
@@ -112,7 +129,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
         Effect.gen(function*() {
           const connect = yield* databases.make
           const runs: Array<Run> = []
-          const statements = yield* killed(connect, runs, dieBefore, goOn, options)
+          const statements = yield* killed(connect, runs, dieBefore, goOn, options, isTogether(connect))
           const { calls, transcript } = yield* prove(connect, runs)
           assert.lengthOf(calls, 5)
           assert.lengthOf(transcript.entries.filter(({ _tag }) => _tag === "UserMessage"), 1)
