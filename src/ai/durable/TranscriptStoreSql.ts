@@ -156,12 +156,13 @@ const make = ({ name: manager, read: reading, sql, together }: JournalTables, co
       if (!wasOpen) {
         yield* together(Effect.zipRight(
           sql`insert into etm_sessions (manager, session_id, opened_as, is_resting)
-            select ${manager}, ${sessionId}, coalesce(max(opened_as), 0) + 1, 0 from etm_sessions where manager = ${manager}
-            on conflict (manager, session_id) do update set opened_as = excluded.opened_as, is_resting = 0`,
+            select ${manager}, ${sessionId}, coalesce(max(opened_as), 0) + 1, 1 from etm_sessions where manager = ${manager}
+            on conflict (manager, session_id) do update set opened_as = excluded.opened_as, is_resting = 1`,
           dropMessages(sessionId)
         ))
       }
-      const isResting = wasOpen && row.is_resting !== 0
+      // a conversation that is continued waits for its user
+      const isResting = !wasOpen || row.is_resting !== 0
       known.set(sessionId, { nextEntry: numberAfter(entries), nextMessage: numberAfter(messages), isResting })
       return {
         entries: entries.map(({ entry }) => entry),
@@ -230,12 +231,13 @@ const make = ({ name: manager, read: reading, sql, together }: JournalTables, co
             yield* sql`delete from etm_messages where manager = ${manager} and session_id = ${sessionId}
               and message_id = ${messageId}`
           }
-          if (!isHosts) yield* wake(sessionId, one)
+          // the host rewrites between turns
+          yield* isHosts ? setResting(sessionId, true) : wake(sessionId, one)
         }),
         taken
       )
       one.nextEntry += entries.length
-      if (!isHosts) one.isResting = false
+      one.isResting = isHosts
     }).pipe(Effect.mapError(unavailable("The transcript could not be written")), Effect.uninterruptible)
 
   return {

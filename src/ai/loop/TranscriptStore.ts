@@ -83,7 +83,8 @@ export interface StoredMessage {
 
 /**
  * What is stored of a session. `wasOpen`: it was not closed, so it goes on where it was; otherwise its conversation is continued and
- * nothing else. `isResting`: nothing goes on by itself, for its last turn has failed or was interrupted. `messages` are those that no
+ * nothing else. `isResting`: nothing goes on by itself, for its last turn has failed or was interrupted, or its conversation was
+ * rewritten or opened again since. `messages` are those that no
  * turn has stored, in their order.
  *
  * @since 0.1.0
@@ -120,7 +121,10 @@ export interface TranscriptSessions {
   readonly listOpen: Effect.Effect<ReadonlyArray<SessionId>, TranscriptStoreError>
   /** Reads a session and counts it as open from now on. Dies on an id that cannot be stored. */
   readonly open: (sessionId: SessionId) => Effect.Effect<StoredSession, TranscriptStoreError>
-  /** Adds entries to the log of a session. A user's message among them is not one of its `messages` any more. */
+  /**
+   * Adds entries to the log of a session. A user's message among them is not one of its `messages` any more. From then on the session
+   * does not rest, unless all that was added is the host's `Rewrite`: then it does.
+   */
   readonly commit: (sessionId: SessionId, commit: TranscriptCommit) => Effect.Effect<void, TranscriptStoreError>
   /** Keeps a message until a commit has it. */
   readonly keepMessage: (sessionId: SessionId, message: StoredMessage) => Effect.Effect<void, TranscriptStoreError>

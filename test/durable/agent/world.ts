@@ -1,12 +1,13 @@
 /** Processes of an agent on one database, one after the other: each can be killed before any of its statements. */
 import { Tool, Toolkit } from "@effect/ai"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Deferred, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Redacted, Schema, Scope } from "effect"
 import { CurrentTask, SessionId, TaskManager, TaskManagerConfig, type TaskManagerSettings } from "effect-task-manager"
 import {
   AgentLoop,
   type AgentSession,
   type AgentSessionDefaults,
+  type AgentSessionOptions,
   ToolAnnotations,
   ToolkitExecutor,
   TranscriptStore
@@ -26,13 +27,20 @@ import { type PostgresServer, watchedPgLayer } from "../../support/postgres.js"
 import { sqliteLayer } from "../../support/sqlite.js"
 import { settled } from "../support.js"
 
-export interface ConnectOptions {
+interface ConnectOptions {
   readonly before?: (text: string) => void
   readonly holds?: (text: string) => boolean
 }
 
+/** A connection of one process. */
+interface Connection {
+  readonly layer: Layer.Layer<SqlClient.SqlClient, unknown>
+  /** Ends it as the end of its process would: what it has begun is undone. */
+  readonly kill: Effect.Effect<void>
+}
+
 /** A database that every process opens for itself. */
-export type Connect = (options?: ConnectOptions) => Layer.Layer<SqlClient.SqlClient, unknown>
+export type Connect = (options?: ConnectOptions) => Connection
 
 export interface AgentDatabases {
   readonly dialect: "sqlite" | "pg"
@@ -46,18 +54,35 @@ export const sqliteFiles: AgentDatabases = {
       Effect.sync(() => mkdtempSync(join(tmpdir(), "agent-"))),
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
     ),
-    (folder) => (options = {}) => sqliteLayer({ filename: join(folder, "agent.db"), synchronous: "NORMAL", ...options })
+    (folder) => (options = {}) => ({
+      layer: sqliteLayer({ filename: join(folder, "agent.db"), synchronous: "NORMAL", ...options }),
+      kill: Effect.void
+    })
   )
 }
 
 let schemas = 0
+let connections = 0
 
 /** Each in a schema of its own on one server. */
 export const postgresSchemas = (server: () => PostgresServer): AgentDatabases => ({
   dialect: "pg",
   make: Effect.suspend(() => {
     const schema = `agent_${++schemas}`
-    const connect: Connect = (options = {}) => watchedPgLayer(server().url(schema), options)
+    const connect: Connect = (options = {}) => {
+      const name = `connection_${++connections}`
+      const url = Redacted.make(`${Redacted.value(server().url(schema))}&application_name=${name}`)
+      return {
+        layer: watchedPgLayer(url, options),
+        kill: Effect.suspend(() =>
+          withSql(connect, (sql) => {
+            const left = sql<{ left: unknown }>`select count(pg_terminate_backend(pid)) as left from pg_stat_activity
+            where application_name = ${name}`
+            return Effect.repeat(left, { until: ([found]) => Number(found?.left) === 0 })
+          })
+        )
+      }
+    }
     return withSql(connect, (sql) => sql.unsafe(`create schema ${schema}`)).pipe(Effect.as(connect))
   })
 })
@@ -67,7 +92,7 @@ export const withSql = <A>(
   connect: Connect,
   use: (sql: SqlClient.SqlClient) => Effect.Effect<A, unknown>
 ): Effect.Effect<A> =>
-  Effect.flatMap(Layer.build(connect()), (context) => use(Context.get(context, SqlClient.SqlClient))).pipe(
+  Effect.flatMap(Layer.build(connect().layer), (context) => use(Context.get(context, SqlClient.SqlClient))).pipe(
     Effect.scoped,
     Effect.orDie
   )
@@ -97,7 +122,7 @@ export interface Run {
 }
 
 /** A model that knows nothing but what it is shown: a process that starts again asks it the same. */
-export const plan: ScriptedReply = ({ prompt }) => {
+const plan: ScriptedReply = ({ prompt }) => {
   const shown = JSON.stringify(prompt.content)
   if (!shown.includes("c-read")) {
     return [
@@ -122,7 +147,7 @@ export interface AgentProcess {
   readonly kill: Effect.Effect<void>
   /** Ends it as a deployment does. */
   readonly stop: Effect.Effect<void>
-  readonly open: (sessionId: SessionId, options?: AgentSessionDefaults) => Effect.Effect<AgentSession, unknown>
+  readonly open: (sessionId: SessionId, options?: Partial<AgentSessionOptions>) => Effect.Effect<AgentSession, unknown>
   readonly reopen: Effect.Effect<
     Effect.Effect.Success<ReturnType<AgentLoop["Type"]["reopen"]>>,
     unknown
@@ -140,6 +165,8 @@ export interface ProcessOptions {
   readonly store?: TranscriptStoreSqlOptions | undefined
   readonly settings?: Partial<TaskManagerSettings> | undefined
   readonly shutdown?: "cancel" | "keep" | undefined
+  /** What `later` waits for. */
+  readonly later?: Effect.Effect<void> | undefined
   readonly defaults?: AgentSessionDefaults | undefined
 }
 
@@ -151,23 +178,19 @@ export const startProcess = (connect: Connect, runs: Array<Run>, options: Proces
     const scope = yield* Scope.make()
     let count = 0
     let isDead = false
-    const sql = Context.get(
-      yield* Layer.buildWithScope(
-        connect({
-          holds: () => {
-            count++
-            if (count >= dieBefore) isDead = true
-            if (isDead) options.onDeath?.()
-            return isDead
-          }
-        }),
-        sqlScope
-      ),
-      SqlClient.SqlClient
-    )
+    const connection = connect({
+      holds: () => {
+        count++
+        if (count >= dieBefore) isDead = true
+        if (isDead) options.onDeath?.()
+        return isDead
+      }
+    })
+    const sql = Context.get(yield* Layer.buildWithScope(connection.layer, sqlScope), SqlClient.SqlClient)
     const kill = Effect.suspend(() => {
       isDead = true
-      return Scope.close(sqlScope, Exit.void)
+      // a pool may wait for what never ends
+      return Effect.zipRight(connection.kill, Effect.forkDaemon(Scope.close(sqlScope, Exit.void)))
     })
     const body = (name: string, then: Effect.Effect<string>) => () =>
       Effect.flatMap(CurrentTask, (task) => {
@@ -180,7 +203,7 @@ export const startProcess = (connect: Connect, runs: Array<Run>, options: Proces
       read: quick("read"),
       write: quick("write"),
       ask: quick("ask"),
-      later: body("later", Effect.as(slowly, "later is done")),
+      later: body("later", Effect.as(options.later ?? slowly, "later is done")),
       park: body("park", Effect.never),
       parkSafely: body("parkSafely", Effect.never)
     })
@@ -205,7 +228,7 @@ export const startProcess = (connect: Connect, runs: Array<Run>, options: Proces
       statements: () => count,
       kill,
       stop: Effect.zipRight(Scope.close(scope, Exit.void), Scope.close(sqlScope, Exit.void)),
-      open: (sessionId, defaults) => Scope.extend(loop.open({ sessionId, ...defaults }), scope),
+      open: (sessionId, given) => Scope.extend(loop.open({ ...given, sessionId }), scope),
       reopen: Scope.extend(loop.reopen(), scope)
     }
     return process
@@ -250,7 +273,7 @@ export const killed = (
           onStart: (one) => {
             kill = one
           },
-          onDeath: () => Effect.runSync(Deferred.succeed(ended, undefined))
+          onDeath: () => Deferred.unsafeDone(ended, Effect.succeed(undefined))
         })
         yield* program(process)
         const statements = process.statements()

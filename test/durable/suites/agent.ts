@@ -150,7 +150,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
       })
 
     // a server is slow, and does the same
-    const few = databases.dialect === "pg" ? 24 : 12
+    const few = 24
 
     it.scoped("each result stands in the transcript once, and each call is answered", () =>
       everywhere(isFull && databases.dialect === "sqlite" ? 1 : few))
@@ -298,13 +298,19 @@ export const agentSuite = (databases: AgentDatabases): void => {
     it.scoped("a late result arrives and wakes the model, whether it came before or after the end of the process", () =>
       Effect.forEach([false, true], (isOver) =>
         Effect.gen(function*() {
+          const latch = yield* Effect.makeLatch()
           const { connect, process, prompts, runs, session } = yield* restarted(
-            { model: calling("later"), defaults: { wake: WakePolicy.WithNextMessage } },
-            (one, of) =>
+            {
+              model: calling("later"),
+              defaults: { wake: WakePolicy.WithNextMessage },
+              later: isOver ? latch.await : Effect.never
+            },
+            (_, one) =>
               Effect.gen(function*() {
-                yield* of.submit("go")
-                yield* isOver ? settled : of.waitForIdle
-                yield* one.kill
+                yield* one.submit("go")
+                yield* settled
+                yield* one.waitForIdle
+                yield* latch.open
               }),
             { model: [Text("Thanks.")] }
           )
@@ -370,7 +376,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
           JSON.stringify(prompt.content).includes("c-write")
             ? [Text("Done.")]
             : [ToolCall("write", {}, { id: "c-write" }), ScriptedStep.Finish("length")]
-        for (let moment = 1;; moment += isFull ? 1 : 7) {
+        for (let moment = 1;; moment += isFull && databases.dialect === "sqlite" ? 1 : 12) {
           const connect = yield* databases.make
           const runs: Array<Run> = []
           const statements = yield* killed(connect, runs, [moment], (process) =>
@@ -382,6 +388,25 @@ export const agentSuite = (databases: AgentDatabases): void => {
             }), { model: cutOff })
           assert.deepStrictEqual(runs, [], `killed before statement ${moment}`)
           if (statements < moment) break
+        }
+      }))
+
+    it.scoped("a conversation that was given is stored; one that was continued, or given, does not begin by itself", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const given = Transcript.fromEntries(sessionId, [
+          { _tag: "UserMessage", messageId: "m", content: [{ _tag: "Text", text: "from elsewhere" }] }
+        ])
+        for (const process of [1, 2, 3]) {
+          const one = yield* startProcess(connect, [], { model: [Text("Nobody asked.")] })
+          const { sessions } = yield* one.reopen
+          const session = sessions[0] ?? (yield* one.open(sessionId, { transcript: given }))
+          yield* playOn(session, one)
+          assert.deepStrictEqual(yield* one.model.prompts, [])
+          assert.deepStrictEqual(yield* session.transcript, given)
+          // the third has a session that was closed
+          if (process === 2) yield* session.close
+          yield* one.kill
         }
       }))
 
@@ -397,6 +422,8 @@ export const agentSuite = (databases: AgentDatabases): void => {
             }),
           { model: calling("write") }
         )
+        yield* settled
+        // it does not begin by itself: it was idle
         const rows = yield* withSql(connect, (sql) => sql`select number from etm_entries`)
         assert.lengthOf(rows, 1)
         yield* session.submit("again")
@@ -589,7 +616,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
         ResultStoreSql.layer(options).pipe(
           Layer.provide(TaskManagerDurable.layer({ onOwned: "take" })),
           Layer.provide(Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })),
-          Layer.provide(connect()),
+          Layer.provide(connect().layer),
           Layer.build
         ),
         (context) => Context.get(context, ResultStore)
@@ -663,7 +690,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
                   })
               }))
             )))
-          }).pipe(Layer.provide(connect()))
+          }).pipe(Layer.provide(connect().layer))
         const request = {
           sessionId,
           turnId: TurnId.make("t"),

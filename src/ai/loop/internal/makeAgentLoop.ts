@@ -122,10 +122,13 @@ export const makeAgentLoop = (
         return Effect.succeed(Transcript.fromEntries(sessionId, stored.entries))
       }
       const transcript = given === undefined ? Transcript.empty(sessionId) : { ...given, sessionId }
-      const { entries } = transcript
+      const entries = transcript.entries.filter((entry) => entry._tag !== "Rewrite")
       return store.sessions === undefined || entries.length === 0
         ? Effect.succeed(transcript)
-        : Effect.as(store.sessions.commit(sessionId, { entries, taken: [] }), transcript)
+        : Effect.as(
+          store.sessions.commit(sessionId, { entries: [{ _tag: "Rewrite", reason: "Host", entries }], taken: [] }),
+          transcript
+        )
     }
 
     const acquire = (options: AgentSessionOptions) =>
@@ -136,7 +139,7 @@ export const makeAgentLoop = (
         const unclaim = () => release(manager, sessionId)
         const scope = yield* Scope.make()
         const opened = yield* Effect.gen(function*() {
-          const stored = yield* store.sessions?.open(sessionId) ?? Effect.succeed(undefined)
+          const stored = store.sessions === undefined ? undefined : yield* store.sessions.open(sessionId)
           const transcript = yield* transcriptOf(options, stored)
           return yield* makeSession(settingsOf(options, transcript, stored, unclaim))
         }).pipe(

@@ -85,7 +85,7 @@ export const make = (options: {
 
     const unsafePull = (): void => {
       if (Option.getOrElse(published.unsafeSize(), () => 0) <= 0) return
-      for (const event of Chunk.toReadonlyArray(Effect.runSync(Queue.takeAll(published)))) hear(event)
+      for (const event of Chunk.toReadonlyArray(readNow(handle, () => Queue.takeAll(published)))) hear(event)
     }
 
     return {
