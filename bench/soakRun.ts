@@ -348,8 +348,8 @@ const left = (engine: Engine, rootsBefore: number): Record<string, number> => {
     manual: table.manual.size,
     idleWaiters: table.idle.waiters.size,
     changeWaiters: table.changeWaiters.size,
-    tasksBesidesHistory: table.tasks.size - table.history.size,
-    historyBeyondLimit: Math.max(0, table.history.size - historyLimit)
+    tasksBesidesHistory: table.tasks.size - table.history.length,
+    historyBeyondLimit: Math.max(0, table.history.length - historyLimit)
   }
 }
 

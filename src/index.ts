@@ -14,6 +14,7 @@ export * from "./model/printable.js"
 export * from "./model/RoutingDecision.js"
 export * from "./model/Task.js"
 export * from "./model/TaskEvent.js"
+export * from "./model/TaskHistory.js"
 export * from "./model/TaskOutput.js"
 export * from "./model/TaskResolution.js"
 export {

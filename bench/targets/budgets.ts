@@ -14,10 +14,11 @@ const eventBytes = 32 * mebibyte
 const objects = (count: number): string => `[${"{},".repeat(count - 1)}{}]`
 
 /**
- * What takes twenty times its text in memory. Of ten, one is as large as a result may be, and one as large as stays a value; the
+ * What takes twenty times its text in memory. Of a hundred, one is as large as a result may be, and one as large as stays a value; the
  * others are smaller, or a run would take hours.
  */
-const hostile = ["full", "small", "small", "small", "small", "value", "small", "small", "small", "small"]
+const hostileAt = (index: number): string => index % 100 === 0 ? "full" : index % 100 === 50 ? "value" : "small"
+
 const texts = new Map([["full", objects(349_000)], ["value", objects(240_000)], ["small", objects(20_000)]])
 
 const structured = (request: ToolRequest, text: string): ToolResult => {
@@ -53,7 +54,7 @@ const results = (count: number) =>
       Effect.sync(() => structured(request, texts.get(request.toolName) ?? ""))
     )
     const peak = yield* peakOf(count, 20, (index) => {
-      const one = call(`turn-${index}`, index, hostile[index % hostile.length])
+      const one = call(`turn-${index}`, index, hostileAt(index))
       return Effect.zipRight(bench.start(one), Effect.asVoid(takeUpdate(bench.manager, one)))
     })
     return row(

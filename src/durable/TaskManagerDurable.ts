@@ -9,26 +9,29 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { JournalError } from "../errors.js"
+import type { JournalError } from "../errors.js"
 import type { StoredTask } from "../machine/restore.js"
 import type { SessionId } from "../model/ids.js"
 import type { ToolRequest, ToolSpec } from "../model/ToolCall.js"
 import { holdReplies } from "../runtime/journal/holding.js"
 import type { JournalWriter } from "../runtime/journal/JournalWriter.js"
 import { restoreTasks, wasToRun } from "../runtime/journal/restoring.js"
-import { storedTask } from "../runtime/journal/taskRows.js"
 import type { LaunchCaller } from "../runtime/launch/Launch.js"
 import { makeEngine, makeManager } from "../runtime/make.js"
+import { settings } from "../runtime/setup/settings.js"
 import { startConcurrently } from "../runtime/starting/startTask.js"
-import { Journal, type JournalRow } from "../services/Journal.js"
+import { Journal } from "../services/Journal.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
 import { millisOf } from "../shared/durations.js"
 import { checkName, unstorable } from "./internal/checks.js"
+import { withStoredTasks } from "./internal/hostReads.js"
+import { readTasks } from "./internal/opening.js"
+import { sweepAgain } from "./internal/retention.js"
 import * as schema from "./internal/schema.js"
+import { settledRows } from "./internal/settledRows.js"
 import * as SqlJournal from "./internal/SqlJournal.js"
 import { deliveriesIn } from "./internal/updates.js"
 import { TaskJournal } from "./TaskJournal.js"
@@ -62,6 +65,29 @@ export interface DurableOptions {
    */
   readonly shutdown?: "cancel" | "keep" | undefined
   /**
+   * How long rows of settled tasks stay. `settled`: of those whose result was taken, counted from when they settled; 7 days by default.
+   * Until then `history`, `get`, `result` and whatever else looks up a settled task find them, also beyond `historyLimit`, which bounds
+   * memory only. With 0 they go as memory forgets them. `undelivered`: how long a result, or the notice of a detach, may wait to be taken
+   * before it is dropped, with a warning in the log; by default for ever. A number is milliseconds. They are removed every minute
+   * at least, by up to 500 in one transaction.
+   */
+  readonly retention?: {
+    readonly settled?: Duration.DurationInput | undefined
+    readonly undelivered?: Duration.DurationInput | undefined
+  } | undefined
+  /**
+   * Whether what tools write (`CurrentTask.write`) is written down: with `"keep"` the newest `outputBuffer` bytes of each task, in the
+   * groups of the tasks, for as long as its row stays; `handle.output` reads on after a restart, and beyond `outputHistory`. By default
+   * (`"drop"`) it is of the process, and gone with it.
+   */
+  readonly output?: "keep" | "drop" | undefined
+  /**
+   * What becomes of a row that cannot be read when the journal is opened. `"fail"` (the default): the layer fails with `JournalError`
+   * (`Damaged`), which names the task. `"setAside"`: the row stays in the database with its column `damaged` set, a warning in the log
+   * names the task, once, and everything else goes on; where a codec can decode none of several rows, the layer fails all the same.
+   */
+  readonly onDamaged?: "fail" | "setAside" | undefined
+  /**
    * Encrypts what is stored of calls, results and approvals. Ids, statuses, sessions and turns stay readable. A codec that cannot
    * decode what is stored is a `JournalError` (`Damaged`).
    */
@@ -73,14 +99,6 @@ export interface DurableOptions {
 
 const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
   spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
-
-const read = (name: string, row: JournalRow): Either.Either<StoredTask, JournalError> =>
-  Either.mapLeft(storedTask(row), ({ detail, reason }) =>
-    new JournalError({
-      journal: name,
-      reason,
-      detail: `cannot be read: ${detail} (task ${JSON.stringify(row.taskId)}, row ${row.number})`
-    }))
 
 /** Who starts what goes on after a restart: its own caller has gone with its context. */
 const callers = (
@@ -137,6 +155,11 @@ const leaseOf = (lease: Duration.DurationInput): number => {
 
 const longestLease = 86_400_000
 
+const retentionOf = ({ settled = "7 days", undelivered = Infinity }: NonNullable<DurableOptions["retention"]>) => ({
+  settled: millisOf("TaskManagerDurable.layer: retention.settled", settled),
+  undelivered: millisOf("TaskManagerDurable.layer: retention.undelivered", undelivered)
+})
+
 const make = (options: DurableOptions): Effect.Effect<
   Context.Context<TaskManager | TaskJournal>,
   JournalError | Migrator.MigrationError | SqlError,
@@ -146,15 +169,22 @@ const make = (options: DurableOptions): Effect.Effect<
     const { name = "default", onInterrupted = repeatsByItsHints } = options
     checkName(name)
     const leaseMillis = leaseOf(options.lease ?? "10 seconds")
+    const retention = retentionOf(options.retention ?? {})
+    const { historyBytes, historyLimit, outputBuffer } = yield* settings
     yield* schema.migrate
     const store = yield* SqlJournal.open({
       name,
       onOwned: options.onOwned ?? "wait",
       leaseMillis,
       keepsTasks: options.shutdown === "keep",
+      keepsSettled: retention.settled > 0,
+      keepsOutput: options.output === "keep",
       codec: options.codec
     })
-    const stored = yield* Effect.forEach(store.rows, (row) => read(name, row))
+    const { tables } = store
+    const rows = settledRows(tables)
+    const onDamaged = options.onDamaged ?? "fail"
+    const stored = yield* readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
     const executor = yield* ToolExecutor
     const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
     const callerOf = yield* callers(stored, options)
@@ -170,7 +200,11 @@ const make = (options: DurableOptions): Effect.Effect<
       store.isInTransaction,
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
-    const held = holdReplies(journal, makeManager(engine, startConcurrently), check)
+    yield* sweepAgain({ engine, journal, rows, tables, retention })
+    const held = withStoredTasks(
+      holdReplies(journal, makeManager(engine, startConcurrently), check),
+      { journal, rows, tables, outputBuffer }
+    )
     const manager = TaskManager.of({
       ...held,
       startTask: (launch) =>

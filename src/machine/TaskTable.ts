@@ -12,6 +12,7 @@ import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
@@ -160,6 +161,10 @@ export interface TableJournal {
   /** `seq` is the number of its terminal event, `metadata` that of the item, which is more than its result. */
   readonly settled: (task: TaskRecord, kept: SettledTask, seq: number, metadata: Metadata | undefined) => void
   readonly sent: (task: TaskRecord, brings: Brings, delivery: Undelivered) => void
+  /** Its tool has written something. */
+  readonly wrote: (task: TaskRecord) => void
+  /** Nothing more is written, and memory may let go of it. */
+  readonly outputEnds: (task: TaskRecord, output: OutputRing) => void
   /** Its reader has it for good, or nobody will: it is not sent again after a restart. */
   readonly acknowledged: (delivery: Undelivered) => void
   /** The host does not see the settled task any more. */
@@ -276,6 +281,8 @@ export interface SettledTask {
   readonly isLive: false
   /** As in `TaskRecord`. */
   readonly bornAfter: number
+  /** The number of its terminal event. */
+  readonly seq: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
   /** How much memory it takes, without its output. */
@@ -330,10 +337,8 @@ export interface TaskTable {
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
   readonly suspended: LinkedList<TaskRecord>
-  /** Settled tasks that are kept, in the order in which they settled. */
-  readonly history: LinkedList<SettledTask>
-  /** How much memory they take, without their output. */
-  historyBytes: number
+  /** Settled tasks that are kept, in the order in which they settled, and how much memory they take without their output. */
+  readonly history: SizedQueue<SettledTask>
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -393,8 +398,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
-  history: new LinkedList(),
-  historyBytes: 0,
+  history: new SizedQueue(),
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

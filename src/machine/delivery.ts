@@ -326,6 +326,17 @@ const discard = (table: TaskTable, delivery: Delivery<TurnTaskUpdate> | Delivery
   delivery.leave()
 }
 
+const isQueued = (delivery: Undelivered): boolean =>
+  (isManual(delivery) ? delivery.allNode : delivery.node) !== undefined
+
+/** Nobody has taken it for too long: it is delivered no more. What a consumer has is his. Returns whether it was there. */
+export const expire = (table: TaskTable, { snapshot }: TaskRecord, delivery: Undelivered): boolean => {
+  if (!isQueued(delivery)) return false
+  acknowledge(table, delivery)
+  takeOut(table, snapshot, delivery)
+  return true
+}
+
 /** Throws away what a closed session never took. */
 export const discardUndelivered = (table: TaskTable, session: Session): void => {
   for (const delivery of session.updates.drain()) discard(table, delivery)

@@ -74,12 +74,15 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   const kept: SettledTask = {
     isLive: false,
     bornAfter: task.bornAfter,
+    // nothing else is announced before it
+    seq: table.seq + 1,
     snapshot,
     result,
     bytes: settledMemory(snapshot, result),
     output: task.output,
     undelivered: undefined
   }
+  if (task.output !== undefined) table.journal?.outputEnds(task, task.output)
   remember(table, kept)
   task.leave(table)
   switch (ending._tag) {

@@ -22,10 +22,18 @@ export const remember = (table: TaskTable, task: SettledTask): void => {
     return
   }
   table.tasks.set(task.snapshot.id, task)
-  table.history.append(task)
-  table.historyBytes += task.bytes
+  table.history.push(task, task.bytes, task.seq)
   if (task.output !== undefined) keepOutput(table, task.output)
-  while (table.history.size > history || table.historyBytes > historyBytes) {
+  while (table.history.length > history || table.history.bytes > historyBytes) {
+    const oldest = table.history.shift()
+    if (oldest === undefined) return
+    forget(table, oldest)
+  }
+}
+
+/** Forgets what settled up to an event: it is too old to be kept anywhere. */
+export const forgetThrough = (table: TaskTable, seq: number): void => {
+  while ((table.history.oldest ?? Infinity) <= seq) {
     const oldest = table.history.shift()
     if (oldest === undefined) return
     forget(table, oldest)
@@ -35,7 +43,6 @@ export const remember = (table: TaskTable, task: SettledTask): void => {
 const forget = (table: TaskTable, task: SettledTask): void => {
   table.tasks.delete(task.snapshot.id)
   table.journal?.forgotten(task)
-  table.historyBytes -= task.bytes
   if (task.output !== undefined) dropOutput(table, task.output)
   untie(task)
 }

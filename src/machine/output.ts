@@ -18,7 +18,9 @@ export const write = (table: TaskTable, task: TaskRecord, launch: number, chunk:
   const { output } = task
   const before = output.end
   output.write(chunk)
-  if (output.isTold || output.end === before) return
+  if (output.end === before) return
+  table.journal?.wrote(task)
+  if (output.isTold) return
   output.isTold = true
   outputGrew(table, now, task.snapshot, output.end)
 }

@@ -1,7 +1,9 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId } from "../model/ids.js"
+import { settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
 import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
 
@@ -24,13 +26,18 @@ const collect = (
   return snapshots
 }
 
-const settledStatuses: ReadonlyArray<TaskStatus> = ["Completed", "Failed", "Cancelled"]
+const statusesOf = (status: TaskFilter["status"]): ReadonlyArray<TaskStatus> | undefined =>
+  typeof status === "string" ? [status] : status
+
+/** Which settled statuses a filter means. */
+export const settledStatusesOf = ({ status }: TaskHistoryFilter): ReadonlyArray<TaskStatus> => {
+  const statuses = statusesOf(status)
+  return statuses === undefined ? settledStatuses : settledStatuses.filter((settled) => statuses.includes(settled))
+}
 
 /** Tasks that match: the settled ones first, as they settled, then the live ones, oldest first. */
 export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<TaskSnapshot> => {
-  const statuses: ReadonlyArray<TaskStatus> | undefined = typeof filter.status === "string"
-    ? [filter.status]
-    : filter.status
+  const statuses = statusesOf(filter.status)
   const matches = (snapshot: TaskSnapshot): boolean =>
     (statuses === undefined || statuses.includes(snapshot.status)) &&
     (filter.kind === undefined || snapshot.kind === filter.kind) &&
@@ -41,6 +48,29 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
   const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
   const settled = wantsSettled ? collect(table.history, matches) : []
   return settled.concat(collect(liveTasks(table, filter), matches))
+}
+
+/** A page of the settled tasks that are kept, the newest first; `before` is found without a walk. */
+export const history = (
+  { history: kept }: TaskTable,
+  { before, filter, limit }: {
+    readonly before: number
+    readonly limit: number
+    readonly filter: TaskHistoryFilter
+  }
+): TaskHistoryPage => {
+  const statuses = settledStatusesOf(filter)
+  const tasks: Array<TaskSnapshot> = []
+  let last = 0
+  for (let index = kept.countBelow(before) - 1; index >= 0; index--) {
+    const task = kept.at(index)
+    if (task === undefined || !statuses.includes(task.snapshot.status)) continue
+    if (filter.sessionId !== undefined && filter.sessionId !== task.snapshot.sessionId) continue
+    if (tasks.length === limit) return { tasks, next: last }
+    tasks.push(task.snapshot)
+    last = task.seq
+  }
+  return { tasks }
 }
 
 /** The live tasks that a filter can mean, oldest first: of one session or turn, those of no other are looked at. */

@@ -14,11 +14,12 @@
  * | settled                             | in the history                                                     |
  */
 import type { ApprovalRequest } from "../model/Approval.js"
-import type { SessionId } from "../model/ids.js"
+import type { SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, type Metadata } from "../model/json.js"
 import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { OutputRing } from "../shared/OutputRing.js"
 import { sendAgain } from "./delivery.js"
 import * as events from "./events.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
@@ -62,6 +63,8 @@ export interface StoredTask {
   readonly detached: TaskSnapshot | undefined
   /** The numbers of what is undelivered. */
   readonly undelivered: { readonly [Kind in Brings]?: number | undefined }
+  /** What it has written, where it goes on. */
+  readonly output: OutputRing | undefined
   readonly isClosed: boolean
   /** The host does not see it any more; its result is undelivered. */
   readonly isForgotten: boolean
@@ -93,11 +96,18 @@ interface Undelivered {
   readonly kept: SettledTask | undefined
 }
 
-const keep = (table: TaskTable, task: TaskRecord, stored: StoredTask, result: ToolResultPart): SettledTask => {
+const keep = (
+  table: TaskTable,
+  task: TaskRecord,
+  stored: StoredTask,
+  result: ToolResultPart,
+  isReplaced: boolean
+): SettledTask => {
   const { snapshot } = stored
   const kept: SettledTask = {
     isLive: false,
     bornAfter: 0,
+    seq: stored.settled ?? 0,
     snapshot,
     result,
     bytes: settledMemory(snapshot, result),
@@ -105,8 +115,7 @@ const keep = (table: TaskTable, task: TaskRecord, stored: StoredTask, result: To
     undelivered: undefined
   }
   table.journal?.settled(task, kept, stored.settled ?? 0, stored.itemMetadata)
-  if (stored.isForgotten) table.tasks.delete(snapshot.id)
-  else remember(table, kept)
+  if (!stored.isForgotten && !isReplaced) remember(table, kept)
   task.leave(table)
   return kept
 }
@@ -140,10 +149,14 @@ const resolutionOf = ({ kept, stored, task }: Undelivered, brings: Brings) => {
  * start.
  */
 export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<Revival> => {
-  const { seq } = table
+  // there may be rows with higher numbers than those that were read
+  const { lastTask, seq } = table
   // a reader that saw their events before the restart has missed some since
   table.seq = 0
   const restored: Array<Undelivered> = []
+  // an id that was used again is that of the task that has it now
+  const lastOf = new Map<TaskId, number>()
+  for (const { order, snapshot: { id } } of tasks) lastOf.set(id, Math.max(order, lastOf.get(id) ?? 0))
   const revivals: Array<Revival> = []
   for (const stored of [...tasks].sort((left, right) => left.order - right.order)) {
     const { asked, isClosed, request, snapshot } = stored
@@ -156,6 +169,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.detachAfter = stored.detachAfter
     task.cancelReason = stored.cancelReason
     task.approval = stored.approval
+    task.output = stored.output
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
@@ -164,6 +178,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     else revivals.push({ task, stored })
   }
   table.seq = seq
+  table.lastTask = Math.max(lastTask, table.lastTask)
   const settledIn = (one: Undelivered): number => one.stored.settled ?? Infinity
   // the difference of two that are live is NaN
   const bySettling = [...restored].sort((left, right) => settledIn(left) - settledIn(right) || 0)
@@ -171,7 +186,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
   for (const { stored, task } of bySettling) {
     const kept = stored.settled === undefined || stored.result === undefined
       ? undefined
-      : keep(table, task, stored, stored.result)
+      : keep(table, task, stored, stored.result, lastOf.get(stored.snapshot.id) !== stored.order)
     for (const brings of ["result", "approval", "detached"] as const) {
       const order = stored.undelivered[brings]
       if (order !== undefined && !stored.isClosed) deliveries.push({ of: { stored, task, kept }, brings, order })

@@ -8,6 +8,7 @@ import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { Metadata } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent } from "../model/TaskEvent.js"
+import type { TaskHistoryPage } from "../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
@@ -93,6 +94,19 @@ export interface PlainFilter {
   readonly sessionId?: string | undefined
   readonly turnId?: string | undefined
   readonly callId?: string | undefined
+}
+
+/**
+ * Which page of the history is wanted: the newest `limit` settled tasks (1 to 1 000, by default 100) that match, whose terminal event
+ * has a `seq` below `before`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainHistoryQuery {
+  readonly before?: number | undefined
+  readonly limit?: number | undefined
+  readonly filter?: Pick<PlainFilter, "sessionId" | "status"> | undefined
 }
 
 /**
@@ -309,6 +323,8 @@ export interface TaskOperations {
   readonly output: (taskId: string, range?: OutputRange) => Promise<TaskOutput>
   /** Live tasks oldest first, after the settled ones that are kept. */
   readonly list: (filter?: PlainFilter) => Promise<ReadonlyArray<TaskSnapshot>>
+  /** Settled tasks page by page, the newest first; the `next` of a page is the `before` of the following one. */
+  readonly history: (query?: PlainHistoryQuery) => Promise<TaskHistoryPage>
   /** Tasks that are Queued, Running or Cancelling, oldest first. */
   readonly listRunning: () => Promise<ReadonlyArray<TaskSnapshot>>
   /** Suspended tasks with what they ask, longest suspended first. */

@@ -12,7 +12,7 @@ import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
-import { checkRange, refuseUnless } from "../shared/refusals.js"
+import { checkHistoryQuery, checkRange, refuseUnless } from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
@@ -76,6 +76,11 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),
     list: (filter) => read((table) => queries.list(table, filter)),
+    history: (query = {}) =>
+      read((table) => {
+        const { before, filter = {}, limit } = checkHistoryQuery(query)
+        return queries.history(table, { before, limit, filter })
+      }),
     listRunning: read(queries.listRunning),
     listSuspended: read(queries.listSuspended),
     listCompleted: read(queries.listCompleted),

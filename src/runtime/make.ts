@@ -74,6 +74,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const opened = yield* Journal
   if (opened !== undefined) {
     table.seq = opened.seq
+    table.lastTask = opened.lastNumber
     table.lastTaskNumber = opened.lastTaskNumber
     table.lastDelivery = opened.lastDelivery
     events.beginAfter(opened.seq)

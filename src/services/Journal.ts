@@ -41,6 +41,21 @@ export interface JournalRow {
   readonly version: number
 }
 
+/**
+ * A piece of what a task has written, from byte `start` on; a later one with the same start replaces it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OutputChunk {
+  /** That of the row of the task. */
+  readonly number: number
+  readonly start: number
+  /** How many bytes of UTF-8 the text has. */
+  readonly bytes: number
+  readonly text: string
+}
+
 /** Numbers of which none is used twice. */
 interface JournalCounters {
   /** Of the last event. */
@@ -52,7 +67,8 @@ interface JournalCounters {
 }
 
 /**
- * What is written together, in this order: sessions that were closed lose their deliveries, rows are replaced, rows go.
+ * What is written together, in this order: sessions that were closed lose their deliveries, rows are replaced, output is
+ * added and the oldest of it goes, rows go with their output.
  *
  * @since 0.1.0
  * @category models
@@ -60,6 +76,9 @@ interface JournalCounters {
 export interface JournalGroup extends JournalCounters {
   readonly closedSessions: ReadonlyArray<string>
   readonly rows: ReadonlyArray<JournalRow>
+  readonly output: ReadonlyArray<OutputChunk>
+  /** Of these tasks no output is kept that ends before a byte. */
+  readonly outputForgotten: ReadonlyArray<{ readonly number: number; readonly before: number }>
   readonly removed: ReadonlyArray<number>
 }
 
@@ -71,12 +90,18 @@ export interface JournalGroup extends JournalCounters {
  */
 export interface OpenJournal extends JournalCounters {
   readonly name: string
+  /** The highest number that a row has, also one that was not read: those of new tasks come after it. */
+  readonly lastNumber: number
   /** How often the journal was opened. */
   readonly epoch: number
   /** How long a manager that cannot write still counts as the owner. */
   readonly leaseMillis: number
   /** Whether live tasks stay as they are when the manager is shut down, and go on after the next start. */
   readonly keepsTasks: boolean
+  /** Whether settled tasks stay when the manager forgets them, until they are removed by their numbers. */
+  readonly keepsSettled: boolean
+  /** Whether what tools write is written down. */
+  readonly keepsOutput: boolean
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
    * other failure the same group may be written again.

@@ -27,6 +27,7 @@ import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { ContinuePolicy, DeliveryMode, TaskFilter, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../model/TaskEvent.js"
+import type { TaskHistoryPage, TaskHistoryQuery } from "../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import type {
   InterruptReceipt,
@@ -194,6 +195,12 @@ export interface TaskManagerHandle {
   readonly output: (id: TaskId, range?: OutputRange) => Effect.Effect<TaskOutput, TaskNotFound>
   /** Live tasks oldest first, after the settled ones that are kept, in the order in which they settled. */
   readonly list: (filter?: TaskFilter) => Effect.Effect<ReadonlyArray<TaskSnapshot>>
+  /**
+   * The settled tasks page by page, the one that settled last first: those that are kept (`historyLimit`, `historyBytes`), with a
+   * durable manager all that its database has. A page costs the same wherever it begins. What settles meanwhile comes before
+   * the first page, and no page shows a task twice. A `before` or `limit` out of range is a defect that names the field.
+   */
+  readonly history: (query?: TaskHistoryQuery) => Effect.Effect<TaskHistoryPage>
   /** Tasks that are Queued, Running or Cancelling, oldest first. */
   readonly listRunning: Effect.Effect<ReadonlyArray<TaskSnapshot>>
   /** Suspended tasks with what they ask, longest suspended first. */

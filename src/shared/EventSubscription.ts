@@ -12,13 +12,22 @@ import { ParkedReaders } from "./ParkedReaders.js"
 import { SizedQueue } from "./SizedQueue.js"
 import { lostRace, untilTaken } from "./taking.js"
 
+/** What stands for events that were lost. It is given to nobody before it is told: it may show what must not be seen yet. */
+export interface StandIn<A> {
+  readonly value: A
+  /** Whoever sets it wakes the subscription. */
+  isTold: boolean
+}
+
+export const toldAtOnce = <A>(value: A): StandIn<A> => ({ value, isTold: true })
+
 export interface SubscriptionOptions<A> {
   /** How many events it holds. */
   readonly limit: number
   /** How many bytes of events it holds; one event may be larger. */
   readonly bytes: number
-  /** What stands for the events that were lost, made when it is read. Without it the oldest are lost, unsaid. */
-  readonly reset: (() => A) | undefined
+  /** Makes what stands for the events that were lost, when it is read. Without it the oldest are lost, unsaid. */
+  readonly reset: (() => StandIn<A>) | undefined
   readonly isEnded: () => boolean
   /** Is called when there is something for readers that wait. */
   readonly onNews: (subscription: EventSubscription<A>) => void
@@ -35,6 +44,8 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   after = 0
   /** It was too slow: nothing is held until it has been told so. */
   private isLost = false
+  /** What is read first. */
+  private standIn: StandIn<A> | undefined = undefined
   /** Whether it is to be woken at the end of the step. */
   private isTold = false
 
@@ -60,6 +71,11 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     options.onNews(this)
   }
 
+  /** Begins with what stands for events that were lost before. */
+  unsafeBegin(standIn: StandIn<A>): void {
+    this.standIn = standIn
+  }
+
   /** Wakes the readers that wait, if there is something to see. */
   unsafeWake(): void {
     this.isTold = false
@@ -72,13 +88,24 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     if (this.closed) return
     this.closed = true
     this.isLost = false
+    this.standIn = undefined
     this.buffer.clear()
     this.options.onClose(this)
     this.unsafeWake()
   }
 
   private held(): number {
-    return this.isLost ? 1 : this.buffer.length
+    const behind = this.isLost ? 1 : this.buffer.length
+    return this.standIn === undefined ? behind : this.standIn.isTold ? 1 + behind : 0
+  }
+
+  /** A reader asks: makes what stands for the events that were lost. From here on events are held again, behind it. */
+  private standForLost(): void {
+    const { reset } = this.options
+    if (!this.isLost || this.standIn !== undefined || reset === undefined) return
+    // before events are held again: what happens up to here is in it
+    this.standIn = reset()
+    this.isLost = false
   }
 
   /** Nothing is held, and nothing more will come. */
@@ -91,11 +118,12 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   }
 
   private unsafeTake(): A {
-    if (this.isLost && this.options.reset !== undefined) {
-      // before it is held again: what happens up to here is in the reset
-      const reset = this.options.reset()
-      this.isLost = false
-      return reset
+    this.standForLost()
+    const { standIn } = this
+    if (standIn !== undefined) {
+      if (!standIn.isTold) throw lostRace
+      this.standIn = undefined
+      return standIn.value
     }
     const event = this.buffer.shift()
     if (event === undefined) throw lostRace
@@ -104,7 +132,11 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
 
   private unsafeTakeUpTo(max: number): Chunk.Chunk<A> {
     const taken: Array<A> = []
-    while (taken.length < max && this.held() > 0) taken.push(this.unsafeTake())
+    const isHeld = () => {
+      this.standForLost()
+      return this.held() > 0
+    }
+    while (taken.length < max && isHeld()) taken.push(this.unsafeTake())
     // a wait for the end lasts until the last event is read
     if (this.options.isEnded()) this.unsafeWake()
     return Chunk.unsafeFromArray(taken)
@@ -144,6 +176,7 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     if (min <= 0) return this.takeUpTo(max)
     if (min === 1) {
       return this.whenHeld(() => {
+        this.standForLost()
         if (this.held() === 0) throw lostRace
         return this.unsafeTakeUpTo(max)
       })

@@ -44,6 +44,19 @@ export class OutputRing {
     this.limit = limit
   }
 
+  /** A ring that goes on behind what was written before: `text` from byte `start` on. */
+  static resumed(limit: number, start: number, text: string): OutputRing {
+    const ring = new OutputRing(limit)
+    ring.total = start
+    ring.write(text)
+    return ring
+  }
+
+  /** Where the oldest byte that is kept stands, counted from the very first. */
+  get start(): number {
+    return this.total - this.kept
+  }
+
   /** How many bytes are kept. */
   get size(): number {
     return this.kept
@@ -77,7 +90,7 @@ export class OutputRing {
       this.half = ""
       this.append(encoder.encode("\ufffd"))
     }
-    this.bytes = this.copy(this.oldest, this.total)
+    this.bytes = this.copy(this.start, this.total)
     this.first = 0
   }
 
@@ -92,19 +105,15 @@ export class OutputRing {
   read(range: { readonly maxBytes?: number | undefined; readonly start?: number | undefined }): OutputPiece {
     const { maxBytes = Infinity, start: wanted } = range
     const { total } = this
-    let start = Math.min(total, Math.max(this.oldest, wanted ?? total - maxBytes))
+    let start = Math.min(total, Math.max(this.start, wanted ?? total - maxBytes))
     while (start < total && isContinuation(this.at(start))) start++
     let end = Math.min(total, start + maxBytes)
     while (end > start && end < total && isContinuation(this.at(end))) end--
     return { text: decoder.decode(this.copy(start, end)), start, end, total }
   }
 
-  private get oldest(): number {
-    return this.total - this.kept
-  }
-
   private at(position: number): number | undefined {
-    return this.bytes[(this.first + position - this.oldest) % this.bytes.length]
+    return this.bytes[(this.first + position - this.start) % this.bytes.length]
   }
 
   private append(added: Uint8Array): void {
@@ -134,7 +143,7 @@ export class OutputRing {
     let capacity = Math.max(smallest, 2 * this.bytes.length)
     while (capacity < size) capacity *= 2
     const grown = new Uint8Array(Math.min(this.limit, capacity))
-    grown.set(this.copy(this.oldest, this.total))
+    grown.set(this.copy(this.start, this.total))
     this.bytes = grown
     this.first = 0
   }
@@ -143,7 +152,7 @@ export class OutputRing {
     const length = end - start
     const copy = new Uint8Array(length)
     if (length === 0) return copy
-    const at = (this.first + start - this.oldest) % this.bytes.length
+    const at = (this.first + start - this.start) % this.bytes.length
     const head = this.bytes.subarray(at, Math.min(this.bytes.length, at + length))
     copy.set(head)
     copy.set(this.bytes.subarray(0, length - head.length), head.length)

@@ -21,10 +21,43 @@ export class SizedQueue<A> {
     return this.length === 0 ? undefined : this.numbers[this.first]
   }
 
+  /** How many values have a smaller number. The numbers must ascend. */
+  countBelow(number: number): number {
+    let below = 0
+    let notBelow = this.length
+    while (below < notBelow) {
+      const middle = (below + notBelow) >> 1
+      if (this.numberAt(middle) < number) below = middle + 1
+      else notBelow = middle
+    }
+    return below
+  }
+
+  /** The value at a place, 0 for the oldest. */
+  at(index: number): A | undefined {
+    return index < 0 || index >= this.length ? undefined : this.values[this.slotOf(index)]
+  }
+
+  /** The number of the value at a place. */
+  numberAt(index: number): number {
+    return this.numbers[this.slotOf(index)] ?? 0
+  }
+
+  private slotOf(index: number): number {
+    return (this.first + index) & (this.values.length - 1)
+  }
+
+  *[Symbol.iterator](): IterableIterator<A> {
+    for (let index = 0; index < this.length; index++) {
+      const value = this.at(index)
+      if (value !== undefined) yield value
+    }
+  }
+
   /** Adds a value that takes so many bytes; `number` is for the caller. */
   push(value: A, bytes: number, number = 0): void {
     if (this.length === this.values.length) this.grow()
-    const at = (this.first + this.length) & (this.values.length - 1)
+    const at = this.slotOf(this.length)
     this.values[at] = value
     this.sizes[at] = bytes
     this.numbers[at] = number
@@ -56,7 +89,7 @@ export class SizedQueue<A> {
   /** Visits every value with its bytes, oldest first. */
   forEach(visit: (value: A, bytes: number) => void): void {
     for (let index = 0; index < this.length; index++) {
-      const at = (this.first + index) & (this.values.length - 1)
+      const at = this.slotOf(index)
       const value = this.values[at]
       if (value !== undefined) visit(value, this.sizes[at] ?? 0)
     }

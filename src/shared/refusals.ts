@@ -33,6 +33,22 @@ export const refuseUnlessOneOf = (values: ReadonlyArray<string>, field: string, 
 export const refuseUnlessObject = (field: string, takes: string, value: unknown): void =>
   refuseUnless(typeof value === "object" && value !== null && !Array.isArray(value), field, takes, value)
 
+const longestPage = 1_000
+const usualPage = 100
+
+/** The fields of a `TaskHistoryQuery` as they are meant; throws unless they are in range. */
+export const checkHistoryQuery = <Filter>(
+  { before, filter, limit = usualPage }: {
+    readonly before?: number | undefined
+    readonly limit?: number | undefined
+    readonly filter?: Filter | undefined
+  }
+): { readonly before: number; readonly limit: number; readonly filter: Filter | undefined } => ({
+  before: before === undefined ? Number.MAX_SAFE_INTEGER : integerOf("TaskHistoryQuery.before", before, 0),
+  limit: integerOf("TaskHistoryQuery.limit", limit, 1, longestPage),
+  filter
+})
+
 /** Throws unless the fields of an `OutputRange` are counts of bytes. */
 export const checkRange = (
   { maxBytes, start }: { readonly start?: number | undefined; readonly maxBytes?: number | undefined }

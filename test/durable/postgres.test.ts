@@ -1,14 +1,17 @@
 /** What is asked of SQLite, on a Postgres server, and what only a server can do. Only in `npm run test:full`. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
 import { JournalError, TaskManagerDurable } from "effect-task-manager/durable"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
 import { postgresSchemas } from "./agent/world.js"
 import { agentSuite } from "./suites/agent.js"
 import { durableConformance } from "./suites/conformance.js"
+import { historySuite } from "./suites/history.js"
 import { journalSuite } from "./suites/journal.js"
+import { migrationSuite } from "./suites/migrations.js"
+import { outputSuite } from "./suites/output.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
 import { Database, id, onPostgres, settled, turn } from "./support.js"
@@ -34,6 +37,9 @@ describe("on Postgres", () => {
   restartSuite(databases)
   journalSuite(databases)
   owningSuite(databases)
+  historySuite(databases)
+  outputSuite(databases)
+  migrationSuite(databases)
   agentSuite(postgresSchemas(() => server))
 })
 
@@ -116,6 +122,37 @@ describe("a Postgres server", () => {
       assert.strictEqual(second.journal.epoch, 2)
     }))
 
+  it.scoped("a server that is away for 5 seconds: writes are made again, nothing is told before, and all of it then", () =>
+    Effect.gen(function*() {
+      const away = yield* Effect.acquireRelease(
+        Effect.promise(startPostgres),
+        (started) => Effect.promise(started.stop)
+      )
+      const database = yield* onPostgres(() => away).make()
+      const process = yield* database.open()
+      yield* process.start("a", "quick")
+      yield* process.told
+      yield* Effect.promise(away.crash)
+      const starting = yield* Effect.fork(process.start("b", "quick"))
+      const reading = yield* Effect.fork(process.manager.handle.history())
+      for (let second = 0; second < 5; second++) {
+        yield* settled
+        yield* TestClock.adjust("1 second")
+      }
+      yield* settled
+      assert.isTrue(Option.isNone(yield* Fiber.poll(starting)))
+      assert.isTrue(Option.isNone(yield* Fiber.poll(reading)))
+      assert.deepStrictEqual([yield* process.told, process.runs.length], [[], 1])
+      yield* Effect.promise(away.restart)
+      for (let second = 0; second < 3; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* settled
+      }
+      yield* Fiber.join(starting)
+      assert.strictEqual((yield* Fiber.join(reading)).tasks.at(-1)?.id, id("a"))
+      assert.deepStrictEqual(yield* process.told, ["3 Started b", "4 Completed b"])
+    }))
+
   it.scoped("several processes create the tables at once; a user who may not create any opens them", () =>
     Effect.gen(function*() {
       const database = yield* databases.make()
@@ -126,7 +163,9 @@ describe("a Postgres server", () => {
       yield* sql.unsafe(`create role app_${schema} login`)
       yield* sql.unsafe(`grant usage on schema ${schema} to app_${schema}`)
       yield* sql.unsafe(`grant select on all tables in schema ${schema} to app_${schema}`)
-      yield* sql.unsafe(`grant insert, update, delete on ${schema}.etm_managers, ${schema}.etm_tasks to app_${schema}`)
+      yield* sql.unsafe(
+        `grant insert, update, delete on ${schema}.etm_managers, ${schema}.etm_tasks, ${schema}.etm_output to app_${schema}`
+      )
       const client = yield* Layer.build(watchedPgLayer(server.url(schema, `app_${schema}`)))
       const process = yield* new Database(Context.get(client, SqlClient.SqlClient)).open()
       yield* process.start("a", "quick")

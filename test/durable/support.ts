@@ -1,6 +1,6 @@
 /** Durable managers on one database, one after the other, as processes would have it. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Effect, Exit, Layer, Option, Queue, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, LogLevel, Option, Queue, Scope } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -44,16 +44,16 @@ const answer = (text: string, { callId }: ToolRequest) => ({
 
 /**
  * `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
- * `parkSafely` may run twice.
+ * `write` writes each text of its input, `writeAndPark` does not end then; `parkSafely` and `writeAndPark` may run twice.
  */
 const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
-  specs: Effect.succeed([{
-    name: "parkSafely",
+  specs: Effect.succeed(["parkSafely", "writeAndPark"].map((name) => ({
+    name,
     description: "",
     inputSchema: {},
     annotations: { readOnlyHint: true },
     metadata: {}
-  }]),
+  }))),
   execute: (request) =>
     Effect.gen(function*() {
       const task = yield* CurrentTask
@@ -69,6 +69,14 @@ const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
         case "park":
         case "parkSafely":
           return yield* Effect.never
+        case "write":
+        case "writeAndPark":
+          for (const text of Array.isArray(request.input) ? request.input : []) {
+            yield* task.write(String(text))
+            // each its own group
+            yield* settled
+          }
+          return request.toolName === "write" ? answer("done", request) : yield* Effect.never
         case "stubborn":
           return yield* Effect.uninterruptible(Effect.never)
         case "ask":
@@ -166,7 +174,7 @@ export interface Databases {
   readonly make: (options?: Pick<WatchOptions, "before">) => Effect.Effect<Database, never, Scope.Scope>
 }
 
-const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
+export const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
   Effect.map(
     Effect.orDie(Layer.build(layer)),
     (context) => new Database(Context.get(context, SqlClient.SqlClient))
@@ -191,6 +199,15 @@ export const codecOf = (key: Buffer) => ({
       return Buffer.concat([decipher.update(all.subarray(28)), decipher.final()]).toString("utf8")
     })
 })
+
+/** Collects warnings and worse. */
+export const logged = () => {
+  const messages: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => {
+    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) messages.push(String(message))
+  })
+  return { messages, layer: Logger.replace(Logger.defaultLogger, logger) }
+}
 
 let schemas = 0
 

@@ -471,11 +471,11 @@ describe("history", () => {
     world.complete(world.start("a"), "x".repeat(5_000))
     world.complete(world.start("b"), "x".repeat(5_000))
     world.complete(world.start("c"), "x".repeat(5_000))
-    assert.strictEqual(world.table.history.size, 3)
+    assert.strictEqual(world.table.history.length, 3)
     world.complete(world.start("d"), "x".repeat(15_000))
     assert.deepStrictEqual([...world.table.tasks.keys()], ["c", "d"])
-    assert.isBelow(world.table.historyBytes, 25_000)
-    assert.isAbove(world.table.historyBytes, 20_000)
+    assert.isBelow(world.table.history.bytes, 25_000)
+    assert.isAbove(world.table.history.bytes, 20_000)
     // what waits to be taken is no history
     assert.strictEqual(world.peek.turn().length, 4)
   })
@@ -497,7 +497,7 @@ describe("history", () => {
       const output = options.value === undefined ? result.output : ToolOutput.Structured({ value: options.value })
       const metadata = options.metadata ?? {}
       world.end(task, { _tag: "Completed", result: { result: { ...result, output, metadata }, metadata: {} } })
-      return world.table.historyBytes
+      return world.table.history.bytes
     }
     const rows = Array.from({ length: 1_000 }, () => ({}))
     assert.isBelow(bytes({}), 2_000)

@@ -266,6 +266,16 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ kind: "foreground" }], "Invalid filter: `kind` must be one of Foreground, Background."],
     [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."]
   ],
+  history: [
+    [[null], "Invalid history: `query` must be an object."],
+    [[secret], "Invalid history: `query` must be an object."],
+    [[{ before: "5", limit: null }], "Invalid history: `before` must be a number; `limit` must be a number."],
+    [[{ before: -1 }], "TaskHistoryQuery.before takes an integer from 0"],
+    [[{ limit: 0 }], "TaskHistoryQuery.limit takes an integer from 1 to 1000"],
+    [[{ filter: "Failed" }], "Invalid filter: must be an object."],
+    [[{ filter: { status: "Runing" } }], `Invalid filter: \`status\` ${statuses}`],
+    [[{ filter: { turnId: "t" } }], "Invalid filter: `turnId` filters no history."]
+  ],
   listRunning: [],
   listSuspended: [],
   listCompleted: [],

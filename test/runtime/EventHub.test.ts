@@ -12,6 +12,7 @@ import {
 } from "effect-task-manager"
 import { assert, describe } from "vitest"
 import { EventHub, type HubOptions } from "../../src/runtime/events/EventHub.js"
+import { toldAtOnce } from "../../src/shared/EventSubscription.js"
 
 const event = (seq: number): Extract<TaskEvent, { readonly _tag: "ContinueRequested" }> => ({
   _tag: "ContinueRequested",
@@ -226,7 +227,7 @@ const filtered = (hub: EventHub, seqOf: () => number, filter: { readonly session
       ...(filter.session === undefined ? undefined : { sessionId: SessionId.make(filter.session) }),
       ...(filter.task === undefined ? undefined : { taskId: TaskId.make(filter.task) })
     },
-    () => ({ _tag: "Reset", seq: seqOf(), live: [] })
+    () => toldAtOnce<FilteredTaskEvent>({ _tag: "Reset", seq: seqOf(), live: [] })
   )
 
 const words = (events: Iterable<FilteredTaskEvent>): ReadonlyArray<string> =>

@@ -11,8 +11,11 @@ import type * as Interrupts from "../../src/ai/loop/internal/interrupts.js"
 import type * as Machine from "../../src/ai/loop/internal/machine.js"
 import type * as ModelCall from "../../src/ai/loop/internal/modelCall.js"
 import type * as News from "../../src/ai/loop/internal/news.js"
+import type * as Refusals from "../../src/ai/loop/internal/refusals.js"
 import type * as Reply from "../../src/ai/loop/internal/reply.js"
 import type * as Growing from "../../src/ai/transcript/internal/GrowingTranscript.js"
+import type * as Rewriting from "../../src/ai/transcript/internal/rewriting.js"
+import * as texts from "../../src/ai/transcript/internal/texts.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
 import { type AgentPlan, tick } from "./agentLoop/plan.js"
@@ -25,9 +28,11 @@ interface Modules {
   "loop/internal/machine": typeof Machine
   "loop/internal/modelCall": typeof ModelCall
   "loop/internal/news": typeof News
+  "loop/internal/refusals": typeof Refusals
   "loop/internal/reply": typeof Reply
   "transcript/renderPrompt": typeof RenderPrompt
   "transcript/internal/GrowingTranscript": typeof Growing
+  "transcript/internal/rewriting": typeof Rewriting
 }
 
 type Mutation = { readonly [Name in keyof Modules]?: (original: Modules[Name]) => Partial<Modules[Name]> }
@@ -195,7 +200,7 @@ describe("the simulator of the loop finds mistakes", () => {
           entries: transcript.entries.filter((entry, index) => index % 7 !== 6 || entry._tag !== "LateResult")
         }, options)
     })
-  })
+  }, (plan) => ({ ...plan, calls: 8, messages: 3, features: { ...plan.features, background: true } }))
 
   finds("an interrupted turn says that its calls did not run", ["true"], {
     "loop/internal/calls": (original) => ({
@@ -266,7 +271,7 @@ describe("the simulator of the loop finds mistakes", () => {
           }
         }))
     })
-  })
+  }, (plan) => ({ ...plan, features: { ...plan.features, instant: true } }))
 
   finds("a close does not name what its interrupt has cancelled", ["receipt"], {
     "loop/internal/interrupts": (original) => ({
@@ -294,7 +299,7 @@ describe("the simulator of the loop finds mistakes", () => {
     "loop/internal/callVerdict": () => ({ verdict: () => undefined })
   }, (plan) => ({ ...plan, features: { ...plan.features, strangeCalls: true } }))
 
-  finds("two calls with one id", ["valid", "program", "hang", "once"], {
+  finds("two calls with one id", ["valid", "program", "hang", "once", "answered"], {
     "loop/internal/reply": (original) => ({
       ReplyBuilder: class extends original.ReplyBuilder {
         override whole(): ReturnType<InstanceType<typeof original.ReplyBuilder>["whole"]> {
@@ -307,7 +312,60 @@ describe("the simulator of the loop finds mistakes", () => {
     sessions: 1,
     calls: 8,
     crashes: 0,
-    isStreaming: false,
+    repeatedIds: 0.6,
     features: { ...plan.features, strangeCalls: true, hanging: false, modelFailures: false, storeFailures: false }
+  }))
+
+  finds("a change of the conversation drops what is going on", ["rewrite"], {
+    "transcript/internal/rewriting": () => ({ withLive: (_, after) => after })
+  }, (plan) => ({
+    ...plan,
+    compactAt: 80,
+    features: { ...plan.features, background: true, compacting: true, rewriting: true }
+  }))
+
+  finds("a conversation is changed during a turn", ["rewrite"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, policy, facts) =>
+        command._tag === "Rewrite"
+          ? { state, actions: [{ _tag: "Rewrite" }] }
+          : original.step(state, command, policy, facts)
+    })
+  }, (plan) => ({ ...plan, hostActions: 6, features: { ...plan.features, rewriting: true, slowModel: true } }))
+
+  finds("a compaction may leave nothing to answer", ["valid"], {
+    "transcript/internal/rewriting": () => ({ compactionProblems: () => [] })
+  }, (plan) => ({ ...plan, messages: 3, compactAt: 80, features: { ...plan.features, compacting: true } }))
+
+  finds("what a provider refuses stays in the conversation", ["refused"], {
+    "loop/internal/refusals": () => ({ mend: () => undefined })
+  }, (plan) => ({ ...plan, messages: 3, features: { ...plan.features, refusing: true } }))
+
+  finds("a prompt is made for the provider of the last reply", ["provider", "valid"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) => original.renderPrompt(transcript, { ...options, provider: undefined })
+    })
+  }, (plan) => ({ ...plan, hostActions: 6, messages: 3, features: { ...plan.features, switching: true } }))
+
+  finds("a provider that went on from another one's pause was not asked to", ["append only"], {
+    "transcript/renderPrompt": (original) => ({
+      renderPrompt: (transcript, options) => {
+        const { content, ...prompt } = original.renderPrompt(transcript, options)
+        return {
+          ...prompt,
+          content: content.filter((message, index) =>
+            index === content.length - 1 || !JSON.stringify(message).includes(texts.goOn)
+          )
+        }
+      }
+    })
+  }, (plan) => ({
+    ...plan,
+    crashes: 0,
+    hostActions: 6,
+    messages: 3,
+    calls: 2,
+    pauses: 0.8,
+    features: { ...plan.features, slowModel: true, strangeCalls: true, switching: true }
   }))
 })

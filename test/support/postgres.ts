@@ -36,6 +36,10 @@ const nobody = 65_534
 export interface PostgresServer {
   /** Where clients connect; unqualified names are in `schema`, which the caller creates. `postgres` may do everything. */
   readonly url: (schema?: string, user?: string) => Redacted.Redacted
+  /** Ends the server at once, with all connections, as a crash does. */
+  readonly crash: () => Promise<void>
+  /** Starts it again on what is on its disk. */
+  readonly restart: () => Promise<void>
   /** Stops the server and removes its folder. */
   readonly stop: () => Promise<void>
 }
@@ -61,12 +65,7 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   if (who.uid !== undefined) chownSync(folder, nobody, nobody)
   const remove = () => rmSync(folder, { recursive: true, force: true })
   let server: ChildProcess
-  try {
-    await promisify(execFile)(
-      initdb,
-      ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
-      options
-    )
+  const run = async () => {
     // it outlives the end of its clients, not a loss of power
     const settings = ["listen_addresses=", "fsync=off", "shared_buffers=16MB", "max_connections=200"]
     server = spawn(postgres, ["-D", data, "-k", folder, ...settings.flatMap((setting) => ["-c", setting])], {
@@ -74,11 +73,24 @@ export const startPostgres = async (): Promise<PostgresServer> => {
       stdio: ["ignore", "ignore", "pipe"]
     })
     await ready(server)
+  }
+  try {
+    await promisify(execFile)(
+      initdb,
+      ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
+      options
+    )
+    await run()
   } catch (error) {
     remove()
     throw error
   }
   const kill = () => void server.kill("SIGINT")
+  const ended = (signal: NodeJS.Signals) =>
+    new Promise<void>((resolve) => {
+      server.once("exit", () => resolve())
+      server.kill(signal)
+    })
   process.once("exit", kill)
   return {
     url: (schema = "public", user = "postgres") =>
@@ -87,13 +99,11 @@ export const startPostgres = async (): Promise<PostgresServer> => {
           encodeURIComponent(`-c search_path=${schema}`)
         }`
       ),
+    crash: () => ended("SIGQUIT"),
+    restart: run,
     stop: async () => {
       process.off("exit", kill)
-      if (server.exitCode === null) {
-        const ended = new Promise((resolve) => server.once("exit", resolve))
-        kill()
-        await ended
-      }
+      if (server.exitCode === null) await ended("SIGINT")
       remove()
     }
   }

@@ -20,18 +20,25 @@ export interface SqliteOptions {
   readonly filename?: string
   /** `FULL` unless it is given, which outlives a loss of power; `NORMAL` outlives the end of the process. */
   readonly synchronous?: "FULL" | "NORMAL"
+  /** How long a statement waits for another process that writes, in milliseconds; 5 seconds unless it is given. */
+  readonly busyTimeout?: number
+  /** The file may be read only. */
+  readonly readOnly?: boolean
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
   /** Is asked before every statement: one that is held is never run. */
   readonly holds?: (text: string) => boolean
 }
 
-const connect = ({ before, filename = ":memory:", holds, synchronous = "FULL" }: SqliteOptions) =>
+const connect = (
+  { before, busyTimeout = 5_000, filename = ":memory:", holds, readOnly = false, synchronous = "FULL" }: SqliteOptions
+) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const database = new DatabaseSync(filename)
-        database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}; pragma busy_timeout = 5000`)
+        const database = new DatabaseSync(filename, { readOnly })
+        if (!readOnly) database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`)
+        database.exec(`pragma busy_timeout = ${busyTimeout}`)
         return database
       }),
       (database) => Effect.sync(() => database.close())

@@ -147,7 +147,7 @@ const checkDrain = (
 /** What must hold between any two steps. */
 export const checkTable = (table: TaskTable.TaskTable): void => {
   const live = inOrder(table.live)
-  const settled = inOrder(table.history)
+  const settled = [...table.history]
   assert.sameMembers([...table.tasks.values()], [...live, ...settled])
   assert.isAtMost(settled.length, table.limits.history)
   for (const task of live) {
@@ -269,9 +269,9 @@ const checkTies = (table: TaskTable.TaskTable): void => {
 
 const checkHistory = (table: TaskTable.TaskTable): void => {
   const sum = [...table.history].reduce((total, { bytes }) => total + bytes, 0)
-  assert.strictEqual(table.historyBytes, sum, "bytes of the history")
+  assert.strictEqual(table.history.bytes, sum, "bytes of the history")
   assert.isAtMost(sum, table.limits.historyBytes)
-  assert.isAtMost(table.history.size, table.limits.history)
+  assert.isAtMost(table.history.length, table.limits.history)
 }
 
 const checkOutputs = (table: TaskTable.TaskTable): void => {

@@ -21,6 +21,7 @@ import { lastProvider, providerOf } from "./internal/providers.js"
 import { wellFormed } from "./internal/wire.js"
 import { LateResultCodec } from "./LateResultCodec.js"
 import { Transcript } from "./Transcript.js"
+import type { TranscriptEntry } from "./TranscriptEntry.js"
 
 /**
  * How a transcript is rendered.
@@ -50,6 +51,17 @@ export interface RenderOptions {
  * @internal
  */
 export const defaultMaxNoteBytes = 16_384
+
+/** Another provider has paused, and nothing was said since, or this one has gone on: it was asked to, and that stays. */
+const isToGoOn = (
+  reply: TranscriptEntry.AssistantMessage,
+  next: TranscriptEntry | undefined,
+  provider: string | undefined
+): boolean => {
+  const isOfAsked = (one: TranscriptEntry.AssistantMessage): boolean => (providerOf(one) ?? provider) === provider
+  return reply.end === "pause" && !isOfAsked(reply) &&
+    (next === undefined || next._tag === "AssistantMessage" && isOfAsked(next))
+}
 
 /**
  * The prompt of a transcript: valid for every provider as it stands, in whatever state the transcript is. Each call of a
@@ -89,7 +101,7 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
   }
   const before = messages.length
   let replyNumber = 0
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
     switch (entry._tag) {
       case "UserMessage":
         messages.push(userMessage(entry, provider, answered.has(entry)))
@@ -102,6 +114,7 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
         messages.push(
           ...replyMessages(entry, provider, isSure, before, after, isLast, isRepeated, wireIds, ...calls.map(answerOf))
         )
+        if (isToGoOn(entry, entries[index + 1], provider)) messages.push(goOn)
         break
       }
       case "LateResult": {
@@ -116,10 +129,7 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
     }
   }
   const first = messages[before]
-  if (first !== undefined && first.role !== "user") messages.splice(before, 0, beginning)
-  const last = entries.at(-1)
-  if (last?._tag === "AssistantMessage" && last.end === "pause" && (providerOf(last) ?? provider) !== provider) {
-    messages.push(goOn)
-  }
+  // also of words that say nothing to this provider
+  if (first === undefined ? entries.length > 0 : first.role !== "user") messages.splice(before, 0, beginning)
   return Prompt.fromMessages(messages)
 }

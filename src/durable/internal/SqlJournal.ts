@@ -1,29 +1,29 @@
 /** A journal in SQLite or Postgres, over any `SqlClient`. A group is one transaction that begins with the check of the epoch. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { JournalError, type JournalErrorReason } from "../../errors.js"
+import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
+import { forgetOutput, writeOutput } from "./outputRows.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
-import { dialectOf, latestMigration, newestMigration } from "./schema.js"
-
-/** Turns the texts of calls and tasks into what is stored, and back. */
-interface JournalCodec {
-  readonly encode: (text: string) => Effect.Effect<string, unknown>
-  readonly decode: (text: string) => Effect.Effect<string, unknown>
-}
+import { Count, decodeRow, Integer } from "./rows.js"
+import { isOpen, latestMigration, newestMigration, serverMillis } from "./schema.js"
+import { type JournalCodec, type Row, type Tables, tablesOf } from "./tables.js"
 
 export interface SqlJournalOptions {
   readonly name: string
   readonly onOwned: "wait" | "fail" | "take"
   readonly leaseMillis: number
   readonly keepsTasks: boolean
+  readonly keepsSettled: boolean
+  readonly keepsOutput: boolean
   readonly codec: JournalCodec | undefined
 }
 
@@ -35,7 +35,9 @@ interface DeliveryRef {
 }
 
 export interface SqlJournal extends OpenJournal {
-  readonly rows: ReadonlyArray<JournalRow>
+  readonly tables: Tables
+  /** The rows of tasks that are live or owed to somebody, as they are stored. */
+  readonly rows: ReadonlyArray<Row>
   /** Acknowledges deliveries in the transaction of the caller, if it is in one. */
   readonly acknowledge: (deliveries: ReadonlyArray<DeliveryRef>) => Effect.Effect<void, SqlError | JournalError>
   /**
@@ -58,26 +60,21 @@ const columns = [
   "detached",
   "request",
   "doc",
-  "version"
+  "version",
+  "settled_at"
 ] as const
+const settledColumn = columns.indexOf("settled")
 
 const asStored = -1
 const kept = (column: Brings): string =>
   `${column} = case excluded.${column} when ${asStored} then etm_tasks.${column} else excluded.${column} end`
 
 const onConflict = `on conflict (manager, number) do update set status = excluded.status, settled = excluded.settled,
-  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version`
+  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
+  settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
 
 /** How many rows one statement writes: a few sizes, so that a few statements are prepared. */
 const batchSizes = [64, 8, 1] as const
-
-// integers that a client may give as text, or as BigInt
-const Integer = Schema.transform(Schema.Union(Schema.Number, Schema.String, Schema.BigIntFromSelf), Schema.Number, {
-  strict: true,
-  decode: Number,
-  encode: (value) => value
-})
-const Count = Integer.pipe(Schema.int(), Schema.nonNegative())
 
 const ManagerRow = Schema.Struct({
   epoch: Count,
@@ -88,61 +85,70 @@ const ManagerRow = Schema.Struct({
   last_delivery: Count
 })
 
-const TaskRow = Schema.Struct({
-  number: Count,
-  id: Schema.String,
-  session_id: Schema.String,
-  turn_id: Schema.String,
-  status: Schema.String,
-  settled: Schema.NullOr(Count),
-  result: Schema.NullOr(Count),
-  approval: Schema.NullOr(Count),
-  detached: Schema.NullOr(Count),
-  request: Schema.String,
-  doc: Schema.String,
-  version: Count
-})
-
-interface Row {
-  readonly [column: string]: unknown
+/** Each row once: what it has of several deliveries is taken by one update. */
+const byRow = (deliveries: ReadonlyArray<DeliveryRef>): ReadonlyArray<{ readonly number: number }> => {
+  const rows = new Map<number, { readonly number: number } & { [Kind in Brings]?: number }>()
+  for (const { brings, number, order } of deliveries) {
+    const row = rows.get(number) ?? { number }
+    row[brings] = order
+    rows.set(number, row)
+  }
+  return [...rows.values()]
 }
 
 const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
 
 type Attempt =
   | { readonly _tag: "Owned"; readonly leaseUntil: number; readonly at: number }
-  | { readonly _tag: "Taken"; readonly manager: typeof ManagerRow.Type; readonly rows: ReadonlyArray<Row> }
+  | {
+    readonly _tag: "Taken"
+    readonly manager: typeof ManagerRow.Type
+    readonly rows: ReadonlyArray<Row>
+    readonly lastNumber: number
+  }
+
+/** What an opening reads first: not one row of those that are settled and owed to nobody. */
+export const openRowsQuery = ({ place }: Tables): string =>
+  `select * from etm_tasks where manager = ${place(1)} and ${isOpen} and damaged is null${
+    // settled, and in no status that a settled task has: found, so that it is not passed over unseen
+    noSettledStatus.map((range, index) =>
+      ` union all select * from etm_tasks where manager = ${place(2 + index)} and ${range} and settled is not null
+        and result is null and detached is null and damaged is null`
+    ).join("")}`
+
+const noSettledStatus = [
+  "status < 'Cancelled'",
+  "status > 'Cancelled' and status < 'Completed'",
+  "status > 'Completed' and status < 'Failed'",
+  "status > 'Failed'"
+]
 
 /** Opens the journal, as its only writer from now on, and reads it. */
 export const open = (
   options: SqlJournalOptions
 ): Effect.Effect<SqlJournal, SqlError | JournalError, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
-    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-    const dialect = dialectOf(sql)
     const { codec, leaseMillis, name } = options
-    const fail = (reason: JournalErrorReason, detail: string, cause?: unknown): JournalError =>
-      new JournalError({ journal: name, reason, detail, cause })
-
-    /** `?` or `$1`. */
-    const place = (index: number): string => dialect === "pg" ? `$${index}` : "?"
-    const places = (count: number, from = 1): string =>
-      Array.from({ length: count }, (_, index) => place(from + index)).join(", ")
-    // several machines share the clock of their server; a file is of one machine, whose clock a test can replace
-    const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
-    const now = dialect === "pg"
-      ? Effect.map(sql.unsafe<Row>(`select ${serverMillis} as now`), ([row]) => Number(row?.["now"]))
-      : Clock.currentTimeMillis
+    const tables = tablesOf(yield* SqlClient.SqlClient, name, codec)
+    const { dialect, encode, fail, now, numbersAt, place, sql } = tables
     // Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends
     // a transaction in which nothing happens for a lease. The setting ends with the transaction.
     const endsIdle = dialect === "pg"
       ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout`
       : ""
 
+    /** When a row settled, on the clock of the rows. */
+    const settledAt = (first: number): string =>
+      dialect === "pg"
+        ? `case when cast(${place(first + settledColumn)} as bigint) is null then null else ${serverMillis} end`
+        : "?"
+    // `settled_at` is the last column
+    const rowPlaces = (first: number): string => `(${tables.places(columns.length - 1, first)}, ${settledAt(first)})`
+    const paramsOfRow = dialect === "pg" ? columns.length - 1 : columns.length
     const insert = batchSizes.map((size) => ({
       size,
       text: `insert into etm_tasks (${columns.join(", ")}) values ${
-        Array.from({ length: size }, (_, row) => `(${places(columns.length, row * columns.length + 1)})`).join(", ")
+        Array.from({ length: size }, (_, row) => rowPlaces(row * paramsOfRow + 1)).join(", ")
       } ${onConflict}`
     }))
     const fence = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
@@ -154,20 +160,18 @@ export const open = (
       ? Effect.succeed(leaseMillis)
       : Effect.map(Clock.currentTimeMillis, (at) => at + leaseMillis)
     const close = `update etm_tasks set result = null, approval = null, detached = null
-      where manager = ${place(1)} and session_id = ${place(2)}`
-    const remove = dialect === "pg"
-      ? "delete from etm_tasks where manager = $1 and number in (select cast(value as bigint) from json_array_elements_text(cast($2 as json)))"
-      : "delete from etm_tasks where manager = ? and number in (select value from json_each(?))"
-
-    const encode = (text: string): Effect.Effect<string, JournalError> =>
-      codec === undefined
-        ? Effect.succeed(text)
-        : Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause))
+      where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+    const removeFrom = (table: string): string =>
+      `delete from ${table} where manager = ${place(1)} and number in ${numbersAt(2)}`
 
     const paramsOf = (row: JournalRow): Effect.Effect<ReadonlyArray<string | number | null>, JournalError> =>
       Effect.map(
-        Effect.all([row.request === null ? Effect.succeed("") : encode(row.request), encode(row.doc)]),
-        ([request, doc]) => [
+        Effect.all([
+          row.request === null ? Effect.succeed("") : encode(row.request),
+          encode(row.doc),
+          Clock.currentTimeMillis
+        ]),
+        ([request, doc, at]) => [
           name,
           row.number,
           row.taskId,
@@ -180,7 +184,8 @@ export const open = (
           stored(row.detached),
           request,
           doc,
-          row.version
+          row.version,
+          ...(dialect === "pg" ? [] : [row.settled === null ? null : at])
         ]
       )
 
@@ -195,40 +200,52 @@ export const open = (
         }
       })
 
+    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
+    const rollBack = Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
+
+    /** A transaction that fails with what was wrong first: where the disk is full, rolling it back fails too, as a defect. */
+    const inTransaction = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+      Effect.suspend(() => {
+        let first = Option.none<E>()
+        return sql.withTransaction(Effect.tapError(self, (error) =>
+          Effect.sync(() => {
+            first = Option.some(error)
+          }))).pipe(
+            Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
+              Option.isSome(first)
+                ? Effect.fail(first.value)
+                : defect instanceof SqlError
+                ? Effect.fail(defect)
+                : Effect.die(defect)
+            ),
+            dialect === "sqlite" ? Effect.onError(() => rollBack) : identity
+          )
+      })
+
     const write = (epoch: number) => (group: JournalGroup): Effect.Effect<void, JournalError> =>
-      sql.withTransaction(Effect.gen(function*() {
+      inTransaction(Effect.gen(function*() {
         const { lastDelivery, lastTaskNumber, seq } = group
         const held = yield* sql.unsafe(fence, [yield* leaseUntil, seq, lastTaskNumber, lastDelivery, name, epoch])
         if (held.length === 0) return yield* fail("Fenced", "was taken over by another manager")
         for (const sessionId of group.closedSessions) yield* sql.unsafe(close, [name, sessionId])
         if (group.rows.length > 0) yield* writeRows(group.rows)
-        if (group.removed.length > 0) yield* sql.unsafe(remove, [name, JSON.stringify(group.removed)])
+        if (group.output.length > 0) yield* writeOutput(tables, group.output)
+        for (const { before, number } of group.outputForgotten) yield* forgetOutput(tables, number, before)
+        if (group.removed.length > 0) {
+          const removed = [name, JSON.stringify(group.removed)]
+          for (const table of ["etm_tasks", "etm_output"]) yield* sql.unsafe(removeFrom(table), removed)
+        }
       })).pipe(
         Effect.mapError((error) =>
           error._tag === "JournalError" ? error : fail("Unavailable", "could not be written", error)
-        ),
-        dialect === "sqlite" ? Effect.onError(() => rollBack) : (self) => self
+        )
       )
-
-    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-    const rollBack = Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
-
-    const decodeRow = <A, I>(schema: Schema.Schema<A, I>, row: unknown, what: string) =>
-      Effect.mapError(
-        Schema.decodeUnknown(schema)(row),
-        () => fail("Damaged", `has a damaged row: ${what}`)
-      )
-
-    const decode = (text: string, what: string): Effect.Effect<string, JournalError> =>
-      codec === undefined
-        ? Effect.succeed(text)
-        : Effect.mapError(codec.decode(text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
 
     const owner = yield* Effect.acquireRelease(Effect.sync(enterOwner), (entered) =>
       Effect.sync(() => leaveOwner(entered)))
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
-    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = sql.withTransaction(Effect.gen(function*() {
+    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
           values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing`,
@@ -238,7 +255,7 @@ export const open = (
         `select *${endsIdle} from etm_managers where name = ${place(1)}${dialect === "pg" ? " for update" : ""}`,
         [name]
       )
-      const manager = yield* decodeRow(ManagerRow, found, "that of the manager")
+      const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
       const at = yield* now
       const isFree = manager.lease_until <= at || options.onOwned === "take" ||
         dialect === "sqlite" && hasEnded(manager.owner)
@@ -257,12 +274,24 @@ export const open = (
       if ((yield* newestMigration(sql)) > latestMigration) {
         return yield* fail("Version", "is in a database of a later version")
       }
-      const rows = yield* sql.unsafe<Row>(`select * from etm_tasks where manager = ${place(1)} order by number`, [name])
-      return { _tag: "Taken", manager: { ...manager, epoch: manager.epoch + 1 }, rows }
+      const rows = yield* sql.unsafe<Row>(openRowsQuery(tables), [
+        name,
+        ...noSettledStatus.map(() =>
+          name
+        )
+      ])
+      const [last] = yield* sql.unsafe<Row>(`select max(number) as number from etm_tasks where manager = ${place(1)}`, [
+        name
+      ])
+      return {
+        _tag: "Taken",
+        manager: { ...manager, epoch: manager.epoch + 1 },
+        rows,
+        lastNumber: Math.ceil(Number(last?.["number"] ?? 0))
+      }
     }))
 
-    const isBusy = (error: SqlError | JournalError): boolean =>
-      error._tag === "SqlError"
+    const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
     const startedAt = yield* now
     const take = Effect.retry(attempt, { while: isBusy, times: 3 })
     let opened = yield* take
@@ -274,7 +303,7 @@ export const open = (
       opened = yield* take
     }
 
-    const { manager, rows } = opened
+    const { lastNumber, manager, rows } = opened
     const { epoch } = manager
     yield* Effect.addFinalizer(() =>
       Effect.ignore(Effect.sandbox(sql.unsafe(
@@ -283,34 +312,19 @@ export const open = (
       )))
     )
 
-    const journalRows = yield* Effect.forEach(rows, (found) =>
-      Effect.gen(function*() {
-        const what = `task ${JSON.stringify(found["id"])}, row ${String(found["number"])}`
-        const row = yield* decodeRow(TaskRow, found, what)
-        return {
-          number: row.number,
-          taskId: row.id,
-          sessionId: row.session_id,
-          turnId: row.turn_id,
-          status: row.status,
-          settled: row.settled,
-          result: row.result,
-          approval: row.approval,
-          detached: row.detached,
-          request: yield* decode(row.request, what),
-          doc: yield* decode(row.doc, what),
-          version: row.version
-        }
-      }))
-
-    const acknowledgeOne = ({ brings, number, order }: DeliveryRef) =>
-      sql.unsafe(
-        `update etm_tasks set ${brings} = null where manager = ${place(1)} and number = ${place(2)} and ${brings} = ${
-          place(3)
-        }
-          and exists (select 1 from etm_managers where name = ${place(4)} and epoch = ${place(5)})`,
-        [name, number, order, name, epoch]
-      )
+    const acknowledgeText = `update etm_tasks set result = nullif(etm_tasks.result, taken.result),
+        approval = nullif(etm_tasks.approval, taken.approval), detached = nullif(etm_tasks.detached, taken.detached)
+      from ${
+      dialect === "pg"
+        ? "json_to_recordset(cast($1 as json)) as taken(number bigint, result bigint, approval bigint, detached bigint)"
+        : `(select value ->> 'number' as number, value ->> 'result' as result, value ->> 'approval' as approval,
+          value ->> 'detached' as detached from json_each(?)) as taken`
+    }
+      where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
+        and exists (select 1 from etm_managers where name = ${place(3)} and epoch = ${place(4)})`
+    /** All of an update in one statement; a delivery that the row does not name any more was acknowledged before. */
+    const acknowledgeAll = (deliveries: ReadonlyArray<DeliveryRef>) =>
+      sql.unsafe(acknowledgeText, [JSON.stringify(byRow(deliveries)), name, name, epoch])
     // Postgres: a manager that takes over waits until the transaction has ended, and groups do not
     const current = `select epoch${endsIdle} from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
       dialect === "pg" ? " for key share" : ""
@@ -326,13 +340,17 @@ export const open = (
 
     return {
       name,
+      lastNumber,
       epoch,
       leaseMillis,
       keepsTasks: options.keepsTasks,
+      keepsSettled: options.keepsSettled,
+      keepsOutput: options.keepsOutput,
       seq: manager.seq,
       lastTaskNumber: manager.last_task,
       lastDelivery: manager.last_delivery,
-      rows: journalRows,
+      tables,
+      rows,
       write: write(epoch),
       acknowledge: (deliveries) =>
         Effect.gen(function*() {
@@ -342,7 +360,7 @@ export const open = (
           )
           // SQLite: writing first, for a reader cannot become a writer once another process has written
           if (dialect === "pg") yield* Effect.zipRight(lock, fenced)
-          yield* Effect.forEach(deliveries, acknowledgeOne, { discard: true })
+          if (deliveries.length > 0) yield* acknowledgeAll(deliveries)
           if (dialect === "sqlite") yield* fenced
         }),
       isInTransaction: Effect.map(

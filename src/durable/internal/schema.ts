@@ -2,6 +2,7 @@
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
@@ -16,6 +17,12 @@ export const dialectOf = (sql: SqlClient.SqlClient): "pg" | "sqlite" =>
   })
 
 const integerOf = (sql: SqlClient.SqlClient): string => dialectOf(sql) === "pg" ? "bigint" : "integer"
+
+/** The clock of a Postgres server: several machines share it. */
+export const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
+
+/** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
+export const isOpen = "(settled is null or result is not null or detached is not null)"
 
 const createTables = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
@@ -46,6 +53,40 @@ const createTables = Effect.gen(function*() {
     primary key (manager, number)
   )`)
   yield* sql.unsafe("create index etm_tasks_session on etm_tasks (manager, session_id)")
+})
+
+/**
+ * Settled tasks stay until they are too old: pages of them, and what one opening reads, are found by indexes. Each index of settled
+ * rows is written once in the life of a task; that of open ones has few rows.
+ */
+const keepHistory = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const isPostgres = dialectOf(sql) === "pg"
+  const integer = integerOf(sql)
+  yield* sql.unsafe(`alter table etm_tasks add column settled_at ${integer}`)
+  yield* sql.unsafe("alter table etm_tasks add column damaged text")
+  // when they settled stands in what may be encrypted: their time begins now
+  yield* isPostgres
+    ? sql.unsafe(`update etm_tasks set settled_at = ${serverMillis} where settled is not null`)
+    : sql.unsafe("update etm_tasks set settled_at = ? where settled is not null", [yield* Clock.currentTimeMillis])
+  yield* sql.unsafe("drop index etm_tasks_session")
+  yield* sql.unsafe(`create index etm_tasks_open on etm_tasks (manager, session_id) where ${isOpen}`)
+  yield* sql.unsafe(
+    `create index etm_tasks_settled on etm_tasks (manager, status, settled, number, settled_at) where settled is not null`
+  )
+  yield* sql.unsafe(
+    `create index etm_tasks_settled_session on etm_tasks (manager, session_id, status, settled, number)
+      where settled is not null`
+  )
+  yield* sql.unsafe("create index etm_tasks_settled_id on etm_tasks (manager, id, number) where settled is not null")
+  yield* sql.unsafe(`create table etm_output (
+    manager text not null,
+    number ${integer} not null,
+    start ${integer} not null,
+    bytes ${integer} not null,
+    text text not null,
+    primary key (manager, number, start)
+  )`)
 })
 
 /** What an agent keeps beside its tasks: src/ai/durable reads and writes it. */
@@ -88,7 +129,8 @@ const createSessions = Effect.gen(function*() {
 
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
-  [2, "create_sessions", Effect.succeed(createSessions)]
+  [2, "keep_history", Effect.succeed(keepHistory)],
+  [3, "create_sessions", Effect.succeed(createSessions)]
 ]
 
 /** The newest form of the tables that this version knows. */

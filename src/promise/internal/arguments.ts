@@ -20,6 +20,7 @@ import {
   TaskStatus
 } from "../../model/Task.js"
 import { TaskEventFilter } from "../../model/TaskEvent.js"
+import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest } from "../../model/ToolCall.js"
 import type { ApprovalAnswer } from "../../services/TaskManager.js"
@@ -168,6 +169,31 @@ export const toFilter = (filter: unknown): TaskFilter | undefined => {
     status: status === undefined || Array.isArray(status) ? status : [statusOf(status)]
   }
   return filterOf(Record.filter(fields, Predicate.isNotUndefined))
+}
+
+/** What `history` takes; its numbers are checked by the manager. */
+export const toHistoryQuery = (query: unknown): TaskHistoryQuery | undefined => {
+  if (query === undefined) return undefined
+  if (!isObject(query)) throw invalid("history", "`query` must be an object")
+  const { before, filter, limit } = query
+  const wrong = [["before", before], ["limit", limit]].flatMap(([field, value]) =>
+    value === undefined || Predicate.isNumber(value) ? [] : [`\`${String(field)}\` must be a number`]
+  )
+  if (wrong.length > 0) throw invalid("history", ...wrong)
+  return {
+    before: Predicate.isNumber(before) ? before : undefined,
+    limit: Predicate.isNumber(limit) ? limit : undefined,
+    filter: historyFilterOf(filter)
+  }
+}
+
+const historyFilterOf = (filter: unknown): TaskHistoryQuery["filter"] => {
+  const { callId, kind, sessionId, status, turnId } = toFilter(filter) ?? {}
+  const unknown = Object.entries({ callId, kind, turnId }).flatMap(([field, value]) =>
+    value === undefined ? [] : [field]
+  )
+  if (unknown.length > 0) throw invalid("filter", ...unknown.map((field) => `\`${field}\` filters no history`))
+  return { sessionId, status }
 }
 
 /** Its fields are checked by the manager. */

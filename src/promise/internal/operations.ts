@@ -32,6 +32,7 @@ import {
   tasksOf,
   toEventFilter,
   toFilter,
+  toHistoryQuery,
   turnOf,
   useOf,
   waitOf
@@ -182,6 +183,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),
     output: (taskId, range) => call(() => handle.output(taskOf(taskId), rangeOf(range))),
     list: (filter) => call(() => handle.list(toFilter(filter))),
+    history: (query) => call(() => handle.history(toHistoryQuery(query))),
     listRunning: () => run(handle.listRunning),
     listSuspended: () => run(handle.listSuspended),
     listCompleted: () => run(handle.listCompleted),

@@ -1,7 +1,7 @@
 /** Publishes the host events: to the subscriptions that they concern, and to the replay for late readers. */
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
-import { EventSubscription } from "../../shared/EventSubscription.js"
+import { EventSubscription, type StandIn } from "../../shared/EventSubscription.js"
 import { makeEventBytes } from "./eventBytes.js"
 import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
 
@@ -120,7 +120,7 @@ export class EventHub {
   /** As `unsafeSubscribe`, for some of the events. If it is not read it loses all that it holds, and `reset` stands for them. */
   unsafeSubscribeTo(
     { sessionId, taskId }: Scope,
-    reset: () => FilteredTaskEvent
+    reset: () => StandIn<FilteredTaskEvent>
   ): EventSubscription<FilteredTaskEvent> {
     const enter = (subscription: Subscription): () => void => {
       if (taskId !== undefined) {

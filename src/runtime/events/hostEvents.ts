@@ -6,7 +6,7 @@ import type { TaskTable } from "../../machine/TaskTable.js"
 import type { SessionId } from "../../model/ids.js"
 import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import { type EventSubscription, untilScopeCloses } from "../../shared/EventSubscription.js"
+import { type EventSubscription, type StandIn, toldAtOnce, untilScopeCloses } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { VisitEvent } from "./EventReplay.js"
@@ -32,15 +32,24 @@ const bytesOfReset = ({ live }: EventReset): number => 128 + 16 * live.length
 
 /** Subscribes to the events of a filter. `replay`: without `after` it begins with the last events, not with the next one. */
 const subscribeTo = (
-  { events, state: { table } }: Engine,
+  { events, state: { journal, table } }: Engine,
   filter: TaskEventFilter,
   replay: boolean
 ): EventSubscription<FilteredTaskEvent> => {
   const { after, sessionId, taskId } = filter
-  const subscription = events.unsafeSubscribeTo(filter, () => {
+  /** Where tasks are written down, a `Reset` is told once all that it shows is written, and never if that fails. */
+  const reset = (): StandIn<EventReset> => {
     subscription.after = table.seq
-    return resetOf(table, filter)
-  })
+    const made = toldAtOnce(resetOf(table, filter))
+    if (journal !== undefined) {
+      made.isTold = journal.whenWritten(() => {
+        made.isTold = true
+        subscription.unsafeWake()
+      })
+    }
+    return made
+  }
+  const subscription = events.unsafeSubscribeTo(filter, reset)
   const offer: VisitEvent = (event, bytes) => {
     if (taskId !== undefined && event.taskId !== taskId) return
     if (sessionId === undefined || event.sessionId === sessionId) subscription.unsafeOffer(event, bytes)
@@ -50,9 +59,9 @@ const subscribeTo = (
     if (replay) events.recent(origin.sessionId, offer)
     else subscription.after = table.seq
   } else if (after > table.seq || !events.since(origin.sessionId, Math.max(after, origin.bornAfter), offer)) {
-    const reset = resetOf(table, filter)
-    subscription.unsafeOffer(reset, bytesOfReset(reset))
-    subscription.after = table.seq
+    const first = reset()
+    if (first.isTold) subscription.unsafeOffer(first.value, bytesOfReset(first.value))
+    else subscription.unsafeBegin(first)
   }
   return subscription
 }

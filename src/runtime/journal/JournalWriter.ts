@@ -29,7 +29,8 @@ import type {
 import type { TaskId } from "../../model/ids.js"
 import type { Metadata } from "../../model/json.js"
 import type { TaskSnapshot } from "../../model/Task.js"
-import type { JournalGroup, JournalRow, OpenJournal } from "../../services/Journal.js"
+import type { JournalGroup, JournalRow, OpenJournal, OutputChunk } from "../../services/Journal.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
 import { docText, requestText, rowVersion } from "./taskRows.js"
 
 /** A task that may be written again: it is live, or something of it is undelivered. */
@@ -43,8 +44,16 @@ interface Entry {
   itemMetadata: Metadata | undefined
   /** The snapshot of the notice that it was detached. */
   detached: TaskSnapshot | undefined
+  /** How far its output is written. */
+  output: WrittenOutput | undefined
   /** Its call, which is written once; undefined when it is. */
   request: string | undefined
+}
+
+/** The chunk that grows begins at `last`; what ended before `from` is not kept. */
+interface WrittenOutput {
+  last: number
+  from: number
 }
 
 /** A delivery that is written and not acknowledged. */
@@ -69,7 +78,12 @@ interface Group extends JournalGroup {
   readonly held: Held
 }
 
-type Resume = (answer: Effect.Effect<void>) => void
+/** Somebody who waits for a write. */
+interface Waiting {
+  readonly written: () => void
+  /** The journal is gone: it will not be written. */
+  readonly gone: () => void
+}
 
 /** What the writer asks of its manager. */
 export interface WriterOwner {
@@ -84,6 +98,10 @@ export interface WriterOwner {
 }
 
 const nothing: Held = { letOut: () => {}, letGo: () => {} }
+/** The last chunk of output is written again as it grows, until it has so many bytes; no chunk has more than the second. */
+const fullChunk = 8_192
+const largestChunk = 65_536
+
 const firstRetryMillis = 20
 const longestRetryMillis = 500
 
@@ -109,11 +127,17 @@ export class JournalWriter implements TableJournal {
   private readonly byTask = new Map<string, Sent>()
   private dirty = new Set<Entry>()
   private removed: Array<number> = []
+  /** Whose tools have written since the last group, and what is written down of it. */
+  private writing = new Set<Entry>()
+  private output: Array<OutputChunk> = []
+  private outputForgotten: Array<{ readonly number: number; readonly before: number }> = []
   private closedSessions: Array<string> = []
+  /** Everything that settled up to this event and is owed to nobody has been removed. */
+  private removedThrough = 0
   private isHolding = false
-  private waiters: Array<Resume> = []
+  private waiters: Array<Waiting> = []
   private inFlight: Group | undefined = undefined
-  private inFlightWaiters: Array<Resume> = []
+  private inFlightWaiters: Array<Waiting> = []
   private readonly lossWaiters = new Set<() => void>()
   private signal: (() => void) | undefined = undefined
   private renewedAt: number
@@ -147,6 +171,7 @@ export class JournalWriter implements TableJournal {
       seq: 0,
       itemMetadata: undefined,
       detached: undefined,
+      output: task.output === undefined ? undefined : { last: task.output.end, from: task.output.start },
       // now: what a caller changes in its call later must not be written
       request: this.isRestoring ? undefined : requestText(task.request)
     }
@@ -167,7 +192,7 @@ export class JournalWriter implements TableJournal {
     entry.settled = kept
     entry.seq = seq
     entry.itemMetadata = metadata
-    this.kept.set(kept, entry)
+    if (!this.journal.keepsSettled) this.kept.set(kept, entry)
     this.soil(entry)
   }
 
@@ -181,6 +206,38 @@ export class JournalWriter implements TableJournal {
     this.deliveries.set(delivery, sent)
     this.byTask.set(keyOf(brings, task.snapshot.id), sent)
     this.soil(entry)
+  }
+
+  wrote(task: TaskRecord): void {
+    if (!this.journal.keepsOutput || this.mode !== "Open") return
+    const entry = this.entryOf(task)
+    entry.output ??= { last: 0, from: 0 }
+    this.writing.add(entry)
+  }
+
+  outputEnds(task: TaskRecord, output: OutputRing): void {
+    const entry = this.entries.get(task)
+    if (entry?.output === undefined || this.mode !== "Open") return
+    output.close()
+    this.collectOutput(entry, entry.output, output)
+    this.writing.delete(entry)
+  }
+
+  /** Puts what is not written of an output into the next group. */
+  private collectOutput({ task: { order: number } }: Entry, written: WrittenOutput, ring: OutputRing): void {
+    for (let start = written.last;;) {
+      // what came and went between two groups is skipped
+      const piece = ring.read({ start, maxBytes: largestChunk })
+      const bytes = piece.end - piece.start
+      if (bytes === 0) break
+      this.output.push({ number, start: piece.start, bytes, text: piece.text })
+      written.last = bytes < fullChunk ? piece.start : piece.end
+      if (piece.end === piece.total) break
+      start = piece.end
+    }
+    if (ring.start - written.from < fullChunk) return
+    written.from = ring.start
+    this.outputForgotten.push({ number, before: ring.start })
   }
 
   acknowledged(delivery: Undelivered): void {
@@ -201,6 +258,25 @@ export class JournalWriter implements TableJournal {
     else if (entry !== undefined) this.dirty.add(entry)
   }
 
+  /** Rows that are owed to nobody are too old. What settled up to `through` and is delivered later goes when it is. */
+  remove(numbers: ReadonlyArray<number>, through: number): void {
+    this.removedThrough = Math.max(this.removedThrough, through)
+    if (this.mode !== "Open" || numbers.length === 0) return
+    for (const number of numbers) this.removed.push(number)
+    this.wake()
+  }
+
+  /** What of these tasks nobody has taken. */
+  undeliveredOf(rows: ReadonlyArray<{ readonly number: number; readonly id: string }>): ReadonlyArray<Sent> {
+    return rows.flatMap(({ id, number }) =>
+      (["result", "detached"] as const).flatMap((brings) => {
+        const sent = this.byTask.get(`${brings} ${id}`)
+        // another task may have the id by now
+        return sent?.entry.task.order === number ? [sent] : []
+      })
+    )
+  }
+
   closed(session: Session): void {
     // a session of which nothing is written has no rows that could be meant
     if (session.live === 0 && session.undelivered.count === 0 && session.inHand === 0) return
@@ -215,6 +291,10 @@ export class JournalWriter implements TableJournal {
   }
 
   // ---- what steps ask ----
+
+  get isClosed(): boolean {
+    return this.mode === "Closed"
+  }
 
   get isGone(): boolean {
     return this.mode === "Gone"
@@ -241,6 +321,7 @@ export class JournalWriter implements TableJournal {
 
   private get hasNews(): boolean {
     return this.isHolding || this.dirty.size > 0 || this.removed.length > 0 || this.closedSessions.length > 0 ||
+      this.writing.size > 0 || this.output.length > 0 ||
       this.table.seq !== this.newestSeq
   }
 
@@ -259,13 +340,25 @@ export class JournalWriter implements TableJournal {
   readonly synced: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isGone) return this.farewell
     if (this.isWritten) return Effect.void
-    return Effect.async<void>((resume) => {
-      if (this.hasNews) {
-        this.waiters.push(resume)
-        this.wake()
-      } else this.inFlightWaiters.push(resume)
-    })
+    return Effect.async<void>((resume) =>
+      this.wait({ written: () => resume(Effect.void), gone: () => resume(this.farewell) })
+    )
   })
+
+  private wait(waiting: Waiting): void {
+    if (this.hasNews) {
+      this.waiters.push(waiting)
+      this.wake()
+    } else this.inFlightWaiters.push(waiting)
+  }
+
+  /** Whether everything that has happened by now is written; if not, `run` is called once it is, and never if the journal is lost. */
+  whenWritten(run: () => void): boolean {
+    if (this.isGone) return false
+    if (this.isWritten) return true
+    this.wait({ written: run, gone: () => {} })
+    return false
+  }
 
   /** Milliseconds since the oldest change that is not written. */
   get lag(): number {
@@ -295,10 +388,11 @@ export class JournalWriter implements TableJournal {
   private rowOf(entry: Entry): JournalRow | undefined {
     const { sent, settled, task } = entry
     const { snapshot } = task
-    const isKept = settled !== undefined && this.table.tasks.get(snapshot.id) === settled
+    const isKept = settled !== undefined &&
+      (this.journal.keepsSettled || this.table.tasks.get(snapshot.id) === settled)
     if (settled !== undefined && !isKept) this.kept.delete(settled)
     const isDelivered = this.leaveIfDelivered(entry)
-    if (isDelivered && !isKept) return undefined
+    if (isDelivered && (!isKept || entry.seq <= this.removedThrough)) return undefined
     const isClosed = task.session.closed
     const place = (one: Sent | undefined): JournalRow["result"] =>
       one === undefined || isClosed ? null : one.isInTransaction ? "AsStored" : one.delivery.order
@@ -325,7 +419,15 @@ export class JournalWriter implements TableJournal {
   }
 
   private cut(): Group {
-    const { closedSessions, dirty, removed, table } = this
+    for (const entry of this.writing) {
+      if (entry.output !== undefined && entry.task.output !== undefined) {
+        this.collectOutput(entry, entry.output, entry.task.output)
+      }
+    }
+    const { closedSessions, dirty, output, outputForgotten, removed, table } = this
+    this.writing = new Set()
+    this.output = []
+    this.outputForgotten = []
     this.dirty = new Set()
     this.removed = []
     this.closedSessions = []
@@ -341,6 +443,8 @@ export class JournalWriter implements TableJournal {
     return {
       closedSessions,
       rows,
+      output,
+      outputForgotten,
       removed,
       seq: table.seq,
       lastTaskNumber: table.lastTaskNumber,
@@ -356,6 +460,7 @@ export class JournalWriter implements TableJournal {
 
   private persist(group: Group): Effect.Effect<void, Cause.Cause<JournalError>> {
     const isEmpty = group.rows.length === 0 && group.removed.length === 0 && group.closedSessions.length === 0 &&
+      group.output.length === 0 &&
       group.seq === this.writtenSeq && !this.isRenewalDue
     if (isEmpty) return Effect.void
     let begunAt = 0
@@ -384,12 +489,12 @@ export class JournalWriter implements TableJournal {
     this.inFlight = group
     const begunAt = this.now()
     return Effect.matchEffect(this.persist(group), {
-      onSuccess: () => Effect.sync(() => this.wrote(group, begunAt)),
+      onSuccess: () => Effect.sync(() => this.groupWritten(group, begunAt)),
       onFailure: (cause) => Effect.sync(() => this.lose(this.errorOf(cause)))
     })
   })
 
-  private wrote(group: Group, begunAt: number): void {
+  private groupWritten(group: Group, begunAt: number): void {
     // it was lost while the write took too long
     if (this.mode !== "Open") return
     const waiters = this.inFlightWaiters.splice(0)
@@ -399,7 +504,7 @@ export class JournalWriter implements TableJournal {
     this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
     this.owner.arrived(group.tasks)
     group.held.letOut()
-    for (const resume of waiters) resume(Effect.void)
+    for (const { written } of waiters) written()
   }
 
   private errorOf(cause: Cause.Cause<JournalError>): JournalError {
@@ -425,7 +530,7 @@ export class JournalWriter implements TableJournal {
     stop()
     inFlight?.held.letGo()
     const waiters = [...this.inFlightWaiters.splice(0), ...this.waiters.splice(0)]
-    for (const resume of waiters) resume(this.farewell)
+    for (const { gone } of waiters) gone()
     this.wake()
   }
 

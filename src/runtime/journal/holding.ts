@@ -51,6 +51,7 @@ export const holdReplies = (
     result: holdMethod(handle.result),
     output: holdMethod(handle.output),
     list: holdMethod(handle.list),
+    history: holdMethod(handle.history),
     listRunning: hold(handle.listRunning),
     listSuspended: hold(handle.listSuspended),
     listCompleted: hold(handle.listCompleted),

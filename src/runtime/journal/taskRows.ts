@@ -170,6 +170,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
   const { callId, input, isInputLost = false, metadata, sessionId, toolName, turnId } = request.right
   const { state, ...rest } = doc.right
   if (sessionId !== row.sessionId || turnId !== row.turnId) return wrong("Damaged", "its request is of another turn")
+  if (state.status !== row.status) return wrong("Damaged", "its status is another")
   const isSettled = row.settled !== null
   if (isSettled !== (rest.result !== undefined) || isSettled !== (state.settledAt !== undefined)) {
     return wrong("Damaged", "it is settled and live")
@@ -203,6 +204,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
       approval: numberOf(row.approval),
       detached: numberOf(row.detached)
     },
+    output: undefined,
     isClosed: rest.isClosed === true,
     isForgotten: rest.isForgotten === true
   })

@@ -29,6 +29,11 @@ export interface ConformanceCapabilities {
   readonly backpressure: boolean
   /** `TaskManagerConfig.maxResultBytes` and `maxResultDepth` hold for what tools return. */
   readonly resultLimits: boolean
+  /**
+   * What settled beyond `historyLimit` and `historyBytes` is gone: `TaskNotFound`. A layer that keeps it elsewhere, such as
+   * `TaskManagerDurable`, finds it for longer.
+   */
+  readonly forgets: boolean
 }
 
 /**
@@ -46,5 +51,6 @@ export const allCapabilities: ConformanceCapabilities = {
   concurrency: true,
   grace: true,
   backpressure: true,
-  resultLimits: true
+  resultLimits: true,
+  forgets: true
 }

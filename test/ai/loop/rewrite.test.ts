@@ -1,7 +1,8 @@
 /** A host changes the conversation between turns, and compaction does in them: what is going on stays in it. */
+import * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Schedule, Schema, Stream } from "effect"
 import { TurnId } from "effect-task-manager"
 import {
   RewriteRefused,
@@ -11,7 +12,7 @@ import {
   TranscriptStore,
   TranscriptStoreError
 } from "effect-task-manager/ai"
-import { TestLanguageModelControl } from "effect-task-manager/ai/testing"
+import { ScriptedStep, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   callId,
   complete,
@@ -48,6 +49,17 @@ const refusal = <E extends { readonly _tag: string }>(effect: Effect.Effect<void
 
 const stored = (entry: TranscriptEntry): unknown =>
   JSON.parse(JSON.stringify(Schema.encodeSync(TranscriptEntry)(entry)))
+
+/** A provider that does not take a request. */
+const refused = (message: string) =>
+  new AiError.HttpResponseError({
+    module: "Test",
+    method: "streamText",
+    reason: "StatusCode",
+    request: { method: "POST", url: "https://model.test", urlParams: [], hash: Option.none(), headers: {} },
+    response: { status: 400, headers: {} },
+    body: JSON.stringify({ error: { message } })
+  })
 
 const logOf = () => {
   const log: Array<unknown> = []
@@ -147,6 +159,38 @@ describe("session.rewrite", () => {
       })
     ))
 
+  it.effect("does not let a new call have the id of one of which a late result is left", () =>
+    withWorld(
+      {
+        model: [
+          [ToolCall("later", {}, { id: "call" })],
+          [Text("It runs.")],
+          [Text("It is done.")],
+          [ToolCall("first", {}, { id: "call" })],
+          [Text("Done.")]
+        ]
+      },
+      Effect.gen(function*() {
+        yield* hang("later")
+        const session = yield* open()
+        yield* runTo(session, "One")
+        yield* complete("task-1", "the late result")
+        yield* session.waitForIdle
+        yield* session.rewrite(({ entries, sessionId }) => ({
+          sessionId,
+          entries: entries.filter((entry) => entry._tag === "LateResult")
+        }))
+        yield* runTo(session, "Two")
+        const { entries } = yield* session.transcript
+        assert.deepStrictEqual(
+          entries.flatMap((entry) =>
+            entry._tag === "LateResult" || entry._tag === "ToolResult" ? [[entry._tag, String(entry.callId)]] : []
+          ),
+          [["LateResult", "call"], ["ToolResult", "call-2"]]
+        )
+      })
+    ))
+
   it.effect("keeps a call that is open, which the next turn closes", () =>
     withWorld(
       { model: [[Text("Hm.")]] },
@@ -239,6 +283,32 @@ describe("session.rewrite", () => {
   })
 })
 
+describe("a conversation that a change has emptied", () => {
+  it.effect("is not shown to the model, when the change is stored by a turn that resumes", () => {
+    const { down, rebuilt, store } = logOf()
+    return withWorld(
+      { store, model: [[Text("Yes.")], [Text("Hello.")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        yield* runTo(session, "One")
+        down(true)
+        yield* Effect.flip(session.rewrite(only()))
+        down(false)
+        const seen = yield* follow(session)
+        yield* session.resume
+        yield* settle
+        yield* session.waitForIdle
+        assert.deepStrictEqual(tags(seen), ["TurnStarted", "TranscriptRewritten", "TurnEnded"])
+        assert.strictEqual(ending(seen), "Completed")
+        assert.lengthOf(yield* promptLines, 1)
+        yield* runTo(session, "Two")
+        assert.deepStrictEqual((yield* promptLines).at(-1), ["user: Two"])
+        assert.deepStrictEqual(rebuilt(), yield* session.transcript)
+      })
+    )
+  })
+})
+
 describe("compaction", () => {
   const long = "x".repeat(4_000)
   const summary = (entries: Transcript["entries"]): Transcript => ({
@@ -299,6 +369,47 @@ describe("compaction", () => {
           assert.strictEqual(ending(yield* runTo(session, `${turn} ${long}`)), "Completed")
         }
         assert.lengthOf((yield* promptLines).at(-1) ?? [], 3)
+      })
+    )
+  })
+
+  it.effect("that the store refused is not undone by what stands in for a file that the provider refuses", () => {
+    const { down, rebuilt, store } = logOf()
+    const image = { _tag: "File", mediaType: "image/png", data: "https://files.test/1.png" } as const
+    // the store is back by then
+    const refuses = ScriptedStep.Wait(Effect.suspend(() => {
+      down(false)
+      return Effect.fail(refused("Could not process image"))
+    }))
+    return withWorld(
+      {
+        store,
+        compactAt: 1_500,
+        compact: ({ entries }) =>
+          Effect.sync(() => {
+            down(true)
+            return { sessionId, entries: entries.slice(-1) }
+          }),
+        retry: Schedule.stop,
+        model: [[Text("Yes.")], [refuses], [Text("Hello.")]]
+      },
+      Effect.gen(function*() {
+        const session = yield* open()
+        yield* runTo(session, long)
+        const seen = yield* follow(session)
+        const turn = yield* Stream.runCollect(session.run([{ _tag: "Text", text: long }, image]))
+        assert.strictEqual(ending([...turn]), "Failed")
+        yield* settle
+        assert.deepStrictEqual(
+          seen.flatMap((event) => event._tag === "TranscriptRewritten" ? [event.reason] : []),
+          ["Compacted", "FileRefused"]
+        )
+        yield* runTo(session, "Three")
+        assert.deepStrictEqual((yield* promptLines).at(-1), [
+          `user: ${long} | [attachment refused by the provider: image/png]`,
+          "user: Three"
+        ])
+        assert.deepStrictEqual(rebuilt(), yield* session.transcript)
       })
     )
   })

@@ -294,6 +294,19 @@ describe("what a provider gets of its own replies, and another one of them", () 
     assert.deepStrictEqual(shown(render(entries("pause"), openAi)), ["u", "I search", "(Go on.)"])
   })
 
+  it("a provider that was asked to go on from a pause of another one has been asked that, in each prompt that follows", () => {
+    const paused = [user("u"), reply("r", "anthropic", [said("I begin")], "pause")]
+    const asked = ["u", "I begin", "(Go on.)"]
+    assert.deepStrictEqual(shown(render(paused, openAi)), asked)
+    const goneOn = [...paused, reply("r2", "openai", [said("And end.")])]
+    assert.deepStrictEqual(shown(render([...goneOn, user("v")], openAi)), [...asked, "And end.", "v"])
+    // nobody asked: the provider went on by itself, or the user said something else
+    assert.deepStrictEqual(shown(render([...goneOn, user("v")], anthropic)), ["u", "I begin", "And end.", "v"])
+    const byItself = [...paused, reply("r2", "anthropic", [said("And end.")]), user("v")]
+    assert.deepStrictEqual(shown(render(byItself, openAi)), ["u", "I begin", "And end.", "v"])
+    assert.deepStrictEqual(shown(render([...paused, user("v")], openAi)), ["u", "I begin", "v"])
+  })
+
   it("a reply of a file alone has a text in its place", () => {
     const entries = [
       user("u"),
@@ -320,6 +333,10 @@ describe("what a provider gets of its own replies, and another one of them", () 
       "(The beginning of this conversation is not shown.)",
       "call a",
       "tool-result"
+    ])
+    // a thought that was cut off is left out
+    assert.deepStrictEqual(shown(render([reply("r", "anthropic", [thought("Hm")], "pause")], anthropic)), [
+      "(The beginning of this conversation is not shown.)"
     ])
   })
 

@@ -100,4 +100,17 @@ describe("what a provider has refused", () => {
     assert.include(JSON.stringify(cut?.[0]), "too long for the model")
     assert.isUndefined(withoutLatestLength([asks(), says(), asks()], 100))
   })
+
+  it("is cut once, and to the limit with the word about that", () => {
+    const long = asks({ _tag: "Text", text: `first ${"x".repeat(1_000)} last` })
+    for (const limit of [0, 40, 120, 500]) {
+      const [cut, ...none] = withoutLatestLength([long], limit) ?? []
+      assert.lengthOf(none, 0)
+      const said = cut?._tag === "UserMessage" ? cut.content[1] : undefined
+      const text = said?._tag === "Text" ? said.text : ""
+      assert.isAtMost(new TextEncoder().encode(text).length, Math.max(limit, 120))
+      assert.match(text, /first.*last$/s)
+      assert.isUndefined(withoutLatestLength(cut === undefined ? [] : [cut], limit), `limit ${limit}`)
+    }
+  })
 })

@@ -81,7 +81,7 @@ const isTogether = (connect: Connect) =>
   withSql(connect, (sql) =>
     Effect.gen(function*() {
       const tables = yield* sql<{ id: unknown }>`select max(migration_id) as id from etm_migrations`.pipe(Effect.option)
-      if (Option.isNone(tables) || Number(tables.value[0]?.id) < 2) return
+      if (Option.isNone(tables) || Number(tables.value[0]?.id) < 3) return
       const rows = yield* sql<{ entry: string }>`select entry from etm_entries`
       const stored = new Set(rows.flatMap(({ entry }) => {
         const { outcome, taskId } = JSON.parse(entry)

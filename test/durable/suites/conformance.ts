@@ -3,7 +3,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ToolExecutor } from "effect-task-manager"
-import { TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
+import { type DurableOptions, TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
 import { conformanceSuite } from "effect-task-manager/testing"
 import { oneInOfEachSection } from "../../support/fullMode.js"
 import { settled } from "../support.js"
@@ -39,16 +39,26 @@ export const durableConformance = (
       ))
   )
 
-  const layer = Layer.unwrapEffect(Effect.sync(() =>
-    // where the virtual clock of a case jumps by an hour, the lease need not be renewed a thousand times
-    Layer.provideMerge(countOpen, TaskManagerDurable.layer({ name: `case ${++journals}`, lease: "1 day" })).pipe(
-      Layer.provide(ToolExecutor.fromHandlers({})),
-      Layer.provide(client())
-    )
-  ))
+  const layerOf = (options: DurableOptions) =>
+    Layer.unwrapEffect(Effect.sync(() =>
+      // where the virtual clock of a case jumps by an hour, the lease need not be renewed a thousand times
+      Layer.provideMerge(
+        countOpen,
+        TaskManagerDurable.layer({ name: `case ${++journals}`, lease: "1 day", ...options })
+      ).pipe(
+        Layer.provide(ToolExecutor.fromHandlers({})),
+        Layer.provide(client())
+      )
+    ))
+
+  const kept = conformanceSuite({ layer: layerOf({}), settle, capabilities: { forgets: false } })
+  const names = new Set(kept.map((one) => one.name))
+  // rows answer for what memory has forgotten; without them all is as in memory
+  const forgotten = conformanceSuite({ layer: layerOf({ retention: { settled: 0 } }), settle })
+    .filter((one) => !names.has(one.name))
 
   describe(name, options, () => {
-    for (const one of oneInOfEachSection(4, conformanceSuite({ layer, settle }))) {
+    for (const one of [...oneInOfEachSection(4, kept), ...forgotten]) {
       it.live(`${one.section}: ${one.name}`, () => one.run)
     }
   })

@@ -5,7 +5,9 @@ import { SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor } from "effect-t
 import { JournalError } from "effect-task-manager/durable"
 import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
-import { codecOf, type Database, type Databases, id, type Process, settled, turn } from "../support.js"
+import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
+import { isFull } from "../../support/fullMode.js"
+import { codecOf, type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
 
@@ -76,6 +78,34 @@ export const journalSuite = (databases: Databases): void => {
         assert.isTrue(Option.isSome(again))
         const second = yield* database.open()
         assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+      }))
+
+    it.scoped("everything that an update brings is acknowledged by one statement: results, questions, notices", () =>
+      Effect.gen(function*() {
+        const statements: Array<string> = []
+        const database = yield* databases.make({ before: (text) => void statements.push(text) })
+        const process = yield* database.open()
+        for (let index = 0; index < 20; index++) yield* process.start(`result ${index}`, "quick", { how: "bg" })
+        yield* process.start("question", "ask", { how: "bg" })
+        const committed = yield* Effect.exit(
+          process.manager.consumePendingLoopUpdates(session, (updates) =>
+            Effect.gen(function*() {
+              assert.strictEqual(updates.resolutions.length, 21)
+              statements.length = 0
+              yield* database.sql.withTransaction(process.journal.acknowledge(updates))
+              const acknowledging = statements.filter((text) => text.startsWith("update etm_tasks"))
+              assert.strictEqual(acknowledging.length, 1)
+              // what nobody has taken is no statement at all
+              statements.length = 0
+              yield* process.journal.acknowledge({ resolutions: [] })
+              assert.deepStrictEqual(statements.filter((text) => text.startsWith("update")), [])
+              return yield* Effect.never
+            })).pipe(Effect.timeout("1 milli"), Effect.fork, Effect.tap(() => settled), Effect.flatMap(Fiber.interrupt))
+        )
+        assert.isTrue(Exit.isSuccess(committed))
+        const second = yield* database.open()
+        assert.deepStrictEqual((yield* second.manager.takePendingLoopUpdates(session)).resolutions, [])
+        assert.strictEqual((yield* second.manager.handle.get(id("question"))).status, "Suspended")
       }))
 
     it.scoped("a method that waits for a write is refused inside of it: it would wait for itself", () =>
@@ -151,6 +181,112 @@ export const journalSuite = (databases: Databases): void => {
         }
       }))
 
+    it.scoped("setAside: a damaged row stays, marked and told of once, and everything else goes on", () =>
+      Effect.gen(function*() {
+        const { layer, messages } = logged()
+        yield* Effect.gen(function*() {
+          const database = yield* databases.make()
+          const { sql } = database
+          const first = yield* database.open()
+          for (const name of ["a", "b", "c"]) yield* first.start(name, name === "b" ? "quick" : "parkSafely")
+          yield* first.start("taken", "quick", { how: "manual" })
+          yield* first.manager.handle.drainReadyItems
+          yield* settled
+          yield* sql`update etm_tasks set doc = 'secret{' where id = 'a' or id = 'taken'`
+          const second = yield* database.open({ onDamaged: "setAside" })
+          assert.deepStrictEqual((yield* second.manager.handle.list()).map((task) => task.id), ["b", "c"])
+          assert.isTrue(Option.isSome(yield* second.manager.waitForTurn(turn)))
+          assert.deepStrictEqual((yield* second.manager.handle.history()).tasks.map((task) => task.id), ["b"])
+          assert.strictEqual((yield* Effect.flip(second.manager.handle.get(id("taken"))))._tag, "TaskNotFound")
+          // its id is free, and nothing is told again
+          yield* second.start("a", "quick")
+          yield* database.open()
+          const rows = yield* sql<{ id: string; doc: string; damaged: string }>`
+            select id, doc, damaged from etm_tasks where damaged is not null order by number`
+          assert.deepStrictEqual(rows.map((row) => [row.id, row.doc]), [["a", "secret{"], ["taken", "secret{"]])
+          assert.include(rows[0]?.damaged, "its doc cannot be read")
+          // what a later version wrote is not damaged
+          yield* sql`update etm_tasks set version = 99 where id = 'c'`
+          const error = yield* Effect.flip(database.open({ onDamaged: "setAside" }))
+          assert.strictEqual(error._tag === "JournalError" ? error.reason : error._tag, "Version")
+        }).pipe(Effect.provide(layer))
+        assert.strictEqual(messages.length, 2)
+        for (const [index, name] of ["a", "taken"].entries()) {
+          assert.include(messages[index], `task "${name}"`)
+          assert.notInclude(messages[index], "secret")
+        }
+      }))
+
+    it.scoped("rows of any content end no manager: it opens, and the tasks whose rows are whole are there", () =>
+      Effect.gen(function*() {
+        const { layer } = logged()
+        const database = yield* databases.make()
+        const { sql } = database
+        const first = yield* database.open({ shutdown: "keep" })
+        for (const name of ["whole", "parks", "parksSafely"]) yield* first.start(name, "parkSafely", { how: "bg" })
+        for (const [name, how] of [["quick", "fg"], ["loop", "bg"], ["manual", "manual"]] as const) {
+          yield* first.start(name, "quick", { how })
+        }
+        yield* first.start("asks", "ask")
+        yield* first.start("detached", "parkSafely", { how: "detach" })
+        yield* first.manager.handle.detach(id("detached"))
+        yield* first.close
+        const sound = yield* sql<Readonly<Record<string, unknown>>>`select * from etm_tasks`
+        const random = new SimRandom(isFull ? 1 : 7)
+        const texts = [
+          "Completed",
+          "Queued",
+          "",
+          "null",
+          "{}",
+          "[]",
+          "\"\"",
+          "1e999",
+          "{\"__proto__\":{}}",
+          "\u2028",
+          "[".repeat(5_000)
+        ]
+        const numbers = [-1, 0, 1, 2, 7, Number.MAX_SAFE_INTEGER]
+        for (let round = 0; round < (isFull ? 300 : 15); round++) {
+          yield* sql`delete from etm_tasks`
+          yield* sql`update etm_managers set owner = '', lease_until = 0`
+          for (const row of sound) {
+            const damaged: Record<string, unknown> = { ...row }
+            if (row["id"] !== "whole") {
+              for (let times = random.int(3); times > 0; times--) {
+                const column = random.pick([
+                  "doc",
+                  "request",
+                  "status",
+                  "settled",
+                  "result",
+                  "approval",
+                  "detached",
+                  "id"
+                ])
+                const text = String(row[column])
+                const at = random.int(text.length)
+                damaged[column] = column === "doc" || column === "request" || column === "status" || column === "id"
+                  ? random.pick([text.slice(0, at), text.slice(0, at) + text.slice(at + 1), ...texts])
+                  : random.pick([null, ...numbers])
+              }
+            }
+            const names = Object.keys(damaged)
+            const places = names.map((_, index) => databases.dialect === "pg" ? `$${index + 1}` : "?")
+            yield* sql.unsafe(
+              `insert into etm_tasks (${names.join(", ")}) values (${places.join(", ")})`,
+              Object.values(damaged) as Array<string | number | null>
+            )
+          }
+          const process = yield* database.open({ onDamaged: "setAside", shutdown: "keep" }).pipe(Effect.provide(layer))
+          assert.strictEqual((yield* process.manager.handle.get(id("whole"))).status, "Running", `round ${round}`)
+          yield* process.start(`new ${round}`, "quick", { session: "new" })
+          yield* process.manager.handle.history({ limit: 1_000 }).pipe(Effect.provide(layer))
+          yield* process.manager.takePendingLoopUpdates(session)
+          yield* process.close
+        }
+      }))
+
     it.scoped("a database of a later version is not touched", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()
@@ -170,6 +306,9 @@ export const journalSuite = (databases: Databases): void => {
         assert.notInclude(JSON.stringify(yield* database.sql`select * from etm_tasks`), "secret")
         const refused = yield* Effect.flip(database.open({ codec: codecOf(randomBytes(32)) }))
         assert.strictEqual(refused._tag === "JournalError" ? refused.reason : refused._tag, "Damaged")
+        // not one row can be decoded: that is no damage, and nothing is set aside
+        const wrongKey = database.open({ codec: codecOf(randomBytes(32)), onDamaged: "setAside" })
+        assert.strictEqual((yield* Effect.flip(wrongKey))._tag, "JournalError")
         const second = yield* database.open({ codec })
         assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
         assert.isTrue(Option.isSome(yield* second.manager.handle.result(id("b"))))

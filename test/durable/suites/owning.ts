@@ -150,6 +150,56 @@ export const owningSuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* ways, { loop: 1, manual: 1, turn: true })
       }))
 
+    it.scoped("a Reset shows nothing that is not written: its reader waits, and reads on behind it", () =>
+      Effect.gen(function*() {
+        const { before, state } = failing()
+        const database = yield* databases.make({ before })
+        const process = yield* database.open({}, { eventBuffer: 2, eventReplay: 0 })
+        const { handle } = process.manager
+        const slow = yield* handle.subscribeTo({ sessionId: session })
+        for (const name of ["a", "b"]) yield* process.start(name, "quick")
+        state.fails = true
+        const starting = yield* Effect.fork(process.start("c", "park"))
+        yield* settled
+        // it has missed events before, and so has one that comes now and asks for them
+        const late = yield* handle.subscribeTo({ sessionId: session, after: 1 })
+        const reading = yield* Effect.fork(Effect.all([slow.take, late.take]))
+        yield* settled
+        assert.isTrue(Option.isNone(yield* Fiber.poll(reading)))
+        assert.deepStrictEqual([...(yield* slow.takeAll), ...(yield* late.takeUpTo(5))], [])
+        // more than the buffer holds, before the first Reset is told
+        const others = ["d", "e", "f"].map((name) => process.start(name, "park"))
+        const startingMore = yield* Effect.fork(Effect.all(others, { concurrency: "unbounded" }))
+        yield* settled
+        state.fails = false
+        yield* TestClock.adjust("1 second")
+        yield* settled
+        yield* Fiber.join(starting)
+        yield* Fiber.join(startingMore)
+        for (const first of yield* Fiber.join(reading)) {
+          assert(first._tag === "Reset")
+          assert.deepStrictEqual(first.live.map((task) => task.id), ["c"])
+        }
+        for (const reader of [slow, late]) {
+          const [second] = yield* reader.takeAll
+          assert(second?._tag === "Reset")
+          assert.deepStrictEqual(second.live.map((task) => task.id), ["c", "d", "e", "f"])
+          assert.strictEqual(yield* reader.size, 0)
+        }
+        state.fails = true
+        yield* process.start("g", "park", { session: "other" }).pipe(Effect.fork)
+        yield* settled
+        const never = yield* handle.subscribeTo({ after: 1 })
+        const waiting = yield* Effect.fork(never.take)
+        for (let times = 0; times < 16; times++) {
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        yield* settled
+        // the journal is lost: the reader ends, and was told nothing
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.await(waiting)))
+      }))
+
     it.scoped("after the lease the journal is lost: told once, with what the database said as a cause and not in a text", () =>
       Effect.gen(function*() {
         const { before, state } = failing()

@@ -1,4 +1,5 @@
 /** One simulated program: what takes part in it, and what is written down of it. */
+import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -14,7 +15,7 @@ import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
 import type { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
 import type { VirtualClock } from "../../../src/testing/simulator/VirtualClock.js"
 import type { Feature } from "./features.js"
-import { type AgentPlan, scriptOf, type ToolScript } from "./plan.js"
+import { type AgentPlan, type Asked, scriptOf, type ToolScript } from "./plan.js"
 
 /** A rule that was broken, and how. */
 export interface Violation {
@@ -56,12 +57,44 @@ export class SessionLog {
   /** The latest prompt, message by message. */
   lastPrompt: ReadonlyArray<string> = []
   lastContent: ReadonlyArray<Prompt.Message> = []
+  /** How many entries the log had at the latest request. */
+  lastLength = 0
   requests = 0
   /** Marks of messages that were accepted, by the opening that took them. */
   readonly submitted: Array<{ readonly mark: string; readonly opening: Opening }> = []
   /** Marks that a tool of the session took out of the queue of results. */
   readonly taken = new Set<string>()
   callsLeft: number
+  /** Of every prompt from the last change on: they are in each that follows. */
+  readonly expected = new Set<string>()
+  /** Marks that a change of the conversation took out of it. */
+  readonly dropped = new Set<string>()
+  /** Marks that the last change took out, which the store has written and refused. */
+  pending: ReadonlySet<string> = new Set()
+  /** What the last change was to make of the conversation. */
+  wanted: ReadonlyArray<TranscriptEntry> = []
+  /** Calls whose results were replaced by others. */
+  readonly changed = new Set<string>()
+  /** How many changes the store has got. */
+  rewrites = 0
+  /** The changes and the provider of the latest prompt. */
+  lastShape = ""
+  /** Requests that are under way. */
+  asking = 0
+  /** Who is to be asked. */
+  provider: Asked
+  /** Nothing is under way, and the host does nothing more. */
+  isSettled = false
+  /** How often somebody has begun to interrupt it. */
+  interrupts = 0
+  /** How often a thing was sent and refused, by opening. */
+  readonly refusals = new Map<string, number>()
+  /** Who has made replies, and who the last one, which a provider without a name is taken for. */
+  lastMaker = ""
+  readonly makers = new Set<string>()
+  /** Items that the provider knows, and does not know any more. */
+  readonly items = new Set<string>()
+  readonly forgotten = new Set<string>()
   modelFaults = 0
   storeFaults = 0
   /** The store said no although it had written. */
@@ -70,9 +103,20 @@ export class SessionLog {
   readonly seen = new Set<string>()
   readonly sessionId: SessionId
 
-  constructor(sessionId: SessionId, calls: number) {
+  constructor(sessionId: SessionId, { calls, provider }: AgentPlan) {
     this.sessionId = sessionId
     this.callsLeft = calls
+    this.provider = provider
+  }
+
+  /** Whether the id stands for several calls: a model may use that of a call again which a change has taken out. */
+  isReused(callId: ToolCallId): boolean {
+    const replies = new Set<string>()
+    for (const entry of this.log) {
+      if (entry._tag !== "AssistantMessage") continue
+      if (entry.parts.some((part) => part._tag === "ToolCall" && part.callId === callId)) replies.add(entry.replyId)
+    }
+    return replies.size > 1
   }
 
   get current(): Opening | undefined {
@@ -81,6 +125,15 @@ export class SessionLog {
 }
 
 const markPattern = /\[[a-z]:\d+\]/g
+
+/** The words of a conversation: a message may be the reason of a rejection as well, and stands once. */
+const onlyOnce = (text: string): string => text.replaceAll(/did not go on: Please \[m:\d+\]/g, "did not go on")
+
+/** Each mark that something says, as often as it is said. */
+export const saidIn = (said: unknown): ReadonlyArray<string> => marksOf(onlyOnce(JSON.stringify(said)))
+
+/** Each mark that something says. */
+export const wordsIn = (said: unknown): ReadonlySet<string> => new Set(saidIn(said))
 
 /** The marks in a text: each stands for one result, one message, one reply. */
 export const marksOf = (text: string): ReadonlyArray<string> => text.match(markPattern) ?? []
@@ -105,6 +158,8 @@ export class AgentWorld {
   readonly runs = new Map<number, number>()
   /** Scripts of calls that came cut off or cannot be read: they must not run. */
   readonly mustNotRun = new Set<number>()
+  /** Who has said a text or made a call, by its mark or number. */
+  readonly saidBy = new Map<string, Asked>()
   /** Which calls were run, by process, session and id. */
   readonly ran = new Set<string>()
   /** Counts the processes: what an earlier one does has no effect any more. */
@@ -113,6 +168,8 @@ export class AgentWorld {
   isTame = false
   manager: TaskManager["Type"] | undefined
   loop: AgentLoop["Type"] | undefined
+  /** The models of the process, by provider. */
+  models: ReadonlyMap<Asked, LanguageModel.Service> = new Map()
   private marks = 0
 
   constructor(plan: AgentPlan, { clock, random }: Simulation, trace: Array<string> | undefined) {
@@ -143,6 +200,14 @@ export class AgentWorld {
     const script = scriptOf(this.random, this.plan, this.scripts.length)
     this.scripts.push(script)
     return script
+  }
+
+  /** A change of a conversation is in force: nothing says any more what it took out. */
+  drop(session: SessionLog, marks: ReadonlySet<string>): void {
+    for (const mark of marks) {
+      session.expected.delete(mark)
+      session.dropped.add(mark)
+    }
   }
 
   /** An event of the manager, at the moment at which it is published. */

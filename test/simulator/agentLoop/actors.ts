@@ -1,4 +1,5 @@
 /** Who takes part: the users that talk to the sessions, and the hosts that interrupt, answer and close. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -6,9 +7,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { AgentSession } from "../../../src/ai/loop/AgentSession.js"
 import { renderPrompt } from "../../../src/ai/transcript/renderPrompt.js"
+import type { UserPart } from "../../../src/ai/transcript/TranscriptEntry.js"
 import { validatePrompt } from "../../../src/ai/transcript/validatePrompt.js"
 import { type AgentWorld, type Opening, type SessionLog, steps } from "./AgentWorld.js"
-import { tick } from "./plan.js"
+import { changeOf } from "./changing.js"
+import { longestText, providers, tick } from "./plan.js"
 
 const pause = (world: AgentWorld): Effect.Effect<void> =>
   Effect.suspend(() => Effect.zipRight(Effect.sleep(tick * world.random.int(6)), steps(world.random.int(3))))
@@ -18,6 +21,18 @@ const accepted = (world: AgentWorld, session: SessionLog, opening: Opening, mark
   session.submitted.push({ mark, opening })
 }
 
+/** What a user says; some of it a provider does not take. */
+const wordsOf = (world: AgentWorld, mark: string): string | ReadonlyArray<UserPart> => {
+  const { plan, random } = world
+  const text = `Please ${mark}.`
+  if (!plan.features.refusing || !random.chance(0.4)) return text
+  if (random.chance(0.3)) return `${text} ${"x".repeat(longestText(plan) + 100)}`
+  // who refuses it is in its address
+  const refuser = random.pick(plan.features.switching ? ["all", "openai", "anthropic", "none"] : ["all", "none"])
+  const data = `https://files.test/${refuser}/${random.int(1_000_000)}.png`
+  return [{ _tag: "Text", text }, { _tag: "File", mediaType: "image/png", data }]
+}
+
 /** Hands in a message, and waits for the end of its turn or not. */
 const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -25,7 +40,7 @@ const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect
     const mark = world.mark("message")
     const dice = random.next()
     if (dice < 0.5) {
-      yield* opening.session.submit(`Please ${mark}.`).pipe(
+      yield* opening.session.submit(wordsOf(world, mark)).pipe(
         Effect.map(() => accepted(world, session, opening, mark)),
         Effect.uninterruptible,
         Effect.ignore
@@ -35,7 +50,7 @@ const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect
     // what is interrupted before it has handed in its message has handed in none: the transcript shows it
     let isTaken = false
     const reading = Stream.runForEach(
-      opening.session.run([{ _tag: "Text", text: `Please ${mark}.` }]),
+      opening.session.run(wordsOf(world, mark)),
       (event) =>
         Effect.sync(() => {
           if (isTaken || event._tag !== "MessageTaken") return
@@ -130,16 +145,50 @@ const steer = (world: AgentWorld, { sessionId }: SessionLog, { generation, sessi
     }
   })
 
+/** Changes the conversation, which is taken between turns. */
+const rewrite = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.exit(opening.session.rewrite(changeOf(world, session))).pipe(
+    Effect.map((changed) => {
+      const error = Exit.isFailure(changed) ? Option.getOrUndefined(Cause.failureOption(changed.cause)) : undefined
+      if (error?._tag !== "RewriteRefused") return
+      world.meet(
+        error.reason === "TurnRunning" ? "a change that is refused in a turn" : "a change that cannot be taken"
+      )
+    })
+  )
+
+/** Asks another provider from now on. */
+const switchProvider = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const provider = world.random.pickFrom(providers)
+    const model = world.models.get(provider)
+    if (model === undefined || opening.generation !== world.generation) return Effect.void
+    world.meet("a session that asks another provider")
+    return opening.session.setModel(model, { provider }).pipe(
+      Effect.map(() => {
+        session.provider = provider
+        // another account of the same provider
+        if (world.plan.features.refusing) { for (const item of session.items) session.forgotten.add(item) }
+        world.say(session.sessionId, () => `asks ${provider} from now on`)
+      }),
+      Effect.uninterruptible,
+      Effect.ignore
+    )
+  })
+
 /** A host that does things to a session, at any time. */
 export const host = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { plan: { features, hostActions }, random } = world
     for (let action = 0; action < hostActions; action++) {
       yield* pause(world)
+      if (features.switching && random.chance(0.5)) yield* switchProvider(world, session, opening)
+      if (features.rewriting && random.chance(0.5)) yield* rewrite(world, session, opening)
       const dice = random.next()
       world.say(session.sessionId, () => `host action ${action} ${dice}`)
       if (dice < 0.3 && features.interrupts) {
         world.say(session.sessionId, () => "interrupts")
+        session.interrupts++
         const one = yield* Effect.fork(opening.session.interrupt)
         if (random.chance(0.2)) {
           world.meet("an interrupt while one is under way")

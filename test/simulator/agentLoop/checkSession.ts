@@ -10,7 +10,8 @@ import { type AgentWorld, marksOf, type Opening, type SessionLog, type TaskLog }
 
 type Answer = TranscriptEntry.ToolResult | TranscriptEntry.LateResult
 
-const cancelledPattern = /^The tool call was cancelled/
+// also where it was cut, and has a word about that before it
+const cancelledPattern = /^(?:\[cut: [^\]]*\]\n)?The tool call was cancelled/
 
 const textOf = (output: ToolOutput): string => output._tag === "Text" ? output.text : JSON.stringify(output)
 
@@ -43,7 +44,9 @@ export const checkAtRest = (world: AgentWorld, session: SessionLog, opening: Ope
     if (row > plan.wakeBudget) world.violate("wake", `${session.sessionId} woke ${row} times in a row`)
     const isForgetful = plan.eventBuffer < 1_000 && plan.historyLimit < 1_000
     if (plan.wake === "WithNextMessage" || row >= plan.wakeBudget || hasFailed(events) || isForgetful) return
-    const arrived = new Set(entries.flatMap((entry) => entry._tag === "LateResult" ? [entry.callId] : []))
+    const arrived = new Set(
+      [...entries, ...session.log].flatMap((entry) => entry._tag === "LateResult" ? [entry.callId] : [])
+    )
     for (const task of world.tasks.values()) {
       if (task.sessionId !== session.sessionId || task.generation !== world.generation || !asksForTurn(task)) continue
       if (!arrived.has(task.callId) && !session.taken.has(task.callId)) {
@@ -53,12 +56,14 @@ export const checkAtRest = (world: AgentWorld, session: SessionLog, opening: Ope
   })
 
 /** The answer says of its task what the manager knows of it. */
-const isTrue = (world: AgentWorld, answer: Answer, task: TaskLog): string | undefined => {
+const isTrue = (world: AgentWorld, answer: Answer, task: TaskLog, isChanged: boolean): string | undefined => {
   const { terminal } = task
   const text = textOf(answer.output)
   if (terminal === undefined) return "answers for a task that has not ended"
   if (terminal._tag !== "Cancelled") {
-    if (JSON.stringify(terminal.result.output) !== JSON.stringify(answer.output)) return "is not what the task gave"
+    if (!isChanged && JSON.stringify(terminal.result.output) !== JSON.stringify(answer.output)) {
+      return "is not what the task gave"
+    }
     if (terminal.result.isError !== answer.isError) return "mistakes a failure for a success, or the reverse"
     return cancelledPattern.test(text) ? "says that a task was cancelled which was not" : undefined
   }
@@ -78,7 +83,8 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
       if (isOld) world.meet("a call that was open when the process died")
       else lie("nobody died, and its outcome is known")
     } else if (
-      own.length > 0 || world.ran.has(`${world.generation} ${session.sessionId} ${answer.callId}`)
+      (own.length > 0 || world.ran.has(`${world.generation} ${session.sessionId} ${answer.callId}`)) &&
+      !session.isReused(answer.callId)
     ) {
       lie("it ran")
     } else if (text.startsWith(texts.notAccepted(""))) {
@@ -98,7 +104,9 @@ const checkAnswer = (world: AgentWorld, session: SessionLog, answer: Answer, isO
     else lie("its session lives")
     return
   }
-  const lies = its.map((task) => isTrue(world, answer, task))
+  // the limit of the seed was too small even for the words about a task that died with its process
+  if (isOld && text.startsWith(texts.tooLong)) return
+  const lies = its.map((task) => isTrue(world, answer, task, session.changed.has(answer.callId)))
   if (!lies.includes(undefined)) lie(lies[0] ?? "there was no such task")
   const [task] = its
   if (task?.terminal?._tag === "Cancelled") {
@@ -141,7 +149,7 @@ const checkOrder = (world: AgentWorld, session: SessionLog, entries: ReadonlyArr
 
 /** Turns follow each other, and each fails for a reason. */
 const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): void => {
-  const { events, generation } = opening
+  const { events } = opening
   const late = new Set<string>()
   let turn: string | undefined
   let lateInTurn = 0
@@ -182,8 +190,8 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
         break
       }
       case "LateResult":
-        if (late.has(event.callId)) world.violate("once", `${event.callId} arrives twice`)
-        late.add(event.callId)
+        if (late.has(`${event.callId} ${event.taskId}`)) world.violate("once", `${event.callId} arrives twice`)
+        late.add(`${event.callId} ${event.taskId}`)
         lateInTurn++
         if (lateInTurn > 1) world.meet("several late results in one turn")
         break
@@ -201,9 +209,6 @@ const checkEvents = (world: AgentWorld, session: SessionLog, opening: Opening): 
         break
     }
   }
-  const heard = events.filter(({ _tag }) => _tag === "Task").length
-  const isOnly = session.openings.filter((other) => other.generation === generation).length === 1
-  if (isOnly && heard < world.publishedOf(generation, session.sessionId).length) world.meet("missed events")
   const last = events.filter(({ _tag }) => _tag !== "Task").at(-1)
   if (opening.isClosed && last?._tag === "TurnEnded" && last.reason._tag === "Interrupted") {
     world.meet("a session that is closed in a turn")
@@ -255,19 +260,22 @@ export const checkSession = (world: AgentWorld, session: SessionLog): Effect.Eff
     }
 
     // what was told is in a prompt; that it is in none twice was looked at there
-    const cut = world.plan.maxNoteBytes < 1_000
     for (const task of world.tasks.values()) {
       const { callId, generation, terminal } = task
       if (task.sessionId !== sessionId || generation !== world.generation || old.has(callId)) continue
       if (terminal === undefined || terminal._tag === "Cancelled") continue
-      const marks = marksOf(JSON.stringify(terminal.result.output))
-      for (const mark of cut ? marks.slice(0, 1) : marks) {
-        if (session.seen.has(mark) || session.taken.has(callId)) continue
+      const output = JSON.stringify(terminal.result.output)
+      const marks = marksOf(output)
+      // of one that is cut, the mark at its beginning is seen
+      for (const mark of output.length > world.plan.maxNoteBytes ? marks.slice(0, 1) : marks) {
+        if (session.seen.has(mark) || session.dropped.has(mark) || session.taken.has(callId)) continue
         world.violate("once", `${sessionId}: ${mark}, the result of ${task.taskId}, was never seen by the model`)
       }
     }
     for (const { mark, opening: taker } of session.submitted) {
-      if (taker === opening && !session.seen.has(mark)) world.violate("once", `${sessionId}: ${mark} was never said`)
+      if (taker === opening && !session.seen.has(mark) && !session.dropped.has(mark)) {
+        world.violate("once", `${sessionId}: ${mark} was never said`)
+      }
     }
     const spoken = entries.flatMap((entry) => entry._tag === "UserMessage" ? marksOf(JSON.stringify(entry)) : [])
       .map((mark) => Number(mark.slice(3, -1)))

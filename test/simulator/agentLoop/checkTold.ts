@@ -54,7 +54,7 @@ const checkCauses = (world: AgentWorld, session: SessionLog, opening: Opening, b
     // what was missed is not known
     if (event._tag === "Reset") return
     if (event._tag === "Task" && "snapshot" in event.event) known.set(event.event.taskId, event.event.snapshot)
-    if (isOwnCall(event)) {
+    if (isOwnCall(event) && !session.isReused(event.callId)) {
       if (world.tasksOf(session.sessionId, event.callId).some(({ taskId }) => known.has(taskId))) {
         broken(`a task of ${event.callId} is told before the call`)
       }

@@ -9,9 +9,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { streamedParts } from "../../../src/ai/testing/internal/replyParts.js"
 import { SessionId } from "../../../src/model/ids.js"
-import { type AgentWorld, type SessionLog, steps } from "./AgentWorld.js"
+import { type AgentWorld, marksOf, type SessionLog, steps } from "./AgentWorld.js"
 import { checkPrompt } from "./checkPrompt.js"
-import { tick } from "./plan.js"
+import { type Asked, tick } from "./plan.js"
+import { checkRefusal, refusalOf } from "./refusing.js"
 
 type Part = Response.PartEncoded | Response.StreamPartEncoded
 
@@ -34,19 +35,42 @@ const callIdOf = (world: AgentWorld, session: SessionLog, number: number): strin
     world.meet("an empty call id")
     return ""
   }
-  if (dice < 0.1 && number > 0) {
+  if (dice < 0.05 + plan.repeatedIds && number > 0) {
     world.meet("a call id that was used before")
     return `call-${session.sessionId}-${random.int(number + 1)}`
   }
   return dice < 0.13 ? `late-call-${number}` : `call-${session.sessionId}-${number}`
 }
 
-const callPart = (world: AgentWorld, session: SessionLog): Response.ToolCallPartEncoded => {
+/** What a provider attaches to a part, and wants back with it. */
+const attachedBy = (
+  provider: Asked,
+  session: SessionLog,
+  kind: "rs" | "msg" | "fc"
+): Response.ProviderMetadata => {
+  switch (provider) {
+    case "openai": {
+      const itemId = `${kind}_${session.items.size + 1}`
+      session.items.add(itemId)
+      return { openai: kind === "rs" ? { itemId, encryptedContent: "thought" } : { itemId } }
+    }
+    case "anthropic":
+      return kind === "rs" ? { anthropic: { type: "thinking", signature: "signed" } } : {}
+    case "other":
+      return { other: { part: kind } }
+    case undefined:
+      return { test: kind === "rs" ? { signature: "signed" } : { kind } }
+  }
+}
+
+const callPart = (world: AgentWorld, session: SessionLog, provider: Asked): Response.ToolCallPartEncoded => {
   const { plan, random } = world
   const { id: number } = world.newScript()
   const dice = plan.features.strangeCalls ? random.next() : 1
   const id = callIdOf(world, session, number)
-  const common = { type: "tool-call", id, metadata: random.chance(0.2) ? { test: { item: number } } : {} } as const
+  const isAttached = random.chance(0.2)
+  const metadata = isAttached || provider === "openai" ? attachedBy(provider, session, "fc") : {}
+  const common = { type: "tool-call", id, metadata } as const
   if (dice < 0.12) {
     world.meet("a call of an unknown tool")
     return { ...common, name: "missing", params: { call: number }, providerExecuted: false }
@@ -84,40 +108,53 @@ const cutOff = (world: AgentWorld, parts: ReadonlyArray<Response.PartEncoded>): 
   return world.random.pick(["length", "content-filter", "error", "other", "unknown"])
 }
 
-const providerParts = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response.PartEncoded> => {
+const searches = { openai: "OpenAiWebSearch", anthropic: "AnthropicWebSearch", other: "search" } as const
+
+const providerParts = (
+  world: AgentWorld,
+  session: SessionLog,
+  provider: Asked = "other"
+): ReadonlyArray<Response.PartEncoded> => {
   world.meet("a call that the provider executed")
-  const id = `provider-${session.requests}-${world.random.int(1_000)}`
-  const executed = { id, name: "search", providerExecuted: true } as const
+  const id = `srvtoolu_${session.requests}_${world.random.int(1_000)}`
+  const executed = { id, name: searches[provider], providerExecuted: true } as const
   return [
     { type: "tool-call", ...executed, params: { query: "dice" } },
     { type: "tool-result", ...executed, result: { found: 6 }, isFailure: false }
   ]
 }
 
-const text = (world: AgentWorld): Response.PartEncoded => {
+const text = (world: AgentWorld, session: SessionLog, provider: Asked): Response.PartEncoded => {
   const { plan, random } = world
   // what a model does now and then: a text that says nothing
   const said = plan.features.strangeCalls && random.chance(0.1)
     ? random.pick(["", " ", "\n"])
     : `Said ${world.mark("text")} so.`
-  return { type: "text", text: said, metadata: random.chance(0.2) ? { test: { block: 1 } } : {} }
+  for (const mark of marksOf(said)) world.saidBy.set(mark, provider)
+  const isAttached = random.chance(0.2)
+  const metadata = isAttached || provider === "openai" ? attachedBy(provider, session, "msg") : {}
+  return { type: "text", text: said, metadata }
 }
 
 /** A whole reply without faults. */
-const replyOf = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response.PartEncoded> => {
+const replyOf = (
+  world: AgentWorld,
+  session: SessionLog,
+  provider: Asked
+): ReadonlyArray<Response.PartEncoded> => {
   const { plan, random } = world
   const calls = world.isTame || random.chance(0.35) ? 0 : Math.min(session.callsLeft, 1 + random.int(5))
   session.callsLeft -= calls
   if (calls > 1) world.meet("a reply with several calls")
   const parts: Array<Response.PartEncoded> = []
   if (random.chance(0.2)) {
-    parts.push({ type: "reasoning", text: "Hm.", metadata: { test: { signature: "signed" } } })
+    parts.push({ type: "reasoning", text: "Hm.", metadata: attachedBy(provider, session, "rs") })
   }
-  if (calls === 0 || random.chance(0.5)) parts.push(text(world))
-  if (plan.features.providerCalls && random.chance(0.3)) parts.push(...providerParts(world, session))
-  for (let call = 0; call < calls; call++) parts.push(callPart(world, session))
-  if (calls > 0 && random.chance(0.1)) parts.push(text(world))
-  const pauses = !world.isTame && calls === 0 && plan.features.strangeCalls && random.chance(0.1)
+  if (calls === 0 || random.chance(0.5)) parts.push(text(world, session, provider))
+  if (plan.features.providerCalls && random.chance(0.3)) parts.push(...providerParts(world, session, provider))
+  for (let call = 0; call < calls; call++) parts.push(callPart(world, session, provider))
+  if (calls > 0 && random.chance(0.1)) parts.push(text(world, session, provider))
+  const pauses = !world.isTame && calls === 0 && plan.features.strangeCalls && random.chance(plan.pauses)
   if (pauses) world.meet("a pause of the provider")
   const isCut = calls > 0 && plan.features.strangeCalls && random.chance(0.15)
   const reason = isCut ? cutOff(world, parts) : pauses ? "pause" : calls > 0 ? "tool-calls" : "stop"
@@ -128,16 +165,23 @@ const replyOf = (world: AgentWorld, session: SessionLog): ReadonlyArray<Response
 const malformed = { type: "tool-call", id: 7, params: {} } as unknown as Part
 
 /** Cuts the parts into chunks, with pauses between them, and puts a fault somewhere. */
-const planReply = (world: AgentWorld, session: SessionLog, isStreamed: boolean): ReadonlyArray<Step> => {
+const planReply = (
+  world: AgentWorld,
+  session: SessionLog,
+  provider: Asked,
+  isStreamed: boolean
+): ReadonlyArray<Step> => {
   const { isTame, plan: { features }, random } = world
-  const reply = replyOf(world, session)
+  const reply = replyOf(world, session, provider)
   const parts: ReadonlyArray<Part> = isStreamed
     ? reply.flatMap((part, index) => streamedParts(part, `block-${index}`))
     : reply
   if (isTame) return [{ _tag: "Parts", parts }]
   const planned: Array<Step> = []
   const pause = (): void => {
-    if (features.slowModel && random.chance(0.4)) planned.push({ _tag: "Sleep", millis: tick * random.int(3) })
+    if (features.slowModel && !features.instant && random.chance(0.4)) {
+      planned.push({ _tag: "Sleep", millis: tick * random.int(3) })
+    }
   }
   pause()
   for (let from = 0; from < parts.length;) {
@@ -187,7 +231,10 @@ const play = (
 ): Effect.Effect<ReadonlyArray<Part>, AiError.AiError> => {
   switch (step._tag) {
     case "Parts":
-      return Effect.as(steps(world.random.int(2)), step.parts)
+      // within one step of the schedule, where nothing comes between
+      return world.plan.features.instant
+        ? Effect.succeed(step.parts)
+        : Effect.as(steps(world.random.int(2)), step.parts)
     case "Sleep":
       return Effect.as(Effect.sleep(step.millis), [])
     case "Fail":
@@ -208,22 +255,35 @@ const systemOf = ({ content }: Prompt.Prompt): string => {
 /** The model of one process. */
 export const makeModel = (
   world: AgentWorld,
-  scope: Scope.Scope
+  scope: Scope.Scope,
+  provider: Asked
 ): Effect.Effect<LanguageModel.Service> => {
   const { generation } = world
   let asking = 0
   const reply = (prompt: Prompt.Prompt, isStreamed: boolean) =>
-    Effect.suspend(() => {
+    Effect.gen(function*() {
       const method = isStreamed ? "streamText" : "generateText"
       const session = world.sessions.get(SessionId.make(systemOf(prompt)))
-      if (session === undefined) return Effect.dieMessage("A prompt without a session")
+      if (session === undefined) return yield* Effect.dieMessage("A prompt without a session")
       if (generation !== world.generation) {
         session.modelFaults++
-        return failure(method)
+        return yield* failure(method)
       }
       world.say(session.sessionId, () => `request ${session.requests + 1} of ${prompt.content.length} messages`)
-      checkPrompt(world, session, prompt)
-      const planned = planReply(world, session, isStreamed)
+      checkPrompt(world, session, prompt, provider)
+      const refusal = refusalOf(world, session, prompt, provider, method)
+      if (refusal !== undefined) {
+        session.modelFaults++
+        world.say(session.sessionId, () => `refuses ${refusal.key ?? "all of it"}`)
+        if (refusal.key !== undefined) checkRefusal(world, session, refusal.key)
+        return yield* refusal.error
+      }
+      const planned = planReply(world, session, provider, isStreamed)
+      if (world.plan.features.instant) world.meet("a model that answers at once")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => session.asking++),
+        () => Effect.sync(() => session.asking--)
+      )
       world.say(session.sessionId, () => `reply ${JSON.stringify(planned)}`)
       const opening = session.current
       const hang = Effect.suspend(() => {
@@ -231,7 +291,11 @@ export const makeModel = (
         // somebody has patience for so long
         const giveUp = Effect.zipRight(
           Effect.sleep(12 * tick),
-          Effect.suspend(() => isOver || opening === undefined ? Effect.void : opening.session.interrupt)
+          Effect.suspend(() => {
+            if (isOver || opening === undefined) return Effect.void
+            session.interrupts++
+            return opening.session.interrupt
+          })
         )
         return Effect.forkIn(giveUp, scope).pipe(
           Effect.zipRight(Effect.never),
@@ -240,7 +304,7 @@ export const makeModel = (
           }))
         )
       })
-      return Effect.succeed(planned.map((step) => play(world, generation, step, method, hang)))
+      return planned.map((step) => play(world, generation, step, method, hang))
     })
   const counted = Effect.acquireRelease(
     Effect.sync(() => {

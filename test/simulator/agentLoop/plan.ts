@@ -5,6 +5,9 @@ import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
 /** The grid on which everything happens: few values, so that much happens at the same instant. */
 export const tick = 10
 
+/** Who is asked: `undefined` where the loop is not told; `other` is a client whose rules it does not know. */
+export type Asked = "openai" | "anthropic" | "other" | undefined
+
 /** How a tool ends once it has every approval it wants. */
 type ToolEnd = "Succeed" | "Fail" | "Die" | "Interrupt"
 
@@ -31,17 +34,22 @@ interface Features {
   readonly background: boolean
   readonly cancels: boolean
   readonly closing: boolean
+  readonly compacting: boolean
   readonly detaching: boolean
   readonly hanging: boolean
+  readonly instant: boolean
   readonly interrupts: boolean
   readonly modelFailures: boolean
   readonly providerCalls: boolean
+  readonly refusing: boolean
+  readonly rewriting: boolean
   readonly slowModel: boolean
   readonly slowStore: boolean
   readonly storeFailures: boolean
   readonly strangeCalls: boolean
   readonly steering: boolean
   readonly stubborn: boolean
+  readonly switching: boolean
   readonly takingTools: boolean
   readonly timeouts: boolean
   readonly toolFailures: boolean
@@ -75,16 +83,31 @@ export interface AgentPlan {
   /** Whether a tool takes its first steps within the step that starts it. */
   readonly startsImmediately: boolean
   readonly whileAwaitingApproval: "queue" | "reject"
+  /** Whom a session asks that was just opened. */
+  readonly provider: Asked
+  /** From how many tokens on a conversation is compacted. */
+  readonly compactAt: number | undefined
+  /** How many characters of a prompt the model takes. */
+  readonly window: number
+  /** How often a model uses the id of a call again, and how often a provider pauses, where a seed has strange calls. */
+  readonly repeatedIds: number
+  readonly pauses: number
   readonly features: Features
 }
+
+/** What is drawn behind all that was drawn before, or not at all. */
+type Later = "whileAwaitingApproval" | "provider" | "compactAt" | "window" | "repeatedIds" | "pauses"
 
 export const planOf = (seed: number): AgentPlan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x2545f491)
   const some = () => random.chance(0.55)
   const rarely = () => random.chance(0.3)
-  const plan: Omit<AgentPlan, "whileAwaitingApproval" | "features"> & {
-    readonly features: Omit<Features, "steering">
+  const plan: Omit<AgentPlan, Later | "features"> & {
+    readonly features: Omit<
+      Features,
+      "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "switching"
+    >
   } = {
     seed,
     manager: random.chance(0.15) ? "Simple" : "Live",
@@ -130,12 +153,35 @@ export const planOf = (seed: number): AgentPlan => {
       toolFailures: some()
     }
   }
+  const whileAwaitingApproval = random.pick(["queue", "reject"] as const)
+  const features: Features = {
+    ...plan.features,
+    steering: rarely(),
+    compacting: random.chance(0.2),
+    instant: random.chance(0.2),
+    refusing: random.chance(0.25),
+    rewriting: random.chance(0.25),
+    switching: random.chance(0.3)
+  }
   return {
     ...plan,
-    whileAwaitingApproval: random.pick(["queue", "reject"]),
-    features: { ...plan.features, steering: rarely() }
+    whileAwaitingApproval,
+    provider: features.switching ? random.pickFrom(providers) : undefined,
+    compactAt: features.compacting ? random.pick([undefined, 80, 200]) : undefined,
+    window: features.compacting ? random.pick([Infinity, 2_500, 5_000]) : Infinity,
+    // what is too long is to be short enough for many runs
+    maxNoteBytes: features.refusing ? random.pick([512, 2_048]) : plan.maxNoteBytes,
+    repeatedIds: 0.05,
+    pauses: 0.1,
+    features
   }
 }
+
+/** Whom a session can ask. */
+export const providers: ReadonlyArray<Asked> = [undefined, "openai", "anthropic", "other"]
+
+/** How long a text may be before a provider that refuses things refuses it. */
+export const longestText = ({ maxNoteBytes }: AgentPlan): number => maxNoteBytes + 1_500
 
 const millis = (random: SimRandom): number => tick * (1 + random.int(5))
 
@@ -154,7 +200,7 @@ const routeOf = (random: SimRandom, { features }: AgentPlan, length: number): Ro
 export const scriptOf = (random: SimRandom, plan: AgentPlan, id: number): ToolScript => {
   const { features } = plan
   const sleeps = Array.from({ length: random.int(3) }, () => millis(random))
-  return {
+  const script: ToolScript = {
     id,
     sleeps,
     isStubborn: features.stubborn && random.chance(0.3),
@@ -165,5 +211,11 @@ export const scriptOf = (random: SimRandom, plan: AgentPlan, id: number): ToolSc
     end: features.toolFailures ? random.pick(["Succeed", "Succeed", "Succeed", "Fail", "Die", "Interrupt"]) : "Succeed",
     listens: features.steering && random.chance(0.7),
     route: routeOf(random, plan, sleeps.reduce((sum, one) => sum + one, 0))
+  }
+  const isTooLong = features.refusing && random.chance(0.2)
+  return {
+    ...script,
+    length: isTooLong ? longestText(plan) + 100 : script.length,
+    sleeps: features.instant ? [] : sleeps
   }
 }

@@ -19,6 +19,7 @@ import { TranscriptStore, type TranscriptStoreService } from "../../../src/ai/lo
 import { WakePolicy } from "../../../src/ai/loop/WakePolicy.js"
 import { LateResultCodec } from "../../../src/ai/transcript/LateResultCodec.js"
 import { Transcript } from "../../../src/ai/transcript/Transcript.js"
+import type { TranscriptEntry } from "../../../src/ai/transcript/TranscriptEntry.js"
 import { SessionId } from "../../../src/model/ids.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
@@ -27,11 +28,13 @@ import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
 import { close, host, settle, user } from "./actors.js"
-import { type AgentWorld, type Opening, SessionLog, steps } from "./AgentWorld.js"
+import { type AgentWorld, type Opening, saidIn, SessionLog, steps } from "./AgentWorld.js"
+import { compactionOf } from "./changing.js"
+import { checkRewrite } from "./checkRewrite.js"
 import { checkAtRest, checkSession } from "./checkSession.js"
 import { checkTold, checkWatch } from "./checkTold.js"
 import { makeModel } from "./model.js"
-import { tick } from "./plan.js"
+import { type Asked, providers, tick } from "./plan.js"
 import { makeTools, route, toolkit } from "./tools.js"
 
 const refused = new TranscriptStoreError({ message: "The disk is full" })
@@ -53,6 +56,17 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
           world.say(sessionId, () => `refuses ${JSON.stringify(entry)}`)
           return yield* refused
         }
+        const dropped = entry._tag === "Rewrite" ? checkRewrite(world, session, entry) : undefined
+        if (entry._tag === "AssistantMessage") checkMaker(world, session, entry)
+        if (dropped !== undefined) {
+          session.rewrites++
+          // one that is written once more drops what it dropped before
+          session.pending = new Set([...session.pending, ...dropped])
+          if (!fails) {
+            world.drop(session, session.pending)
+            session.pending = new Set()
+          }
+        }
         session.log.push(entry)
         world.say(sessionId, () => `${fails ? "writes and refuses" : "writes"} ${JSON.stringify(entry)}`)
         if (!fails) return yield* steps(random.int(2))
@@ -60,6 +74,23 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
         session.writtenAndRefused++
         return yield* refused
       })
+  }
+}
+
+/** A reply says who made it. */
+const checkMaker = (world: AgentWorld, session: SessionLog, reply: TranscriptEntry.AssistantMessage): void => {
+  if (reply.provider !== undefined) {
+    session.makers.add(reply.provider)
+    session.lastMaker = reply.provider
+  }
+  for (const mark of saidIn(reply.parts)) {
+    const maker = world.saidBy.get(mark)
+    if (maker !== undefined && reply.provider !== maker) {
+      world.violate(
+        "provider",
+        `${session.sessionId}: ${mark} is of ${maker}, and the reply is one of ${reply.provider}`
+      )
+    }
   }
 }
 
@@ -92,7 +123,7 @@ const makeProcessManager = (world: AgentWorld) =>
     return makeManager(engine, plan.manager === "Live" ? startConcurrently : startInline)
   })
 
-const defaultsOf = ({ plan }: AgentWorld): AgentSessionDefaults => ({
+const defaultsOf = (world: AgentWorld, { plan } = world): AgentSessionDefaults => ({
   codec: LateResultCodec[plan.codec],
   maxNoteBytes: plan.maxNoteBytes,
   streaming: plan.isStreaming,
@@ -101,6 +132,11 @@ const defaultsOf = ({ plan }: AgentWorld): AgentSessionDefaults => ({
     : plan.wake === "AtOnce"
     ? WakePolicy.AtOnce({ budget: plan.wakeBudget })
     : WakePolicy.Coalesced({ window: plan.windowMillis, budget: plan.wakeBudget }),
+  provider: plan.provider,
+  compactAt: plan.compactAt,
+  compact: plan.features.compacting
+    ? compactionOf(world, ({ sessionId }) => world.sessions.get(sessionId))
+    : undefined,
   ...(plan.retries === 0
     ? undefined
     : { retry: Schedule.intersect(Schedule.spaced(tick), Schedule.recurs(plan.retries)) })
@@ -114,7 +150,13 @@ const open = (world: AgentWorld, session: SessionLog, scope: Scope.Scope): Effec
     const { sessionId } = session
     const rebuilt = Transcript.fromEntries(sessionId, session.log)
     if (session.openings.length > 0) world.meet("a session that is opened again")
-    const { whileAwaitingApproval } = world.plan
+    const { features, provider, whileAwaitingApproval } = world.plan
+    // what the store has written counts, whatever it said
+    world.drop(session, session.pending)
+    session.pending = new Set()
+    session.provider = provider
+    session.lastShape = ""
+    if (features.refusing && world.random.chance(0.5)) { for (const item of session.items) session.forgotten.add(item) }
     const live = yield* loop.open({ sessionId, system: sessionId, transcript: rebuilt, whileAwaitingApproval }).pipe(
       // the same run has the same ids
       Effect.provideService(OpeningMarks, () => `o${session.openings.length}`),
@@ -145,7 +187,13 @@ const startProcess = (world: AgentWorld, scope: Scope.Scope): Effect.Effect<void
   Effect.gen(function*() {
     const manager = yield* Scope.extend(makeProcessManager(world), scope)
     const tools = yield* Layer.buildWithScope(makeTools(world), scope)
-    const model = yield* makeModel(world, scope)
+    const models = new Map<Asked, LanguageModel.Service>()
+    for (const provider of world.plan.features.switching ? providers : [undefined]) {
+      models.set(provider, yield* makeModel(world, scope, provider))
+    }
+    world.models = models
+    const model = models.get(world.plan.provider)
+    if (model === undefined) return yield* Effect.dieMessage("There is no such model")
     const context = Context.merge(
       tools,
       Context.make(TaskManager, manager).pipe(Context.add(LanguageModel.LanguageModel, model))
@@ -176,6 +224,7 @@ const finish = (
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
     yield* settle(world, session, users)
+    session.isSettled = true
     const before = session.current
     if (before === undefined) return
     if (before.isClosed) yield* open(world, session, scope)
@@ -200,7 +249,7 @@ const play = (world: AgentWorld): Effect.Effect<void> =>
     const { plan } = world
     for (let index = 0; index < plan.sessions; index++) {
       const sessionId = SessionId.make(`session-${index + 1}`)
-      world.sessions.set(sessionId, new SessionLog(sessionId, plan.calls))
+      world.sessions.set(sessionId, new SessionLog(sessionId, plan))
     }
     const sessions = [...world.sessions.values()]
     for (let crashes = plan.crashes;; crashes--) {

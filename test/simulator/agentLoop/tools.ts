@@ -19,13 +19,20 @@ import { type AgentWorld, steps } from "./AgentWorld.js"
 
 const parameters = { call: Schema.Number }
 
-/** `search` is run by the provider. */
-export const toolkit = Toolkit.make(
-  Tool.make("work", { parameters, success: Schema.String, failure: Schema.Unknown, dependencies: [CurrentTask] }),
-  Tool.make("search", { success: Schema.Unknown, failure: Schema.Unknown }).setParameters(
+const search = <const Name extends string>(name: Name) =>
+  Tool.make(name, { success: Schema.Unknown, failure: Schema.Unknown }).setParameters(
     Schema.Struct({}, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
   )
+
+/** The searches are run by the providers. */
+export const toolkit = Toolkit.make(
+  Tool.make("work", { parameters, success: Schema.String, failure: Schema.Unknown, dependencies: [CurrentTask] }),
+  search("search"),
+  search("OpenAiWebSearch"),
+  search("AnthropicWebSearch")
 )
+
+const providerRuns = () => Effect.dieMessage("The provider runs it")
 
 /** Reads what is said to the task, beside what it does. */
 const listen = (world: AgentWorld, generation: number): Effect.Effect<void, never, CurrentTask> =>
@@ -103,7 +110,9 @@ export const makeTools = (world: AgentWorld): Layer.Layer<ToolExecutor> => {
   return ToolkitExecutor.layer(toolkit).pipe(
     Layer.provide(toolkit.toLayer({
       work: run,
-      search: () => Effect.dieMessage("The provider runs it")
+      search: providerRuns,
+      OpenAiWebSearch: providerRuns,
+      AnthropicWebSearch: providerRuns
     }))
   )
 }

@@ -37,15 +37,15 @@ export const checkTable = (world: World): void => {
   expect("the number of active tasks", table.idle.active, active)
   expect("the number of suspended tasks", table.suspended.size, suspended)
   expect("the number of places in use", table.places, held)
-  expect("the number of known tasks", table.tasks.size, table.live.size + table.history.size)
+  expect("the number of known tasks", table.tasks.size, table.live.size + table.history.length)
   let outputBytes = 0
   for (const output of table.settledOutputs) outputBytes += output.size
   expect("the number of bytes of settled output", table.settledOutputBytes, outputBytes)
   if (outputBytes > table.limits.outputHistory) world.violate(10, `${outputBytes} bytes of settled output are kept`)
-  if (table.history.size > table.limits.history) world.violate(10, `${table.history.size} settled tasks are kept`)
+  if (table.history.length > table.limits.history) world.violate(10, `${table.history.length} settled tasks are kept`)
   let historyBytes = 0
   for (const { bytes } of table.history) historyBytes += bytes
-  expect("the number of bytes of settled tasks", table.historyBytes, historyBytes)
+  expect("the number of bytes of settled tasks", table.history.bytes, historyBytes)
   if (historyBytes > table.limits.historyBytes) world.violate(10, `${historyBytes} bytes of settled tasks are kept`)
   // a live task has three at most: to be detached, to time out, to be abandoned
   const waits = world.calls.filter(({ ended, isLimited }) => isLimited && ended === undefined).length
@@ -93,6 +93,6 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("waiters for idle", table.idle.waiters.size)
   none("timers", timers.size())
   for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)
-  none("settled tasks too many", Math.max(0, table.history.size - table.limits.history))
+  none("settled tasks too many", Math.max(0, table.history.length - table.limits.history))
   if (table.closed) none("watchers", table.changeWaiters.size)
 }

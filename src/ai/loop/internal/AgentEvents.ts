@@ -1,5 +1,5 @@
 /** The subscribers of one session, each with a buffer of its own. In which order they are told is decided in news.ts. */
-import { EventSubscription } from "../../../shared/EventSubscription.js"
+import { EventSubscription, toldAtOnce } from "../../../shared/EventSubscription.js"
 import { memoryOf } from "../../../shared/memoryOf.js"
 import type { AgentEvent } from "../AgentEvent.js"
 
@@ -55,7 +55,7 @@ export class AgentEvents {
       subscription: new EventSubscription<AgentEvent>({
         limit: options.buffer,
         bytes: options.bytes,
-        reset: options.reset,
+        reset: () => toldAtOnce(options.reset()),
         isEnded: () => this.isOver || subscriber.isDone,
         onNews: (subscription) => subscription.unsafeWake(),
         onClose: () => this.subscribers.delete(subscriber)

@@ -83,7 +83,8 @@ export const make = (options: {
         const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
         // in the operation that gives it to the caller: an interrupt after it would lose it
         if (outcome._tag === "Ready") {
-          started.set(callId, inlineCall(toolName, outcome.resolution))
+          // one that asks once more runs on, and who is resuming it is counted there
+          if (outcome.resolution._tag !== "Approval") started.set(callId, inlineCall(toolName, outcome.resolution))
         } else if (outcome.kind === "Background" && isRunning(started, callId, taskId)) {
           started.set(callId, yield* startedCall(callId, toolName, outcome))
         }

@@ -124,6 +124,8 @@ export class Steps {
           Effect.forEach(messageIds, (messageId) => this.takeMessage(messageId), { discard: true })
         )
         const last = conversation.stored.last
+        // a change of the conversation that was stored just now has left nothing to answer
+        if (last === undefined) return { _tag: "Replied", calls: 0, end: "stop" }
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
         const { refused, said } = yield* this.request(turnId)
@@ -219,16 +221,20 @@ export class Steps {
 
   /** Puts something else into the place of what the provider has refused; whether the request is to be made again. */
   private standIn(cause: Cause.Cause<AiError.AiError>): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      const { conversation, render } = this.options
+    const { conversation, render } = this.options
+    return Effect.gen(function*() {
       const error = Option.getOrUndefined(Cause.failureOption(cause))
-      const mended = error === undefined ? undefined : mend(conversation.transcript, error, render.maxNoteBytes)
-      return mended === undefined ? Effect.succeed(false) : conversation.rewrite(mended.entries, mended.reason).pipe(
-        Effect.as(mended.isAskedAgain),
-        // it is kept, and stored with the next step
-        Effect.orElseSucceed(() => false)
-      )
-    })
+      if (error === undefined) return false
+      // a compaction that the store has refused would be undone
+      yield* conversation.flush
+      const mended = mend(conversation.transcript, error, render.maxNoteBytes)
+      if (mended === undefined) return false
+      yield* conversation.rewrite(mended.entries, mended.reason)
+      return mended.isAskedAgain
+    }).pipe(
+      // it is kept, and stored with the next step
+      Effect.orElseSucceed(() => false)
+    )
   }
 
   /** Lets the host make a shorter conversation; whether there is one. */
@@ -236,6 +242,9 @@ export class Steps {
     const { compact, conversation } = this.options
     if (compact === undefined) return Effect.succeed(false)
     return Effect.gen(this, function*() {
+      // an earlier compaction that the store has refused would be undone
+      yield* Effect.ignore(conversation.flush)
+      if (conversation.hasUnstored) return false
       const before = conversation.transcript
       const made = yield* Effect.exit(Effect.interruptible(Effect.suspend(() => compact(before))))
       if (Exit.isFailure(made)) {

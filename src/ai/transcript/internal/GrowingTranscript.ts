@@ -38,7 +38,8 @@ export class GrowingTranscript {
   private readonly replyIds = new Set<string>()
   /** By id, the last one of each. */
   private readonly calls = new Map<string, PlacedCall>()
-  private readonly providersCallIds = new Set<string>()
+  /** Those of calls of the provider, and of late results, whose calls may be gone. */
+  private readonly otherCallIds = new Set<string>()
   private readonly late = new Set<string>()
   private readonly open = new Set<PlacedCall>()
   private readonly running = new Map<string, { readonly order: number; readonly result: TranscriptEntry.ToolResult }>()
@@ -58,7 +59,7 @@ export class GrowingTranscript {
   /** Other entries in the place of all that are there. They are taken as they are. */
   private replace(entries: Transcript["entries"]): void {
     this.value = undefined
-    for (const known of [this.messageIds, this.replyIds, this.providersCallIds, this.late, this.open]) known.clear()
+    for (const known of [this.messageIds, this.replyIds, this.otherCallIds, this.late, this.open]) known.clear()
     this.calls.clear()
     this.running.clear()
     this.callCount = 0
@@ -105,9 +106,9 @@ export class GrowingTranscript {
     return this.late.has(this.taskKey(task))
   }
 
-  /** Whether a call of ours or of the provider has the id. */
+  /** Whether a call of ours or of the provider has the id, or a late result. */
   usesCallId(id: string): boolean {
-    return this.calls.has(id) || this.providersCallIds.has(id)
+    return this.calls.has(id) || this.otherCallIds.has(id)
   }
 
   /** Adds an entry at its place, or says why not; a rewrite takes the place of all. */
@@ -168,6 +169,7 @@ export class GrowingTranscript {
       case "LateResult": {
         const key = this.taskKey(entry)
         this.late.add(key)
+        this.otherCallIds.add(entry.callId)
         this.running.delete(key)
         break
       }
@@ -180,7 +182,7 @@ export class GrowingTranscript {
   private knowReply(reply: TranscriptEntry.AssistantMessage): void {
     this.replyIds.add(reply.replyId)
     for (const part of reply.parts) {
-      if (part._tag === "ToolCall" && part.providerExecuted) this.providersCallIds.add(part.callId)
+      if (part._tag === "ToolCall" && part.providerExecuted) this.otherCallIds.add(part.callId)
     }
     for (const call of callsOf(reply)) {
       const placed: PlacedCall = { call, reply, order: this.callCount++, result: undefined }

@@ -63,10 +63,20 @@ const withoutFile = (part: UserPart): UserPart =>
 export const withoutLatestFiles = (entries: Entries): Entries | undefined =>
   changeLatest(entries, inEntry(withoutFile, withoutFiles))
 
-/** The text cut in the middle, with a word about that; `undefined` if it is short enough. */
+const wasCut = `${texts.tooLong}\n`
+
+/** What always stays of a text that is cut, in bytes. */
+const leastBytes = 48
+
+/** The text cut in the middle, with a word about that, which has its place within the limit; `undefined` if it is short enough. */
 const shortened = (long: string, maxBytes: number): string | undefined => {
-  const { missing, text } = cutText(long, maxBytes)
-  return missing === 0 ? undefined : `${texts.tooLong}\n${text}`
+  if (cutText(long, maxBytes).missing === 0) return undefined
+  // what was cut before is not cut again
+  const { missing, text } = cutText(
+    long.startsWith(wasCut) ? long.slice(wasCut.length) : long,
+    Math.max(leastBytes, maxBytes - wasCut.length)
+  )
+  return missing === 0 ? undefined : wasCut + text
 }
 
 const shortPart = (part: UserPart, maxBytes: number): UserPart => {

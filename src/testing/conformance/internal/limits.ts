@@ -140,7 +140,7 @@ test("generated ids are unique, non-empty, and skip taken ones", {}, function*(w
 })
 
 test("an id that is no longer kept can be used again", {
-  needs: ["config"],
+  needs: ["config", "forgets"],
   settings: { historyLimit: 1 },
   // two lives under one name
   audit: false
@@ -163,7 +163,7 @@ test("an id that is no longer kept can be used again", {
 // ---- history ----
 
 test("historyLimit bounds the settled tasks that are kept, oldest forgotten first; live ones are always kept", {
-  needs: ["config"],
+  needs: ["config", "forgets"],
   settings: { historyLimit: 2 }
 }, function*(w) {
   const live = yield* w.start("live", own("live"))
@@ -186,7 +186,7 @@ test("with historyLimit 0 nothing settled is kept, and results are delivered all
 })
 
 test("historyBytes bounds what settled tasks hold in memory; what waits to be taken is no part of it", {
-  needs: ["config"],
+  needs: ["config", "forgets"],
   settings: { historyBytes: 100_000 }
 }, function*(w) {
   const text = (length: number) => "x".repeat(length)
@@ -204,6 +204,71 @@ test("historyBytes bounds what settled tasks hold in memory; what waits to be ta
   yield* equal("structured values count by what they hold", brief.ids(yield* w.handle.list()), ["e"])
   for (const call of calls) yield* w.delivers(call, { foreground: [`result ${call.id} ok ${text(40_000)}`] })
 })
+
+test("history gives the settled tasks that are kept in pages, newest first, and no task twice", {
+  needs: ["startsConcurrently"]
+}, function*(w) {
+  const live = yield* w.start("live", own("live"))
+  const settle = (name: string) => Effect.flatMap(w.start(name, own(name)), (call) => call.succeed())
+  yield* equal("an empty page", yield* w.handle.history(), { tasks: [] })
+  for (const name of ["a", "b", "c", "d", "e"]) yield* settle(name)
+  const first = yield* w.handle.history({ limit: 2 })
+  yield* equal("the first page", brief.ids(first.tasks), ["e", "d"])
+  yield* settle("late")
+  const second = yield* w.handle.history({ limit: 2, before: first.next })
+  yield* equal("the second page", brief.ids(second.tasks), ["c", "b"])
+  const third = yield* w.handle.history({ limit: 2, before: second.next })
+  yield* equal("the last page", [brief.ids(third.tasks), third.next], [["a"], undefined])
+  yield* equal("what came meanwhile is in front", brief.ids((yield* w.handle.history({ limit: 1 })).tasks), ["late"])
+  const whole = yield* w.handle.history({ limit: 6 })
+  yield* equal("a page that has all of them has no next", whole.next, undefined)
+  yield* equal("tasks as get shows them", whole.tasks[5], yield* w.handle.get(TaskId.make("a")))
+  const numbers = new Map((yield* w.events).map((event) => [`${event._tag} ${event.taskId}`, event.seq]))
+  yield* equal("next is the number of a terminal event", first.next, numbers.get("Completed d"))
+  yield* equal("nothing is before the first event", yield* w.handle.history({ before: 0 }), { tasks: [] })
+  yield* w.hasStatus(live, "Running")
+})
+
+test("history filters by session and status, and its pages are as full with a filter", {
+  needs: ["startsConcurrently"]
+}, function*(w) {
+  for (const name of ["a", "b", "c", "d"]) {
+    const call = yield* w.start(name, { turn: turnOf(name < "c" ? "s1" : "s2", name) })
+    yield* name === "a" || name === "d" ? call.end(Effect.die("broken")) : call.succeed()
+  }
+  const cancelled = yield* w.start("e", { turn: turnOf("s2", "e") })
+  yield* w.handle.cancel(cancelled.id)
+  yield* w.settle
+  const page = (filter: Parameters<typeof w.handle.history>[0]) =>
+    Effect.map(w.handle.history(filter), (found) => brief.ids(found.tasks))
+  const s2 = cancelled.turn.sessionId
+  yield* equal("a session", yield* page({ filter: { sessionId: s2 } }), ["e", "d", "c"])
+  yield* equal("a status", yield* page({ filter: { status: "Failed" } }), ["d", "a"])
+  yield* equal("statuses", yield* page({ filter: { status: ["Completed", "Cancelled"] } }), ["e", "c", "b"])
+  yield* equal("both", yield* page({ filter: { sessionId: s2, status: ["Failed", "Running"] } }), ["d"])
+  yield* equal("a live status", yield* page({ filter: { status: "Running" } }), [])
+  const first = yield* w.handle.history({ limit: 1, filter: { status: "Failed" } })
+  yield* equal("a full page", brief.ids(first.tasks), ["d"])
+  const second = yield* w.handle.history({ limit: 1, filter: { status: "Failed" }, before: first.next })
+  yield* equal("the next page", [brief.ids(second.tasks), second.next], [["a"], undefined])
+})
+
+test("history gives what is kept and nothing else", {
+  needs: ["config", "forgets"],
+  settings: { historyLimit: 2 }
+}, function*(w) {
+  for (const name of ["a", "b", "c"]) yield* Effect.flatMap(w.start(name, own(name)), (call) => call.succeed())
+  const { next, tasks } = yield* w.handle.history()
+  yield* equal("the page", [brief.ids(tasks), next], [["c", "b"], undefined])
+})
+
+for (const query of [{ before: -1 }, { before: 0.5 }, { limit: 0 }, { limit: 1_001 }, { limit: NaN }]) {
+  test(`history with ${shown(JSON.stringify(query))} is a defect that names the field`, {}, function*(w) {
+    const exit = yield* Effect.exit(w.handle.history(query))
+    const defect = exit._tag === "Failure" && exit.cause._tag === "Die" ? String(exit.cause.defect) : exit._tag
+    yield* isTrue(defect, defect.includes(`TaskHistoryQuery.${Object.keys(query).join("")}`))
+  })
+}
 
 // ---- lookups ----
 

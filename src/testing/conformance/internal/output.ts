@@ -160,7 +160,7 @@ test("of settled tasks is forgotten oldest first beyond outputHistory, its lengt
   yield* equal("the length", yield* w.handle.output(b.id), { text: "", start: 4, end: 4, total: 4 })
 })
 
-test("is forgotten with its task", { needs: ["config"], settings: { historyLimit: 1 } }, function*(w) {
+test("is forgotten with its task", { needs: ["config", "forgets"], settings: { historyLimit: 1 } }, function*(w) {
   const a = yield* w.start("a", { turn: turnOf("s", "a"), tool: writing("a") })
   yield* a.succeed()
   const b = yield* w.start("b", { turn: turnOf("s", "b"), tool: writing("b") })

@@ -1,0 +1,145 @@
+/** What the host is answered of tasks that have settled and that memory has forgotten: as long as their rows are there. */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
+import { settledStatusesOf } from "../../machine/queries.js"
+import type { StoredTask } from "../../machine/restore.js"
+import type { TaskId } from "../../model/ids.js"
+import { isSettled } from "../../model/settled.js"
+import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
+import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
+import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
+import { checkHistoryQuery } from "../../shared/refusals.js"
+import { makeReadOrWarn } from "./opening.js"
+import { readOutputs } from "./outputRows.js"
+import type { SettledRows } from "./settledRows.js"
+import type { Tables } from "./tables.js"
+
+const betweenTries = "100 millis"
+
+export const withStoredTasks = (
+  manager: TaskManager["Type"],
+  { journal, outputBuffer, rows, tables }: {
+    readonly journal: JournalWriter
+    readonly rows: SettledRows
+    readonly tables: Tables
+    /** How many bytes of the output of one task are kept. */
+    readonly outputBuffer: number
+  }
+): TaskManager["Type"] => {
+  const { handle } = manager
+  const { keepsOutput, keepsSettled } = journal.journal
+  const readOrWarn = makeReadOrWarn(tables)
+
+  /** As with writes: again and again for a lease, and then the caller dies with it. */
+  const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
+    read.pipe(
+      Effect.retry({
+        schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
+        while: () => !journal.isGone
+      }),
+      Effect.catchAll((cause) => Effect.die(tables.fail("Unavailable", "could not be read", cause)))
+    )
+
+  const find = (id: TaskId): Effect.Effect<Option.Option<StoredTask>> =>
+    Effect.suspend(() => journal.isClosed ? Effect.succeedNone : patiently(rows.find(id, readOrWarn)))
+
+  /** Answers with what is stored where memory knows nothing of the task. */
+  const orStored = <A, E, R, B, F>(
+    answer: Effect.Effect<A, E | TaskNotFound, R>,
+    id: TaskId,
+    ofStored: (task: StoredTask) => Effect.Effect<B, F>
+  ): Effect.Effect<A | B, E | F | TaskNotFound, R> =>
+    Effect.catchIf(
+      answer,
+      (error): error is TaskNotFound => keepsSettled && isNotFound(error) && error.taskId === id,
+      () =>
+        Effect.flatMap(
+          find(id),
+          Option.match({
+            onNone: (): Effect.Effect<B, F | TaskNotFound> => new TaskNotFound({ taskId: id }),
+            onSome: ofStored
+          })
+        )
+    )
+
+  const hasSettled = (task: StoredTask) =>
+    new TaskNotRunning({ taskId: task.snapshot.id, status: task.snapshot.status })
+
+  const history = ({ filter, ...range }: TaskHistoryQuery = {}): ReturnType<TaskManagerHandle["history"]> =>
+    Effect.suspend(() => {
+      const { before, limit } = checkHistoryQuery(range)
+      if (journal.isGone) return journal.farewell
+      if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
+      return patiently(Effect.gen(function*() {
+        const page = yield* rows.page({
+          before,
+          limit: limit + 1,
+          sessionId: filter?.sessionId,
+          statuses: settledStatusesOf(filter ?? {})
+        })
+        const shown = page.slice(0, limit)
+        const tasks = yield* rows.read(
+          shown.map(({ number }) => number),
+          (row) => Effect.map(readOrWarn(row), Option.map(({ snapshot }) => snapshot))
+        )
+        const next = page.length > limit ? shown.at(-1)?.settled : undefined
+        return { tasks: tasks.flatMap(Option.toArray), ...(next === undefined ? undefined : { next }) }
+      }))
+    })
+
+  const get: TaskManagerHandle["get"] = (id) => orStored(handle.get(id), id, ({ snapshot }) => Effect.succeed(snapshot))
+
+  /** That of a settled task is in its rows, whatever memory has of it. */
+  const output: TaskManagerHandle["output"] = (id, range = {}) =>
+    Effect.gen(function*() {
+      const ofMemory = yield* orStored(handle.output(id, range), id, () => Effect.succeed(noOutput))
+      if (!keepsOutput || !isSettled(yield* get(id))) return ofMemory
+      const task = yield* find(id)
+      if (Option.isNone(task)) return ofMemory
+      const { order } = task.value
+      const ring = (yield* patiently(readOutputs(tables, [order], outputBuffer))).get(order)
+      return ring === undefined ? ofMemory : ring.read(range)
+    })
+
+  return TaskManager.of({
+    ...manager,
+    takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
+    consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
+    // one that is stored has settled
+    waitForTask: (ids, options) =>
+      Effect.catchIf(
+        manager.waitForTask(ids, options),
+        (error): error is TaskNotFound => keepsSettled && isNotFound(error),
+        () => Effect.forEach(ids, get, { discard: true })
+      ),
+    rejectApproval: (options) =>
+      orStored(
+        manager.rejectApproval(options),
+        options.taskId,
+        ({ snapshot: { status } }) => new TaskNotSuspended({ taskId: options.taskId, status })
+      ),
+    handle: {
+      ...handle,
+      history,
+      get,
+      result: (id) => orStored(handle.result(id), id, ({ result }) => Effect.succeed(Option.fromNullable(result))),
+      output,
+      cancel: (id) => orStored(handle.cancel(id), id, () => Effect.void),
+      detach: (id) => orStored(handle.detach(id), id, hasSettled),
+      steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),
+      setContinuePolicy: (id, policy) => orStored(handle.setContinuePolicy(id, policy), id, hasSettled),
+      setDeliveryMode: (id, mode) => orStored(handle.setDeliveryMode(id, mode), id, hasSettled)
+    }
+  })
+}
+
+const isNotFound = (error: unknown): error is TaskNotFound => error instanceof TaskNotFound
+
+const noOutput = { text: "", start: 0, end: 0, total: 0 }
+
+/** A result that nobody has taken stays in its queue, where the id does not find it any more. */
+const wasDelivered = (task: StoredTask): Effect.Effect<Option.Option<never>, TaskNotFound> =>
+  task.undelivered.result === undefined ? Effect.succeedNone : new TaskNotFound({ taskId: task.snapshot.id })

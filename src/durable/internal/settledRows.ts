@@ -1,0 +1,144 @@
+/**
+ * Settled tasks in their table. Each query reads an index where it wants to begin, and no further than its page goes; what the
+ * tasks say is then read by their numbers, a few at a time, for each may be large.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { StoredTask } from "../../machine/restore.js"
+import type { SessionId, TaskId } from "../../model/ids.js"
+import { Count, Integer } from "./rows.js"
+import type { Row, Tables } from "./tables.js"
+
+/** Where a page begins, and how long it is. */
+export interface PageOf {
+  readonly before: number
+  readonly limit: number
+  readonly sessionId: SessionId | undefined
+  readonly statuses: ReadonlyArray<string>
+}
+
+/** The statement for a page of numbers, newest first, and what it is given. */
+export const pageQuery = (
+  { name, place }: Tables,
+  { before, limit, sessionId, statuses }: PageOf
+): { readonly text: string; readonly params: ReadonlyArray<string | number> } => {
+  const params: Array<string | number> = []
+  const given = (value: string | number): string => place(params.push(value))
+  const ofStatus = (status: string): string =>
+    `select * from (select settled, number from etm_tasks where manager = ${given(name)} ${
+      sessionId === undefined ? "" : `and session_id = ${given(sessionId)} `
+    }and status = ${given(status)} and settled < ${given(before)} order by settled desc limit ${given(limit)}) as one`
+  const text = `${statuses.map(ofStatus).join(" union all ")} order by settled desc limit ${given(limit)}`
+  return { text, params }
+}
+
+/** The statement for what settled after an event, oldest first. */
+export const sinceQuery = (
+  { name, place }: Tables,
+  after: number,
+  limit: number
+): { readonly text: string; readonly params: ReadonlyArray<string | number> } => {
+  const params: Array<string | number> = []
+  const given = (value: string | number): string => place(params.push(value))
+  const ofStatus = (status: string): string =>
+    `select * from (select settled, number, settled_at from etm_tasks where manager = ${given(name)}
+      and status = ${given(status)} and settled > ${given(after)} order by settled limit ${given(limit)}) as one`
+  const text = `${everyStatus.map(ofStatus).join(" union all ")} order by settled limit ${given(limit)}`
+  return { text, params }
+}
+
+const everyStatus = ["Completed", "Failed", "Cancelled"] as const
+
+const PageRow = Schema.Struct({ settled: Count, number: Count })
+const SinceRow = Schema.Struct({ settled: Count, number: Count, settled_at: Schema.NullOr(Integer) })
+const OwedRow = Schema.Struct({ number: Count, id: Schema.String })
+
+/** A settled row by its time. */
+export interface AgedRow {
+  readonly settled: number
+  readonly number: number
+  readonly settledAt: number
+}
+
+/** A row of which something is undelivered. */
+export interface OwedRow {
+  readonly number: number
+  readonly id: string
+}
+
+export interface SettledRows {
+  /** The numbers of a page, newest first. */
+  readonly page: (page: PageOf) => Effect.Effect<ReadonlyArray<typeof PageRow.Type>, SqlError>
+  /** The rows themselves, a few at a time, in that order. What has gone meanwhile is left out. */
+  readonly read: <A, E>(
+    numbers: ReadonlyArray<number>,
+    use: (row: Row) => Effect.Effect<A, E>
+  ) => Effect.Effect<ReadonlyArray<A>, SqlError | E>
+  /** The newest settled task of an id. */
+  readonly find: (
+    id: TaskId,
+    read: (row: Row) => Effect.Effect<Option.Option<StoredTask>>
+  ) => Effect.Effect<Option.Option<StoredTask>, SqlError>
+  /** What settled after an event, oldest first. */
+  readonly since: (after: number, limit: number) => Effect.Effect<ReadonlyArray<AgedRow>, SqlError>
+  /** Which of these rows are owed to somebody. */
+  readonly owed: (numbers: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<OwedRow>, SqlError>
+}
+
+/** Results may have a megabyte and more each. */
+const rowsAtOnce = 16
+
+export const settledRows = (tables: Tables): SettledRows => {
+  const { name, numbersAt, place, sql } = tables
+  // numbers that are none are passed over: the tasks of such rows are found by nobody
+  const decodeAll = <A, I>(schema: Schema.Schema<A, I>, rows: ReadonlyArray<Row>): ReadonlyArray<A> =>
+    rows.flatMap((row) => Option.toArray(Schema.decodeUnknownOption(schema)(row)))
+  const byNumber = `select * from etm_tasks where manager = ${place(1)} and number in ${numbersAt(2)}`
+  const newestOfId = `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
+    order by number desc limit 1`
+  const owedOf = `select number, id from etm_tasks where manager = ${place(1)} and number in ${numbersAt(2)}
+    and (result is not null or detached is not null)`
+  return {
+    page: (page) => {
+      if (page.statuses.length === 0) return Effect.succeed([])
+      const { params, text } = pageQuery(tables, page)
+      return Effect.map(sql.unsafe<Row>(text, params), (rows) => decodeAll(PageRow, rows))
+    },
+    read: (numbers, use) =>
+      Effect.gen(function*() {
+        const used = []
+        for (let at = 0; at < numbers.length; at += rowsAtOnce) {
+          const some = numbers.slice(at, at + rowsAtOnce)
+          const rows = yield* sql.unsafe<Row>(byNumber, [name, JSON.stringify(some)])
+          const found = new Map(rows.map((row) => [Number(row["number"]), row]))
+          for (const number of some) {
+            const row = found.get(number)
+            if (row !== undefined) used.push(yield* use(row))
+          }
+        }
+        return used
+      }),
+    find: (id, read) =>
+      Effect.flatMap(
+        sql.unsafe<Row>(newestOfId, [name, id]),
+        ([row]) => row === undefined ? Effect.succeedNone : read(row)
+      ),
+    since: (after, limit) => {
+      const { params, text } = sinceQuery(tables, after, limit)
+      return Effect.map(
+        sql.unsafe<Row>(text, params),
+        (rows) =>
+          // without a time it is of a process of an earlier version that had not ended yet
+          decodeAll(SinceRow, rows).map(({ number, settled, settled_at }) => ({
+            settled,
+            number,
+            settledAt: settled_at ?? 0
+          }))
+      )
+    },
+    owed: (numbers) =>
+      Effect.map(sql.unsafe<Row>(owedOf, [name, JSON.stringify(numbers)]), (rows) => decodeAll(OwedRow, rows))
+  }
+}

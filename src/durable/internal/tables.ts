@@ -1,0 +1,68 @@
+/** What every statement of one journal is made with. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { JournalError, type JournalErrorReason } from "../../errors.js"
+import { dialectOf, serverMillis } from "./schema.js"
+
+/** Turns the texts of calls and tasks into what is stored, and back. */
+export interface JournalCodec {
+  readonly encode: (text: string) => Effect.Effect<string, unknown>
+  readonly decode: (text: string) => Effect.Effect<string, unknown>
+}
+
+export interface Row {
+  readonly [column: string]: unknown
+}
+
+export interface Tables {
+  /** Which journal. */
+  readonly name: string
+  readonly sql: SqlClient.SqlClient
+  readonly dialect: "pg" | "sqlite"
+  /** `?` or `$1`. */
+  readonly place: (index: number) => string
+  readonly places: (count: number, from?: number) => string
+  /** Epoch milliseconds on the clock of the rows: several machines share that of their server, and a file is of one machine. */
+  readonly now: Effect.Effect<number, SqlError>
+  /** Which numbers the JSON text at a place has, as what `in` takes. */
+  readonly numbersAt: (index: number) => string
+  /** Whether there is a codec. */
+  readonly isEncoded: boolean
+  readonly fail: (reason: JournalErrorReason, detail: string, cause?: unknown) => JournalError
+  readonly encode: (text: string) => Effect.Effect<string, JournalError>
+  readonly decode: (text: string, what: string) => Effect.Effect<string, JournalError>
+}
+
+export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: JournalCodec | undefined): Tables => {
+  const sql = client.withoutTransforms()
+  const dialect = dialectOf(sql)
+  const place = (index: number): string => dialect === "pg" ? `$${index}` : "?"
+  const fail: Tables["fail"] = (reason, detail, cause) => new JournalError({ journal: name, reason, detail, cause })
+  return {
+    name,
+    sql,
+    dialect,
+    place,
+    places: (count, from = 1) => Array.from({ length: count }, (_, index) => place(from + index)).join(", "),
+    // that of a file can be replaced by a test
+    now: dialect === "pg"
+      ? Effect.map(sql.unsafe<Row>(`select ${serverMillis} as now`), ([row]) => Number(row?.["now"]))
+      : Clock.currentTimeMillis,
+    numbersAt: (index) =>
+      dialect === "pg"
+        ? `(select cast(value as bigint) from json_array_elements_text(cast($${index} as json)))`
+        : "(select value from json_each(?))",
+    isEncoded: codec !== undefined,
+    fail,
+    encode: (text) =>
+      codec === undefined
+        ? Effect.succeed(text)
+        : Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause)),
+    decode: (text, what) =>
+      codec === undefined
+        ? Effect.succeed(text)
+        : Effect.mapError(codec.decode(text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
+  }
+}

@@ -1,0 +1,4 @@
+import { migrationSuite } from "./suites/migrations.js"
+import { sqlite } from "./support.js"
+
+migrationSuite(sqlite)

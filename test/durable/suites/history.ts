@@ -1,0 +1,304 @@
+/** Settled tasks beyond memory: their pages, what is answered of them, and when they go. */
+import { describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import type { SessionId, TaskHistoryQuery, TaskManagerSettings } from "effect-task-manager"
+import type { DurableOptions } from "effect-task-manager/durable"
+import { assert } from "vitest"
+import { pageQuery, sinceQuery } from "../../../src/durable/internal/settledRows.js"
+import { openRowsQuery } from "../../../src/durable/internal/SqlJournal.js"
+import { tablesOf } from "../../../src/durable/internal/tables.js"
+import { type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
+
+const drain = (process: Process) =>
+  Effect.gen(function*() {
+    const { manager } = process
+    let taken = 0
+    for (const { status } of yield* manager.handle.list()) if (status !== "Completed") taken++
+    assert.strictEqual(taken, 0)
+    while (Option.isSome(yield* manager.waitForTurn(turn))) taken++
+    yield* settled
+    return taken
+  })
+
+const ids = (process: Process, query?: TaskHistoryQuery) =>
+  Effect.map(process.manager.handle.history(query), ({ tasks }) => tasks.map((task) => task.id))
+
+const names = ({ sql }: Database) =>
+  Effect.map(
+    sql<{ readonly id: string }>`select id from etm_tasks order by number`,
+    (rows) => rows.map((row) => row.id)
+  )
+
+/** Many rows of settled tasks, as that of `a`. */
+const fill = ({ sql }: Database, count: number) =>
+  sql.unsafe(`
+    with recursive series(i) as (select 1 union all select i + 1 from series where i < ${count})
+    insert into etm_tasks (manager, number, id, session_id, turn_id, status, settled, result, request, doc, version, settled_at)
+    select manager, 1000 + i, 'bulk ' || i, session_id, turn_id, status, 1000 + i, null, request, doc, version, settled_at
+    from etm_tasks cross join series where id = 'a'`)
+
+const sweep = Effect.zipRight(TestClock.adjust("1 minute"), Effect.zipRight(settled, settled))
+
+/** On databases of one kind. */
+export const historySuite = (databases: Databases): void => {
+  const opened = (options: DurableOptions = {}, limits: Partial<TaskManagerSettings> = {}) =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      return { database, process: yield* database.open(options, limits) }
+    })
+
+  describe("history beyond memory", () => {
+    it.scoped("pages come from rows, newest first, also after a restart; memory keeps its limit", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({}, { historyLimit: 2 })
+        for (const name of ["a", "b", "c", "d", "e"]) yield* process.start(name, "quick")
+        yield* process.start("other", "quick", { session: "other" })
+        yield* process.start("live", "park")
+        assert.deepStrictEqual(yield* ids(process), ["other", "e", "d", "c", "b", "a"])
+        const second = yield* database.open({}, { historyLimit: 2 })
+        for (const one of [second, yield* database.open({}, { historyLimit: 0 })]) {
+          const first = yield* one.manager.handle.history({ limit: 3, filter: { sessionId: session } })
+          // the one that was live has failed
+          assert.deepStrictEqual(first.tasks.map((task) => `${task.id} ${task.status}`), [
+            "live Failed",
+            "e Completed",
+            "d Completed"
+          ])
+          const rest = yield* one.manager.handle.history({
+            limit: 3,
+            before: first.next,
+            filter: { sessionId: session }
+          })
+          assert.deepStrictEqual([rest.tasks.map((task) => task.id), rest.next], [["c", "b", "a"], undefined])
+          assert.deepStrictEqual(yield* ids(one, { filter: { status: "Failed" } }), ["live"])
+          assert.deepStrictEqual(yield* ids(one, { filter: { status: ["Running", "Queued"] } }), [])
+        }
+        // rows that were not read are not written over
+        const fourth = yield* database.open({}, { historyLimit: 0 })
+        yield* fourth.start("new", "quick")
+        assert.deepStrictEqual(yield* ids(fourth), ["new", "live", "other", "e", "d", "c", "b", "a"])
+      }))
+
+    it.scoped("whoever looks up a settled task that memory has forgotten is answered as of one that it has", () =>
+      Effect.gen(function*() {
+        const { process } = yield* opened({}, { historyLimit: 1 })
+        const { handle, ...manager } = process.manager
+        for (const name of ["a", "b", "c"]) yield* process.start(name, "quick")
+        assert.deepStrictEqual((yield* handle.list()).map((task) => task.id), ["c"])
+        const [a, unknown] = [id("a"), id("unknown")]
+        assert.strictEqual((yield* handle.get(a)).status, "Completed")
+        assert.isTrue(Option.isSome(yield* handle.result(a)))
+        assert.strictEqual((yield* handle.output(a)).total, 0)
+        yield* handle.cancel(a)
+        yield* manager.waitForTask([a])
+        const failures = {
+          detach: handle.detach(a),
+          steer: handle.steer(a, "word"),
+          mode: handle.setDeliveryMode(a, "Manual"),
+          policy: handle.setContinuePolicy(a, "NotifyOnly"),
+          reject: manager.rejectApproval({ taskId: a }),
+          // it waits in its turn, where its id does not find it any more
+          take: manager.takeResult(a),
+          unknown: handle.get(unknown),
+          wait: manager.waitForTask([a, unknown])
+        }
+        const tags: Record<string, string> = {}
+        for (const [name, failing] of Object.entries(failures)) {
+          const error = yield* Effect.flip<unknown, { readonly _tag: string }, never>(failing)
+          tags[name] = error._tag
+        }
+        assert.deepStrictEqual(tags, {
+          detach: "TaskNotRunning",
+          steer: "TaskNotRunning",
+          mode: "TaskNotRunning",
+          policy: "TaskNotRunning",
+          reject: "TaskNotSuspended",
+          take: "TaskNotFound",
+          unknown: "TaskNotFound",
+          wait: "TaskNotFound"
+        })
+        assert.strictEqual(yield* drain(process), 3)
+        assert.isTrue(Option.isNone(yield* manager.takeResult(a)))
+        assert.isTrue(Option.isNone(yield* manager.consumeResult(a, Effect.succeed)))
+      }))
+
+    it.scoped("an id that was used again is that of the newest; its older one keeps its place in the history", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({}, { historyLimit: 1 })
+        for (const name of ["a", "b"]) yield* process.start(name, "quick")
+        yield* process.start("a", "park")
+        const second = yield* database.open({ onInterrupted: () => "Repeat" })
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Running")
+        assert.deepStrictEqual(yield* ids(second), ["b", "a"])
+        yield* Effect.fork(second.manager.handle.cancel(id("a")))
+        yield* settled
+        assert.deepStrictEqual(yield* ids(second), ["a", "b", "a"])
+        const third = yield* database.open({})
+        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Cancelled")
+        assert.deepStrictEqual((yield* third.manager.handle.list()).map((task) => task.id), ["b", "a"])
+      }))
+
+    it.scoped("pages, what an opening reads and what a sweep looks at are found by indexes: no table is read through", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened()
+        const { sql } = database
+        yield* process.start("a", "quick")
+        yield* drain(process)
+        yield* fill(database, 5_000)
+        yield* sql.unsafe("analyze")
+        const tables = tablesOf(sql, "default", undefined)
+        const explain = databases.dialect === "pg" ? "explain " : "explain query plan "
+        const planOf = ({ params, text }: { readonly text: string; readonly params: ReadonlyArray<string | number> }) =>
+          Effect.map(
+            sql.unsafe<Readonly<Record<string, unknown>>>(`${explain}${text}`, params),
+            (lines) => lines.map((line) => Object.values(line).at(-1)).join("\n")
+          )
+        const page = { before: 3_000, limit: 10, sessionId: undefined, statuses: ["Completed", "Failed", "Cancelled"] }
+        const plans = {
+          page: yield* planOf(pageQuery(tables, page)),
+          ofSession: yield* planOf(pageQuery(tables, { ...page, sessionId: session })),
+          since: yield* planOf(sinceQuery(tables, 3_000, 10)),
+          open: yield* planOf({
+            text: openRowsQuery(tables),
+            params: ["default", "default", "default", "default", "default"]
+          }),
+          find: yield* planOf({
+            text: `select * from etm_tasks where manager = ${tables.place(1)} and id = ${tables.place(2)}
+              and settled is not null order by number desc limit 1`,
+            params: ["default", "bulk 7"]
+          })
+        }
+        for (const [name, plan] of Object.entries(plans)) {
+          assert.notMatch(plan, /Seq Scan|SCAN etm_tasks/, `${name}: ${plan}`)
+          assert.notInclude(plan, "etm_tasks_pkey", `${name}: ${plan}`)
+          assert.notInclude(plan, "autoindex", `${name}: ${plan}`)
+        }
+        assert.include(plans.page, "etm_tasks_settled")
+        assert.include(plans.ofSession, "etm_tasks_settled_session")
+        assert.include(plans.since, "etm_tasks_settled")
+        assert.include(plans.open, "etm_tasks_open")
+        assert.include(plans.find, "etm_tasks_settled_id")
+        if (databases.dialect === "sqlite") {
+          for (const plan of [plans.page, plans.ofSession, plans.since]) assert.include(plan, "COVERING INDEX")
+        }
+        // and they find the right ones
+        const { next, tasks } = yield* process.manager.handle.history({ before: 3_000, limit: 2 })
+        assert.deepStrictEqual([tasks.map((task) => task.id), next], [["bulk 1999", "bulk 1998"], 2_998])
+        // an opening reads what memory keeps of them
+        const second = yield* database.open({}, { historyLimit: 3 })
+        assert.deepStrictEqual((yield* second.manager.handle.list()).map((task) => task.id), [
+          "bulk 4998",
+          "bulk 4999",
+          "bulk 5000"
+        ])
+      }))
+  })
+
+  describe("retention", () => {
+    const hour = 3_600_000
+    /** Makes them as old as if they had settled that long ago on the clock of the rows. */
+    const age = ({ sql }: Database, name: string, millis: number) =>
+      sql`update etm_tasks set settled_at = settled_at - ${millis} where id like ${name}`
+
+    it.scoped("rows of settled tasks go after their time, if they are owed to nobody, and memory forgets them too", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({ retention: { settled: "1 hour" } })
+        for (const name of ["a", "b", "owed", "c"]) {
+          yield* process.start(name, "quick")
+          if (name !== "owed") yield* process.manager.takeResult(id(name))
+        }
+        yield* settled
+        yield* sweep
+        assert.deepStrictEqual(yield* names(database), ["a", "b", "owed", "c"])
+        for (const name of ["a", "b", "owed"]) yield* age(database, name, hour)
+        yield* sweep
+        assert.deepStrictEqual(yield* names(database), ["owed", "c"])
+        assert.deepStrictEqual(yield* ids(process), ["c", "owed"])
+        assert.strictEqual((yield* Effect.flip(process.manager.handle.get(id("a"))))._tag, "TaskNotFound")
+        assert.strictEqual((yield* process.manager.handle.get(id("owed"))).status, "Completed")
+        // what is delivered late goes when it is
+        assert.strictEqual(yield* drain(process), 1)
+        assert.deepStrictEqual(yield* names(database), ["c"])
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* ids(second), ["c"])
+      }))
+
+    it.scoped("at most 500 rows go in one transaction, and all of them in one sweep", () =>
+      Effect.gen(function*() {
+        const statements: Array<string> = []
+        const removed: Array<number> = []
+        const database = yield* databases.make({ before: (text) => void statements.push(text) })
+        const process = yield* database.open({ retention: { settled: "1 hour" } })
+        yield* process.start("a", "quick")
+        yield* drain(process)
+        yield* fill(database, 1_200)
+        yield* age(database, "%", 2 * hour)
+        statements.length = 0
+        let rows = 1_201
+        for (let round = 0; round < 20 && rows > 0; round++) {
+          if (round === 0) yield* TestClock.adjust("1 minute")
+          yield* settled
+          const left = (yield* names(database)).length
+          if (left < rows) removed.push(rows - left)
+          rows = left
+        }
+        assert.strictEqual(rows, 0)
+        assert.strictEqual(statements.filter((text) => text.startsWith("delete from etm_tasks")).length, 3)
+        assert.isTrue(statements.some((text) => text.startsWith("update etm_managers set lease_until")))
+      }))
+
+    it.scoped("a result that nobody takes in time is dropped, told in the log; what a consumer has stays his", () =>
+      Effect.gen(function*() {
+        const { layer, messages } = logged()
+        yield* Effect.gen(function*() {
+          const { database, process } = yield* opened({ retention: { settled: "1 hour", undelivered: "2 hours" } })
+          for (const how of ["fg", "bg", "manual"]) yield* process.start(how, "quick", { how })
+          yield* process.start("in hand", "quick", { session: "other" })
+          yield* process.start("asks", "ask")
+          const inHand = { ...turn, sessionId: "other" as SessionId }
+          const consuming = yield* Effect.fork(process.manager.consumeTurnUpdate(inHand, () => Effect.never))
+          yield* settled
+          yield* age(database, "%", hour)
+          yield* sweep
+          assert.strictEqual((yield* names(database)).length, 5)
+          yield* age(database, "%", hour)
+          yield* sweep
+          yield* sweep
+          assert.deepStrictEqual(yield* names(database), ["in hand", "asks"])
+          assert.deepStrictEqual((yield* process.manager.takePendingLoopUpdates(session)).resolutions, [])
+          assert.deepStrictEqual(yield* process.manager.handle.drainReadyItems, [])
+          yield* Fiber.interrupt(consuming)
+          assert.isTrue(Option.isSome(yield* process.manager.waitForTurn(inHand)))
+          yield* settled
+          assert.deepStrictEqual(yield* names(database), ["asks"])
+        }).pipe(Effect.provide(layer))
+        assert.deepStrictEqual(messages, [
+          "Nobody has taken 3 results of the journal \"default\" in time: they were dropped"
+        ])
+      }))
+
+    it.scoped("a manager that was taken over removes nothing", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({ retention: { settled: "1 hour" } })
+        yield* process.start("a", "quick")
+        yield* drain(process)
+        yield* age(database, "a", 2 * hour)
+        yield* database.open({ retention: { settled: Infinity } })
+        yield* sweep
+        yield* sweep
+        assert.deepStrictEqual(yield* names(database), ["a"])
+      }))
+
+    it.scoped("durations are checked: the layer dies and names the field", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        for (const field of ["settled", "undelivered"]) {
+          const exit = yield* Effect.exit(database.open({ retention: { [field]: -1 } }))
+          assert.include(
+            Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "success",
+            `retention.${field} takes a duration from 0`
+          )
+        }
+      }))
+  })
+}
