@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { rememberUnheld } from "../../services/internal/unheld.js"
+import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
 
@@ -65,7 +65,6 @@ export const holdReplies = (
     waitForIdle: hold(handle.waitForIdle),
     waitForIdleWithin: holdMethod(handle.waitForIdleWithin)
   }
-  rememberUnheld(heldHandle, handle)
   return TaskManager.of({
     startTask: holdMethod(manager.startTask),
     waitForTurn: (turn, options) => open(manager.waitForTurn(turn, options)),
@@ -80,6 +79,6 @@ export const holdReplies = (
     rejectApproval: holdMethod(manager.rejectApproval),
     answerApproval: holdMethod(manager.answerApproval),
     closeSession: holdMethod(manager.closeSession),
-    handle: heldHandle
+    handle: withUnheld(heldHandle, handle)
   })
 }

@@ -110,6 +110,27 @@ export const agentSuite = (databases: AgentDatabases): void => {
       }))
   })
 
+  describe("while a group is written", () => {
+    it.scoped("a session can be watched, and tells of nothing that is not written", () =>
+      Effect.gen(function*() {
+        let isSlow = false
+        const connect = yield* databases.make
+        const process = yield* startProcess((options) =>
+          connect({
+            ...options,
+            holds: (text) => options?.holds?.(text) === true || isSlow && text.startsWith("insert into etm_tasks")
+          }), [])
+        const session = yield* process.open(sessionId)
+        isSlow = true
+        yield* session.submit("go")
+        yield* settled
+        const { events, phase } = yield* session.watch
+        assert.strictEqual(phase, "RunningTools")
+        yield* settled
+        assert.deepStrictEqual([...yield* Queue.takeAll(events)].filter(({ _tag }) => _tag === "Task"), [])
+      }))
+  })
+
   describe("killed before any statement", () => {
     /** Goes on with what there is, and says "go" if nobody has. */
     const goOn = (process: AgentProcess) =>
