@@ -101,7 +101,7 @@ export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effe
 
 /**
  * No live or retained task has this id. Every method that looks up a task by id fails with it, also for a settled task
- * that is beyond `historyLimit` or `historyBytes`.
+ * that is beyond `historyLimit` or `historyBytes` (of a durable manager: whose row has gone).
  *
  * @since 0.1.0
  * @category errors

@@ -183,7 +183,10 @@ export interface TaskManagerHandle {
    * it sees is never stale. Ends when the manager shuts down.
    */
   readonly changes: Stream.Stream<ReadonlyArray<TaskSnapshot>>
-  /** The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit` or `historyBytes`. */
+  /**
+   * The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit` or `historyBytes`; a durable
+   * manager finds these until their rows go.
+   */
   readonly get: (id: TaskId) => Effect.Effect<TaskSnapshot, TaskNotFound>
   /** The result of a settled task, `None` while it is live. Reading it delivers nothing and takes nothing. */
   readonly result: (id: TaskId) => Effect.Effect<Option.Option<ToolResultPart>, TaskNotFound>

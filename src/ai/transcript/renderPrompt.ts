@@ -129,7 +129,6 @@ export const renderPrompt = (transcript: Transcript, options?: RenderOptions): P
     }
   }
   const first = messages[before]
-  // also of words that say nothing to this provider
-  if (first === undefined ? entries.length > 0 : first.role !== "user") messages.splice(before, 0, beginning)
+  if (first !== undefined && first.role !== "user") messages.splice(before, 0, beginning)
   return Prompt.fromMessages(messages)
 }

@@ -130,7 +130,7 @@ export const open = (
   Effect.gen(function*() {
     const { codec, leaseMillis, name } = options
     const tables = tablesOf(yield* SqlClient.SqlClient, name, codec)
-    const { dialect, encode, fail, now, numbersAt, place, sql } = tables
+    const { dialect, encode, fail, now, isNumberAt, place, sql } = tables
     // Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends
     // a transaction in which nothing happens for a lease. The setting ends with the transaction.
     const endsIdle = dialect === "pg"
@@ -162,36 +162,43 @@ export const open = (
     const close = `update etm_tasks set result = null, approval = null, detached = null
       where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
     const removeFrom = (table: string): string =>
-      `delete from ${table} where manager = ${place(1)} and number in ${numbersAt(2)}`
+      `delete from ${table} where manager = ${place(1)} and ${isNumberAt(2)}`
 
-    const paramsOf = (row: JournalRow): Effect.Effect<ReadonlyArray<string | number | null>, JournalError> =>
-      Effect.map(
-        Effect.all([
-          row.request === null ? Effect.succeed("") : encode(row.request),
-          encode(row.doc),
-          Clock.currentTimeMillis
-        ]),
-        ([request, doc, at]) => [
-          name,
-          row.number,
-          row.taskId,
-          row.sessionId,
-          row.turnId,
-          row.status,
-          row.settled,
-          stored(row.result),
-          stored(row.approval),
-          stored(row.detached),
-          request,
-          doc,
-          row.version,
-          ...(dialect === "pg" ? [] : [row.settled === null ? null : at])
-        ]
+    type Params = ReadonlyArray<string | number | null>
+    const paramsOf = (row: JournalRow, request: string, doc: string, at: number): Params => {
+      const params = [
+        name,
+        row.number,
+        row.taskId,
+        row.sessionId,
+        row.turnId,
+        row.status,
+        row.settled,
+        stored(row.result),
+        stored(row.approval),
+        stored(row.detached),
+        request,
+        doc,
+        row.version
+      ]
+      if (dialect === "sqlite") params.push(row.settled === null ? null : at)
+      return params
+    }
+
+    const encoded = (row: JournalRow, at: number): Effect.Effect<Params, JournalError> =>
+      Effect.zipWith(
+        row.request === null ? Effect.succeed("") : encode(row.request),
+        encode(row.doc),
+        (request, doc) => paramsOf(row, request, doc, at)
       )
 
     const writeRows = (rows: ReadonlyArray<JournalRow>) =>
       Effect.gen(function*() {
-        const params = yield* Effect.forEach(rows, paramsOf)
+        const now = yield* Clock.currentTimeMillis
+        // without a codec there is nothing to wait for, and an effect for each row is not cheap
+        const params = codec === undefined
+          ? rows.map((row) => paramsOf(row, row.request ?? "", row.doc, now))
+          : yield* Effect.forEach(rows, (row) => encoded(row, now))
         let at = 0
         for (const { size, text } of insert) {
           for (; params.length - at >= size; at += size) {
@@ -241,8 +248,10 @@ export const open = (
         )
       )
 
-    const owner = yield* Effect.acquireRelease(Effect.sync(enterOwner), (entered) =>
-      Effect.sync(() => leaveOwner(entered)))
+    const owner = yield* Effect.acquireRelease(
+      Effect.sync(enterOwner),
+      (entered) => Effect.sync(() => leaveOwner(entered))
+    )
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
     const attempt: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
@@ -276,9 +285,7 @@ export const open = (
       }
       const rows = yield* sql.unsafe<Row>(openRowsQuery(tables), [
         name,
-        ...noSettledStatus.map(() =>
-          name
-        )
+        ...noSettledStatus.map(() => name)
       ])
       const [last] = yield* sql.unsafe<Row>(`select max(number) as number from etm_tasks where manager = ${place(1)}`, [
         name

@@ -40,7 +40,7 @@ const setAside = ({ epoch, tables: { name, place, sql } }: SqlJournal, row: Row,
   )
 
 /** What it names is the id and the number of the row, and which part of it cannot be read. */
-export const warnOfDamage = (error: JournalError): Effect.Effect<void> =>
+const warnOfDamage = (error: JournalError): Effect.Effect<void> =>
   Effect.logWarning(`A row of a task is damaged: it is set aside, and stays in the database. ${error.message}`)
 
 /** Reads rows; those that are damaged are left out or fail all, as it was decided. */

@@ -39,7 +39,7 @@ const Text = Schema.parseJson(Schema.String)
 
 /** What these tasks have written, by their numbers, as rings that go on from there. What cannot be read is skipped. */
 export const readOutputs = (
-  { decode, name, numbersAt, place, sql }: Tables,
+  { decode, name, place, sql }: Tables,
   numbers: ReadonlyArray<number>,
   limit: number
 ): Effect.Effect<ReadonlyMap<number, OutputRing>, SqlError> =>
@@ -47,10 +47,10 @@ export const readOutputs = (
     const rings = new Map<number, OutputRing>()
     for (const number of numbers) {
       const rows = yield* sql.unsafe<Row>(
-        `select number, start, text from etm_output where manager = ${place(1)} and number in ${
-          numbersAt(2)
+        `select number, start, text from etm_output where manager = ${place(1)} and number = ${
+          place(2)
         } order by start`,
-        [name, JSON.stringify([number])]
+        [name, number]
       )
       for (const row of rows) {
         const chunk = Schema.decodeUnknownOption(ChunkRow)(row)

@@ -12,7 +12,7 @@ import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import type { AgedRow, OwedRow, SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
-export interface RetentionMillis {
+interface RetentionMillis {
   readonly settled: number
   readonly undelivered: number
 }

@@ -49,6 +49,15 @@ export const sinceQuery = (
   return { text, params }
 }
 
+/** The statement for rows by their numbers. */
+export const byNumberQuery = ({ isNumberAt, place }: Tables): string =>
+  `select * from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}`
+
+/** The statement for the newest settled task of an id. */
+export const newestOfIdQuery = ({ place }: Tables): string =>
+  `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
+    order by number desc limit 1`
+
 const everyStatus = ["Completed", "Failed", "Cancelled"] as const
 
 const PageRow = Schema.Struct({ settled: Count, number: Count })
@@ -91,14 +100,13 @@ export interface SettledRows {
 const rowsAtOnce = 16
 
 export const settledRows = (tables: Tables): SettledRows => {
-  const { name, numbersAt, place, sql } = tables
+  const { name, isNumberAt, place, sql } = tables
   // numbers that are none are passed over: the tasks of such rows are found by nobody
   const decodeAll = <A, I>(schema: Schema.Schema<A, I>, rows: ReadonlyArray<Row>): ReadonlyArray<A> =>
     rows.flatMap((row) => Option.toArray(Schema.decodeUnknownOption(schema)(row)))
-  const byNumber = `select * from etm_tasks where manager = ${place(1)} and number in ${numbersAt(2)}`
-  const newestOfId = `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
-    order by number desc limit 1`
-  const owedOf = `select number, id from etm_tasks where manager = ${place(1)} and number in ${numbersAt(2)}
+  const byNumber = byNumberQuery(tables)
+  const newestOfId = newestOfIdQuery(tables)
+  const owedOf = `select number, id from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}
     and (result is not null or detached is not null)`
   return {
     page: (page) => {

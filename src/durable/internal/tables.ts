@@ -26,8 +26,8 @@ export interface Tables {
   readonly places: (count: number, from?: number) => string
   /** Epoch milliseconds on the clock of the rows: several machines share that of their server, and a file is of one machine. */
   readonly now: Effect.Effect<number, SqlError>
-  /** Which numbers the JSON text at a place has, as what `in` takes. */
-  readonly numbersAt: (index: number) => string
+  /** Whether a row has one of the numbers that stand as JSON at a place. */
+  readonly isNumberAt: (index: number) => string
   /** Whether there is a codec. */
   readonly isEncoded: boolean
   readonly fail: (reason: JournalErrorReason, detail: string, cause?: unknown) => JournalError
@@ -50,10 +50,11 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
     now: dialect === "pg"
       ? Effect.map(sql.unsafe<Row>(`select ${serverMillis} as now`), ([row]) => Number(row?.["now"]))
       : Clock.currentTimeMillis,
-    numbersAt: (index) =>
+    // an array: from a set, Postgres would read the whole table of a few thousand rows
+    isNumberAt: (index) =>
       dialect === "pg"
-        ? `(select cast(value as bigint) from json_array_elements_text(cast($${index} as json)))`
-        : "(select value from json_each(?))",
+        ? `number = any(array(select cast(value as bigint) from json_array_elements_text(cast($${index} as json))))`
+        : "number in (select value from json_each(?))",
     isEncoded: codec !== undefined,
     fail,
     encode: (text) =>

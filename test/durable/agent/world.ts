@@ -273,7 +273,7 @@ export const killed = (
           onStart: (one) => {
             kill = one
           },
-          onDeath: () => Deferred.unsafeDone(ended, Effect.succeed(undefined))
+          onDeath: () => Deferred.unsafeDone(ended, Exit.succeed(undefined))
         })
         yield* program(process)
         const statements = process.statements()
