@@ -4,8 +4,8 @@ import type { TaskLaunchRequest } from "../../model/Task.js"
 import { refuseUnlessOneOf } from "../../shared/refusals.js"
 import { isWellFormedText } from "../../shared/wellFormed.js"
 
-/** Text that no database stores as it is. */
-const isStorable = (text: unknown): boolean =>
+/** Whether a database stores the text as it is. */
+export const isStorable = (text: unknown): boolean =>
   !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text)
 
 /** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
