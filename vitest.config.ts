@@ -13,6 +13,7 @@ const longestFirst = [
   "test/shared/ownText.test.ts",
   "test/simulator/manager.test.ts",
   "test/simulator/agentLoop.test.ts",
+  "test/simulator/durable.test.ts",
   "test/demo-agent.test.ts",
   "test/simulator/agentLoop-mistakes.test.ts",
   "test/simulator/manager-mistakes.test.ts",
@@ -38,11 +39,15 @@ const everything = ["test/**/*.test.ts"]
 
 // `npm run test:full` is two runs: with `--mode seeds` all seeds of the simulators, and with `--mode full` everything else, with
 // coverage, which would make the seeds take half as long again
-const simulators = ["test/simulator/manager.test.ts", "test/simulator/agentLoop.test.ts"]
+const simulators = [
+  "test/simulator/manager.test.ts",
+  "test/simulator/agentLoop.test.ts",
+  "test/simulator/durable.test.ts"
+]
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
 // suites of SQLite once more, on a server that has to be started
-const onlyInFull = ["test/simulator/*-mistakes.test.ts", "test/durable/postgres.test.ts", "test/demo-durable.test.ts"]
+const onlyInFull = ["test/simulator/*-mistakes.test.ts", "test/durable/*postgres.test.ts", "test/demo-durable.test.ts"]
 
 const files: Record<string, { readonly include: Array<string>; readonly exclude: Array<string> }> = {
   full: { include: everything, exclude: simulators },
@@ -50,7 +55,12 @@ const files: Record<string, { readonly include: Array<string>; readonly exclude:
 }
 
 // test/support/fullMode.ts reads the last one
-const full = { SIMULATED_SEEDS: "10000", SIMULATED_AGENT_SEEDS: "2000", FULL_TESTS: "1" }
+const full = {
+  SIMULATED_SEEDS: "10000",
+  SIMULATED_AGENT_SEEDS: "2000",
+  SIMULATED_DURABLE_SEEDS: "5000",
+  FULL_TESTS: "1"
+}
 
 export default defineConfig(({ mode }) => ({
   resolve: {

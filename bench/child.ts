@@ -11,7 +11,7 @@ const run = (job: Job): Effect.Effect<unknown> => {
     case "Target":
       return targetOf(job.name).measure(job.quick)
     case "Soak":
-      return Effect.flatMap(Effect.promise(() => import("./soakRun.js")), ({ soak }) => soak(job.tasks))
+      return Effect.flatMap(Effect.promise(() => import("./soakRun.js")), ({ soak }) => soak(job))
   }
 }
 

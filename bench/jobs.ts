@@ -12,4 +12,4 @@ export type Job =
     readonly rounds?: number | undefined
   }
   | { readonly _tag: "Target"; readonly name: string; readonly quick: boolean }
-  | { readonly _tag: "Soak"; readonly tasks: number }
+  | { readonly _tag: "Soak"; readonly tasks: number; readonly isDurable: boolean }

@@ -26,6 +26,7 @@ import {
 import type { Engine } from "../src/runtime/Engine.js"
 import { makeEngine, makeManager } from "../src/runtime/make.js"
 import { startConcurrently } from "../src/runtime/starting/startTask.js"
+import { makeDurable } from "./durable.js"
 import { usedHeap } from "./measuring.js"
 import { blocked } from "./targets/managers.js"
 import { resultOf } from "./work.js"
@@ -353,16 +354,32 @@ const left = (engine: Engine, rootsBefore: number): Record<string, number> => {
   }
 }
 
-export const soak = (tasks: number): Effect.Effect<SoakReport> =>
+interface Subject {
+  readonly engine: Engine
+  readonly manager: Manager
+  /** What a durable manager has left beside that, once everything is written. */
+  readonly leftInJournal: Effect.Effect<Record<string, number>>
+}
+
+const makeInMemory = Effect.map(makeEngine, (engine): Subject => ({
+  engine,
+  manager: makeManager(engine, startConcurrently),
+  leftInJournal: Effect.succeed({})
+}))
+
+export const soak = ({ isDurable, tasks }: {
+  readonly tasks: number
+  readonly isDurable: boolean
+}): Effect.Effect<SoakReport> =>
   Effect.scoped(Effect.gen(function*() {
     const start = performance.now()
-    const rootsBefore = Fiber.unsafeRoots().length
-    const engine = yield* makeEngine.pipe(
+    const { engine, leftInJournal, manager } = yield* (isDurable ? makeDurable(historyLimit) : makeInMemory).pipe(
       Effect.provide(
         Layer.merge(RoutingPolicy.layer(route), TaskManagerConfig.layer({ historyLimit, concurrency: 512 }))
       )
     )
-    const manager = makeManager(engine, startConcurrently)
+    // those of a journal live as long as the manager
+    const rootsBefore = Fiber.unsafeRoots().length
     const tally: Tally = {
       started: 0,
       turns: 0,
@@ -396,7 +413,7 @@ export const soak = (tasks: number): Effect.Effect<SoakReport> =>
         } MB, left ${JSON.stringify(left(engine, rootsBefore))}`
       )
     }
-    const remains = left(engine, rootsBefore)
+    const remains = { ...left(engine, rootsBefore), ...(yield* leftInJournal) }
     for (const [what, count] of Object.entries(remains)) {
       if (count !== 0) complain(tally, `${count} ${what} left`)
     }

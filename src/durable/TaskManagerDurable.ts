@@ -131,7 +131,8 @@ const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): Task
   TaskJournal.of({
     acknowledge: (updates) =>
       Effect.suspend(() =>
-        store.acknowledge(
+        // what is let go in memory alone would be passed over, and come again
+        journal.isGone ? journal.farewell : store.acknowledge(
           journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
             number: entry.task.order,
             brings,

@@ -8,8 +8,8 @@ import type * as Effect from "effect/Effect"
 import type { JournalError } from "../errors.js"
 
 /**
- * The place of a delivery in a row: its number until its reader has it, then null. `AsStored`: a reader acknowledges it in a
- * transaction of its own, and what the database says stays.
+ * The place of a delivery in a row: its number until its reader has it, then null. `AsStored`: its number is stored already, and
+ * its reader may have acknowledged it in a transaction of its own: what the database says stays.
  *
  * @since 0.1.0
  * @category models

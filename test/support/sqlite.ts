@@ -20,6 +20,8 @@ export interface SqliteOptions {
   readonly filename?: string
   /** `FULL` unless it is given, which outlives a loss of power; `NORMAL` outlives the end of the process. */
   readonly synchronous?: "FULL" | "NORMAL"
+  /** Whether what is written stays in the WAL, where it can be counted. */
+  readonly keepsWal?: boolean
   /** How long a statement waits for another process that writes, in milliseconds; 5 seconds unless it is given. */
   readonly busyTimeout?: number
   /** The file may be read only. */
@@ -31,7 +33,15 @@ export interface SqliteOptions {
 }
 
 const connect = (
-  { before, busyTimeout = 5_000, filename = ":memory:", holds, readOnly = false, synchronous = "FULL" }: SqliteOptions
+  {
+    before,
+    busyTimeout = 5_000,
+    filename = ":memory:",
+    holds,
+    keepsWal = false,
+    readOnly = false,
+    synchronous = "FULL"
+  }: SqliteOptions
 ) =>
   Effect.map(
     Effect.acquireRelease(
@@ -39,6 +49,7 @@ const connect = (
         const database = new DatabaseSync(filename, { readOnly })
         if (!readOnly) database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`)
         database.exec(`pragma busy_timeout = ${busyTimeout}`)
+        if (keepsWal) database.exec("pragma wal_autocheckpoint = 0")
         return database
       }),
       (database) => Effect.sync(() => database.close())

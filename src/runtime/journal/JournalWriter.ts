@@ -61,8 +61,6 @@ export interface Sent {
   readonly entry: Entry
   readonly brings: Brings
   readonly delivery: Undelivered
-  /** Its reader acknowledges it in a transaction of its own. */
-  isInTransaction: boolean
 }
 
 /** What was held back until a group is written. */
@@ -198,7 +196,7 @@ export class JournalWriter implements TableJournal {
 
   sent(task: TaskRecord, brings: Brings, delivery: Undelivered): void {
     const entry = this.entryOf(task)
-    const sent: Sent = { entry, brings, delivery, isInTransaction: false }
+    const sent: Sent = { entry, brings, delivery }
     entry.sent[brings] = sent
     if (brings === "detached" && "value" in delivery && delivery.value._tag === "Detached") {
       entry.detached = delivery.value.snapshot
@@ -340,9 +338,12 @@ export class JournalWriter implements TableJournal {
   readonly synced: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isGone) return this.farewell
     if (this.isWritten) return Effect.void
-    return Effect.async<void>((resume) =>
-      this.wait({ written: () => resume(Effect.void), gone: () => resume(this.farewell) })
-    )
+    return Effect.async<void>((resume) => {
+      // the fiber may have stepped back since
+      if (this.isGone) resume(this.farewell)
+      else if (this.isWritten) resume(Effect.void)
+      else this.wait({ written: () => resume(Effect.void), gone: () => resume(this.farewell) })
+    })
   })
 
   private wait(waiting: Waiting): void {
@@ -365,14 +366,9 @@ export class JournalWriter implements TableJournal {
     return this.oldestUnwrittenAt === undefined ? 0 : this.now() - this.oldestUnwrittenAt
   }
 
-  /** The deliveries of these tasks that a reader has and that nobody has acknowledged; they are about to be in a transaction. */
+  /** The deliveries of these tasks that nobody has acknowledged: for a transaction of their reader, which does it. */
   inTransaction(updates: ReadonlyArray<{ readonly brings: Brings; readonly taskId: TaskId }>): ReadonlyArray<Sent> {
-    return updates.flatMap(({ brings, taskId }) => {
-      const sent = this.byTask.get(keyOf(brings, taskId))
-      if (sent === undefined) return []
-      sent.isInTransaction = true
-      return [sent]
-    })
+    return updates.flatMap(({ brings, taskId }) => this.byTask.get(keyOf(brings, taskId)) ?? [])
   }
 
   // ---- writing ----
@@ -394,8 +390,9 @@ export class JournalWriter implements TableJournal {
     const isDelivered = this.leaveIfDelivered(entry)
     if (isDelivered && (!isKept || entry.seq <= this.removedThrough)) return undefined
     const isClosed = task.session.closed
+    // what is written already may have left, and its reader may acknowledge it in a transaction before this group is written
     const place = (one: Sent | undefined): JournalRow["result"] =>
-      one === undefined || isClosed ? null : one.isInTransaction ? "AsStored" : one.delivery.order
+      one === undefined || isClosed ? null : one.delivery.order <= this.lastWritten ? "AsStored" : one.delivery.order
     const { request } = entry
     entry.request = undefined
     return {
@@ -555,13 +552,20 @@ export class JournalWriter implements TableJournal {
     return Effect.sync(() => void this.lossWaiters.delete(wake))
   })
 
+  /** Whether the writer has something to do, or nothing any more. */
+  private get isDue(): boolean {
+    return this.hasNews || this.isRenewalDue || this.mode !== "Open"
+  }
+
   /** Writes one group after the other. */
   readonly run: Effect.Effect<void> = Effect.whileLoop({
     while: () => this.mode === "Open",
     body: () =>
       Effect.zipRight(
-        this.hasNews || this.isRenewalDue ? Effect.void : Effect.async<void>((resume) => {
-          this.signal = () => resume(Effect.void)
+        this.isDue ? Effect.void : Effect.async<void>((resume) => {
+          // the fiber may have stepped back since
+          if (this.isDue) resume(Effect.void)
+          else this.signal = () => resume(Effect.void)
         }),
         // whoever is ready now comes into the same group
         Effect.zipRight(Effect.yieldNow(), this.writeGroup)

@@ -24,7 +24,9 @@ const terminal = new Set(["Completed", "Failed", "Cancelled"])
 export const audit = (
   lines: ReadonlyArray<string>,
   got: ReadonlyArray<{ readonly id: string; readonly what: string }>,
-  undelivered: number
+  undelivered: number,
+  /** Processes that another one was to take over. */
+  mayBeLost: ReadonlySet<number> = new Set()
 ): Audit => {
   const accepted = new Set<string>()
   const runs = new Map<
@@ -37,7 +39,7 @@ export const audit = (
   const approving = new Set<string>()
   const faults: Array<string> = []
   for (const line of lines) {
-    const [, what = "", first = "", second = "", third = "", fourth = ""] = line.split(" ")
+    const [run = "", what = "", first = "", second = "", third = "", fourth = ""] = line.split(" ")
     switch (what) {
       case "accepted":
         accepted.add(first)
@@ -59,6 +61,8 @@ export const audit = (
         break
       }
       case "LOST":
+        if (!mayBeLost.has(Number(run))) faults.push(line)
+        break
       case "ERROR":
         faults.push(line)
     }

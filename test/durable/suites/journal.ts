@@ -11,6 +11,9 @@ import { codecOf, type Database, type Databases, id, logged, type Process, sessi
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
 
+/** Lets every fiber run until it waits, be it for a database. */
+const rested = Effect.repeatN(Effect.yieldNow(), 50)
+
 const dies = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isFailure(exit) ? String(Option.getOrUndefined(Cause.dieOption(exit.cause))) : "success"
 
@@ -64,6 +67,58 @@ export const journalSuite = (databases: Databases): void => {
             })).pipe(Effect.timeout("1 milli"), Effect.fork, Effect.tap(() => settled), Effect.flatMap(Fiber.interrupt))
         )
         assert.isTrue(Exit.isSuccess(exit))
+        const second = yield* database.open()
+        yield* take(database, second)
+        assert.deepStrictEqual(yield* got(database), [2])
+      }))
+
+    it.scoped("what was committed does not come again, though a group with its row was to be written after the commit", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const { sql } = database
+        yield* sql`create table got (by integer)`
+        const process = yield* database.open({}, { historyLimit: 1 })
+        yield* process.start("a", "quick")
+        yield* process.start("b", "ask", { session: "other" })
+        const [asked] = yield* process.manager.handle.listSuspended
+        if (asked === undefined) return assert.fail("nothing is asked")
+        const isInside = yield* Effect.makeLatch()
+        // it forgets the first task, whose row is written again
+        yield* Effect.fork(Effect.zipRight(isInside.await, process.manager.answerApproval(asked, { reject: "no" })))
+        yield* Effect.fork(process.manager.consumeTurnUpdate(turn, (update) =>
+          Effect.zipRight(
+            sql.withTransaction(Effect.gen(function*() {
+              yield* sql`insert into got values (1)`
+              yield* isInside.open
+              // with SQLite the group waits for the transaction
+              yield* rested
+              yield* process.journal.acknowledge(update)
+            })),
+            Effect.never
+          )))
+        yield* settled
+        const second = yield* database.open()
+        assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+        assert.deepStrictEqual(yield* got(database), [1])
+      }).pipe(Effect.provideService(ToolExecutor, tools)))
+
+    it.scoped("a manager that keeps its tasks for the next process takes no word any more: the transaction fails", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const { sql } = database
+        yield* sql`create table got (by integer)`
+        const process = yield* database.open({ shutdown: "keep" })
+        yield* process.start("a", "ask")
+        const isClosed = yield* Effect.makeLatch()
+        const taking = yield* Effect.fork(process.manager.consumeTurnUpdate(turn, (update) =>
+          Effect.zipRight(
+            isClosed.await,
+            sql.withTransaction(Effect.zipRight(sql`insert into got values (1)`, process.journal.acknowledge(update)))
+          )))
+        yield* settled
+        yield* process.close
+        yield* isClosed.open
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(taking)))
         const second = yield* database.open()
         yield* take(database, second)
         assert.deepStrictEqual(yield* got(database), [2])

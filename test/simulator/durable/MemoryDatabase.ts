@@ -1,0 +1,158 @@
+/**
+ * A journal in memory, as SQLite and Postgres are one: a group is written whole or not at all, in a transaction that begins with the
+ * check of the epoch. It keeps what was ever written, so that what somebody is told can be held against it.
+ */
+import * as Effect from "effect/Effect"
+import { JournalError } from "../../../src/errors.js"
+import type { Brings } from "../../../src/machine/TaskTable.js"
+import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../../src/services/Journal.js"
+
+/** What a task was in a row that was written. */
+const stateIn = ({ doc, status, taskId }: Pick<JournalRow, "doc" | "status" | "taskId">): string =>
+  stateOf(taskId, status, Number(/"launch":(\d+)/.exec(doc)?.[1]))
+
+export const stateOf = (taskId: string, status: string, launch: number): string => `${taskId} ${status} ${launch}`
+
+/** What a consumer stored in the transaction in which it acknowledged. */
+interface Got {
+  readonly taskId: string
+  readonly brings: Brings
+}
+
+const kinds = ["result", "approval", "detached"] as const
+
+export class MemoryDatabase {
+  epoch = 0
+  leaseUntil = 0
+  seq = 0
+  lastTaskNumber = 0
+  lastDelivery = 0
+  readonly rows = new Map<number, JournalRow>()
+  readonly got: Array<Got> = []
+  /** The last event of each epoch that is written. */
+  readonly seqOf = new Map<number, number>()
+  /** Every state of a task that was ever written, and every task. */
+  readonly states = new Set<string>()
+  readonly tasks = new Set<string>()
+  /** Which delivery had which number. */
+  readonly deliveries = new Map<number, string>()
+  readonly sent = new Set<string>()
+  private readonly violate: (rule: string, message: string) => void
+
+  constructor(violate: (rule: string, message: string) => void) {
+    this.violate = violate
+  }
+
+  /** Takes the journal: whoever had it can write no more. */
+  take(now: number, leaseMillis: number): number {
+    this.leaseUntil = now + leaseMillis
+    this.seqOf.set(++this.epoch, this.seq)
+    return this.epoch
+  }
+
+  /** What every write and every acknowledgement begins with. */
+  isOwner(epoch: number): boolean {
+    return epoch === this.epoch
+  }
+
+  leave(epoch: number): void {
+    if (epoch === this.epoch) this.leaseUntil = 0
+  }
+
+  fenced(): JournalError {
+    return new JournalError({ journal: "memory", reason: "Fenced", detail: "was taken over", cause: undefined })
+  }
+
+  /** Makes the write, in no time. */
+  commit(epoch: number, group: JournalGroup, leaseUntil: number): void {
+    this.leaseUntil = leaseUntil
+    if (group.seq < this.seq || group.lastTaskNumber < this.lastTaskNumber || group.lastDelivery < this.lastDelivery) {
+      this.violate("numbers", "a counter went back")
+    }
+    this.seq = group.seq
+    this.lastTaskNumber = group.lastTaskNumber
+    this.lastDelivery = group.lastDelivery
+    this.seqOf.set(epoch, group.seq)
+    for (const sessionId of group.closedSessions) {
+      for (const [number, row] of this.rows) {
+        if (row.sessionId === sessionId) {
+          this.rows.set(number, { ...row, result: null, approval: null, detached: null })
+        }
+      }
+    }
+    for (const row of group.rows) this.put(row)
+    for (const number of group.removed) this.rows.delete(number)
+  }
+
+  private put(row: JournalRow): void {
+    const stored = this.rows.get(row.number)
+    if (stored === undefined ? row.request === null : stored.taskId !== row.taskId) {
+      this.violate("rows", `${row.taskId} is written without its call, or in the place of another task`)
+    }
+    const place = (kind: Brings): StoredDelivery => {
+      const order = row[kind]
+      return order === "AsStored" ? stored?.[kind] ?? null : order
+    }
+    this.rows.set(row.number, {
+      ...row,
+      request: row.request ?? stored?.request ?? null,
+      result: place("result"),
+      approval: place("approval"),
+      detached: place("detached")
+    })
+    this.tasks.add(row.taskId)
+    this.states.add(stateIn(row))
+    for (const kind of kinds) {
+      const order = row[kind]
+      if (typeof order !== "number") continue
+      const what = `${kind} ${row.number}`
+      if ((this.deliveries.get(order) ?? what) !== what) this.violate("numbers", `delivery ${order} has two meanings`)
+      this.deliveries.set(order, what)
+      this.sent.add(`${kind} ${row.taskId}`)
+    }
+  }
+
+  /** Stores what a consumer was given together with the word that it was, in no time. */
+  acknowledge(
+    epoch: number,
+    taken: ReadonlyArray<Got>,
+    deliveries: ReadonlyArray<{ readonly number: number; readonly brings: Brings; readonly order: number }>
+  ): Effect.Effect<void, JournalError> {
+    return Effect.suspend(() => {
+      if (!this.isOwner(epoch)) return this.fenced()
+      this.got.push(...taken)
+      for (const { brings, number, order } of deliveries) {
+        const row = this.rows.get(number)
+        if (row?.[brings] === order) this.rows.set(number, { ...row, [brings]: null })
+      }
+      return Effect.void
+    })
+  }
+
+  /** How many deliveries nobody has taken. */
+  get undelivered(): number {
+    let count = 0
+    for (const row of this.rows.values()) for (const kind of kinds) if (row[kind] !== null) count++
+    return count
+  }
+
+  /** The journal as it is opened by a process. `write` makes the write when it pleases. */
+  open(
+    epoch: number,
+    options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "write">
+  ): OpenJournal & { readonly rows: ReadonlyArray<JournalRow> } {
+    const { lastDelivery, lastTaskNumber, rows, seq } = this
+    return {
+      ...options,
+      name: "memory",
+      keepsSettled: false,
+      keepsOutput: false,
+      lastNumber: Math.max(0, ...rows.keys()),
+      epoch,
+      seq,
+      lastTaskNumber,
+      lastDelivery,
+      rows: [...rows.values()].sort((one, other) => one.number - other.number)
+    }
+  }
+}

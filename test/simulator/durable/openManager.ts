@@ -1,0 +1,195 @@
+/** A durable manager of a simulated process: the pieces of `TaskManagerDurable`, on the journal in memory. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import { deliveriesIn } from "../../../src/durable/internal/updates.js"
+import { JournalError } from "../../../src/errors.js"
+import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
+import type { TaskEvent } from "../../../src/model/TaskEvent.js"
+import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
+import type { ToolRequest } from "../../../src/model/ToolCall.js"
+import type { Engine } from "../../../src/runtime/Engine.js"
+import { holdReplies } from "../../../src/runtime/journal/holding.js"
+import type { JournalWriter } from "../../../src/runtime/journal/JournalWriter.js"
+import { restoreTasks } from "../../../src/runtime/journal/restoring.js"
+import { storedTask } from "../../../src/runtime/journal/taskRows.js"
+import { AskingTokens, makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
+import { startConcurrently } from "../../../src/runtime/starting/startTask.js"
+import { Journal, type JournalGroup } from "../../../src/services/Journal.js"
+import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
+import type { TaskManager } from "../../../src/services/TaskManager.js"
+import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
+import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
+import { noting, step } from "../manager/World.js"
+import { broughtBy, type DurableWorld, type Teller } from "./DurableWorld.js"
+import { type Faults, leaseMillis, tick } from "./plan.js"
+import { forEver, type SimProcess } from "./SimProcess.js"
+import { toolsOf } from "./tools.js"
+
+/** A manager, in its process. */
+export interface OpenManager extends Teller {
+  readonly engine: Engine
+  readonly journal: JournalWriter
+  readonly manager: TaskManager["Type"]
+  readonly tools: ToolExecutor["Type"]
+  /** Stores the updates and acknowledges them, in one transaction. */
+  readonly storeAndAcknowledge: (
+    updates: TurnTaskUpdate | PendingLoopUpdates,
+    all: ReadonlyArray<TurnTaskUpdate | TaskResolution>
+  ) => Effect.Effect<void, JournalError>
+}
+
+export interface OpenOptions {
+  readonly faults: Faults | undefined
+  readonly keepsTasks: boolean
+}
+
+/** How long a write or a transaction takes. */
+const pause = ({ random }: DurableWorld, slow: number): Effect.Effect<void> =>
+  Effect.suspend(() => random.chance(slow) ? Effect.sleep(tick * (1 + random.int(5))) : step(random.int(4)))
+
+const unavailable = new JournalError({
+  journal: "memory",
+  reason: "Unavailable",
+  detail: "could not be written",
+  cause: undefined
+})
+
+const writing = (world: DurableWorld, process: SimProcess, epoch: number, faults: Faults | undefined) => {
+  const { clock, database, plan: { outage }, random } = world
+  let before: JournalGroup | undefined
+  const isAway = (): boolean => {
+    const now = clock.unsafeCurrentTimeMillis()
+    return outage !== undefined && now >= outage.from && now < outage.to
+  }
+  return (group: JournalGroup): Effect.Effect<void, JournalError> =>
+    Effect.gen(function*() {
+      if (group === before) world.meet("a write that is made again")
+      before = group
+      const leaseUntil = clock.unsafeCurrentTimeMillis() + leaseMillis
+      yield* pause(world, faults?.slow ?? 0)
+      if (faults !== undefined && (isAway() || random.chance(faults.fails))) {
+        world.meet("a write that fails")
+        return yield* unavailable
+      }
+      if (faults !== undefined && random.chance(faults.diesBefore)) {
+        world.meet("a process that dies before a group is written")
+        process.kill()
+        return yield* forEver
+      }
+      if (!database.isOwner(epoch)) {
+        world.meet("a journal that is fenced")
+        return yield* database.fenced()
+      }
+      database.commit(epoch, group, leaseUntil)
+      world.say(`process ${process.number}`, () => `has written up to event ${group.seq}`)
+      if (faults !== undefined && random.chance(faults.diesAfter)) {
+        world.meet("a process that dies after a group is written")
+        process.kill()
+        return yield* forEver
+      }
+      yield* pause(world, faults?.slow ?? 0)
+      if (faults !== undefined && random.chance(faults.failsAfterwards)) {
+        world.meet("a write that is made and fails")
+        return yield* unavailable
+      }
+    })
+}
+
+const routes: Record<string, () => RoutingDecision> = {
+  background: () => ({ _tag: "Background", continuePolicy: "RequestContinue" }),
+  manual: () => ({ _tag: "Background", deliveryMode: "Manual" }),
+  detach: () => ({ _tag: "ForegroundThenDetachAfter", duration: tick }),
+  timeout: () => ({ _tag: "Foreground", timeout: 2 * tick })
+}
+
+const routeOf = ({ metadata }: ToolRequest): RoutingDecision =>
+  (routes[String(metadata["how"])] ?? (() => ({ _tag: "Foreground" })))()
+
+/** Waits for an owner that lives, takes the journal, and brings back what is in it. */
+export const openManager = (
+  world: DurableWorld,
+  process: SimProcess,
+  options: OpenOptions
+): Effect.Effect<OpenManager, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { clock, database, plan } = world
+    const { faults } = options
+    yield* pause(world, faults?.slow ?? 0)
+    const epoch = database.take(clock.unsafeCurrentTimeMillis(), leaseMillis)
+    const teller: Teller = { process, epoch }
+    world.say(`process ${process.number}`, () => `opens the journal, epoch ${epoch}`)
+    const store = database.open(epoch, {
+      leaseMillis,
+      keepsTasks: options.keepsTasks,
+      write: writing(world, process, epoch, faults)
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => database.leave(epoch)))
+    const stored = store.rows.flatMap((row) => {
+      const read = storedTask(row)
+      if (Either.isRight(read)) return [read.right]
+      world.violate("rows", `the row of ${row.taskId} cannot be read: ${read.left.detail}`)
+      return []
+    })
+    const engine = yield* makeEngine.pipe(
+      Effect.provideService(TaskManagerConfig, {
+        ...(yield* TaskManagerConfig),
+        concurrency: plan.concurrency,
+        historyLimit: plan.historyLimit,
+        cancelGracePeriod: 4 * tick
+      }),
+      Effect.provideService(RoutingPolicy, routeOf),
+      Effect.provideService(StartsImmediately, plan.startsImmediately),
+      Effect.provideService(AskingTokens, () => world.nextAsking()),
+      Effect.provideService(Journal, store)
+    )
+    // a subscriber would hear of them later
+    const publish = engine.events.unsafePublish.bind(engine.events)
+    Object.assign(engine.events, {
+      unsafePublish: (event: TaskEvent) => {
+        world.hear(teller, event)
+        publish(event)
+      }
+    })
+    const { journal } = engine.state
+    if (journal === undefined) return yield* Effect.dieMessage("the engine has no writer")
+    const tools = toolsOf(world, teller)
+    const context = yield* Effect.context<never>()
+    const fiberRefs = yield* Effect.getFiberRefs
+    yield* restoreTasks(engine, journal, stored, {
+      mayRepeat: ({ toolName }) => toolName === "repeat",
+      callerOf: () => ({
+        context: Context.add(context, ToolExecutor, tools),
+        fiberRefs,
+        executor: tools,
+        ancestry: undefined
+      })
+    })
+    yield* journal.synced
+    return {
+      ...teller,
+      engine,
+      journal,
+      tools,
+      manager: holdReplies(journal, makeManager(engine, startConcurrently), Effect.void),
+      storeAndAcknowledge: (updates, all) =>
+        Effect.gen(function*() {
+          yield* pause(world, faults?.slow ?? 0)
+          if (journal.isGone) return yield* journal.farewell
+          const sent = journal.inTransaction(deliveriesIn(updates))
+          yield* pause(world, faults?.slow ?? 0)
+          if (journal.lag > 0) world.meet("an acknowledgement while a group is written")
+          if (epoch !== database.epoch) world.meet("an acknowledgement that is fenced")
+          const committed = database.acknowledge(
+            epoch,
+            all.map(broughtBy),
+            sent.map(({ brings, delivery, entry }) => ({ number: entry.task.order, brings, order: delivery.order }))
+          )
+          // in the step of the commit: the process may end right behind it
+          yield* noting(committed, () => {
+            for (const update of all) world.store(teller, update)
+          })
+        })
+    }
+  })

@@ -1,0 +1,26 @@
+/** What the simulated processes have to meet: what never happens proves nothing. */
+export const situations = [
+  "a process that is killed",
+  "a process that is killed while it opens",
+  "a process that dies before a group is written",
+  "a process that dies after a group is written",
+  "a process that is taken over",
+  "a process that is stopped and taken over",
+  "a process that is shut down and cancels",
+  "a process that is shut down and keeps its tasks",
+  "a journal that is fenced",
+  "a journal that is unavailable",
+  "a write that fails",
+  "a write that is made and fails",
+  "a write that is made again",
+  "an acknowledgement while a group is written",
+  "an acknowledgement that is fenced",
+  "a consumer that refuses",
+  "a task that is recovered",
+  "a tool that runs again",
+  "a tool that cannot run again",
+  "something taken that comes again",
+  "an owner that is waited for"
+] as const
+
+export type Situation = (typeof situations)[number]
