@@ -5,20 +5,30 @@ import { UsageError } from "./options.js"
 import { Screen } from "./screen.js"
 import { DemoFailed } from "./verdict.js"
 
+/** A failure that has a code of its own, and has said what there is to say. */
+export type CodeOf = (error: unknown) => number | undefined
+
 /** A mistake of ours or of the machine; the others have already said what there is to say. */
-const isUnexpected = (cause: Cause.Cause<unknown>): boolean =>
+const isUnexpected = (cause: Cause.Cause<unknown>, codeOf: CodeOf): boolean =>
   !Cause.isInterruptedOnly(cause) &&
-  !Option.exists(Cause.failureOption(cause), (error) => error instanceof UsageError || error instanceof DemoFailed)
+  !Option.exists(
+    Cause.failureOption(cause),
+    (error) => error instanceof UsageError || error instanceof DemoFailed || codeOf(error) !== undefined
+  )
 
 const Services = Screen.layer.pipe(Layer.provideMerge(NodeContext.layer))
 
-/** Exit code: 0 everything held, 1 something did not, 2 wrong usage, 130 or 143 interrupted. */
-export const runDemo = <E>(demo: Effect.Effect<void, E, Layer.Layer.Success<typeof Services>>, usage: string): void => {
+/** Exit code: 0 everything held, 1 something did not, 2 wrong usage, 130 or 143 interrupted, or what `codeOf` says of a failure. */
+export const runDemo = <E>(
+  demo: Effect.Effect<void, E, Layer.Layer.Success<typeof Services>>,
+  usage: string,
+  codeOf: CodeOf = () => undefined
+): void => {
   const main = demo.pipe(
     Effect.tapError((error) =>
       error instanceof UsageError ? Console.error(`${error.message}\n\n${usage}`) : Effect.void
     ),
-    Effect.tapErrorCause((cause) => isUnexpected(cause) ? Console.error(Cause.pretty(cause)) : Effect.void),
+    Effect.tapErrorCause((cause) => isUnexpected(cause, codeOf) ? Console.error(Cause.pretty(cause)) : Effect.void),
     Effect.provide(Services)
   )
 
@@ -44,7 +54,7 @@ export const runDemo = <E>(demo: Effect.Effect<void, E, Layer.Layer.Success<type
           ? interruptedCode
           : Option.exists(Cause.failureOption(exit.cause), (error) => error instanceof UsageError)
           ? 2
-          : 1
+          : Option.getOrElse(Option.flatMapNullable(Cause.failureOption(exit.cause), codeOf), () => 1)
       )
   })
 }

@@ -35,7 +35,7 @@ const files = Toolkit.make(
 // nothing here should take longer; Esc is for what does
 const shell = ShellTool.tool.annotate(ToolAnnotations.Timeout, "5 minutes")
 
-const toolkit = Toolkit.merge(Toolkit.make(shell), files, TaskToolkit.toolkit)
+export const toolkit = Toolkit.merge(Toolkit.make(shell), files, TaskToolkit.toolkit)
 
 const policy = ShellPolicy.make({
   rules: [
@@ -51,7 +51,7 @@ const isTestRun = Schema.is(Schema.Struct({ command: Schema.String.pipe(Schema.p
 // a rule before those of the annotations: test runs go to the background when they take longer than a second
 const byAnnotations = ToolRouting.fromToolkit(toolkit)
 
-const Routing = RoutingPolicy.layer((request) =>
+export const Routing = RoutingPolicy.layer((request) =>
   request.toolName === "shell" && isTestRun(request.input)
     ? RoutingDecision.ForegroundThenDetachAfter({
       duration: "1 second",
@@ -96,7 +96,7 @@ const FileHandlers = (root: string) =>
     })
   }))
 
-const system = `You are a coding agent in a small git repository, the working directory of your shell.
+export const system = `You are a coding agent in a small git repository, the working directory of your shell.
 Test runs are slow: they go to the background after a second, and their result comes to you by itself. Do other useful
 work meanwhile, and do not start the same run twice. Use plain commands, one at a time, without pipes. Be brief.`
 
@@ -121,9 +121,8 @@ export interface Workshop {
   readonly permissions: Array<ShellPermission>
 }
 
-/** The loop with its tools and their manager; what is left to provide is a model. */
-export const agent = ({ environment, permissions, processes, root }: Workshop) => {
-  const Handlers = Layer.mergeAll(
+export const handlers = ({ environment, permissions, processes, root }: Workshop) =>
+  Layer.mergeAll(
     FileHandlers(root),
     TaskToolkit.layer,
     ShellTool.layer({
@@ -134,8 +133,10 @@ export const agent = ({ environment, permissions, processes, root }: Workshop) =
       progressInterval: "100 millis"
     })
   )
-  return AgentLoop.layer(toolkit, { system }).pipe(
-    Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
+
+/** The loop with its tools and their manager; what is left to provide is a model. */
+export const agent = (workshop: Workshop) =>
+  AgentLoop.layer(toolkit, { system }).pipe(
+    Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(handlers(workshop)))),
     Layer.provideMerge(TaskManagerLive.pipe(Layer.provide(Routing)))
   )
-}

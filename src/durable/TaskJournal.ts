@@ -56,6 +56,8 @@ export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution
   ) => Effect.Effect<void, SqlError | JournalError>
+  /** Which journal of the database it is, as `TaskManagerDurable.layer` was told. */
+  readonly name: string
   /** How often the journal was opened, this time included. */
   readonly epoch: number
   /** How the writing goes. */

@@ -26,7 +26,7 @@ import { Journal } from "../services/Journal.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
 import { millisOf } from "../shared/durations.js"
-import { checkName, unstorable } from "./internal/checks.js"
+import { checkChoices, checkName, unstorable } from "./internal/checks.js"
 import { withStoredTasks } from "./internal/hostReads.js"
 import { readTasks } from "./internal/opening.js"
 import { sweepAgain } from "./internal/retention.js"
@@ -140,6 +140,7 @@ const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): Task
           }))
         )
       ),
+    name: store.name,
     epoch: store.epoch,
     status: Effect.sync(() => ({ ...journal.counts, lagMillis: journal.lag })),
     lost: journal.lost
@@ -168,6 +169,7 @@ const make = (options: DurableOptions): Effect.Effect<
   Effect.gen(function*() {
     const { name = "default", onInterrupted = repeatsByItsHints } = options
     checkName(name)
+    checkChoices(options)
     const leaseMillis = leaseOf(options.lease ?? "10 seconds")
     const retention = retentionOf(options.retention ?? {})
     const { historyBytes, historyLimit, outputBuffer } = yield* settings

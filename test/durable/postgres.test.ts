@@ -5,6 +5,8 @@ import { Context, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "e
 import { JournalError, TaskManagerDurable } from "effect-task-manager/durable"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
+import { postgresSchemas } from "./agent/world.js"
+import { agentSuite } from "./suites/agent.js"
 import { durableConformance } from "./suites/conformance.js"
 import { historySuite } from "./suites/history.js"
 import { journalSuite } from "./suites/journal.js"
@@ -38,6 +40,7 @@ describe("on Postgres", () => {
   historySuite(databases)
   outputSuite(databases)
   migrationSuite(databases)
+  agentSuite(postgresSchemas(() => server))
 })
 
 describe("a Postgres server", () => {

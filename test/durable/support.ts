@@ -20,6 +20,7 @@ import {
   TurnId
 } from "effect-task-manager"
 import { type DurableOptions, TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
 import { pendingStatements, type PostgresServer, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
 
@@ -180,6 +181,24 @@ export const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
   )
 
 export const sqlite: Databases = { dialect: "sqlite", make: (options = {}) => built(sqliteLayer(options)) }
+
+/** AES-GCM, as a program would have it. */
+export const codecOf = (key: Buffer) => ({
+  encode: (text: string) =>
+    Effect.sync(() => {
+      const iv = randomBytes(12)
+      const cipher = createCipheriv("aes-256-gcm", key, iv)
+      const body = Buffer.concat([cipher.update(text, "utf8"), cipher.final()])
+      return Buffer.concat([iv, cipher.getAuthTag(), body]).toString("base64")
+    }),
+  decode: (text: string) =>
+    Effect.try(() => {
+      const all = Buffer.from(text, "base64")
+      const decipher = createDecipheriv("aes-256-gcm", key, all.subarray(0, 12))
+      decipher.setAuthTag(all.subarray(12, 28))
+      return Buffer.concat([decipher.update(all.subarray(28)), decipher.final()]).toString("utf8")
+    })
+})
 
 /** Collects warnings and worse. */
 export const logged = () => {

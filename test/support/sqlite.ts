@@ -28,11 +28,20 @@ export interface SqliteOptions {
   readonly readOnly?: boolean
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
+  /** Is asked before every statement: one that is held is never run. */
+  readonly holds?: (text: string) => boolean
 }
 
 const connect = (
-  { before, busyTimeout = 5_000, filename = ":memory:", keepsWal = false, readOnly = false, synchronous = "FULL" }:
-    SqliteOptions
+  {
+    before,
+    busyTimeout = 5_000,
+    filename = ":memory:",
+    holds,
+    keepsWal = false,
+    readOnly = false,
+    synchronous = "FULL"
+  }: SqliteOptions
 ) =>
   Effect.map(
     Effect.acquireRelease(
@@ -57,13 +66,15 @@ const connect = (
         return statement
       }
       const attempt = <A>(text: string, run: () => A) =>
-        Effect.try({
-          try: () => {
-            before?.(text)
-            return run()
-          },
-          catch: (cause) => new SqlError({ cause, message: `Failed to execute: ${text.slice(0, 80)}` })
-        })
+        Effect.suspend(() =>
+          holds?.(text) === true ? Effect.never : Effect.try({
+            try: () => {
+              before?.(text)
+              return run()
+            },
+            catch: (cause) => new SqlError({ cause, message: `Failed to execute: ${text.slice(0, 80)}` })
+          })
+        )
       const run = (text: string, params: ReadonlyArray<unknown>) =>
         // the compiler gives what SQLite takes
         attempt(text, () => statementOf(text).all(...params as Array<Value>) as Array<Record<string, unknown>>)

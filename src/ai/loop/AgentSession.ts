@@ -25,7 +25,7 @@ import type { LateResultCodec } from "../transcript/LateResultCodec.js"
 import type { Transcript } from "../transcript/Transcript.js"
 import type { UserPart } from "../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "./AgentEvent.js"
-import type { RewriteRefused, SessionClosed, TurnFailure } from "./errors.js"
+import type { RewriteRefused, SessionClosed, TranscriptStoreError, TurnFailure } from "./errors.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
@@ -108,10 +108,21 @@ export interface AgentSessionDefaults {
 export interface AgentSessionOptions extends AgentSessionDefaults {
   readonly sessionId: SessionId
   /**
-   * A conversation to continue. Calls that are open in it are closed by its first turn, as interrupted with an unknown
+   * A conversation to continue, unless the `TranscriptStore` keeps one of this session already. Calls that are open in it are closed by its first turn, as interrupted with an unknown
    * outcome, and background tasks that the manager does not know any more are reported as lost.
    */
   readonly transcript?: Transcript | undefined
+}
+
+/**
+ * What `AgentLoop.reopen` gives: the sessions that go on, and those that could not be read, which stay as they are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReopenedSessions {
+  readonly sessions: ReadonlyArray<AgentSession>
+  readonly failed: ReadonlyArray<{ readonly sessionId: SessionId; readonly error: TranscriptStoreError }>
 }
 
 /**
@@ -154,7 +165,7 @@ export interface AgentSessionWatch extends AgentSessionState {
 export interface AgentSession {
   readonly sessionId: SessionId
   /**
-   * Hands in a message and returns its id at once. Without a running turn it starts one. During a turn it becomes part of
+   * Hands in a message and returns its id, at once or as soon as a `TranscriptStore` of sessions has it. Without a running turn it starts one. During a turn it becomes part of
    * that turn's next request to the model; if there is none any more, it starts the next turn. `SessionClosed` once the session is closed.
    */
   readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
@@ -239,7 +250,8 @@ export interface AgentSession {
   /**
    * Interrupts the turn, cancels every task of the session, discards what was not delivered, and ends `events`, in which the
    * last events of the cancelled tasks come first. `cancelled` are all tasks that this stopped, those of the foreground first.
-   * Closing the scope that the session was opened in does the same.
+   * Closing the scope that the session was opened in does the same, unless the `TranscriptStore` keeps sessions: then the session is
+   * left as it is, for the next process to reopen.
    */
   readonly close: Effect.Effect<InterruptReceipt>
 }

@@ -9,7 +9,9 @@ import { describedError, list, oneOf, Text } from "../../model/schemas.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 
 /**
- * A `TranscriptStore` could not write an entry. `cause` is for the host alone: it is never encoded.
+ * A `TranscriptStore` could not write or read. Of a store of sessions, `reason` says more: `Unavailable` (its database failed),
+ * `Damaged` (what is stored cannot be read: the message names the session and the entry, and shows nothing of it), `Version` (a later
+ * version of this package has written it), `Open` (the session is open). `cause` is for the host alone: it is never encoded.
  *
  * @since 0.1.0
  * @category errors
@@ -17,7 +19,11 @@ import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 export class TranscriptStoreError extends hidingCause(
   Schema.TaggedError<TranscriptStoreError>("effect-task-manager/TranscriptStoreError")(
     "TranscriptStoreError",
-    { message: Text, cause: hiddenCause },
+    {
+      message: Text,
+      reason: Schema.optionalWith(oneOf("Unavailable", "Damaged", "Version", "Open"), { exact: true }),
+      cause: hiddenCause
+    },
     describedError
   )
 ) {}

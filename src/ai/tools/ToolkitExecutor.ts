@@ -19,14 +19,7 @@ import { describeIssue } from "../../model/describeIssue.js"
 import { ApprovalId } from "../../model/ids.js"
 import { emptyMetadata, isJson } from "../../model/json.js"
 import { notJson } from "../../model/readToolResult.js"
-import {
-  badResult,
-  goodResult,
-  type ToolOutput,
-  type ToolRequest,
-  type ToolResult,
-  type ToolSpec
-} from "../../model/ToolCall.js"
+import { badResult, goodResult, type ToolOutput, type ToolRequest, type ToolResult } from "../../model/ToolCall.js"
 import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -35,9 +28,10 @@ import { jsonText } from "../../shared/jsonText.js"
 import { refuseUnless } from "../../shared/refusals.js"
 import { escaped, printable, unseen } from "../../shared/text.js"
 import { type JsonFault, toJson } from "../../shared/toJson.js"
-import { advertisedSchema, parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
+import { parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
 import { checkToolName } from "./internal/checkTool.js"
+import { specsOf } from "./internal/specsOf.js"
 import { withoutNulls } from "./internal/strictSchema.js"
 import { isRunByProvider } from "./providerDefined.js"
 import { type ApprovalRule, NeedsApproval } from "./ToolAnnotations.js"
@@ -66,25 +60,6 @@ export type Requirements<Tools extends Record<string, Tool.Any>> =
   | Exclude<Tool.Requirements<Tools[keyof Tools]>, CurrentTask | Scope.Scope>
 
 type Run = (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, unknown>
-
-const specOf = (tool: Tool.Any): ToolSpec => {
-  const annotations = annotationsOf(tool)
-  const title = Context.getOption(annotations, Tool.Title)
-  return {
-    name: tool.name,
-    description: tool.description ?? Tool.getDescriptionFromSchemaAst(tool.parametersSchema.ast) ?? "",
-    inputSchema: advertisedSchema(tool),
-    // the names that MCP gives them
-    annotations: {
-      ...(Option.isSome(title) ? { title: title.value } : undefined),
-      readOnlyHint: Context.get(annotations, Tool.Readonly),
-      destructiveHint: Context.get(annotations, Tool.Destructive),
-      idempotentHint: Context.get(annotations, Tool.Idempotent),
-      openWorldHint: Context.get(annotations, Tool.OpenWorld)
-    },
-    metadata: emptyMetadata
-  }
-}
 
 /** Where an object has a key `__proto__`: a schema that copies it key by key would take it for the copy's prototype. */
 const hasPrototypeKey = (input: unknown): boolean => {
@@ -336,7 +311,7 @@ export const make = <Tools extends Record<string, Tool.Any>>(
       )
       runners.set(name, runner(tool, handler, options))
     }
-    const specs = tools.map(([, tool]) => specOf(tool))
+    const specs = specsOf(toolkit)
     const withServices = withCaptured(captured)
     const route = fromToolkit(toolkit)
     return {

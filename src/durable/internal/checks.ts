@@ -1,10 +1,11 @@
 /** What a durable manager cannot take. */
 import * as Predicate from "effect/Predicate"
 import type { TaskLaunchRequest } from "../../model/Task.js"
+import { refuseUnlessOneOf } from "../../shared/refusals.js"
 import { isWellFormedText } from "../../shared/wellFormed.js"
 
-/** Text that no database stores as it is. */
-const isStorable = (text: unknown): boolean =>
+/** Whether a database stores the text as it is. */
+export const isStorable = (text: unknown): boolean =>
   !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text)
 
 /** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
@@ -23,4 +24,24 @@ export const checkName = (name: string): void => {
       "TaskManagerDurable.layer takes a name that is not empty and has no NUL and no half of a character"
     )
   }
+}
+
+const choices = {
+  onOwned: ["wait", "fail", "take"],
+  shutdown: ["cancel", "keep"],
+  output: ["keep", "drop"],
+  onDamaged: ["fail", "setAside"]
+} as const
+
+/** Throws for a word that an option does not take: it would otherwise stand for the default. */
+export const checkChoices = (options: { readonly [Field in keyof typeof choices]?: string | undefined }): void => {
+  const check = (field: keyof typeof choices) => {
+    if (options[field] !== undefined) {
+      refuseUnlessOneOf(choices[field], `TaskManagerDurable.layer: ${field}`, options[field])
+    }
+  }
+  check("onOwned")
+  check("shutdown")
+  check("output")
+  check("onDamaged")
 }

@@ -1,9 +1,9 @@
-/** What the host is answered of tasks that have settled and that memory has forgotten: as long as their rows are there. */
+/** What a caller is answered of tasks that have settled and that memory has forgotten: as long as their rows are there. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
+import { TaskAlreadyExists, TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
@@ -104,8 +104,19 @@ export const withStoredTasks = (
       return ring === undefined ? ofMemory : ring.read(range)
     })
 
+  /** An id that its caller has given says whether the task was accepted, also when memory has forgotten it. */
+  const isStored = (id: TaskId | undefined): Effect.Effect<boolean> =>
+    id === undefined || !keepsSettled ? Effect.succeed(false) : Effect.map(find(id), Option.isSome)
+
   return TaskManager.of({
     ...manager,
+    startTask: (launch) =>
+      launch._tag === "Approved"
+        ? manager.startTask(launch)
+        : Effect.flatMap(isStored(launch.taskId), (isThere) =>
+          isThere && launch.taskId !== undefined
+            ? Effect.fail(new TaskAlreadyExists({ taskId: launch.taskId }))
+            : manager.startTask(launch)),
     takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled

@@ -16,6 +16,8 @@ export const dialectOf = (sql: SqlClient.SqlClient): "pg" | "sqlite" =>
     }
   })
 
+const integerOf = (sql: SqlClient.SqlClient): string => dialectOf(sql) === "pg" ? "bigint" : "integer"
+
 /** The clock of a Postgres server: several machines share it. */
 export const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
 
@@ -24,7 +26,7 @@ export const isOpen = "(settled is null or result is not null or detached is not
 
 const createTables = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-  const integer = dialectOf(sql) === "pg" ? "bigint" : "integer"
+  const integer = integerOf(sql)
   yield* sql.unsafe(`create table etm_managers (
     name text primary key,
     epoch ${integer} not null,
@@ -60,7 +62,7 @@ const createTables = Effect.gen(function*() {
 const keepHistory = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const isPostgres = dialectOf(sql) === "pg"
-  const integer = isPostgres ? "bigint" : "integer"
+  const integer = integerOf(sql)
   yield* sql.unsafe(`alter table etm_tasks add column settled_at ${integer}`)
   yield* sql.unsafe("alter table etm_tasks add column damaged text")
   // when they settled stands in what may be encrypted: their time begins now
@@ -87,9 +89,48 @@ const keepHistory = Effect.gen(function*() {
   )`)
 })
 
+/** What an agent keeps beside its tasks: src/ai/durable reads and writes it. */
+const createSessions = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  yield* sql.unsafe(`create table etm_sessions (
+    manager text not null,
+    session_id text not null,
+    opened_as integer,
+    is_resting integer not null,
+    primary key (manager, session_id)
+  )`)
+  yield* sql.unsafe(`create table etm_entries (
+    manager text not null,
+    session_id text not null,
+    number integer not null,
+    entry text not null,
+    version integer not null,
+    primary key (manager, session_id, number)
+  )`)
+  yield* sql.unsafe(`create table etm_messages (
+    manager text not null,
+    session_id text not null,
+    message_id text not null,
+    number integer not null,
+    message text not null,
+    version integer not null,
+    primary key (manager, session_id, message_id)
+  )`)
+  yield* sql.unsafe(`create table etm_results (
+    manager text not null,
+    task_id text not null,
+    number integer not null,
+    first_byte ${integerOf(sql)} not null,
+    size ${integerOf(sql)} not null,
+    result text not null,
+    primary key (manager, task_id)
+  )`)
+})
+
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
-  [2, "keep_history", Effect.succeed(keepHistory)]
+  [2, "keep_history", Effect.succeed(keepHistory)],
+  [3, "create_sessions", Effect.succeed(createSessions)]
 ]
 
 /** The newest form of the tables that this version knows. */

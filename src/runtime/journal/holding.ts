@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
 
@@ -78,6 +79,6 @@ export const holdReplies = (
     rejectApproval: holdMethod(manager.rejectApproval),
     answerApproval: holdMethod(manager.answerApproval),
     closeSession: holdMethod(manager.closeSession),
-    handle: heldHandle
+    handle: withUnheld(heldHandle, handle)
   })
 }

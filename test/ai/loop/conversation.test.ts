@@ -89,7 +89,10 @@ describe("an interrupt between taken and stored", () => {
       }
       assert.strictEqual(yield* Fiber.join(running), 0)
       yield* interruptedEverywhere(
-        Effect.zipRight(collectLate(conversation), Effect.zipRight(yields(3), collectLate(conversation)))
+        Effect.zipRight(
+          collectLate(conversation, new Map()),
+          Effect.zipRight(yields(3), collectLate(conversation, new Map()))
+        )
       )
       const late = log.flatMap((entry) => entry._tag === "LateResult" ? [String(entry.callId)] : [])
       assert.deepStrictEqual(late, ["a", "b", "c"])
@@ -156,10 +159,10 @@ describe("a store that refuses", () => {
         yield* control.complete(taskId, id)
       }
       yield* Fiber.join(running)
-      yield* Effect.flip(collectLate(conversation))
+      yield* Effect.flip(collectLate(conversation, new Map()))
       for (const taskId of taskIds) assert.isTrue(Option.isNone(yield* manager.takeResult(taskId)))
       // they are told of once they are stored
-      assert.deepStrictEqual(yield* collectLate(conversation), taskIds.slice(1))
+      assert.deepStrictEqual(yield* collectLate(conversation, new Map()), taskIds.slice(1))
       assert.deepStrictEqual(Transcript.runningTasks(conversation.transcript), [])
     }).pipe(Effect.provide(TaskManagerTest)))
 
@@ -185,7 +188,7 @@ describe("a store that refuses", () => {
       for (const { taskId } of tasks) yield* control.complete(taskId, "done")
       assert.isTrue(Exit.isFailure(yield* Fiber.await(first)))
       // stores what was refused: no call is open any more, and the turn still is
-      yield* collectLate(conversation)
+      yield* collectLate(conversation, new Map())
       assert.deepStrictEqual(Transcript.openCalls(conversation.transcript), [])
       assert.deepStrictEqual([...conversation.openTurns], [turnId])
       if (nested._tag === "Pending") yield* control.complete(nested.taskId, "nested")

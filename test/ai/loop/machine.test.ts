@@ -29,6 +29,7 @@ const collected = (...ids: ReadonlyArray<string>): Command => ({
 const plain = (
   _tag:
     | "Resume"
+    | "GoOn"
     | "TaskChanged"
     | "WindowElapsed"
     | "Interrupt"
@@ -103,6 +104,15 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["AwaitingApproval", plain("Resume"), "AwaitingApproval", []],
     ["Interrupting", plain("Resume"), "Interrupting", []],
     ["Closed", plain("Resume"), "Closed", []]
+  ],
+  GoOn: [
+    ["Idle", plain("GoOn"), "Replying", ["begin turn-1 Resume", "Reply"]],
+    ["Collecting", plain("GoOn"), "Collecting", []],
+    ["Replying", plain("GoOn"), "Replying", []],
+    ["RunningTools", plain("GoOn"), "RunningTools", []],
+    ["AwaitingApproval", plain("GoOn"), "AwaitingApproval", []],
+    ["Interrupting", plain("GoOn"), "Interrupting", []],
+    ["Closed", plain("GoOn"), "Closed", []]
   ],
   Wake: [
     ["Idle", wake(), "Collecting", ["Collect"]],
@@ -433,5 +443,29 @@ describe("in any order of commands", () => {
       }),
       { numRuns: 1000 }
     )
+  })
+})
+
+describe("what another process has left", () => {
+  const left = (isResting: boolean) => machine.initialState(7, Infinity, { messageIds: ["m", "n"], isResting })
+
+  it("begins with the messages, in the turn that comes next", () => {
+    const { actions, state } = machine.step(left(false), plain("GoOn"), atOnce, nothing)
+    assert.deepStrictEqual(actions.map(actionText), ["begin turn-7 Message", "take m", "take n", "Reply"])
+    assert.isFalse(state.isResting)
+  })
+
+  it("waits for a word of the user where the session rests, and then takes all of them", () => {
+    const { actions } = machine.step(left(true), submit("o"), atOnce, nothing)
+    assert.deepStrictEqual(actions.map(actionText), ["begin turn-7 Message", "take m", "take n", "take o", "Reply"])
+  })
+
+  it("rests after a turn that failed or was interrupted, until one begins", () => {
+    const stored: Command = { _tag: "MessageStored", messageId: "m" }
+    const interrupted = [submit(), stored, plain("Interrupt"), plain("StepInterrupted"), drained(0)]
+    assert.isTrue(play([submit(), stored, failed()]).state.isResting)
+    assert.isTrue(play(interrupted).state.isResting)
+    assert.isFalse(play([submit(), stored, failed(), submit("n")]).state.isResting)
+    assert.isFalse(play([submit(), stored, replied(0)]).state.isResting)
   })
 })

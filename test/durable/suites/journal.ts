@@ -3,11 +3,11 @@ import { describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import { SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor } from "effect-task-manager"
 import { JournalError } from "effect-task-manager/durable"
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
 import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
 import { isFull } from "../../support/fullMode.js"
-import { type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
+import { codecOf, type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
 
@@ -353,22 +353,6 @@ export const journalSuite = (databases: Databases): void => {
 
     it.scoped("a codec encrypts calls and results; with another key the journal does not open", () =>
       Effect.gen(function*() {
-        const codecOf = (key: Buffer) => ({
-          encode: (text: string) =>
-            Effect.sync(() => {
-              const iv = randomBytes(12)
-              const cipher = createCipheriv("aes-256-gcm", key, iv)
-              const body = Buffer.concat([cipher.update(text, "utf8"), cipher.final()])
-              return Buffer.concat([iv, cipher.getAuthTag(), body]).toString("base64")
-            }),
-          decode: (text: string) =>
-            Effect.try(() => {
-              const all = Buffer.from(text, "base64")
-              const decipher = createDecipheriv("aes-256-gcm", key, all.subarray(0, 12))
-              decipher.setAuthTag(all.subarray(12, 28))
-              return Buffer.concat([decipher.update(all.subarray(28)), decipher.final()]).toString("utf8")
-            })
-        })
         const codec = codecOf(randomBytes(32))
         const database = yield* databases.make()
         const first = yield* database.open({ codec })

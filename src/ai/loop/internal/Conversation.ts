@@ -8,17 +8,22 @@
  */
 import * as Effect from "effect/Effect"
 import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
+import type { TaskManager } from "../../../services/TaskManager.js"
 import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
 import { tokensOf, tokensOfAll } from "../../transcript/internal/tokens.js"
 import type { Transcript } from "../../transcript/Transcript.js"
 import type { RewriteReason, TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import { TurnFailure } from "../errors.js"
-import type { TranscriptStoreService } from "../TranscriptStore.js"
+import type { TranscriptCommit, TranscriptStoreService } from "../TranscriptStore.js"
 import { boundaryFor } from "./boundary.js"
+import { makePace } from "./pace.js"
 
 const notStored = (cause: unknown): TurnFailure =>
   new TurnFailure({ reason: "Store", message: "The transcript could not be written.", cause })
+
+/** After so many entries the event loop turns. */
+const entriesInARow = 32
 
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 
@@ -28,11 +33,14 @@ export class Conversation {
   /** What is stored, and what is accepted. */
   private readonly accepted: GrowingTranscript
   private readonly unstored: Array<TranscriptEntry> = []
+  /** Updates that brought something of it, for a store that writes both together. */
+  private taken: TranscriptCommit["taken"] = []
   /** Counted once somebody asks, and from then on with each entry. */
   private storedTokens: number | undefined
   /** Turns that were entered and not drained since. */
   private readonly undrained = new Set<TurnId>()
   private readonly store: TranscriptStoreService
+  private readonly pace = makePace(entriesInARow)
   /** Told of each entry that became part of the transcript. */
   private readonly onStored: (entry: TranscriptEntry) => void
 
@@ -109,26 +117,62 @@ export class Conversation {
   }
 
   /**
+   * Accepts what an update of the manager brings, as its consumer. A store of sessions has it when this returns; then these are the
+   * entries that were stored.
+   */
+  take(
+    update: TranscriptCommit["taken"][number],
+    accept: Effect.Effect<unknown, never, TaskManager>
+  ): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure, TaskManager> {
+    return Effect.uninterruptible(Effect.flatMap(accept, () => {
+      if (this.store.sessions === undefined || !this.hasUnstored) return Effect.succeed([])
+      if (!this.taken.includes(update)) this.taken = [...this.taken, update]
+      return this.flush
+    }))
+  }
+
+  /**
    * Stores what is accepted, and gives the entries that it stored. The first one that is refused fails it. One at a time,
    * as the steps of a session are: two would store the same entry.
    */
   get flush(): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
     return Effect.uninterruptible(Effect.gen(this, function*() {
       const stored: Array<TranscriptEntry> = []
-      for (let [entry] = this.unstored; entry !== undefined; [entry] = this.unstored) {
-        yield* Effect.mapError(this.store.append(this.sessionId, entry), notStored)
-        this.unstored.shift()
-        this.growing.add(entry)
-        this.onStored(entry)
-        if (entry._tag === "Rewrite") {
-          this.storedTokens = undefined
-          continue
+      while (this.hasUnstored) {
+        yield* this.pace
+        for (const entry of yield* this.storeNext) {
+          this.unstored.shift()
+          this.growing.add(entry)
+          this.onStored(entry)
+          if (entry._tag === "Rewrite") {
+            this.storedTokens = undefined
+            continue
+          }
+          if (this.storedTokens !== undefined) this.storedTokens += tokensOf(entry)
+          stored.push(entry)
         }
-        if (this.storedTokens !== undefined) this.storedTokens += tokensOf(entry)
-        stored.push(entry)
       }
       return stored
     }))
+  }
+
+  /** Stores as much as the store takes at once. */
+  private get storeNext(): Effect.Effect<ReadonlyArray<TranscriptEntry>, TurnFailure> {
+    const { sessionId, store } = this
+    const { sessions } = store
+    if (sessions === undefined) {
+      const first = this.unstored.slice(0, 1)
+      return Effect.as(
+        Effect.forEach(first, (entry) => Effect.mapError(store.append(sessionId, entry), notStored), { discard: true }),
+        first
+      )
+    }
+    const entries = [...this.unstored]
+    const { taken } = this
+    return Effect.map(Effect.mapError(sessions.commit(sessionId, { entries, taken }), notStored), () => {
+      this.taken = this.taken.slice(taken.length)
+      return entries
+    })
   }
 
   /** Accepts other entries in the place of all that are stored, and stores that. All that is accepted must be stored. */

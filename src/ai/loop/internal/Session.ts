@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound } from "../../../errors.js"
 import type { TurnId } from "../../../model/ids.js"
@@ -28,12 +28,12 @@ import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
 import type { AgentSession, AgentSessionDefaults, UserInput } from "../AgentSession.js"
-import { RewriteRefused, SessionClosed, TurnFailure } from "../errors.js"
-import type { TranscriptStoreService } from "../TranscriptStore.js"
+import { RewriteRefused, SessionClosed, type TranscriptStoreError, TurnFailure } from "../errors.js"
+import type { StoredSession, TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
 import { AgentEvents } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
-import { known, type StartedCalls } from "./calls.js"
+import { callsLeftOpen, known, type StartedCalls } from "./calls.js"
 import { Conversation } from "./Conversation.js"
 import { makeSessionIds } from "./ids.js"
 import * as Interrupts from "./interrupts.js"
@@ -46,6 +46,8 @@ import { type StepEnd, Steps } from "./steps.js"
 /** What a session is made of. */
 export interface SessionSettings {
   readonly transcript: Transcript
+  /** What the process before this one has left, if the session was open. */
+  readonly left: StoredSession | undefined
   readonly model: Model
   readonly store: TranscriptStoreService
   readonly maxRequestsPerTurn: number
@@ -61,6 +63,13 @@ export interface SessionSettings {
   readonly eventBytes: number
   /** Is called in the step in which the session is over. */
   readonly onClosed: () => void
+}
+
+/** A session, and how it is left to the next process instead of being closed. */
+export interface OpenedSession {
+  readonly session: AgentSession
+  /** Ends the fibers and lets its callers go. Its tasks are the manager's, and what is stored stays as it is. */
+  readonly leave: Effect.Effect<void>
 }
 
 /** A change of the transcript that a host waits for. */
@@ -87,9 +96,13 @@ const longestReason = 2_048
 const reasonOf = (content: ReadonlyArray<UserPart>): string =>
   cutText(content.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("\n"), longestReason).text
 
-/** The background calls of a transcript whose tasks this manager does not run: those of a process that is gone. */
+/**
+ * The background calls of a transcript whose results do not come any more. One that is settled left its result to the session
+ * before this one, which took it or was closed; but where the same session goes on, it was not closed, unless the task was cancelled.
+ */
 const lostTasks = (
-  transcript: Transcript
+  transcript: Transcript,
+  goesOn: boolean
 ): Effect.Effect<ReadonlyArray<TranscriptEntry.ToolResult>, never, TaskManager> =>
   Effect.flatMap(
     TaskManager,
@@ -98,8 +111,10 @@ const lostTasks = (
         taskId === undefined
           ? Effect.succeed(true)
           : handle.get(taskId).pipe(
-            // one that has settled left its result to the session before this one, which took it or was closed
-            Effect.map((task) => task.sessionId !== transcript.sessionId || task.callId !== callId || isSettled(task)),
+            Effect.map((task) =>
+              task.sessionId !== transcript.sessionId || task.callId !== callId ||
+              (goesOn ? task.status === "Cancelled" : isSettled(task))
+            ),
             Effect.orElseSucceed(() => true)
           ))
   )
@@ -112,6 +127,13 @@ const unknownOutcomes = (transcript: Transcript): StartedCalls =>
       known(texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
     ])
   )
+
+/** Whether the session has something to go on with, without a word of the user. */
+const isUnfinished = (transcript: Transcript): boolean => {
+  const last = transcript.entries.at(-1)
+  return Transcript.openCalls(transcript).length > 0 || Transcript.awaitsReply(transcript) ||
+    last?._tag === "AssistantMessage" && last.end === "pause"
+}
 
 /** The event for an entry that became part of the transcript. */
 const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
@@ -151,22 +173,32 @@ class MessageTurn {
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
-): Effect.Effect<AgentSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
+): Effect.Effect<OpenedSession, never, TaskManager | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
-    const { model, transcript, wake } = settings
+    const { left, model, store, transcript, wake } = settings
     const { sessionId } = transcript
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
-    const scope = yield* Effect.scope
+    // of its own: `leave` closes it, and not the rest
+    const own = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
+    const scope: Scope.Scope = own
     // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes no taker
     const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
 
-    const ids = yield* makeSessionIds(transcript.entries)
+    // all of them once, and only where there may be any
+    const tasks = store.sessions === undefined ? [] : yield* manager.handle.list({ sessionId })
+    const ids = yield* makeSessionIds(transcript.entries, tasks.map(({ turnId }) => turnId))
+    const messagesLeft = left?.messages ?? []
 
-    let state = machine.initialState(ids.firstTurn, settings.maxRequestsPerTurn)
+    let state = machine.initialState(ids.firstTurn, settings.maxRequestsPerTurn, {
+      messageIds: messagesLeft.map(({ messageId }) => messageId),
+      isResting: left?.isResting === true
+    })
     let isClosed = false
+    let isLeft = false
+    let isCloseAsked = false
     let unread = 0
     let step: Fiber.RuntimeFiber<void> | undefined
     /** What the last interrupt has cancelled. */
@@ -174,7 +206,7 @@ export const makeSession = (
 
     const post = (command: machine.Command): void => {
       // it is not read any more: it would keep the session from ever being idle
-      if (isClosed) return
+      if (isClosed || isLeft) return
       unread++
       idle.unsafeClose()
       inbox.unsafeOffer(command)
@@ -188,8 +220,8 @@ export const makeSession = (
       return {
         phase: state.phase._tag,
         ...(state.turnId === undefined ? undefined : { turnId: state.turnId }),
-        approvals: readNow(approvals.approvals),
-        live: readNow(manager.handle.list({ sessionId, status: liveStatuses }))
+        approvals: approvals.unsafeApprovals(),
+        live: readNow(manager.handle, ({ list }) => list({ sessionId, status: liveStatuses }))
       }
     }
 
@@ -220,12 +252,14 @@ export const makeSession = (
 
     // ---- the parts ----
 
-    const conversation = new Conversation(transcript, settings.store, (entry) => {
+    const conversation = new Conversation(transcript, store, (entry) => {
       for (const event of eventsOf(entry)) emit(event)
       // also where another step stores what the one that took the message could not
       if (entry._tag === "UserMessage") steps.messageStored(entry.messageId)
     })
-    const started = unknownOutcomes(transcript)
+    const started = left === undefined
+      ? unknownOutcomes(transcript)
+      : callsLeftOpen(Transcript.openCalls(transcript), tasks)
     const approvals = yield* Approvals.make({
       sessionId,
       started,
@@ -240,12 +274,26 @@ export const makeSession = (
       compact: settings.compact,
       compactAt: settings.compactAt,
       started,
-      lost: yield* lostTasks(transcript),
+      lost: yield* lostTasks(transcript, left !== undefined),
+      isLeft: () => isLeft,
       emit,
       onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
       nextReplyId: ids.nextReply
     })
     const interrupts = yield* Interrupts.make(sessionId)
+    for (const { content, messageId } of messagesLeft) steps.keep(messageId, content)
+    if (left !== undefined) {
+      // what tools have started in the foreground is drained with the next turn
+      for (const { kind, status, turnId } of tasks) {
+        if (kind === "Foreground" && liveStatuses.includes(status)) conversation.enterTurn(turnId)
+      }
+    }
+
+    /** Does something for the next process. What fails costs this one nothing. */
+    const unlessRefused = (what: string, effect: Effect.Effect<void, TranscriptStoreError> | undefined) =>
+      effect === undefined
+        ? Effect.void
+        : Effect.catchAllCause(effect, (cause) => Effect.logWarning(what).pipe(withCause(cause)))
 
     /** What hosts have to change in the transcript, in the order of the commands. */
     const rewrites: Array<Rewrite> = []
@@ -345,15 +393,24 @@ export const makeSession = (
 
     const obey = (command: machine.Command): Effect.Effect<void> =>
       Effect.suspend(() => {
+        // what is left to do is for the next process
+        if (isLeft) return Effect.never
         const next = machine.step(state, command, wake, facts)
         // the state changes and is told in one step: who watches sees both or neither
         state = next.state
+        const rests = state.isResting && state.phase._tag === "Idle"
         const work = next.actions.flatMap((action) => {
           if (action._tag !== "Emit") return [action]
           emit(action.event)
           return []
         })
-        return Effect.forEach(work, perform, { discard: true })
+        return Effect.zipRight(
+          // before whoever has interrupted the turn goes on
+          rests
+            ? unlessRefused("It could not be stored that a session rests", store.sessions?.rest(sessionId))
+            : Effect.void,
+          Effect.forEach(work, perform, { discard: true })
+        )
       }).pipe(
         Effect.zipRight(Effect.sync(() => {
           unread--
@@ -366,8 +423,17 @@ export const makeSession = (
       isClosed = true
       // the last chance of what the store has refused
       yield* Effect.ignoreLogged(conversation.flush)
-      const { cancelled } = yield* manager.closeSession(sessionId)
-      yield* interrupts.answer
+      const { cancelled } = yield* manager.closeSession(sessionId).pipe(
+        // a manager that has lost its journal answers nothing any more
+        Effect.catchAllCause((cause) =>
+          Effect.as(
+            Effect.logWarning("The tasks of a session could not be closed").pipe(withCause(cause)),
+            emptyReceipt
+          )
+        )
+      )
+      yield* unlessRefused("It could not be stored that a session is closed", store.sessions?.close(sessionId))
+      yield* Effect.exit(interrupts.answer)
       for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
       // what it has cancelled has ended by now, and is told
       news.unsafePull()
@@ -386,28 +452,59 @@ export const makeSession = (
       Effect.forkIn(scope)
     )
     yield* news.listen.pipe(Effect.interruptible, Effect.forkIn(scope))
+    if (left !== undefined && !left.isResting && (messagesLeft.length > 0 || isUnfinished(transcript))) {
+      // first: a wake-up would begin a turn of its own
+      post({ _tag: "GoOn" })
+    }
     // of what happened before it was here to be told
     news.unsafeCatchUp()
 
     // ---- what the host asks for ----
 
-    const open = Effect.suspend(() => isClosed || state.isClosing ? new SessionClosed({ sessionId }) : Effect.void)
+    const open = Effect.suspend(() =>
+      isClosed || isLeft || state.isClosing ? new SessionClosed({ sessionId }) : Effect.void
+    )
 
     const submit = (message: UserInput): Effect.Effect<string, SessionClosed> =>
-      Effect.map(open, () => {
+      Effect.flatMap(open, () => {
         const messageId = ids.nextMessage()
         const content = partsOf(message)
-        steps.keep(messageId, content)
         const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
-        post({
-          _tag: "Submit",
-          messageId,
-          ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
-        })
-        return messageId
+        const handIn = (): string => {
+          steps.keep(messageId, content)
+          post({
+            _tag: "Submit",
+            messageId,
+            ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
+          })
+          return messageId
+        }
+        if (store.sessions === undefined) return Effect.sync(handIn)
+        return unlessRefused(
+          "A message could not be stored, and is kept in memory",
+          store.sessions.keepMessage(sessionId, { messageId, content })
+        ).pipe(
+          Effect.zipRight(open),
+          Effect.map(handIn),
+          Effect.uninterruptible
+        )
       })
 
-    return {
+    const leave = Effect.gen(function*() {
+      if (isLeft) return
+      isLeft = true
+      // a step that is storing something ends first
+      yield* Scope.close(own, Exit.void)
+      isClosed = true
+      yield* Effect.exit(interrupts.answer)
+      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
+      events.unsafeEnd()
+      idle.unsafeOpen()
+      settings.onClosed()
+      yield* Deferred.succeed(closed, emptyReceipt)
+    })
+
+    const session: AgentSession = {
       sessionId,
       submit,
       run: (message) =>
@@ -460,9 +557,16 @@ export const makeSession = (
       waitForIdle: idle.await,
       close: Effect.zipRight(
         Effect.sync(() => {
-          if (!isClosed) post({ _tag: "Close" })
+          if (isClosed) return
+          isCloseAsked = true
+          post({ _tag: "Close" })
         }),
         Deferred.await(closed)
       )
+    }
+    return {
+      session,
+      // one that is being closed is closed
+      leave: Effect.suspend(() => isClosed || isCloseAsked ? Effect.asVoid(session.close) : leave)
     }
   })

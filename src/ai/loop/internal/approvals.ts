@@ -14,6 +14,8 @@ import { countResuming, inlineCall, isRunning, startedCall, type StartedCalls } 
 import { readNow } from "./readNow.js"
 
 export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
+  /** Those of the current step. */
+  readonly unsafeApprovals: () => ReadonlyArray<TaskApproval>
   /** Announces the approvals that are asked for and were not announced before, of one task or of all, in the current step. */
   readonly unsafeAnnounce: (taskId?: TaskId) => void
   /** Those that hold up a turn: what a task in the background asks does not. */
@@ -46,10 +48,10 @@ export const make = (options: {
     /** For each announced task, what was asked last. */
     const announced = new Map<TaskId, string | undefined>()
 
-    const approvals = Effect.map(
-      manager.handle.listSuspended,
-      (suspended) => suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
-    )
+    const ofSession = (suspended: ReadonlyArray<TaskApproval>): ReadonlyArray<TaskApproval> =>
+      suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
+    const approvals = Effect.map(manager.handle.listSuspended, ofSession)
+    const unsafeApprovals = () => ofSession(readNow(manager.handle, ({ listSuspended }) => listSuspended))
 
     /** What is asked now, if it is what the answer was given to. */
     const find = (method: string, answered: Answered): Effect.Effect<TaskApproval, TaskNotFound | ApprovalMismatch> => {
@@ -98,8 +100,9 @@ export const make = (options: {
 
     return {
       approvals,
+      unsafeApprovals,
       unsafeAnnounce: (taskId) => {
-        for (const approval of readNow(approvals)) {
+        for (const approval of unsafeApprovals()) {
           if (taskId !== undefined && approval.taskId !== taskId) continue
           if (announced.get(approval.taskId) === approval.approval.asking) continue
           announced.set(approval.taskId, approval.approval.asking)
@@ -107,10 +110,10 @@ export const make = (options: {
         }
       },
       unsafeHoldingUp: () => {
-        const asked = readNow(approvals)
+        const asked = unsafeApprovals()
         const waiting = asked.length === 0
           ? []
-          : readNow(manager.handle.list({ sessionId, kind: "Foreground", status: "Suspended" }))
+          : readNow(manager.handle, ({ list }) => list({ sessionId, kind: "Foreground", status: "Suspended" }))
         const ids = new Set(waiting.map(({ id }) => id))
         return asked.filter(({ taskId }) => ids.has(taskId))
       },

@@ -5,9 +5,9 @@ import * as Option from "effect/Option"
 import type { TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { emptyMetadata } from "../../../model/json.js"
 import { isSettled } from "../../../model/settled.js"
-import { type DeliveryMode, TaskLaunchRequest } from "../../../model/Task.js"
-import type { TaskResolution, TaskStartOutcome } from "../../../model/TaskResolution.js"
-import { TaskManager } from "../../../services/TaskManager.js"
+import { type DeliveryMode, TaskLaunchRequest, type TaskSnapshot } from "../../../model/Task.js"
+import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../../model/TaskResolution.js"
+import { TaskManager, type WaitLimit } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { withCause } from "../../../shared/logging.js"
 import * as texts from "../../transcript/internal/texts.js"
@@ -20,11 +20,13 @@ import { makePace } from "./pace.js"
 /**
  * A call of the open reply that was started in the manager. `Known`: what answers it (a placeholder, a refusal, the result of
  * a call that ran inline) waits to become part of the transcript; `Running`: an update of the turn about this task will, or,
- * while it is being resumed, its result goes to the caller that approved it.
+ * while it is being resumed, its result goes to the caller that approved it; `Unclear`: a process that has ended has started it
+ * or not, and if it has, the manager has forgotten the task, and what it brought waits to be taken.
  */
 type StartedCall =
   | { readonly _tag: "Known"; readonly result: TranscriptEntry.ToolResult }
   | { readonly _tag: "Running"; readonly taskId: TaskId; readonly resuming: number }
+  | { readonly _tag: "Unclear" }
 
 export type StartedCalls = Map<ToolCallId, StartedCall>
 
@@ -44,6 +46,8 @@ export const countResuming = (started: StartedCalls, callId: ToolCallId, taskId:
   const call = started.get(callId)
   if (call?._tag === "Running" && call.taskId === taskId) started.set(callId, running(taskId, call.resuming + change))
 }
+
+const unclear: StartedCall = { _tag: "Unclear" }
 
 export const known = (result: TranscriptEntry.ToolResult): StartedCall => ({ _tag: "Known", result })
 
@@ -120,6 +124,42 @@ const toolNameOf = (
   )
 }
 
+/** Accepts what an update of a turn says. Nothing of what asks: the manager lists it until it is answered. */
+const acceptUpdate = (
+  conversation: Conversation,
+  started: StartedCalls,
+  update: TurnTaskUpdate
+): Effect.Effect<void, never, TaskManager> => {
+  /** Whether the task is that of an open call; a tool may have started others in the name of its call. */
+  const answers = (callId: ToolCallId, taskId: TaskId): boolean =>
+    (isRunning(started, callId, taskId) || started.get(callId)?._tag === "Unclear") && conversation.isOpen(callId)
+  if (update._tag === "Detached") {
+    const { callId, deliveryMode, id, toolName } = update.snapshot
+    return Effect.sync(() => {
+      if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode))
+    })
+  }
+  const { resolution } = update
+  if (resolution._tag === "Approval") return Effect.void
+  const { result: { callId, isError, output }, taskId } = resolution
+  return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
+    if (!answers(callId, taskId)) {
+      return conversation.acceptUnlessAnswer({ callId, toolName, taskId, isError, output })
+    }
+    conversation.accept({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
+    return Effect.void
+  })
+}
+
+/** Takes the next update of a turn: what is taken is accepted before it is gone from the manager, and stored then. */
+const takeNext = (conversation: Conversation, started: StartedCalls, turnId: TurnId, options?: WaitLimit) =>
+  Effect.flatMap(TaskManager, (manager) =>
+    manager.consumeTurnUpdate(
+      { sessionId: conversation.sessionId, turnId },
+      (update) => conversation.take(update, acceptUpdate(conversation, started, update)),
+      options
+    ))
+
 /** Takes every update of a turn, until nothing of it runs any more. */
 const drain = (
   conversation: Conversation,
@@ -128,35 +168,36 @@ const drain = (
   pace: Effect.Effect<void>
 ): Effect.Effect<void, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
-    const manager = yield* TaskManager
-    /** Whether the task is that of an open call; a tool may have started others in the name of its call. */
-    const answers = (callId: ToolCallId, taskId: TaskId): boolean =>
-      isRunning(started, callId, taskId) && conversation.isOpen(callId)
-    // what is taken is accepted before it is gone from the manager, and stored then
-    const next = manager.consumeTurnUpdate({ sessionId: conversation.sessionId, turnId }, (update) => {
-      if (update._tag === "Detached") {
-        const { callId, deliveryMode, id, toolName } = update.snapshot
-        return Effect.sync(() => {
-          if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode))
-        })
-      }
-      const { resolution } = update
-      // what asks is listed by the manager until it is answered
-      if (resolution._tag === "Approval") return Effect.void
-      const { result: { callId, isError, output }, taskId } = resolution
-      return Effect.uninterruptible(Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
-        if (!answers(callId, taskId)) {
-          return conversation.acceptUnlessAnswer({ callId, toolName, taskId, isError, output })
-        }
-        conversation.accept({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
-        return Effect.void
-      }))
-    })
+    // it has no limit, and does not time out
+    const next = Effect.catchTag(takeNext(conversation, started, turnId), "WaitTimedOut", () => Effect.succeedNone)
     while (Option.isSome(yield* next)) {
       yield* pace
       yield* conversation.flush
     }
     conversation.leaveTurn(turnId)
+  })
+
+/**
+ * Of the calls that a process which has ended may have started: takes what is there of them, and waits for nothing. Those
+ * that are left were never started.
+ */
+const clearUp = (
+  conversation: Conversation,
+  started: StartedCalls
+): Effect.Effect<void, TurnFailure, TaskManager> =>
+  Effect.gen(function*() {
+    const calls = conversation.stored.openCalls.filter(({ callId }) => started.get(callId)?._tag === "Unclear")
+    if (calls.length === 0) return
+    for (const turnId of new Set(calls.map((call) => call.turnId))) {
+      const next = Effect.catchTag(
+        takeNext(conversation, started, turnId, { timeout: 0 }),
+        "WaitTimedOut",
+        () => Effect.succeedNone
+      )
+      while (Option.isSome(yield* next)) yield* conversation.flush
+    }
+    yield* collectLate(conversation, started)
+    for (const { callId } of calls) started.delete(callId)
   })
 
 /**
@@ -199,6 +240,7 @@ export const runCalls = (
     conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
+    yield* clearUp(conversation, started)
     const open = conversation.stored.openCalls
     // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {
@@ -240,21 +282,47 @@ export const runCalls = (
 
 /** Takes every late result of the session. Gives the tasks whose results became part of the transcript. */
 export const collectLate = (
-  conversation: Conversation
+  conversation: Conversation,
+  started: StartedCalls
 ): Effect.Effect<ReadonlyArray<TaskId>, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
-    yield* manager.consumePendingLoopUpdates(conversation.sessionId, ({ resolutions }) =>
-      Effect.uninterruptible(Effect.forEach(resolutions, (resolution) => {
-        if (resolution._tag === "Approval") {
-          return Effect.void
-        }
-        const { result: { callId, isError, output }, taskId } = resolution
-        return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) =>
-          conversation.acceptLate({ callId, toolName, taskId, isError, output }))
-      }, { discard: true })))
-    const stored = yield* conversation.flush
-    return stored.flatMap((entry) =>
-      entry._tag === "LateResult" ? [entry.taskId] : []
-    )
+    const taken = yield* manager.consumePendingLoopUpdates(conversation.sessionId, (updates) =>
+      conversation.take(
+        updates,
+        Effect.forEach(updates.resolutions, (resolution) => {
+          if (resolution._tag === "Approval") return Effect.void
+          const { result: { callId, isError, output }, taskId } = resolution
+          return Effect.flatMap(toolNameOf(conversation, callId, taskId), (toolName) => {
+            if (started.get(callId)?._tag !== "Unclear" || !conversation.isOpen(callId)) {
+              return conversation.acceptLate({ callId, toolName, taskId, isError, output })
+            }
+            conversation.accept({ _tag: "ToolResult", callId, toolName, outcome: "Result", taskId, isError, output })
+            return Effect.void
+          })
+        }, { discard: true })
+      ))
+    const stored = [...taken, ...(yield* conversation.flush)]
+    return stored.flatMap((entry) => entry._tag === "LateResult" ? [entry.taskId] : [])
   })
+
+/** What became of the calls that a process which has ended has left open, as far as the manager knows. */
+export const callsLeftOpen = (
+  openCalls: ReadonlyArray<TranscriptCall>,
+  tasks: ReadonlyArray<TaskSnapshot>
+): StartedCalls =>
+  new Map(openCalls.map((call) => {
+    const { callId, toolName } = call
+    // the tool may have started others in its name, later
+    const [task] = tasks
+      .filter((one) => one.callId === callId && one.turnId === call.turnId && one.toolName === toolName)
+      .sort((left, right) => left.createdAt - right.createdAt)
+    return [
+      callId,
+      task === undefined
+        ? unclear
+        : task.kind === "Foreground"
+        ? running(task.id)
+        : known(texts.placeholderResult(callId, toolName, task.id, task.deliveryMode))
+    ]
+  }))

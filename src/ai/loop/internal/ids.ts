@@ -35,8 +35,8 @@ export class OpeningMarks extends Context.Reference<OpeningMarks>()(
   { defaultValue: () => () => randomToken().slice(0, 8) }
 ) {}
 
-/** For one opening of a session. */
-export const makeSessionIds = (entries: Entries): Effect.Effect<SessionIds> =>
+/** For one opening of a session. `turnIds` are those that the manager knows: a conversation that was shortened does not have them. */
+export const makeSessionIds = (entries: Entries, turnIds: ReadonlyArray<TurnId>): Effect.Effect<SessionIds> =>
   Effect.map(OpeningMarks, (newMark) => {
     const mark = newMark()
     let message = numberAfter(
@@ -47,7 +47,7 @@ export const makeSessionIds = (entries: Entries): Effect.Effect<SessionIds> =>
     return {
       firstTurn: numberAfter(
         "turn-",
-        entries.flatMap((entry) => entry._tag === "AssistantMessage" ? [entry.turnId] : [])
+        [...turnIds, ...entries.flatMap((entry) => entry._tag === "AssistantMessage" ? [entry.turnId] : [])]
       ),
       nextMessage: () => `message-${message++}-${mark}`,
       nextReply: (turnId) => `${turnId}/${++reply}-${mark}`

@@ -19,6 +19,7 @@
  * ⁴ After a pause: Reply. A turn that has made `maxRequestsPerTurn` requests fails instead of making another.
  * A message that rejects what holds up a turn does so first (RejectApprovals), in every state but Interrupting and Closed.
  * A host rewrites the transcript in Idle alone: that is a step of Collecting, which finds nothing.
+ * A session that another process has left goes on in Idle (GoOn): with what it had begun, and with its queued messages.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
  * so. The next turn takes it. Nor does a wake-up after a failure.
@@ -61,6 +62,8 @@ export interface SessionState {
   /** What the interrupted turn could not write down. */
   readonly failure: TurnFailure | undefined
   readonly isClosing: boolean
+  /** The last turn failed or was interrupted, and nothing has begun since: after a restart nothing begins by itself. */
+  readonly isResting: boolean
 }
 
 /** The approvals that were open when a message was handed in, which it answers: see `whileAwaitingApproval`. */
@@ -72,6 +75,8 @@ interface Rejection {
 export type Command =
   | { readonly _tag: "Submit"; readonly messageId: string; readonly rejects?: Rejection }
   | { readonly _tag: "Resume" }
+  /** The process before this one has left something that goes on by itself. */
+  | { readonly _tag: "GoOn" }
   | { readonly _tag: "Wake"; readonly taskId: TaskId }
   | { readonly _tag: "TaskChanged" }
   | { readonly _tag: "WindowElapsed" }
@@ -121,20 +126,31 @@ export interface Step {
   readonly actions: ReadonlyArray<Action>
 }
 
-export const initialState = (nextTurn: number, maxRequestsPerTurn = Infinity): SessionState => ({
+/** What the process before this one has left in the session. */
+export interface LeftBehind {
+  readonly messageIds: ReadonlyArray<string>
+  readonly isResting: boolean
+}
+
+export const initialState = (
+  nextTurn: number,
+  maxRequestsPerTurn = Infinity,
+  { isResting, messageIds }: LeftBehind = { messageIds: [], isResting: false }
+): SessionState => ({
   phase: { _tag: "Idle" },
   turnId: undefined,
   nextTurn,
   maxRequestsPerTurn,
   requests: 0,
   isStepRunning: false,
-  messages: [],
+  messages: messageIds.map((id) => ({ id, isTried: isResting })),
   wakes: [],
   wakesInARow: 0,
   isWindowOpen: false,
   hasTaskChanged: false,
   failure: undefined,
-  isClosing: false
+  isClosing: false,
+  isResting
 })
 
 /** Nothing runs, and nothing is about to. */
@@ -192,6 +208,7 @@ const begin = (state: SessionState, cause: TurnCause, { hasOpenTurns }: Facts): 
     nextTurn: state.nextTurn + 1,
     requests: 0,
     failure: undefined,
+    isResting: false,
     wakesInARow: cause._tag === "Wake" ? state.wakesInARow + 1 : state.wakesInARow
   }
   return followedBy(
@@ -222,7 +239,8 @@ const considerWakes = (state: SessionState, policy: WakePolicy): Step => {
 /** Ends the turn, if there is one. */
 const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Facts): Step => {
   const { turnId } = state
-  const idle: SessionState = { ...state, phase: { _tag: "Idle" }, turnId: undefined, failure: undefined }
+  const isResting = reason._tag !== "Completed"
+  const idle: SessionState = { ...state, phase: { _tag: "Idle" }, turnId: undefined, failure: undefined, isResting }
   const ended = turnId === undefined ? [] : [emit({ _tag: "TurnEnded", turnId, reason })]
   if (state.isClosing) return followedBy(ended, finish(idle))
   const actions: ReadonlyArray<Action> = [...ended, { _tag: "AnswerInterrupts" }]
@@ -380,6 +398,9 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
       if (phase._tag !== "Idle") return stay(state)
       if (state.messages.length > 0) return beginWithMessages(state, facts)
       return facts.hasOpenTurns || facts.awaitsReply ? begin(state, { _tag: "Resume" }, facts) : stay(state)
+    case "GoOn":
+      if (phase._tag !== "Idle") return stay(state)
+      return state.messages.length > 0 ? beginWithMessages(state, facts) : begin(state, { _tag: "Resume" }, facts)
     case "Wake": {
       if (phase._tag === "Closed") return stay(state)
       const woken = { ...state, wakes: [...state.wakes, command.taskId] }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { millisOf } from "../../../shared/durations.js"
@@ -16,14 +17,14 @@ import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
-import type { AgentSession, AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
-import { SessionAlreadyOpen } from "../errors.js"
+import type { AgentSession, AgentSessionDefaults, AgentSessionOptions, ReopenedSessions } from "../AgentSession.js"
+import { SessionAlreadyOpen, type TranscriptStoreError } from "../errors.js"
 import { RetryPolicy } from "../RetryPolicy.js"
-import { TranscriptStore } from "../TranscriptStore.js"
+import { type StoredSession, TranscriptStore } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
 import { claim, release } from "./openSessions.js"
-import { makeSession, type SessionSettings } from "./Session.js"
+import { makeSession, type OpenedSession, type SessionSettings } from "./Session.js"
 
 const defaultEventBuffer = 16_384
 const defaultEventBytes = 33_554_432
@@ -31,10 +32,23 @@ const defaultEventBytes = 33_554_432
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
   /**
-   * Opens a session, which is closed with the scope, or with the loop if that ends before. Fails with `SessionAlreadyOpen` if a session with this id is
-   * open in this loop or in another one over the same `TaskManager`, and dies on an option that is out of range or none.
+   * Opens a session, which is closed with the scope, or with the loop if that ends before; where the `TranscriptStore` keeps sessions,
+   * it is left to the next process instead. Fails with `SessionAlreadyOpen` if a session with this id is
+   * open in this loop or in another one over the same `TaskManager`, and with `TranscriptStoreError` if what the store has kept of
+   * it cannot be read. Dies on an option that is out of range or none, and on an id that the store cannot keep.
    */
-  readonly open: (options: AgentSessionOptions) => Effect.Effect<AgentSession, SessionAlreadyOpen, Scope.Scope>
+  readonly open: (
+    options: AgentSessionOptions
+  ) => Effect.Effect<AgentSession, SessionAlreadyOpen | TranscriptStoreError, Scope.Scope>
+  /**
+   * Opens every session that an earlier process has opened and not closed, where the `TranscriptStore` keeps sessions, and each goes on
+   * where it was: calls run as the manager restarts or starts them, approvals are still asked, a request to the model that
+   * was cut is made again, messages and late results are taken. One that cannot be read holds up no other. Fails if the store does not
+   * answer. `optionsOf` gives the options of each; by default they are those of the loop.
+   */
+  readonly reopen: (
+    optionsOf?: (sessionId: SessionId) => AgentSessionDefaults
+  ) => Effect.Effect<ReopenedSessions, TranscriptStoreError, Scope.Scope>
 }
 
 export const makeAgentLoop = (
@@ -63,14 +77,18 @@ export const makeAgentLoop = (
       })
     )
     const modelToolkit = ModelToolkit.fromToolkit(toolkit)
-    const sessions = new Set<AgentSession>()
+    const sessions = new Set<OpenedSession>()
 
-    const settingsOf = (given: AgentSessionOptions, onClosed: () => void): SessionSettings => {
+    const settingsOf = (
+      given: AgentSessionOptions,
+      transcript: Transcript,
+      stored: StoredSession | undefined,
+      onClosed: () => void
+    ): SessionSettings => {
       const options = { ...defaults, ...given }
       return {
-        transcript: given.transcript === undefined
-          ? Transcript.empty(given.sessionId)
-          : { ...given.transcript, sessionId: given.sessionId },
+        transcript,
+        left: stored?.wasOpen === true ? stored : undefined,
         model: {
           languageModel,
           toolkit: modelToolkit,
@@ -95,31 +113,72 @@ export const makeAgentLoop = (
       }
     }
 
+    /** What is stored of a session, or the transcript that it is given, which is stored then. */
+    const transcriptOf = (
+      { sessionId, transcript: given }: AgentSessionOptions,
+      stored: StoredSession | undefined
+    ): Effect.Effect<Transcript, TranscriptStoreError> => {
+      if (stored !== undefined && stored.entries.length > 0) {
+        return Effect.succeed(Transcript.fromEntries(sessionId, stored.entries))
+      }
+      const transcript = given === undefined ? Transcript.empty(sessionId) : { ...given, sessionId }
+      const entries = transcript.entries.filter((entry) => entry._tag !== "Rewrite")
+      return store.sessions === undefined || entries.length === 0
+        ? Effect.succeed(transcript)
+        : Effect.as(
+          store.sessions.commit(sessionId, { entries: [{ _tag: "Rewrite", reason: "Host", entries }], taken: [] }),
+          transcript
+        )
+    }
+
     const acquire = (options: AgentSessionOptions) =>
       Effect.gen(function*() {
         checkSession(options)
         const { sessionId } = options
         if (!claim(manager, sessionId)) return yield* new SessionAlreadyOpen({ sessionId })
+        const unclaim = () => release(manager, sessionId)
         const scope = yield* Scope.make()
-        const session = yield* makeSession(settingsOf(options, () => release(manager, sessionId))).pipe(
+        const opened = yield* Effect.gen(function*() {
+          const stored = store.sessions === undefined ? undefined : yield* store.sessions.open(sessionId)
+          const transcript = yield* transcriptOf(options, stored)
+          return yield* makeSession(settingsOf(options, transcript, stored, unclaim))
+        }).pipe(
           Effect.provide(context),
           Scope.extend(scope),
-          Effect.onError(() =>
-            Effect.zipRight(Effect.sync(() => release(manager, sessionId)), Scope.close(scope, Exit.void))
-          )
+          Effect.onError(() => Effect.zipRight(Effect.sync(unclaim), Scope.close(scope, Exit.void)))
         )
-        sessions.add(session)
-        const end = Effect.zipRight(session.close, Scope.close(scope, Exit.void)).pipe(
-          Effect.ensuring(Effect.sync(() => sessions.delete(session)))
+        sessions.add(opened)
+        const end = Effect.zipRight(endOf(opened), Scope.close(scope, Exit.void)).pipe(
+          Effect.ensuring(Effect.sync(() => sessions.delete(opened)))
         )
-        return { session, end }
+        return { session: opened.session, end }
       })
 
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach([...sessions], ({ close }) => close, { concurrency: "unbounded", discard: true })
-    )
+    const endOf = ({ leave, session }: OpenedSession) =>
+      store.sessions === undefined ? Effect.asVoid(session.close) : leave
+
+    yield* Effect.addFinalizer(() => Effect.forEach([...sessions], endOf, { concurrency: "unbounded", discard: true }))
+
+    const open: AgentLoopService["open"] = (options) =>
+      Effect.map(Effect.acquireRelease(acquire(options), ({ end }) => end), ({ session }) => session)
 
     return {
-      open: (options) => Effect.map(Effect.acquireRelease(acquire(options), ({ end }) => end), ({ session }) => session)
+      open,
+      reopen: (optionsOf = () => ({})) =>
+        Effect.gen(function*() {
+          const opened: Array<AgentSession> = []
+          const failed: Array<{ readonly sessionId: SessionId; readonly error: TranscriptStoreError }> = []
+          for (const sessionId of yield* store.sessions?.listOpen ?? Effect.succeed([])) {
+            yield* open({ ...optionsOf(sessionId), sessionId }).pipe(
+              Effect.map((session) => void opened.push(session)),
+              Effect.catchTags({
+                // the host was faster
+                SessionAlreadyOpen: () => Effect.void,
+                TranscriptStoreError: (error) => Effect.sync(() => void failed.push({ sessionId, error }))
+              })
+            )
+          }
+          return { sessions: opened, failed }
+        })
     }
   })

@@ -50,7 +50,7 @@ export const make = (options: {
     const bell = yield* handle.subscribeTo({ sessionId })
 
     const wakeFor = (taskId: TaskId): void => {
-      const task = Either.getOrUndefined(readNow(Effect.either(handle.get(taskId))))
+      const task = Either.getOrUndefined(readNow(handle, ({ get }) => Effect.either(get(taskId))))
       // settled and forgotten (`historyLimit`): its result may well be there. An approval is asked of the user: the model has
       // nothing to say to it
       if (
@@ -62,7 +62,7 @@ export const make = (options: {
     const unsafeCatchUp = (): void => {
       post({ _tag: "TaskChanged" })
       approvals.unsafeAnnounce()
-      const settled = readNow(handle.list({ sessionId, kind: "Background", status: settledStatuses }))
+      const settled = readNow(handle, ({ list }) => list({ sessionId, kind: "Background", status: settledStatuses }))
       for (const { continuePolicy, id } of settled) if (continuePolicy === "RequestContinue") wakeFor(id)
     }
 
@@ -85,7 +85,7 @@ export const make = (options: {
 
     const unsafePull = (): void => {
       if (Option.getOrElse(published.unsafeSize(), () => 0) <= 0) return
-      for (const event of Chunk.toReadonlyArray(readNow(Queue.takeAll(published)))) hear(event)
+      for (const event of Chunk.toReadonlyArray(readNow(handle, () => Queue.takeAll(published)))) hear(event)
     }
 
     return {

@@ -19,7 +19,7 @@ import type { AgentEvent } from "../AgentEvent.js"
 import type { AgentSessionDefaults } from "../AgentSession.js"
 import { RewriteRefused, type TurnFailure } from "../errors.js"
 import { maker, refusingClient } from "./askedProvider.js"
-import { collectLate, known, runCalls, type StartedCalls } from "./calls.js"
+import { collectLate, runCalls, type StartedCalls } from "./calls.js"
 import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
 import { failureReason } from "./failureReason.js"
@@ -45,6 +45,13 @@ export interface StepOptions {
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
   readonly nextReplyId: (turnId: TurnId) => string
+  /** Whether the session goes on in another process. */
+  readonly isLeft: () => boolean
+}
+
+interface Reply {
+  readonly said: TranscriptEntry.AssistantMessage
+  readonly refused: ReadonlyArray<TranscriptEntry.ToolResult>
 }
 
 /** After so many requests the event loop turns, for models that answer at once. */
@@ -88,8 +95,8 @@ export class Steps {
 
   /** Takes the late results that are there, before a turn that they would start. */
   get collect(): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
-    const { conversation } = this.options
-    return Effect.map(collectLate(conversation), (taskIds) => ({ _tag: "Collected", taskIds }))
+    const { conversation, started } = this.options
+    return Effect.map(collectLate(conversation, started), (taskIds) => ({ _tag: "Collected", taskIds }))
   }
 
   /** Starts the calls of the open reply, and takes what comes of them. */
@@ -102,7 +109,7 @@ export class Steps {
 
   /** Makes a request to the model, with everything that was said: by the user last, unless the store had refused that. */
   reply(turnId: TurnId, messageIds: ReadonlyArray<string>): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
-    const { conversation } = this.options
+    const { conversation, started } = this.options
     // what asked for this turn is taken before an interrupt is heard
     return Effect.uninterruptible(
       Effect.gen(this, function*() {
@@ -110,7 +117,7 @@ export class Steps {
         const before = conversation.unstoredReply
         yield* conversation.flush
         if (before !== undefined && Transcript.calls(before).length > 0) return replied(before)
-        yield* collectLate(conversation)
+        yield* collectLate(conversation, started)
         yield* Effect.interruptible(this.pace)
         yield* Effect.interruptible(this.reportLost)
         yield* Effect.interruptible(
@@ -121,18 +128,22 @@ export class Steps {
         if (last === undefined) return { _tag: "Replied", calls: 0, end: "stop" }
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
         if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
-        const said = yield* this.request(turnId)
-        yield* conversation.add(said)
+        const { refused, said } = yield* this.request(turnId)
+        conversation.accept(said)
+        // with their reply: nobody may take them for calls that were not started yet
+        for (const result of refused) conversation.accept(result)
+        yield* conversation.flush
         return replied(said)
       })
     )
   }
 
-  /** The reply of the model, whole. What it had said when it was interrupted is written before the interrupt goes on. */
-  private request(
-    turnId: TurnId
-  ): Effect.Effect<TranscriptEntry.AssistantMessage, TurnFailure> {
-    const { conversation, emit, render, started } = this.options
+  /**
+   * The reply of the model, whole, and what answers those of its calls that do not run. What it had said when it was interrupted is
+   * written before the interrupt goes on, unless the session is left: then another process asks again.
+   */
+  private request(turnId: TurnId): Effect.Effect<Reply, TurnFailure> {
+    const { conversation, emit, isLeft, render } = this.options
     let builder: ReplyBuilder | undefined
     // another model may be set while this one is asked
     let { model, provider } = this
@@ -179,16 +190,14 @@ export class Steps {
       if (Exit.isSuccess(answered)) {
         const reply = answered.value
         const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
-        for (const { callId, toolName, why } of reply.refused(parts, model.maxCallsPerReply)) {
-          started.set(
-            callId,
-            known(texts.interruptedResult(callId, toolName, notRunText(why, model.maxCallsPerReply)))
-          )
-        }
-        return said(parts, reply.end)
+        const refused = reply.refused(parts, model.maxCallsPerReply).map(({ callId, toolName, why }) =>
+          texts.interruptedResult(callId, toolName, notRunText(why, model.maxCallsPerReply))
+        )
+        return { said: said(parts, reply.end), refused }
       }
       const kept = builder?.said() ?? []
-      if (Cause.isInterrupted(answered.cause) && kept.length > 0) yield* conversation.add(said(kept, "interrupted"))
+      const isKept = Cause.isInterrupted(answered.cause) && kept.length > 0 && !isLeft()
+      if (isKept) yield* conversation.add(said(kept, "interrupted"))
       return yield* Effect.failCause(Cause.map(answered.cause, modelFailed))
     })
   }

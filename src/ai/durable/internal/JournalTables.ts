@@ -1,0 +1,75 @@
+/** Tables beside those of a manager's journal, in the same database and under the same fence. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { dialectOf } from "../../../durable/internal/schema.js"
+import { TaskJournal } from "../../../durable/TaskJournal.js"
+import type { DurableOptions } from "../../../durable/TaskManagerDurable.js"
+import type { JournalError } from "../../../errors.js"
+import type { PendingLoopUpdates, TurnTaskUpdate } from "../../../model/TaskResolution.js"
+
+/** Turns texts into what is stored, and back. */
+export type Codec = NonNullable<DurableOptions["codec"]>
+
+export const plainCodec: Codec = { encode: Effect.succeed, decode: Effect.succeed }
+
+const nothingTaken: PendingLoopUpdates = { resolutions: [] }
+
+// for about five seconds: a database that is started again, or busy
+const whileAway = Schedule.exponential(20).pipe(
+  Schedule.union(Schedule.spaced(500)),
+  Schedule.upTo("5 seconds")
+)
+
+export interface JournalTables {
+  readonly sql: SqlClient.SqlClient
+  /** Of the journal: the first column of every table. */
+  readonly name: string
+  /**
+   * Runs statements, of which the first one writes, in one transaction, and acknowledges the updates in it. If another manager has
+   * taken the journal, nothing of it counts. What the database refuses is done again for a while.
+   */
+  readonly together: <A, E>(
+    statements: Effect.Effect<A, E | SqlError>,
+    taken?: ReadonlyArray<TurnTaskUpdate | PendingLoopUpdates>
+  ) => Effect.Effect<A, E | SqlError | JournalError>
+  /** Reads, again for a while if the database refuses. */
+  readonly read: <A, E>(statements: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
+}
+
+export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlClient | TaskJournal> = Effect.gen(
+  function*() {
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const journal = yield* TaskJournal
+    const isSqlite = dialectOf(sql) === "sqlite"
+
+    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
+    const rollBack = isSqlite ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback"))) : Effect.void
+
+    const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
+      statements.pipe(
+        // of a commit or a rollback
+        Effect.catchSomeDefect((defect) =>
+          defect instanceof SqlError ? Option.some(Effect.fail(defect)) : Option.none()
+        ),
+        Effect.retry({ while: (error) => error instanceof SqlError, schedule: whileAway })
+      )
+
+    return {
+      sql,
+      name: journal.name,
+      read,
+      together: (statements, taken = []) =>
+        read(
+          sql.withTransaction(
+            Effect.zipLeft(
+              statements,
+              Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
+            )
+          ).pipe(Effect.onError(() => rollBack))
+        )
+    }
+  }
+)

@@ -1,0 +1,4 @@
+import { sqliteFiles } from "./agent/world.js"
+import { agentSuite } from "./suites/agent.js"
+
+agentSuite(sqliteFiles)

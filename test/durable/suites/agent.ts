@@ -1,0 +1,733 @@
+/** Agents whose process is killed, and what the next one makes of it. */
+import { Tool, Toolkit } from "@effect/ai"
+import { describe, it } from "@effect/vitest"
+import { Cause, Context, Effect, Exit, Layer, Option, Queue, Schema, TestClock } from "effect"
+import {
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  ToolCallId,
+  ToolExecutor,
+  TurnId
+} from "effect-task-manager"
+import {
+  type AgentSession,
+  ResultStore,
+  ResultStoreError,
+  RetryPolicy,
+  ToolkitExecutor,
+  Transcript,
+  TranscriptEntry,
+  validatePrompt,
+  WakePolicy
+} from "effect-task-manager/ai"
+import { ResultStoreSql, type ResultStoreSqlOptions, ToolsOfManager } from "effect-task-manager/ai/durable"
+import { type ScriptedReply, ScriptedStep } from "effect-task-manager/ai/testing"
+import { TaskManagerDurable } from "effect-task-manager/durable"
+import { randomBytes } from "node:crypto"
+import { assert } from "vitest"
+import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
+import { isFull } from "../../support/fullMode.js"
+import {
+  type AgentDatabases,
+  type AgentProcess,
+  type Connect,
+  Hold,
+  killed,
+  playOn,
+  type ProcessOptions,
+  type Run,
+  sessionId,
+  startProcess,
+  Text,
+  ToolCall,
+  withSql
+} from "../agent/world.js"
+import { codecOf, settled } from "../support.js"
+
+/** What must hold once everything has come to its end, whatever was killed. */
+const prove = (connect: Connect, runs: ReadonlyArray<Run>, of = sessionId) =>
+  withSql(connect, (sql) =>
+    Effect.gen(function*() {
+      const rows = yield* sql<{ entry: string }>`select entry from etm_entries where session_id = ${of} order by number`
+      const entries = rows.map(({ entry }) => Schema.decodeUnknownSync(Schema.parseJson(TranscriptEntry))(entry))
+      const transcript = Transcript.fromEntries(of, entries)
+      // nothing was stored twice
+      assert.lengthOf(transcript.entries, entries.length)
+      assert.deepStrictEqual(Transcript.openCalls(transcript), [])
+      assert.deepStrictEqual(Transcript.runningTasks(transcript), [])
+      const calls = transcript.entries.flatMap((entry) =>
+        entry._tag === "AssistantMessage" ? Transcript.calls(entry) : []
+      )
+      for (const { callId } of calls) {
+        const results = entries.filter((entry) => entry._tag === "ToolResult" && entry.callId === callId)
+        assert.lengthOf(results, 1, callId)
+      }
+      const [left] = yield* sql<{ left: unknown }>`select count(*) as left from etm_tasks
+        where result is not null or detached is not null or approval is not null`
+      assert.strictEqual(Number(left?.left), 0, "nothing is left undelivered")
+      const [waiting] = yield* sql<{ waiting: unknown }>`select count(*) as waiting from etm_messages`
+      assert.strictEqual(Number(waiting?.waiting), 0)
+      for (const { callId } of calls) {
+        const of = runs.filter((run) => run.callId === callId)
+        if (of[0]?.tool === "write") assert.isAtMost(of.length, 1, `${callId} may not run twice`)
+      }
+      return { transcript, calls, entries }
+    }))
+
+/** What was taken stands in the transcript, and what stands there was taken: at every moment. */
+const isTogether = (connect: Connect) =>
+  withSql(connect, (sql) =>
+    Effect.gen(function*() {
+      const tables = yield* sql<{ id: unknown }>`select max(migration_id) as id from etm_migrations`.pipe(Effect.option)
+      if (Option.isNone(tables) || Number(tables.value[0]?.id) < 3) return
+      const rows = yield* sql<{ entry: string }>`select entry from etm_entries`
+      const stored = new Set(rows.flatMap(({ entry }) => {
+        const { outcome, taskId } = JSON.parse(entry)
+        return taskId === undefined || outcome === "Placeholder" ? [] : [String(taskId)]
+      }))
+      const tasks = yield* sql<
+        { id: string; result: unknown }
+      >`select id, result from etm_tasks where settled is not null`
+      for (const { id, result } of tasks) assert.strictEqual(stored.has(id), result === null, `${id} was taken`)
+    }))
+
+export const agentSuite = (databases: AgentDatabases): void => {
+  describe("an agent on a durable manager", () => {
+    it.scoped("runs as in memory, and everything stands in the database", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const process = yield* startProcess(connect, runs)
+        const session = yield* process.open(sessionId)
+        yield* session.submit("go")
+        yield* playOn(session, process)
+        const { calls, transcript } = yield* prove(connect, runs)
+        assert.deepStrictEqual(transcript, yield* session.transcript)
+        assert.lengthOf(calls, 5)
+        for (const prompt of yield* process.model.prompts) assert.deepStrictEqual(validatePrompt(prompt), [])
+      }))
+  })
+
+  describe("while a group is written", () => {
+    it.scoped("a session can be watched, and tells of nothing that is not written", () =>
+      Effect.gen(function*() {
+        let isSlow = false
+        const connect = yield* databases.make
+        const process = yield* startProcess((options) =>
+          connect({
+            ...options,
+            holds: (text) => options?.holds?.(text) === true || isSlow && text.startsWith("insert into etm_tasks")
+          }), [])
+        const session = yield* process.open(sessionId)
+        isSlow = true
+        yield* session.submit("go")
+        yield* settled
+        const { events, phase } = yield* session.watch
+        assert.strictEqual(phase, "RunningTools")
+        yield* settled
+        assert.deepStrictEqual([...yield* Queue.takeAll(events)].filter(({ _tag }) => _tag === "Task"), [])
+      }))
+  })
+
+  describe("killed before any statement", () => {
+    /** Goes on with what there is, and says "go" if nobody has. */
+    const goOn = (process: AgentProcess) =>
+      Effect.gen(function*() {
+        const { failed, sessions } = yield* process.reopen
+        assert.deepStrictEqual(failed, [])
+        const session = sessions[0] ?? (yield* process.open(sessionId))
+        yield* settled
+        const { entries } = yield* session.transcript
+        const { phase } = yield* Effect.scoped(session.watch)
+        if (entries.length === 0 && phase === "Idle") yield* session.submit("go")
+        yield* playOn(session, process)
+      })
+
+    const life = (dieBefore: ReadonlyArray<number>, options: ProcessOptions = {}) =>
+      Effect.scoped(
+        Effect.gen(function*() {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const statements = yield* killed(connect, runs, dieBefore, goOn, options, isTogether(connect))
+          const { calls, transcript } = yield* prove(connect, runs)
+          assert.lengthOf(calls, 5)
+          assert.lengthOf(transcript.entries.filter(({ _tag }) => _tag === "UserMessage"), 1)
+          return statements
+        }).pipe(
+          Effect.tapErrorCause((cause) =>
+            Effect.logError(`killed before the statements ${dieBefore.join(", ")}`, cause)
+          )
+        )
+      )
+
+    /** One in so many moments of a life. */
+    const everywhere = (many: number, options: ProcessOptions = {}) =>
+      Effect.gen(function*() {
+        const statements = yield* life([], options)
+        assert.isAbove(statements, 60)
+        for (let moment = 1; moment <= statements; moment += many) yield* life([moment], options)
+      })
+
+    // a server is slow, and does the same
+    const few = 24
+
+    it.scoped("each result stands in the transcript once, and each call is answered", () =>
+      everywhere(isFull && databases.dialect === "sqlite" ? 1 : few))
+
+    it.scoped("also where the manager has forgotten the tasks: none runs again that may not", () =>
+      everywhere(isFull && databases.dialect === "sqlite" ? 3 : few, { settings: { historyLimit: 0 } }))
+
+    it.scoped("also where it is killed again and again", () =>
+      Effect.forEach(
+        Array.from({ length: isFull && databases.dialect === "sqlite" ? 15 : 2 }, (_, index) => index),
+        (seed) => {
+          const random = new SimRandom(seed)
+          return life(Array.from({ length: 3 }, () => 1 + random.int(120)))
+        },
+        { discard: true }
+      ))
+  })
+
+  describe("a session goes on where it was", () => {
+    /** A first process that is killed once `until` has returned, and a second one that has reopened its sessions. */
+    const restarted = <A>(
+      first: ProcessOptions,
+      until: (process: AgentProcess, session: AgentSession) => Effect.Effect<A, unknown>,
+      second: ProcessOptions = {},
+      end: (process: AgentProcess) => Effect.Effect<void> = ({ kill }) => kill
+    ) =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const one = yield* startProcess(connect, runs, first)
+        const left = yield* until(one, yield* one.open(sessionId))
+        yield* settled
+        yield* end(one)
+        const process = yield* startProcess(connect, runs, second)
+        const { failed, sessions } = yield* process.reopen
+        assert.deepStrictEqual(failed, [])
+        const session = sessions[0]
+        assert(session !== undefined)
+        return { connect, left, process, prompts: process.model.prompts, runs, session }
+      })
+
+    const calling = (...names: ReadonlyArray<string>): ScriptedReply => ({ prompt }) => {
+      const shown = JSON.stringify(prompt.content)
+      return shown.includes("c-park") || shown.includes(`c-${names[0]}`)
+        ? [Text("Done.")]
+        : names.map((name) => ToolCall(name, {}, { id: `c-${name}` }))
+    }
+
+    it.scoped("a request that was cut is made again, with the same prompt", () =>
+      Effect.gen(function*() {
+        const { connect, left, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Half of what"), Hold, Text(" I say.")] },
+          ({ model }, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("go")
+              yield* model.waitForRequest(1)
+              yield* settled
+              return (yield* model.prompts)[0]
+            }),
+          { model: [Text("All of it.")] }
+        )
+        yield* playOn(session, process)
+        assert.deepStrictEqual(yield* prompts, left === undefined ? [] : [left])
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["UserMessage", "AssistantMessage"])
+      }))
+
+    it.scoped("a deployment leaves it as a crash does: nothing of a reply that was cut is kept", () =>
+      Effect.gen(function*() {
+        const { connect, process, runs, session } = yield* restarted(
+          { model: [Text("Half of what"), Hold] },
+          ({ model }, one) => Effect.zipRight(one.submit("go"), model.waitForRequest(1)),
+          { model: [Text("All of it.")] },
+          ({ stop }) => stop
+        )
+        yield* playOn(session, process)
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.include(JSON.stringify(entries.at(-1)), "All of it.")
+        assert.lengthOf(entries, 2)
+      }))
+
+    it.scoped("messages that no turn had taken are taken", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Wait"), Hold] },
+          ({ model }, one) =>
+            Effect.zipRight(
+              Effect.zipRight(one.submit("first"), model.waitForRequest(1)),
+              Effect.zipRight(one.submit("second"), one.submit("third"))
+            ),
+          { model: [Text("Yes.")] }
+        )
+        yield* playOn(session, process)
+        const [asked] = yield* prompts
+        const text = JSON.stringify(asked)
+        assert.isBelow(text.indexOf("first"), text.indexOf("second"))
+        assert.isBelow(text.indexOf("second"), text.indexOf("third"))
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a tool runs again if it may; of another one the model reads that it is not known", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: calling("park", "parkSafely") },
+          (_, one) => one.submit("go"),
+          { model: [Text("Done.")] }
+        )
+        yield* settled
+        assert.deepStrictEqual(runs.map(({ launch, tool }) => `${tool} ${launch}`), [
+          "park 1",
+          "parkSafely 1",
+          "parkSafely 2"
+        ])
+        // the other one holds the turn up
+        assert.deepStrictEqual(yield* prompts, [])
+        yield* session.interrupt
+        yield* session.submit("and?")
+        yield* playOn(session, process)
+        assert.include(JSON.stringify(yield* prompts), "not known whether")
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("what was asked is asked, and an answer from before counts", () =>
+      Effect.gen(function*() {
+        const { connect, left, process, runs, session } = yield* restarted(
+          { model: calling("ask") },
+          (_, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("go")
+              yield* settled
+              return (yield* one.approvals)[0]
+            }),
+          { model: [Text("Done.")] }
+        )
+        yield* settled
+        assert.strictEqual((yield* Effect.scoped(session.watch)).phase, "AwaitingApproval")
+        assert.deepStrictEqual(yield* session.approvals, left === undefined ? [] : [left])
+        assert(left !== undefined)
+        yield* session.approve(left)
+        yield* playOn(session, process)
+        assert.deepStrictEqual(runs.map(({ tool }) => tool), ["ask"])
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a late result arrives and wakes the model, whether it came before or after the end of the process", () =>
+      Effect.forEach([false, true], (isOver) =>
+        Effect.gen(function*() {
+          const latch = yield* Effect.makeLatch()
+          const { connect, process, prompts, runs, session } = yield* restarted(
+            {
+              model: calling("later"),
+              defaults: { wake: WakePolicy.WithNextMessage },
+              later: isOver ? latch.await : Effect.never
+            },
+            (_, one) =>
+              Effect.gen(function*() {
+                yield* one.submit("go")
+                yield* settled
+                yield* one.waitForIdle
+                yield* latch.open
+              }),
+            { model: [Text("Thanks.")] }
+          )
+          yield* playOn(session, process)
+          const asked = JSON.stringify(yield* prompts)
+          assert.include(asked, isOver ? "later is done" : "not known whether")
+          yield* prove(connect, runs)
+        }).pipe(Effect.scoped), { discard: true }))
+
+    it.scoped("a turn that was interrupted, or has failed, begins again with a word of the user and not by itself", () =>
+      Effect.forEach(["interrupted", "failed"] as const, (how) =>
+        Effect.gen(function*() {
+          const { connect, process, prompts, runs, session } = yield* restarted(
+            { model: how === "failed" ? [] : calling("park"), defaults: { retry: RetryPolicy.never } },
+            (_, one) =>
+              Effect.gen(function*() {
+                yield* one.submit("go")
+                yield* settled
+                yield* one.interrupt
+              }),
+            { model: [Text("Here I am.")] }
+          )
+          yield* playOn(session, process)
+          assert.deepStrictEqual(yield* prompts, [])
+          yield* session.submit("go on")
+          yield* playOn(session, process)
+          assert.lengthOf(yield* prompts, 1)
+          yield* prove(connect, runs)
+        }).pipe(Effect.scoped), { discard: true }))
+
+    it.scoped("one that was closed does not; opened again, its conversation is continued", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const one = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+        const session = yield* one.open(sessionId)
+        yield* session.submit("go")
+        yield* playOn(session, one)
+        const before = yield* session.transcript
+        const { sessions } = one.store
+        assert(sessions !== undefined)
+        assert.include(String(yield* Effect.flip(sessions.remove(sessionId))), "is open")
+        yield* session.close
+        yield* one.kill
+        const process = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+        assert.deepStrictEqual((yield* process.reopen).sessions, [])
+        const kept = process.store.sessions
+        assert(kept !== undefined)
+        assert.deepStrictEqual(yield* kept.read(sessionId), before)
+        const again = yield* process.open(sessionId)
+        assert.deepStrictEqual(yield* again.transcript, before)
+        yield* again.submit("and?")
+        yield* playOn(again, process)
+        assert.lengthOf((yield* prove(connect, runs)).transcript.entries, 4)
+        yield* again.close
+        yield* kept.remove(sessionId)
+        assert.deepStrictEqual((yield* kept.read(sessionId)).entries, [])
+      }))
+
+    it.scoped("a call that was cut off in its reply is never run, however the process ends", () =>
+      Effect.gen(function*() {
+        const cutOff: ScriptedReply = ({ prompt }) =>
+          JSON.stringify(prompt.content).includes("c-write")
+            ? [Text("Done.")]
+            : [ToolCall("write", {}, { id: "c-write" }), ScriptedStep.Finish("length")]
+        for (let moment = 1;; moment += isFull && databases.dialect === "sqlite" ? 1 : 12) {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const statements = yield* killed(connect, runs, [moment], (process) =>
+            Effect.gen(function*() {
+              const { sessions } = yield* process.reopen
+              const session = sessions[0] ?? (yield* process.open(sessionId))
+              if ((yield* session.transcript).entries.length === 0) yield* session.submit("go")
+              yield* playOn(session, process)
+            }), { model: cutOff })
+          assert.deepStrictEqual(runs, [], `killed before statement ${moment}`)
+          if (statements < moment) break
+        }
+      }))
+
+    it.scoped("a conversation that was given is stored; one that was continued, or given, does not begin by itself", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const given = Transcript.fromEntries(sessionId, [
+          { _tag: "UserMessage", messageId: "m", content: [{ _tag: "Text", text: "from elsewhere" }] }
+        ])
+        for (const process of [1, 2, 3]) {
+          const one = yield* startProcess(connect, [], { model: [Text("Nobody asked.")] })
+          const { sessions } = yield* one.reopen
+          const session = sessions[0] ?? (yield* one.open(sessionId, { transcript: given }))
+          yield* playOn(session, one)
+          assert.deepStrictEqual(yield* one.model.prompts, [])
+          assert.deepStrictEqual(yield* session.transcript, given)
+          // the third has a session that was closed
+          if (process === 2) yield* session.close
+          yield* one.kill
+        }
+      }))
+
+    it.scoped("a rewritten transcript is one row, and no number of a turn comes again", () =>
+      Effect.gen(function*() {
+        const { connect, process, session } = yield* restarted(
+          { model: calling("write") },
+          (one, of) =>
+            Effect.gen(function*() {
+              yield* of.submit("go")
+              yield* playOn(of, one)
+              yield* of.rewrite((transcript) => ({ ...transcript, entries: transcript.entries.slice(0, 1) }))
+            }),
+          { model: calling("write") }
+        )
+        yield* settled
+        // it does not begin by itself: it was idle
+        const rows = yield* withSql(connect, (sql) => sql`select number from etm_entries`)
+        assert.lengthOf(rows, 1)
+        yield* session.submit("again")
+        yield* playOn(session, process)
+        const turns = (yield* session.transcript).entries.flatMap((entry) =>
+          entry._tag === "AssistantMessage" ? [entry.turnId] : []
+        )
+        assert.strictEqual(turns[0], "turn-2")
+      }))
+
+    it.scoped("a database that refuses for a moment costs nothing", () =>
+      Effect.gen(function*() {
+        let failures = 0
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const process = yield* startProcess((options) =>
+          connect({
+            ...options,
+            before: (text) => {
+              if (!text.startsWith("insert into etm_entries") || failures % 3 === 2) return
+              failures++
+              throw new Error("busy")
+            }
+          }), runs)
+        const session = yield* process.open(sessionId)
+        yield* session.submit("go")
+        for (let step = 0; step < 60; step++) {
+          yield* settled
+          yield* TestClock.adjust("100 millis")
+        }
+        yield* playOn(session, process)
+        assert.isAbove(failures, 1)
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("one that cannot write fails its turn; what it has taken from the manager comes again", () =>
+      Effect.gen(function*() {
+        let isDiskFull = false
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const process = yield* startProcess(
+          (options) =>
+            connect({
+              ...options,
+              before: (text) => {
+                if (isDiskFull && text.startsWith("insert into etm_entries")) throw new Error("secret disk")
+              }
+            }),
+          runs,
+          { model: calling("write") }
+        )
+        const session = yield* process.open(sessionId)
+        const { events } = yield* session.watch
+        yield* session.submit("go")
+        yield* settled
+        isDiskFull = true
+        yield* session.submit("and?")
+        for (let step = 0; step < 12; step++) {
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        const ends = [...yield* Queue.takeAll(events)].filter(({ _tag }) => _tag === "TurnEnded")
+        assert.include(JSON.stringify(ends), "Store")
+        assert.notInclude(JSON.stringify(ends), "secret")
+        isDiskFull = false
+        yield* session.submit("now?")
+        yield* playOn(session, process)
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a process that was taken over writes nothing into the conversation", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<Run> = []
+        const zombie = yield* startProcess(connect, runs, { model: [Text("A"), Hold, Text("B")] })
+        const old = yield* zombie.open(sessionId)
+        yield* old.submit("go")
+        yield* zombie.model.waitForRequest(1)
+        const process = yield* startProcess(connect, runs, { model: [Text("Mine.")] })
+        const { sessions: [session] } = yield* process.reopen
+        assert(session !== undefined)
+        yield* playOn(session, process)
+        yield* zombie.model.release(1)
+        yield* settled
+        const { entries } = (yield* prove(connect, runs)).transcript
+        assert.lengthOf(entries, 2)
+        assert.include(JSON.stringify(entries), "Mine.")
+      }))
+  })
+
+  describe("several sessions", () => {
+    it.scoped("go on, each with its own; one that is damaged is named, and holds up no other", () =>
+      Effect.gen(function*() {
+        const damages = {
+          "update etm_entries set entry = 'secret{' where session_id = 'b' and number = 1": "Damaged",
+          "update etm_entries set entry = '{\"_tag\":\"secret\"}' where session_id = 'b' and number = 1": "Damaged",
+          "update etm_entries set entry = replace(entry, '\"messageId\"', '\"secret\"') where session_id = 'b'":
+            "Damaged",
+          "update etm_entries set version = 7 where session_id = 'b'": "Version",
+          "update etm_messages set message = 'secret{' where session_id = 'b'": "Damaged"
+        }
+        for (const [damage, reason] of Object.entries(damages)) {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const one = yield* startProcess(connect, runs, { model: [Text("Wait"), Hold] })
+          for (const name of ["a", "b"]) {
+            const session = yield* one.open(SessionId.make(name))
+            yield* session.submit(`go ${name}`)
+          }
+          yield* one.model.waitForRequest(2)
+          for (const name of ["a", "b"]) {
+            yield* Effect.ignore(
+              one.store.sessions?.keepMessage(SessionId.make(name), { messageId: "m", content: [] }) ?? Effect.void
+            )
+          }
+          yield* one.kill
+          yield* withSql(connect, (sql) => sql.unsafe(damage))
+          const process = yield* startProcess(connect, runs, { model: [Text("Yes.")] })
+          const { failed, sessions } = yield* process.reopen
+          assert.deepStrictEqual(sessions.map((session) => session.sessionId), ["a"], damage)
+          const [error] = failed.map(({ error }) => error)
+          assert.strictEqual(error?.reason, reason, damage)
+          assert.include(error?.message, "\"b\"")
+          assert.notInclude(`${error?.message} ${JSON.stringify(error)}`, "secret", damage)
+          // the host was told, and may look for itself
+          assert.include(String(yield* Effect.flip(Effect.asVoid(process.open(SessionId.make("b"))))), "\"b\"")
+          for (const session of sessions) yield* playOn(session, process)
+          yield* withSql(connect, (sql) => sql`delete from etm_messages`)
+          yield* prove(connect, runs, SessionId.make("a"))
+        }
+      }))
+
+    it.scoped("ids that no database stores are refused by name, and any other is kept", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const process = yield* startProcess(connect, [], { model: [Text("Yes.")] })
+        for (const text of ["a\u0000b", "\ud800"]) {
+          const exit = yield* Effect.exit(process.open(SessionId.make(text)))
+          assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "opened", "sessionId that can be stored")
+        }
+        const odd = ["'; drop table etm_entries; --", "𝒳 \n\u202e", "x".repeat(3_000)]
+        for (const text of odd) {
+          const session = yield* process.open(SessionId.make(text))
+          yield* session.submit("\u0000 \ud800 secret")
+          yield* playOn(session, process)
+        }
+        yield* process.kill
+        const next = yield* startProcess(connect, [])
+        const { sessions } = yield* next.reopen
+        assert.deepStrictEqual(sessions.map((session) => session.sessionId as string), odd)
+        for (const session of sessions) {
+          assert.include(JSON.stringify((yield* session.transcript).entries[0]), "\\u0000 ")
+        }
+      }))
+
+    it.scoped("encrypted entries show nothing; with another key they cannot be read", () =>
+      Effect.gen(function*() {
+        const codec = codecOf(randomBytes(32))
+        const connect = yield* databases.make
+        const first = yield* startProcess(connect, [], { model: [Text("Wait"), Hold], store: { codec } })
+        const session = yield* first.open(sessionId)
+        yield* session.submit("the secret of the user")
+        yield* first.model.waitForRequest(1)
+        yield* session.submit("the second secret")
+        yield* first.kill
+        const shown = yield* withSql(connect, (sql) =>
+          Effect.all([
+            sql`select * from etm_entries`,
+            sql`select * from etm_messages`,
+            sql`select * from etm_sessions`
+          ]))
+        assert.strictEqual(shown.flat().length, 3)
+        assert.notInclude(JSON.stringify(shown), "secret")
+        const other = yield* startProcess(connect, [], { store: { codec: codecOf(randomBytes(32)) } })
+        const { failed } = yield* other.reopen
+        assert.deepStrictEqual(failed.map(({ error }) => error.reason), ["Damaged"])
+        yield* other.kill
+        const second = yield* startProcess(connect, [], { model: [Text("I see.")], store: { codec } })
+        const { sessions: [again] } = yield* second.reopen
+        assert(again !== undefined)
+        yield* playOn(again, second)
+        assert.include(JSON.stringify(yield* second.model.prompts), "the second secret")
+      }))
+  })
+
+  describe("whole results", () => {
+    const id = TaskId.make
+    const stores = (connect: Connect, options: ResultStoreSqlOptions) =>
+      Effect.map(
+        ResultStoreSql.layer(options).pipe(
+          Layer.provide(TaskManagerDurable.layer({ onOwned: "take" })),
+          Layer.provide(Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })),
+          Layer.provide(connect().layer),
+          Layer.build
+        ),
+        (context) => Context.get(context, ResultStore)
+      )
+
+    it.scoped("outlive the process, in ranges, encrypted, and within their cap", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const codec = codecOf(randomBytes(32))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* stores(connect, { maxBytes: 20, codec })
+          yield* store.save(id("a"), "secret one")
+          yield* store.save(id("b"), "twelve bytes")
+          // the oldest is forgotten
+          assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+          yield* store.save(id("c"), "x")
+          yield* store.save(id("b"), "secret 😀")
+        }))
+        const rows = yield* withSql(connect, (sql) => sql`select * from etm_results`)
+        assert.notInclude(JSON.stringify(rows), "secret")
+        const store = yield* stores(connect, { maxBytes: 20, codec })
+        assert.deepStrictEqual(
+          yield* store.read(id("b"), { start: 7, maxBytes: 4 }),
+          Option.some({ text: "😀", start: 7, end: 11, total: 11 })
+        )
+        assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+        yield* store.remove(id("c"))
+        yield* store.save(id("d"), `${"-".repeat(30)}${"newest".repeat(3)}`)
+        const kept = Option.getOrThrow(yield* store.read(id("d"), {}))
+        assert.deepStrictEqual([kept.start, kept.end, kept.total], [28, 48, 48])
+        assert.isTrue(Option.isNone(yield* store.read(id("b"), {})))
+        assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 1)
+      }))
+
+    it.scoped("that cannot be read are errors that show nothing", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        yield* Effect.scoped(
+          Effect.flatMap(stores(connect, { maxBytes: 100 }), (store) => store.save(id("a"), "secret"))
+        )
+        const other = codecOf(randomBytes(32))
+        const store = yield* stores(connect, { maxBytes: 100, codec: other })
+        const error = yield* Effect.flip(store.read(id("a"), {}))
+        assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "secret")
+        yield* withSql(connect, (sql) => sql`update etm_results set size = -1, task_id = ''`)
+        assert(
+          yield* Effect.map(
+            Effect.flip(stores(connect, { maxBytes: 100 })),
+            (error) => error instanceof ResultStoreError
+          )
+        )
+      }))
+  })
+
+  describe("tools that need their manager", () => {
+    it.scoped("run again as soon as both are there", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const runs: Array<string> = []
+        const toolkit = Toolkit.make(Tool.make("count", { success: Schema.String }).annotate(Tool.Readonly, true))
+        const start = (then: Effect.Effect<string>) =>
+          ToolsOfManager.layer({
+            toolkit,
+            manager: TaskManagerDurable.layer({ onOwned: "take" }),
+            tools: ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer(
+              Effect.map(TaskManager, ({ handle }) => ({
+                count: () =>
+                  Effect.flatMap(handle.list(), (tasks) => {
+                    runs.push(`${tasks.length}`)
+                    return then
+                  })
+              }))
+            )))
+          }).pipe(Layer.provide(connect().layer))
+        const request = {
+          sessionId,
+          turnId: TurnId.make("t"),
+          callId: ToolCallId.make("c"),
+          toolName: "count",
+          input: {}
+        }
+        const first = yield* Layer.build(start(Effect.never))
+        yield* Context.get(first, TaskManager).startTask(
+          TaskLaunchRequest.plain({ request: { ...request, metadata: {} } })
+        ).pipe(Effect.provide(first))
+        yield* settled
+        const second = yield* Layer.build(start(Effect.succeed("counted")))
+        const update = yield* Context.get(second, TaskManager).waitForTurn(request)
+        assert.include(JSON.stringify(update), "counted")
+        assert.deepStrictEqual(runs, ["1", "1"])
+      }))
+  })
+}
