@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
@@ -79,7 +80,7 @@ export default defineConfig(({ mode }) => ({
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
     // file that replaces modules puts them back.
-    poolOptions: { forks: { minForks: 1, maxForks: 2, isolate: false } },
+    poolOptions: { forks: { minForks: 1, maxForks: Math.max(2, availableParallelism()), isolate: false } },
     // of the tests of one file that may run at the same time: those that start processes and wait for them
     maxConcurrency: 3,
     env: mode in files ? full : {},
