@@ -59,7 +59,7 @@ const files: Record<string, { readonly include: Array<string>; readonly exclude:
 const full = {
   SIMULATED_SEEDS: "10000",
   SIMULATED_AGENT_SEEDS: "2000",
-  SIMULATED_DURABLE_SEEDS: "3000",
+  SIMULATED_DURABLE_SEEDS: "10000",
   FULL_TESTS: "1"
 }
 
