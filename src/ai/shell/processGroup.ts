@@ -46,8 +46,9 @@ const looks = Schedule.exponential("5 millis").pipe(
   Schedule.union(Schedule.spaced("50 millis"))
 )
 
-// after so many looks more that found nothing but were not sure, nothing is left
-const emptyLooks = 2
+// after so many looks in a row that found nothing but were not sure, nothing is left: what starts another process and ends, again and
+// again, is missed by a look now and then, and by so many in a row hardly ever
+const emptyLooks = 8
 
 /**
  * The processes that are left. Without /proc, SIGCONT tells whether there is a process to signal; it does no harm.

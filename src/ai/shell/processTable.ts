@@ -199,6 +199,8 @@ const scan = (
         onSuccess: (environment) => {
           const found = marksIn(environment)
           marks.set(id, found)
+          // that of a process which has ended since its state was read is empty
+          if (environment === "") dead.add(zombieKey(row))
           const finders = requests.filter(({ command }) => found.includes(command.mark))
           return Effect.forEach(finders, ({ onFound }) => onFound(id), { discard: true })
         },

@@ -184,6 +184,34 @@ describe("stopGroup", () => {
       assert.deepStrictEqual(sent, ["SIGTERM 201"])
     }))
 
+  it.effect("looks again and again while what it lists has ended when it is read, at its state or at its environment", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const sent: Array<string> = []
+      // one that starts another one and ends: it is seen by the sixth look
+      const files = FileSystem.layerNoop({
+        readDirectory: () => Effect.sync(() => looks > 6 ? ["300"] : ["300", String(200 + looks++)]),
+        readFileString: (path) =>
+          Effect.suspend(() => {
+            if (path === "/proc/loadavg") return Effect.succeed("0.1 0.2 0.3 1/2 999\n")
+            const pid = Number(path.split("/")[2])
+            if (pid === 300) return Effect.succeed(path.endsWith("stat") ? statOf(stranger) : "OTHER=1")
+            if (pid % 2 === 0 && looks < 6) return errorOf("NotFound")
+            if (path.endsWith("stat")) return Effect.succeed(statOf(marked(pid)))
+            return Effect.succeed(looks < 6 ? "" : "EFFECT_TASK_MANAGER_SHELL=m")
+          })
+      })
+      const table = yield* makeProcessTable
+      const stopping = yield* Effect.fork(
+        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
+          Effect.provide(Layer.merge(files, noExecutor))
+        )
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(sent[0], "SIGTERM 205")
+    }))
+
   it.effect("does not wait for zombies, and looks no more than once more for their sake", () =>
     Effect.gen(function*() {
       const counts = { looks: 0, files: 0 }
