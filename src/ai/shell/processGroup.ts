@@ -136,8 +136,9 @@ export const stopGroup = (
     if (last.inGroup) yield* signalGroup(group, "SIGTERM")
     yield* tell(last)
     const gone = yield* within(untilGone(tell), gracePeriod)
-    // the time may be over because looks take long, when nothing was left that could be killed
-    if (Option.isSome(gone) || !isAnyLeft(last)) return
+    // the time may be over because looks take long, when nothing was left that could be killed; a look that was not sure may have
+    // missed something
+    if (Option.isSome(gone) || !isAnyLeft(last) && last.isSure) return
     yield* signal("SIGKILL", last)
     const kill = (process: number) => group.sendSignal("SIGKILL", [process])
     yield* within(untilGone((who) => signal("SIGKILL", who), kill), killPeriod)

@@ -212,6 +212,41 @@ describe("stopGroup", () => {
       assert.deepStrictEqual(sent[0], "SIGTERM 205")
     }))
 
+  it.effect("kills what is there after the grace period, also if the last look within it was not sure that there was something", () =>
+    Effect.gen(function*() {
+      const sent: Array<string> = []
+      const now = Effect.clockWith((clock) => clock.currentTimeMillis)
+      // one that ignores SIGTERM, starts another one and ends
+      const current = Effect.map(now, (millis) => millis < 900 ? 201 : millis < 1_000 ? 203 : 205)
+      const files = FileSystem.layerNoop({
+        readDirectory: () =>
+          Effect.map(current, (pid) => ["300", ...(sent.includes("SIGKILL 205") ? [] : [String(pid)])]),
+        readFileString: (path) =>
+          path === "/proc/loadavg"
+            ? Effect.succeed("0.1 0.2 0.3 1/2 999\n")
+            // it has ended when it is read
+            : path === "/proc/203/stat"
+            ? errorOf("NotFound")
+            : path === "/proc/300/stat"
+            ? Effect.succeed(statOf(stranger))
+            : path.startsWith("/proc/300")
+            ? Effect.succeed("OTHER=1")
+            : Effect.succeed(
+              path.endsWith("stat") ? statOf(marked(Number(path.split("/")[2]))) : "EFFECT_TASK_MANAGER_SHELL=m"
+            )
+      })
+      const table = yield* makeProcessTable
+      const stopping = yield* Effect.fork(
+        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
+          Effect.provide(Layer.merge(files, noExecutor))
+        )
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(stopping)
+      // once when it is found, and once after the look
+      assert.deepStrictEqual(sent, ["SIGTERM 201", "SIGKILL 205", "SIGKILL 205"])
+    }))
+
   it.effect("does not wait for zombies, and looks no more than once more for their sake", () =>
     Effect.gen(function*() {
       const counts = { looks: 0, files: 0 }
