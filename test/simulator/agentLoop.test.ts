@@ -1,9 +1,13 @@
 /** The agent loop under random models, tools, users, hosts, stores and crashes. */
 import { assert, beforeEach, describe, it } from "vitest"
+import { isFull } from "../support/fullMode.js"
 import { formatAgentSimulation, simulateAgentLoop, simulateAgentLoops } from "./agentLoop/simulateAgentLoop.js"
 
 // a run of the loop takes some five times as long as one of the manager
 const seeds = Number(process.env["SIMULATED_AGENT_SEEDS"] ?? process.env["SIMULATED_SEEDS"] ?? 200)
+
+// those whose traces are compared
+const traced = isFull ? 15 : 5
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 50
@@ -40,18 +44,18 @@ describe("the simulated agent loop", () => {
 
   it("gives the same trace for the same seed, byte for byte", () => {
     const play = (seed: number) => formatAgentSimulation(simulateAgentLoop({ seed, trace: true }))
-    const once = Array.from({ length: 15 }, (_, seed) => play(seed))
+    const once = Array.from({ length: traced }, (_, seed) => play(seed))
     // other runs in between must not matter
-    const again = Array.from({ length: 15 }, (_, seed) => play(14 - seed))
+    const again = Array.from({ length: traced }, (_, seed) => play(traced - 1 - seed))
     assert.deepStrictEqual(again.reverse(), once)
-    assert.strictEqual(new Set(once).size, 15)
+    assert.strictEqual(new Set(once).size, traced)
   })
 
   it("gives the same run whether or not it is traced", () => {
-    for (let seed = 0; seed < 15; seed++) {
-      const { trace: _, ...traced } = simulateAgentLoop({ seed, trace: true })
+    for (let seed = 0; seed < traced; seed++) {
+      const { trace: _, ...withTrace } = simulateAgentLoop({ seed, trace: true })
       const { trace, ...plain } = simulateAgentLoop({ seed })
-      assert.deepStrictEqual(plain, traced)
+      assert.deepStrictEqual(plain, withTrace)
       assert.deepStrictEqual(trace, [])
     }
   })
