@@ -43,7 +43,7 @@ import { TaskJournal } from "./TaskJournal.js"
  * @category models
  */
 export interface DurableOptions {
-  /** Which journal of the database it is, `"default"` unless it is named: several managers may share a database. Not empty, without NUL and half characters. */
+  /** Which journal of the database it is, `"default"` unless it is named: several managers may share a database. 1 to 512 bytes, without NUL and half characters. */
   readonly name?: string | undefined
   /**
    * What is done if another manager has the journal open: `"wait"` (the default) for at most one lease, `"fail"` at once, or
@@ -216,7 +216,9 @@ const make = (options: DurableOptions): Effect.Effect<
             // a tool must not find itself in the transaction of its caller, which has ended by then
             ? Effect.zipRight(check, Effect.mapInputContext(held.startTask(launch), withoutTransaction<ToolExecutor>))
             : Effect.die(
-              new TypeError(`startTask takes ids that can be stored: ${field} has a NUL or half of a character`)
+              new TypeError(
+                `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
+              )
             )
         })
     })

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { Count } from "../../durable/internal/rows.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
@@ -28,9 +29,7 @@ export interface ResultStoreSqlOptions {
   readonly codec?: Codec | undefined
 }
 
-// a client may give a bigint as text
-const Count = Schema.Union(Schema.Int, Schema.NumberFromString)
-const IndexRow = Schema.Struct({ task_id: TaskId, number: Schema.Int, first_byte: Count, size: Count })
+const IndexRow = Schema.Struct({ task_id: TaskId, number: Count, first_byte: Count, size: Count })
 const ResultRow = Schema.Struct({ result: Schema.String })
 
 /** What is known of a saved text. `firstByte`: how many bytes before it were not kept. */

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { isStorable } from "../../durable/internal/checks.js"
+import { Count } from "../../durable/internal/rows.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
 import { SessionId } from "../../model/ids.js"
@@ -40,8 +41,8 @@ const version = 1
 /** How many rows one statement writes at most. */
 const rowsAtOnce = 100
 
-const SessionRow = Schema.Struct({ opened_as: Schema.NullOr(Schema.Int), is_resting: Schema.Int })
-const TextRow = Schema.Struct({ number: Schema.Int, text: Schema.String, version: Schema.Int })
+const SessionRow = Schema.Struct({ opened_as: Schema.NullOr(Count), is_resting: Count })
+const TextRow = Schema.Struct({ number: Count, text: Schema.String, version: Count })
 const MessageRow = Schema.Struct({ message_id: Schema.String, ...TextRow.fields })
 const IdRow = Schema.Struct({ session_id: SessionId })
 
@@ -75,7 +76,7 @@ const make = ({ name: manager, read: reading, sql, together }: JournalTables, co
       new TypeError(
         `A TranscriptStoreSql takes a sessionId that can be stored: ${
           shown(sessionId)
-        } has a NUL or half of a character`
+        } has a NUL or half of a character, or more than 512 bytes`
       )
     )
 

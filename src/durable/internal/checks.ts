@@ -4,9 +4,18 @@ import type { TaskLaunchRequest } from "../../model/Task.js"
 import { refuseUnlessOneOf } from "../../shared/refusals.js"
 import { isWellFormedText } from "../../shared/wellFormed.js"
 
-/** Whether a database stores the text as it is. */
+/** Of an id in bytes: Postgres has no place for more in an index. */
+const longestId = 512
+
+const encoder = new TextEncoder()
+
+// no character takes more than three bytes for each of its halves
+const isShort = (text: string): boolean =>
+  3 * text.length <= longestId || text.length <= longestId && encoder.encode(text).length <= longestId
+
+/** Whether a database stores the text as it is, and as an id. */
 export const isStorable = (text: unknown): boolean =>
-  !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text)
+  !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text) && isShort(text)
 
 /** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
 export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
@@ -21,7 +30,7 @@ export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
 export const checkName = (name: string): void => {
   if (!Predicate.isString(name) || name === "" || !isStorable(name)) {
     throw new TypeError(
-      "TaskManagerDurable.layer takes a name that is not empty and has no NUL and no half of a character"
+      "TaskManagerDurable.layer takes a name of 1 to 512 bytes that has no NUL and no half of a character"
     )
   }
 }

@@ -2,16 +2,19 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { TaskAlreadyExists, TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
+import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
+import { isStorable } from "./checks.js"
 import { makeReadOrWarn } from "./opening.js"
 import { readOutputs } from "./outputRows.js"
 import type { SettledRows } from "./settledRows.js"
@@ -44,7 +47,9 @@ export const withStoredTasks = (
     )
 
   const find = (id: TaskId): Effect.Effect<Option.Option<StoredTask>> =>
-    Effect.suspend(() => journal.isClosed ? Effect.succeedNone : patiently(rows.find(id, readOrWarn)))
+    Effect.suspend(() =>
+      journal.isClosed || !isStorable(id) ? Effect.succeedNone : patiently(rows.find(id, readOrWarn))
+    )
 
   /** Answers with what is stored where memory knows nothing of the task. */
   const orStored = <A, E, R, B, F>(
@@ -72,6 +77,7 @@ export const withStoredTasks = (
     Effect.suspend(() => {
       const { before, limit } = checkHistoryQuery(range)
       if (journal.isGone) return journal.farewell
+      if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
       if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
       return patiently(Effect.gen(function*() {
         const page = yield* rows.page({
@@ -104,19 +110,25 @@ export const withStoredTasks = (
       return ring === undefined ? ofMemory : ring.read(range)
     })
 
-  /** An id that its caller has given says whether the task was accepted, also when memory has forgotten it. */
-  const isStored = (id: TaskId | undefined): Effect.Effect<boolean> =>
-    id === undefined || !keepsSettled ? Effect.succeed(false) : Effect.map(find(id), Option.isSome)
+  /**
+   * An id that its caller has given says whether the task was accepted, for as long as its row stays. What is accepted is written, so
+   * the rows know of whatever memory has forgotten.
+   */
+  const startTask: TaskManager["Type"]["startTask"] = (launch) => {
+    // what is no launch at all is found by the manager
+    const { _tag, request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
+    if (_tag !== "Plain" || taskId === undefined || request === undefined) return manager.startTask(launch)
+    return Effect.suspend(() =>
+      journal.isClosed || !journal.hasForgotten ? manager.startTask(launch) : Effect.flatMap(
+        patiently(rows.isThere(taskId, request.sessionId)),
+        (isThere) => isThere ? Effect.fail(new TaskAlreadyExists({ taskId })) : manager.startTask(launch)
+      )
+    )
+  }
 
   return TaskManager.of({
     ...manager,
-    startTask: (launch) =>
-      launch._tag === "Approved"
-        ? manager.startTask(launch)
-        : Effect.flatMap(isStored(launch.taskId), (isThere) =>
-          isThere && launch.taskId !== undefined
-            ? Effect.fail(new TaskAlreadyExists({ taskId: launch.taskId }))
-            : manager.startTask(launch)),
+    startTask,
     takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled

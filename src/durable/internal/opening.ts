@@ -43,14 +43,19 @@ const setAside = ({ epoch, tables: { name, place, sql } }: SqlJournal, row: Row,
 const warnOfDamage = (error: JournalError): Effect.Effect<void> =>
   Effect.logWarning(`A row of a task is damaged: it is set aside, and stays in the database. ${error.message}`)
 
-/** Reads rows; those that are damaged are left out or fail all, as it was decided. */
+interface Damaged {
+  readonly row: Row
+  readonly error: JournalError
+}
+
+/** Reads rows. Those that are damaged are left out and added to `damaged`, or fail all, as it was decided. */
 const readRows = (
   { onDamaged, store }: Opening,
-  rows: ReadonlyArray<Row>
-): Effect.Effect<ReadonlyArray<StoredTask>, JournalError | SqlError> =>
+  rows: ReadonlyArray<Row>,
+  damaged: Array<Damaged>
+): Effect.Effect<ReadonlyArray<StoredTask>, JournalError> =>
   Effect.gen(function*() {
     const tasks: Array<StoredTask> = []
-    const damaged: Array<{ readonly row: Row; readonly error: JournalError }> = []
     const live = new Set<string>()
     for (const row of rows) {
       const read = yield* Effect.either(readTask(store.tables, row))
@@ -68,19 +73,14 @@ const readRows = (
       if (onDamaged === "fail" || error.reason !== "Damaged") return yield* error
       damaged.push({ row, error })
     }
-    const [first] = damaged
-    // every one of several: that is no damage, that is the wrong key
-    if (first !== undefined && tasks.length === 0 && damaged.length > 1 && store.tables.isEncoded) {
-      return yield* first.error
-    }
-    for (const { error, row } of damaged) yield* setAside(store, row, error)
     return tasks
   })
 
 /** The newest settled tasks, as many as memory keeps, without those that are known already. */
 const newestSettled = (
   opening: Opening,
-  known: ReadonlySet<number>
+  known: ReadonlySet<number>,
+  damaged: Array<Damaged>
 ): Effect.Effect<ReadonlyArray<StoredTask>, JournalError | SqlError> =>
   Effect.gen(function*() {
     const { historyBytes, historyLimit, settled } = opening
@@ -95,7 +95,7 @@ const newestSettled = (
     let bytes = 0
     for (let at = 0; at < numbers.length && bytes < historyBytes; at += atOnce) {
       const rows = yield* settled.read(numbers.slice(at, at + atOnce), Effect.succeed)
-      for (const task of yield* readRows(opening, rows.filter((row) => row["damaged"] === null))) {
+      for (const task of yield* readRows(opening, rows.filter((row) => row["damaged"] === null), damaged)) {
         tasks.push(task)
         if (task.result !== undefined) bytes += settledMemory(task.snapshot, task.result)
       }
@@ -107,7 +107,8 @@ const newestSettled = (
 export const readTasks = (opening: Opening): Effect.Effect<ReadonlyArray<StoredTask>, JournalError | SqlError> =>
   Effect.gen(function*() {
     const { outputBuffer, store } = opening
-    const read = yield* readRows(opening, store.rows)
+    const damaged: Array<Damaged> = []
+    const read = yield* readRows(opening, store.rows, damaged)
     const rings = store.keepsOutput
       ? yield* readOutputs(
         store.tables,
@@ -116,8 +117,15 @@ export const readTasks = (opening: Opening): Effect.Effect<ReadonlyArray<StoredT
       )
       : new Map<number, OutputRing>()
     const open = read.map((task) => ({ ...task, output: rings.get(task.order) }))
-    const settled = yield* newestSettled(opening, new Set(open.map(({ order }) => order)))
-    return [...open, ...settled]
+    const settled = yield* newestSettled(opening, new Set(store.rows.map((row) => Number(row["number"]))), damaged)
+    const tasks = [...open, ...settled]
+    // decided once everything is read: where none of several can be decoded, that is no damage, that is the wrong key
+    const [first] = damaged
+    if (first !== undefined && tasks.length === 0 && damaged.length > 1 && store.tables.isEncoded) {
+      return yield* first.error
+    }
+    for (const { error, row } of damaged) yield* setAside(store, row, error)
+    return tasks
   })
 
 /** Reads a row for the host, who loses nothing by one that is damaged: it is told of once. */

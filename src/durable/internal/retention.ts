@@ -4,6 +4,7 @@
  * transaction, and only as long as the epoch is ours.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { expire } from "../../machine/delivery.js"
 import { forgetThrough } from "../../machine/history.js"
@@ -109,7 +110,8 @@ export const sweepAgain = (sweeper: Sweeper): Effect.Effect<void, never, Scope.S
   return Effect.sleep(pause).pipe(
     Effect.zipRight(Effect.catchAllCause(sweep, () => Effect.void)),
     Effect.repeat({ while: () => !sweeper.journal.isGone && !sweeper.journal.isClosed }),
-    Effect.forkScoped,
-    Effect.asVoid
+    Effect.forkDaemon,
+    // not waited for: the shutdown of the manager must begin in the step in which its scope closes
+    Effect.flatMap((fiber) => Effect.addFinalizer(() => Fiber.interruptFork(fiber)))
   )
 }

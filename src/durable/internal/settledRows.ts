@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type { StoredTask } from "../../machine/restore.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import { Count, Integer } from "./rows.js"
+import { isOpen } from "./schema.js"
 import type { Row, Tables } from "./tables.js"
 
 /** Where a page begins, and how long it is. */
@@ -58,6 +59,12 @@ export const newestOfIdQuery = ({ place }: Tables): string =>
   `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
     order by number desc limit 1`
 
+/** The statement that says whether a task of an id is there, settled or in its session, whatever its row holds. */
+export const isThereQuery = ({ place }: Tables): string =>
+  `select 1 as one from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
+    union all select 1 from etm_tasks where manager = ${place(3)} and id = ${place(4)} and session_id = ${place(5)}
+    and ${isOpen} limit 1`
+
 const everyStatus = ["Completed", "Failed", "Cancelled"] as const
 
 const PageRow = Schema.Struct({ settled: Count, number: Count })
@@ -90,6 +97,8 @@ export interface SettledRows {
     id: TaskId,
     read: (row: Row) => Effect.Effect<Option.Option<StoredTask>>
   ) => Effect.Effect<Option.Option<StoredTask>, SqlError>
+  /** Whether there is a task of an id, also one that cannot be read. One that is live is looked for in its session alone. */
+  readonly isThere: (id: TaskId, sessionId: SessionId) => Effect.Effect<boolean, SqlError>
   /** What settled after an event, oldest first. */
   readonly since: (after: number, limit: number) => Effect.Effect<ReadonlyArray<AgedRow>, SqlError>
   /** Which of these rows are owed to somebody. */
@@ -106,6 +115,7 @@ export const settledRows = (tables: Tables): SettledRows => {
     rows.flatMap((row) => Option.toArray(Schema.decodeUnknownOption(schema)(row)))
   const byNumber = byNumberQuery(tables)
   const newestOfId = newestOfIdQuery(tables)
+  const isThere = isThereQuery(tables)
   const owedOf = `select number, id from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}
     and (result is not null or detached is not null)`
   return {
@@ -133,6 +143,8 @@ export const settledRows = (tables: Tables): SettledRows => {
         sql.unsafe<Row>(newestOfId, [name, id]),
         ([row]) => row === undefined ? Effect.succeedNone : read(row)
       ),
+    isThere: (id, sessionId) =>
+      Effect.map(sql.unsafe<Row>(isThere, [name, id, name, id, sessionId]), (rows) => rows.length > 0),
     since: (after, limit) => {
       const { params, text } = sinceQuery(tables, after, limit)
       return Effect.map(

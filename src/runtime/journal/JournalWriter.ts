@@ -108,6 +108,8 @@ const keyOf = (brings: Brings, taskId: TaskId): string => `${brings} ${taskId}`
 export class JournalWriter implements TableJournal {
   readonly journal: OpenJournal
   lastWritten: number
+  /** Whether memory may know less than what is written. */
+  hasForgotten: boolean
   owner: WriterOwner = { takeHeld: () => nothing, arrived: () => {}, stop: () => {}, lost: () => {} }
   /** Groups and rows that were written, and when the last group was, in epoch milliseconds. */
   readonly counts = { groups: 0, rows: 0, lastWriteAt: 0 }
@@ -148,6 +150,7 @@ export class JournalWriter implements TableJournal {
     this.table = table
     this.clock = clock
     this.lastWritten = journal.lastDelivery
+    this.hasForgotten = journal.lastNumber > 0
     this.writtenSeq = journal.seq
     this.renewedAt = this.now()
   }
@@ -250,6 +253,7 @@ export class JournalWriter implements TableJournal {
   }
 
   forgotten(kept: SettledTask): void {
+    this.hasForgotten = true
     const entry = this.kept.get(kept)
     this.kept.delete(kept)
     if (typeof entry === "number") this.removed.push(entry)

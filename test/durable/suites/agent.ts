@@ -581,11 +581,11 @@ export const agentSuite = (databases: AgentDatabases): void => {
       Effect.gen(function*() {
         const connect = yield* databases.make
         const process = yield* startProcess(connect, [], { model: [Text("Yes.")] })
-        for (const text of ["a\u0000b", "\ud800"]) {
+        for (const text of ["a\u0000b", "\ud800", "x".repeat(513)]) {
           const exit = yield* Effect.exit(process.open(SessionId.make(text)))
           assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "opened", "sessionId that can be stored")
         }
-        const odd = ["'; drop table etm_entries; --", "𝒳 \n\u202e", "x".repeat(3_000)]
+        const odd = ["'; drop table etm_entries; --", "𝒳 \n\u202e", "x".repeat(512)]
         for (const text of odd) {
           const session = yield* process.open(SessionId.make(text))
           yield* session.submit("\u0000 \ud800 secret")

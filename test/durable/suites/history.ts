@@ -4,7 +4,13 @@ import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import type { SessionId, TaskHistoryQuery, TaskManagerSettings } from "effect-task-manager"
 import type { DurableOptions } from "effect-task-manager/durable"
 import { assert } from "vitest"
-import { byNumberQuery, newestOfIdQuery, pageQuery, sinceQuery } from "../../../src/durable/internal/settledRows.js"
+import {
+  byNumberQuery,
+  isThereQuery,
+  newestOfIdQuery,
+  pageQuery,
+  sinceQuery
+} from "../../../src/durable/internal/settledRows.js"
 import { openRowsQuery } from "../../../src/durable/internal/SqlJournal.js"
 import { tablesOf } from "../../../src/durable/internal/tables.js"
 import { type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
@@ -122,30 +128,40 @@ export const historySuite = (databases: Databases): void => {
         assert.isTrue(Option.isNone(yield* manager.consumeResult(a, Effect.succeed)))
       }))
 
+    it.scoped("whether an id is taken is not asked of what the row holds", () =>
+      Effect.gen(function*() {
+        for (const options of [{}, { retention: { settled: 0 } }]) {
+          const { database, process } = yield* opened(options, { historyLimit: 0 })
+          yield* process.start("a", "quick")
+          yield* database.sql`update etm_tasks set doc = 'no JSON'`
+          const again = yield* Effect.exit(process.start("a", "quick"))
+          assert.include(Exit.isFailure(again) ? Cause.pretty(again.cause) : "success", "TaskAlreadyExists")
+        }
+      }))
+
     it.scoped("an id that a caller gives again is taken for as long as its row stays", () =>
       Effect.gen(function*() {
-        const options: DurableOptions = { retention: { settled: "2 minutes" } }
-        const { database, process } = yield* opened(options, { historyLimit: 0 })
+        const { database, process } = yield* opened({}, { historyLimit: 0 })
         yield* process.start("a", "quick")
         const again = (one: Process) => Effect.exit(one.start("a", "quick"))
         const isTaken = (exit: Exit.Exit<unknown, unknown>) =>
           Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("TaskAlreadyExists")
         assert.isTrue(isTaken(yield* again(process)))
-        const second = yield* database.open(options, { historyLimit: 0 })
+        const second = yield* database.open({}, { historyLimit: 0 })
         assert.isTrue(isTaken(yield* again(second)))
         assert.strictEqual(yield* drain(second), 1)
         assert.isTrue(isTaken(yield* again(second)))
-        yield* TestClock.adjust("2 minutes")
-        yield* sweep
+        yield* database.sql`delete from etm_tasks`
         assert.isTrue(Exit.isSuccess(yield* again(second)))
       }))
 
     it.scoped("an id that was used again is that of the newest; its older one keeps its place in the history", () =>
       Effect.gen(function*() {
-        // here an id is free as soon as memory has forgotten it; the row stays for its result
-        const { database, process } = yield* opened({ retention: { settled: 0 } }, { historyLimit: 1 })
+        const { database, process } = yield* opened({}, { historyLimit: 1 })
         for (const name of ["a", "b"]) yield* process.start(name, "quick")
-        yield* process.start("a", "park")
+        yield* process.start("again", "park")
+        // as an earlier version let it be
+        yield* database.sql`update etm_tasks set id = 'a' where id = 'again'`
         const second = yield* database.open({ onInterrupted: () => "Repeat" })
         assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Running")
         assert.deepStrictEqual(yield* ids(second), ["b", "a"])
@@ -182,6 +198,10 @@ export const historySuite = (databases: Databases): void => {
             params: ["default", "default", "default", "default", "default"]
           }),
           find: yield* planOf({ text: newestOfIdQuery(tables), params: ["default", "bulk 7"] }),
+          isThere: yield* planOf({
+            text: isThereQuery(tables),
+            params: ["default", "bulk 7", "default", "bulk 7", session]
+          }),
           read: yield* planOf({ text: byNumberQuery(tables), params: ["default", "[1001,1002,1003]"] })
         }
         for (const [name, plan] of Object.entries(plans)) {
@@ -194,6 +214,7 @@ export const historySuite = (databases: Databases): void => {
         assert.include(plans.since, "etm_tasks_settled")
         assert.include(plans.open, "etm_tasks_open")
         assert.include(plans.find, "etm_tasks_settled_id")
+        assert.match(plans.isThere, /etm_tasks_settled_id[^]*etm_tasks_open/)
         if (databases.dialect === "sqlite") {
           for (const plan of [plans.page, plans.ofSession, plans.since]) assert.include(plan, "COVERING INDEX")
         }

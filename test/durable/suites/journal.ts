@@ -188,7 +188,7 @@ export const journalSuite = (databases: Databases): void => {
       Effect.gen(function*() {
         const database = yield* databases.make()
         const process = yield* database.open()
-        const bad = ["a\u0000b", "\ud800"]
+        const bad = ["a\u0000b", "\ud800", "ż".repeat(257)]
         for (const text of bad) {
           const call = { ...turn, callId: ToolCallId.make(text), toolName: "quick", input: text, metadata: {} }
           for (
@@ -207,7 +207,14 @@ export const journalSuite = (databases: Databases): void => {
         // a session that nobody has started anything in may be closed
         yield* process.manager.closeSession(SessionId.make("a\u0000b"))
         const second = yield* database.open()
-        assert.strictEqual(second.runs.length, 2)
+        assert.strictEqual(second.runs.length, bad.length)
+        for (const text of bad) {
+          const unknown = yield* Effect.flip(second.manager.handle.get(id(text)))
+          assert.strictEqual(unknown._tag, "TaskNotFound")
+          const page = yield* second.manager.handle.history({ filter: { sessionId: SessionId.make(text) } })
+          assert.deepStrictEqual(page.tasks, [])
+        }
+        yield* second.start("ż".repeat(256), "quick", { session: "ż".repeat(256) })
       }))
 
     it.scoped("a damaged row, and one of a later version, are errors that name the task and show nothing of it", () =>
@@ -253,8 +260,8 @@ export const journalSuite = (databases: Databases): void => {
           assert.isTrue(Option.isSome(yield* second.manager.waitForTurn(turn)))
           assert.deepStrictEqual((yield* second.manager.handle.history()).tasks.map((task) => task.id), ["b"])
           assert.strictEqual((yield* Effect.flip(second.manager.handle.get(id("taken"))))._tag, "TaskNotFound")
-          // its id is free, and nothing is told again
-          yield* second.start("a", "quick")
+          // it was accepted, so its id stays taken; nothing is told again
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(second.start("a", "quick"))))
           yield* database.open()
           const rows = yield* sql<{ id: string; doc: string; damaged: string }>`
             select id, doc, damaged from etm_tasks where damaged is not null order by number`
@@ -366,6 +373,11 @@ export const journalSuite = (databases: Databases): void => {
         assert.strictEqual((yield* Effect.flip(wrongKey))._tag, "JournalError")
         const second = yield* database.open({ codec })
         assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
+        // also where one is live, and the others are owed to nobody
+        yield* second.manager.waitForTurn(turn)
+        yield* settled
+        assert.strictEqual((yield* Effect.flip(wrongKey))._tag, "JournalError")
+        assert.deepStrictEqual(yield* database.sql`select id from etm_tasks where damaged is not null`, [])
         assert.isTrue(Option.isSome(yield* second.manager.handle.result(id("b"))))
       }))
 
