@@ -36,12 +36,11 @@ const setAside = ({ epoch, tables: { name, place, sql } }: SqlJournal, row: Row,
         and exists (select 1 from etm_managers where name = ${place(4)} and epoch = ${place(5)})`,
       [error.detail, name, row["number"], name, epoch]
     ),
-    warnOfDamage(error)
+    warn("A row of a task is damaged: it is set aside, and stays in the database.", error)
   )
 
-/** What it names is the id and the number of the row, and which part of it cannot be read. */
-const warnOfDamage = (error: JournalError): Effect.Effect<void> =>
-  Effect.logWarning(`A row of a task is damaged: it is set aside, and stays in the database. ${error.message}`)
+/** What the error names is the id and the number of the row, and which part of it cannot be read. */
+const warn = (what: string, error: JournalError): Effect.Effect<void> => Effect.logWarning(`${what} ${error.message}`)
 
 interface Damaged {
   readonly row: Row
@@ -137,7 +136,10 @@ export const makeReadOrWarn = (tables: Tables): (row: Row) => Effect.Effect<Opti
       onFailure: (error) => {
         const isTold = told.has(row["number"]) || row["damaged"] !== null
         told.add(row["number"])
-        return Effect.as(isTold ? Effect.void : warnOfDamage(error), Option.none())
+        return Effect.as(
+          isTold ? Effect.void : warn("A row of a task cannot be read, and is left out.", error),
+          Option.none()
+        )
       }
     })
 }
