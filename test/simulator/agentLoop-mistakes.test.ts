@@ -19,6 +19,7 @@ import * as texts from "../../src/ai/transcript/internal/texts.js"
 import type * as RenderPrompt from "../../src/ai/transcript/renderPrompt.js"
 import type { TranscriptEntry } from "../../src/ai/transcript/TranscriptEntry.js"
 import { type AgentPlan, tick } from "./agentLoop/plan.js"
+import { findMistake, mutationsIn } from "./findMistake.js"
 
 interface Modules {
   "loop/internal/calls": typeof Calls
@@ -43,33 +44,21 @@ afterEach(() => {
   vi.resetModules()
 })
 
-const findsWith = async (
+const findsWith = (
   rules: ReadonlyArray<string>,
   mutation: Mutation,
   focus?: (plan: AgentPlan) => AgentPlan
-) => {
-  const paths = Object.entries(mutation).map(([name, mutate]) => [`../../src/ai/${name}.js`, mutate] as const)
-  for (const [path, mutate] of paths) {
-    vi.doMock(path, async (importOriginal) => {
-      const original: any = await importOriginal()
-      return { ...original, ...(mutate as (module: unknown) => object)(original) }
-    })
-  }
-  vi.resetModules()
-  const { simulateAgentLoop } = await import("./agentLoop/simulateAgentLoop.js")
-  try {
-    for (let seed = 0; seed < enough; seed++) {
-      // the test runner has to be heard between
-      if (seed % 50 === 49) await new Promise<void>((resume) => setImmediate(resume))
-      const { violations } = simulateAgentLoop({ seed, focus })
-      const found = violations.find(({ rule }) => rules.includes(rule))
-      if (found !== undefined) return { seed, ...found }
-    }
-    return undefined
-  } finally {
-    for (const [path] of paths) vi.doUnmock(path)
-  }
-}
+) =>
+  findMistake({
+    mutations: mutationsIn("../../src/ai", mutation),
+    load: async () => {
+      const { simulateAgentLoop } = await import("./agentLoop/simulateAgentLoop.js")
+      return (seed) => simulateAgentLoop({ seed, focus }).violations
+    },
+    isMeant: ({ rule }) => rules.includes(rule),
+    seeds: enough,
+    inARow: 50
+  })
 
 /**
  * `rules`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in

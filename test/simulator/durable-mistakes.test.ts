@@ -7,6 +7,7 @@ import type * as JournalWriter from "../../src/runtime/journal/JournalWriter.js"
 import type { JournalGroup } from "../../src/services/Journal.js"
 import type * as MemoryDatabase from "./durable/MemoryDatabase.js"
 import type { DurablePlan } from "./durable/plan.js"
+import { findMistake } from "./findMistake.js"
 
 interface Modules {
   "../../src/machine/delivery.js": typeof Delivery
@@ -23,33 +24,21 @@ afterEach(() => {
   vi.resetModules()
 })
 
-const findsWith = async (
+const findsWith = (
   rules: ReadonlyArray<string>,
   mutation: Mutation,
   focus?: (plan: DurablePlan) => DurablePlan
-) => {
-  const mutations = Object.entries(mutation)
-  for (const [path, mutate] of mutations) {
-    vi.doMock(path, async (importOriginal) => {
-      const original: any = await importOriginal()
-      return { ...original, ...(mutate as (module: unknown) => object)(original) }
-    })
-  }
-  vi.resetModules()
-  const { simulateDurable } = await import("./durable/simulateDurable.js")
-  try {
-    for (let seed = 0; seed < enough; seed++) {
-      // the test runner has to be heard between
-      if (seed % 100 === 99) await new Promise<void>((resume) => setImmediate(resume))
-      const { violations } = simulateDurable({ seed, focus })
-      const found = violations.find(({ rule }) => rules.includes(rule))
-      if (found !== undefined) return { seed, ...found }
-    }
-    return undefined
-  } finally {
-    for (const [path] of mutations) vi.doUnmock(path)
-  }
-}
+) =>
+  findMistake({
+    mutations: mutation,
+    load: async () => {
+      const { simulateDurable } = await import("./durable/simulateDurable.js")
+      return (seed) => simulateDurable({ seed, focus }).violations
+    },
+    isMeant: ({ rule }) => rules.includes(rule),
+    seeds: enough,
+    inARow: 100
+  })
 
 /** `rules`: what the mistake breaks; it may show in other ways before. */
 const finds = (

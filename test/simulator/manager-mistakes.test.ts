@@ -22,6 +22,7 @@ import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
 import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
 import type * as EventSubscription from "../../src/shared/EventSubscription.js"
+import { findMistake, mutationsIn } from "./findMistake.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
@@ -52,33 +53,21 @@ afterEach(() => {
   vi.resetModules()
 })
 
-const findsWith = async (
+const findsWith = (
   invariants: ReadonlyArray<number>,
   mutation: Mutation,
   focus?: (plan: Plan) => Plan
-) => {
-  const paths = Object.entries(mutation).map(([name, mutate]) => [`../../src/${name}.js`, mutate] as const)
-  for (const [path, mutate] of paths) {
-    vi.doMock(path, async (importOriginal) => {
-      const original: any = await importOriginal()
-      return { ...original, ...(mutate as (module: unknown) => object)(original) }
-    })
-  }
-  vi.resetModules()
-  const { simulate } = await import("./manager/simulate.js")
-  try {
-    for (let seed = 0; seed < enough; seed++) {
-      // the test runner has to be heard between
-      if (seed % 200 === 199) await new Promise<void>((resume) => setImmediate(resume))
-      const { violations } = simulate({ seed, focus })
-      const found = violations.find(({ invariant }) => invariants.includes(invariant))
-      if (found !== undefined) return { seed, ...found }
-    }
-    return undefined
-  } finally {
-    for (const [path] of paths) vi.doUnmock(path)
-  }
-}
+) =>
+  findMistake({
+    mutations: mutationsIn("../../src", mutation),
+    load: async () => {
+      const { simulate } = await import("./manager/simulate.js")
+      return (seed) => simulate({ seed, focus }).violations
+    },
+    isMeant: ({ invariant }) => invariants.includes(invariant),
+    seeds: enough,
+    inARow: 200
+  })
 
 /**
  * `invariants`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in
