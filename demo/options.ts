@@ -1,6 +1,6 @@
 /** The command line. */
 import { Data, Effect, Option } from "effect"
-import { parseArgs } from "node:util"
+import { parseArgs, type ParseArgsConfig } from "node:util"
 import { plain } from "./text.js"
 
 export interface Options {
@@ -24,22 +24,23 @@ export const usage = `Usage: npm run demo -- [--yes | --no] [--repo PATH]
 Without --yes and --no the demo asks at the terminal; where there is none, the command is rejected.
 Exit code: 0 everything held, 1 something did not, 2 wrong usage, 130 interrupted with Ctrl-C.`
 
-export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>
+/** The values of the options of a demo, and no other argument. */
+export const valuesOf = <const Described extends NonNullable<ParseArgsConfig["options"]>>(
+  args: ReadonlyArray<string>,
+  options: Described
+) =>
   Effect.try({
-    try: () =>
-      parseArgs({
-        args: [...args],
-        strict: true,
-        allowPositionals: false,
-        options: {
-          yes: { type: "boolean" },
-          no: { type: "boolean" },
-          repo: { type: "string" },
-          help: { type: "boolean", short: "h" }
-        }
-      }).values,
+    try: () => parseArgs({ args: [...args], strict: true, allowPositionals: false, options }).values,
     // the words of Node: which option it is, and what is wrong with it
     catch: (error) => new UsageError({ message: plain(error instanceof Error ? error.message : String(error)) })
+  })
+
+export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>
+  valuesOf(args, {
+    yes: { type: "boolean" },
+    no: { type: "boolean" },
+    repo: { type: "string" },
+    help: { type: "boolean", short: "h" }
   }).pipe(
     Effect.filterOrFail(
       (values) => !(values.yes === true && values.no === true),

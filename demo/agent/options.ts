@@ -1,8 +1,6 @@
 /** The command line and the environment. */
 import { Effect, Option } from "effect"
-import { parseArgs } from "node:util"
-import { UsageError } from "../options.js"
-import { plain } from "../text.js"
+import { UsageError, valuesOf } from "../options.js"
 
 export interface Options {
   /** How requests for approval are answered without asking: `--yes`, `--no`. */
@@ -26,20 +24,11 @@ a temporary folder.
 Exit code: 0 everything held, 1 something did not, 2 wrong usage, 130 interrupted with Ctrl-C.`
 
 export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>
-  Effect.try({
-    try: () =>
-      parseArgs({
-        args: [...args],
-        strict: true,
-        allowPositionals: false,
-        options: {
-          yes: { type: "boolean" },
-          no: { type: "boolean" },
-          scripted: { type: "boolean" },
-          help: { type: "boolean", short: "h" }
-        }
-      }).values,
-    catch: (error) => new UsageError({ message: plain(error instanceof Error ? error.message : String(error)) })
+  valuesOf(args, {
+    yes: { type: "boolean" },
+    no: { type: "boolean" },
+    scripted: { type: "boolean" },
+    help: { type: "boolean", short: "h" }
   }).pipe(
     Effect.filterOrFail(
       (values) => !(values.yes === true && values.no === true),

@@ -5,6 +5,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Console, Data, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
+import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
 import { bundle } from "../../test/support/bundle.js"
 import { startPostgres } from "../../test/support/postgres.js"
 import { sqliteLayer } from "../../test/support/sqlite.js"
@@ -24,15 +25,6 @@ const wantedKills = 3
 
 /** The journal was lost: another manager has taken it, or its database is gone. */
 class JournalLost extends Data.TaggedError("JournalLost") {}
-
-/** The next numbers of a seed. */
-const randomOf = (seed: number) => {
-  let state = seed >>> 0
-  return (limit: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor(state / 4_294_967_296 * limit)
-  }
-}
 
 const database = (folder: string, isPostgres: boolean) =>
   Effect.gen(function*() {
@@ -86,7 +78,7 @@ const demo = ({ isPostgres, seed }: Options) =>
         isPostgres ? "a Postgres server of its own" : "an SQLite file"
       }. The moments of the kills: --seed ${seed}`
     )
-    const random = randomOf(seed)
+    const random = new SimRandom(seed)
     const traces = { groups: new Array<number>(), folder: Option.none<string>() }
     const outcome = yield* Effect.gen(function*() {
       const { root, temporary } = yield* temporaryRepository
@@ -121,7 +113,7 @@ const demo = ({ isPostgres, seed }: Options) =>
         const { code, signal } = yield* live(
           child.path,
           { database: told, workshop, log },
-          isLast ? Infinity : 4 + random(16)
+          isLast ? Infinity : 4 + random.int(16)
         ).pipe(
           Effect.ensuring(endCommands)
         )

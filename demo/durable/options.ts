@@ -1,8 +1,6 @@
 /** The command line. */
 import { Effect } from "effect"
-import { parseArgs } from "node:util"
-import { UsageError } from "../options.js"
-import { plain } from "../text.js"
+import { UsageError, valuesOf } from "../options.js"
 
 export interface Options {
   readonly isPostgres: boolean
@@ -22,19 +20,10 @@ another one goes on. In the end a table shows what became of each tool call.
 Exit code: 0 everything held, 1 something did not, 2 wrong usage, 3 the journal was lost, 130 interrupted with Ctrl-C.`
 
 export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>
-  Effect.try({
-    try: () =>
-      parseArgs({
-        args: [...args],
-        strict: true,
-        allowPositionals: false,
-        options: {
-          postgres: { type: "boolean" },
-          seed: { type: "string" },
-          help: { type: "boolean", short: "h" }
-        }
-      }).values,
-    catch: (error) => new UsageError({ message: plain(error instanceof Error ? error.message : String(error)) })
+  valuesOf(args, {
+    postgres: { type: "boolean" },
+    seed: { type: "string" },
+    help: { type: "boolean", short: "h" }
   }).pipe(
     Effect.map((values) => ({
       isPostgres: values.postgres === true,
