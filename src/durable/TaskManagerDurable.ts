@@ -34,6 +34,7 @@ import * as schema from "./internal/schema.js"
 import { settledRows } from "./internal/settledRows.js"
 import * as SqlJournal from "./internal/SqlJournal.js"
 import { deliveriesIn } from "./internal/updates.js"
+import type { JournalCodec } from "./JournalCodec.js"
 import { TaskJournal } from "./TaskJournal.js"
 
 /**
@@ -91,10 +92,7 @@ export interface DurableOptions {
    * Encrypts what is stored of calls, results and approvals. Ids, statuses, sessions and turns stay readable. A codec that cannot
    * decode what is stored is a `JournalError` (`Damaged`).
    */
-  readonly codec?: {
-    readonly encode: (text: string) => Effect.Effect<string, unknown>
-    readonly decode: (text: string) => Effect.Effect<string, unknown>
-  } | undefined
+  readonly codec?: JournalCodec | undefined
 }
 
 const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>

@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 export { JournalError } from "../errors.js"
+export * from "./JournalCodec.js"
 export * from "./TaskJournal.js"
 export * from "./TaskManagerDurable.js"

@@ -11,11 +11,12 @@ import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { Count } from "../../durable/internal/rows.js"
+import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
 import { ResultStore, ResultStoreError, ringOf } from "../tasks/ResultStore.js"
-import { type Codec, journalTables, plainCodec } from "./internal/JournalTables.js"
+import { journalTables, plainCodec } from "./internal/JournalTables.js"
 
 /**
  * How whole results are kept: at most `maxBytes` of UTF-8, an integer from 0. `codec` encrypts them, as that of
@@ -26,7 +27,7 @@ import { type Codec, journalTables, plainCodec } from "./internal/JournalTables.
  */
 export interface ResultStoreSqlOptions {
   readonly maxBytes: number
-  readonly codec?: Codec | undefined
+  readonly codec?: JournalCodec | undefined
 }
 
 const IndexRow = Schema.Struct({ task_id: TaskId, number: Count, first_byte: Count, size: Count })

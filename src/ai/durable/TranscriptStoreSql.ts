@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { isStorable } from "../../durable/internal/checks.js"
 import { Count } from "../../durable/internal/rows.js"
+import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
 import { SessionId } from "../../model/ids.js"
@@ -19,7 +20,7 @@ import type { StoredMessage, TranscriptSessions } from "../loop/TranscriptStore.
 import { TranscriptStore } from "../loop/TranscriptStore.js"
 import { Transcript } from "../transcript/Transcript.js"
 import { TranscriptEntry, UserPart } from "../transcript/TranscriptEntry.js"
-import { type Codec, type JournalTables, journalTables, plainCodec } from "./internal/JournalTables.js"
+import { type JournalTables, journalTables, plainCodec } from "./internal/JournalTables.js"
 
 /**
  * How conversations are kept.
@@ -32,7 +33,7 @@ export interface TranscriptStoreSqlOptions {
    * Encrypts the entries and the messages that wait, as `codec` of `TaskManagerDurable.layer` does with tasks. Ids of sessions and
    * messages stay readable.
    */
-  readonly codec?: Codec | undefined
+  readonly codec?: JournalCodec | undefined
 }
 
 /** The form in which entries and messages are written. */
@@ -61,7 +62,10 @@ const unavailable = (what: string) => (error: SqlError | JournalError | Transcri
     ? error
     : new TranscriptStoreError({ message: `${what}.`, reason: "Unavailable", cause: error })
 
-const make = ({ name: manager, read: reading, sql, together }: JournalTables, codec: Codec): TranscriptSessions => {
+const make = (
+  { name: manager, read: reading, sql, together }: JournalTables,
+  codec: JournalCodec
+): TranscriptSessions => {
   const known = new Map<SessionId, Known>()
 
   const refused = (

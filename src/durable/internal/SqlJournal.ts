@@ -1,21 +1,22 @@
 /** A journal in SQLite or Postgres, over any `SqlClient`. A group is one transaction that begins with the check of the epoch. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
+import type { JournalCodec } from "../JournalCodec.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, serverMillis } from "./schema.js"
-import { type JournalCodec, type Row, type Tables, tablesOf } from "./tables.js"
+import { type Row, type Tables, tablesOf } from "./tables.js"
+import { transactionsOf } from "./transactions.js"
 
 export interface SqlJournalOptions {
   readonly name: string
@@ -207,27 +208,7 @@ export const open = (
         }
       })
 
-    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-    const rollBack = Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
-
-    /** A transaction that fails with what was wrong first: where the disk is full, rolling it back fails too, as a defect. */
-    const inTransaction = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
-      Effect.suspend(() => {
-        let first = Option.none<E>()
-        return sql.withTransaction(Effect.tapError(self, (error) =>
-          Effect.sync(() => {
-            first = Option.some(error)
-          }))).pipe(
-            Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
-              Option.isSome(first)
-                ? Effect.fail(first.value)
-                : defect instanceof SqlError
-                ? Effect.fail(defect)
-                : Effect.die(defect)
-            ),
-            dialect === "sqlite" ? Effect.onError(() => rollBack) : identity
-          )
-      })
+    const inTransaction = transactionsOf(sql)
 
     const write = (epoch: number) => (group: JournalGroup): Effect.Effect<void, JournalError> =>
       inTransaction(Effect.gen(function*() {

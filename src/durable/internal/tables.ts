@@ -4,13 +4,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
+import type { JournalCodec } from "../JournalCodec.js"
 import { dialectOf, serverMillis } from "./schema.js"
-
-/** Turns the texts of calls and tasks into what is stored, and back. */
-export interface JournalCodec {
-  readonly encode: (text: string) => Effect.Effect<string, unknown>
-  readonly decode: (text: string) => Effect.Effect<string, unknown>
-}
 
 export interface Row {
   readonly [column: string]: unknown

@@ -2,18 +2,15 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { dialectOf } from "../../../durable/internal/schema.js"
+import { transactionsOf } from "../../../durable/internal/transactions.js"
+import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
-import type { DurableOptions } from "../../../durable/TaskManagerDurable.js"
 import type { JournalError } from "../../../errors.js"
 import type { PendingLoopUpdates, TurnTaskUpdate } from "../../../model/TaskResolution.js"
 
-/** Turns texts into what is stored, and back. */
-export type Codec = NonNullable<DurableOptions["codec"]>
-
-export const plainCodec: Codec = { encode: Effect.succeed, decode: Effect.succeed }
+/** Stores texts as they are. */
+export const plainCodec: JournalCodec = { encode: Effect.succeed, decode: Effect.succeed }
 
 const nothingTaken: PendingLoopUpdates = { resolutions: [] }
 
@@ -43,19 +40,10 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
   function*() {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const journal = yield* TaskJournal
-    const isSqlite = dialectOf(sql) === "sqlite"
-
-    // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-    const rollBack = isSqlite ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback"))) : Effect.void
+    const inTransaction = transactionsOf(sql)
 
     const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
-      statements.pipe(
-        // of a commit or a rollback
-        Effect.catchSomeDefect((defect) =>
-          defect instanceof SqlError ? Option.some(Effect.fail(defect)) : Option.none()
-        ),
-        Effect.retry({ while: (error) => error instanceof SqlError, schedule: whileAway })
-      )
+      Effect.retry(statements, { while: (error) => error instanceof SqlError, schedule: whileAway })
 
     return {
       sql,
@@ -63,12 +51,12 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
       read,
       together: (statements, taken = []) =>
         read(
-          sql.withTransaction(
+          inTransaction(
             Effect.zipLeft(
               statements,
               Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
             )
-          ).pipe(Effect.onError(() => rollBack))
+          )
         )
     }
   }

@@ -1,0 +1,18 @@
+/**
+ * What stands in the database in place of a text.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+
+/**
+ * Turns the texts of calls, tasks and transcripts into what is stored, and back: to encrypt them. Where `encode` fails
+ * nothing is written, and where `decode` fails what is stored counts as damaged.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JournalCodec {
+  readonly encode: (text: string) => Effect.Effect<string, unknown>
+  readonly decode: (text: string) => Effect.Effect<string, unknown>
+}

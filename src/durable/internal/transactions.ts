@@ -1,0 +1,36 @@
+/** Transactions of the statements that a manager writes. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { dialectOf } from "./schema.js"
+
+/** Runs statements in one transaction. */
+export interface InTransaction {
+  <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError>
+}
+
+/** Transactions that fail with what was wrong first: where the disk is full, rolling back fails too, as a defect. */
+export const transactionsOf = (sql: SqlClient.SqlClient): InTransaction => {
+  // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
+  const rollBack = dialectOf(sql) === "sqlite"
+    ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
+    : Effect.void
+  return <A, E>(self: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      let first = Option.none<E>()
+      return sql.withTransaction(Effect.tapError(self, (error) =>
+        Effect.sync(() => {
+          first = Option.some(error)
+        }))).pipe(
+          Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
+            Option.isSome(first)
+              ? Effect.fail(first.value)
+              : defect instanceof SqlError
+              ? Effect.fail(defect)
+              : Effect.die(defect)
+          ),
+          Effect.onError(() => rollBack)
+        )
+    })
+}
