@@ -70,21 +70,24 @@ const groupOf = (table: ProcessTable, sent: (what: string) => void, pid = 100): 
   sendSignal: (name, processes) => Effect.sync(() => sent(`${name} ${processes.join(" ")}`))
 })
 
-/** Stops the group 100 with the mark `m`. The process table is `tables[n]` once n signals were sent; the last one stays. */
-const stop = (...tables: ReadonlyArray<ReadonlyArray<Row>>) =>
+/** Stops the group 100 with the mark `m`, where these are the files, and adds what it sends. */
+const stopIn = (files: Layer.Layer<FileSystem.FileSystem>, sent: Array<string>) =>
   Effect.gen(function*() {
-    const sent: Array<string> = []
     const table = yield* makeProcessTable
-    const group = groupOf(table, (what) => sent.push(what))
     const stopping = yield* Effect.fork(
-      stopGroup(group, "1 second").pipe(
-        Effect.provide(Layer.merge(proc(() => tables[sent.length] ?? tables.at(-1) ?? []), noExecutor))
+      stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
+        Effect.provide(Layer.merge(files, noExecutor))
       )
     )
     yield* TestClock.adjust("10 seconds")
     yield* Fiber.join(stopping)
-    return sent
   })
+
+/** The same, where the process table is `tables[n]` once n signals were sent; the last one stays. Gives what was sent. */
+const stop = (...tables: ReadonlyArray<ReadonlyArray<Row>>) => {
+  const sent: Array<string> = []
+  return Effect.as(stopIn(proc(() => tables[sent.length] ?? tables.at(-1) ?? []), sent), sent)
+}
 
 const leader: Row = { pid: 100, parent: 1, group: 100, start: 1 }
 const stranger: Row = { pid: 300, parent: 1, group: 300, start: 3, environment: "EFFECT_TASK_MANAGER_SHELL=other,mm" }
@@ -173,14 +176,7 @@ describe("stopGroup", () => {
                 : "EFFECT_TASK_MANAGER_SHELL=m"
             )
       })
-      const table = yield* makeProcessTable
-      const stopping = yield* Effect.fork(
-        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
-          Effect.provide(Layer.merge(files, noExecutor))
-        )
-      )
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(stopping)
+      yield* stopIn(files, sent)
       assert.deepStrictEqual(sent, ["SIGTERM 201"])
     }))
 
@@ -201,14 +197,7 @@ describe("stopGroup", () => {
             return Effect.succeed(looks < 6 ? "" : "EFFECT_TASK_MANAGER_SHELL=m")
           })
       })
-      const table = yield* makeProcessTable
-      const stopping = yield* Effect.fork(
-        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
-          Effect.provide(Layer.merge(files, noExecutor))
-        )
-      )
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(stopping)
+      yield* stopIn(files, sent)
       assert.deepStrictEqual(sent[0], "SIGTERM 205")
     }))
 
@@ -235,14 +224,7 @@ describe("stopGroup", () => {
               path.endsWith("stat") ? statOf(marked(Number(path.split("/")[2]))) : "EFFECT_TASK_MANAGER_SHELL=m"
             )
       })
-      const table = yield* makeProcessTable
-      const stopping = yield* Effect.fork(
-        stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
-          Effect.provide(Layer.merge(files, noExecutor))
-        )
-      )
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(stopping)
+      yield* stopIn(files, sent)
       // once when it is found, and once after the look
       assert.deepStrictEqual(sent, ["SIGTERM 201", "SIGKILL 205", "SIGKILL 205"])
     }))
