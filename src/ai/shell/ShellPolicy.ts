@@ -137,7 +137,7 @@ const standsAt = ({ all, lastAt }: Words, from: number, wanted: ReadonlyArray<st
   return options.every((option) => (lastAt.get(option) ?? -1) >= at)
 }
 
-const beginsWith = (words: ReadonlyArray<string>, rule: ShellRule): boolean =>
+const beginsWith = ({ all: words }: Words, rule: ShellRule): boolean =>
   (rule.exact ? words.length === rule.words.length : words.length >= rule.words.length) &&
   rule.words.every((word, at) => words[at] === word)
 
@@ -157,10 +157,10 @@ const holdsIn = ({ directories }: ShellRule, { directory, root = directory }: Sh
   directories === "Any" || directories.map(withoutDots).includes(seenFrom(root, directory) ?? "..")
 
 /** Whether a rule is for a plain command. */
-const fits = (words: ReadonlyArray<string>, rule: ShellRule, command: ShellCommand): boolean =>
+const fits = (words: Words, rule: ShellRule, command: ShellCommand): boolean =>
   rule.verdict === "Allow"
     ? holdsIn(rule, command) && beginsWith(words, rule)
-    : standsAt(wordsOf(words), 0, rule.words)
+    : standsAt(words, 0, rule.words)
 
 /** Whether the words of a rule stand anywhere: `sudo` is in `cd x && /usr/bin/sudo ls`. */
 const mentions = (words: Words, rule: ShellRule): boolean => {
@@ -188,7 +188,8 @@ const make = (options: {
     const rough = wordsOf(roughWords(command))
     const denied = mentioned("Deny", rough)
     if (denied !== undefined) return decisionOf(denied)
-    const decide = (words: ReadonlyArray<string>): ShellDecision => {
+    const decide = (plain: ReadonlyArray<string>): ShellDecision => {
+      const words = wordsOf(plain)
       const rule = rules.find((one) => fits(words, one, call))
       return rule === undefined ? { verdict: otherwise, reason: "No rule fits this command" } : decisionOf(rule)
     }

@@ -127,7 +127,7 @@ export class Steps {
         // a change of the conversation that was stored just now has left nothing to answer
         if (last === undefined) return { _tag: "Replied", calls: 0, end: "stop" }
         // stored by this step or the one before, it is the last word; a paused one is given back to the model once it is told
-        if (last?._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
+        if (last._tag === "AssistantMessage" && (last === before || last.end !== "pause")) return replied(last)
         const { refused, said } = yield* this.request(turnId)
         conversation.accept(said)
         // with their reply: nobody may take them for calls that were not started yet
