@@ -15,7 +15,7 @@ import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
-import { ResultStore, ResultStoreError, ringOf } from "../tasks/ResultStore.js"
+import { readBehind, ResultStore, ResultStoreError, ringOf } from "../tasks/ResultStore.js"
 import { journalTables, plainCodec } from "./internal/JournalTables.js"
 
 /**
@@ -99,7 +99,6 @@ const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
       read: (taskId, range) =>
         Effect.gen(function*() {
           checkRange(range)
-          const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
           if (entry === undefined) return Option.none()
           const [found] = yield* reading(
@@ -107,17 +106,7 @@ const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
           )
           if (found === undefined) return Option.none()
           const { result } = yield* Schema.decodeUnknown(ResultRow)(found)
-          const { firstByte } = entry
-          const from = Math.max(0, start - firstByte)
-          const piece = ringOf(yield* codec.decode(result)).read(
-            wanted === undefined ? { start: from } : { start: from, maxBytes: wanted }
-          )
-          return Option.some({
-            text: piece.text,
-            start: piece.start + firstByte,
-            end: piece.end + firstByte,
-            total: piece.total + firstByte
-          })
+          return Option.some(readBehind(entry.firstByte, yield* codec.decode(result), range))
         }).pipe(failed("read"), one.withPermits(1)),
       remove: (taskId) =>
         Effect.suspend(() => {

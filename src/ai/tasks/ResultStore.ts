@@ -61,6 +61,22 @@ const readFrom = (ring: OutputRing, range: OutputRange): TaskOutput => {
   return ring.read(maxBytes === undefined ? { start } : { start, maxBytes })
 }
 
+/**
+ * Reads a text of which so many bytes in front were not kept; the range and what is given count from the first byte of the whole.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const readBehind = (missing: number, text: string, { maxBytes, start = 0 }: OutputRange): TaskOutput => {
+  const piece = readFrom(ringOf(text), { start: Math.max(0, start - missing), maxBytes })
+  return {
+    text: piece.text,
+    start: piece.start + missing,
+    end: piece.end + missing,
+    total: piece.total + missing
+  }
+}
+
 /** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
 const textIn = (answer: ToolResult, toolName: string): string | undefined => {
   try {
@@ -187,7 +203,6 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
       read: (taskId, range) =>
         Effect.gen(function*() {
           checkRange(range)
-          const { maxBytes: wanted, start = 0 } = range
           const entry = kept.get(taskId)
           if (entry === undefined || entry.isRemoved === true) {
             return Option.none()
@@ -197,16 +212,7 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
           if (Option.isNone(text)) {
             return Option.none()
           }
-          const piece = readFrom(ringOf(text.value), {
-            start: Math.max(0, start - missing),
-            maxBytes: wanted
-          })
-          return Option.some({
-            text: piece.text,
-            start: piece.start + missing,
-            end: piece.end + missing,
-            total: piece.total + missing
-          })
+          return Option.some(readBehind(missing, text.value, range))
         }).pipe(failed("read"), one.withPermits(1)),
       remove: (taskId) =>
         Effect.suspend(() => {

@@ -11,6 +11,7 @@ import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
+import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
@@ -98,17 +99,31 @@ export const withStoredTasks = (
 
   const get: TaskManagerHandle["get"] = (id) => orStored(handle.get(id), id, ({ snapshot }) => Effect.succeed(snapshot))
 
+  /** What is written down of the output of a task, or what else there is of it. */
+  const storedOutput = ({ order }: StoredTask, range: OutputRange, otherwise: TaskOutput): Effect.Effect<TaskOutput> =>
+    Effect.map(
+      patiently(readOutputs(tables, [order], outputBuffer)),
+      (rings) => rings.get(order)?.read(range) ?? otherwise
+    )
+
   /** That of a settled task is in its rows, whatever memory has of it. */
-  const output: TaskManagerHandle["output"] = (id, range = {}) =>
-    Effect.gen(function*() {
-      const ofMemory = yield* orStored(handle.output(id, range), id, () => Effect.succeed(noOutput))
-      if (!keepsOutput || !isSettled(yield* get(id))) return ofMemory
-      const task = yield* find(id)
-      if (Option.isNone(task)) return ofMemory
-      const { order } = task.value
-      const ring = (yield* patiently(readOutputs(tables, [order], outputBuffer))).get(order)
-      return ring === undefined ? ofMemory : ring.read(range)
-    })
+  const output: TaskManagerHandle["output"] = (id, range = {}) => {
+    const ofMemory = handle.output(id, range)
+    return orStored(
+      keepsOutput
+        ? Effect.flatMap(ofMemory, (known) =>
+          Effect.flatMap(handle.get(id), (snapshot) =>
+            isSettled(snapshot)
+              ? Effect.flatMap(
+                find(id),
+                (task) => Option.isSome(task) ? storedOutput(task.value, range, known) : Effect.succeed(known)
+              )
+              : Effect.succeed(known)))
+        : ofMemory,
+      id,
+      (task) => keepsOutput ? storedOutput(task, range, noOutput) : Effect.succeed(noOutput)
+    )
+  }
 
   /**
    * An id that its caller has given says whether the task was accepted, for as long as its row stays. What is accepted is written, so
@@ -161,7 +176,7 @@ export const withStoredTasks = (
 
 const isNotFound = (error: unknown): error is TaskNotFound => error instanceof TaskNotFound
 
-const noOutput = { text: "", start: 0, end: 0, total: 0 }
+const noOutput: TaskOutput = { text: "", start: 0, end: 0, total: 0 }
 
 /** A result that nobody has taken stays in its queue, where the id does not find it any more. */
 const wasDelivered = (task: StoredTask): Effect.Effect<Option.Option<never>, TaskNotFound> =>
