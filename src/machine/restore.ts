@@ -198,7 +198,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
   }
   for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
-  return revivals
+  // they are admitted one after the other, and the first takes the place
+  return revivals.sort((left, right) => right.task.priority - left.task.priority)
 }
 
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"
