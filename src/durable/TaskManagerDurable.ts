@@ -28,8 +28,9 @@ import { ToolExecutor } from "../services/ToolExecutor.js"
 import { millisOf } from "../shared/durations.js"
 import { checkChoices, checkName, unstorable } from "./internal/checks.js"
 import { withStoredTasks } from "./internal/hostReads.js"
-import { readTasks } from "./internal/opening.js"
-import { sweepAgain } from "./internal/retention.js"
+import { makeReadOrWarn, readTasks } from "./internal/opening.js"
+import { readOutput } from "./internal/outputRows.js"
+import { pauseOf, sweepAgain } from "./internal/retention.js"
 import * as schema from "./internal/schema.js"
 import { settledRows } from "./internal/settledRows.js"
 import * as SqlJournal from "./internal/SqlJournal.js"
@@ -200,10 +201,16 @@ const make = (options: DurableOptions): Effect.Effect<
       store.isInTransaction,
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
-    yield* sweepAgain({ engine, journal, rows, tables, retention })
+    yield* sweepAgain({ engine, journal, rows, now: tables.now, retention, pauseMillis: pauseOf(retention) })
     const held = withStoredTasks(
       holdReplies(journal, makeManager(engine, startConcurrently), check),
-      { journal, rows, tables, outputBuffer }
+      {
+        journal,
+        rows,
+        readOrWarn: makeReadOrWarn(tables),
+        readOutput: (number) => readOutput(tables, number, outputBuffer),
+        fail: tables.fail
+      }
     )
     const manager = TaskManager.of({
       ...held,

@@ -14,28 +14,31 @@ import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
 import { isStorable } from "./checks.js"
-import { makeReadOrWarn } from "./opening.js"
-import { readOutputs } from "./outputRows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
 const betweenTries = "100 millis"
 
-export const withStoredTasks = (
+/** Where the answers come from. `Stored`: a row as its database gives it. */
+interface HostReads<Stored> {
+  readonly journal: JournalWriter
+  readonly rows: Pick<SettledRows<Stored>, "page" | "read" | "find" | "isThere">
+  /** Reads a row; one that cannot be read is told of, and left out. */
+  readonly readOrWarn: (row: Stored) => Effect.Effect<Option.Option<StoredTask>>
+  /** What is written down of the output of a task, by the number of its row. */
+  readonly readOutput: (number: number) => Effect.Effect<OutputRing | undefined, SqlError>
+  readonly fail: Tables["fail"]
+}
+
+export const withStoredTasks = <Stored>(
   manager: TaskManager["Type"],
-  { journal, outputBuffer, rows, tables }: {
-    readonly journal: JournalWriter
-    readonly rows: SettledRows
-    readonly tables: Tables
-    /** How many bytes of the output of one task are kept. */
-    readonly outputBuffer: number
-  }
+  { fail, journal, readOrWarn, readOutput, rows }: HostReads<Stored>
 ): TaskManager["Type"] => {
   const { handle } = manager
   const { keepsOutput, keepsSettled } = journal.journal
-  const readOrWarn = makeReadOrWarn(tables)
 
   /** As with writes: again and again for a lease, and then the caller dies with it. */
   const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
@@ -44,7 +47,7 @@ export const withStoredTasks = (
         schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
         while: () => !journal.isGone
       }),
-      Effect.catchAll((cause) => Effect.die(tables.fail("Unavailable", "could not be read", cause)))
+      Effect.catchAll((cause) => Effect.die(fail("Unavailable", "could not be read", cause)))
     )
 
   const find = (id: TaskId): Effect.Effect<Option.Option<StoredTask>> =>
@@ -102,8 +105,8 @@ export const withStoredTasks = (
   /** What is written down of the output of a task, or what else there is of it. */
   const storedOutput = ({ order }: StoredTask, range: OutputRange, otherwise: TaskOutput): Effect.Effect<TaskOutput> =>
     Effect.map(
-      patiently(readOutputs(tables, [order], outputBuffer)),
-      (rings) => rings.get(order)?.read(range) ?? otherwise
+      patiently(readOutput(order)),
+      (ring) => ring?.read(range) ?? otherwise
     )
 
   /** That of a settled task is in its rows, whatever memory has of it. */

@@ -9,7 +9,8 @@ import {
   isThereQuery,
   newestOfIdQuery,
   pageQuery,
-  sinceQuery
+  sinceQuery,
+  untakenQuery
 } from "../../../src/durable/internal/settledRows.js"
 import { openRowsQuery } from "../../../src/durable/internal/SqlJournal.js"
 import { tablesOf } from "../../../src/durable/internal/tables.js"
@@ -193,6 +194,9 @@ export const historySuite = (databases: Databases): void => {
           page: yield* planOf(pageQuery(tables, page)),
           ofSession: yield* planOf(pageQuery(tables, { ...page, sessionId: session })),
           since: yield* planOf(sinceQuery(tables, 3_000, 10)),
+          untaken: yield* planOf(
+            untakenQuery(tables, { after: { sessionId: "r", number: 7 }, settledBy: 3_000, limit: 10 })
+          ),
           open: yield* planOf({
             text: openRowsQuery(tables),
             params: ["default", "default", "default", "default", "default"]
@@ -212,7 +216,10 @@ export const historySuite = (databases: Databases): void => {
         assert.include(plans.page, "etm_tasks_settled")
         assert.include(plans.ofSession, "etm_tasks_settled_session")
         assert.include(plans.since, "etm_tasks_settled")
-        assert.include(plans.open, "etm_tasks_open")
+        for (const plan of [plans.open, plans.untaken]) assert.include(plan, "etm_tasks_open")
+        // in the order of the index: a page is not sorted
+        assert.notMatch(plans.untaken, /Sort|TEMP B-TREE/)
+        assert.match(plans.untaken, /\(session_id,number\)>|ROW\(session_id, number\) > ROW/)
         assert.include(plans.find, "etm_tasks_settled_id")
         assert.match(plans.isThere, /etm_tasks_settled_id[^]*etm_tasks_open/)
         if (databases.dialect === "sqlite") {
@@ -312,6 +319,50 @@ export const historySuite = (databases: Databases): void => {
         assert.deepStrictEqual(messages, [
           "Nobody has taken 3 results of the journal \"default\" in time: they were dropped"
         ])
+      }))
+
+    it.scoped("what nobody takes is found among what is owed, page by page, and settled rows are not looked through for it", () =>
+      Effect.gen(function*() {
+        const { layer, messages } = logged()
+        yield* Effect.gen(function*() {
+          const statements: Array<string> = []
+          const database = yield* databases.make({ before: (text) => void statements.push(text) })
+          const first = yield* database.open()
+          yield* first.start("a", "quick")
+          yield* drain(first)
+          yield* fill(database, 1_200)
+          // ids of sessions that stand before, between and behind each other; what is owed has its number
+          const { sql } = database
+          yield* sql`update etm_tasks set settled = number, result = case number % 2 when 0 then null else number end
+            where number > 1000`
+          for (const [index, session] of ["r", "S"].entries()) {
+            yield* sql`update etm_tasks set session_id = ${session},
+              request = replace(request, '"sessionId":"s"', ${`"sessionId":"${session}"`})
+              where number > 1000 and number % 3 = ${index}`
+          }
+          yield* sql`update etm_managers set seq = 3000, last_delivery = 3000`
+          const process = yield* database.open({ retention: { settled: "30 days", undelivered: "1 hour" } })
+          yield* process.start("young", "quick")
+          yield* age(database, "bulk %", 2 * hour)
+          statements.length = 0
+          yield* sweep
+          yield* settled
+          const owed = yield* sql<{ readonly id: string }>`select id from etm_tasks where result is not null`
+          assert.deepStrictEqual(
+            owed.map((row) => row.id),
+            ["young"]
+          )
+          assert.strictEqual((yield* names(database)).length, 1_202)
+          assert.strictEqual(statements.filter((text) => text.includes("(session_id, number) >")).length, 2)
+          // for `settled`: the oldest page, of which none is old enough
+          assert.strictEqual(statements.filter((text) => text.includes("settled_at from etm_tasks")).length, 1)
+        }).pipe(Effect.provide(layer))
+        assert.deepStrictEqual(
+          messages,
+          [500, 100].map((count) =>
+            `Nobody has taken ${count} results of the journal "default" in time: they were dropped`
+          )
+        )
       }))
 
     it.scoped("a manager that was taken over removes nothing", () =>
