@@ -209,7 +209,8 @@ const make = (options: DurableOptions): Effect.Effect<
         rows,
         readOrWarn: makeReadOrWarn(tables),
         readOutput: (number) => readOutput(tables, number, outputBuffer),
-        fail: tables.fail
+        fail: tables.fail,
+        check
       }
     )
     const manager = TaskManager.of({

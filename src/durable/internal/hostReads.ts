@@ -12,6 +12,7 @@ import { isSettled } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
+import type { Check } from "../../runtime/journal/holding.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
@@ -31,11 +32,13 @@ interface HostReads<Stored> {
   /** What is written down of the output of a task, by the number of its row. */
   readonly readOutput: (number: number) => Effect.Effect<OutputRing | undefined, SqlError>
   readonly fail: Tables["fail"]
+  /** Runs before whatever waits for a write. */
+  readonly check: Check
 }
 
 export const withStoredTasks = <Stored>(
   manager: TaskManager["Type"],
-  { fail, journal, readOrWarn, readOutput, rows }: HostReads<Stored>
+  { check, fail, journal, readOrWarn, readOutput, rows }: HostReads<Stored>
 ): TaskManager["Type"] => {
   const { handle } = manager
   const { keepsOutput, keepsSettled } = journal.journal
@@ -147,7 +150,13 @@ export const withStoredTasks = <Stored>(
   return TaskManager.of({
     ...manager,
     startTask,
-    takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
+    takeResult: (id) =>
+      orStored(manager.takeResult(id), id, (task) =>
+        Effect.catchIf(wasDelivered(task), isNotFound, (error) =>
+          // it does not wait for writes, and that it was taken may be about to be written
+          Effect.zipRight(Effect.zipRight(check, journal.synced), find(id)).pipe(
+            Effect.flatMap(Option.match({ onNone: () => error, onSome: wasDelivered }))
+          ))),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled
     waitForTask: (ids, options) =>
