@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { StoredTask } from "../../machine/restore.js"
-import type { SessionId, TaskId } from "../../model/ids.js"
+import { type SessionId, TaskId } from "../../model/ids.js"
 import { Count, Integer } from "./rows.js"
 import { isOpen } from "./schema.js"
 import type { Row, Tables } from "./tables.js"
@@ -98,7 +98,7 @@ const everyStatus = ["Completed", "Failed", "Cancelled"] as const
 const PageRow = Schema.Struct({ settled: Count, number: Count })
 const SinceRow = Schema.Struct({ settled: Count, number: Count, settled_at: Schema.NullOr(Integer) })
 const OwedRow = Schema.Struct({ number: Count })
-const UntakenRow = Schema.Struct({ number: Count, id: Schema.String, session_id: Schema.String })
+const UntakenRow = Schema.Struct({ number: Count, id: TaskId, session_id: Schema.String })
 
 /** A settled row by its time. */
 export interface AgedRow {
@@ -109,7 +109,7 @@ export interface AgedRow {
 
 /** A row of which something is undelivered, where it stands. */
 export interface UntakenRow extends RowPlace {
-  readonly id: string
+  readonly id: TaskId
 }
 
 /** `Stored`: a row as its database gives it. */
