@@ -51,7 +51,8 @@ export const makeDurable = (historyLimit: number): Effect.Effect<
         keepsTasks: false,
         keepsSettled: false,
         keepsOutput: false,
-        codec: undefined
+        codec: undefined,
+        unlocked: (self) => self
       }),
       client
     )

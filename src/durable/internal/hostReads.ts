@@ -9,7 +9,7 @@ import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
-import type { TaskLaunchRequest } from "../../model/Task.js"
+import type { TaskLaunchRequest, TaskSnapshot } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { Check } from "../../runtime/journal/holding.js"
@@ -87,19 +87,24 @@ export const withStoredTasks = <Stored>(
       if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
       if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
       return patiently(Effect.gen(function*() {
-        const page = yield* rows.page({
-          before,
-          limit: limit + 1,
-          sessionId: filter?.sessionId,
-          statuses: settledStatusesOf(filter ?? {})
-        })
-        const shown = page.slice(0, limit)
-        const tasks = yield* rows.read(
-          shown.map(({ number }) => number),
-          (row) => Effect.map(readOrWarn(row), Option.map(({ snapshot }) => snapshot))
-        )
-        const next = page.length > limit ? shown.at(-1)?.settled : undefined
-        return { tasks: tasks.flatMap(Option.toArray), ...(next === undefined ? undefined : { next }) }
+        const tasks: Array<TaskSnapshot> = []
+        // rows that cannot be read are passed over, and others take their places
+        for (let from = before;;) {
+          const missing = limit - tasks.length
+          const page = yield* rows.page({
+            before: from,
+            limit: missing + 1,
+            sessionId: filter?.sessionId,
+            statuses: settledStatusesOf(filter ?? {})
+          })
+          const shown = page.slice(0, missing)
+          const read = yield* rows.read(shown.map(({ number }) => number), readOrWarn)
+          for (const task of read) if (Option.isSome(task)) tasks.push(task.value.snapshot)
+          const last = shown.at(-1)
+          if (last === undefined || page.length <= missing) return { tasks }
+          if (tasks.length >= limit) return { tasks, next: last.settled }
+          from = last.settled
+        }
       }))
     })
 

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { StoredTask } from "../../machine/restore.js"
 import { type SessionId, TaskId } from "../../model/ids.js"
-import { Count, Integer } from "./rows.js"
+import { Count, Integer, taskColumns } from "./rows.js"
 import { isOpen } from "./schema.js"
 import type { Row, Tables } from "./tables.js"
 
@@ -80,11 +80,11 @@ export const untakenQuery = (
 
 /** The statement for rows by their numbers. */
 export const byNumberQuery = ({ isNumberAt, place }: Tables): string =>
-  `select * from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}`
+  `select ${taskColumns} from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}`
 
 /** The statement for the newest settled task of an id. */
 export const newestOfIdQuery = ({ place }: Tables): string =>
-  `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
+  `select ${taskColumns} from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
     order by number desc limit 1`
 
 /** The statement that says whether a task of an id is there, settled or in its session, whatever its row holds. */

@@ -164,6 +164,22 @@ export const historySuite = (databases: Databases): void => {
         assert.strictEqual(unknown._tag, "TaskNotFound")
       }))
 
+    it.scoped("a page is full while there are rows: those that are damaged are told of once, and others take their places", () =>
+      Effect.gen(function*() {
+        const { layer, messages } = logged()
+        yield* Effect.gen(function*() {
+          const { database, process } = yield* opened({}, { historyLimit: 0 })
+          for (const name of ["a", "b", "c", "d", "e", "f"]) yield* process.start(name, "quick")
+          yield* database.sql`update etm_tasks set doc = 'no JSON' where id in ('c', 'd', 'f')`
+          const first = yield* process.manager.handle.history({ limit: 2 })
+          assert.deepStrictEqual(first.tasks.map((task) => task.id), [id("e"), id("b")])
+          const second = yield* process.manager.handle.history({ limit: 2, before: first.next })
+          assert.deepStrictEqual([second.tasks.map((task) => task.id), second.next], [[id("a")], undefined])
+          assert.deepStrictEqual(yield* ids(process, { limit: 3 }), ["e", "b", "a"])
+        }).pipe(Effect.provide(layer))
+        assert.deepStrictEqual(messages.map((message) => /task "(\w)"/.exec(message)?.[1]), ["f", "d", "c"])
+      }))
+
     it.scoped("whether an id is taken is not asked of what the row holds", () =>
       Effect.gen(function*() {
         for (const options of [{}, { retention: { settled: 0 } }]) {
