@@ -425,8 +425,11 @@ describe("the simulator finds mistakes of an acknowledgement", () => {
       ...plan,
       lives: plan.lives.map((life) => ({ ...life, end: "Kill" })),
       // the answer is written late, and the process may not live to see it
-      faults: { fails: 0.5, failsAfterwards: 0, diesBefore: 0.05, diesAfter: 0, slow: 0.2 },
-      features: { ...plan.features, approvals: true, closings: false, refusals: false }
+      faults: { fails: 0, failsAfterwards: 0, diesBefore: 0, diesAfter: 0, slow: 0.9 },
+      outage: undefined,
+      rounds: 3,
+      concurrency: Infinity,
+      features: { ...plan.features, approvals: true, cancels: false, closings: false, refusals: false }
     })
   )
 })
