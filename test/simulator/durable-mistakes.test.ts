@@ -409,27 +409,3 @@ describe("the simulator finds mistakes of what is kept", () => {
     }
   )
 })
-
-describe("the simulator finds mistakes of an acknowledgement", () => {
-  finds(
-    "a question that was answered is not acknowledged by its reader",
-    ["taken once"],
-    writerWith((writer) => {
-      const acknowledged = writer.acknowledged.bind(writer)
-      writer.acknowledged = (delivery: unknown) => {
-        acknowledged(delivery)
-        writer.leaveAcknowledged(writer.nowAcknowledged)
-      }
-    }),
-    (plan) => ({
-      ...plan,
-      lives: plan.lives.map((life) => ({ ...life, end: "Kill" })),
-      // the answer is written late, and the process may not live to see it
-      faults: { fails: 0, failsAfterwards: 0, diesBefore: 0, diesAfter: 0, slow: 0.9 },
-      outage: undefined,
-      rounds: 3,
-      concurrency: Infinity,
-      features: { ...plan.features, approvals: true, cancels: false, closings: false, refusals: false }
-    })
-  )
-})
