@@ -37,7 +37,7 @@ export class MemoryOutput {
     }
     for (const { before, number } of outputForgotten) {
       const chunks = this.chunks.get(number)
-      for (const { bytes, start } of [...chunks?.values() ?? []]) if (start + bytes <= before) chunks?.delete(start)
+      for (const { bytes, start } of chunks?.values() ?? []) if (start + bytes <= before) chunks?.delete(start)
     }
     for (const number of changed) {
       let kept = 0
