@@ -108,7 +108,7 @@ export interface AgedRow {
 }
 
 /** A row of which something is undelivered, where it stands. */
-export interface UntakenRow extends RowPlace {
+interface UntakenRow extends RowPlace {
   readonly id: TaskId
 }
 

@@ -218,7 +218,7 @@ const lookUp = (play: Play, taskId: TaskId): Effect.Effect<void> =>
     const { handle } = open.manager
     const look = <A>(how: string, call: Effect.Effect<A, unknown>, note: (value: A, began: number) => void) =>
       Effect.suspend(() => {
-        const found = world.kept.lookUp(taskId, how)
+        const found = world.kept.lookUp(open, taskId, how)
         return Effect.matchEffect(replied(play, call, note), {
           onSuccess: () => Effect.sync(() => found(true)),
           onFailure: () => Effect.sync(() => found(false))
@@ -237,7 +237,7 @@ const readHistory = (play: Play): Effect.Effect<void> =>
     const { plan, random } = world
     const sessionId = random.chance(0.5) ? sessionOf(random.int(plan.sessions)) : undefined
     const limit = 1 + random.int(4)
-    const read = world.kept.page(sessionId)
+    const read = world.kept.page(open, sessionId)
     const ids: Array<TaskId> = []
     let before: number | undefined = undefined
     do {
