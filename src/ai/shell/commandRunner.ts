@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { makeGuard } from "./guard.js"
-import { sendSignal, turnOfEventLoop } from "./host.js"
+import { kernel, sendSignal, turnOfEventLoop } from "./host.js"
 import { launcherOf } from "./launcher.js"
 import { makeMarks, withMark } from "./marks.js"
 import { makeOutputs } from "./outputs.js"
@@ -126,7 +126,7 @@ export const makeCommandRunner = (
       makeGuard({ mark: marks.common, directory: outputs.directory, environment }),
       scope
     )
-    const table = yield* makeProcessTable
+    const table = yield* makeProcessTable(kernel())
     const one = yield* Effect.makeSemaphore(1)
     // to start a process stops the event loop for as long as it takes: others get a turn between two of them
     const turn = one.withPermits(1)(turnOfEventLoop)
