@@ -7,10 +7,10 @@ import * as events from "./events.js"
 import { settle } from "./finish.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
-import { stopSharing } from "./places.js"
+import { setLimit, setPlaceInLine, stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
-import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import { ensureSession, ensureTurn, laneOf, type TaskRecord, type TaskTable } from "./TaskTable.js"
 import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
@@ -93,18 +93,48 @@ export const detachAfter = (table: TaskTable, task: TaskRecord, launch: number, 
   }
 }
 
+/** A live task whose end is not decided. */
+const configurable = (table: TaskTable, id: TaskId): TaskRecord | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  return task.isLive && (isChangeable(task) || task.snapshot.status === "Suspended")
+    ? task
+    : { _tag: "WrongStatus", status: task.snapshot.status }
+}
+
 /** Changes where a background result will go, or whether it asks for another turn. */
 export const configure = (
   table: TaskTable,
   id: TaskId,
   patch: { readonly deliveryMode: DeliveryMode } | { readonly continuePolicy: ContinuePolicy }
 ): true | Refusal => {
-  const task = table.tasks.get(id)
-  if (task === undefined) return notFound
-  if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
-    return { _tag: "WrongStatus", status: task.snapshot.status }
-  }
+  const task = configurable(table, id)
+  if ("_tag" in task) return task
   events.change(table, task, { ...task.snapshot, ...patch })
+  return true
+}
+
+/** Changes which task gets a place first, of those that wait for one or will. */
+export const setPriority = (table: TaskTable, id: TaskId, priority: number): true | Refusal => {
+  const task = configurable(table, id)
+  if ("_tag" in task) return task
+  const { priority: _, ...snapshot } = task.snapshot
+  events.change(table, task, priority === 0 ? snapshot : { ...snapshot, priority })
+  setPlaceInLine(table, task, priority)
+  return true
+}
+
+/** Why a lane keeps its limit. */
+export type LaneRefusal =
+  | { readonly _tag: "UnknownLane" }
+  | { readonly _tag: "InUse"; readonly running: number }
+
+/** Changes how many tasks of a lane run at once. */
+export const setConcurrency = (table: TaskTable, name: string, limit: number, now: number): true | LaneRefusal => {
+  const lane = laneOf(table, name)
+  if (lane === undefined) return { _tag: "UnknownLane" }
+  if (limit < lane.places) return { _tag: "InUse", running: lane.places }
+  setLimit(table, lane, limit, now)
   return true
 }
 

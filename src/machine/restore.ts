@@ -26,7 +26,7 @@ import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
 import * as results from "./results.js"
-import { handOver } from "./start.js"
+import { assignPlace, handOver } from "./start.js"
 import {
   type Brings,
   ensureSession,
@@ -165,6 +165,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
       : ensureSession(table, snapshot.sessionId)
     table.lastTask = stored.order - 1
     const task = new TaskRecord(table, ensureTurn(session, snapshot.turnId), request, snapshot)
+    assignPlace(table, task)
     task.timeout = stored.timeout
     task.detachAfter = stored.detachAfter
     task.cancelReason = stored.cancelReason
@@ -197,7 +198,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
   }
   for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
-  return revivals
+  // they are admitted one after the other, and the first takes the place
+  return revivals.sort((left, right) => right.task.priority - left.task.priority)
 }
 
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"

@@ -12,6 +12,7 @@ import {
   ensureSession,
   ensureTurn,
   type InlineCaller,
+  laneOf,
   TaskRecord,
   type TaskRuntime,
   type TaskTable
@@ -25,6 +26,9 @@ export interface Route {
   readonly continuePolicy: ContinuePolicy
   readonly timeout: number
   readonly detachAfter: number
+  /** One of the table's lanes; undefined for none. */
+  readonly lane: string | undefined
+  readonly priority: number
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -58,6 +62,22 @@ export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" 
   return session.undelivered.count + session.inHand >= undelivered ? "maxUndelivered" : undefined
 }
 
+/** Most calls are in no lane and have no priority, and pay for neither. */
+const isPlain = ({ lane, priority }: Route): boolean => lane === undefined && priority === 0
+
+const inLane = (snapshot: TaskSnapshot, { lane, priority }: Route): TaskSnapshot => ({
+  ...snapshot,
+  ...(lane === undefined ? undefined : { lane }),
+  ...(priority === 0 ? undefined : { priority })
+})
+
+/** Where the task waits and in which order, as its snapshot says. A lane that the configuration does not know any more is none. */
+export const assignPlace = (table: TaskTable, task: TaskRecord): void => {
+  const { lane, priority } = task.snapshot
+  task.lane = (lane === undefined ? undefined : laneOf(table, lane)) ?? table.lanes[0]
+  task.priority = priority ?? 0
+}
+
 /** Starts a task that neither `refusal` nor `limitReached` has anything against. `runtime` will run its tool. */
 export const startPlain = (
   table: TaskTable,
@@ -84,7 +104,8 @@ export const startPlain = (
     createdAt: now,
     metadata: request.metadata
   }
-  const task = new TaskRecord(table, turn, request, snapshot)
+  const task = new TaskRecord(table, turn, request, isPlain(route) ? snapshot : inLane(snapshot, route))
+  if (!isPlain(route)) assignPlace(table, task)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, runtime, now)

@@ -61,7 +61,8 @@ export declare namespace RoutingDecision {
    * What every decision may say in addition to where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
    * (default `NotifyOnly`) hold once the task is in the background; the values of the launch request win over them.
    * `timeout` (a duration; a number is milliseconds; default none) runs from `Started` and ends the task as `Failed` with
-   * reason `TimedOut`.
+   * reason `TimedOut`. `lane` is a field of `TaskManagerConfig.lanes`, whose limit holds for the call beside the others; `priority`
+   * (a finite number, default 0) decides who gets a place first where calls wait for one: the highest, and of these who came first.
    *
    * @since 0.1.0
    * @category models
@@ -70,6 +71,8 @@ export declare namespace RoutingDecision {
     readonly deliveryMode?: DeliveryMode | undefined
     readonly continuePolicy?: ContinuePolicy | undefined
     readonly timeout?: Duration.DurationInput | undefined
+    readonly lane?: string | undefined
+    readonly priority?: number | undefined
   }
   /**
    * The turn waits for the call.

@@ -57,6 +57,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     history: limits.historyLimit,
     historyBytes: limits.historyBytes,
     concurrency: limits.concurrency,
+    perSession: limits.perSession,
+    lanes: limits.lanes,
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
     output: limits.outputBuffer,

@@ -197,6 +197,16 @@ describe("tools", () => {
       assert.throws(() => ToolRouting.fromToolkit(timed), `ToolAnnotations.Timeout ${says}`)
       assert.throws(() => ToolRouting.fromToolkit(detaching), `ToolAnnotations.DetachAfter ${says}`)
     }
+    const inLane = (lane: unknown) => Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Lane, untyped(lane)))
+    for (const lane of ["", 7, null]) {
+      const says = `ToolAnnotations.Lane of the tool "a" takes the name of a lane, not `
+      assert.throws(() => ToolRouting.fromToolkit(inLane(lane)), says)
+    }
+    for (const priority of [NaN, Infinity, "1"]) {
+      const urgent = Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Priority, untyped(priority)))
+      const says = `ToolAnnotations.Priority of the tool "a" takes a finite number, not `
+      assert.throws(() => ToolRouting.fromToolkit(urgent), says)
+    }
     assert.throws(
       () => ToolRouting.fromToolkit(toolkit, { continuePolicy: untyped("Continue") }),
       "continuePolicy takes one of NotifyOnly, RequestContinue, not \"Continue\""

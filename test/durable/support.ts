@@ -107,6 +107,8 @@ export interface Process {
 const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
   bg: () => RoutingDecision.Background({}),
   manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
+  lane: () => RoutingDecision.Foreground({ lane: "one" }),
+  urgent: () => RoutingDecision.Foreground({ lane: "one", priority: 1 }),
   timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
   detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
 }

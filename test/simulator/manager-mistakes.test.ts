@@ -8,6 +8,7 @@ import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
+import type * as Lanes from "../../src/machine/lanes.js"
 import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
@@ -29,6 +30,7 @@ interface Modules {
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/lanes": typeof Lanes
   "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
@@ -103,6 +105,8 @@ describe("the simulator finds the mistakes of the seed crate", () => {
                   wake: () => resume(Effect.succeed("Woken" as const)),
                   node: undefined,
                   isWaiting: true,
+                  returnsTo: undefined,
+                  waitsSince: 0,
                   foundOver: false
                 }
                 const at = condition.parksAt(table)
@@ -456,6 +460,30 @@ describe("the simulator finds other mistakes", () => {
         const interruption = original.interruptTurn(table, ref, now)
         for (const task of before) original.cancel(table, task.snapshot.id, now)
         return interruption
+      }
+    })
+  })
+
+  finds("a full lane holds up the others", [5], {
+    "machine/lanes": (original) => ({
+      nextLine: (lanes) => {
+        // of all that wait, also in lanes that are full
+        const next = original.nextLine(lanes.map((lane) => Object.assign(Object.create(lane), { limit: Infinity })))
+        return next !== undefined && next.lane.places < next.lane.limit ? next : undefined
+      }
+    })
+  }, (plan) => ({ ...plan, concurrency: 2, lanes: { one: 1, two: 1 } }))
+
+  finds("who came last is first in its lane", [4], {
+    "machine/lanes": ({ Line }) => ({
+      Line: class extends Line {
+        override append(task: TaskTable.TaskRecord) {
+          const node = super.append(task)
+          const { list } = node
+          if (list === undefined) return node
+          list.remove(node)
+          return list.insertAfter(undefined, task)
+        }
       }
     })
   })

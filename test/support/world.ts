@@ -31,6 +31,7 @@ import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { LinkedList } from "../../src/shared/LinkedList.js"
 import type { Outbox } from "../../src/shared/Outbox.js"
+import { wrongPlaces } from "./places.js"
 import { overIn, waitsOf } from "./waitOracle.js"
 
 export const sessionId = (id: string): SessionId => SessionId.make(id)
@@ -170,25 +171,11 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
   }
   for (const task of settled) assert.isDefined(task.snapshot.settledAt)
   checkDrain(table.idle, live.filter(isCounted), [], "idle")
-  assert.strictEqual(table.places, live.filter((task) => task.place === "held").length, "places")
-  assert.deepStrictEqual(
-    inOrder(table.queue).map((task) => task.snapshot.id).sort(),
-    live.filter((task) => task.snapshot.status === "Queued").map((task) => task.snapshot.id).sort()
-  )
+  assert.deepStrictEqual(wrongPlaces(table), [])
   assert.deepStrictEqual(
     inOrder(table.suspended).map((task) => task.snapshot.id).sort(),
     live.filter((task) => task.snapshot.status === "Suspended").map((task) => task.snapshot.id).sort()
   )
-  if (table.places < table.limits.concurrency) {
-    assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
-  }
-  for (const waiter of inOrder(table.returning)) {
-    const holder = waiter.tasks.find((task) => task.place !== "shared")
-    assert.notStrictEqual(holder?.place, "held", "a wait waits for a place that its task has")
-    for (const task of waiter.tasks) {
-      assert.isTrue(task.returning?.has(waiter), "a returning wait is not known to its task")
-    }
-  }
   assert.sameMembers(
     [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
@@ -288,6 +275,8 @@ export interface StartOptions extends Call {
   readonly continuePolicy?: ContinuePolicy
   readonly detachAfter?: number
   readonly timeout?: number
+  readonly lane?: string | undefined
+  readonly priority?: number
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -297,7 +286,9 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   deliveryMode: options.deliveryMode ?? "ToLoop",
   continuePolicy: options.continuePolicy ?? "NotifyOnly",
   timeout: options.timeout ?? Infinity,
-  detachAfter: options.detachAfter ?? Infinity
+  detachAfter: options.detachAfter ?? Infinity,
+  lane: options.lane,
+  priority: options.priority ?? 0
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -412,6 +403,8 @@ export class World {
       target: undefined,
       node: undefined,
       isWaiting: false,
+      returnsTo: undefined,
+      waitsSince: 0,
       foundOver: false
     }
   }
@@ -476,8 +469,7 @@ export class World {
     assert.strictEqual(table.live.size, 0)
     assert.strictEqual(table.suspended.size, 0)
     assert.strictEqual(table.manual.size, 0)
-    assert.strictEqual(table.queue.size, 0)
-    assert.strictEqual(table.returning.size, 0)
+    assert.strictEqual(table.waiting, 0)
     assert.strictEqual(table.idle.waiters.size, 0)
     assert.strictEqual(table.changeWaiters.size, 0)
     assert.strictEqual(table.idle.active, 0)

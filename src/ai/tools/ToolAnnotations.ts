@@ -68,6 +68,46 @@ export class Timeout extends Context.Reference<Timeout>()(
 ) {}
 
 /**
+ * The lane in which calls of the tool run: a field of `TaskManagerConfig.lanes`, whose limit holds for them. A call to a lane that the
+ * manager does not have fails its `startTask` with a defect that says so. Default: none.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * // with TaskManagerConfig.layer({ lanes: { writes: 1 } }) one at a time
+ * const writeFile = Tool.make("write_file").annotate(ToolAnnotations.Lane, "writes")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Lane extends Context.Reference<Lane>()(
+  "effect-task-manager/ai/ToolAnnotations/Lane",
+  { defaultValue: (): string | undefined => undefined }
+) {}
+
+/**
+ * Which calls get a place first where calls wait for one: those of the tool with the highest number. Default 0.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const search = Tool.make("search").annotate(ToolAnnotations.Priority, 1)
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Priority extends Context.Reference<Priority>()(
+  "effect-task-manager/ai/ToolAnnotations/Priority",
+  { defaultValue: (): number => 0 }
+) {}
+
+/**
  * Whether a call may only run once a human has approved it, by the parameters as the model sent them (checked against the
  * tool's schema, but not decoded). A string asks too, and is the reason that the human is told. A function that throws
  * fails the call, and its handler does not run.

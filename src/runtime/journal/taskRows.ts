@@ -7,7 +7,7 @@ import type { SettledTask, TaskRecord } from "../../machine/TaskTable.js"
 import { ApprovalRequest } from "../../model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { Metadata } from "../../model/json.js"
-import { Finite, Text, Whole } from "../../model/schemas.js"
+import { Finite, NonEmptyText, Text, Whole } from "../../model/schemas.js"
 import {
   CancelReason,
   ContinuePolicy,
@@ -35,7 +35,9 @@ const State = Schema.Struct({
   createdAt: Finite,
   startedAt: maybe(Finite),
   settledAt: maybe(Finite),
-  duration: maybe(Finite)
+  duration: maybe(Finite),
+  lane: maybe(NonEmptyText),
+  priority: maybe(Finite)
 })
 
 const Doc = Schema.Struct({
@@ -64,7 +66,19 @@ const Call = Schema.Struct({
 })
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
-  const { continuePolicy, createdAt, deliveryMode, duration, kind, launch, settledAt, startedAt, status } = snapshot
+  const {
+    continuePolicy,
+    createdAt,
+    deliveryMode,
+    duration,
+    kind,
+    lane,
+    launch,
+    priority,
+    settledAt,
+    startedAt,
+    status
+  } = snapshot
   return {
     kind,
     status,
@@ -74,7 +88,9 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     createdAt,
     ...(startedAt === undefined ? undefined : { startedAt }),
     ...(settledAt === undefined ? undefined : { settledAt }),
-    ...(duration === undefined ? undefined : { duration })
+    ...(duration === undefined ? undefined : { duration }),
+    ...(lane === undefined ? undefined : { lane }),
+    ...(priority === undefined ? undefined : { priority })
   }
 }
 

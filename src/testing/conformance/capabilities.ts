@@ -23,6 +23,8 @@ export interface ConformanceCapabilities {
   readonly config: boolean
   /** `TaskManagerConfig.concurrency` holds. */
   readonly concurrency: boolean
+  /** `TaskManagerConfig.lanes` and `perSession` hold, and so do priorities. */
+  readonly lanes: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
   readonly grace: boolean
   /** `TaskManagerConfig.maxLive` and `maxUndelivered` hold. */
@@ -49,6 +51,7 @@ export const allCapabilities: ConformanceCapabilities = {
   approvals: true,
   config: true,
   concurrency: true,
+  lanes: true,
   grace: true,
   backpressure: true,
   resultLimits: true,

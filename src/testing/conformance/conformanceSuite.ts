@@ -18,6 +18,7 @@ import { bounds } from "./internal/bounds.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
+import { lanes } from "./internal/lanes.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
 import { messages } from "./internal/messages.js"
@@ -60,6 +61,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...routing,
   ...starting,
   ...limits,
+  ...lanes,
   ...badInput,
   ...bounds,
   ...output,

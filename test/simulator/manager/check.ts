@@ -1,7 +1,7 @@
 /** The invariants of the contract, looked for in what was written down. */
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
-import type { CancelReason } from "../../../src/model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
@@ -419,15 +419,23 @@ const checkResources = (world: World): void => {
   }
 }
 
+/** Of one lane and one priority, and where sessions have a limit of one session: who came first begins first. Who got another priority has come anew. */
 const checkQueue = (world: World): void => {
-  const queued: Array<TaskId> = []
+  const moved = new Set(world.calls.flatMap(({ operation, taskId }) => operation === "setPriority" ? taskId ?? [] : []))
+  const queued: Array<TaskSnapshot> = []
   for (const { event } of world.events) {
-    if (event._tag === "Queued") queued.push(event.snapshot.id)
+    if (event._tag === "Queued") queued.push(event.snapshot)
     else if (event._tag === "Started" || isTerminal(event)) {
-      const place = queued.indexOf(event.snapshot.id)
+      const { id, lane, priority = 0, sessionId } = event.snapshot
+      const place = queued.findIndex((snapshot) => snapshot.id === id)
       if (place < 0) continue
-      if (event._tag === "Started" && place > 0) {
-        world.violate(4, `${event.snapshot.id} was started before ${queued[0] ?? ""}, which had queued first`)
+      const passed = queued.slice(0, place).find((other) =>
+        other.lane === lane && (world.plan.perSession === Infinity || other.sessionId === sessionId) &&
+        (other.priority ?? 0) >= priority &&
+        !moved.has(other.id) && !moved.has(id)
+      )
+      if (event._tag === "Started" && passed !== undefined) {
+        world.violate(4, `${id} was started before ${passed.id}, which had queued first`)
       }
       queued.splice(place, 1)
     }
