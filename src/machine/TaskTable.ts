@@ -13,6 +13,7 @@ import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
+import type { Budgets, Overrun } from "./budgets.js"
 import { Lane, type Line } from "./lanes.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
@@ -193,8 +194,8 @@ export interface TaskRuntime extends Ancestry {
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
-  /** Starts the timer that would detach the task, or stops it, as the task is now. */
-  readonly setDetachTimer: () => void
+  /** Starts and stops the timers that depend on where the task runs: the one that would detach it, that of the background. */
+  readonly setTimers: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -230,6 +231,12 @@ export class TaskRecord {
   timeout = Infinity
   /** Milliseconds after which the current launch detaches; Infinity for never. */
   detachAfter = Infinity
+  /** The other limits on how long it may take; undefined for none. */
+  budgets: Budgets | undefined = undefined
+  /** Which limit it has passed, if that is why it is Cancelling. */
+  overrun: Overrun | undefined = undefined
+  /** When it asked, in epoch milliseconds, where the answer has a limit. */
+  askedAt: number | undefined = undefined
   lane: Lane
   priority = 0
   place: Place = "none"
@@ -340,6 +347,8 @@ export interface Limits {
 export interface Consequences {
   readonly ended: Outbox<TaskRuntime>
   readonly retimed: Outbox<TaskRuntime>
+  /** Tasks whose question has a limit of time, and was asked or is not asked any more. */
+  readonly questions: Outbox<TaskRecord>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -446,6 +455,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   consequences: {
     ended: new Outbox(),
     retimed: new Outbox(),
+    questions: new Outbox(),
     events: new Outbox(),
     launched: new Outbox(),
     interrupted: new Outbox(),

@@ -1,7 +1,8 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { CancelReason, ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
+import { type Overrun, timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { settle } from "./finish.js"
@@ -59,14 +60,41 @@ export const cancelInline = (table: TaskTable, task: TaskRecord, now: number): v
   cancelTask(table, task, "Cancelled", now)
 }
 
-/** The timeout of a launch has passed. */
-export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now: number): void => {
-  if (task.snapshot.launch === launch && task.snapshot.status === "Running") cancelTask(table, task, "TimedOut", now)
+/** A running launch has passed one of its limits. */
+export const timeOut = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  now: number,
+  overrun: Overrun = { _tag: "Timeout", millis: task.timeout }
+): void => {
+  if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
+  switch (overrun._tag === "Timeout" ? timeoutOf(task) : "fail") {
+    case "fail":
+      task.overrun = overrun
+      cancelTask(table, task, "TimedOut", now)
+      return
+    case "detach":
+      return detachTask(table, task, now, { after: overrun.millis, asks: task.budgets?.onTimeout === "ask" })
+    case "none":
+  }
 }
 
-const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
+/** Nobody has answered the question of a task in time. `asking`: which question that was. */
+export const approvalTimedOut = (table: TaskTable, task: TaskRecord, asking: string | undefined, now: number): void => {
+  if (task.snapshot.status !== "Suspended" || task.asked?.approval.asking !== asking) return
+  const error = results.approvalRejected(task.request, results.unanswered(task.budgets?.approval ?? Infinity))
+  settle(table, task, { _tag: "Failed", error }, now)
+}
+
+const detachTask = (table: TaskTable, task: TaskRecord, now: number, overdue?: TaskSnapshot["overdue"]): void => {
   uncountFromTurn(task)
-  events.detached(table, now, events.change(table, task, { ...task.snapshot, kind: "Background" }))
+  const snapshot: TaskSnapshot = {
+    ...task.snapshot,
+    kind: "Background",
+    ...(overdue === undefined ? undefined : { overdue })
+  }
+  events.detached(table, now, events.change(table, task, snapshot))
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined

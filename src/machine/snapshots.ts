@@ -6,7 +6,8 @@ import * as Duration from "effect/Duration"
 import type { TaskSnapshot } from "../model/Task.js"
 
 /** Whether it has a field that few have, which the literals below leave out. */
-const hasMore = ({ lane, priority }: TaskSnapshot): boolean => lane !== undefined || priority !== undefined
+const hasMore = ({ lane, overdue, priority }: TaskSnapshot): boolean =>
+  lane !== undefined || priority !== undefined || overdue !== undefined
 
 /** The snapshot of a task that begins to run. */
 export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot =>

@@ -4,8 +4,8 @@ import type { ApprovalRequest } from "../model/Approval.js"
 import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
-import { withdrawApproval } from "./delivery.js"
-import { settle } from "./finish.js"
+import type { Budgets } from "./budgets.js"
+import { forgetQuestion, settle } from "./finish.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import {
@@ -29,6 +29,7 @@ export interface Route {
   /** One of the table's lanes; undefined for none. */
   readonly lane: string | undefined
   readonly priority: number
+  readonly budgets: Budgets | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -160,8 +161,7 @@ export const resume = (
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
-  task.asked = undefined
-  withdrawApproval(table, task)
+  forgetQuestion(table, task)
   refuseResumes(table, task)
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
@@ -189,6 +189,7 @@ const begin = (
 ): void => {
   task.timeout = route.timeout
   task.detachAfter = route.detachAfter
+  task.budgets = route.budgets
   // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined

@@ -51,7 +51,8 @@ describe("toRoute", () => {
       timeout: Infinity,
       detachAfter: Infinity,
       lane: undefined,
-      priority: 0
+      priority: 0,
+      budgets: undefined
     })
   })
 
@@ -61,14 +62,16 @@ describe("toRoute", () => {
       continuePolicy: "RequestContinue",
       timeout: Duration.minutes(1),
       lane: "writes",
-      priority: -2.5
+      priority: -2.5,
+      budgets: undefined
     } as const
     const expected = {
       deliveryMode: "Manual",
       continuePolicy: "RequestContinue",
       timeout: 60_000,
       lane: "writes",
-      priority: -2.5
+      priority: -2.5,
+      budgets: undefined
     } as const
     assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,
@@ -122,6 +125,22 @@ describe("toRoute", () => {
     }
     // @ts-expect-error a policy without types
     assert.throws(() => toRoute(table, RoutingDecision.ForegroundThenDetachAfter({})), "not undefined")
+  })
+
+  it("takes the other limits, and has none of them where none is given", () => {
+    const { budgets } = toRoute(
+      table,
+      RoutingDecision.Background({ backgroundTimeout: "1 minute", approvalTimeout: 5, onTimeout: "ask" })
+    )
+    assert.deepStrictEqual(budgets, { background: 60_000, idle: Infinity, approval: 5, onTimeout: "ask" })
+    assert.strictEqual(toRoute(table, RoutingDecision.Foreground({ idleTimeout: 7 })).budgets?.idle, 7)
+    const decide = (options: unknown) => Reflect.apply(RoutingDecision.Foreground, undefined, [options])
+    for (const field of ["backgroundTimeout", "idleTimeout", "approvalTimeout"]) {
+      const message = `RoutingDecision.${field} takes a duration from 0, not -1`
+      assert.throws(() => toRoute(table, decide({ [field]: -1 })), RangeError, message)
+    }
+    const message = "RoutingDecision.onTimeout takes one of fail, detach, ask, not \"Ask\""
+    assert.throws(() => toRoute(table, decide({ onTimeout: "Ask" })), TypeError, message)
   })
 
   it("refuses an unknown lane and a priority that orders nothing", () => {

@@ -4,6 +4,7 @@
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
@@ -27,6 +28,7 @@ import { findMistake, mutationsIn } from "./findMistake.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
+  "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
@@ -166,9 +168,9 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
         own: TaskTable.TaskRecord | undefined
-        override setDetachTimer(): void {
+        override setTimers(): void {
           this.own = this.task
-          super.setDetachTimer()
+          super.setTimers()
         }
         protected override stopDetachTimer(): void {
           if (this.own?.snapshot.status !== "Suspended") super.stopDetachTimer()
@@ -487,4 +489,17 @@ describe("the simulator finds other mistakes", () => {
       }
     })
   })
+
+  finds("a timeout that would detach ends the task", [4], {
+    "machine/budgets": () => ({ timeoutOf: () => "fail" })
+  }, (plan) => ({ ...plan, features: { ...plan.features, timeouts: true, budgets: true } }))
+
+  finds("the limit of a question begins with the task", [9], {
+    "machine/budgets": ({ approvalDue }) => ({
+      approvalDue: (task) => {
+        const due = approvalDue(task)
+        return due === undefined || task.askedAt === undefined ? due : due - task.askedAt + task.snapshot.createdAt
+      }
+    })
+  }, (plan) => ({ ...plan, features: { ...plan.features, approvals: true, budgets: true } }))
 })

@@ -24,6 +24,7 @@ import {
 import type * as Types from "effect/Types"
 import { assert } from "vitest"
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
+import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as start from "../../src/machine/start.js"
@@ -277,6 +278,7 @@ export interface StartOptions extends Call {
   readonly timeout?: number
   readonly lane?: string | undefined
   readonly priority?: number
+  readonly budgets?: Budgets | undefined
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -288,7 +290,8 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   timeout: options.timeout ?? Infinity,
   detachAfter: options.detachAfter ?? Infinity,
   lane: options.lane,
-  priority: options.priority ?? 0
+  priority: options.priority ?? 0,
+  budgets: options.budgets
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -315,9 +318,13 @@ export class World {
     this.lines = []
     const outcome = transition(this.table, this.now)
     waiting.wakeWatchers(this.table)
-    const { ended, events, interrupted, launched, retimed, woken } = this.table.consequences
+    const { ended, events, interrupted, launched, questions, retimed, woken } = this.table.consequences
     for (const runtime of drain(ended)) runtime.end()
-    for (const runtime of drain(retimed)) runtime.setDetachTimer()
+    for (const runtime of drain(retimed)) runtime.setTimers()
+    for (const task of drain(questions)) {
+      const due = approvalDue(task)
+      this.lines.push(`question ${task.snapshot.id} ${due === undefined ? "is over" : `until ${due}`}`)
+    }
     for (const event of drain(events)) {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
@@ -345,8 +352,7 @@ export class World {
       launch: say("launch"),
       interrupt: say("interrupt"),
       abandon: say("abandon"),
-      setDetachTimer: () =>
-        say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
+      setTimers: () => say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
       end: say("end")
     }
     return runtime

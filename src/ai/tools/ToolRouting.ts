@@ -16,7 +16,17 @@ import { finiteOf, refuseUnless, refuseUnlessOneOf } from "../../shared/refusals
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
-import { Background, DetachAfter, Lane, Priority, Timeout } from "./ToolAnnotations.js"
+import {
+  ApprovalTimeout,
+  Background,
+  BackgroundTimeout,
+  DetachAfter,
+  IdleTimeout,
+  Lane,
+  OnTimeout,
+  Priority,
+  Timeout
+} from "./ToolAnnotations.js"
 
 /**
  * Options for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for
@@ -29,17 +39,28 @@ export interface Options {
   readonly continuePolicy?: ContinuePolicy | undefined
 }
 
+/** What is not annotated is left out. */
+const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options => {
+  const lane = Context.get(annotations, Lane)
+  const priority = Context.get(annotations, Priority)
+  const onTimeout = Context.get(annotations, OnTimeout)
+  const backgroundTimeout = Context.get(annotations, BackgroundTimeout)
+  const idleTimeout = Context.get(annotations, IdleTimeout)
+  const approvalTimeout = Context.get(annotations, ApprovalTimeout)
+  return {
+    ...(lane === undefined ? undefined : { lane }),
+    ...(priority === 0 ? undefined : { priority }),
+    ...(onTimeout === "fail" ? undefined : { onTimeout }),
+    ...(backgroundTimeout === undefined ? undefined : { backgroundTimeout }),
+    ...(idleTimeout === undefined ? undefined : { idleTimeout }),
+    ...(approvalTimeout === undefined ? undefined : { approvalTimeout })
+  }
+}
+
 const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy): RoutingDecision => {
   const annotations = annotationsOf(tool)
   // the policy also holds for a foreground call: the host may detach it
-  const lane = Context.get(annotations, Lane)
-  const priority = Context.get(annotations, Priority)
-  const common = {
-    continuePolicy,
-    timeout: Context.get(annotations, Timeout),
-    ...(lane === undefined ? undefined : { lane }),
-    ...(priority === 0 ? undefined : { priority })
-  }
+  const common = { continuePolicy, timeout: Context.get(annotations, Timeout), ...limitsOf(annotations) }
   const { choice } = takeChoice(tool, input)
   if (choice._tag === "AtOnce") return RoutingDecision.Background(common)
   if (choice._tag === "After") {
@@ -60,6 +81,10 @@ const checkAnnotations = (tool: Tool.Any): void => {
   }
   checkDuration("Timeout", Context.get(annotations, Timeout))
   checkDuration("DetachAfter", Context.get(annotations, DetachAfter))
+  checkDuration("BackgroundTimeout", Context.get(annotations, BackgroundTimeout))
+  checkDuration("IdleTimeout", Context.get(annotations, IdleTimeout))
+  checkDuration("ApprovalTimeout", Context.get(annotations, ApprovalTimeout))
+  refuseUnlessOneOf(["fail", "detach", "ask"], nameOf("OnTimeout"), Context.get(annotations, OnTimeout))
   const lane = Context.get(annotations, Lane)
   refuseUnless(
     lane === undefined || (typeof lane === "string" && lane !== ""),

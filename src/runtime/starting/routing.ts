@@ -1,4 +1,5 @@
 /** Turns what a routing policy answers into what the state machine needs. */
+import type * as Duration from "effect/Duration"
 import type { Route } from "../../machine/start.js"
 import type { TaskTable } from "../../machine/TaskTable.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
@@ -15,7 +16,8 @@ export const inlineRoute: Route = {
   timeout: Infinity,
   detachAfter: Infinity,
   lane: undefined,
-  priority: 0
+  priority: 0,
+  budgets: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -42,6 +44,25 @@ const checked = <A extends string>(field: string, values: ReadonlyArray<A>, valu
   return value
 }
 
+const limitOf = (field: string, duration: Duration.DurationInput | undefined): number =>
+  duration === undefined ? Infinity : millisOf(`RoutingDecision.${field}`, duration)
+
+const onTimeouts = ["fail", "detach", "ask"] as const
+
+/** Most calls have none of these limits. */
+const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
+  const { approvalTimeout, backgroundTimeout, idleTimeout, onTimeout } = decision
+  return onTimeout === undefined && backgroundTimeout === undefined && idleTimeout === undefined &&
+      approvalTimeout === undefined
+    ? undefined
+    : {
+      background: limitOf("backgroundTimeout", backgroundTimeout),
+      idle: limitOf("idleTimeout", idleTimeout),
+      approval: limitOf("approvalTimeout", approvalTimeout),
+      onTimeout: checked("onTimeout", onTimeouts, onTimeout, "fail")
+    }
+}
+
 const laneOf = (table: TaskTable, lane: string): string => {
   const names = table.lanes.flatMap(({ name }) => name ?? [])
   if (names.includes(lane)) return lane
@@ -59,10 +80,11 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
     decision.continuePolicy,
     inlineRoute.continuePolicy
   ),
-  timeout: decision.timeout === undefined ? Infinity : millisOf("RoutingDecision.timeout", decision.timeout),
+  timeout: limitOf("timeout", decision.timeout),
   detachAfter: decision._tag === "ForegroundThenDetachAfter"
     ? millisOf("RoutingDecision.duration", decision.duration)
     : Infinity,
   lane: decision.lane === undefined ? undefined : laneOf(table, decision.lane),
+  budgets: budgetsOf(decision),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

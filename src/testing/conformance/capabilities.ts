@@ -23,6 +23,8 @@ export interface ConformanceCapabilities {
   readonly config: boolean
   /** `TaskManagerConfig.concurrency` holds. */
   readonly concurrency: boolean
+  /** `onTimeout`, `backgroundTimeout`, `idleTimeout` and `approvalTimeout` of a route hold. */
+  readonly budgets: boolean
   /** `TaskManagerConfig.lanes` and `perSession` hold, and so do priorities. */
   readonly lanes: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
@@ -52,6 +54,7 @@ export const allCapabilities: ConformanceCapabilities = {
   config: true,
   concurrency: true,
   lanes: true,
+  budgets: true,
   grace: true,
   backpressure: true,
   resultLimits: true,

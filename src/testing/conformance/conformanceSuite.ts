@@ -15,6 +15,7 @@ import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
 import { badInput } from "./internal/badInput.js"
 import { bounds } from "./internal/bounds.js"
+import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
@@ -62,6 +63,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...starting,
   ...limits,
   ...lanes,
+  ...budgets,
   ...badInput,
   ...bounds,
   ...output,

@@ -158,6 +158,26 @@ export const restartSuite = (databases: Databases): void => {
         ])
       }))
 
+    it.scoped("limits of time go on: of a question what is left of it, and a limit that was passed says so", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "ask", { how: "unanswered" })
+        yield* first.start("b", "stubborn", { how: "ended" })
+        yield* TestClock.adjust("4 minutes")
+        yield* settled
+        const second = yield* database.open()
+        assert.include((yield* taken(second)).loop, "a: asks")
+        yield* TestClock.adjust("5 minutes")
+        yield* settled
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Suspended")
+        yield* TestClock.adjust("1 minute")
+        yield* settled
+        assert.deepStrictEqual((yield* taken(second)).loop, [
+          "a: The tool call was not approved and did not go on: nobody answered within 10m."
+        ])
+      }))
+
     it.scoped("a suspended task still asks: the same question, undelivered where nobody took it, and its answer counts", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

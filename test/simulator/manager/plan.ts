@@ -58,6 +58,8 @@ interface Features {
   readonly slowRouting: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
+  /** Limits of time beside a timeout, and timeouts that send to the background. */
+  readonly budgets: boolean
   readonly waitingTools: boolean
 }
 
@@ -108,7 +110,7 @@ export const planOf = (seed: number): Plan => {
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
   const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages">
+    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -157,7 +159,12 @@ export const planOf = (seed: number): Plan => {
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
     duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",
-    features: { ...plan.features, slowRouting: random.chance(0.4), messages: random.chance(0.3) },
+    features: {
+      ...plan.features,
+      slowRouting: random.chance(0.4),
+      messages: random.chance(0.3),
+      budgets: random.chance(0.3)
+    },
     perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
     lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
   }
@@ -227,10 +234,18 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
   const deliveryMode: DeliveryMode = random.pick(["ToLoop", "Manual"])
   const continuePolicy: ContinuePolicy = random.pick(["NotifyOnly", "RequestContinue"])
   const timeout = features.timeouts && random.chance(0.5) ? time() : undefined
+  const budgets = features.budgets
+    ? {
+      ...(random.chance(0.4) ? { onTimeout: random.pick(["detach", "ask"]) } : undefined),
+      ...(random.chance(0.4) ? { backgroundTimeout: time() } : undefined),
+      ...(random.chance(0.3) ? { idleTimeout: time() } : undefined),
+      ...(random.chance(0.4) ? { approvalTimeout: time() } : undefined)
+    }
+    : undefined
   const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   const names = Object.keys(lanes)
   const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
-  const options = { ...delivery, lane, ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined) }
+  const options = { ...delivery, ...budgets, lane, ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined) }
   if (features.background && random.chance(0.5)) return { _tag: "Background", ...options }
   if (features.detaching && random.chance(0.5)) {
     return { _tag: "ForegroundThenDetachAfter", duration: time(), ...options }
