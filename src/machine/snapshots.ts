@@ -10,7 +10,10 @@ const hasMore = ({ attempt, lane, overdue, priority }: TaskSnapshot): boolean =>
   lane !== undefined || priority !== undefined || attempt !== undefined || overdue !== undefined
 
 /** A launch begins with its first attempt. */
-const withoutAttempt = ({ attempt: _, ...snapshot }: TaskSnapshot): TaskSnapshot => snapshot
+const withoutAttempt = (snapshot: TaskSnapshot): TaskSnapshot => {
+  const { attempt: _, ...rest } = snapshot
+  return rest
+}
 
 /** The snapshot of a task that begins to run. */
 export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot =>
