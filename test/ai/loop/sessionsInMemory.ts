@@ -1,5 +1,5 @@
 /** A store whose sessions outlive their loop, in memory. */
-import { Effect, Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import type { SessionId } from "effect-task-manager"
 import {
   type StoredMessage,

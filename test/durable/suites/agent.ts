@@ -294,6 +294,97 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    describe("a call that may not run twice, of which nothing waits to be taken, does not run again", () => {
+      /** How often each tool ran, and what the model is told of the call. */
+      const told = (
+        { connectFirst = (connect) => connect, first, second = {}, spoil }: {
+          readonly connectFirst?: (connect: Connect) => Connect
+          readonly first: ProcessOptions
+          readonly second?: ProcessOptions
+          readonly spoil: (connect: Connect, process: AgentProcess) => Effect.Effect<void, unknown>
+        },
+        goOn: (session: AgentSession) => Effect.Effect<unknown, unknown> = () => Effect.void
+      ) =>
+        Effect.gen(function*() {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const one = yield* startProcess(connectFirst(connect), runs, first)
+          yield* (yield* one.open(sessionId)).submit("go")
+          yield* settled
+          yield* spoil(connect, one)
+          const process = yield* startProcess(connect, runs, { model: calling("write"), ...second })
+          const [session] = (yield* process.reopen).sessions
+          assert(session !== undefined)
+          yield* goOn(session)
+          yield* playOn(session, process)
+          const { entries } = yield* session.transcript
+          const results = entries.flatMap((entry) =>
+            entry._tag === "ToolResult" ? [`${entry.outcome}: ${JSON.stringify(entry.output)}`] : []
+          )
+          yield* process.stop
+          return { ran: runs.map(({ tool }) => tool), results: results.join() }
+        })
+
+      const damage = (connect: Connect, { kill }: AgentProcess) =>
+        Effect.zipRight(kill, withSql(connect, (sql) => sql`update etm_tasks set doc = 'no json'`))
+
+      it.scoped("whose row is damaged", () =>
+        Effect.gen(function*() {
+          const { ran, results } = yield* told({
+            first: { model: calling("park") },
+            second: { onDamaged: "setAside" },
+            spoil: damage
+          })
+          assert.deepStrictEqual(ran, ["park"])
+          assert.match(results, /^Interrupted: .*it may have run/)
+        }))
+
+      it.scoped("whose row is damaged, nor is it said that it did not run, where it is not to run any more", () =>
+        Effect.gen(function*() {
+          const { ran, results } = yield* told({
+            first: { model: calling("park") },
+            second: { onDamaged: "setAside" },
+            spoil: (connect, process) => Effect.zipRight(process.stop, damage(connect, process))
+          }, (session) => session.interrupt)
+          assert.deepStrictEqual(ran, ["park"])
+          assert.match(results, /^Interrupted: .*it may have run/)
+        }))
+
+      it.scoped("whose result somebody else took, and whose task is forgotten", () =>
+        Effect.gen(function*() {
+          let written = 0
+          const taken: Array<boolean> = []
+          const { ran, results } = yield* told({
+            // the disk is full once the call is stored
+            connectFirst: (connect) => (options) =>
+              connect({
+                ...options,
+                before: (text) => {
+                  if (text.startsWith("insert into etm_entries") && ++written > 2) throw new Error("disk full")
+                }
+              }),
+            first: { model: calling("write") },
+            second: { settings: { historyLimit: 0 } },
+            spoil: (_, { kill, manager }) =>
+              Effect.gen(function*() {
+                for (let step = 0; step < 12; step++) {
+                  yield* settled
+                  yield* TestClock.adjust("1 second")
+                }
+                for (const { id } of (yield* manager.handle.history()).tasks) {
+                  taken.push(Option.isSome(yield* manager.takeResult(id)))
+                }
+                yield* settled
+                yield* kill
+              })
+            // the turn has failed
+          }, (session) => session.resume)
+          assert.deepStrictEqual(taken, [true])
+          assert.deepStrictEqual(ran, ["write"])
+          assert.match(results, /^Result: .*write is done/)
+        }))
+    })
+
     it.scoped("what was asked is asked, and an answer from before counts", () =>
       Effect.gen(function*() {
         const { connect, left, process, runs, session } = yield* restarted(
