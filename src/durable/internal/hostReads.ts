@@ -15,6 +15,7 @@ import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
+import { attemptMillisOf, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
 import { makeReadOrWarn } from "./opening.js"
 import { readOutputs } from "./outputRows.js"
@@ -37,9 +38,11 @@ export const withStoredTasks = (
   const { keepsOutput, keepsSettled } = journal.journal
   const readOrWarn = makeReadOrWarn(tables)
 
+  const attemptMillis = attemptMillisOf(journal.journal.leaseMillis)
+
   /** As with writes: again and again for a lease, and then the caller dies with it. */
   const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
-    read.pipe(
+    withinAttempt(attemptMillis, read).pipe(
       Effect.retry({
         schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
         while: () => !journal.isGone

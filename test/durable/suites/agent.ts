@@ -1,7 +1,7 @@
 /** Agents whose process is killed, and what the next one makes of it. */
 import { Tool, Toolkit } from "@effect/ai"
 import { describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Queue, Schema, TestClock } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, TestClock } from "effect"
 import {
   SessionId,
   TaskId,
@@ -569,6 +569,42 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* playOn(session, process)
         assert.isAbove(failures, 1)
         yield* prove(connect, runs)
+      }))
+
+    it.scoped("a server that is cut off without a word holds up no close", () =>
+      Effect.gen(function*() {
+        let isCutOff = false
+        const connect = yield* databases.make
+        const process = yield* startProcess(
+          (options) =>
+            connect({
+              ...options,
+              holds: (text) => options?.holds?.(text) === true || isCutOff && text.includes("etm_")
+            }),
+          [],
+          { model: [Text("Yes.")] }
+        )
+        const session = yield* process.open(sessionId)
+        yield* session.submit("go")
+        yield* playOn(session, process)
+        isCutOff = true
+        const acts = [
+          Effect.asVoid(process.manager.handle.history()),
+          Effect.asVoid(session.submit("and?")),
+          Effect.asVoid(session.close)
+        ]
+        const ends: Array<string> = []
+        for (const act of acts) {
+          const acting = yield* Effect.fork(Effect.exit(act))
+          for (let step = 0; step < 40 && Option.isNone(yield* Fiber.poll(acting)); step++) {
+            yield* settled
+            yield* TestClock.adjust("1 second")
+          }
+          assert.isTrue(Option.isSome(yield* Fiber.poll(acting)), `after ${ends.join()}`)
+          ends.push((yield* Fiber.join(acting))._tag)
+        }
+        assert.deepStrictEqual(ends, ["Failure", "Success", "Success"])
+        yield* process.kill
       }))
 
     it.scoped("one that cannot write fails its turn; what it has taken from the manager comes again", () =>

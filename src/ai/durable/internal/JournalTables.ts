@@ -3,6 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
@@ -26,13 +27,14 @@ export interface JournalTables {
   readonly name: string
   /**
    * Runs statements, of which the first one writes, in one transaction, and acknowledges the updates in it. If another manager has
-   * taken the journal, nothing of it counts. What the database refuses is done again for a while.
+   * taken the journal, nothing of it counts. What the database refuses, or does not answer within a third of the lease, is done again
+   * for a while.
    */
   readonly together: <A, E>(
     statements: Effect.Effect<A, E | SqlError>,
     taken?: ReadonlyArray<TurnTaskUpdate | PendingLoopUpdates>
   ) => Effect.Effect<A, E | SqlError | JournalError>
-  /** Reads, again for a while if the database refuses. */
+  /** Reads, again for a while if the database refuses or does not answer. */
   readonly read: <A, E>(statements: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
 }
 
@@ -41,9 +43,13 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const journal = yield* TaskJournal
     const inTransaction = transactionsOf(sql)
+    const attemptMillis = attemptMillisOf(journal.leaseMillis)
 
     const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
-      Effect.retry(statements, { while: (error) => error instanceof SqlError, schedule: whileAway })
+      Effect.retry(withinAttempt(attemptMillis, statements), {
+        while: (error) => error instanceof SqlError,
+        schedule: whileAway
+      })
 
     return {
       sql,
