@@ -663,6 +663,65 @@ export const agentSuite = (databases: AgentDatabases): void => {
   })
 
   describe("several sessions", () => {
+    /** The sessions of which something is stored. */
+    const storedIn = (connect: Connect) =>
+      withSql(connect, (sql) =>
+        Effect.map(
+          sql<{ id: string }>`select session_id as id from etm_sessions
+            union select session_id from etm_entries order by 1`,
+          (rows) => rows.map(({ id }) => id)
+        ))
+
+    it.scoped("go when they were closed long ago, where a retention says so, and open ones never", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const options: ProcessOptions = { model: [Text("Yes.")] }
+        const one = yield* startProcess(connect, [], options)
+        const talk = (process: AgentProcess, name: string) =>
+          Effect.gen(function*() {
+            const session = yield* process.open(SessionId.make(name))
+            yield* session.submit("Hello")
+            yield* playOn(session, process)
+            return session
+          })
+        for (const name of ["again", "old", "young"]) yield* Effect.flatMap(talk(one, name), ({ close }) => close)
+        yield* talk(one, "open")
+        const hour = 3_600_000
+        yield* withSql(connect, (sql) =>
+          Effect.gen(function*() {
+            // more than one transaction removes
+            for (let number = 0; number < 45; number++) {
+              yield* sql`insert into etm_sessions (manager, session_id, is_resting, closed_at)
+                select manager, ${`many-${number}`}, 0, closed_at from etm_sessions where session_id = 'old'`
+            }
+            yield* sql`update etm_sessions set closed_at = closed_at - ${hour} where session_id <> 'young'`
+          }))
+        // for ever, unless a retention is given
+        yield* TestClock.adjust("3 minutes")
+        yield* settled
+        assert.lengthOf(yield* storedIn(connect), 49)
+        yield* one.stop
+        const two = yield* startProcess(connect, [], { ...options, store: { retention: "1 hour" } })
+        yield* two.reopen
+        yield* talk(two, "again")
+        for (let minute = 0; minute < 10 && (yield* storedIn(connect)).length > 3; minute++) {
+          yield* TestClock.adjust("1 minute")
+          yield* settled
+        }
+        assert.deepStrictEqual(yield* storedIn(connect), ["again", "open", "young"])
+        yield* two.stop
+      }))
+
+    it.scoped("take a retention that is a duration", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const started = yield* Effect.exit(startProcess(connect, [], { store: { retention: -1 } }))
+        assert.include(
+          Exit.isFailure(started) ? Cause.pretty(started.cause) : "",
+          "TranscriptStoreSqlOptions.retention takes a duration from 0, not -1"
+        )
+      }))
+
     it.scoped("go on, each with its own; one that is damaged is named, and holds up no other", () =>
       Effect.gen(function*() {
         const damages = {

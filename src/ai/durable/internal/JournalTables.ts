@@ -1,9 +1,11 @@
 /** Tables beside those of a manager's journal, in the same database and under the same fence. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
+import { dialectOf, serverMillis } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
@@ -34,6 +36,8 @@ export interface JournalTables {
     statements: Effect.Effect<A, E | SqlError>,
     taken?: ReadonlyArray<TurnTaskUpdate | PendingLoopUpdates>
   ) => Effect.Effect<A, E | SqlError | JournalError>
+  /** The clock by which rows are dated, in epoch milliseconds. */
+  readonly now: Effect.Effect<number, SqlError>
   /** Reads, again for a while if the database refuses or does not answer. */
   readonly read: <A, E>(statements: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
 }
@@ -54,6 +58,12 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     return {
       sql,
       name: journal.name,
+      now: dialectOf(sql) === "pg"
+        ? Effect.map(
+          sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`),
+          ([row]) => Number(row?.now)
+        )
+        : Clock.currentTimeMillis,
       read,
       together: (statements, taken = []) =>
         read(
