@@ -9,7 +9,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import { isStorable } from "../../durable/internal/checks.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
@@ -17,7 +16,6 @@ import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
 import { SessionId } from "../../model/ids.js"
 import { millisOf } from "../../shared/durations.js"
-import { withCause } from "../../shared/logging.js"
 import { shown } from "../../shared/text.js"
 import { TranscriptStoreError } from "../loop/errors.js"
 import type { StoredMessage, TranscriptSessions } from "../loop/TranscriptStore.js"
@@ -25,6 +23,7 @@ import { TranscriptStore } from "../loop/TranscriptStore.js"
 import { Transcript } from "../transcript/Transcript.js"
 import { TranscriptEntry, UserPart } from "../transcript/TranscriptEntry.js"
 import { type JournalTables, journalTables, plainCodec } from "./internal/JournalTables.js"
+import { sweepAgain } from "./internal/sweepAgain.js"
 
 /**
  * How conversations are kept.
@@ -54,21 +53,6 @@ const rowsAtOnce = 100
 
 /** How many sessions one transaction removes. */
 const sessionsAtOnce = 20
-const longestPause = 60_000
-const shortestPause = 1_000
-
-/** Sweeps again and again, until the scope closes. What goes wrong is tried again by the next sweep. */
-const sweepAgain = ({ sweep }: SqlSessions, millis: number): Effect.Effect<void, never, Scope.Scope> =>
-  millis === Infinity ? Effect.void : Effect.sleep(Math.max(shortestPause, Math.min(longestPause, millis / 10))).pipe(
-    Effect.zipRight(Effect.catchAllCause(
-      sweep(millis),
-      (cause) => Effect.logWarning("Old transcripts could not be removed").pipe(withCause(cause))
-    )),
-    Effect.forever,
-    Effect.interruptible,
-    Effect.forkScoped,
-    Effect.asVoid
-  )
 
 const SessionRow = Schema.Struct({ opened_as: Schema.NullOr(Count), is_resting: Count })
 const TextRow = Schema.Struct({ number: Count, text: Schema.String, version: Count })
@@ -409,7 +393,7 @@ export const TranscriptStoreSql = {
       Effect.gen(function*() {
         const retention = millisOf("TranscriptStoreSqlOptions.retention", options.retention ?? Infinity)
         const sessions = make(yield* journalTables, options.codec ?? plainCodec)
-        yield* sweepAgain(sessions, retention)
+        yield* sweepAgain(sessions.sweep(retention), retention)
         return {
           append: (sessionId, entry) => sessions.commit(sessionId, { entries: [entry], taken: [] }),
           sessions
