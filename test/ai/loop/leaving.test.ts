@@ -135,3 +135,16 @@ it("whatever the schedule, a message is there once if it was handed in, and else
   }
   for (const [what, times] of Object.entries(met)) assert.isAbove(times, 0, what)
 })
+
+it("whatever the schedule, a run ends with the turn of its message, however soon that is", () => {
+  for (let seed = 0; seed < (isFull ? 400 : 60); seed++) {
+    const run = runSimulated(() =>
+      Effect.gen(function*() {
+        const loop = yield* startLoop(sessionsInMemory(() => Effect.void))
+        const session = yield* loop.open
+        for (const text of ["one", "two"]) yield* Stream.runDrain(session.run(text))
+        yield* loop.end
+      }), { seed, preemption: 0.3 })
+    assert.strictEqual(run.end._tag, "Done", `seed ${seed}`)
+  }
+})

@@ -470,13 +470,16 @@ export const makeSession = (
 
     const open = Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.void)
 
-    /** Hands in a message; says under which id, and whether it is stored for the next process. */
+    /** Hands in a message; says under which id, first of all to the turn that follows it, and whether it is stored for the next process. */
     const handIn = (
-      message: UserInput
+      message: UserInput,
+      turn?: MessageTurn
     ): Effect.Effect<{ readonly messageId: string; readonly isStored: boolean }, SessionClosed> =>
       Effect.suspend(() => {
         if (isOver()) return new SessionClosed({ sessionId })
         const messageId = ids.nextMessage()
+        // a turn may take it before whoever hands it in goes on
+        if (turn !== undefined) turn.messageId = messageId
         const content = partsOf(message)
         const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
         const keep = (isStored: boolean) => () => {
@@ -533,8 +536,7 @@ export const makeSession = (
           const turn = new MessageTurn()
           // before the message: none of its events is missed
           const subscription = yield* subscribe(turn.isLast)
-          const { isStored, messageId } = yield* handIn(message)
-          turn.messageId = messageId
+          const { isStored, messageId } = yield* handIn(message, turn)
           return Stream.concat(
             Stream.fromQueue(subscription),
             Stream.suspend(() =>
