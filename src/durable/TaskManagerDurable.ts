@@ -28,8 +28,10 @@ import { ToolExecutor } from "../services/ToolExecutor.js"
 import { millisOf } from "../shared/durations.js"
 import { checkChoices, checkName, unstorable } from "./internal/checks.js"
 import { withStoredTasks } from "./internal/hostReads.js"
-import { readTasks } from "./internal/opening.js"
-import { sweepAgain } from "./internal/retention.js"
+import { whenUnlocked } from "./internal/locked.js"
+import { makeReadOrWarn, readTasks } from "./internal/opening.js"
+import { readOutput } from "./internal/outputRows.js"
+import { pauseOf, sweepAgain } from "./internal/retention.js"
 import * as schema from "./internal/schema.js"
 import { settledRows } from "./internal/settledRows.js"
 import * as SqlJournal from "./internal/SqlJournal.js"
@@ -51,7 +53,7 @@ export interface DurableOptions {
    * `"take"` it from a manager that may be at work. With `"wait"` and `"fail"` the layer fails with `JournalError` (`Owned`).
    */
   readonly onOwned?: "wait" | "fail" | "take" | undefined
-  /** How long a manager that does not answer still counts as the owner, from 100 milliseconds to a day, 10 seconds by default; a number is milliseconds. It renews its lease all the time. */
+  /** How long a manager that does not answer still counts as the owner, from 100 milliseconds to a day, 10 seconds by default; a number is milliseconds. It renews its lease all the time. An opening waits as long for a SQLite file that another process has locked. */
   readonly lease?: Duration.DurationInput | undefined
   /**
    * What becomes of a tool that was running when its process ended: `"Repeat"` runs it again, `"Fail"` ends its task as `Failed`
@@ -172,11 +174,13 @@ const make = (options: DurableOptions): Effect.Effect<
     const leaseMillis = leaseOf(options.lease ?? "10 seconds")
     const retention = retentionOf(options.retention ?? {})
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
-    yield* schema.migrate
+    const unlocked = yield* whenUnlocked(name, leaseMillis)
+    yield* unlocked(schema.migrate)
     const store = yield* SqlJournal.open({
       name,
       onOwned: options.onOwned ?? "wait",
       leaseMillis,
+      unlocked,
       keepsTasks: options.shutdown === "keep",
       keepsSettled: retention.settled > 0,
       keepsOutput: options.output === "keep",
@@ -185,7 +189,9 @@ const make = (options: DurableOptions): Effect.Effect<
     const { tables } = store
     const rows = settledRows(tables)
     const onDamaged = options.onDamaged ?? "fail"
-    const stored = yield* readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
+    const stored = yield* unlocked(
+      readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
+    )
     const executor = yield* ToolExecutor
     const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
     const callerOf = yield* callers(stored, options)
@@ -201,10 +207,17 @@ const make = (options: DurableOptions): Effect.Effect<
       store.isInTransaction,
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
-    yield* sweepAgain({ engine, journal, rows, tables, retention })
+    yield* sweepAgain({ engine, journal, rows, now: tables.now, retention, pauseMillis: pauseOf(retention) })
     const held = withStoredTasks(
       holdReplies(journal, makeManager(engine, startConcurrently), check),
-      { journal, rows, tables, outputBuffer }
+      {
+        journal,
+        rows,
+        readOrWarn: makeReadOrWarn(tables),
+        readOutput: (number) => readOutput(tables, number, outputBuffer),
+        fail: tables.fail,
+        check
+      }
     )
     const manager = TaskManager.of({
       ...held,
@@ -253,8 +266,8 @@ export const TaskManagerDurable = {
   /**
    * The manager of one journal, on any `SqlClient` of SQLite or Postgres. It creates or updates its tables, takes the journal, and
    * goes on with what an earlier process has left. Tasks that go on run with the layer's `ToolExecutor`. Fails with `JournalError`
-   * (`Owned`, `Version`, `Damaged`, `Unavailable`), with `MigrationError` where the tables cannot be made, and with `SqlError` where the
-   * database does not answer. Dies on options that are out of range, and on a client of another database.
+   * (`Owned`, `Version`, `Damaged`, and `Unavailable` where another process locks the SQLite file for a lease), with `MigrationError`
+   * where the tables cannot be made, and with `SqlError` where the database does not answer. Dies on options that are out of range, and on a client of another database.
    */
   layer: (options: DurableOptions = {}): Layer.Layer<
     TaskManager | TaskJournal,

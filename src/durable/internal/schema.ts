@@ -127,6 +127,13 @@ const createSessions = Effect.gen(function*() {
   )`)
 })
 
+/** Where sweeps read what is owed to somebody in pages: in the order of the index of open rows, which never changes for a row. */
+const orderOpenRows = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  yield* sql.unsafe("drop index etm_tasks_open")
+  yield* sql.unsafe(`create index etm_tasks_open on etm_tasks (manager, session_id, number) where ${isOpen}`)
+})
+
 /** When a session was closed, for their retention. The time of those that are closed by now begins now. */
 const timeSessions = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
@@ -141,7 +148,8 @@ const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
   [2, "keep_history", Effect.succeed(keepHistory)],
   [3, "create_sessions", Effect.succeed(createSessions)],
-  [4, "time_sessions", Effect.succeed(timeSessions)]
+  [4, "order_open_rows", Effect.succeed(orderOpenRows)],
+  [5, "time_sessions", Effect.succeed(timeSessions)]
 ]
 
 /** The newest form of the tables that this version knows. */
