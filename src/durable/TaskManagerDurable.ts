@@ -141,6 +141,7 @@ const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): Task
         )
       ),
     name: store.name,
+    leaseMillis: journal.journal.leaseMillis,
     epoch: store.epoch,
     status: Effect.sync(() => ({ ...journal.counts, lagMillis: journal.lag })),
     lost: journal.lost

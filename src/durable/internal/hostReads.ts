@@ -17,6 +17,7 @@ import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
+import { attemptMillisOf, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
 import type { SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
@@ -43,9 +44,11 @@ export const withStoredTasks = <Stored>(
   const { handle } = manager
   const { keepsOutput, keepsSettled } = journal.journal
 
+  const attemptMillis = attemptMillisOf(journal.journal.leaseMillis)
+
   /** As with writes: again and again for a lease, and then the caller dies with it. */
   const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
-    read.pipe(
+    withinAttempt(attemptMillis, read).pipe(
       Effect.retry({
         schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
         while: () => !journal.isGone
