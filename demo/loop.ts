@@ -14,6 +14,7 @@ import {
   TurnId,
   type TurnRef
 } from "effect-task-manager"
+import { Telemetry } from "effect-task-manager/otel"
 import type { Verdict } from "./approval.js"
 import { Journal } from "./journal.js"
 import { nextStep, type PlannedCall } from "./planner.js"
@@ -75,7 +76,7 @@ export const runAgent = <R1, R2, R3>(sessionId: SessionId, host: Host<R1, R2, R3
         callId: ToolCallId.make(`call-${known + index + 1}`)
       }))
       yield* Ref.update(transcript, (known) => withCalls(known, calls))
-      yield* Effect.forEach(
+      const start = Effect.forEach(
         calls,
         ({ callId, input, toolName }) =>
           manager.startTask(
@@ -84,7 +85,10 @@ export const runAgent = <R1, R2, R3>(sessionId: SessionId, host: Host<R1, R2, R3
             })
           )
       )
-      yield* Effect.all([drain(turn), host.duringTurn(turn, calls)], { concurrency: 2, discard: true })
+      yield* Effect.zipRight(
+        start,
+        Effect.all([drain(turn), host.duringTurn(turn, calls)], { concurrency: 2, discard: true })
+      ).pipe((work) => Telemetry.turn(work, turn))
     })
 
     const cancel = Effect.fnUntraced(function*(callId: ToolCallId) {

@@ -7,6 +7,7 @@ import { type Aftermath, checksOf, checksOfAftermath, type Evidence } from "./ch
 import { Journal } from "./journal.js"
 import { runAgent } from "./loop.js"
 import { type Options, parseOptions, usage } from "./options.js"
+import { exportTo, telemetryTo } from "./otlp.js"
 import { leftProcesses } from "./processTable.js"
 import { proofRows, proofTable } from "./proof.js"
 import { type Repository, temporaryRepository, userRepository } from "./repository.js"
@@ -83,7 +84,8 @@ const session = (options: Options, traces: Traces) =>
     const Manager = TaskManagerLive.pipe(Layer.provide(RoutingPolicy.layer(route)))
     const Tools = isWritable ? AllTools : ReadOnlyTools
     const Agent = Layer.mergeAll(Tools, Journal.layer).pipe(
-      Layer.provideMerge(Layer.merge(Manager, Shell.layer(repository)))
+      Layer.provideMerge(Layer.merge(Manager, Shell.layer(repository))),
+      Layer.provideMerge(telemetryTo(options.otlp))
     )
     const noteProcesses = Effect.flatMap(Shell, ({ processes }) =>
       Effect.map(SubscriptionRef.get(processes), (all) => {
@@ -127,7 +129,7 @@ const demo = (options: Options) =>
 runDemo(
   Effect.flatMap(
     parseOptions(process.argv.slice(2)),
-    (options) => options.help ? Console.log(usage) : demo(options)
+    (options) => options.help ? Console.log(usage) : Effect.provide(demo(options), exportTo(options.otlp))
   ),
   usage
 )

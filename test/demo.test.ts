@@ -212,7 +212,8 @@ describe("the command line", () => {
     { args: ["extra"], message: /^Unexpected argument 'extra'/ },
     { args: ["--repo"], message: /--repo/ },
     { args: ["--repo="], message: /--repo needs the path/ },
-    { args: ["--yes", "--no"], message: /exclude each other/ }
+    { args: ["--yes", "--no"], message: /exclude each other/ },
+    { args: ["--otlp", "file:///etc/passwd"], message: /^--otlp takes an http address/ }
   ])("refuses $args", ({ args, message }) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(parseOptions(args))
@@ -221,9 +222,10 @@ describe("the command line", () => {
 
   it.effect("takes what it knows", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* parseOptions(["--yes", "--repo", "x"]), {
+      assert.deepStrictEqual(yield* parseOptions(["--yes", "--repo", "x", "--otlp", "http://localhost:4318"]), {
         answer: Option.some("yes"),
         repo: Option.some("x"),
+        otlp: Option.some("http://localhost:4318"),
         help: false
       })
     }))

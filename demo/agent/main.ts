@@ -3,6 +3,7 @@ import { FileSystem, Path } from "@effect/platform"
 import { Console, Effect, Layer, Option } from "effect"
 import { checksOfAftermath } from "../checks.js"
 import { Journal } from "../journal.js"
+import { exportTo, telemetryTo } from "../otlp.js"
 import { leftProcesses } from "../processTable.js"
 import { temporaryRepository } from "../repository.js"
 import { runDemo } from "../run.js"
@@ -43,6 +44,7 @@ const session = (options: Options, model: ChosenModel, traces: Traces) =>
     })
     const Agent = Layer.mergeAll(Journal.layer, Keyboard.layer).pipe(
       Layer.provideMerge(agent(workshop)),
+      Layer.provide(telemetryTo(options.otlp)),
       Layer.provideMerge(recorded(model.layer))
     )
     return yield* Effect.gen(function*() {
@@ -102,7 +104,7 @@ const demo = (options: Options) =>
 runDemo(
   Effect.flatMap(
     parseOptions(process.argv.slice(2)),
-    (options) => options.help ? Console.log(usage) : demo(options)
+    (options) => options.help ? Console.log(usage) : Effect.provide(demo(options), exportTo(options.otlp))
   ),
   usage
 )

@@ -1,20 +1,23 @@
 /** The command line and the environment. */
 import { Effect, Option } from "effect"
-import { UsageError, valuesOf } from "../options.js"
+import { collectorAt, UsageError, valuesOf } from "../options.js"
 
 export interface Options {
   /** How requests for approval are answered without asking: `--yes`, `--no`. */
   readonly answer: Option.Option<boolean>
   /** The scripted model, even if there is a key. */
   readonly isScripted: boolean
+  /** Where to send traces, metrics and logs: `--otlp URL`. */
+  readonly otlp: Option.Option<string>
   readonly help: boolean
 }
 
-export const usage = `Usage: npm run demo:agent -- [--yes | --no] [--scripted]
+export const usage = `Usage: npm run demo:agent -- [--yes | --no] [--scripted] [--otlp URL]
 
   --yes       approve what is asked without asking you
   --no        reject it without asking you
   --scripted  use the scripted model even if a key is in the environment
+  --otlp URL  send traces, metrics and logs to a collector, by OTLP over HTTP (http://localhost:4318)
   --help      show this text
 
 The model: ANTHROPIC_API_KEY and ANTHROPIC_MODEL (default claude-sonnet-4-5), or OPENAI_API_KEY and OPENAI_MODEL
@@ -28,15 +31,18 @@ export const parseOptions = (args: ReadonlyArray<string>): Effect.Effect<Options
     yes: { type: "boolean" },
     no: { type: "boolean" },
     scripted: { type: "boolean" },
+    otlp: { type: "string" },
     help: { type: "boolean", short: "h" }
   }).pipe(
     Effect.filterOrFail(
       (values) => !(values.yes === true && values.no === true),
       () => new UsageError({ message: "--yes and --no exclude each other" })
     ),
+    Effect.flatMap((values) => Effect.map(collectorAt(values.otlp), (otlp) => ({ ...values, otlp }))),
     Effect.map((values) => ({
       answer: values.yes === true ? Option.some(true) : values.no === true ? Option.some(false) : Option.none(),
       isScripted: values.scripted === true,
+      otlp: values.otlp,
       help: values.help === true
     }))
   )

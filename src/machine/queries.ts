@@ -110,3 +110,10 @@ export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => 
   }
   return asked
 }
+
+/** How much waits to be taken, over all sessions; what a consumer has in hand waits until it has succeeded. */
+export const undeliveredOf = (table: TaskTable): number => {
+  let count = 0
+  for (const { inHand, undelivered } of table.sessions.values()) count += undelivered.count + inHand
+  return count
+}

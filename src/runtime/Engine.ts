@@ -2,6 +2,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
 import type { TaskId } from "../model/ids.js"
+import type { Observer } from "../services/internal/observer.js"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
 import type { OnToolDefect } from "../services/TaskManagerConfig.js"
 import type { EventHub } from "./events/EventHub.js"
@@ -25,6 +26,8 @@ export interface Engine {
   readonly onToolDefect: OnToolDefect | undefined
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean
+  /** Undefined where nobody watches. */
+  readonly observer: Observer | undefined
   /** The manager's own runtime, for what no caller asked for: sleeping and warning. */
   readonly runtime: Runtime.Runtime<never>
 }

@@ -10,6 +10,7 @@ import { beginShutdown, endShutdown } from "../machine/control.js"
 import { hasReady } from "../machine/delivery.js"
 import type * as TaskTable from "../machine/TaskTable.js"
 import { wakeAll, wakeWatchers } from "../machine/waiting.js"
+import type { Observer } from "../services/internal/observer.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { EventHub } from "./events/EventHub.js"
 import type { Held, JournalWriter } from "./journal/JournalWriter.js"
@@ -41,6 +42,7 @@ export const make = (options: {
   readonly table: TaskTable.TaskTable
   readonly clock: Clock.Clock
   readonly events: EventHub
+  readonly observer: Observer | undefined
   /** For the tools that a step interrupts. */
   readonly startGracePeriod: () => TaskTable.GracePeriod
   /** Starts the timer of what a task asks, or stops it. */
@@ -48,7 +50,7 @@ export const make = (options: {
   readonly journal: JournalWriter | undefined
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
-    const { journal } = options
+    const { journal, observer } = options
     const ref = yield* Ref.make(options.table)
     // the table is changed in place and never replaced, so this is what the Ref holds at any time
     const table = yield* Ref.get(ref)
@@ -81,6 +83,7 @@ export const make = (options: {
     const publish = (events: Outgoing["events"]): void => {
       for (let event = events.shift(); event !== undefined; event = events.shift()) {
         options.events.unsafePublish(event)
+        if (observer !== undefined) observer.heard(event)
       }
       options.events.unsafeWake()
     }

@@ -3,8 +3,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
+import { listLive, undeliveredOf } from "../machine/queries.js"
 import * as TaskTable from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
+import type { TaskSnapshot } from "../model/Task.js"
+import { CurrentObserver } from "../services/internal/observer.js"
 import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
@@ -89,10 +92,12 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     clock,
     (task, asking) => state.unsafeModify((current, now) => approvalTimedOut(current, task, asking, now))
   )
+  const observer = Context.get(runtime.context, CurrentObserver)
   const state: State.State = yield* State.make({
     table,
     clock,
     events,
+    observer,
     journal,
     startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis),
     timeQuestion: (task) => questions.set(task)
@@ -111,12 +116,18 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     epoch: opened?.epoch ?? 0,
     onToolDefect: limits.onToolDefect,
     startsImmediately: yield* StartsImmediately,
+    observer,
     runtime
   }
   if (journal !== undefined) {
     // before the shutdown is a finalizer: its last steps are written too
     yield* Effect.forkScoped(Effect.interruptible(journal.run))
     yield* Effect.forkScoped(Effect.interruptible(journal.beat))
+  }
+  if (observer !== undefined) {
+    const live = (): ReadonlyArray<TaskSnapshot> => listLive(table)
+    const unwatch = observer.managerMade({ live, undelivered: () => undeliveredOf(table) })
+    yield* Effect.addFinalizer(() => Effect.sync(unwatch))
   }
   yield* Effect.addFinalizer(() => interrupting.shutdown(engine))
   return engine

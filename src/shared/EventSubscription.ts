@@ -5,12 +5,18 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { ParkedReaders } from "./ParkedReaders.js"
 import { SizedQueue } from "./SizedQueue.js"
 import { lostRace, untilTaken } from "./taking.js"
+
+const droppedEvents = Metric.counter("effect_task_manager_dropped_events", {
+  description: "Events that subscribers lost because they did not read them",
+  incremental: true
+})
 
 /** What stands for events that were lost. It is given to nobody before it is told: it may show what must not be seen yet. */
 export interface StandIn<A> {
@@ -56,12 +62,16 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
 
   /** Holds one more event. */
   unsafeOffer(event: A, bytes: number): void {
-    if (this.closed || this.isLost) return
+    if (this.closed) return
+    if (this.isLost) return droppedEvents.unsafeUpdate(1, [])
     const { buffer, options } = this
     buffer.push(event, bytes)
     while (buffer.length > options.limit || (buffer.bytes > options.bytes && buffer.length > 1)) {
-      if (options.reset === undefined) buffer.shift()
-      else {
+      if (options.reset === undefined) {
+        buffer.shift()
+        droppedEvents.unsafeUpdate(1, [])
+      } else {
+        droppedEvents.unsafeUpdate(buffer.length, [])
         buffer.clear()
         this.isLost = true
       }

@@ -4,12 +4,14 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { ToolError } from "../../errors.js"
 import type { Overrun } from "../../machine/budgets.js"
 import { detachAfter, progress, retry, timeOut } from "../../machine/control.js"
@@ -21,6 +23,7 @@ import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
+import type { ObservedLaunch } from "../../services/internal/observer.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { escaped, shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
@@ -53,6 +56,12 @@ const forgetEarlierFibers = (own: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
   own.locals.forEach((values, ref) => {
     if (values.length > 1) own.locals.set(ref, [values[0]])
   })
+  return own
+}
+
+/** The refs of a launch that is watched: what its fibers log says whose it is. */
+const annotated = (own: FiberRefs.FiberRefs, id: FiberId.Runtime, { logAnnotations }: ObservedLaunch) => {
+  own.locals.set(FiberRef.currentLogAnnotations, [[id, logAnnotations]])
   return own
 }
 
@@ -143,10 +152,13 @@ export class Launch implements TaskRuntime {
           (error, delay) => this.failed(error, delay)
         )
     })
-    const runtime = runtimeOf(this.context(caller, task), caller.fiberRefs)
+    const observed = engine.observer?.launchBegins(caller, task.snapshot, request)
+    const runtime = runtimeOf(this.context(caller, task, observed?.span), caller.fiberRefs)
     const fiber = Runtime.runFork(runtime, tool, {
       immediate: engine.startsImmediately && !later,
-      updateRefs: forgetEarlierFibers
+      updateRefs: observed === undefined
+        ? forgetEarlierFibers
+        : (own, id) => annotated(forgetEarlierFibers(own), id, observed)
     })
     // the deferred fiber has not said so itself yet, and one that has ended must be released
     if (fiber.unsafePoll() === null) this.fiber = fiber
@@ -186,13 +198,18 @@ export class Launch implements TaskRuntime {
       : ended
   }
 
-  private context(caller: LaunchCaller, task: TaskRecord): Context.Context<CurrentTask> {
+  private context(
+    caller: LaunchCaller,
+    task: TaskRecord,
+    span: Tracer.AnySpan | undefined
+  ): Context.Context<CurrentTask> {
     const services = new Map<string, unknown>()
     // not new Map(…): that asks the other's iterator for an array per service
     caller.context.unsafeMap.forEach((service, key) => services.set(key, service))
     services.set(CurrentTask.key, new RunningTask(this, task, this.number, task.request))
     services.set(Scope.Scope.key, this.scope.service)
     services.set(RunningIn.key, this satisfies Ancestry)
+    if (span !== undefined) services.set(Tracer.ParentSpan.key, span)
     return Context.unsafeMake(services)
   }
 

@@ -15,6 +15,8 @@ export const warnOfTool = (
   Runtime.runFork(engine.runtime)(
     Effect.annotateLogs(Effect.logWarning(message), {
       package: "effect-task-manager",
+      sessionId: printable(snapshot.sessionId),
+      turnId: printable(snapshot.turnId),
       taskId: printable(snapshot.id),
       callId: printable(snapshot.callId),
       toolName: printable(snapshot.toolName),

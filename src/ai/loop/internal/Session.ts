@@ -40,6 +40,7 @@ import * as Interrupts from "./interrupts.js"
 import * as machine from "./machine.js"
 import type { Model } from "./modelCall.js"
 import * as News from "./news.js"
+import { observe } from "./observing.js"
 import { readNow } from "./readNow.js"
 import { type StepEnd, Steps } from "./steps.js"
 
@@ -179,6 +180,7 @@ export const makeSession = (
     const { sessionId } = transcript
     const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
+    const observing = yield* observe(sessionId)
     // of its own: `leave` closes it, and not the rest
     const own = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
     const scope: Scope.Scope = own
@@ -241,6 +243,7 @@ export const makeSession = (
     /** Tells what the loop knows, behind what the manager has published: see news.ts. */
     const emit = (event: AgentEvent): void => {
       news.unsafePull()
+      observing.hear(event)
       tell(event)
     }
 
@@ -279,6 +282,7 @@ export const makeSession = (
       started,
       lost: yield* lostTasks(transcript, left !== undefined),
       isLeft: () => isLeft,
+      ask: observing.ask,
       emit,
       onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
       nextReplyId: ids.nextReply
@@ -310,7 +314,7 @@ export const makeSession = (
 
     /** One that an interrupt does not end before its first step: it takes what asked for a turn, and that is asked for once. */
     const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      work.pipe(
+      observing.step(work).pipe(
         Effect.exit,
         Effect.map(Exit.match({
           onSuccess: (end): machine.Command => end,

@@ -25,6 +25,7 @@ import type { Conversation } from "./Conversation.js"
 import { failureReason } from "./failureReason.js"
 import type * as machine from "./machine.js"
 import { callModel, type Model } from "./modelCall.js"
+import type { Observing } from "./observing.js"
 import { makePace } from "./pace.js"
 import { mend } from "./refusals.js"
 import type { ReplyBuilder } from "./reply.js"
@@ -42,6 +43,7 @@ export interface StepOptions {
   readonly started: StartedCalls
   /** Placeholders of tasks whose results are lost: those of a process that has ended. */
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
+  readonly ask: Observing["ask"]
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
   readonly nextReplyId: (turnId: TurnId) => string
@@ -145,19 +147,19 @@ export class Steps {
    * written before the interrupt goes on, unless the session is left: then another process asks again.
    */
   private request(turnId: TurnId): Effect.Effect<Reply, TurnFailure> {
-    const { conversation, emit, isLeft, render } = this.options
+    const { ask, conversation, emit, isLeft, render } = this.options
     let builder: ReplyBuilder | undefined
     // another model may be set while this one is asked
     let { model, provider } = this
     const requestTo = (client: string | undefined) =>
       Effect.suspend(() =>
-        callModel(model, renderPrompt(conversation.transcript, { ...render, provider: client }), {
+        ask(callModel(model, renderPrompt(conversation.transcript, { ...render, provider: client }), {
           onAttempt: (reply, attempt, error) => {
             builder = reply
             if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
           },
           onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-        })
+        }))
       )
     const asked = Effect.suspend(() => {
       ;({ model, provider } = this)
