@@ -21,9 +21,10 @@ import { withCause } from "../shared/logging.js"
 import { refuseUnless, refuseUnlessObject } from "../shared/refusals.js"
 import { shown } from "../shared/text.js"
 import { chatTracer } from "./internal/chat.js"
+import { Launches } from "./internal/Launches.js"
 import { errorTypeOf } from "./internal/making.js"
 import { Measures } from "./internal/Measures.js"
-import { Spans } from "./internal/Spans.js"
+import { Turns } from "./internal/Turns.js"
 
 /**
  * What is told, and how often is looked.
@@ -88,7 +89,8 @@ const makeObserver = (options: TelemetryOptions) =>
     const { agentName, content = false } = options
     const runtime = yield* Effect.runtime<never>()
     const measures = new Measures()
-    const spans = new Spans({ agentName, content, clock: yield* Effect.clock, measures })
+    const common = { agentName, content, clock: yield* Effect.clock, measures }
+    const turns = new Turns(common)
     let isWarned = false
     const guard = guardWith((error) => {
       if (isWarned) return
@@ -101,23 +103,30 @@ const makeObserver = (options: TelemetryOptions) =>
       )
     })
     const observer: Observer = {
-      launchBegins: (caller, snapshot, request) =>
-        guard(() => spans.beginLaunch(caller, snapshot, request), {
-          span: undefined,
-          logAnnotations: FiberRefs.getOrDefault(caller.fiberRefs, FiberRef.currentLogAnnotations)
-        }),
-      heard: (event) => guard(() => spans.hear(event), undefined),
-      managerMade: (manager) => {
+      observe: (manager) => {
+        const launches = new Launches(common, turns)
         measures.add(manager)
-        return () => measures.remove(manager)
+        return {
+          launchBegins: (caller, snapshot, request) =>
+            guard(() => launches.begin(caller, snapshot, request), {
+              span: undefined,
+              logAnnotations: FiberRefs.getOrDefault(caller.fiberRefs, FiberRef.currentLogAnnotations)
+            }),
+          heard: (event) => guard(() => launches.hear(event), undefined),
+          end: () => {
+            measures.remove(manager)
+            guard(() => launches.endAll(), undefined)
+          }
+        }
       },
       turnBegins: (caller, turn, cause) => {
-        if (cause === "Wake") measures.wokeUp()
-        return guard(() => spans.beginTurn(caller, turn, cause), undefined)
+        if (cause?._tag === "Wake") measures.wokeUp()
+        return guard(() => turns.begin(caller, turn, cause), undefined)
       },
-      turnEnds: (turn, end) => guard(() => spans.endTurn(turn, end), undefined),
+      modelRetries: (turn, errorType) => guard(() => turns.modelRetries(turn, errorType), undefined),
+      turnEnds: (turn, end) => guard(() => turns.end(turn, end), undefined),
       asking: (ref, ask) => {
-        const turn = spans.turnOf(ref)
+        const turn = turns.get(ref)
         return turn === undefined ? ask : Effect.flatMap(Effect.tracer, (tracer) =>
           Effect.withTracer(
             ask,
@@ -130,7 +139,7 @@ const makeObserver = (options: TelemetryOptions) =>
           ))
       }
     }
-    yield* Effect.addFinalizer(() => Effect.sync(() => guard(() => spans.end(), undefined)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => guard(() => turns.endAll(), undefined)))
     yield* Effect.sync(() => measures.sample()).pipe(Effect.repeat(Schedule.spaced(every)), Effect.forkScoped)
     return observer
   })
@@ -201,8 +210,7 @@ export const turn = <A, E, R>(work: Effect.Effect<A, E, R>, turn: TurnRef): Effe
         Effect.succeed(
           observer.turnBegins(
             { context: fiber.currentContext, fiberRefs: fiber.getFiberRefs() },
-            { sessionId: turn.sessionId, turnId: turn.turnId },
-            undefined
+            { sessionId: turn.sessionId, turnId: turn.turnId }
           )
         )
       ),

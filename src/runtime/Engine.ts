@@ -2,7 +2,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Runtime from "effect/Runtime"
 import type { TaskId } from "../model/ids.js"
-import type { Observer } from "../services/internal/observer.js"
+import type { ManagerObserver } from "../services/internal/observer.js"
 import type { RouteToolCall } from "../services/RoutingPolicy.js"
 import type { OnToolDefect } from "../services/TaskManagerConfig.js"
 import type { EventHub } from "./events/EventHub.js"
@@ -27,7 +27,7 @@ export interface Engine {
   /** Whether a tool takes its first steps in the step that starts it, which saves half a fiber, or on its next turn. */
   readonly startsImmediately: boolean
   /** Undefined where nobody watches. */
-  readonly observer: Observer | undefined
+  readonly observer: ManagerObserver | undefined
   /** The manager's own runtime, for what no caller asked for: sleeping and warning. */
   readonly runtime: Runtime.Runtime<never>
 }

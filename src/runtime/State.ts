@@ -10,7 +10,7 @@ import { beginShutdown, endShutdown } from "../machine/control.js"
 import { hasReady } from "../machine/delivery.js"
 import type * as TaskTable from "../machine/TaskTable.js"
 import { wakeAll, wakeWatchers } from "../machine/waiting.js"
-import type { Observer } from "../services/internal/observer.js"
+import type { ManagerObserver } from "../services/internal/observer.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { EventHub } from "./events/EventHub.js"
 import type { Held, JournalWriter } from "./journal/JournalWriter.js"
@@ -42,7 +42,7 @@ export const make = (options: {
   readonly table: TaskTable.TaskTable
   readonly clock: Clock.Clock
   readonly events: EventHub
-  readonly observer: Observer | undefined
+  readonly observer: ManagerObserver | undefined
   /** For the tools that a step interrupts. */
   readonly startGracePeriod: () => TaskTable.GracePeriod
   /** Starts the timer of what a task asks, or stops it. */

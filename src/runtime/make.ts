@@ -6,7 +6,6 @@ import { approvalTimedOut } from "../machine/control.js"
 import { listLive, undeliveredOf } from "../machine/queries.js"
 import * as TaskTable from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
-import type { TaskSnapshot } from "../model/Task.js"
 import { CurrentObserver } from "../services/internal/observer.js"
 import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
@@ -92,7 +91,10 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     clock,
     (task, asking) => state.unsafeModify((current, now) => approvalTimedOut(current, task, asking, now))
   )
-  const observer = Context.get(runtime.context, CurrentObserver)
+  const observer = Context.get(runtime.context, CurrentObserver)?.observe({
+    live: () => listLive(table),
+    undelivered: () => undeliveredOf(table)
+  })
   const state: State.State = yield* State.make({
     table,
     clock,
@@ -124,11 +126,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     yield* Effect.forkScoped(Effect.interruptible(journal.run))
     yield* Effect.forkScoped(Effect.interruptible(journal.beat))
   }
-  if (observer !== undefined) {
-    const live = (): ReadonlyArray<TaskSnapshot> => listLive(table)
-    const unwatch = observer.managerMade({ live, undelivered: () => undeliveredOf(table) })
-    yield* Effect.addFinalizer(() => Effect.sync(unwatch))
-  }
+  if (observer !== undefined) yield* Effect.addFinalizer(() => Effect.sync(observer.end))
   yield* Effect.addFinalizer(() => interrupting.shutdown(engine))
   return engine
 })

@@ -146,7 +146,7 @@ export const agent = ({ config = {}, loop = {}, model, telemetry }: Given) =>
 type Services = Layer.Layer.Success<ReturnType<typeof agent>>
 
 /** The SDK of OpenTelemetry with what it exports. */
-const sdk = () => {
+export const sdk = () => {
   const exported = new Exported()
   const layer = NodeSdk.layer(() => ({
     resource: { serviceName: "test" },
@@ -158,7 +158,7 @@ const sdk = () => {
 const millis = ([seconds, nanos]: readonly [number, number]): number => seconds * 1e3 + nanos / 1e6
 
 /** No span ends before one of its children, and all have ended. */
-const checkNesting = (spans: ReadonlyArray<ReadableSpan>): void => {
+export const checkNesting = (spans: ReadonlyArray<ReadableSpan>): void => {
   const known = new Map(spans.map((span) => [span.spanContext().spanId, span]))
   assert.strictEqual(known.size, spans.length)
   for (const span of spans) {

@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as FiberRefs from "effect/FiberRefs"
 import type * as HashMap from "effect/HashMap"
 import type * as Tracer from "effect/Tracer"
-import type { TurnRef } from "../../model/ids.js"
+import type { TaskId, TurnRef } from "../../model/ids.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
@@ -30,20 +30,33 @@ export interface ObservedManager {
   readonly undelivered: () => number
 }
 
+/** Why a turn began; the tasks are those that woke the model up. */
+export interface ObservedCause {
+  readonly _tag: string
+  readonly taskIds?: ReadonlyArray<TaskId>
+}
+
 /** How a turn ended; `errorType` is one of few words. */
 export type ObservedEnd =
   | { readonly _tag: "Completed" | "Interrupted" }
   | { readonly _tag: "Failed"; readonly errorType: string; readonly message: string }
 
-export interface Observer {
+/** Who watches one manager. */
+export interface ManagerObserver {
   /** The tool of a launch is about to run. */
   readonly launchBegins: (caller: ObservedCaller, snapshot: TaskSnapshot, request: ToolRequest) => ObservedLaunch
-  /** Every event of a manager, as it is published. */
+  /** Every event of the manager, as it is published. */
   readonly heard: (event: TaskEvent) => void
-  /** A manager is there, until what this gives is called. */
-  readonly managerMade: (manager: ObservedManager) => () => void
-  /** `cause` is why the turn began, where that is known. Gives what is the parent of its spans. */
-  readonly turnBegins: (caller: ObservedCaller, turn: TurnRef, cause: string | undefined) => Tracer.AnySpan | undefined
+  /** The manager is gone. */
+  readonly end: () => void
+}
+
+export interface Observer {
+  readonly observe: (manager: ObservedManager) => ManagerObserver
+  /** Gives what is the parent of the turn's spans. */
+  readonly turnBegins: (caller: ObservedCaller, turn: TurnRef, cause?: ObservedCause) => Tracer.AnySpan | undefined
+  /** A request to the model failed and is made again. */
+  readonly modelRetries: (turn: TurnRef, errorType: string) => void
   readonly turnEnds: (turn: TurnRef, end: ObservedEnd) => void
   /** A turn asks its model. */
   readonly asking: <A, E, R>(turn: TurnRef, ask: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -58,7 +58,9 @@ export const observe = (sessionId: SessionId): Effect.Effect<Observing, never, S
       hear: (event) => {
         follow(event)
         if (event._tag === "TurnStarted") {
-          span = observer.turnBegins(caller, { sessionId, turnId: event.turnId }, event.cause._tag)
+          span = observer.turnBegins(caller, { sessionId, turnId: event.turnId }, event.cause)
+        } else if (event._tag === "Retrying") {
+          observer.modelRetries({ sessionId, turnId: event.turnId }, event.error.reason)
         } else if (event._tag === "TurnEnded") {
           observer.turnEnds({ sessionId, turnId: event.turnId }, endOf(event.reason))
           span = undefined
