@@ -1,5 +1,5 @@
 /** Agents whose spans go to the SDK of OpenTelemetry, and are kept in memory. */
-import { Tool, Toolkit } from "@effect/ai"
+import { type LanguageModel, Tool, Toolkit } from "@effect/ai"
 import { NodeSdk } from "@effect/opentelemetry"
 import { assert } from "@effect/vitest"
 import { type ReadableSpan, SimpleSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base"
@@ -127,20 +127,24 @@ const route = (toolName: string) => {
 }
 
 export interface Given {
-  readonly model: ReadonlyArray<ScriptedReply>
+  readonly model?: ReadonlyArray<ScriptedReply>
+  /** Instead of a script. */
+  readonly client?: Layer.Layer<LanguageModel.LanguageModel>
   readonly telemetry?: Telemetry.TelemetryOptions
   readonly loop?: AgentSessionDefaults
   readonly config?: Parameters<typeof TaskManagerConfig.layer>[0]
 }
 
-export const agent = ({ config = {}, loop = {}, model, telemetry }: Given) =>
+export const agent = (
+  { config = {}, loop = {}, model = [], client = TestLanguageModel.layer(model), telemetry }: Given
+) =>
   AgentLoop.layer(toolkit, loop).pipe(
     Layer.provide(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
     Layer.provideMerge(TaskManagerLive),
     Layer.provide(RoutingPolicy.layer(({ toolName }) => route(toolName))),
     Layer.provide(TaskManagerConfig.layer(config)),
     Layer.provide(Telemetry.layer(telemetry)),
-    Layer.provideMerge(TestLanguageModel.layer(model))
+    Layer.provideMerge(client)
   )
 
 type Services = Layer.Layer.Success<ReturnType<typeof agent>>

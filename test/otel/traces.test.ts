@@ -1,10 +1,15 @@
 /** The traces of agents, as the SDK of OpenTelemetry exports them. */
 import { AiError } from "@effect/ai"
+import { AnthropicClient, AnthropicLanguageModel } from "@effect/ai-anthropic"
+import { OpenAiClient, OpenAiLanguageModel } from "@effect/ai-openai"
+import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api"
-import { Effect, Fiber, Option, Schedule, TestClock } from "effect"
+import { Effect, Fiber, Layer, Option, Redacted, Schedule, TestClock } from "effect"
 import type { AgentSession } from "effect-task-manager/ai"
 import { ScriptedStep } from "effect-task-manager/ai/testing"
+import type { ProviderServer } from "../support/providers/loopback.js"
+import { anthropicServer, openAiServer } from "../support/providers/scoped.js"
 import {
   call,
   eventsOf,
@@ -84,6 +89,7 @@ describe("a launch in the background", () => {
       const late = exported.one("execute_tool later")
       assert.isUndefined(parentOf(late))
       assert.deepStrictEqual(linksOf(late), turns.slice(0, 1).map(idOf))
+      assert.deepStrictEqual(turns.slice(1).map(linksOf), [[idOf(late)]])
       assert.strictEqual(new Set([...turns, late].map(traceOf)).size, 3)
       assert.strictEqual(late.attributes["effect_task_manager.task.kind"], "Background")
       assert.strictEqual(late.duration[0], 60)
@@ -290,4 +296,61 @@ describe("what a launch waits for", () => {
       assert.strictEqual(turn.events[1]?.attributes?.["effect_task_manager.approval.answer"], "rejected")
       assert.notInclude(exported.text, secret)
     }))
+})
+
+describe("a request to the model", () => {
+  const clients = [
+    {
+      provider: "openai",
+      server: openAiServer,
+      model: "gpt-5-mini",
+      layer: ({ apiKey, url }: ProviderServer) =>
+        OpenAiLanguageModel.layer({ model: "gpt-5-mini" }).pipe(
+          Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: `${url}/v1` }))
+        )
+    },
+    {
+      provider: "anthropic",
+      server: anthropicServer,
+      model: "claude-sonnet-4-5",
+      layer: ({ apiKey, url }: ProviderServer) =>
+        AnthropicLanguageModel.layer({ model: "claude-sonnet-4-5" }).pipe(
+          Layer.provide(AnthropicClient.layer({ apiKey: Redacted.make(apiKey), apiUrl: url }))
+        )
+    }
+  ]
+
+  it.live.each(clients)(
+    "of $provider names model and provider as the conventions do now",
+    ({ layer, model, provider, server }) =>
+      Effect.gen(function*() {
+        const running = yield* server
+        running.reply({ type: "call", name: "look", input: { text: secret } })
+        running.reply({ type: "text", text: secret })
+        const exported = yield* withAgent(
+          { client: layer(running).pipe(Layer.provide(FetchHttpClient.layer)) },
+          (session) => say(session, secret)
+        )
+        assert.deepStrictEqual(running.refusals(), [])
+        const turn = exported.one("invoke_agent")
+        const chats = exported.named(`chat ${model}`)
+        assert.lengthOf(chats, 2)
+        for (const chat of chats) {
+          assert.strictEqual(parentOf(chat), idOf(turn))
+          assert.strictEqual(chat.kind, SpanKind.CLIENT)
+          assert.deepInclude(chat.attributes, {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+            "gen_ai.conversation.id": sessionId
+          })
+          assert.property(chat.attributes, "gen_ai.usage.input_tokens")
+        }
+        assert.strictEqual(turn.attributes["gen_ai.provider.name"], provider)
+        assert.lengthOf(exported.spans.filter(({ name }) => name.startsWith("http.client")), 2)
+        assert.strictEqual(new Set(exported.spans.map(traceOf)).size, 1)
+        assert.notInclude(exported.text, secret)
+        assert.notInclude(exported.text, running.apiKey)
+      }).pipe(Effect.scoped)
+  )
 })

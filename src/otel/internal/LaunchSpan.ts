@@ -14,11 +14,14 @@ import { type Attributes, linkTo, makeSpan, ours, viewOf } from "./making.js"
 /** Whose span has those of launches in it. */
 export interface Holder {
   readonly span: Tracer.Span | undefined
-  readonly launches: Set<LaunchSpan>
+  /** Made for the first one. */
+  launches: Set<LaunchSpan> | undefined
 }
 
 /** Which launch a tool's spans are in: it is found from what the tool was given. */
 const launchOfSpan = new WeakMap<Tracer.AnySpan, LaunchSpan>()
+
+const kindKey = `${ours}.task.kind`
 
 /** More spans than a tool has around a call that it starts. */
 const mostParents = 100
@@ -45,7 +48,7 @@ export interface LaunchSpanOptions {
 }
 
 export class LaunchSpan implements Holder {
-  readonly launches = new Set<LaunchSpan>()
+  launches: Set<LaunchSpan> | undefined = undefined
   readonly began: bigint
   /** How often its tool has told of its progress. */
   progress = 0
@@ -65,9 +68,10 @@ export class LaunchSpan implements Holder {
     this.span = makeSpan(caller, name, now, {
       parent: inForeground ? parent : undefined,
       links: inForeground || parent === undefined ? links : [...links, linkTo(parent)],
-      attributes: { ...attributes, [`${ours}.task.kind`]: inForeground ? "Foreground" : "Background" }
+      attributes
     })
-    if (inForeground) holder?.launches.add(this)
+    this.span?.attribute(kindKey, inForeground ? "Foreground" : "Background")
+    if (inForeground && holder !== undefined) (holder.launches ??= new Set()).add(this)
     const { span } = this
     // one in the background stays what it is
     this.view = span === undefined || this.isOwn ? span : viewOf(() => this.span ?? span)
@@ -81,25 +85,26 @@ export class LaunchSpan implements Holder {
   /** It goes on without what holds it. */
   moveOut(now: bigint): void {
     const { attributes, caller, holder, name, parent } = this.options
-    holder?.launches.delete(this)
+    holder?.launches?.delete(this)
     if (this.isOwn) return
     this.isOwn = true
     const { span } = this
     if (span === undefined) return
     // it is in nothing that ends
-    if (parent === undefined) return span.attribute(`${ours}.task.kind`, "Background")
+    if (parent === undefined) return span.attribute(kindKey, "Background")
     releaseAll(this, now)
     this.span = makeSpan(caller, name, now, {
       parent: undefined,
       links: [linkTo(span), linkTo(parent)],
-      attributes: { ...attributes, [`${ours}.task.kind`]: "Background" }
+      attributes
     })
+    this.span?.attribute(kindKey, "Background")
     span.end(now, Exit.void)
   }
 
   end(now: bigint, exit: Exit.Exit<unknown, unknown>): void {
     this.isOver = true
-    this.options.holder?.launches.delete(this)
+    this.options.holder?.launches?.delete(this)
     releaseAll(this, now)
     this.span?.end(now, exit)
   }
@@ -107,5 +112,6 @@ export class LaunchSpan implements Holder {
 
 /** What is held goes on by itself: the span around it ends. */
 export const releaseAll = ({ launches }: Holder, now: bigint): void => {
+  if (launches === undefined) return
   for (const launch of launches) launch.moveOut(now)
 }

@@ -12,9 +12,8 @@ import type { ToolRequest } from "../../model/ToolCall.js"
 import type { ObservedCaller, ObservedLaunch } from "../../services/internal/observer.js"
 import { cutText } from "../../shared/cutText.js"
 import { jsonText } from "../../shared/jsonText.js"
-import { printable } from "../../shared/text.js"
 import { type Holder, launchAround, LaunchSpan } from "./LaunchSpan.js"
-import { type Attributes, interrupted, isOver, linkTo, ours, parentIn, pointerTo } from "./making.js"
+import { type Attributes, interrupted, isOver, linkTo, ours, parentIn, pointerTo, shownText } from "./making.js"
 import type { Turn, TurnOptions, Turns } from "./Turns.js"
 
 /** What happened to a task between its launches. */
@@ -39,11 +38,11 @@ const annotationsOf = (
   { fiberRefs }: ObservedCaller,
   { id, sessionId, turnId }: TaskSnapshot
 ): ObservedLaunch["logAnnotations"] =>
-  FiberRefs.getOrDefault(fiberRefs, FiberRef.currentLogAnnotations).pipe(
-    HashMap.set<string, unknown>("sessionId", printable(sessionId)),
-    HashMap.set<string, unknown>("turnId", printable(turnId)),
-    HashMap.set<string, unknown>("taskId", printable(id))
-  )
+  HashMap.mutate(FiberRefs.getOrDefault(fiberRefs, FiberRef.currentLogAnnotations), (annotations) => {
+    HashMap.set<string, unknown>(annotations, "sessionId", shownText(sessionId))
+    HashMap.set<string, unknown>(annotations, "turnId", shownText(turnId))
+    HashMap.set<string, unknown>(annotations, "taskId", shownText(id))
+  })
 
 /** Whose span a launch is in: that of the tool or the turn that starts it, also where it is approved from elsewhere. */
 const placeOf = (
@@ -86,9 +85,10 @@ export class Launches {
     this.waiting.delete(id)
     const turn = this.turns.get(snapshot)
     const { holder, links, parent } = placeOf(caller, turn)
+    const tool = shownText(toolName)
     const attributes: Attributes = {
       "gen_ai.operation.name": "execute_tool",
-      "gen_ai.tool.name": printable(toolName),
+      "gen_ai.tool.name": tool,
       "gen_ai.tool.call.id": snapshot.callId,
       "gen_ai.tool.type": "function",
       "gen_ai.conversation.id": snapshot.sessionId,
@@ -100,7 +100,7 @@ export class Launches {
     }
     const launch = new LaunchSpan({
       caller,
-      name: `execute_tool ${printable(toolName)}`,
+      name: `execute_tool ${tool}`,
       attributes,
       inForeground: kind === "Foreground",
       parent,

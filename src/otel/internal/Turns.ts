@@ -5,7 +5,7 @@ import type * as Tracer from "effect/Tracer"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import type { ObservedCaller, ObservedCause, ObservedEnd } from "../../services/internal/observer.js"
 import { runningInKey } from "../../shared/runningInKey.js"
-import { type Holder, type LaunchSpan, releaseAll } from "./LaunchSpan.js"
+import { type Holder, releaseAll } from "./LaunchSpan.js"
 import { interrupted, isOver, linkTo, makeSpan, ours, parentIn, pointerTo } from "./making.js"
 import type { Measures } from "./Measures.js"
 
@@ -78,7 +78,7 @@ export class Turns {
     this.turns.set(keyOf(sessionId, turnId), {
       began: now,
       span,
-      launches: new Set<LaunchSpan>(),
+      launches: undefined,
       launched: 0,
       requests: 0,
       runs: 1

@@ -11,11 +11,15 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import type { ObservedCaller } from "../../services/internal/observer.js"
+import { printable } from "../../shared/text.js"
 
 export type Attributes = Readonly<Record<string, unknown>>
 
 /** What every span of the library has in front of the names that no convention has. */
 export const ours = "effect_task_manager"
+
+/** Text of at most 200 characters that can be shown; most names and ids are just that, and looking closely costs more than a span. */
+export const shownText = (text: string): string => /^[\w .:/-]{0,200}$/.test(text) ? text : printable(text)
 
 /** As `Effect.makeSpan` would, without a fiber. Undefined where tracing is disabled. */
 export const makeSpan = (
