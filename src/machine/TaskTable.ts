@@ -15,6 +15,7 @@ import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Budgets, Overrun } from "./budgets.js"
+import { leaveFamily } from "./family.js"
 import { Lane, type Line } from "./lanes.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
@@ -65,6 +66,8 @@ export interface Ancestry {
   readonly task: TaskRecord | undefined
   /** The launch whose tool started this one. */
   parent: Ancestry | undefined
+  /** The task, once its tool was stopped: also when the launch has ended, or the tool was abandoned. */
+  readonly stopped: TaskId | undefined
 }
 
 /** Somebody who waits for a condition. */
@@ -234,6 +237,11 @@ export class TaskRecord {
   detachAfter = Infinity
   /** The other limits on how long it may take; undefined for none. */
   budgets: Budgets | undefined = undefined
+  /** The live task whose tool started it, and the live ones that its own tool has started; made for the first of them. */
+  parent: TaskRecord | undefined = undefined
+  children: Set<TaskRecord> | undefined = undefined
+  /** What becomes of these when it is cancelled; undefined: those in the foreground are cancelled. */
+  childPolicy: "cancel" | "keep" | undefined = undefined
   /** When its tool is tried again; undefined for never. */
   retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
@@ -288,6 +296,7 @@ export class TaskRecord {
   /** The task has settled. */
   leave(table: TaskTable): void {
     table.live.remove(this.liveNode)
+    if (this.parent !== undefined || this.children !== undefined) leaveFamily(this)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
     if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)

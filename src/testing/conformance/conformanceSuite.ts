@@ -19,6 +19,7 @@ import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
+import { families } from "./internal/families.js"
 import { lanes } from "./internal/lanes.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
@@ -66,6 +67,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...lanes,
   ...budgets,
   ...retries,
+  ...families,
   ...badInput,
   ...bounds,
   ...output,
