@@ -7,7 +7,7 @@ import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
 import type { Metadata } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
@@ -269,6 +269,8 @@ export class TaskRecord {
   settledWaiters: Array<() => void> | undefined = undefined
   /** Whoever waits for the task to settle or to be suspended, among others. */
   taskWaits: LinkedList<TaskWait> | undefined = undefined
+  /** What its tool said last of how far it is. */
+  lastProgress: TaskProgress | undefined = undefined
   /** What the task has written; made when it writes for the first time. */
   output: OutputRing | undefined = undefined
   /** What was said to the task; made when its tool reads for the first time. */
@@ -344,6 +346,8 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** How many bytes of UTF-8 a result may have. */
+  readonly result: number
   /** How many messages to one task may be unread. */
   readonly messages: number
   /** How many bytes of UTF-8 they may have together. */
@@ -432,6 +436,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    result: 1_048_576,
     messages: 100,
     messageBytes: 1_048_576,
     duplicateCallIds: "run",

@@ -215,6 +215,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
+  task.lastProgress = said
   events.progressed(table, now, task.snapshot, said)
 }
 

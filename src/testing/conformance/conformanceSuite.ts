@@ -18,6 +18,7 @@ import { bounds } from "./internal/bounds.js"
 import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
+import { endings } from "./internal/endings.js"
 import { events } from "./internal/events.js"
 import { families } from "./internal/families.js"
 import { lanes } from "./internal/lanes.js"
@@ -68,6 +69,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...budgets,
   ...retries,
   ...families,
+  ...endings,
   ...badInput,
   ...bounds,
   ...output,
