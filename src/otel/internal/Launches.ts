@@ -94,6 +94,7 @@ export class Launches {
       "gen_ai.conversation.id": snapshot.sessionId,
       [`${ours}.turn.id`]: snapshot.turnId,
       [`${ours}.task.id`]: id,
+      [`${ours}.task.parent`]: snapshot.parentTaskId,
       [`${ours}.task.launch`]: snapshot.launch,
       [`${ours}.lane`]: snapshot.lane,
       "gen_ai.tool.call.arguments": this.options.content ? text(jsonText(request.input)) : undefined
