@@ -194,10 +194,8 @@ const inTurn = <A, E, R>(
  * import { SessionId, TurnId } from "effect-task-manager"
  * import { Telemetry } from "effect-task-manager/otel"
  *
- * declare const runTurn: Effect.Effect<void>
- *
  * const turn = { sessionId: SessionId.make("session-1"), turnId: TurnId.make("turn-1") }
- * const traced = Telemetry.turn(runTurn, turn)
+ * const traced = Telemetry.turn(Effect.log("asks the model, runs its calls"), turn)
  * ```
  *
  * @since 0.1.0

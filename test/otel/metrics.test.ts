@@ -137,13 +137,14 @@ describe("the metrics", () => {
             yield* settle
             // they hold one event, and are given three: one loses the first two, the other all of them
             const events = yield* manager.handle.subscribe
-            yield* manager.handle.subscribeTo({})
+            const filtered = yield* manager.handle.subscribeTo({})
             const cancelling = yield* Effect.fork(manager.handle.cancel(stubborn))
             yield* TestClock.adjust("5 seconds")
             yield* Fiber.join(cancelling)
             yield* start(callOf("fails", {}, { callId: "six" }))
             yield* settle
             yield* events.take
+            assert.strictEqual((yield* filtered.take)._tag, "Reset")
           }))
         )
       )
