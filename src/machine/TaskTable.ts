@@ -200,6 +200,8 @@ export interface TaskRuntime extends Ancestry {
   readonly abandon: () => void
   /** Starts and stops the timers that depend on where the task runs: the one that would detach it, that of the background. */
   readonly setTimers: () => void
+  /** Its tool has waited for others until now, and was not idle. */
+  readonly heard: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -365,6 +367,8 @@ export interface Consequences {
   readonly retimed: Outbox<TaskRuntime>
   /** Tasks whose question has a limit of time, and was asked or is not asked any more. */
   readonly questions: Outbox<TaskRecord>
+  /** Launches whose tool has waited for other tasks, or for its place after that, and does not any more. */
+  readonly heard: Outbox<TaskRuntime>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -473,6 +477,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     ended: new Outbox(),
     retimed: new Outbox(),
     questions: new Outbox(),
+    heard: new Outbox(),
     events: new Outbox(),
     launched: new Outbox(),
     interrupted: new Outbox(),

@@ -1,5 +1,5 @@
 /** How long a task may take, beside the timeout of its launch. Few tasks have such limits, and the others pay nothing for them. */
-import type { TaskRecord } from "./TaskTable.js"
+import type { TaskRecord, TaskTable } from "./TaskTable.js"
 
 /** Times are milliseconds, Infinity for no limit. */
 export interface Budgets {
@@ -17,6 +17,13 @@ export interface Budgets {
 export interface Overrun {
   readonly _tag: "Timeout" | "Background" | "Idle"
   readonly millis: number
+}
+
+/** The tool does not wait for others any more, or for its place after that: it is idle from now on at the earliest. */
+export const hears = (table: TaskTable, { budgets, runtime }: TaskRecord): void => {
+  if (budgets !== undefined && budgets.idle !== Infinity && runtime !== undefined) {
+    table.consequences.heard.push(runtime)
+  }
 }
 
 /** What a task has that passes its timeout: an end, a place in the background, or nothing any more. */

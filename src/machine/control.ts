@@ -38,27 +38,50 @@ const cancelTask = (
   now: number,
   cancelled: Array<TaskRecord> = []
 ): boolean => {
-  // before it settles, and leaves its family
-  const children = cancelledWith(task)
+  const first = cancelled.length
+  // a list and no recursion: a family may be deeper than the stack
+  const family = [{ task, reason }]
+  // those that are added meanwhile come too
+  for (const next of family) {
+    // before it settles, and leaves its family
+    const children = cancelledWith(next.task)
+    if (!cancelOne(table, next.task, next.reason, now)) continue
+    cancelled.push(next.task)
+    for (const child of children) family.push({ task: child, reason: reasonOfChild(next.task, next.reason, child) })
+  }
+  return cancelled.length > first
+}
+
+/** Why a child is stopped: for what stopped its parent, unless that is about the parent alone. */
+const reasonOfChild = (parent: TaskRecord, reason: CancelReason, child: TaskRecord): CancelReason => {
+  switch (reason) {
+    case "Shutdown":
+    case "Cancelled":
+      return reason
+    case "SessionClosed":
+      return child.session === parent.session ? reason : "Cancelled"
+    case "TurnInterrupted":
+      return child.turn === parent.turn ? reason : "Cancelled"
+    case "TimedOut":
+      return "Cancelled"
+  }
+}
+
+const cancelOne = (table: TaskTable, task: TaskRecord, reason: CancelReason, now: number): boolean => {
   switch (task.snapshot.status) {
     case "Queued":
     case "Suspended":
       settle(table, task, { _tag: "Cancelled" }, now)
-      break
+      return true
     case "Running":
       task.cancelReason = reason
       events.change(table, task, cancelling(task.snapshot))
       endReading(table, task)
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
-      break
+      return true
     default:
       return false
   }
-  cancelled.push(task)
-  // it is not their own time that is up
-  const reasonOfChildren = reason === "TimedOut" ? "Cancelled" : reason
-  for (const child of children) cancelTask(table, child, reasonOfChildren, now, cancelled)
-  return true
 }
 
 /**
@@ -106,6 +129,8 @@ export const timeOut = (
 /** Nobody has answered the question of a task in time. `asking`: which question that was. */
 export const approvalTimedOut = (table: TaskTable, task: TaskRecord, asking: string | undefined, now: number): void => {
   if (task.snapshot.status !== "Suspended" || task.asked?.approval.asking !== asking) return
+  // it was answered in time, and is still being routed: should that come to nothing, the timer is set again
+  if (task.pending?.isEmpty === false) return
   const error = results.approvalRejected(task.request, results.unanswered(task.budgets?.approval ?? Infinity))
   settle(table, task, { _tag: "Failed", error }, now)
 }
@@ -239,6 +264,8 @@ export interface Interruption {
   readonly unsettled: ReadonlyArray<TaskRecord>
 }
 
+const isCancelling = ({ snapshot: { status } }: TaskRecord): boolean => status === "Cancelling"
+
 const interrupt = (
   table: TaskTable,
   tasks: ReadonlyArray<TaskRecord>,
@@ -258,8 +285,12 @@ const interrupt = (
     if (task.snapshot.status === "Cancelling") unsettled.push(task)
   }
   // those in other turns and sessions too, that were started from inside of these
-  const started = cancelled.filter((task) => task.snapshot.status === "Cancelling" && !unsettled.includes(task))
-  return { cancelled, kept: kept.filter((task) => !cancelled.includes(task)), unsettled: [...unsettled, ...started] }
+  const started = cancelled.filter(isCancelling)
+  return {
+    cancelled,
+    kept: kept.filter((task) => task.snapshot.status !== "Cancelled" && !isCancelling(task)),
+    unsettled: [...new Set([...unsettled, ...started])]
+  }
 }
 
 /** Cancels the foreground of a turn; what is started for it from now on is cancelled at once, until it has drained. */

@@ -23,9 +23,15 @@ export const cancelledWith = ({ children, childPolicy }: TaskRecord): ReadonlyAr
   return [...children].filter(({ snapshot }) => childPolicy === "cancel" || snapshot.kind === "Foreground")
 }
 
-/** The task in whose name nothing is started any more, if something is started from inside of one: it is being stopped, or was. */
+/**
+ * The task in whose name nothing is started any more, if something is started from inside of one: it is being stopped, or was. What a
+ * tool leaves behind when it ends works for the next task above.
+ */
 export const stoppedIn = (table: TaskTable, ancestry: Ancestry | undefined): TaskId | undefined => {
-  if (ancestry === undefined || ancestry.table !== table) return undefined
-  const { task } = ancestry
-  return task?.snapshot.status === "Cancelling" ? task.snapshot.id : ancestry.stopped
+  for (let link = ancestry; link !== undefined; link = link.parent) {
+    if (link.table !== table) continue
+    if (link.task !== undefined) return link.task.snapshot.status === "Cancelling" ? link.task.snapshot.id : undefined
+    if (link.stopped !== undefined) return link.stopped
+  }
+  return undefined
 }

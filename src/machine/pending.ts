@@ -29,6 +29,8 @@ export interface PendingStart {
   callId: ToolCallId | undefined
   /** Where it stands; undefined once it has ended. */
   node: LinkedNode<PendingStart> | undefined
+  /** The suspended task that it would resume. */
+  readonly resumes: TaskRecord | undefined
   /** Those who wait for this call to end, for theirs has the same call id. */
   readonly others: LinkedList<() => void>
 }
@@ -40,7 +42,14 @@ interface CallRef extends TurnRef {
 /** A call for a new task waits to be accepted. */
 export const enter = (table: TaskTable, request: CallRef, caller: PendingCaller): PendingStart => {
   const turn = ensureTurn(ensureSession(table, request.sessionId), request.turnId)
-  const pending: PendingStart = { caller, turn, callId: undefined, node: undefined, others: new LinkedList() }
+  const pending: PendingStart = {
+    caller,
+    turn,
+    callId: undefined,
+    node: undefined,
+    resumes: undefined,
+    others: new LinkedList()
+  }
   turn.pending ??= new LinkedList()
   pending.node = turn.pending.append(pending)
   // one that waits for an earlier call of its id does not take its place
@@ -55,6 +64,7 @@ export const enterResume = (task: TaskRecord, caller: PendingCaller): PendingSta
     turn: undefined,
     callId: undefined,
     node: undefined,
+    resumes: task,
     others: new LinkedList()
   }
   task.pending ??= new LinkedList()
@@ -64,8 +74,10 @@ export const enterResume = (task: TaskRecord, caller: PendingCaller): PendingSta
 
 /** The call has ended, or goes on in this step. Does nothing if it had ended before. */
 export const leave = (table: TaskTable, pending: PendingStart): void => {
-  const { callId, node, turn } = pending
+  const { callId, node, resumes, turn } = pending
   if (node === undefined) return
+  // the time for an answer may have passed meanwhile
+  if (resumes?.askedAt !== undefined) table.consequences.questions.push(resumes)
   pending.node = undefined
   node.list?.remove(node)
   if (turn !== undefined && callId !== undefined && turn.calls?.get(callId) === pending) turn.calls.delete(callId)

@@ -1,4 +1,5 @@
 /** The places under the limits on how many tasks run at once: who holds one, and how they are given out, lent and taken back. */
+import { hears } from "./budgets.js"
 import * as events from "./events.js"
 import { type Lane, Line, nextLine, place } from "./lanes.js"
 import { started } from "./snapshots.js"
@@ -67,7 +68,9 @@ const joinReturning = (table: TaskTable, waiter: Waiter, holder: TaskRecord): vo
 
 /** A wait that wanted its task's place back does not wait for it any more. */
 const leaveReturning = (table: TaskTable, waiter: Waiter): void => {
-  for (const task of waiter.tasks) task.returning?.delete(waiter)
+  for (const task of waiter.tasks) {
+    if (task.returning?.delete(waiter) === true) hears(table, task)
+  }
   const { node, returnsTo } = waiter
   waiter.returnsTo = undefined
   if (returnsTo === undefined) return

@@ -108,7 +108,7 @@ export const cancelledResult = (
   request: ToolRequest,
   progress: Progress,
   told: (text: string) => string
-): ToolResultPart => errorResult(request, told(cancelledText[progress]))
+): ToolResultPart => errorResult(request, ownText(told(cancelledText[progress])))
 
 /** The transcript item for a result. */
 export const itemOf = (

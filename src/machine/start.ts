@@ -179,6 +179,7 @@ export const resume = (
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
   forgetQuestion(table, task)
   refuseResumes(table, task)
+  task.lastProgress = undefined
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
     task.suspendedNode = undefined

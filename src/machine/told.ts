@@ -9,7 +9,9 @@ const shortestTail = 64
 
 const progressText = ({ fraction, message = "" }: TaskProgress): string => {
   const share = fraction === undefined ? "" : `${Math.round(fraction * 100)} %`
-  const said = message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
+  // not between the halves of a character
+  const cut = message.slice(0, longestMessage).replace(/[\ud800-\udbff]$/, "")
+  const said = message.length > longestMessage ? `${cut}…` : message
   return [share, said].filter((text) => text !== "").join(", ")
 }
 

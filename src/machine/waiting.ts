@@ -7,6 +7,7 @@
  */
 import { LinkedList } from "../shared/LinkedList.js"
 import { tasksStandingStill } from "./ancestry.js"
+import { hears } from "./budgets.js"
 import { lend, reclaim, reclaimOf, wakeInPlace } from "./places.js"
 import type { Drain, TaskRecord, TaskTable, TaskWait, Turn, Waiter, WaitTarget } from "./TaskTable.js"
 import { isActive, isForeground, leftOut, overByEnd, overByWait } from "./waitGraph.js"
@@ -109,6 +110,7 @@ const standStill = (table: TaskTable, waiter: Waiter, target: WaitTarget): void 
 
 const stopWaiting = (table: TaskTable, waiter: Waiter): void => {
   waiter.isWaiting = false
+  for (const task of waiter.tasks) hears(table, task)
   if (waiter.target !== undefined) standStillNoMore(table, waiter, waiter.target)
 }
 

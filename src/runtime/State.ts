@@ -56,7 +56,7 @@ export const make = (options: {
     const table = yield* Ref.get(ref)
 
     const { consequences } = table
-    const { ended, questions, retimed } = consequences
+    const { ended, heard, questions, retimed } = consequences
     let isLaunching = false
     /** Let out while others are launched; a group has outboxes of its own. */
     const later = new Outbox<TaskTable.TaskRuntime>()
@@ -121,6 +121,7 @@ export const make = (options: {
       // these tell nobody anything
       for (let launch = ended.shift(); launch !== undefined; launch = ended.shift()) launch.end()
       for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setTimers()
+      for (let launch = heard.shift(); launch !== undefined; launch = heard.shift()) launch.heard()
       for (let task = questions.shift(); task !== undefined; task = questions.shift()) options.timeQuestion(task)
       switch (journal === undefined ? "LetOut" : journal.afterStep()) {
         case "LetOut":

@@ -123,6 +123,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
       }),
     setConcurrency: (lane, limit) =>
       Effect.suspend(() => {
+        refuseUnless(typeof lane === "string", "setConcurrency", "the name of a lane", lane)
         const checked = limitOf("setConcurrency", limit, 1)
         const set = state.unsafeModify((table, now) => control.setConcurrency(table, lane, checked, now))
         if (set === true) return Effect.void

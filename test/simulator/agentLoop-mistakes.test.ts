@@ -330,6 +330,13 @@ describe("the simulator of the loop finds mistakes", () => {
     "loop/internal/refusals": () => ({ mend: () => undefined })
   }, (plan) => ({ ...plan, messages: 3, features: { ...plan.features, refusing: true } }))
 
+  let asked = 0
+  finds("what a provider refuses is replaced with each second refusal", ["refused"], {
+    "loop/internal/refusals": ({ mend }) => ({
+      mend: (...refusal) => ++asked % 2 === 0 ? mend(...refusal) : undefined
+    })
+  }, (plan) => ({ ...plan, messages: 3, features: { ...plan.features, refusing: true } }))
+
   finds(
     "what nobody has answered goes for a file that another provider has taken",
     ["refused"],

@@ -356,6 +356,7 @@ export class World {
       launch: say("launch"),
       interrupt: say("interrupt"),
       abandon: say("abandon"),
+      heard: () => {},
       setTimers: () => say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
       end: say("end")
     }

@@ -127,6 +127,18 @@ export class ApprovalTimeout extends Context.Reference<ApprovalTimeout>()(
 ) {}
 
 /**
+ * What becomes of the tasks that a call of the tool has started when the call is cancelled: all are cancelled with it (`"cancel"`), or
+ * none (`"keep"`). Default: those in the foreground are.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Children extends Context.Reference<Children>()(
+  "effect-task-manager/ai/ToolAnnotations/Children",
+  { defaultValue: (): "cancel" | "keep" | undefined => undefined }
+) {}
+
+/**
  * When a call of the tool that has failed is tried again. Default: never.
  *
  * @example

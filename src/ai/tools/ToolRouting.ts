@@ -11,6 +11,7 @@ import type * as Layer from "effect/Layer"
 import { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy } from "../../model/Task.js"
 import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
+import { checkRetryRule } from "../../shared/checkRetryRule.js"
 import { millisOf } from "../../shared/durations.js"
 import { finiteOf, refuseUnless, refuseUnlessOneOf } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
@@ -20,6 +21,7 @@ import {
   ApprovalTimeout,
   Background,
   BackgroundTimeout,
+  Children,
   DetachAfter,
   IdleTimeout,
   Lane,
@@ -49,6 +51,7 @@ const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options 
   const idleTimeout = Context.get(annotations, IdleTimeout)
   const approvalTimeout = Context.get(annotations, ApprovalTimeout)
   const retry = Context.get(annotations, Retry)
+  const children = Context.get(annotations, Children)
   return {
     ...(lane === undefined ? undefined : { lane }),
     ...(priority === 0 ? undefined : { priority }),
@@ -56,7 +59,8 @@ const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options 
     ...(backgroundTimeout === undefined ? undefined : { backgroundTimeout }),
     ...(idleTimeout === undefined ? undefined : { idleTimeout }),
     ...(approvalTimeout === undefined ? undefined : { approvalTimeout }),
-    ...(retry === undefined ? undefined : { retry })
+    ...(retry === undefined ? undefined : { retry }),
+    ...(children === undefined ? undefined : { children })
   }
 }
 
@@ -96,6 +100,10 @@ const checkAnnotations = (tool: Tool.Any): void => {
     lane
   )
   finiteOf(nameOf("Priority"), Context.get(annotations, Priority))
+  const retry = Context.get(annotations, Retry)
+  if (retry !== undefined) checkRetryRule(nameOf("Retry"), retry)
+  const children = Context.get(annotations, Children)
+  if (children !== undefined) refuseUnlessOneOf(["cancel", "keep"], nameOf("Children"), children)
 }
 
 /**

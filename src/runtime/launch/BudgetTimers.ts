@@ -25,9 +25,12 @@ export class BudgetTimers {
     this.moved()
   }
 
-  /** The tool says or writes something. Its timer is not set anew each time: it looks at when that was. */
-  heard(): void {
-    this.heardAt = this.timers.now()
+  /**
+   * The tool says or writes something, or does after so many milliseconds. Its timer is not set anew each time: it looks at when
+   * that was.
+   */
+  heard(afterMillis = 0): void {
+    this.heardAt = this.timers.now() + afterMillis
   }
 
   /** The task may run in the background now. */
@@ -50,8 +53,9 @@ export class BudgetTimers {
 
   private idleFor(): void {
     const { idle } = this.budgets
-    // a tool that waits for other tasks says nothing, and is not idle
-    if (this.task.isStanding) this.heard()
+    // a tool that waits for other tasks, or for its place after that, says nothing and is not idle
+    const { isStanding, returning } = this.task
+    if (isStanding || (returning !== undefined && returning.size > 0)) this.heard()
     const left = this.heardAt + idle - this.timers.now()
     if (left > 0) this.waitForIdle(left)
     else this.passed({ _tag: "Idle", millis: idle })

@@ -180,7 +180,7 @@ export class Launch implements TaskRuntime {
     const { engine, number, task } = this
     return engine.state.modify((table, now) => {
       if (task === undefined) return
-      this.budgetTimers?.heard()
+      this.budgetTimers?.heard(delay)
       retry(table, task, number, { error: capError(engine.outputLimits, error), delay }, now)
     })
   }
@@ -272,6 +272,10 @@ export class Launch implements TaskRuntime {
       task.detachAfter,
       () => engine.state.unsafeModify((table, now) => detachAfter(table, task, number, now))
     )
+  }
+
+  heard(): void {
+    this.budgetTimers?.heard()
   }
 
   protected stopDetachTimer(): void {

@@ -1,13 +1,12 @@
 /** Turns what a routing policy answers into what the state machine needs. */
 import type * as Duration from "effect/Duration"
-import * as Schedule from "effect/Schedule"
 import type { Route } from "../../machine/start.js"
-import type { TaskTable } from "../../machine/TaskTable.js"
-import type { RetryRule } from "../../model/RetryRule.js"
+import { laneOf, type TaskTable } from "../../machine/TaskTable.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
+import { checkRetryRule } from "../../shared/checkRetryRule.js"
 import { millisOf } from "../../shared/durations.js"
-import { finiteOf, refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
+import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 /** Foreground, no timers: how an inline manager runs everything. */
@@ -68,23 +67,9 @@ const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
     }
 }
 
-/** As it is; throws for what would fail when the tool does. */
-const retryOf = (retry: RetryRule): RetryRule => {
-  refuseUnlessObject("RoutingDecision.retry", "an object with a schedule", retry)
-  refuseUnless(Schedule.isSchedule(retry.schedule), "RoutingDecision.retry.schedule", "a Schedule", retry.schedule)
-  const condition: unknown = retry.while
-  refuseUnless(
-    condition === undefined || typeof condition === "function",
-    "RoutingDecision.retry.while",
-    "a function",
-    condition
-  )
-  return retry
-}
-
-const laneOf = (table: TaskTable, lane: string): string => {
+const checkedLane = (table: TaskTable, lane: string): string => {
+  if (typeof lane === "string" && laneOf(table, lane) !== undefined) return lane
   const names = table.lanes.flatMap(({ name }) => name ?? [])
-  if (names.includes(lane)) return lane
   const known = names.length === 0 ? "TaskManagerConfig.lanes has none" : `one of ${names.map(shown).join(", ")}`
   throw new RangeError(`RoutingDecision.lane takes a lane of TaskManagerConfig.lanes (${known}), not ${shown(lane)}`)
 }
@@ -103,11 +88,11 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
   detachAfter: decision._tag === "ForegroundThenDetachAfter"
     ? millisOf("RoutingDecision.duration", decision.duration)
     : Infinity,
-  lane: decision.lane === undefined ? undefined : laneOf(table, decision.lane),
+  lane: decision.lane === undefined ? undefined : checkedLane(table, decision.lane),
   budgets: budgetsOf(decision),
   children: decision.children === undefined
     ? undefined
     : checked("children", childPolicies, decision.children, "keep"),
-  retry: decision.retry === undefined ? undefined : retryOf(decision.retry),
+  retry: decision.retry === undefined ? undefined : checkRetryRule("RoutingDecision.retry", decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

@@ -176,6 +176,24 @@ for (const { model, name, server: start } of providers) {
           assert.deepStrictEqual(yield* say(session, "And?"), ["Completed", "AttachmentsRefused"])
         })
       ))
+
+    it.scoped("with a shorter conversation, where it was refused for something else before", () =>
+      withSession(
+        (session, server) =>
+          Effect.gen(function*() {
+            assert.deepStrictEqual(yield* say(session, "Hello"), ["Completed"])
+            server.fail(404, { refusal: { message: "Item with id 'rs_1' not found." } })
+            server.fail(400, { refusal: { message: "prompt is too long" } })
+            assert.deepStrictEqual(yield* say(session, "And?"), ["Completed", "AttachmentsRefused", "Compacted"])
+            assert.lengthOf(server.requests, 4)
+            assert.notInclude(sent(server), "Hello")
+            // one that it refuses all the same is not compacted again and again
+            for (let time = 0; time < 2; time++) server.fail(400, { refusal: { message: "prompt is too long" } })
+            assert.deepStrictEqual(yield* say(session, "Well?"), ["ContextOverflow", "Compacted"])
+            assert.lengthOf(server.requests, 6)
+          }),
+        { compact: ({ entries, sessionId }) => Effect.succeed({ sessionId, entries: entries.slice(-1) }) }
+      ))
   })
 }
 
@@ -185,7 +203,7 @@ const withSwitch = (
     session: AgentSession,
     server: ProviderServer,
     change: Effect.Effect<void>
-  ) => Effect.Effect<void, unknown, TaskManagerTestControl | AgentLoop>,
+  ) => Effect.Effect<void, unknown, TaskManagerTestControl | AgentLoop | LanguageModel.LanguageModel>,
   name: { readonly provider?: string } = {}
 ) =>
   Effect.gen(function*() {
@@ -231,6 +249,40 @@ describe("a change of the provider", () => {
         assert.deepStrictEqual(yield* say(session, [second]), ["InvalidRequest", "FileRefused"])
         assert.deepStrictEqual(yield* say(session, [third]), ["Completed"])
         assert.include(sent(server), first.data)
+        assert.notInclude(sent(server), second.data)
+      }), { provider: "anthropic" }))
+
+  it.scoped("of which one thing after the other is refused costs no turn, unless nobody has answered it", () =>
+    withSwitch((session, server, change) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* say(session, [old]), ["Completed"])
+        yield* change
+        server.fail(400, { refusal: { message: "messages.1.content.0: Invalid `signature` in `thinking` block" } })
+        refuses(server, 1)
+        assert.deepStrictEqual(yield* say(session, [first]), ["Completed", "AttachmentsRefused", "FileRefused"])
+        assert.lengthOf(server.requests, 3)
+        assert.notInclude(sent(server), old.data)
+        assert.include(sent(server), first.data)
+        // what it has taken is not replaced with what it has not
+        refuses(server, 1)
+        assert.deepStrictEqual(yield* say(session, [second]), ["InvalidRequest", "FileRefused"])
+        assert.deepStrictEqual(yield* say(session, "Never mind."), ["Completed"])
+        assert.include(sent(server), first.data)
+      }), { provider: "anthropic" }))
+
+  it.scoped("with a new file that is refused after the old one costs one turn, and no file that was taken", () =>
+    withSwitch((session, server, change) =>
+      Effect.gen(function*() {
+        yield* change
+        assert.deepStrictEqual(yield* say(session, [first]), ["Completed"])
+        yield* session.setModel(yield* LanguageModel.LanguageModel, { provider: "openai" })
+        assert.deepStrictEqual(yield* say(session, [old]), ["Completed"])
+        yield* change
+        refuses(server, 2)
+        assert.deepStrictEqual(yield* say(session, [second]), ["InvalidRequest", "FileRefused", "FileRefused"])
+        assert.deepStrictEqual(yield* say(session, [third]), ["Completed"])
+        assert.include(sent(server), first.data)
+        assert.notInclude(sent(server), old.data)
         assert.notInclude(sent(server), second.data)
       }), { provider: "anthropic" }))
 

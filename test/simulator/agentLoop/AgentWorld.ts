@@ -87,8 +87,8 @@ export class SessionLog {
   isSettled = false
   /** How often somebody has begun to interrupt it. */
   interrupts = 0
-  /** How often a thing was sent and refused, by opening. */
-  readonly refusals = new Map<string, number>()
+  /** How often a thing was sent and refused, and by which providers that are known by name; by opening. */
+  readonly refusals = new Map<string, { readonly refusers: Set<Asked>; readonly times: number }>()
   /** What a provider has refused last. */
   lastRefused: { readonly key: string; readonly by: Asked } | undefined
   /** Who has made replies, and who the last one, which a provider without a name is taken for. */

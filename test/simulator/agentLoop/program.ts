@@ -56,10 +56,11 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
           world.say(sessionId, () => `refuses ${JSON.stringify(entry)}`)
           return yield* refused
         }
-        const dropped = entry._tag === "Rewrite" ? checkRewrite(world, session, entry) : undefined
         if (entry._tag === "AssistantMessage") checkMaker(world, session, entry)
-        if (dropped !== undefined) {
+        if (entry._tag === "Rewrite") {
+          const dropped = checkRewrite(world, session, entry)
           session.rewrites++
+          session.lastMaker = lastMakerOf(entry)
           // one that is written once more drops what it dropped before
           session.pending = new Set([...session.pending, ...dropped])
           if (!fails) {
@@ -76,6 +77,10 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
       })
   }
 }
+
+/** Who made the last reply that a change has left. */
+const lastMakerOf = ({ entries }: TranscriptEntry.Rewrite): string =>
+  entries.reduce((maker, entry) => entry._tag === "AssistantMessage" ? entry.provider ?? maker : maker, "")
 
 /** A reply says who made it. */
 const checkMaker = (world: AgentWorld, session: SessionLog, reply: TranscriptEntry.AssistantMessage): void => {

@@ -3,7 +3,7 @@ import * as AiError from "@effect/ai/AiError"
 import type * as Prompt from "@effect/ai/Prompt"
 import * as Option from "effect/Option"
 import { type AgentWorld, marksOf, type SessionLog } from "./AgentWorld.js"
-import { type Asked, longestText } from "./plan.js"
+import { type AgentPlan, type Asked, longestText } from "./plan.js"
 
 /** Why a prompt is refused; `key` names the thing, which must not be sent for ever. */
 interface Refusal {
@@ -78,15 +78,31 @@ export const refusalOf = (
   return { key: undefined, error: refused(method, "prompt is too long") }
 }
 
-/** No message bricks a session: what was refused is not sent again, but where the request was stopped before that was known. */
+/**
+ * No message bricks a session: how often a thing is sent at the most, and refused.
+ * - It goes with the first refusal of it, but for what another provider has answered: that goes before it, once for each provider
+ *   that is asked and known by its name.
+ * - A request that is stopped changes nothing, nor does one whose compaction the store refuses.
+ * - A conversation that is too long may be compacted first, and the request is made again.
+ * - A request is made as often as its schedule says, and only its last refusal counts. That is one of something else, once, where
+ *   the provider forgets its items between two attempts.
+ */
+const mostRefusals = ({ features, retries }: AgentPlan, session: SessionLog, refusers: number): number => {
+  const changes = features.switching ? 1 + refusers : 1
+  const stopped = session.interrupts + (features.compacting ? session.storeFaults : 0)
+  const requests = (changes + stopped) * (features.compacting ? 2 : 1)
+  return requests * (1 + retries) + (features.switching ? retries : 0)
+}
+
+/** Counts a refusal. */
 export const checkRefusal = (world: AgentWorld, session: SessionLog, key: string, by: Asked): void => {
   session.lastRefused = { key, by }
   const named = `${session.openings.length} ${key}`
-  const times = (session.refusals.get(named) ?? 0) + 1
-  session.refusals.set(named, times)
-  const { compacting, switching } = world.plan.features
-  // what another provider has answered goes first, and then the request is made again
-  const requests = (switching ? 2 : 1) * (1 + session.interrupts)
-  const most = (1 + world.plan.retries) * (compacting ? 2 : 1) * requests
-  if (times > most) world.violate("refused", `${session.sessionId}: ${key} was sent ${times} times, and refused`)
+  const { refusers, times } = session.refusals.get(named) ?? { refusers: new Set(), times: 0 }
+  // for one without a name, nothing of another goes first
+  if (by !== undefined) refusers.add(by)
+  session.refusals.set(named, { refusers, times: times + 1 })
+  if (times + 1 > mostRefusals(world.plan, session, refusers.size)) {
+    world.violate("refused", `${session.sessionId}: ${key} was sent ${times + 1} times, and refused`)
+  }
 }

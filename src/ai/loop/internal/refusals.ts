@@ -13,7 +13,7 @@ import { failureReason } from "./failureReason.js"
 export interface Mended {
   readonly reason: RewriteReason
   readonly entries: Transcript["entries"]
-  /** The same request is made with it, once: nothing is missing in it that was not answered before. */
+  /** The request is made again with it, at once: nothing is missing in it that was not answered before. */
   readonly isAskedAgain: boolean
 }
 

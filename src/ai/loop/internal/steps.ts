@@ -73,7 +73,7 @@ export class Steps {
   /** What the next request is made with. */
   private model: Model
   private provider: string | undefined
-  /** Whether something was replaced by a stand-in, and the model has answered nothing since. */
+  /** Whether something was replaced that nobody had answered, and the model has answered nothing since. */
   private hasStandIns = false
   /** A conversation that is shorter is not compacted. */
   private leastTokens = 0
@@ -187,9 +187,15 @@ export class Steps {
     return Effect.gen(this, function*() {
       if (this.isTooLong) yield* this.compacted
       let answered = yield* Effect.exit(Effect.interruptible(asked))
-      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause, provider))) {
+      let isCompacted = false
+      // it ends: what stands in for something is not replaced again
+      while (Exit.isFailure(answered)) {
+        const error = Option.getOrUndefined(Cause.failureOption(answered.cause))
+        if (error === undefined) break
+        const isShorter: boolean = !isCompacted && failureReason(error) === "ContextOverflow" && (yield* this.compacted)
+        if (!isShorter && !(yield* this.standIn(error, provider))) break
+        isCompacted ||= isShorter
         answered = yield* Effect.exit(Effect.interruptible(asked))
-        if (Exit.isFailure(answered)) yield* this.standIn(answered.cause, provider)
       }
       if (Exit.isSuccess(answered)) {
         this.hasStandIns = false
@@ -212,28 +218,10 @@ export class Steps {
     return compactAt !== undefined && conversation.tokens >= Math.max(compactAt, this.leastTokens)
   }
 
-  /** Changes the transcript that a provider has refused; whether the request is to be made again. */
-  private mend(
-    cause: Cause.Cause<AiError.AiError>,
-    provider: string | undefined
-  ): Effect.Effect<boolean> {
-    return Effect.gen(this, function*() {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      if (error === undefined) return false
-      const isTooLong = failureReason(error) === "ContextOverflow"
-      return isTooLong && (yield* this.compacted) || (yield* this.standIn(cause, provider))
-    })
-  }
-
   /** Puts something else into the place of what the provider has refused; whether the request is to be made again. */
-  private standIn(
-    cause: Cause.Cause<AiError.AiError>,
-    provider: string | undefined
-  ): Effect.Effect<boolean> {
+  private standIn(error: AiError.AiError, provider: string | undefined): Effect.Effect<boolean> {
     const { conversation, render } = this.options
     return Effect.gen(this, function*() {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      if (error === undefined) return false
       // a compaction that the store has refused would be undone
       yield* conversation.flush
       const mendedOnce = (transcript: Transcript) =>
@@ -243,7 +231,7 @@ export class Steps {
       // refused twice in a row, for something older perhaps: each message would hide that once more
       const isAskedAgain = mended.isAskedAgain ||
         this.hasStandIns && mendedOnce({ ...conversation.transcript, entries: mended.entries }) !== undefined
-      this.hasStandIns = true
+      if (!mended.isAskedAgain) this.hasStandIns = true
       yield* conversation.rewrite(mended.entries, mended.reason)
       return isAskedAgain
     }).pipe(

@@ -1,5 +1,8 @@
 /** docs/contract.md, 4.1: limits of time beside the timeout of a launch. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import { ToolError } from "../../../errors.js"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
@@ -103,6 +106,52 @@ test("a tool that waits for another task is not idle", { needs: [...needs, "star
   yield* w.hasStatus(b, "Running")
   yield* a.succeed()
   yield* w.hasStatus(b, "Completed")
+})
+
+test("nor is one that has just waited, or that waits for its next attempt", {
+  needs: [...needs, "startsConcurrently", "retries"]
+}, function*(w) {
+  const a = yield* w.start("a", { ...own("a"), kind: "Background" })
+  const b = yield* w.start("b", {
+    ...own("b"),
+    route: RoutingDecision.Foreground({ idleTimeout: "5 seconds" }),
+    tool: () =>
+      Effect.gen(function*() {
+        yield* Effect.orDie(w.manager.waitForTask([a.id]))
+        yield* Effect.sleep("4 seconds")
+        return "worked"
+      })
+  })
+  let attempts = 0
+  const c = yield* w.start("c", {
+    ...own("c"),
+    route: RoutingDecision.Foreground({ idleTimeout: "5 seconds", retry: { schedule: Schedule.spaced("20 seconds") } }),
+    tool: () =>
+      Effect.suspend(() =>
+        ++attempts === 1
+          ? new ToolError({ reason: "Unavailable", toolName: "tool", message: "not there" })
+          : Effect.succeed("there")
+      )
+  })
+  yield* w.advance("4900 millis")
+  yield* a.succeed()
+  yield* w.advance("4 seconds")
+  yield* w.hasStatus(b, "Completed")
+  yield* w.advance("12 seconds")
+  yield* w.hasStatus(c, "Completed")
+})
+
+test("an answer in time counts, also while its routing takes longer", { needs: [...needs, "approvals"] }, function*(w) {
+  const a = yield* w.start("a", { ...own("a"), route: RoutingDecision.Background({ approvalTimeout: "1 minute" }) })
+  yield* a.ask
+  yield* w.advance("59 seconds")
+  w.decide("a", () => Effect.delay(Effect.succeed(RoutingDecision.Background()), "5 seconds"))
+  const answer = yield* w.fork(w.approve(a, { begins: false }))
+  yield* w.advance("4 seconds")
+  yield* w.hasStatus(a, "Suspended")
+  yield* w.advance("1 second")
+  yield* w.soon("the answer", Fiber.join(answer))
+  yield* w.hasStatus(a, "Running")
 })
 
 test("approvalTimeout rejects what nobody has answered", { needs: [...needs, "approvals"] }, function*(w) {

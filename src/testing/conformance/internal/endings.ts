@@ -1,10 +1,12 @@
 /** docs/contract.md, 4.1: what a result that is no success says. */
 import * as Effect from "effect/Effect"
-import { ToolError } from "../../../errors.js"
+import { ApprovalRequired, ToolError } from "../../../errors.js"
+import { ApprovalId } from "../../../model/ids.js"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
+import { isApproved } from "./tools.js"
 import { type Call, turnOf, type World } from "./World.js"
 
 const { cases, test } = section("What a task had said before it ended")
@@ -92,5 +94,31 @@ test(
     yield* isTrue("no half characters", !text.includes("\uFFFD"))
   }
 )
+
+test("a message is not cut within a character, and a launch tells nothing of the one before it", {
+  needs: [...needs, "approvals"]
+}, function*(w) {
+  const a = yield* w.start("a", {
+    ...own("a"),
+    tool: (task) =>
+      Effect.gen(function*() {
+        if (isApproved(task)) {
+          return yield* new ToolError({ reason: "ExecutionFailed", toolName: "tool", message: "no" })
+        }
+        yield* task.reportProgress({ message: `${"a".repeat(299)}\u{1F600}\u{1F600}` })
+        const approval = { id: ApprovalId.make("ask"), requestKind: "test", reason: "r", summary: "s", metadata: {} }
+        return yield* new ApprovalRequired({ approval })
+      })
+  })
+  const b = yield* w.start("b", {
+    ...own("b"),
+    tool: ({ reportProgress }) =>
+      Effect.zipRight(reportProgress({ message: `${"a".repeat(299)}\u{1F600}\u{1F600}` }), Effect.never)
+  })
+  yield* w.approve(a)
+  yield* equal("the text", yield* textOf(w, a), "no")
+  yield* w.handle.cancel(b.id)
+  yield* isTrue("it is cut between characters", (yield* textOf(w, b)).endsWith(`${"a".repeat(299)}…`))
+})
 
 export const endings = cases

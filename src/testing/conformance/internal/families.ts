@@ -109,4 +109,37 @@ test("a tool that is cancelled can start nothing more", { needs: [...needs, "gra
   yield* equal("the tasks", (yield* w.handle.list()).map(({ id }) => id), [a.id])
 })
 
+test("nor can what it left behind, in the name of the task above that is cancelled", {
+  needs: [...needs, "grace"]
+}, function*(w) {
+  const attempts: Array<string> = []
+  const left = w.manager.startTask(TaskLaunchRequest.plain({ request: requestOf("late", own("late")) })).pipe(
+    Effect.provideService(ToolExecutor, w.executor),
+    Effect.either,
+    Effect.map((outcome) => attempts.push(Either.isLeft(outcome) ? outcome.left._tag : "started")),
+    Effect.delay("1 second")
+  )
+  const inner = yield* Effect.provide(
+    ToolExecutor,
+    ToolExecutor.fromHandlers({ inner: () => Effect.as(Effect.forkDaemon(left), "done") })
+  )
+  const request = { ...requestOf("inner", own("inner")), toolName: "inner" }
+  const a = yield* w.start("a", {
+    ...own("a"),
+    tool: () =>
+      w.manager.startTask(TaskLaunchRequest.plain({ request })).pipe(
+        Effect.provideService(ToolExecutor, inner),
+        Effect.orDie,
+        Effect.zipRight(Effect.onInterrupt(Effect.never, () => Effect.sleep("3 seconds")))
+      )
+  })
+  yield* w.settle
+  yield* w.fork(w.handle.cancel(a.id))
+  yield* w.advance("2 seconds")
+  yield* w.hasStatus(a, "Cancelling")
+  yield* equal("what it got", attempts, ["TaskCancelled"])
+  yield* w.advance("1 second")
+  yield* w.hasStatus(a, "Cancelled")
+})
+
 export const families = cases
