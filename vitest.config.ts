@@ -68,7 +68,7 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable)$/,
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|cluster)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
