@@ -343,7 +343,7 @@ const left = (engine: Engine, rootsBefore: number): Record<string, number> => {
     sessions: table.sessions.size,
     live: table.live.size,
     suspended: table.suspended.size,
-    queued: table.queue.size,
+    queued: table.waiting,
     active: table.idle.active,
     places: table.places,
     manual: table.manual.size,

@@ -9,6 +9,7 @@ import { SessionId, TaskId, ToolCallId, TurnId } from "./model/ids.js"
 import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
+import { shown } from "./shared/text.js"
 
 /**
  * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`,
@@ -241,6 +242,32 @@ export class TaskLimitReached extends Schema.TaggedError<TaskLimitReached>("effe
 }
 
 /**
+ * `setConcurrency` has changed nothing. `UnknownLane`: `TaskManagerConfig.lanes` has no such lane. `InUse`: so many tasks run in it
+ * (`running`) that the limit would be broken at once; try again when fewer do.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConcurrencyRefused
+  extends Schema.TaggedError<ConcurrencyRefused>("effect-task-manager/ConcurrencyRefused")(
+    "ConcurrencyRefused",
+    {
+      lane: Text,
+      reason: oneOf("UnknownLane", "InUse"),
+      running: Schema.optionalWith(Whole, { exact: true })
+    },
+    describedError
+  )
+{
+  override get message(): string {
+    const lane = shown(this.lane)
+    return this.reason === "UnknownLane"
+      ? `There is no lane ${lane} in TaskManagerConfig.lanes`
+      : `${this.running} tasks run in the lane ${lane}: its limit cannot be below that`
+  }
+}
+
+/**
  * What an answer to an approval differs in from what was asked. `taskId`: there is no such task. `asking`: it answers an
  * earlier question, one that was answered, or one of another manager, or it brings no token back. `status`: it brings no
  * token back, and the task is not suspended. The others are looked at in their order.
@@ -385,6 +412,7 @@ export const TaskManagerError = union(
   TaskAlreadyExists,
   DuplicateCallId,
   TaskLimitReached,
+  ConcurrencyRefused,
   ApprovalMismatch,
   TaskManagerShutdown,
   WaitTimedOut

@@ -13,6 +13,8 @@ import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
+import type { Budgets, Overrun } from "./budgets.js"
+import { Lane, type Line } from "./lanes.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
@@ -76,6 +78,9 @@ export interface Waiter {
   /** Where it is parked; undefined once it was woken or has left. */
   node: LinkedNode<Waiter> | undefined
   isWaiting: boolean
+  /** The task in whose place it goes on, while it waits for that place, and its number among those that wait for one. */
+  returnsTo: TaskRecord | undefined
+  waitsSince: number
   /** It is the wait of a task, and was over although not everything had ended: see waitGraph.ts. */
   foundOver: boolean
 }
@@ -142,6 +147,11 @@ export interface Session {
   closed: boolean
   /** How many of its tasks are live. */
   live: number
+  /** How many of its tasks have a place. */
+  places: number
+  /** Where sessions have a limit: its lines, and the number of the last place that one of them was given. */
+  lines: Map<Lane, Line> | undefined
+  lastServed: number
 }
 
 /** The time that the tools interrupted in one step have to end. */
@@ -184,8 +194,8 @@ export interface TaskRuntime extends Ancestry {
   readonly interrupt: (gracePeriod: GracePeriod) => void
   /** The tool has not ended within its grace period. */
   readonly abandon: () => void
-  /** Starts the timer that would detach the task, or stops it, as the task is now. */
-  readonly setDetachTimer: () => void
+  /** Starts and stops the timers that depend on where the task runs: the one that would detach it, that of the background. */
+  readonly setTimers: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -221,6 +231,14 @@ export class TaskRecord {
   timeout = Infinity
   /** Milliseconds after which the current launch detaches; Infinity for never. */
   detachAfter = Infinity
+  /** The other limits on how long it may take; undefined for none. */
+  budgets: Budgets | undefined = undefined
+  /** Which limit it has passed, if that is why it is Cancelling. */
+  overrun: Overrun | undefined = undefined
+  /** When it asked, in epoch milliseconds, where the answer has a limit. */
+  askedAt: number | undefined = undefined
+  lane: Lane
+  priority = 0
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
   waiting: Set<Waiter> | undefined = undefined
@@ -232,7 +250,9 @@ export class TaskRecord {
   returning: Set<Waiter> | undefined = undefined
   readonly liveNode: LinkedNode<TaskRecord>
   readonly turnNode: LinkedNode<TaskRecord>
+  /** Where it waits for a place, and its number among those that wait for one. */
   queueNode: LinkedNode<TaskRecord> | undefined = undefined
+  waitsSince = 0
   suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
   /** Whoever waits for the task to settle. */
   settledWaiters: Array<() => void> | undefined = undefined
@@ -251,6 +271,7 @@ export class TaskRecord {
     this.request = request
     this.session = turn.session
     this.turn = turn
+    this.lane = table.lanes[0]
     this.liveNode = table.live.append(this)
     this.turnNode = turn.tasks.append(this)
     this.session.live++
@@ -299,6 +320,10 @@ export interface Limits {
   readonly historyBytes: number
   /** How many tasks run at once. */
   readonly concurrency: number
+  /** How many tasks of one session run at once. */
+  readonly perSession: number
+  /** How many tasks of each lane run at once. */
+  readonly lanes: Readonly<Record<string, number>>
   /** How many tasks are accepted and not settled. */
   readonly live: number
   /** How many updates and results of one session wait to be taken. */
@@ -322,6 +347,8 @@ export interface Limits {
 export interface Consequences {
   readonly ended: Outbox<TaskRuntime>
   readonly retimed: Outbox<TaskRuntime>
+  /** Tasks whose question has a limit of time, and was asked or is not asked any more. */
+  readonly questions: Outbox<TaskRecord>
   readonly events: Outbox<TaskEvent>
   readonly launched: Outbox<TaskRuntime>
   readonly interrupted: Outbox<TaskRuntime>
@@ -348,10 +375,13 @@ export interface TaskTable {
   readonly idle: Drain
   /** Places of the concurrency limit in use. */
   places: number
-  /** Tasks that wait for a place, first come first served. */
-  readonly queue: LinkedList<TaskRecord>
-  /** Waits that are over and want their task's place back; served before the queue. */
-  readonly returning: LinkedList<Waiter>
+  /** The lane of tasks that were given none, then the named ones. */
+  readonly lanes: readonly [Lane, ...Array<Lane>]
+  /** How many wait for a place: queued tasks, and waits that are over. */
+  waiting: number
+  /** The number of the last of them, and of the last place that was given to one where sessions have a limit. */
+  lastWaiting: number
+  lastServed: number
   readonly changeWaiters: LinkedList<Waiter>
   /** Counts the changes of the set of live tasks, and how many of them the watchers were woken for. */
   version: number
@@ -384,6 +414,8 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     history: 1_000,
     historyBytes: 67_108_864,
     concurrency: Infinity,
+    perSession: Infinity,
+    lanes: {},
     live: Infinity,
     undelivered: Infinity,
     output: 65_536,
@@ -404,8 +436,13 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   manual: new LinkedList(),
   idle: makeDrain(),
   places: 0,
-  queue: new LinkedList(),
-  returning: new LinkedList(),
+  lanes: [
+    new Lane(undefined, Infinity),
+    ...Object.entries(limits.lanes ?? {}).map(([name, limit]) => new Lane(name, limit))
+  ],
+  waiting: 0,
+  lastWaiting: 0,
+  lastServed: 0,
   changeWaiters: new LinkedList(),
   version: 0,
   toldVersion: 0,
@@ -418,6 +455,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   consequences: {
     ended: new Outbox(),
     retimed: new Outbox(),
+    questions: new Outbox(),
     events: new Outbox(),
     launched: new Outbox(),
     interrupted: new Outbox(),
@@ -425,6 +463,9 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   },
   journal: undefined
 })
+
+/** The lane of this name; undefined where there is none. */
+export const laneOf = ({ lanes }: TaskTable, name: string): Lane | undefined => lanes.find((lane) => lane.name === name)
 
 /** The session, made when it is first needed. */
 export const ensureSession = (table: TaskTable, id: SessionId): Session => {
@@ -441,7 +482,10 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     consumers: 0,
     inHand: 0,
     closed: false,
-    live: 0
+    live: 0,
+    places: 0,
+    lines: undefined,
+    lastServed: 0
   }
   table.sessions.set(id, session)
   return session

@@ -1,16 +1,17 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { CancelReason, ContinuePolicy, DeliveryMode, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
+import { type Overrun, timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { settle } from "./finish.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
-import { stopSharing } from "./places.js"
+import { setLimit, setPlaceInLine, stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
-import { ensureSession, ensureTurn, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import { ensureSession, ensureTurn, laneOf, type TaskRecord, type TaskTable } from "./TaskTable.js"
 import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */
@@ -59,14 +60,41 @@ export const cancelInline = (table: TaskTable, task: TaskRecord, now: number): v
   cancelTask(table, task, "Cancelled", now)
 }
 
-/** The timeout of a launch has passed. */
-export const timeOut = (table: TaskTable, task: TaskRecord, launch: number, now: number): void => {
-  if (task.snapshot.launch === launch && task.snapshot.status === "Running") cancelTask(table, task, "TimedOut", now)
+/** A running launch has passed one of its limits. */
+export const timeOut = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  now: number,
+  overrun: Overrun = { _tag: "Timeout", millis: task.timeout }
+): void => {
+  if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
+  switch (overrun._tag === "Timeout" ? timeoutOf(task) : "fail") {
+    case "fail":
+      task.overrun = overrun
+      cancelTask(table, task, "TimedOut", now)
+      return
+    case "detach":
+      return detachTask(table, task, now, { after: overrun.millis, asks: task.budgets?.onTimeout === "ask" })
+    case "none":
+  }
 }
 
-const detachTask = (table: TaskTable, task: TaskRecord, now: number): void => {
+/** Nobody has answered the question of a task in time. `asking`: which question that was. */
+export const approvalTimedOut = (table: TaskTable, task: TaskRecord, asking: string | undefined, now: number): void => {
+  if (task.snapshot.status !== "Suspended" || task.asked?.approval.asking !== asking) return
+  const error = results.approvalRejected(task.request, results.unanswered(task.budgets?.approval ?? Infinity))
+  settle(table, task, { _tag: "Failed", error }, now)
+}
+
+const detachTask = (table: TaskTable, task: TaskRecord, now: number, overdue?: TaskSnapshot["overdue"]): void => {
   uncountFromTurn(task)
-  events.detached(table, now, events.change(table, task, { ...task.snapshot, kind: "Background" }))
+  const snapshot: TaskSnapshot = {
+    ...task.snapshot,
+    kind: "Background",
+    ...(overdue === undefined ? undefined : { overdue })
+  }
+  events.detached(table, now, events.change(table, task, snapshot))
   deliverDetached(table, task)
   stopSharing(table, task)
   task.inlineCaller = undefined
@@ -93,18 +121,48 @@ export const detachAfter = (table: TaskTable, task: TaskRecord, launch: number, 
   }
 }
 
+/** A live task whose end is not decided. */
+const configurable = (table: TaskTable, id: TaskId): TaskRecord | Refusal => {
+  const task = table.tasks.get(id)
+  if (task === undefined) return notFound
+  return task.isLive && (isChangeable(task) || task.snapshot.status === "Suspended")
+    ? task
+    : { _tag: "WrongStatus", status: task.snapshot.status }
+}
+
 /** Changes where a background result will go, or whether it asks for another turn. */
 export const configure = (
   table: TaskTable,
   id: TaskId,
   patch: { readonly deliveryMode: DeliveryMode } | { readonly continuePolicy: ContinuePolicy }
 ): true | Refusal => {
-  const task = table.tasks.get(id)
-  if (task === undefined) return notFound
-  if (!task.isLive || !(isChangeable(task) || task.snapshot.status === "Suspended")) {
-    return { _tag: "WrongStatus", status: task.snapshot.status }
-  }
+  const task = configurable(table, id)
+  if ("_tag" in task) return task
   events.change(table, task, { ...task.snapshot, ...patch })
+  return true
+}
+
+/** Changes which task gets a place first, of those that wait for one or will. */
+export const setPriority = (table: TaskTable, id: TaskId, priority: number): true | Refusal => {
+  const task = configurable(table, id)
+  if ("_tag" in task) return task
+  const { priority: _, ...snapshot } = task.snapshot
+  events.change(table, task, priority === 0 ? snapshot : { ...snapshot, priority })
+  setPlaceInLine(table, task, priority)
+  return true
+}
+
+/** Why a lane keeps its limit. */
+export type LaneRefusal =
+  | { readonly _tag: "UnknownLane" }
+  | { readonly _tag: "InUse"; readonly running: number }
+
+/** Changes how many tasks of a lane run at once. */
+export const setConcurrency = (table: TaskTable, name: string, limit: number, now: number): true | LaneRefusal => {
+  const lane = laneOf(table, name)
+  if (lane === undefined) return { _tag: "UnknownLane" }
+  if (limit < lane.places) return { _tag: "InUse", running: lane.places }
+  setLimit(table, lane, limit, now)
   return true
 }
 

@@ -61,12 +61,20 @@ const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void =>
   table.consequences.ended.push(runtime)
 }
 
+/** What the task has asked, if it has, is not asked any more. */
+export const forgetQuestion = (table: TaskTable, task: TaskRecord): void => {
+  withdrawApproval(table, task)
+  task.asked = undefined
+  if (task.askedAt === undefined) return
+  task.askedAt = undefined
+  table.consequences.questions.push(task)
+}
+
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
   const result = resultOf(task, ending)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
-  withdrawApproval(table, task)
-  task.asked = undefined
+  forgetQuestion(table, task)
   refuseResumes(table, task)
   vacate(table, task)
   const duration = ending._tag === "Completed" ? ending.result.duration : undefined
@@ -140,6 +148,10 @@ const suspend = (
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)
+  if (task.budgets !== undefined && task.budgets.approval !== Infinity) {
+    task.askedAt = now
+    table.consequences.questions.push(task)
+  }
   const snapshot = events.change(table, task, { ...task.snapshot, status: "Suspended" })
   events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
@@ -155,7 +167,10 @@ const suspend = (
 /** How a task ends whose end was decided before its launch was over. */
 export const decidedEnding = (task: TaskRecord): Ending =>
   task.cancelReason === "TimedOut"
-    ? { _tag: "Failed", error: results.timedOut(task.request, task.timeout) }
+    ? {
+      _tag: "Failed",
+      error: results.timedOut(task.request, task.overrun ?? { _tag: "Timeout", millis: task.timeout })
+    }
     : { _tag: "Cancelled" }
 
 /** The fiber of a launch has ended. What was decided while it ran wins over how it ended. */

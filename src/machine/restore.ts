@@ -20,13 +20,14 @@ import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import type { OutputRing } from "../shared/OutputRing.js"
+import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
 import * as events from "./events.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
 import * as results from "./results.js"
-import { handOver } from "./start.js"
+import { assignPlace, handOver } from "./start.js"
 import {
   type Brings,
   ensureSession,
@@ -50,9 +51,12 @@ export interface StoredTask {
   readonly snapshot: TaskSnapshot
   readonly timeout: number
   readonly detachAfter: number
+  readonly budgets: Budgets | undefined
   readonly cancelReason: CancelReason | undefined
-  /** What is asked while it is Suspended. */
+  readonly overrun: Overrun | undefined
+  /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
+  readonly askedAt: number | undefined
   /** What the last launch was approved with. */
   readonly approval: ApprovalRequest | undefined
   /** The number of its terminal event. */
@@ -120,7 +124,16 @@ const keep = (
   return kept
 }
 
-const suspend = (table: TaskTable, task: TaskRecord, asked: ApprovalRequest): void => {
+const suspend = (
+  table: TaskTable,
+  task: TaskRecord,
+  asked: ApprovalRequest,
+  askedAt: number | undefined
+): void => {
+  if (askedAt !== undefined) {
+    task.askedAt = askedAt
+    table.consequences.questions.push(task)
+  }
   const { snapshot } = task
   const toolRequest = frozenRequest(task.request)
   task.request = toolRequest
@@ -165,16 +178,19 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
       : ensureSession(table, snapshot.sessionId)
     table.lastTask = stored.order - 1
     const task = new TaskRecord(table, ensureTurn(session, snapshot.turnId), request, snapshot)
+    assignPlace(table, task)
     task.timeout = stored.timeout
     task.detachAfter = stored.detachAfter
+    task.budgets = stored.budgets
     task.cancelReason = stored.cancelReason
+    task.overrun = stored.overrun
     task.approval = stored.approval
     task.output = stored.output
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
     rememberCall(table, task.turn, request.callId, task)
-    if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked)
+    if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked, stored.askedAt)
     else revivals.push({ task, stored })
   }
   table.seq = seq
@@ -197,7 +213,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
   }
   for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
-  return revivals
+  // they are admitted one after the other, and the first takes the place
+  return revivals.sort((left, right) => right.task.priority - left.task.priority)
 }
 
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"

@@ -6,6 +6,7 @@ import { TaskResolution } from "../model/TaskResolution.js"
 import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
 import { ownText } from "../shared/ownText.js"
 import { wellFormedText } from "../shared/wellFormed.js"
+import type { Overrun } from "./budgets.js"
 
 // the fields are ours, so the constructor need not check them again
 const trusted = { disableValidation: true } as const
@@ -22,14 +23,18 @@ export const internalError = (request: ToolRequest, cause: unknown): ToolError =
     trusted
   )
 
-export const timedOut = (request: ToolRequest, timeoutMillis: number): ToolError =>
+const whyTimedOut: Record<Overrun["_tag"], (time: string) => string> = {
+  Timeout: (time) => `it did not finish within ${time}`,
+  Background: (time) => `it did not finish within ${time} in the background`,
+  Idle: (time) => `it reported no progress and wrote nothing for ${time}`
+}
+
+export const timedOut = (request: ToolRequest, { _tag, millis }: Overrun): ToolError =>
   new ToolError(
     {
       reason: "TimedOut",
       toolName: request.toolName,
-      message: `The tool was stopped because it did not finish within ${
-        Duration.format(timeoutMillis)
-      }. It may have had effects.`
+      message: `The tool was stopped because ${whyTimedOut[_tag](Duration.format(millis))}. It may have had effects.`
     },
     trusted
   )
@@ -55,6 +60,9 @@ export const approvalRejected = (request: ToolRequest, reason: string | undefine
     },
     trusted
   )
+
+/** Why a call did not go on whose approval nobody answered in time. */
+export const unanswered = (millis: number): string => `nobody answered within ${Duration.format(millis)}.`
 
 /**
  * What an executor answered, as the answer to the call: the model always gets an answer to the call that it made.

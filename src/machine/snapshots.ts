@@ -5,26 +5,31 @@
 import * as Duration from "effect/Duration"
 import type { TaskSnapshot } from "../model/Task.js"
 
+/** Whether it has a field that few have, which the literals below leave out. */
+const hasMore = ({ lane, overdue, priority }: TaskSnapshot): boolean =>
+  lane !== undefined || priority !== undefined || overdue !== undefined
+
 /** The snapshot of a task that begins to run. */
-export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot => ({
-  id: snapshot.id,
-  sessionId: snapshot.sessionId,
-  turnId: snapshot.turnId,
-  callId: snapshot.callId,
-  toolName: snapshot.toolName,
-  kind: snapshot.kind,
-  status: "Running",
-  launch: snapshot.launch,
-  deliveryMode: snapshot.deliveryMode,
-  continuePolicy: snapshot.continuePolicy,
-  createdAt: snapshot.createdAt,
-  startedAt: now,
-  metadata: snapshot.metadata
-})
+export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot =>
+  hasMore(snapshot) ? { ...snapshot, status: "Running", startedAt: now } : {
+    id: snapshot.id,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    callId: snapshot.callId,
+    toolName: snapshot.toolName,
+    kind: snapshot.kind,
+    status: "Running",
+    launch: snapshot.launch,
+    deliveryMode: snapshot.deliveryMode,
+    continuePolicy: snapshot.continuePolicy,
+    createdAt: snapshot.createdAt,
+    startedAt: now,
+    metadata: snapshot.metadata
+  }
 
 /** The snapshot of a running task whose end is decided. */
 export const cancelling = (snapshot: TaskSnapshot): TaskSnapshot =>
-  snapshot.startedAt === undefined ? { ...snapshot, status: "Cancelling" } : {
+  snapshot.startedAt === undefined || hasMore(snapshot) ? { ...snapshot, status: "Cancelling" } : {
     id: snapshot.id,
     sessionId: snapshot.sessionId,
     turnId: snapshot.turnId,
@@ -50,7 +55,7 @@ export const settled = (
   // few executors say how long they took
   duration !== undefined
     ? { ...snapshot, status, settledAt: now, duration: Duration.toMillis(duration) }
-    : snapshot.startedAt === undefined
+    : snapshot.startedAt === undefined || hasMore(snapshot)
     ? { ...snapshot, status, settledAt: now }
     : {
       id: snapshot.id,

@@ -4,14 +4,15 @@ import type { ApprovalRequest } from "../model/Approval.js"
 import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
-import { withdrawApproval } from "./delivery.js"
-import { settle } from "./finish.js"
+import type { Budgets } from "./budgets.js"
+import { forgetQuestion, settle } from "./finish.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import {
   ensureSession,
   ensureTurn,
   type InlineCaller,
+  laneOf,
   TaskRecord,
   type TaskRuntime,
   type TaskTable
@@ -25,6 +26,10 @@ export interface Route {
   readonly continuePolicy: ContinuePolicy
   readonly timeout: number
   readonly detachAfter: number
+  /** One of the table's lanes; undefined for none. */
+  readonly lane: string | undefined
+  readonly priority: number
+  readonly budgets: Budgets | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -58,6 +63,22 @@ export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" 
   return session.undelivered.count + session.inHand >= undelivered ? "maxUndelivered" : undefined
 }
 
+/** Most calls are in no lane and have no priority, and pay for neither. */
+const isPlain = ({ lane, priority }: Route): boolean => lane === undefined && priority === 0
+
+const inLane = (snapshot: TaskSnapshot, { lane, priority }: Route): TaskSnapshot => ({
+  ...snapshot,
+  ...(lane === undefined ? undefined : { lane }),
+  ...(priority === 0 ? undefined : { priority })
+})
+
+/** Where the task waits and in which order, as its snapshot says. A lane that the configuration does not know any more is none. */
+export const assignPlace = (table: TaskTable, task: TaskRecord): void => {
+  const { lane, priority } = task.snapshot
+  task.lane = (lane === undefined ? undefined : laneOf(table, lane)) ?? table.lanes[0]
+  task.priority = priority ?? 0
+}
+
 /** Starts a task that neither `refusal` nor `limitReached` has anything against. `runtime` will run its tool. */
 export const startPlain = (
   table: TaskTable,
@@ -84,7 +105,8 @@ export const startPlain = (
     createdAt: now,
     metadata: request.metadata
   }
-  const task = new TaskRecord(table, turn, request, snapshot)
+  const task = new TaskRecord(table, turn, request, isPlain(route) ? snapshot : inLane(snapshot, route))
+  if (!isPlain(route)) assignPlace(table, task)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, runtime, now)
@@ -139,8 +161,7 @@ export const resume = (
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
-  task.asked = undefined
-  withdrawApproval(table, task)
+  forgetQuestion(table, task)
   refuseResumes(table, task)
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
@@ -168,6 +189,7 @@ const begin = (
 ): void => {
   task.timeout = route.timeout
   task.detachAfter = route.detachAfter
+  task.budgets = route.budgets
   // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined

@@ -61,7 +61,16 @@ export declare namespace RoutingDecision {
    * What every decision may say in addition to where the call runs. `deliveryMode` (default `ToLoop`) and `continuePolicy`
    * (default `NotifyOnly`) hold once the task is in the background; the values of the launch request win over them.
    * `timeout` (a duration; a number is milliseconds; default none) runs from `Started` and ends the task as `Failed` with
-   * reason `TimedOut`.
+   * reason `TimedOut`. `lane` is a field of `TaskManagerConfig.lanes`, whose limit holds for the call beside the others; `priority`
+   * (a finite number, default 0) decides who gets a place first where calls wait for one: the highest, and of these who came first.
+   *
+   * The other limits are durations too; a number is milliseconds, and the default is none. `onTimeout` says what becomes of a call in the
+   * foreground whose `timeout` has passed: it fails (`"fail"`, the default), goes on in the background (`"detach"`), or goes on there
+   * while the model is asked what is to become of it (`"ask"`, which `AgentLoop` does); in the background such a `timeout` means
+   * nothing. `backgroundTimeout` runs from the moment in which the tool runs in the background, `idleTimeout` from its last
+   * progress report or written text (a tool that waits for other tasks is not idle): both end the task as `timeout` does.
+   * `approvalTimeout` runs from a request for approval; when nobody has answered by then, the task ends as `Failed` with reason
+   * `ApprovalRejected`.
    *
    * @since 0.1.0
    * @category models
@@ -70,6 +79,12 @@ export declare namespace RoutingDecision {
     readonly deliveryMode?: DeliveryMode | undefined
     readonly continuePolicy?: ContinuePolicy | undefined
     readonly timeout?: Duration.DurationInput | undefined
+    readonly onTimeout?: "fail" | "detach" | "ask" | undefined
+    readonly backgroundTimeout?: Duration.DurationInput | undefined
+    readonly idleTimeout?: Duration.DurationInput | undefined
+    readonly approvalTimeout?: Duration.DurationInput | undefined
+    readonly lane?: string | undefined
+    readonly priority?: number | undefined
   }
   /**
    * The turn waits for the call.

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { ApprovalRequest } from "./Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "./ids.js"
 import { Metadata } from "./json.js"
-import { Finite, oneOf, struct, tagged, Text, union, Whole } from "./schemas.js"
+import { Finite, Flag, NonEmptyText, oneOf, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { ToolRequest } from "./ToolCall.js"
 
 /**
@@ -109,7 +109,9 @@ export type CancelReason = typeof CancelReason.Type
  * A task at one moment. A snapshot never changes; the next change of the task makes a new one. `launch` counts the runs
  * of the tool from 1. Times are epoch milliseconds: `startedAt` is when the tool of the latest launch began, `settledAt`
  * when the task reached its terminal status. `duration` is how long the tool says that it took, in milliseconds: that of
- * the `ToolResult` of a completed task, if it has one.
+ * the `ToolResult` of a completed task, if it has one. `lane` is the one that its routing gave it, `priority` its priority where that
+ * is not 0. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
+ * says whether the model is to decide what becomes of it.
  *
  * @since 0.1.0
  * @category models
@@ -129,6 +131,9 @@ export const TaskSnapshot = struct({
   startedAt: Schema.optionalWith(Finite, { exact: true }),
   settledAt: Schema.optionalWith(Finite, { exact: true }),
   duration: Schema.optionalWith(Finite, { exact: true }),
+  lane: Schema.optionalWith(NonEmptyText, { exact: true }),
+  priority: Schema.optionalWith(Finite, { exact: true }),
+  overdue: Schema.optionalWith(struct({ after: Finite, asks: Flag }), { exact: true }),
   metadata: Metadata
 })
 
@@ -152,6 +157,7 @@ export interface TaskFilter {
   readonly sessionId?: SessionId | undefined
   readonly turnId?: TurnId | undefined
   readonly callId?: ToolCallId | undefined
+  readonly lane?: string | undefined
 }
 
 /**

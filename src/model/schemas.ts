@@ -49,7 +49,7 @@ export const NonEmptyText = Text.pipe(
  */
 export const Flag = Schema.Boolean.annotations(takes("a boolean"))
 
-const AnyNumber = Schema.Number.annotations(takes("a number"))
+export const AnyNumber = Schema.Number.annotations(takes("a number"))
 
 /**
  * An integer.

@@ -347,6 +347,10 @@ export interface TaskOperations {
   readonly setContinuePolicy: (taskId: string, policy: ContinuePolicy) => Promise<void>
   /** Where the background result goes. Rejects with `TaskNotFound`, `TaskNotRunning`. */
   readonly setDeliveryMode: (taskId: string, mode: DeliveryMode) => Promise<void>
+  /** Which task gets a place first: a finite number. Rejects with `TaskNotFound`, `TaskNotRunning`. */
+  readonly setPriority: (taskId: string, priority: number) => Promise<void>
+  /** How many tasks of a lane run at once: an integer from 1, or `Infinity`. Rejects with `ConcurrencyRefused`. */
+  readonly setConcurrency: (lane: string, limit: number) => Promise<void>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
   readonly drainReadyItems: () => Promise<ReadonlyArray<TaskResolution.Item>>
   /** Takes the results of one session from the manual queue, oldest first. */

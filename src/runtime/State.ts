@@ -43,6 +43,8 @@ export const make = (options: {
   readonly events: EventHub
   /** For the tools that a step interrupts. */
   readonly startGracePeriod: () => TaskTable.GracePeriod
+  /** Starts the timer of what a task asks, or stops it. */
+  readonly timeQuestion: (task: TaskTable.TaskRecord) => void
   readonly journal: JournalWriter | undefined
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
@@ -52,7 +54,7 @@ export const make = (options: {
     const table = yield* Ref.get(ref)
 
     const { consequences } = table
-    const { ended, retimed } = consequences
+    const { ended, questions, retimed } = consequences
     let isLaunching = false
     /** Let out while others are launched; a group has outboxes of its own. */
     const later = new Outbox<TaskTable.TaskRuntime>()
@@ -115,7 +117,8 @@ export const make = (options: {
     const afterStep = (): void => {
       // these tell nobody anything
       for (let launch = ended.shift(); launch !== undefined; launch = ended.shift()) launch.end()
-      for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setDetachTimer()
+      for (let launch = retimed.shift(); launch !== undefined; launch = retimed.shift()) launch.setTimers()
+      for (let task = questions.shift(); task !== undefined; task = questions.shift()) options.timeQuestion(task)
       switch (journal === undefined ? "LetOut" : journal.afterStep()) {
         case "LetOut":
           return letOut(consequences)

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { TaskDoesNotListen, TaskInboxFull, TaskNotFound, TaskNotRunning } from "../errors.js"
+import { ConcurrencyRefused, TaskDoesNotListen, TaskInboxFull, TaskNotFound, TaskNotRunning } from "../errors.js"
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
@@ -12,7 +12,7 @@ import * as queries from "../machine/queries.js"
 import type { TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
-import { checkHistoryQuery, checkRange, refuseUnless } from "../shared/refusals.js"
+import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
@@ -113,6 +113,21 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
       }),
     setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
     setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
+    setPriority: (taskId, priority) =>
+      Effect.suspend(() => {
+        const checked = finiteOf("setPriority", priority)
+        const set = state.unsafeModify((table) => control.setPriority(table, taskId, checked))
+        return isRefusal(set) ? refuse(taskId, set) : Effect.void
+      }),
+    setConcurrency: (lane, limit) =>
+      Effect.suspend(() => {
+        const checked = limitOf("setConcurrency", limit, 1)
+        const set = state.unsafeModify((table, now) => control.setConcurrency(table, lane, checked, now))
+        if (set === true) return Effect.void
+        return set._tag === "UnknownLane"
+          ? new ConcurrencyRefused({ lane, reason: set._tag })
+          : new ConcurrencyRefused({ lane, reason: set._tag, running: set.running })
+      }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),
     waitForIdle: Effect.asVoid(waitUntil(engine, idle)),

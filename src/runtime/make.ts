@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { approvalTimedOut } from "../machine/control.js"
 import * as TaskTable from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import { Journal } from "../services/Journal.js"
@@ -21,6 +22,7 @@ import { startConcurrently, startInline } from "./starting/startTask.js"
 import { wrongLaunch } from "./starting/wrongLaunch.js"
 import * as State from "./State.js"
 import { startGracePeriod } from "./time/GracePeriod.js"
+import { QuestionTimers } from "./time/QuestionTimers.js"
 import * as Timers from "./time/Timers.js"
 import * as loop from "./waiting/loop.js"
 import { limitedBy } from "./waiting/parking.js"
@@ -57,6 +59,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     history: limits.historyLimit,
     historyBytes: limits.historyBytes,
     concurrency: limits.concurrency,
+    perSession: limits.perSession,
+    lanes: limits.lanes,
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
     output: limits.outputBuffer,
@@ -80,12 +84,18 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     events.beginAfter(opened.seq)
   }
   const journal = opened === undefined ? undefined : new JournalWriter(opened, table, clock)
-  const state = yield* State.make({
+  const questions = new QuestionTimers(
+    timers,
+    clock,
+    (task, asking) => state.unsafeModify((current, now) => approvalTimedOut(current, task, asking, now))
+  )
+  const state: State.State = yield* State.make({
     table,
     clock,
     events,
     journal,
-    startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis)
+    startGracePeriod: () => startGracePeriod(timers, limits.cancelGraceMillis),
+    timeQuestion: (task) => questions.set(task)
   })
   // the default of the reference would hide that there is none: then executors have a say
   const policy = runtime.context.unsafeMap.has(RoutingPolicy.key) ? yield* RoutingPolicy : undefined

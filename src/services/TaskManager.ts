@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  ConcurrencyRefused,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskDoesNotListen,
@@ -240,6 +241,18 @@ export interface TaskManagerHandle {
   ) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
   /** Changes where the task's background result goes. `TaskNotRunning` once it is cancelling or settled. */
   readonly setDeliveryMode: (id: TaskId, mode: DeliveryMode) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
+  /**
+   * Changes the priority of a task: where it waits for a place now, it stands behind those that have this priority already; it keeps
+   * it for a launch after an approval. What runs goes on. `TaskNotRunning` once it is cancelling or settled. A priority that is no
+   * finite number is a defect that says so.
+   */
+  readonly setPriority: (id: TaskId, priority: number) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
+  /**
+   * Changes how many tasks of a lane of `TaskManagerConfig.lanes` run at once, until the manager ends: an integer from 1, or
+   * `Infinity`; anything else is a defect that says so. Fails with `ConcurrencyRefused` for a lane that there is not, and for a
+   * limit below what runs in the lane now.
+   */
+  readonly setConcurrency: (lane: string, limit: number) => Effect.Effect<void, ConcurrencyRefused>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
   readonly drainReadyItems: Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /** Takes the results of one session from the manual queue, oldest first. */

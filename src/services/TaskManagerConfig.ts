@@ -52,8 +52,18 @@ export interface TaskManagerSettings {
    * milliseconds; with `Infinity` it never is. Default 5 s.
    */
   readonly cancelGracePeriod: Duration.DurationInput
-  /** How many tasks run at once, first come first served: an integer from 1, or `Infinity`. Default `Infinity`. */
+  /** How many tasks run at once, by priority and then first come first served: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly concurrency: number
+  /**
+   * How many tasks of one session run at once: an integer from 1, or `Infinity`. With a number, sessions take turns where they wait
+   * for a place: none waits for the backlog of another one. Default `Infinity`.
+   */
+  readonly perSession: number
+  /**
+   * How many tasks of a lane run at once, beside the limits above: the name of each lane with an integer from 1, or `Infinity`. A
+   * call is in the lane that its `RoutingDecision` names, or in none. A lane that is full holds up no other one. Default: no lanes.
+   */
+  readonly lanes: Readonly<Record<string, number>>
   /** How many tasks may be accepted and not settled: an integer from 1, or `Infinity`. Default `Infinity`. */
   readonly maxLive: number
   /**
@@ -99,6 +109,8 @@ const defaults: TaskManagerSettings = {
   eventBytes: 33_554_432,
   cancelGracePeriod: "5 seconds",
   concurrency: Infinity,
+  perSession: Infinity,
+  lanes: {},
   maxLive: Infinity,
   maxUndelivered: Infinity,
   maxResultBytes: 1_048_576,

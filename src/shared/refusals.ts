@@ -20,6 +20,12 @@ export const limitOf = (field: string, value: unknown, minimum: number): number 
   throw new RangeError(`${field} takes an integer from ${minimum}, or Infinity, not ${shown(value)}`)
 }
 
+/** The value, if it is a number that is neither infinite nor NaN. */
+export const finiteOf = (field: string, value: unknown): number => {
+  if (typeof value === "number" && Number.isFinite(value)) return value
+  throw new RangeError(`${field} takes a finite number, not ${shown(value)}`)
+}
+
 /** Throws unless the value is what the field takes. */
 export const refuseUnless = (is: boolean, field: string, takes: string, value: unknown): void => {
   if (!is) throw new TypeError(`${field} takes ${takes}, not ${shown(value)}`)

@@ -196,6 +196,28 @@ describe("tools", () => {
       const says = `of the tool "a\ufffdb" takes a duration from 0, not ${shown}`
       assert.throws(() => ToolRouting.fromToolkit(timed), `ToolAnnotations.Timeout ${says}`)
       assert.throws(() => ToolRouting.fromToolkit(detaching), `ToolAnnotations.DetachAfter ${says}`)
+      const tool = Tool.make("a\nb")
+      const limited = {
+        BackgroundTimeout: tool.annotate(ToolAnnotations.BackgroundTimeout, duration),
+        IdleTimeout: tool.annotate(ToolAnnotations.IdleTimeout, duration),
+        ApprovalTimeout: tool.annotate(ToolAnnotations.ApprovalTimeout, duration)
+      }
+      for (const [name, annotated] of Object.entries(limited)) {
+        assert.throws(() => ToolRouting.fromToolkit(Toolkit.make(annotated)), `ToolAnnotations.${name} ${says}`)
+      }
+    }
+    const asking = Toolkit.make(Tool.make("a").annotate(ToolAnnotations.OnTimeout, untyped("stop")))
+    const says = "ToolAnnotations.OnTimeout of the tool \"a\" takes one of fail, detach, ask, not \"stop\""
+    assert.throws(() => ToolRouting.fromToolkit(asking), says)
+    const inLane = (lane: unknown) => Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Lane, untyped(lane)))
+    for (const lane of ["", 7, null]) {
+      const says = `ToolAnnotations.Lane of the tool "a" takes the name of a lane, not `
+      assert.throws(() => ToolRouting.fromToolkit(inLane(lane)), says)
+    }
+    for (const priority of [NaN, Infinity, "1"]) {
+      const urgent = Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Priority, untyped(priority)))
+      const says = `ToolAnnotations.Priority of the tool "a" takes a finite number, not `
+      assert.throws(() => ToolRouting.fromToolkit(urgent), says)
     }
     assert.throws(
       () => ToolRouting.fromToolkit(toolkit, { continuePolicy: untyped("Continue") }),

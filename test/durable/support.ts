@@ -107,6 +107,10 @@ export interface Process {
 const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
   bg: () => RoutingDecision.Background({}),
   manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
+  lane: () => RoutingDecision.Foreground({ lane: "one" }),
+  urgent: () => RoutingDecision.Foreground({ lane: "one", priority: 1 }),
+  unanswered: () => RoutingDecision.Background({ approvalTimeout: "10 minutes" }),
+  ended: () => RoutingDecision.Background({ backgroundTimeout: "1 second" }),
   timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
   detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
 }

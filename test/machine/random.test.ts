@@ -12,6 +12,8 @@ import { write } from "../../src/machine/output.js"
 import {
   type Delivery,
   type InlineCaller,
+  laneOf,
+  type Limits,
   releaseTurn,
   type Session,
   type TaskRecord,
@@ -35,6 +37,8 @@ const operations = [
   "abandon",
   "detach",
   "configure",
+  "setPriority",
+  "setConcurrency",
   "interruptTurn",
   "closeSession",
   "takeTurn",
@@ -92,8 +96,8 @@ class Run {
   readonly held: Array<() => void> = []
   private readonly sessions = new Map<string, string>()
 
-  constructor(concurrency: number, history: number, historyBytes: number) {
-    this.world = new World({ concurrency, history, historyBytes, output: 30, outputHistory: 50 })
+  constructor(limits: Pick<Limits, "concurrency" | "perSession" | "lanes" | "history" | "historyBytes">) {
+    this.world = new World({ ...limits, output: 30, outputHistory: 50 })
   }
 
   private pick(tasks: Iterable<TaskRecord>, pick: number, isMeant: (task: TaskRecord) => boolean = () => true) {
@@ -152,7 +156,9 @@ class Run {
           kind: background ? "Background" : "Foreground",
           deliveryMode: pick % 2 === 0 ? "ToLoop" : "Manual",
           continuePolicy: pick % 3 === 0 ? "RequestContinue" : "NotifyOnly",
-          timeout: 1_000
+          timeout: 1_000,
+          lane: laneOf(world.table, pick % 2 === 0 ? "a" : "b")?.name,
+          priority: pick % 4
         })
         return
       }
@@ -232,6 +238,14 @@ class Run {
         world.step((table) => control.configure(table, task.snapshot.id, { deliveryMode }))
         return
       }
+      case "setPriority": {
+        const task = this.live(pick)
+        if (task !== undefined) world.step((table) => control.setPriority(table, task.snapshot.id, pick - 4))
+        return
+      }
+      case "setConcurrency":
+        world.step((table, now) => control.setConcurrency(table, background ? "a" : "b", 1 + pick % 3, now))
+        return
       case "interruptTurn":
         world.step((table, now) => control.interruptTurn(table, ref, now))
         return
@@ -422,10 +436,12 @@ it("any sequence of transitions keeps the table true and conserves results", () 
     fc.property(
       fc.array(step, { maxLength: 60, size: "max" }),
       fc.constantFrom(1, 2, Infinity),
+      fc.constantFrom(1, 2, Infinity, Infinity),
+      fc.constantFrom({}, {}, { a: 1, b: 2 }),
       fc.constantFrom(0, 2, 100),
       fc.constantFrom(2_000, 1_000_000),
-      (steps, concurrency, history, historyBytes) => {
-        const run = new Run(concurrency, history, historyBytes)
+      (steps, concurrency, perSession, lanes, history, historyBytes) => {
+        const run = new Run({ concurrency, perSession, lanes, history, historyBytes })
         for (const each of steps) run.apply(each)
         run.drain()
         run.check()
@@ -438,7 +454,7 @@ it("any sequence of transitions keeps the table true and conserves results", () 
         const [steps = [], ...limits] = out.counterexample ?? []
         const cause = out.errorInstance instanceof Error ? out.errorInstance.stack : String(out.errorInstance)
         throw new Error(
-          `seed ${out.seed}, path ${out.counterexamplePath}, limits ${limits.join(" ")}\n  ${
+          `seed ${out.seed}, path ${out.counterexamplePath}, limits ${JSON.stringify(limits)}\n  ${
             steps.map(describeStep).join("\n  ")
           }\n${cause}`
         )

@@ -297,6 +297,16 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [["x"], "Invalid delivery mode: `mode` is missing."],
     [["x", secret], "Invalid delivery mode: `mode` must be one of ToLoop, Manual."]
   ],
+  setPriority: [
+    [[], noId],
+    [["x"], "Invalid number: `priority` is missing."],
+    [["x", secret], "Invalid number: `priority` must be a number."]
+  ],
+  setConcurrency: [
+    [[], "Invalid lane: `lane` is missing."],
+    [["x"], "Invalid number: `limit` is missing."],
+    [["x", secret], "Invalid number: `limit` must be a number."]
+  ],
   drainReadyItems: [],
   drainReadyItemsOf: [[[], noSession], [[""], "`sessionId` must be a non-empty string."]],
   waitForIdle: [[[{ signal: {} }], badSignal], [[5], noOptions]]

@@ -13,6 +13,7 @@ import {
   TaskManagerTestControl
 } from "effect-task-manager"
 import { assert, describe } from "vitest"
+import * as TaskTable from "../../src/machine/TaskTable.js"
 import { inlineRoute, toRoute } from "../../src/runtime/starting/routing.js"
 import { request } from "../support/world.js"
 
@@ -33,11 +34,13 @@ const start = (route: RouteToolCall, fields: { readonly taskId?: TaskId } = {}) 
 const defectOf = <A, E>(exit: Exit.Exit<A, E>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
+const table = TaskTable.make({ lanes: { reads: 8, writes: 1 } })
+
 describe("toRoute", () => {
   it("fills in the defaults", () => {
-    assert.deepStrictEqual(toRoute(RoutingDecision.Foreground()), inlineRoute)
-    assert.deepStrictEqual(toRoute(RoutingDecision.Background()), { ...inlineRoute, kind: "Background" })
-    assert.deepStrictEqual(toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: "2 seconds" })), {
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground()), inlineRoute)
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.Background()), { ...inlineRoute, kind: "Background" })
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.ForegroundThenDetachAfter({ duration: "2 seconds" })), {
       ...inlineRoute,
       detachAfter: 2_000
     })
@@ -46,24 +49,41 @@ describe("toRoute", () => {
       deliveryMode: "ToLoop",
       continuePolicy: "NotifyOnly",
       timeout: Infinity,
-      detachAfter: Infinity
+      detachAfter: Infinity,
+      lane: undefined,
+      priority: 0,
+      budgets: undefined
     })
   })
 
   it("takes what the decision says", () => {
-    const options = { deliveryMode: "Manual", continuePolicy: "RequestContinue", timeout: Duration.minutes(1) } as const
-    const expected = { deliveryMode: "Manual", continuePolicy: "RequestContinue", timeout: 60_000 }
-    assert.deepStrictEqual(toRoute(RoutingDecision.Foreground(options)), {
+    const options = {
+      deliveryMode: "Manual",
+      continuePolicy: "RequestContinue",
+      timeout: Duration.minutes(1),
+      lane: "writes",
+      priority: -2.5,
+      budgets: undefined
+    } as const
+    const expected = {
+      deliveryMode: "Manual",
+      continuePolicy: "RequestContinue",
+      timeout: 60_000,
+      lane: "writes",
+      priority: -2.5,
+      budgets: undefined
+    } as const
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,
       kind: "Foreground",
       detachAfter: Infinity
     })
-    assert.deepStrictEqual(toRoute(RoutingDecision.Background(options)), {
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.Background(options)), {
       ...expected,
       kind: "Background",
       detachAfter: Infinity
     })
-    assert.deepStrictEqual(toRoute(RoutingDecision.ForegroundThenDetachAfter({ ...options, duration: 5 })), {
+    assert.deepStrictEqual(toRoute(table, RoutingDecision.ForegroundThenDetachAfter({ ...options, duration: 5 })), {
       ...expected,
       kind: "Foreground",
       detachAfter: 5
@@ -71,7 +91,10 @@ describe("toRoute", () => {
   })
 
   it("takes an endless duration for never", () => {
-    const route = toRoute(RoutingDecision.ForegroundThenDetachAfter({ duration: Duration.infinity, timeout: Infinity }))
+    const route = toRoute(
+      table,
+      RoutingDecision.ForegroundThenDetachAfter({ duration: Duration.infinity, timeout: Infinity })
+    )
     assert.deepStrictEqual([route.timeout, route.detachAfter], [Infinity, Infinity])
   })
 
@@ -98,16 +121,48 @@ describe("toRoute", () => {
         [RoutingDecision.ForegroundThenDetachAfter({ duration: 1, timeout: duration }), says("timeout")],
         [RoutingDecision.ForegroundThenDetachAfter({ duration }), says("duration")]
       ]
-      for (const [decision, message] of decisions) assert.throws(() => toRoute(decision), RangeError, message)
+      for (const [decision, message] of decisions) assert.throws(() => toRoute(table, decision), RangeError, message)
     }
     // @ts-expect-error a policy without types
-    assert.throws(() => toRoute(RoutingDecision.ForegroundThenDetachAfter({})), "not undefined")
+    assert.throws(() => toRoute(table, RoutingDecision.ForegroundThenDetachAfter({})), "not undefined")
+  })
+
+  it("takes the other limits, and has none of them where none is given", () => {
+    const { budgets } = toRoute(
+      table,
+      RoutingDecision.Background({ backgroundTimeout: "1 minute", approvalTimeout: 5, onTimeout: "ask" })
+    )
+    assert.deepStrictEqual(budgets, { background: 60_000, idle: Infinity, approval: 5, onTimeout: "ask" })
+    assert.strictEqual(toRoute(table, RoutingDecision.Foreground({ idleTimeout: 7 })).budgets?.idle, 7)
+    const decide = (options: unknown) => Reflect.apply(RoutingDecision.Foreground, undefined, [options])
+    for (const field of ["backgroundTimeout", "idleTimeout", "approvalTimeout"]) {
+      const message = `RoutingDecision.${field} takes a duration from 0, not -1`
+      assert.throws(() => toRoute(table, decide({ [field]: -1 })), RangeError, message)
+    }
+    const message = "RoutingDecision.onTimeout takes one of fail, detach, ask, not \"Ask\""
+    assert.throws(() => toRoute(table, decide({ onTimeout: "Ask" })), TypeError, message)
+  })
+
+  it("refuses an unknown lane and a priority that orders nothing", () => {
+    const inLane = (lane: unknown) => Reflect.apply(RoutingDecision.Background, undefined, [{ lane }])
+    const known = "RoutingDecision.lane takes a lane of TaskManagerConfig.lanes (one of \"reads\", \"writes\"), not "
+    assert.throws(() => toRoute(table, inLane("write")), RangeError, `${known}"write"`)
+    assert.throws(() => toRoute(table, inLane("__proto__")), RangeError, known)
+    assert.throws(() => toRoute(table, inLane(7)), RangeError, `${known}7`)
+    assert.throws(() => toRoute(TaskTable.make(), inLane("reads")), RangeError, "TaskManagerConfig.lanes has none")
+    for (const priority of [NaN, Infinity, -Infinity, "1", null]) {
+      const decision = Reflect.apply(RoutingDecision.Foreground, undefined, [{ priority }])
+      assert.throws(() => toRoute(table, decision), RangeError, "RoutingDecision.priority takes a finite number, not ")
+    }
   })
 
   it("refuses values that no snapshot could carry, with those that it takes", () => {
     // @ts-expect-error a policy without types
     const wrong: ReadonlyArray<RoutingDecision> = [RoutingDecision.Background({ deliveryMode: "Loop" })]
-    assert.throws(() => toRoute(wrong[0]!), "RoutingDecision.deliveryMode takes one of ToLoop, Manual, not \"Loop\"")
+    assert.throws(
+      () => toRoute(table, wrong[0]!),
+      "RoutingDecision.deliveryMode takes one of ToLoop, Manual, not \"Loop\""
+    )
   })
 })
 

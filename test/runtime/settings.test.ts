@@ -17,6 +17,7 @@ const integers: ReadonlyArray<readonly [field: keyof TaskManagerSettings, minimu
   // at most the eventBuffer
   ["eventReplay", 0, 4_096],
   ["concurrency", 1, Infinity],
+  ["perSession", 1, Infinity],
   ["maxLive", 1, Infinity],
   ["maxUndelivered", 1, Infinity],
   ["maxResultBytes", 1_024, Number.MAX_SAFE_INTEGER],
@@ -43,6 +44,8 @@ describe("settings", () => {
         eventBytes: 33_554_432,
         cancelGraceMillis: 5_000,
         concurrency: Infinity,
+        perSession: Infinity,
+        lanes: {},
         maxLive: Infinity,
         maxUndelivered: Infinity,
         maxResultBytes: 1_048_576,
@@ -126,6 +129,25 @@ describe("settings", () => {
       for (const [changed, message] of refused) {
         const exit = yield* Effect.exit(Effect.provide(settings, TaskManagerConfig.layer(changed)))
         assert.strictEqual(defectOf(exit), `TaskManagerConfig.${message}`)
+      }
+    }))
+
+  it.effect("lanes take names with limits", () =>
+    Effect.gen(function*() {
+      const lanes = { reads: 8, writes: 1, "a lane": Infinity }
+      assert.deepStrictEqual((yield* Effect.provide(settings, layer("lanes", lanes))).lanes, lanes)
+      const wrong: ReadonlyArray<readonly [unknown, string]> = [
+        [{ reads: 8, writes: 0 }, ".writes takes an integer from 1, or Infinity, not 0"],
+        [{ reads: NaN }, ".reads takes an integer from 1, or Infinity, not NaN"],
+        [{ reads: 1.5 }, ".reads takes an integer from 1, or Infinity, not 1.5"],
+        [{ reads: "8" }, ".reads takes an integer from 1, or Infinity, not \"8\""],
+        [{ "": 1 }, " takes names that are not empty, not \"\""],
+        [[8], " takes an object of limits, not [8]"],
+        [null, " takes an object of limits, not null"]
+      ]
+      for (const [value, message] of wrong) {
+        const said = defectOf(yield* Effect.exit(Effect.provide(settings, layer("lanes", value))))
+        assert.strictEqual(said, `TaskManagerConfig.lanes${message}`)
       }
     }))
 

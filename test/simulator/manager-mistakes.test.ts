@@ -4,10 +4,12 @@
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Finish from "../../src/machine/finish.js"
+import type * as Lanes from "../../src/machine/lanes.js"
 import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
@@ -26,9 +28,11 @@ import { findMistake, mutationsIn } from "./findMistake.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
+  "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
   "machine/finish": typeof Finish
+  "machine/lanes": typeof Lanes
   "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
@@ -103,6 +107,8 @@ describe("the simulator finds the mistakes of the seed crate", () => {
                   wake: () => resume(Effect.succeed("Woken" as const)),
                   node: undefined,
                   isWaiting: true,
+                  returnsTo: undefined,
+                  waitsSince: 0,
                   foundOver: false
                 }
                 const at = condition.parksAt(table)
@@ -162,9 +168,9 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
         own: TaskTable.TaskRecord | undefined
-        override setDetachTimer(): void {
+        override setTimers(): void {
           this.own = this.task
-          super.setDetachTimer()
+          super.setTimers()
         }
         protected override stopDetachTimer(): void {
           if (this.own?.snapshot.status !== "Suspended") super.stopDetachTimer()
@@ -459,4 +465,41 @@ describe("the simulator finds other mistakes", () => {
       }
     })
   })
+
+  finds("a full lane holds up the others", [5], {
+    "machine/lanes": (original) => ({
+      nextLine: (lanes) => {
+        // of all that wait, also in lanes that are full
+        const next = original.nextLine(lanes.map((lane) => Object.assign(Object.create(lane), { limit: Infinity })))
+        return next !== undefined && next.lane.places < next.lane.limit ? next : undefined
+      }
+    })
+  }, (plan) => ({ ...plan, concurrency: 2, lanes: { one: 1, two: 1 } }))
+
+  finds("who came last is first in its lane", [4], {
+    "machine/lanes": ({ Line }) => ({
+      Line: class extends Line {
+        override append(task: TaskTable.TaskRecord) {
+          const node = super.append(task)
+          const { list } = node
+          if (list === undefined) return node
+          list.remove(node)
+          return list.insertAfter(undefined, task)
+        }
+      }
+    })
+  })
+
+  finds("a timeout that would detach ends the task", [4], {
+    "machine/budgets": () => ({ timeoutOf: () => "fail" })
+  }, (plan) => ({ ...plan, features: { ...plan.features, timeouts: true, budgets: true } }))
+
+  finds("the limit of a question begins with the task", [9], {
+    "machine/budgets": ({ approvalDue }) => ({
+      approvalDue: (task) => {
+        const due = approvalDue(task)
+        return due === undefined || task.askedAt === undefined ? due : due - task.askedAt + task.snapshot.createdAt
+      }
+    })
+  }, (plan) => ({ ...plan, features: { ...plan.features, approvals: true, budgets: true } }))
 })

@@ -24,6 +24,7 @@ import {
 import type * as Types from "effect/Types"
 import { assert } from "vitest"
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
+import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import * as start from "../../src/machine/start.js"
@@ -31,6 +32,7 @@ import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { LinkedList } from "../../src/shared/LinkedList.js"
 import type { Outbox } from "../../src/shared/Outbox.js"
+import { wrongPlaces } from "./places.js"
 import { overIn, waitsOf } from "./waitOracle.js"
 
 export const sessionId = (id: string): SessionId => SessionId.make(id)
@@ -170,25 +172,11 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
   }
   for (const task of settled) assert.isDefined(task.snapshot.settledAt)
   checkDrain(table.idle, live.filter(isCounted), [], "idle")
-  assert.strictEqual(table.places, live.filter((task) => task.place === "held").length, "places")
-  assert.deepStrictEqual(
-    inOrder(table.queue).map((task) => task.snapshot.id).sort(),
-    live.filter((task) => task.snapshot.status === "Queued").map((task) => task.snapshot.id).sort()
-  )
+  assert.deepStrictEqual(wrongPlaces(table), [])
   assert.deepStrictEqual(
     inOrder(table.suspended).map((task) => task.snapshot.id).sort(),
     live.filter((task) => task.snapshot.status === "Suspended").map((task) => task.snapshot.id).sort()
   )
-  if (table.places < table.limits.concurrency) {
-    assert.isTrue(table.queue.isEmpty && table.returning.isEmpty, "somebody waits for a free place")
-  }
-  for (const waiter of inOrder(table.returning)) {
-    const holder = waiter.tasks.find((task) => task.place !== "shared")
-    assert.notStrictEqual(holder?.place, "held", "a wait waits for a place that its task has")
-    for (const task of waiter.tasks) {
-      assert.isTrue(task.returning?.has(waiter), "a returning wait is not known to its task")
-    }
-  }
   assert.sameMembers(
     [...table.closedSessions.values()].flatMap((sessions) => [...sessions]),
     [...new Set(live.map(({ session }) => session).filter(({ closed }) => closed))],
@@ -288,6 +276,9 @@ export interface StartOptions extends Call {
   readonly continuePolicy?: ContinuePolicy
   readonly detachAfter?: number
   readonly timeout?: number
+  readonly lane?: string | undefined
+  readonly priority?: number
+  readonly budgets?: Budgets | undefined
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -297,7 +288,10 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   deliveryMode: options.deliveryMode ?? "ToLoop",
   continuePolicy: options.continuePolicy ?? "NotifyOnly",
   timeout: options.timeout ?? Infinity,
-  detachAfter: options.detachAfter ?? Infinity
+  detachAfter: options.detachAfter ?? Infinity,
+  lane: options.lane,
+  priority: options.priority ?? 0,
+  budgets: options.budgets
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -324,9 +318,13 @@ export class World {
     this.lines = []
     const outcome = transition(this.table, this.now)
     waiting.wakeWatchers(this.table)
-    const { ended, events, interrupted, launched, retimed, woken } = this.table.consequences
+    const { ended, events, interrupted, launched, questions, retimed, woken } = this.table.consequences
     for (const runtime of drain(ended)) runtime.end()
-    for (const runtime of drain(retimed)) runtime.setDetachTimer()
+    for (const runtime of drain(retimed)) runtime.setTimers()
+    for (const task of drain(questions)) {
+      const due = approvalDue(task)
+      this.lines.push(`question ${task.snapshot.id} ${due === undefined ? "is over" : `until ${due}`}`)
+    }
     for (const event of drain(events)) {
       assert.strictEqual(event.seq, this.events.length + 1)
       assert.strictEqual(event.at, this.now)
@@ -354,8 +352,7 @@ export class World {
       launch: say("launch"),
       interrupt: say("interrupt"),
       abandon: say("abandon"),
-      setDetachTimer: () =>
-        say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
+      setTimers: () => say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
       end: say("end")
     }
     return runtime
@@ -412,6 +409,8 @@ export class World {
       target: undefined,
       node: undefined,
       isWaiting: false,
+      returnsTo: undefined,
+      waitsSince: 0,
       foundOver: false
     }
   }
@@ -476,8 +475,7 @@ export class World {
     assert.strictEqual(table.live.size, 0)
     assert.strictEqual(table.suspended.size, 0)
     assert.strictEqual(table.manual.size, 0)
-    assert.strictEqual(table.queue.size, 0)
-    assert.strictEqual(table.returning.size, 0)
+    assert.strictEqual(table.waiting, 0)
     assert.strictEqual(table.idle.waiters.size, 0)
     assert.strictEqual(table.changeWaiters.size, 0)
     assert.strictEqual(table.idle.active, 0)

@@ -13,12 +13,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { makeGuard } from "./guard.js"
-import { sendSignal, turnOfEventLoop } from "./host.js"
+import { kernel, sendSignal, turnOfEventLoop } from "./host.js"
 import { launcherOf } from "./launcher.js"
 import { makeMarks, withMark } from "./marks.js"
-import { makeOutputs } from "./outputs.js"
+import { makeOutputs, type ReadOutput } from "./outputs.js"
 import { type ProcessServices, stopGroup } from "./processGroup.js"
 import { makeProcessTable } from "./processTable.js"
 import { Utf8 } from "./Utf8.js"
@@ -68,19 +67,16 @@ const exitOf = (leader: CommandExecutor.Process) =>
 
 const unknownEnd = { exitCode: undefined, signal: undefined }
 
-/** Reads streams as text, each with characters of its own, and gives how many bytes were replaced. */
-const readAll = (
-  streams: ReadonlyArray<Stream.Stream<Uint8Array, PlatformError>>,
-  onText: (text: string) => Effect.Effect<void>
-) => {
+/** Reads outputs as text, each with characters of its own, and gives how many bytes were replaced. */
+const readAll = (reads: ReadonlyArray<ReadOutput>, onText: (text: string) => Effect.Effect<void>) => {
   // a chunk may end within a character, and then have no text of its own
   const told = (text: string) => text === "" ? Effect.void : onText(text)
-  const texts = streams.map(() => new Utf8())
-  const read = Effect.forEach(streams, (stream, at) => {
+  const texts = reads.map(() => new Utf8())
+  const read = Effect.forEach(reads, (readOne, at) => {
     const utf8 = texts[at] ?? new Utf8()
-    // a broken pipe is the end of the output
-    return Effect.ignore(Stream.runForEach(stream, (chunk) => told(utf8.read(chunk)))).pipe(
-      Effect.zipRight(Effect.suspend(() => told(utf8.end())))
+    return Effect.zipRight(
+      readOne((bytes) => told(utf8.read(bytes))),
+      Effect.suspend(() => told(utf8.end()))
     )
   }, { concurrency: "unbounded", discard: true })
   return { read, replacedBytes: () => texts.reduce((sum, { replaced }) => sum + replaced, 0) }
@@ -126,10 +122,12 @@ export const makeCommandRunner = (
       makeGuard({ mark: marks.common, directory: outputs.directory, environment }),
       scope
     )
-    const table = yield* makeProcessTable
+    const table = yield* makeProcessTable(kernel())
     const one = yield* Effect.makeSemaphore(1)
     // to start a process stops the event loop for as long as it takes: others get a turn between two of them
-    const turn = one.withPermits(1)(turnOfEventLoop)
+    const turn = Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(restore(one.take(1)), Effect.forkDaemon(Effect.zipRight(turnOfEventLoop, one.release(1))))
+    )
 
     const run: CommandRunner["run"] = (options) =>
       Effect.scoped(Effect.gen(function*() {
@@ -150,7 +148,7 @@ export const makeCommandRunner = (
             guard.add(leader.pid)
             const startedAt = yield* Clock.currentTimeMillis
             // it ends with the scope, after the processes: what they say when they are told to end is still heard
-            const { read, replacedBytes } = readAll(output.streams(leader), options.onText)
+            const { read, replacedBytes } = readAll(output.reads(leader), options.onText)
             const reading = yield* Effect.forkIn(Effect.interruptible(read), ownScope)
             const stopped = yield* Effect.exit(restore(Effect.raceFirst(
               Effect.as(leader.exitCode, Option.none()).pipe(Effect.orElseSucceed(() => Option.none())),

@@ -1,6 +1,6 @@
 /**
  * What a shell takes from the JavaScript runtime and not from @effect/platform: signals to single processes, turns of the event
- * loop, and pipes. What a runtime does not have is done in another way.
+ * loop, pipes, and what the kernel says at once. What a runtime does not have is done in another way.
  *
  * @since 0.1.0
  */
@@ -8,6 +8,7 @@ import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Kernel } from "./newProcesses.js"
 
 /**
  * The signals with which processes are ended.
@@ -42,6 +43,8 @@ interface Modules {
     readonly constants: { readonly O_RDONLY: number; readonly O_WRONLY: number; readonly O_NONBLOCK: number }
     openSync(path: string, flags: number): number
     closeSync(descriptor: number): void
+    readFileSync(path: string, encoding: "utf8"): string
+    statSync(path: string, options?: { readonly throwIfNoEntry: false }): { readonly dev: number } | undefined
   }
   readonly "node:net": {
     readonly Socket: new(options: { readonly fd: number; readonly readable: true; readonly writable: false }) => Socket
@@ -51,8 +54,9 @@ interface Modules {
 // not among the types that src is built with, which are those of every JavaScript and not those of Node
 declare const setImmediate: (run: () => void) => unknown
 declare const process: {
+  readonly platform?: string
   readonly versions?: Readonly<Record<string, string>>
-  readonly kill?: (process: number, name: SignalName) => unknown
+  readonly kill?: (process: number, name: SignalName | 0) => unknown
   readonly getBuiltinModule?: <Name extends keyof Modules>(name: Name) => Modules[Name]
 } | undefined
 
@@ -169,3 +173,44 @@ export const openPipe: Option.Option<(path: string) => Option.Option<PipeReader>
     return Option.liftThrowable(open)
   }
 )
+
+const codeOf = (cause: unknown): unknown =>
+  typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+
+/**
+ * What the kernel says at once: of /proc only files that never make the reader wait, such as `loadavg` and `<id>/stat` (not
+ * `environ`, which waits for the memory of the process). `None` where the runtime cannot, and where `loadavg` is not the kernel's:
+ * what lxcfs puts there may be old.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const kernel = (): Option.Option<Kernel> => {
+  const fs = runtime?.platform === "linux" ? nodeModules()?.["node:fs"] : undefined
+  const kill = runtime?.kill
+  if (fs === undefined || kill === undefined) return Option.none()
+  const isKernels = Option.liftThrowable(() => fs.statSync("/proc/loadavg")?.dev === fs.statSync("/proc")?.dev)
+  if (!Option.getOrElse(isKernels(), () => false)) return Option.none()
+  return Option.some({
+    read: (file) => {
+      const path = `/proc/${file}`
+      try {
+        // most are gone, and an exception costs more than the file
+        const isThere = fs.statSync(path, { throwIfNoEntry: false }) !== undefined
+        return Option.some(isThere ? fs.readFileSync(path, "utf8") : "")
+      } catch (cause) {
+        const code = codeOf(cause)
+        return code === "ENOENT" || code === "ESRCH" ? Option.some("") : Option.none()
+      }
+    },
+    hasProcesses: (group) => {
+      try {
+        // no signal is sent
+        kill.call(runtime, -group, 0)
+        return true
+      } catch (cause) {
+        return codeOf(cause) !== "ESRCH"
+      }
+    }
+  })
+}

@@ -13,7 +13,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { SendSignal, SignalName } from "./host.js"
-import type { Members, OnFound, ProcessTable, Watched } from "./processTable.js"
+import { isAnyLeft, type Members, type Watched } from "./members.js"
+import type { OnFound, ProcessTable } from "./processTable.js"
 
 /**
  * Processes that were started together, and how to end them.
@@ -71,8 +72,6 @@ const left = (
         )
     })
   )
-
-const isAnyLeft = ({ escaped, inGroup }: Members): boolean => inGroup || escaped.length > 0
 
 // kill sends first and then waits for the leader, which is waited for elsewhere
 const signalGroup = ({ leader }: ProcessGroup, name: SignalName) =>

@@ -68,6 +68,104 @@ export class Timeout extends Context.Reference<Timeout>()(
 ) {}
 
 /**
+ * What becomes of a call in the foreground whose `Timeout` has passed: it fails (`"fail"`, the default), goes on in the background
+ * (`"detach"`), or goes on there while the model is asked whether to stop it, to wait for it or to go on without it (`"ask"`).
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const runTests = Tool.make("run_tests")
+ *   .annotate(ToolAnnotations.Timeout, "10 minutes")
+ *   .annotate(ToolAnnotations.OnTimeout, "ask")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class OnTimeout extends Context.Reference<OnTimeout>()(
+  "effect-task-manager/ai/ToolAnnotations/OnTimeout",
+  { defaultValue: (): "fail" | "detach" | "ask" => "fail" }
+) {}
+
+/**
+ * How long a call may run in the background, from the moment in which it does (a number is milliseconds). Default: as long as it
+ * takes.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class BackgroundTimeout extends Context.Reference<BackgroundTimeout>()(
+  "effect-task-manager/ai/ToolAnnotations/BackgroundTimeout",
+  { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * How long a call may run without a progress report and without a written word (a number is milliseconds). Default: as long as it
+ * takes.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class IdleTimeout extends Context.Reference<IdleTimeout>()(
+  "effect-task-manager/ai/ToolAnnotations/IdleTimeout",
+  { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * How long a request for approval waits for its answer before the call is rejected (a number is milliseconds). Default: until it is
+ * answered.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class ApprovalTimeout extends Context.Reference<ApprovalTimeout>()(
+  "effect-task-manager/ai/ToolAnnotations/ApprovalTimeout",
+  { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * The lane in which calls of the tool run: a field of `TaskManagerConfig.lanes`, whose limit holds for them. A call to a lane that the
+ * manager does not have fails its `startTask` with a defect that says so. Default: none.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * // with TaskManagerConfig.layer({ lanes: { writes: 1 } }) one at a time
+ * const writeFile = Tool.make("write_file").annotate(ToolAnnotations.Lane, "writes")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Lane extends Context.Reference<Lane>()(
+  "effect-task-manager/ai/ToolAnnotations/Lane",
+  { defaultValue: (): string | undefined => undefined }
+) {}
+
+/**
+ * Which calls get a place first where calls wait for one: those of the tool with the highest number. Default 0.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const search = Tool.make("search").annotate(ToolAnnotations.Priority, 1)
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Priority extends Context.Reference<Priority>()(
+  "effect-task-manager/ai/ToolAnnotations/Priority",
+  { defaultValue: (): number => 0 }
+) {}
+
+/**
  * Whether a call may only run once a human has approved it, by the parameters as the model sent them (checked against the
  * tool's schema, but not decoded). A string asks too, and is the reason that the human is told. A function that throws
  * fails the call, and its handler does not run.

@@ -12,11 +12,21 @@ import { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy } from "../../model/Task.js"
 import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
 import { millisOf } from "../../shared/durations.js"
-import { refuseUnlessOneOf } from "../../shared/refusals.js"
+import { finiteOf, refuseUnless, refuseUnlessOneOf } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import { advertisedSchema, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
-import { Background, DetachAfter, Timeout } from "./ToolAnnotations.js"
+import {
+  ApprovalTimeout,
+  Background,
+  BackgroundTimeout,
+  DetachAfter,
+  IdleTimeout,
+  Lane,
+  OnTimeout,
+  Priority,
+  Timeout
+} from "./ToolAnnotations.js"
 
 /**
  * Options for every tool of the toolkit. `continuePolicy`: whether a result that comes from the background asks for
@@ -29,10 +39,28 @@ export interface Options {
   readonly continuePolicy?: ContinuePolicy | undefined
 }
 
+/** What is not annotated is left out. */
+const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options => {
+  const lane = Context.get(annotations, Lane)
+  const priority = Context.get(annotations, Priority)
+  const onTimeout = Context.get(annotations, OnTimeout)
+  const backgroundTimeout = Context.get(annotations, BackgroundTimeout)
+  const idleTimeout = Context.get(annotations, IdleTimeout)
+  const approvalTimeout = Context.get(annotations, ApprovalTimeout)
+  return {
+    ...(lane === undefined ? undefined : { lane }),
+    ...(priority === 0 ? undefined : { priority }),
+    ...(onTimeout === "fail" ? undefined : { onTimeout }),
+    ...(backgroundTimeout === undefined ? undefined : { backgroundTimeout }),
+    ...(idleTimeout === undefined ? undefined : { idleTimeout }),
+    ...(approvalTimeout === undefined ? undefined : { approvalTimeout })
+  }
+}
+
 const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy): RoutingDecision => {
   const annotations = annotationsOf(tool)
   // the policy also holds for a foreground call: the host may detach it
-  const common = { continuePolicy, timeout: Context.get(annotations, Timeout) }
+  const common = { continuePolicy, timeout: Context.get(annotations, Timeout), ...limitsOf(annotations) }
   const { choice } = takeChoice(tool, input)
   if (choice._tag === "AtOnce") return RoutingDecision.Background(common)
   if (choice._tag === "After") {
@@ -45,13 +73,26 @@ const routeOf = (tool: Tool.Any, input: unknown, continuePolicy: ContinuePolicy)
     : RoutingDecision.ForegroundThenDetachAfter({ ...common, duration })
 }
 
-const checkDurations = (tool: Tool.Any): void => {
+const checkAnnotations = (tool: Tool.Any): void => {
   const annotations = annotationsOf(tool)
-  const check = (annotation: string, value: unknown) => {
-    if (value !== undefined) millisOf(`ToolAnnotations.${annotation} of the tool "${printable(tool.name)}"`, value)
+  const nameOf = (annotation: string) => `ToolAnnotations.${annotation} of the tool "${printable(tool.name)}"`
+  const checkDuration = (annotation: string, value: unknown) => {
+    if (value !== undefined) millisOf(nameOf(annotation), value)
   }
-  check("Timeout", Context.get(annotations, Timeout))
-  check("DetachAfter", Context.get(annotations, DetachAfter))
+  checkDuration("Timeout", Context.get(annotations, Timeout))
+  checkDuration("DetachAfter", Context.get(annotations, DetachAfter))
+  checkDuration("BackgroundTimeout", Context.get(annotations, BackgroundTimeout))
+  checkDuration("IdleTimeout", Context.get(annotations, IdleTimeout))
+  checkDuration("ApprovalTimeout", Context.get(annotations, ApprovalTimeout))
+  refuseUnlessOneOf(["fail", "detach", "ask"], nameOf("OnTimeout"), Context.get(annotations, OnTimeout))
+  const lane = Context.get(annotations, Lane)
+  refuseUnless(
+    lane === undefined || (typeof lane === "string" && lane !== ""),
+    nameOf("Lane"),
+    "the name of a lane",
+    lane
+  )
+  finiteOf(nameOf("Priority"), Context.get(annotations, Priority))
 }
 
 /**
@@ -86,7 +127,7 @@ export const fromToolkit = (toolkit: Toolkit.Any, options?: Options): RouteToolC
   // refuses here what no call could be told
   for (const tool of tools.values()) {
     advertisedSchema(tool)
-    checkDurations(tool)
+    checkAnnotations(tool)
   }
   const continuePolicy = options?.continuePolicy ?? "RequestContinue"
   refuseUnlessOneOf(ContinuePolicy.literals, "ToolRouting.Options.continuePolicy", continuePolicy)

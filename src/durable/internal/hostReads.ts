@@ -169,7 +169,8 @@ export const withStoredTasks = (
       detach: (id) => orStored(handle.detach(id), id, hasSettled),
       steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),
       setContinuePolicy: (id, policy) => orStored(handle.setContinuePolicy(id, policy), id, hasSettled),
-      setDeliveryMode: (id, mode) => orStored(handle.setDeliveryMode(id, mode), id, hasSettled)
+      setDeliveryMode: (id, mode) => orStored(handle.setDeliveryMode(id, mode), id, hasSettled),
+      setPriority: (id, priority) => orStored(handle.setPriority(id, priority), id, hasSettled)
     }
   })
 }

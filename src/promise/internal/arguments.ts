@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { ApprovalRequest, type TaskApproval } from "../../model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId, TurnRef } from "../../model/ids.js"
 import { emptyMetadata } from "../../model/json.js"
-import { list, struct, Text } from "../../model/schemas.js"
+import { AnyNumber, list, struct, Text } from "../../model/schemas.js"
 import {
   ContinuePolicy,
   DeliveryMode,
@@ -59,6 +59,8 @@ export const policyOf = reader("continue policy", "continuePolicy", ContinuePoli
 const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
 const askingOf = reader("asking", "asking", Text)
+export const laneOf = reader("lane", "lane", Text)
+export const numberOf = reader("number", "number", AnyNumber)
 export const messageOf = reader("message", "message", Text)
 const reasonOf = reader("reason", "reason", Text)
 const eventFilterOf = reader("filter", "", TaskEventFilter)
@@ -71,7 +73,8 @@ const filterOf = reader(
     kind: Schema.optionalWith(TaskKind, { exact: true }),
     sessionId: Schema.optionalWith(SessionId, { exact: true }),
     turnId: Schema.optionalWith(TurnId, { exact: true }),
-    callId: Schema.optionalWith(ToolCallId, { exact: true })
+    callId: Schema.optionalWith(ToolCallId, { exact: true }),
+    lane: Schema.optionalWith(Text, { exact: true })
   })
 )
 
@@ -188,8 +191,8 @@ export const toHistoryQuery = (query: unknown): TaskHistoryQuery | undefined => 
 }
 
 const historyFilterOf = (filter: unknown): TaskHistoryQuery["filter"] => {
-  const { callId, kind, sessionId, status, turnId } = toFilter(filter) ?? {}
-  const unknown = Object.entries({ callId, kind, turnId }).flatMap(([field, value]) =>
+  const { callId, kind, lane, sessionId, status, turnId } = toFilter(filter) ?? {}
+  const unknown = Object.entries({ callId, kind, lane, turnId }).flatMap(([field, value]) =>
     value === undefined ? [] : [field]
   )
   if (unknown.length > 0) throw invalid("filter", ...unknown.map((field) => `\`${field}\` filters no history`))

@@ -22,8 +22,10 @@ import {
   answeredOf,
   answerOf,
   deliveryOf,
+  laneOf,
   launchOf,
   messageOf,
+  numberOf,
   policyOf,
   rangeOf,
   rejectionOf,
@@ -193,6 +195,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     setContinuePolicy: (taskId, policy) =>
       call(() => handle.setContinuePolicy(taskOf(taskId), policyOf(policy, "policy"))),
     setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode, "mode"))),
+    setPriority: (taskId, priority) => call(() => handle.setPriority(taskOf(taskId), numberOf(priority, "priority"))),
+    setConcurrency: (lane, limit) => call(() => handle.setConcurrency(laneOf(lane), numberOf(limit, "limit"))),
     drainReadyItems: () => run(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => call(() => handle.drainReadyItemsOf(sessionOf(sessionId))),
     waitForIdle: (options) =>

@@ -60,6 +60,8 @@ export const holdReplies = (
     steer: holdMethod(handle.steer),
     setContinuePolicy: holdMethod(handle.setContinuePolicy),
     setDeliveryMode: holdMethod(handle.setDeliveryMode),
+    setPriority: holdMethod(handle.setPriority),
+    setConcurrency: holdMethod(handle.setConcurrency),
     drainReadyItems: open(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => open(handle.drainReadyItemsOf(sessionId)),
     waitForIdle: hold(handle.waitForIdle),

@@ -2,12 +2,13 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type { Budgets } from "../../machine/budgets.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { SettledTask, TaskRecord } from "../../machine/TaskTable.js"
 import { ApprovalRequest } from "../../model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { Metadata } from "../../model/json.js"
-import { Finite, Text, Whole } from "../../model/schemas.js"
+import { Finite, NonEmptyText, Text, Whole } from "../../model/schemas.js"
 import {
   CancelReason,
   ContinuePolicy,
@@ -35,14 +36,28 @@ const State = Schema.Struct({
   createdAt: Finite,
   startedAt: maybe(Finite),
   settledAt: maybe(Finite),
-  duration: maybe(Finite)
+  duration: maybe(Finite),
+  lane: maybe(NonEmptyText),
+  priority: maybe(Finite),
+  overdue: maybe(Schema.Struct({ after: Finite, asks: Schema.Boolean }))
+})
+
+// JSON has no Infinity: what has no limit is left out
+const BudgetsDoc = Schema.Struct({
+  background: maybe(Finite),
+  idle: maybe(Finite),
+  approval: maybe(Finite),
+  onTimeout: Schema.Literal("fail", "detach", "ask")
 })
 
 const Doc = Schema.Struct({
   state: State,
   timeout: maybe(Finite),
   detachAfter: maybe(Finite),
+  budgets: maybe(BudgetsDoc),
   cancelReason: maybe(CancelReason),
+  overrun: maybe(Schema.Struct({ _tag: Schema.Literal("Timeout", "Background", "Idle"), millis: Finite })),
+  askedAt: maybe(Finite),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
   result: maybe(ToolResultPart),
@@ -64,7 +79,8 @@ const Call = Schema.Struct({
 })
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
-  const { continuePolicy, createdAt, deliveryMode, duration, kind, launch, settledAt, startedAt, status } = snapshot
+  const { continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue, priority } = snapshot
+  const { settledAt, startedAt, status } = snapshot
   return {
     kind,
     status,
@@ -74,7 +90,10 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     createdAt,
     ...(startedAt === undefined ? undefined : { startedAt }),
     ...(settledAt === undefined ? undefined : { settledAt }),
-    ...(duration === undefined ? undefined : { duration })
+    ...(duration === undefined ? undefined : { duration }),
+    ...(lane === undefined ? undefined : { lane }),
+    ...(priority === undefined ? undefined : { priority }),
+    ...(overdue === undefined ? undefined : { overdue })
   }
 }
 
@@ -101,6 +120,23 @@ export const requestText = ({ callId, input, metadata, sessionId, toolName, turn
   )
 }
 
+const finite = (millis: number): number | undefined => millis === Infinity ? undefined : millis
+
+// what is undefined is not written
+const budgetsDoc = ({ approval, background, idle, onTimeout }: Budgets) => ({
+  background: finite(background),
+  idle: finite(idle),
+  approval: finite(approval),
+  onTimeout
+})
+
+const budgetsOf = ({ approval, background, idle, onTimeout }: typeof BudgetsDoc.Type): Budgets => ({
+  background: background ?? Infinity,
+  idle: idle ?? Infinity,
+  approval: approval ?? Infinity,
+  onTimeout
+})
+
 /** What is written of a task beside its call. */
 export const docText = (
   task: TaskRecord,
@@ -111,7 +147,7 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { approval, asked, cancelReason, detachAfter, session, snapshot, timeout } = task
+  const { approval, asked, askedAt, budgets, cancelReason, detachAfter, overrun, session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
   const isLive = settled === undefined
@@ -120,7 +156,10 @@ export const docText = (
     // what is undefined is not written
     timeout: isLive && timeout !== Infinity ? timeout : undefined,
     detachAfter: isLive && detachAfter !== Infinity ? detachAfter : undefined,
+    budgets: isLive && budgets !== undefined ? budgetsDoc(budgets) : undefined,
     cancelReason: isCancelling ? cancelReason : undefined,
+    overrun: isCancelling ? overrun : undefined,
+    askedAt,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
     result: settled?.result,
@@ -192,7 +231,10 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
     snapshot: snapshotOf(state),
     timeout: rest.timeout ?? Infinity,
     detachAfter: rest.detachAfter ?? Infinity,
+    budgets: rest.budgets === undefined ? undefined : budgetsOf(rest.budgets),
     cancelReason: rest.cancelReason,
+    overrun: rest.overrun,
+    askedAt: rest.askedAt,
     asked: rest.asked,
     approval: rest.approval,
     settled: row.settled ?? undefined,

@@ -10,6 +10,7 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Overrun } from "../../machine/budgets.js"
 import { detachAfter, progress, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
@@ -24,6 +25,7 @@ import { escaped, shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import { reportAbandoned } from "./abandoned.js"
+import { BudgetTimers } from "./BudgetTimers.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
@@ -77,6 +79,7 @@ export class Launch implements TaskRuntime {
   private fiber: Fiber.RuntimeFiber<ToolResult, unknown> | undefined = undefined
   private detachTimer: Timer | undefined = undefined
   private timeoutTimer: Timer | undefined = undefined
+  private budgetTimers: BudgetTimers | undefined = undefined
   private gracePeriod: GracePeriod | undefined = undefined
   private isDataWarned = false
   private cancelled: CancelReason | undefined = undefined
@@ -117,12 +120,13 @@ export class Launch implements TaskRuntime {
       engine.state.unsafeModify((table, now) => launchEnded(table, task, number, cancelled, now))
       return
     }
+    const passed = (overrun: Overrun) =>
+      void engine.state.unsafeModify((table, now) => timeOut(table, task, number, now, overrun))
     if (task.timeout !== Infinity) {
-      this.timeoutTimer = engine.timers.start(
-        task.timeout,
-        () => engine.state.unsafeModify((table, now) => timeOut(table, task, number, now))
-      )
+      const { timeout } = task
+      this.timeoutTimer = engine.timers.start(timeout, () => passed({ _tag: "Timeout", millis: timeout }))
     }
+    if (task.budgets !== undefined) this.budgetTimers = new BudgetTimers(engine.timers, task, task.budgets, passed)
     const { executor } = caller
     const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
       // before anything of the tool: it may cancel itself in its very first step
@@ -179,6 +183,7 @@ export class Launch implements TaskRuntime {
       const { task } = this
       // what will not be published is not read
       if (task === undefined || task.snapshot.status !== "Running") return
+      this.budgetTimers?.heard()
       const read = readProgress(said, task.request.toolName, (fault) => this.warnOfData(task, fault))
       progress(table, task, number, capProgress(engine.outputLimits, read), now)
     })
@@ -198,7 +203,9 @@ export class Launch implements TaskRuntime {
     if (!Predicate.isString(chunk)) return Effect.die(new TypeError(`write takes a string, not ${shown(chunk)}`))
     return engine.state.modify((table, now) => {
       const { task } = this
-      if (task !== undefined) write(table, task, number, chunk, now)
+      if (task === undefined) return
+      this.budgetTimers?.heard()
+      write(table, task, number, chunk, now)
     })
   }
 
@@ -214,9 +221,10 @@ export class Launch implements TaskRuntime {
     return this.engine.outputLimits.maxResultBytes
   }
 
-  setDetachTimer(): void {
+  setTimers(): void {
     const { engine, number, task } = this
     this.stopDetachTimer()
+    this.budgetTimers?.moved()
     if (task === undefined || task.snapshot.kind === "Background") return
     this.detachTimer = engine.timers.start(
       task.detachAfter,
@@ -275,6 +283,8 @@ export class Launch implements TaskRuntime {
     this.stopDetachTimer()
     this.engine.timers.stop(this.timeoutTimer)
     this.timeoutTimer = undefined
+    this.budgetTimers?.stop()
+    this.budgetTimers = undefined
     this.gracePeriod?.leave()
     this.gracePeriod = undefined
     this.cancelWaiters = undefined

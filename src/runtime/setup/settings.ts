@@ -3,15 +3,18 @@ import * as Effect from "effect/Effect"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
-import { integerOf, isIntegerFrom, limitOf, refuseUnless } from "../../shared/refusals.js"
-import { shown } from "../../shared/text.js"
+import { integerOf, isIntegerFrom, limitOf, refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
+import { escaped, shown } from "../../shared/text.js"
 import { maxJsonDepth } from "../../shared/toJson.js"
 
 export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
   readonly cancelGraceMillis: number
 }
 
-type IntegerField = Exclude<keyof TaskManagerSettings, "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds">
+type IntegerField = Exclude<
+  keyof TaskManagerSettings,
+  "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds" | "lanes"
+>
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
   Effect.sync(() => integerOf(`TaskManagerConfig.${field}`, config[field], minimum, maximum))
@@ -26,6 +29,17 @@ const replay = ({ eventBuffer, eventReplay }: TaskManagerSettings) =>
       `TaskManagerConfig.eventReplay takes an integer from 0 to eventBuffer (${eventBuffer}), not ${shown(eventReplay)}`
     )
   )
+
+const lanes = ({ lanes }: TaskManagerSettings) =>
+  Effect.sync(() => {
+    refuseUnlessObject("TaskManagerConfig.lanes", "an object of limits", lanes)
+    for (const [name, limit] of Object.entries(lanes)) {
+      refuseUnless(name !== "", "TaskManagerConfig.lanes", "names that are not empty", name)
+      limitOf(`TaskManagerConfig.lanes.${escaped(name)}`, limit, 1)
+    }
+    // a copy: the limits hold as they were when the manager was built
+    return { ...lanes }
+  })
 
 const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
   Effect.sync(() => {
@@ -43,6 +57,8 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   eventBytes: true,
   cancelGracePeriod: true,
   concurrency: true,
+  perSession: true,
+  lanes: true,
   maxLive: true,
   maxUndelivered: true,
   maxResultBytes: true,
@@ -80,6 +96,8 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     eventBytes: yield* integer(config, "eventBytes", 0),
     cancelGraceMillis: millisOf("TaskManagerConfig.cancelGracePeriod", config.cancelGracePeriod),
     concurrency: yield* limit(config, "concurrency"),
+    perSession: yield* limit(config, "perSession"),
+    lanes: yield* lanes(config),
     maxLive: yield* limit(config, "maxLive"),
     maxUndelivered: yield* limit(config, "maxUndelivered"),
     maxResultBytes: yield* integer(config, "maxResultBytes", 1_024),

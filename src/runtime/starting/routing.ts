@@ -1,8 +1,11 @@
 /** Turns what a routing policy answers into what the state machine needs. */
+import type * as Duration from "effect/Duration"
 import type { Route } from "../../machine/start.js"
+import type { TaskTable } from "../../machine/TaskTable.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { millisOf } from "../../shared/durations.js"
+import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 /** Foreground, no timers: how an inline manager runs everything. */
@@ -11,7 +14,10 @@ export const inlineRoute: Route = {
   deliveryMode: "ToLoop",
   continuePolicy: "NotifyOnly",
   timeout: Infinity,
-  detachAfter: Infinity
+  detachAfter: Infinity,
+  lane: undefined,
+  priority: 0,
+  budgets: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -38,8 +44,34 @@ const checked = <A extends string>(field: string, values: ReadonlyArray<A>, valu
   return value
 }
 
+const limitOf = (field: string, duration: Duration.DurationInput | undefined): number =>
+  duration === undefined ? Infinity : millisOf(`RoutingDecision.${field}`, duration)
+
+const onTimeouts = ["fail", "detach", "ask"] as const
+
+/** Most calls have none of these limits. */
+const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
+  const { approvalTimeout, backgroundTimeout, idleTimeout, onTimeout } = decision
+  return onTimeout === undefined && backgroundTimeout === undefined && idleTimeout === undefined &&
+      approvalTimeout === undefined
+    ? undefined
+    : {
+      background: limitOf("backgroundTimeout", backgroundTimeout),
+      idle: limitOf("idleTimeout", idleTimeout),
+      approval: limitOf("approvalTimeout", approvalTimeout),
+      onTimeout: checked("onTimeout", onTimeouts, onTimeout, "fail")
+    }
+}
+
+const laneOf = (table: TaskTable, lane: string): string => {
+  const names = table.lanes.flatMap(({ name }) => name ?? [])
+  if (names.includes(lane)) return lane
+  const known = names.length === 0 ? "TaskManagerConfig.lanes has none" : `one of ${names.map(shown).join(", ")}`
+  throw new RangeError(`RoutingDecision.lane takes a lane of TaskManagerConfig.lanes (${known}), not ${shown(lane)}`)
+}
+
 /** Throws for what is no decision: that fails the `startTask` that asked. */
-export const toRoute = (decision: RoutingDecision): Route => ({
+export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => ({
   kind: isForeground(decision) ? "Foreground" : "Background",
   deliveryMode: checked("deliveryMode", DeliveryMode.literals, decision.deliveryMode, inlineRoute.deliveryMode),
   continuePolicy: checked(
@@ -48,8 +80,11 @@ export const toRoute = (decision: RoutingDecision): Route => ({
     decision.continuePolicy,
     inlineRoute.continuePolicy
   ),
-  timeout: decision.timeout === undefined ? Infinity : millisOf("RoutingDecision.timeout", decision.timeout),
+  timeout: limitOf("timeout", decision.timeout),
   detachAfter: decision._tag === "ForegroundThenDetachAfter"
     ? millisOf("RoutingDecision.duration", decision.duration)
-    : Infinity
+    : Infinity,
+  lane: decision.lane === undefined ? undefined : laneOf(table, decision.lane),
+  budgets: budgetsOf(decision),
+  priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

@@ -157,9 +157,9 @@ const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answ
       fiber,
       inInterruptedTurn(engine, launch, fiber),
       decision,
-      (routed) => answer(startNow(engine, launch, toRoute(routed), fiber, undefined))
+      (routed) => answer(startNow(engine, launch, toRoute(table, routed), fiber, undefined))
     )
-    : answer(startNow(engine, launch, toRoute(decision), fiber, undefined))
+    : answer(startNow(engine, launch, toRoute(table, decision), fiber, undefined))
 }
 
 /** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */

@@ -3,6 +3,7 @@
  * first-in-first-out list, and a heap holds the lists by their first deadline: starting and stopping the hundred thousandth
  * timer of a duration takes constant time.
  */
+import { Heap, type HeapEntry } from "../../shared/Heap.js"
 import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
 
 /** An armed timer. */
@@ -13,18 +14,16 @@ export interface Timer {
   place: { readonly row: Row; readonly node: LinkedNode<Timer> } | undefined
 }
 
-interface Row {
+interface Row extends HeapEntry {
   readonly millis: number
   readonly timers: LinkedList<Timer>
-  /** Its place in the heap. */
-  index: number
 }
 
 const firstDeadline = (row: Row): number => row.timers.first?.value.deadline ?? Infinity
 
 export class DeadlineQueue {
   private readonly rows = new Map<number, Row>()
-  private readonly heap: Array<Row> = []
+  private readonly heap = new Heap<Row>((one, other) => firstDeadline(one) < firstDeadline(other))
   private armed = 0
 
   get size(): number {
@@ -33,18 +32,20 @@ export class DeadlineQueue {
 
   /** The timer that runs out first. */
   get first(): Timer | undefined {
-    return this.heap[0]?.timers.first?.value
+    return this.heap.first?.timers.first?.value
   }
 
   add(now: number, millis: number, fire: () => void): Timer {
     const row = this.rows.get(millis) ?? this.addRow(millis)
+    const isNew = row.timers.isEmpty
     const timer: Timer = { deadline: now + millis, fire, place: undefined }
     // the clock may have been set back: a row stays in order all the same
     let before = row.timers.last
     while (before !== undefined && before.value.deadline > timer.deadline) before = before.previous
     timer.place = { row, node: row.timers.insertAfter(before, timer) }
     this.armed++
-    if (row.timers.first?.value === timer) this.up(row)
+    if (isNew) this.heap.add(row)
+    else if (row.timers.first?.value === timer) this.heap.moved(row)
     return timer
   }
 
@@ -57,62 +58,23 @@ export class DeadlineQueue {
     const wasFirst = row.timers.first === node
     row.timers.remove(node)
     this.armed--
-    if (row.timers.isEmpty) this.removeRow(row)
-    else if (wasFirst) this.down(row)
+    if (row.timers.isEmpty) {
+      this.rows.delete(row.millis)
+      this.heap.remove(row)
+    } else if (wasFirst) this.heap.moved(row)
   }
 
   clear(): void {
     // whoever stops one of them later must not count it again
     for (const { timers } of this.rows.values()) for (const timer of timers) timer.place = undefined
     this.rows.clear()
-    this.heap.length = 0
+    this.heap.clear()
     this.armed = 0
   }
 
   private addRow(millis: number): Row {
-    const row: Row = { millis, timers: new LinkedList(), index: this.heap.length }
+    const row: Row = { millis, timers: new LinkedList(), index: -1 }
     this.rows.set(millis, row)
-    this.heap.push(row)
     return row
-  }
-
-  private removeRow(row: Row): void {
-    this.rows.delete(row.millis)
-    const last = this.heap.pop()
-    if (last === undefined || last === row) return
-    this.put(last, row.index)
-    this.up(last)
-    this.down(last)
-  }
-
-  private put(row: Row, index: number): void {
-    this.heap[index] = row
-    row.index = index
-  }
-
-  private up(row: Row): void {
-    const deadline = firstDeadline(row)
-    while (row.index > 0) {
-      const index = row.index
-      const above = this.heap[(index - 1) >> 1]
-      if (above === undefined || firstDeadline(above) <= deadline) return
-      this.put(row, above.index)
-      this.put(above, index)
-    }
-  }
-
-  private down(row: Row): void {
-    const deadline = firstDeadline(row)
-    for (;;) {
-      const index = row.index
-      const left = this.heap[2 * index + 1]
-      const right = this.heap[2 * index + 2]
-      const below = left !== undefined && right !== undefined && firstDeadline(right) < firstDeadline(left)
-        ? right
-        : left
-      if (below === undefined || firstDeadline(below) >= deadline) return
-      this.put(row, below.index)
-      this.put(below, index)
-    }
   }
 }

@@ -79,6 +79,8 @@ class Wait implements Waiter {
   target: WaitTarget | undefined = undefined
   node: LinkedNode<Waiter> | undefined = undefined
   isWaiting = false
+  returnsTo: TaskRecord | undefined = undefined
+  waitsSince = 0
   foundOver = false
   private readonly engine: Engine
   private readonly condition: Condition

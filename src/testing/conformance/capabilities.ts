@@ -23,6 +23,10 @@ export interface ConformanceCapabilities {
   readonly config: boolean
   /** `TaskManagerConfig.concurrency` holds. */
   readonly concurrency: boolean
+  /** `onTimeout`, `backgroundTimeout`, `idleTimeout` and `approvalTimeout` of a route hold. */
+  readonly budgets: boolean
+  /** `TaskManagerConfig.lanes` and `perSession` hold, and so do priorities. */
+  readonly lanes: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
   readonly grace: boolean
   /** `TaskManagerConfig.maxLive` and `maxUndelivered` hold. */
@@ -56,6 +60,8 @@ export const allCapabilities: ConformanceCapabilities = {
   approvals: true,
   config: true,
   concurrency: true,
+  lanes: true,
+  budgets: true,
   grace: true,
   backpressure: true,
   resultLimits: true,

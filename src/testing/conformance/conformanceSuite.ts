@@ -16,9 +16,11 @@ import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
 import { badInput } from "./internal/badInput.js"
 import { bounds } from "./internal/bounds.js"
+import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
 import { events } from "./internal/events.js"
+import { lanes } from "./internal/lanes.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
 import { messages } from "./internal/messages.js"
@@ -61,6 +63,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...routing,
   ...starting,
   ...limits,
+  ...lanes,
+  ...budgets,
   ...badInput,
   ...bounds,
   ...output,

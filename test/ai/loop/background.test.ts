@@ -54,6 +54,26 @@ describe("a call in the background", () => {
       })
     ))
 
+  it.effect("that has passed its time limit asks the model what becomes of it", () =>
+    withWorld(
+      { wake: WakePolicy.WithNextMessage, model: [[ToolCall("limited", {})], [Text("x")]] },
+      Effect.gen(function*() {
+        yield* hang("limited")
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        yield* TestClock.adjust("10 minutes")
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+        const [, second] = yield* promptLines
+        assert.include(
+          second?.[2],
+          "call-1:This call has not finished within 10m, its time limit, and was not stopped. Decide what becomes of it: stop it with " +
+            `task_cancel, wait for it with task_wait (if you have these tools), or go on without it. ${
+              placeholder("task-1")
+            }`
+        )
+      })
+    ))
+
   it.effect("that detaches by its routing, or by the host, goes on in the background", () =>
     withWorld(
       {

@@ -58,6 +58,8 @@ const decide = (toolName: string) => {
       return RoutingDecision.Background({ deliveryMode: "Manual" })
     case "slow":
       return RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds", continuePolicy })
+    case "limited":
+      return RoutingDecision.Foreground({ timeout: "10 minutes", onTimeout: "ask", continuePolicy })
     default:
       return RoutingDecision.Foreground()
   }

@@ -2,10 +2,11 @@
 import { CommandExecutor, FileSystem } from "@effect/platform"
 import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
-import { Effect, Fiber, Inspectable, Layer, Sink, Stream, TestClock } from "effect"
+import { Effect, Fiber, Inspectable, Layer, Option, Sink, Stream, TestClock } from "effect"
 import { assert } from "vitest"
+import { candidates, readStat } from "../../../src/ai/shell/members.js"
 import { type ProcessGroup, stopGroup } from "../../../src/ai/shell/processGroup.js"
-import { candidates, makeProcessTable, type ProcessTable, readStat } from "../../../src/ai/shell/processTable.js"
+import { makeProcessTable, type ProcessTable } from "../../../src/ai/shell/processTable.js"
 
 interface Row {
   readonly pid: number
@@ -73,7 +74,7 @@ const groupOf = (table: ProcessTable, sent: (what: string) => void, pid = 100): 
 /** Stops the group 100 with the mark `m`, where these are the files, and adds what it sends. */
 const stopIn = (files: Layer.Layer<FileSystem.FileSystem>, sent: Array<string>) =>
   Effect.gen(function*() {
-    const table = yield* makeProcessTable
+    const table = yield* makeProcessTable(Option.none())
     const stopping = yield* Effect.fork(
       stopGroup(groupOf(table, (what) => sent.push(what)), "1 second").pipe(
         Effect.provide(Layer.merge(files, noExecutor))
@@ -232,7 +233,7 @@ describe("stopGroup", () => {
   it.effect("does not wait for zombies, and looks no more than once more for their sake", () =>
     Effect.gen(function*() {
       const counts = { looks: 0, files: 0 }
-      const table = yield* makeProcessTable
+      const table = yield* makeProcessTable(Option.none())
       const stopping = yield* Effect.fork(
         stopGroup(groupOf(table, () => assert.fail("nothing is left")), "1 second").pipe(
           Effect.provide(
@@ -248,7 +249,7 @@ describe("stopGroup", () => {
   it.effect("is sure of what has ended already, and of threads of the kernel, whose environment nobody can read", () =>
     Effect.gen(function*() {
       const counts = { looks: 0, files: 0 }
-      const table = yield* makeProcessTable
+      const table = yield* makeProcessTable(Option.none())
       const rows = [stranger, { ...leader, pid: 400, group: 0, environment: undefined }]
       yield* stopGroup(groupOf(table, () => assert.fail("nothing is left")), "1 second").pipe(
         Effect.provide(Layer.merge(proc(() => rows, counts), noExecutor))
@@ -303,11 +304,51 @@ describe("the process table", () => {
     })
   })
 
+  it.effect("is not listed again where it is certain without that that nothing is left", () =>
+    Effect.gen(function*() {
+      const counts = { looks: 0, files: 0 }
+      const read: Array<string> = []
+      let newest = 100
+      let rows: ReadonlyArray<Row> = [stranger]
+      const table = yield* makeProcessTable(Option.some({
+        read: (file) => {
+          read.push(file)
+          const row = rows.find(({ pid }) => file === `${pid}/stat`)
+          return Option.some(file === "loadavg" ? `0.1 0.2 0.3 1/2 ${newest}\n` : row === undefined ? "" : statOf(row))
+        },
+        hasProcesses: () => false
+      }))
+      const look = Effect.suspend(() => table.look(command(100)))
+      yield* Effect.gen(function*() {
+        // the first one shows that there is such a /proc
+        assert.deepStrictEqual(yield* look, Option.some({ inGroup: false, escaped: [], isSure: true }))
+        assert.deepStrictEqual([counts.looks, read], [1, []])
+        assert.deepStrictEqual(yield* look, Option.some({ inGroup: false, escaped: [], isSure: true }))
+        assert.deepStrictEqual([counts.looks, read], [1, ["loadavg", "100/stat", "loadavg"]])
+        newest = 200
+        rows = [stranger, marked(200)]
+        assert.deepStrictEqual(yield* look, Option.some({ inGroup: false, escaped: [200], isSure: true }))
+        assert.strictEqual(counts.looks, 2)
+      }).pipe(Effect.provide(proc(() => rows, counts)))
+    }))
+
+  it.effect("is not read past the service for files where that finds none", () =>
+    Effect.gen(function*() {
+      const table = yield* makeProcessTable(Option.some({
+        read: () => assert.fail("it may be that of another machine"),
+        hasProcesses: () => assert.fail("it may be that of another machine")
+      }))
+      const files = FileSystem.layerNoop({ readDirectory: () => errorOf("NotFound") })
+      for (let looks = 0; looks < 2; looks++) {
+        assert.deepStrictEqual(yield* Effect.provide(table.look(command(100)), files), Option.none())
+      }
+    }))
+
   it.effect("is looked at once for all commands that want it at the time", () =>
     Effect.gen(function*() {
       const counts = { looks: 0, files: 0 }
       const rows = Array.from({ length: 50 }, (_, at) => ({ ...stranger, pid: 1000 + at }))
-      const table = yield* makeProcessTable
+      const table = yield* makeProcessTable(Option.none())
       const all = yield* Effect.forEach(numbers(100, 119), (pid) => table.look(command(pid)), {
         concurrency: "unbounded"
       }).pipe(Effect.provide(proc(() => rows, counts)))

@@ -2,7 +2,13 @@
 import { Tool, Toolkit } from "@effect/ai"
 import { it } from "@effect/vitest"
 import { Duration, Effect, Layer, Option, Schema, TestClock } from "effect"
-import { RoutingDecision, TaskManager, type TaskSnapshot } from "effect-task-manager"
+import {
+  RoutingDecision,
+  TaskManager,
+  TaskManagerConfig,
+  TaskManagerLive,
+  type TaskSnapshot
+} from "effect-task-manager"
 import { ToolAnnotations, ToolkitExecutor, ToolRouting } from "effect-task-manager/ai"
 import { assert, describe } from "vitest"
 import { bad, callOf, good, managerOf, resultOf, run, start, structured } from "./support.js"
@@ -163,6 +169,30 @@ describe("on a manager", () => {
       yield* TestClock.adjust("1 minute")
       assert.match(bad(yield* resultOf(request)), /did not finish within 1m/)
     }).pipe(Effect.provide(world)))
+
+  it.effect("Lane and Priority hold the call back, under the limit of its lane", () => {
+    const inLane = Toolkit.make(
+      Tool.make("first", { parameters }).annotate(ToolAnnotations.Lane, "writes"),
+      Tool.make("last", { parameters }).annotate(ToolAnnotations.Lane, "writes"),
+      Tool.make("next", { parameters }).annotate(ToolAnnotations.Lane, "writes").annotate(ToolAnnotations.Priority, 1)
+    )
+    const never = () => Effect.never
+    const layer = ToolkitExecutor.layer(inLane).pipe(
+      Layer.provide(inLane.toLayer({ first: never, last: never, next: never })),
+      Layer.merge(TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer({ lanes: { writes: 1 } }))))
+    )
+    return Effect.gen(function*() {
+      const first = yield* startedAs("first", { a: "1" })
+      const last = yield* startedAs("last", { a: "1" })
+      const next = yield* startedAs("next", { a: "1" })
+      assert.deepStrictEqual([first.status, last.status, next.status], ["Running", "Queued", "Queued"])
+      assert.deepStrictEqual([next.lane, next.priority], ["writes", 1])
+      const { handle } = yield* TaskManager
+      yield* handle.cancel(first.id)
+      assert.strictEqual((yield* again(next)).status, "Running")
+      assert.strictEqual((yield* again(last)).status, "Queued")
+    }).pipe(Effect.provide(layer))
+  })
 
   it.effect("the model's choice: true is the background, seconds are waited for", () =>
     Effect.gen(function*() {

@@ -119,6 +119,27 @@ export const restartSuite = (databases: Databases): void => {
         assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["b 1"])
       }))
 
+    it.scoped("queued tasks wait in their lanes, by their priorities, also those that the host has changed", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const lanes = { concurrency: 9, lanes: { one: 1 } }
+        const first = yield* database.open({}, lanes)
+        yield* first.start("a", "park", { how: "lane" })
+        yield* first.start("b", "park", { how: "lane" })
+        yield* first.start("c", "park", { how: "urgent" })
+        yield* first.start("d", "park", { how: "lane" })
+        yield* first.manager.handle.setPriority(id("d"), 2)
+        const second = yield* database.open({}, lanes)
+        assert.deepStrictEqual(second.runs.map(({ task }) => task), ["d"])
+        yield* second.manager.handle.cancel(id("d"))
+        yield* settled
+        assert.deepStrictEqual(second.runs.map(({ task }) => task), ["d", "c"])
+        assert.deepInclude(yield* second.manager.handle.get(id("c")), { lane: "one", priority: 1, status: "Running" })
+        // a configuration without the lane holds nothing back
+        const third = yield* database.open({}, {})
+        assert.deepInclude(yield* third.manager.handle.get(id("c")), { lane: "one", status: "Failed" })
+      }))
+
     it.scoped("what was being cancelled is Cancelled, what had timed out is Failed", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()
@@ -134,6 +155,26 @@ export const restartSuite = (databases: Databases): void => {
         assert.deepStrictEqual((yield* taken(second)).turn, [
           "a: The tool call was cancelled while it was running. It may have had effects.",
           "b: The tool was stopped because it did not finish within 1s. It may have had effects."
+        ])
+      }))
+
+    it.scoped("limits of time go on: of a question what is left of it, and a limit that was passed says so", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "ask", { how: "unanswered" })
+        yield* first.start("b", "stubborn", { how: "ended" })
+        yield* TestClock.adjust("4 minutes")
+        yield* settled
+        const second = yield* database.open()
+        assert.include((yield* taken(second)).loop, "a: asks")
+        yield* TestClock.adjust("5 minutes")
+        yield* settled
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Suspended")
+        yield* TestClock.adjust("1 minute")
+        yield* settled
+        assert.deepStrictEqual((yield* taken(second)).loop, [
+          "a: The tool call was not approved and did not go on: nobody answered within 10m."
         ])
       }))
 

@@ -118,6 +118,15 @@ const act = (world: World, actor: Actor): Effect.Effect<void, never, ToolExecuto
       const policy = random.pick(["NotifyOnly", "RequestContinue"])
       return ignored(world.call(actor, "setContinuePolicy", { taskId }, () => handle.setContinuePolicy(taskId, policy)))
     },
+    () => {
+      const taskId = actions.someTask(world)
+      const priority = random.int(5) - 2
+      return ignored(world.call(actor, "setPriority", { taskId }, () => handle.setPriority(taskId, priority)))
+    },
+    () => {
+      const limit = 1 + random.int(3)
+      return ignored(world.call(actor, "setConcurrency", {}, () => handle.setConcurrency("one", limit)))
+    },
     () =>
       Effect.gen(function*() {
         const waiting = yield* Effect.fork(actions.waitForIdle(world, actor))

@@ -1,7 +1,7 @@
 /** The invariants of the contract, looked for in what was written down. */
 import * as Duration from "effect/Duration"
 import type { TaskId } from "../../../src/model/ids.js"
-import type { CancelReason } from "../../../src/model/Task.js"
+import type { CancelReason, TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
@@ -333,16 +333,24 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             !answersOf(task).some(({ asking, operation }) =>
               operation === "rejectApproval" &&
               (asking === undefined || asking === world.askingOf(id))
-            )
+            ) && !isUnanswered(world, task)
           ) {
             world.violate(9, `nobody rejected ${id}`)
           }
           break
         case "TimedOut": {
           const began = last?.startedAt ?? 0
-          const fits = last?.routes.some(({ decision: { timeout } }) => {
-            const due = timeout === undefined ? Infinity : began + Duration.toMillis(timeout)
-            return event.at >= due && event.at <= due + late + plan.jitterMillis
+          const inBackgroundAt = Math.max(began, task.detached?.event.at ?? began)
+          const fits = last?.routes.some(({ decision }) => {
+            const { backgroundTimeout, idleTimeout, onTimeout = "fail", timeout } = decision
+            const isDue = (from: number, limit: Duration.DurationInput | undefined): boolean => {
+              const due = limit === undefined ? Infinity : from + Duration.toMillis(limit)
+              return event.at >= due && event.at <= due + late + plan.jitterMillis
+            }
+            return onTimeout === "fail" && isDue(began, timeout) ||
+              event.snapshot.kind === "Background" && isDue(inBackgroundAt, backgroundTimeout) ||
+              // when it was last heard is not written down
+              idleTimeout !== undefined && event.at >= began + Duration.toMillis(idleTimeout)
           })
           if (fits !== true) world.violate(4, `${id} timed out at ${event.at}ms, which is not its timeout`)
           // a tool that came to an end of its own had asked too early, for the timeout came while its scope was closed
@@ -356,6 +364,16 @@ const checkOutcome = (world: World, task: TaskLog): void => {
           world.violate(4, `${id} failed for a reason nobody gave: ${event.error.reason}`)
       }
   }
+}
+
+/** Whether it was rejected because its question had waited for as long as its route allows. */
+const isUnanswered = (world: World, { events, launches, terminal }: TaskLog): boolean => {
+  const asked = events.filter(({ event }) => event._tag === "AwaitingApproval").at(-1)?.event.at ?? Infinity
+  return launches.at(-1)?.routes.some(({ decision: { approvalTimeout } }) => {
+    const due = approvalTimeout === undefined ? Infinity : asked + Duration.toMillis(approvalTimeout)
+    const at = terminal?.event.at ?? -1
+    return at >= due && at <= due + world.plan.jitterMillis
+  }) === true
 }
 
 const checkDetached = (world: World, task: TaskLog): void => {
@@ -384,9 +402,11 @@ const checkDetached = (world: World, task: TaskLog): void => {
   if (byHand) return
   const launch = launches.find(({ end }) => end !== undefined && end.order > detached.order)
   const fits = launch?.routes.some(({ decision }) => {
-    if (decision._tag !== "ForegroundThenDetachAfter") return false
-    const due = launch.beganAt + Duration.toMillis(decision.duration)
-    return detached.event.at >= due && detached.event.at <= due + world.plan.jitterMillis
+    const { onTimeout = "fail", timeout } = decision
+    const isDue = (due: number) => detached.event.at >= due && detached.event.at <= due + world.plan.jitterMillis
+    return decision._tag === "ForegroundThenDetachAfter" &&
+        isDue(launch.beganAt + Duration.toMillis(decision.duration)) ||
+      onTimeout !== "fail" && timeout !== undefined && isDue((launch.startedAt ?? NaN) + Duration.toMillis(timeout))
   })
   if (fits !== true) {
     world.violate(4, `${id} was detached at ${detached.event.at}ms, by no call and not by the timer of its launch`)
@@ -419,15 +439,23 @@ const checkResources = (world: World): void => {
   }
 }
 
+/** Of one lane and one priority, and where sessions have a limit of one session: who came first begins first. Who got another priority has come anew. */
 const checkQueue = (world: World): void => {
-  const queued: Array<TaskId> = []
+  const moved = new Set(world.calls.flatMap(({ operation, taskId }) => operation === "setPriority" ? taskId ?? [] : []))
+  const queued: Array<TaskSnapshot> = []
   for (const { event } of world.events) {
-    if (event._tag === "Queued") queued.push(event.snapshot.id)
+    if (event._tag === "Queued") queued.push(event.snapshot)
     else if (event._tag === "Started" || isTerminal(event)) {
-      const place = queued.indexOf(event.snapshot.id)
+      const { id, lane, priority = 0, sessionId } = event.snapshot
+      const place = queued.findIndex((snapshot) => snapshot.id === id)
       if (place < 0) continue
-      if (event._tag === "Started" && place > 0) {
-        world.violate(4, `${event.snapshot.id} was started before ${queued[0] ?? ""}, which had queued first`)
+      const passed = queued.slice(0, place).find((other) =>
+        other.lane === lane && (world.plan.perSession === Infinity || other.sessionId === sessionId) &&
+        (other.priority ?? 0) >= priority &&
+        !moved.has(other.id) && !moved.has(id)
+      )
+      if (event._tag === "Started" && passed !== undefined) {
+        world.violate(4, `${id} was started before ${passed.id}, which had queued first`)
       }
       queued.splice(place, 1)
     }

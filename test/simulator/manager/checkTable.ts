@@ -1,5 +1,6 @@
 /** Looks at the manager's own state: whether it is consistent at rest, and whether anything is left at the end. */
 import type { SessionId } from "../../../src/model/ids.js"
+import { wrongPlaces } from "../../support/places.js"
 import type { World } from "./World.js"
 
 const isActive = (status: string): boolean => status === "Queued" || status === "Running" || status === "Cancelling"
@@ -28,15 +29,13 @@ export const checkTable = (world: World): void => {
   }
   let active = 0
   let suspended = 0
-  let held = 0
   for (const task of table.live) {
     if (isActive(task.snapshot.status)) active++
     if (task.snapshot.status === "Suspended") suspended++
-    if (task.place === "held") held++
   }
   expect("the number of active tasks", table.idle.active, active)
   expect("the number of suspended tasks", table.suspended.size, suspended)
-  expect("the number of places in use", table.places, held)
+  for (const wrong of wrongPlaces(table)) world.violate(5, `at rest, ${wrong}`)
   expect("the number of known tasks", table.tasks.size, table.live.size + table.history.length)
   let outputBytes = 0
   for (const output of table.settledOutputs) outputBytes += output.size
@@ -51,13 +50,6 @@ export const checkTable = (world: World): void => {
   const waits = world.calls.filter(({ ended, isLimited }) => isLimited && ended === undefined).length
   if (timers.size() > 3 * table.live.size + waits) {
     world.violate(10, `${timers.size()} timers are armed for ${table.live.size} live tasks and ${waits} waits`)
-  }
-  if (!(table.queue.isEmpty && table.returning.isEmpty) && table.places < table.limits.concurrency) {
-    world.violate(5, "a task is queued while a place is free")
-  }
-  for (let node = table.returning.first; node !== undefined; node = node.next) {
-    const holder = node.value.tasks.find((task) => task.place !== "shared")
-    if (holder?.place === "held") world.violate(5, `${holder.snapshot.id} waits for the place that it has`)
   }
   for (const session of table.sessions.values()) {
     let waiting = session.updates.size + session.manual.size
@@ -88,8 +80,7 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("manual results", table.manual.size)
   none("active tasks", table.idle.active)
   none("places in use", table.places)
-  none("queued tasks", table.queue.size)
-  none("waits for a place", table.returning.size)
+  none("tasks and waits that wait for a place", table.waiting)
   none("waiters for idle", table.idle.waiters.size)
   none("timers", timers.size())
   for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)

@@ -39,6 +39,8 @@ export type Operation =
   | "detach"
   | "setContinuePolicy"
   | "setDeliveryMode"
+  | "setPriority"
+  | "setConcurrency"
   | "drainReadyItems"
   | "drainReadyItemsOf"
   | "waitForIdle"

@@ -58,6 +58,8 @@ interface Features {
   readonly slowRouting: boolean
   readonly stubborn: boolean
   readonly timeouts: boolean
+  /** Limits of time beside a timeout, and timeouts that send to the background. */
+  readonly budgets: boolean
   readonly waitingTools: boolean
 }
 
@@ -70,6 +72,8 @@ export interface Plan {
   readonly hostActions: number
   readonly watchers: number
   readonly concurrency: number
+  readonly perSession: number
+  readonly lanes: Readonly<Record<string, number>>
   readonly maxLive: number
   readonly maxUndelivered: number
   readonly duplicateCallIds: "run" | "join" | "reject"
@@ -105,8 +109,8 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages">
+  const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
+    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -155,7 +159,14 @@ export const planOf = (seed: number): Plan => {
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
     duplicateCallIds: random.chance(0.3) ? random.pick(["join", "reject"]) : "run",
-    features: { ...plan.features, slowRouting: random.chance(0.4), messages: random.chance(0.3) }
+    features: {
+      ...plan.features,
+      slowRouting: random.chance(0.4),
+      messages: random.chance(0.3),
+      budgets: random.chance(0.3)
+    },
+    perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
+    lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
   }
 }
 
@@ -217,13 +228,24 @@ export const lengthOf = ({ steps }: ToolScript): number => {
 }
 
 /** Throws the dice for where a call runs; often a timer runs out at the very moment in which the tool comes to its end. */
-export const routeOf = (random: SimRandom, { features }: Plan, script: ToolScript): RoutingDecision => {
+export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: ToolScript): RoutingDecision => {
   const length = lengthOf(script)
   const time = (): number => length > 0 && random.chance(0.5) ? length : millis(random)
   const deliveryMode: DeliveryMode = random.pick(["ToLoop", "Manual"])
   const continuePolicy: ContinuePolicy = random.pick(["NotifyOnly", "RequestContinue"])
   const timeout = features.timeouts && random.chance(0.5) ? time() : undefined
-  const options = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
+  const budgets = features.budgets
+    ? {
+      ...(random.chance(0.4) ? { onTimeout: random.pick(["detach", "ask"]) } : undefined),
+      ...(random.chance(0.4) ? { backgroundTimeout: time() } : undefined),
+      ...(random.chance(0.3) ? { idleTimeout: time() } : undefined),
+      ...(random.chance(0.4) ? { approvalTimeout: time() } : undefined)
+    }
+    : undefined
+  const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
+  const names = Object.keys(lanes)
+  const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
+  const options = { ...delivery, ...budgets, lane, ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined) }
   if (features.background && random.chance(0.5)) return { _tag: "Background", ...options }
   if (features.detaching && random.chance(0.5)) {
     return { _tag: "ForegroundThenDetachAfter", duration: time(), ...options }

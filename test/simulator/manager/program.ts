@@ -57,6 +57,8 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
       Effect.provideService(TaskManagerConfig, {
         ...(yield* TaskManagerConfig),
         concurrency: plan.concurrency,
+        perSession: plan.perSession,
+        lanes: plan.lanes,
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
         duplicateCallIds: plan.duplicateCallIds,

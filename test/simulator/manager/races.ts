@@ -50,6 +50,9 @@ const endsAt = (launch: LaunchLog, times: ReadonlyArray<number>, world: World): 
   return ended !== undefined && times.some((due) => within(ended, due, world))
 }
 
+const failsWith = (text: string) => ({ terminal }: TaskLog): boolean =>
+  terminal?.event._tag === "Failed" && terminal.event.error.message.includes(text)
+
 /** The task was cancelled while its tool came to an end of its own, or the other way round. */
 const toolAndCancel = (winner: "Completed" | "Cancelled"): Race =>
   taskRace(({ calls, launches, terminal }) => {
@@ -279,6 +282,12 @@ export const races: Readonly<Record<string, Race>> = {
       operation === "closeSession" && sessionId === request.sessionId && began.at === terminal.at
     )
   ),
+  "a timeout sends a call to the background": taskRace(({ detached }) =>
+    detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overdue !== undefined
+  ),
+  "a limit in the background passes": taskRace(failsWith("in the background")),
+  "a tool is idle for too long": taskRace(failsWith("wrote nothing")),
+  "nobody answers a question in time": taskRace(failsWith("nobody answered")),
   "completion / timeout: the tool first": launchRace((task, launch, world) =>
     task.terminal?.event._tag === "Completed" && task.terminal.order === launch.end?.order &&
     endsAt(launch, timesOutAt(launch), world)

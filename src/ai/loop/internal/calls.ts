@@ -134,9 +134,9 @@ const acceptUpdate = (
   const answers = (callId: ToolCallId, taskId: TaskId): boolean =>
     (isRunning(started, callId, taskId) || started.get(callId)?._tag === "Unclear") && conversation.isOpen(callId)
   if (update._tag === "Detached") {
-    const { callId, deliveryMode, id, toolName } = update.snapshot
+    const { callId, deliveryMode, id, overdue, toolName } = update.snapshot
     return Effect.sync(() => {
-      if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode))
+      if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode, overdue))
     })
   }
   const { resolution } = update
@@ -211,9 +211,9 @@ const goneResult = (
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
     const task = yield* handle.get(taskId)
-    const { deliveryMode, kind } = task
+    const { deliveryMode, kind, overdue } = task
     // it was detached while another caller resumed it, and its result comes late like any other
-    if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode)
+    if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode, overdue)
     if (!isSettled(task)) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
@@ -323,6 +323,6 @@ export const callsLeftOpen = (
         ? unclear
         : task.kind === "Foreground"
         ? running(task.id)
-        : known(texts.placeholderResult(callId, toolName, task.id, task.deliveryMode))
+        : known(texts.placeholderResult(callId, toolName, task.id, task.deliveryMode, task.overdue))
     ]
   }))

@@ -1,6 +1,7 @@
 /** What the loop itself tells a model. All of it is true in every case: no text says that a call did not run if it may have run. */
+import * as Duration from "effect/Duration"
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
-import type { DeliveryMode } from "../../../model/Task.js"
+import type { DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
 import { printable } from "../../../shared/text.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
@@ -77,11 +78,20 @@ export const interruptedResult = (
   output: ToolOutput.Text({ text })
 })
 
+/** A call that has passed its time limit, in front of the words about the background. */
+const overdueText = ({ after, asks }: NonNullable<TaskSnapshot["overdue"]>): string =>
+  `This call has not finished within ${Duration.format(after)}, its time limit, and was not stopped. ` +
+  (asks
+    ? `Decide what becomes of it: stop it with task_cancel, wait for it with task_wait (if you have these tools), or go on without it. `
+    : "")
+
+/** What a call that runs in the background is answered with. `overdue` as in its snapshot. */
 export const placeholderResult = (
   callId: ToolCallId,
   toolName: string,
   taskId: TaskId,
-  deliveryMode: DeliveryMode
+  deliveryMode: DeliveryMode,
+  overdue?: TaskSnapshot["overdue"]
 ): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
   callId,
@@ -89,7 +99,9 @@ export const placeholderResult = (
   outcome: "Placeholder",
   taskId,
   isError: false,
-  output: ToolOutput.Text({ text: placeholder(taskId, deliveryMode) })
+  output: ToolOutput.Text({
+    text: `${overdue === undefined ? "" : overdueText(overdue)}${placeholder(taskId, deliveryMode)}`
+  })
 })
 
 export const lostResult = (
