@@ -5,7 +5,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
-import { TaskManagerShutdown, TaskNotFound, type WaitTimedOut } from "../../errors.js"
+import {
+  type ApprovalMismatch,
+  type TaskDoesNotListen,
+  type TaskInboxFull,
+  TaskManagerShutdown,
+  TaskNotFound,
+  type TaskNotRunning,
+  type TaskNotSuspended,
+  type WaitTimedOut
+} from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
@@ -16,12 +25,12 @@ import { limitedBy } from "../../runtime/waiting/parking.js"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { checkRange, refuseUnless } from "../../shared/refusals.js"
+import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
 import { connect } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
-import { readJournals } from "./journals.js"
+import { matches, readJournals } from "./journals.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
@@ -108,15 +117,22 @@ export const makeClient = (options: {
       })
     }
 
-    const changeAt = (change: Change) =>
-      located(change.taskId, (group) => ask(group, (client, header) => client.Change({ header, change })))
+    /** `E`: with what else the method of the manager fails that the change is for. */
+    const changeAt = <E = never>(change: Change): Effect.Effect<boolean, TaskNotFound | E> =>
+      located(change.taskId, (group) =>
+        Effect.mapError(
+          ask(group, (client, header) => client.Change({ header, change })),
+          // the runner calls that method, and the protocol has the errors of all of them
+          (error) => error as TaskNotFound | E
+        ))
+    const changeOf = <E>(change: Change): Effect.Effect<void, TaskNotFound | E> => Effect.asVoid(changeAt<E>(change))
     const rejectApproval: TaskManager["Type"]["rejectApproval"] = ({ asking, reason, taskId }) =>
-      Effect.asVoid(changeAt({
+      changeOf<TaskNotSuspended | ApprovalMismatch>({
         _tag: "Reject",
         taskId,
         ...(reason === undefined ? undefined : { reason }),
         ...(asking === undefined ? undefined : { asking })
-      })) as ReturnType<TaskManager["Type"]["rejectApproval"]>
+      })
     const answerApproval = answerApprovalWith({ startTask, rejectApproval })
 
     const find = (taskId: TaskId) =>
@@ -204,22 +220,35 @@ export const makeClient = (options: {
       listRunning: list({ status: ["Queued", "Running", "Cancelling"] }),
       listSuspended,
       listCompleted: list({ status: completed }),
-      cancel: (taskId) =>
-        Effect.asVoid(changeAt({ _tag: "Cancel", taskId })) as ReturnType<TaskManagerHandle["cancel"]>,
-      detach: (taskId) => changeAt({ _tag: "Detach", taskId }) as ReturnType<TaskManagerHandle["detach"]>,
+      cancel: (taskId) => changeOf<never>({ _tag: "Cancel", taskId }),
+      detach: (taskId) => changeAt<TaskNotRunning>({ _tag: "Detach", taskId }),
       steer: (taskId, message) =>
         Effect.suspend(() => {
           refuseUnless(typeof message === "string", "steer", "a string", message)
-          return Effect.asVoid(changeAt({ _tag: "Steer", taskId, message: wellFormedText(message) }))
-        }) as ReturnType<TaskManagerHandle["steer"]>,
-      setContinuePolicy: (taskId, policy) =>
-        Effect.asVoid(changeAt({ _tag: "SetContinuePolicy", taskId, policy })) as ReturnType<
-          TaskManagerHandle["setContinuePolicy"]
-        >,
-      setDeliveryMode: (taskId, mode) =>
-        Effect.asVoid(changeAt({ _tag: "SetDeliveryMode", taskId, mode })) as ReturnType<
-          TaskManagerHandle["setDeliveryMode"]
-        >,
+          return changeOf<TaskNotRunning | TaskDoesNotListen | TaskInboxFull>({
+            _tag: "Steer",
+            taskId,
+            message: wellFormedText(message)
+          })
+        }),
+      setContinuePolicy: (taskId, policy) => changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy }),
+      setDeliveryMode: (taskId, mode) => changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode }),
+      setPriority: (taskId, priority) =>
+        Effect.suspend(() =>
+          changeOf<TaskNotRunning>({ _tag: "SetPriority", taskId, priority: finiteOf("setPriority", priority) })
+        ),
+      setConcurrency: (lane, given) =>
+        Effect.suspend(() => {
+          const limit = limitOf("setConcurrency", given, 1)
+          return Effect.forEach(Array.from({ length: groups }, (_, group) => group), (group) =>
+            ask(
+              group,
+              (client, header) => client.SetConcurrency({ header, lane, limit: limit === Infinity ? null : limit })
+            ), {
+            concurrency: 8,
+            discard: true
+          })
+        }),
       drainReadyItems: unlessClosed([], taking.drainReadyItems),
       drainReadyItemsOf: (sessionId) => unlessClosed([], taking.drainReadyItemsOf(sessionId)),
       // without a timeout there is no such error
@@ -235,18 +264,11 @@ export const makeClient = (options: {
           const found = mirrors.find(taskId)
           return found === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(found.task)
         }),
-      list: ({ sessionId, ...filter } = {}) =>
+      list: (filter = {}) =>
         Effect.sync(() => {
-          const found = sessionId === undefined
-            ? mirrors.all.flatMap((mirror) => mirror.tasks())
-            : mirrors.known(sessionId)?.tasks() ?? []
-          const statuses = typeof filter.status === "string" ? [filter.status] : filter.status
-          return found.filter((task) =>
-            (statuses === undefined || statuses.includes(task.status)) &&
-            (filter.kind === undefined || filter.kind === task.kind) &&
-            (filter.turnId === undefined || filter.turnId === task.turnId) &&
-            (filter.callId === undefined || filter.callId === task.callId)
-          )
+          const { sessionId } = filter
+          const found = sessionId === undefined ? mirrors.all : [mirrors.known(sessionId)]
+          return found.flatMap((mirror) => mirror?.tasks() ?? []).filter(matches(filter))
         }),
       listSuspended: Effect.sync(() => mirrors.all.flatMap((mirror) => mirror.suspended()))
     }

@@ -32,6 +32,8 @@ const change = ({ manager }: OpenGroup, what: Change): Effect.Effect<boolean, Ch
       return Effect.as(handle.setContinuePolicy(what.taskId, what.policy), true)
     case "SetDeliveryMode":
       return Effect.as(handle.setDeliveryMode(what.taskId, what.mode), true)
+    case "SetPriority":
+      return Effect.as(handle.setPriority(what.taskId, what.priority), true)
     case "Reject":
       return Effect.as(manager.rejectApproval(what), true)
   }
@@ -104,6 +106,10 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
       group.answer(header, ({ inHand }) => Effect.as(inHand.ended, null)),
     Change: ({ payload: { change: what, header } }) =>
       group.answer(header, (open) => change(open, what), { isKept: true }),
+    SetConcurrency: ({ payload: { header, lane, limit } }) =>
+      group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
+        isKept: true
+      }),
     InterruptTurn: ({ payload: { header, turn } }) =>
       group.answer(header, ({ manager }) => manager.onTurnInterrupted(turn), { isKept: true }),
     CloseSession: ({ payload: { header, sessionId } }) =>

@@ -57,14 +57,16 @@ export interface Journals {
   readonly groupsWith: (statuses: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>>
 }
 
-const matches = (filter: TaskFilter) => {
+/** Whether a task is one of those that a filter means. */
+export const matches = (filter: TaskFilter) => {
   const statuses = typeof filter.status === "string" ? [filter.status] : filter.status
   return (task: TaskSnapshot): boolean =>
     (statuses === undefined || statuses.includes(task.status)) &&
     (filter.kind === undefined || filter.kind === task.kind) &&
     (filter.sessionId === undefined || filter.sessionId === task.sessionId) &&
     (filter.turnId === undefined || filter.turnId === task.turnId) &&
-    (filter.callId === undefined || filter.callId === task.callId)
+    (filter.callId === undefined || filter.callId === task.callId) &&
+    (filter.lane === undefined || filter.lane === task.lane)
 }
 
 export const readJournals = (options: {

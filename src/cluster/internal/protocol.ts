@@ -7,6 +7,7 @@ import * as Rpc from "@effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import {
   ApprovalMismatch,
+  ConcurrencyRefused,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskDoesNotListen,
@@ -107,6 +108,7 @@ const Change = Schema.Union(
   Schema.TaggedStruct("Steer", { taskId: TaskId, message: Schema.String }),
   Schema.TaggedStruct("SetContinuePolicy", { taskId: TaskId, policy: ContinuePolicy }),
   Schema.TaggedStruct("SetDeliveryMode", { taskId: TaskId, mode: DeliveryMode }),
+  Schema.TaggedStruct("SetPriority", { taskId: TaskId, priority: Schema.Number }),
   Schema.TaggedStruct("Reject", {
     taskId: TaskId,
     reason: Schema.optionalWith(Schema.String, { exact: true }),
@@ -160,6 +162,8 @@ export const GroupEntity = Entity.make("TaskSessions", [
       ApprovalMismatch
     )
   ),
+  /** `limit`: null for none. */
+  call("SetConcurrency", { lane: Schema.String, limit: Schema.NullOr(Schema.Number) }, Schema.Null, ConcurrencyRefused),
   call("InterruptTurn", { turn: Turn }, InterruptReceipt, Schema.Never),
   call("CloseSession", { sessionId: SessionId }, InterruptReceipt, Schema.Never),
   call("WaitForLoop", { sessionId: SessionId, timeout: Timeout }, Schema.Null, WaitTimedOut),
