@@ -65,7 +65,7 @@ export interface ClusterRunnerOptions
   extends ClusterOptions, Pick<DurableOptions, "onInterrupted" | "executorOf" | "retention" | "output" | "onDamaged">
 {
   /**
-   * How long a runner that does not answer still counts as the owner of its groups, from 100 milliseconds to a day, 5 seconds by
+   * How long a runner that does not answer still counts as the owner of its groups, from 100 milliseconds to a day, 4 seconds by
    * default; a number is milliseconds. For as long it also tries again to write what the database did not take.
    */
   readonly lease?: Duration.DurationInput | undefined
@@ -114,7 +114,7 @@ export const TaskManagerCluster: {
   runner: (options = {}) =>
     Layer.scopedDiscard(Effect.gen(function*() {
       const { groups, name } = layoutOf(options)
-      const { lease = "5 seconds", maxIdleTime = "1 minute", shutdown = "keep", ...durable } = options
+      const { lease = "4 seconds", maxIdleTime = "1 minute", shutdown = "keep", ...durable } = options
       checkChoices({ ...durable, shutdown })
       yield* schema.migrate
       yield* checkLayout(name, groups)

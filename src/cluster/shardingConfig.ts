@@ -71,7 +71,7 @@ const addressOf = (fields: readonly [host: string, port: string], host: string, 
 export const clusterShardingConfig = (place?: RunnerPlace): Partial<ShardingConfig["Type"]> => {
   const common = {
     shardLockDisableAdvisory: true,
-    shardLockRefreshInterval: "1 second",
+    shardLockRefreshInterval: "1500 millis",
     shardLockExpiration: "5 seconds",
     runnerHealthCheckInterval: "2 seconds",
     refreshAssignmentsInterval: "1 second",

@@ -33,7 +33,7 @@ interface Told {
 }
 
 /** What a call is about. */
-export interface CallOptions<A> {
+interface CallOptions<A> {
   /** Which session, or every one of the group: its readers are not behind the answer. */
   readonly sessionId?: SessionId | undefined
   /** No reader of events is asked for. */
@@ -43,7 +43,7 @@ export interface CallOptions<A> {
 }
 
 /** Who reads events of a group. */
-export interface NewsReaders {
+interface NewsReaders {
   readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
   readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
 }
@@ -78,6 +78,17 @@ const passing: ReadonlySet<unknown> = new Set([
 ])
 
 const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+
+/** What a call dies of where the wire is cut in the middle of it. */
+const cut: ReadonlySet<unknown> = new Set([
+  "SocketError",
+  "RpcClientError",
+  "RunnerUnavailable",
+  "EntityNotAssignedToRunner"
+])
+
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
 
 const betweenTries = "50 millis"
 const flushAfter = "2 millis"
@@ -211,7 +222,7 @@ export const connect = (options: {
                 // what passes is handled below
                 return Effect.fail(failure.value as Exclude<E, Passing>)
               }
-              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause)) {
+              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause) && !isCut(exit.cause)) {
                 // it has no failure
                 return Effect.failCause(exit.cause as Cause.Cause<never>)
               }

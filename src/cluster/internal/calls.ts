@@ -45,15 +45,16 @@ export class Calls {
       const known = this.running.get(call)
       const running = known ?? this.begin(call, self, options.isKept)
       running.asking++
-      const exit = running.fiber.unsafePoll()
-      // the call of one number is one effect
-      const done = (ended: Exit.Exit<unknown, unknown>): Exit.Exit<Answer<A>, E> =>
-        Exit.map(ended as Exit.Exit<A, E>, (value) => ({ _tag: "Done" as const, news: options.news(), value }))
+      // a call that comes again is the same one, so its fiber runs the same effect
+      const fiber = running.fiber as Fiber.RuntimeFiber<A, E>
+      const exit = fiber.unsafePoll()
+      const done = (ended: Exit.Exit<A, E>): Exit.Exit<Answer<A>, E> =>
+        Exit.map(ended, (value) => ({ _tag: "Done" as const, news: options.news(), value }))
       const waits = exit === null
         ? Effect.flatMap(
           Effect.raceFirst(
-            onWire(Effect.timeoutOption(running.fiber.await, answersWithin)),
-            Effect.as(this.leaving, Option.none<Exit.Exit<unknown, unknown>>())
+            onWire(Effect.timeoutOption(fiber.await, answersWithin)),
+            Effect.as(this.leaving, Option.none<Exit.Exit<A, E>>())
           ),
           Option.match({ onNone: () => Effect.succeed(waiting), onSome: done })
         )

@@ -37,6 +37,7 @@ import type { Change } from "./protocol.js"
 import { quietness } from "./quietness.js"
 import { takingWith, within } from "./taking.js"
 
+const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
 const busy = ["Queued", "Running", "Cancelling"]
 const completed = ["Completed", "Failed"] as const
 /** How many tasks a client remembers the group of. */
@@ -76,7 +77,7 @@ export const makeClient = (options: {
         const known = groupsOfTasks.get(id)
         if (known !== undefined) return Effect.succeed(known)
         if (groups === 1) return Effect.succeed(0)
-        return connection.isClosed() ? Effect.succeed(undefined) : journals.locate(id)
+        return connection.isClosed() ? nowhere : journals.locate(id)
       })
     const located = <A, E, R>(
       taskId: TaskId,

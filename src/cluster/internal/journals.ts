@@ -57,6 +57,8 @@ export interface Journals {
   readonly groupsWith: (statuses: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>>
 }
 
+const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
+
 /** Whether a task is one of those that a filter means. */
 export const matches = (filter: TaskFilter) => {
   const statuses = typeof filter.status === "string" ? [filter.status] : filter.status
@@ -146,7 +148,7 @@ export const readJournals = (options: {
     return {
       find,
       locate: (id) =>
-        any === undefined || !isStorable(id) ? Effect.succeed(undefined) : Effect.map(
+        any === undefined || !isStorable(id) ? nowhere : Effect.map(
           patiently(any.tables.sql.unsafe<Row>(groupOfIdQuery(any.tables), [id])),
           (rows) => rows.flatMap((row) => byName.get(String(row["manager"])) ?? [])[0]?.group
         ),

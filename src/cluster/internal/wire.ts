@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 const wireClock = Clock.make()
 
 /** A runner answers a wait after that time, with what it waited for or without. */
-export const answersWithin = "4 seconds"
+export const answersWithin = "3 seconds"
 
 /** A client that has no answer by then asks again: its runner is frozen, or the wire is cut. */
-export const answeredWithin = Duration.seconds(6)
+export const answeredWithin = Duration.millis(4_500)
 
 /** What a client has in its hands, or does not ask for any more, is put back and forgotten after that time. */
 export const forgottenAfter = 20_000
