@@ -11,7 +11,7 @@ describe("a cluster of real processes", () => {
   afterAll(() => server.stop())
 
   /** What is in no one's hands moves at once, and what a runner must be missed for within seconds. */
-  const moves: ReadonlySet<Fault> = new Set(["kill", "stop", "term", "cut"])
+  const moves: ReadonlySet<Fault> = new Set(["kill", "stop", "term"])
 
   for (const fault of faults) {
     it(`${fault}: every task has one result, and nothing runs twice that must not`, async () => {

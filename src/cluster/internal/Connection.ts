@@ -25,6 +25,12 @@ import { answeredWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
 type GroupClient = ReturnType<Effect.Effect.Success<typeof GroupEntity.client>>
 
+/** What was given, without what it brings. */
+interface Deliveries {
+  readonly token: number
+  readonly orders: ReadonlyArray<number>
+}
+
 /** What is to be told to a group. */
 interface Told {
   readonly taken: ReadonlyArray<number>
@@ -57,9 +63,11 @@ export interface Connection {
     send: (client: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
     options?: CallOptions<A>
   ) => Effect.Effect<A, Exclude<E, Passing>>
-  /** What a token stands for has reached its reader. */
-  readonly taken: (group: number, token: number) => void
-  readonly putBack: (group: number, token: number) => void
+  /** Something has reached its reader. */
+  readonly taken: (group: number, given: Deliveries) => void
+  readonly putBack: (group: number, given: Deliveries) => void
+  /** Whether a delivery has reached its reader: a runner that took over may not know of it, and gives it again. */
+  readonly wasTaken: (group: number, order: number) => boolean
   /** Whether nothing is left to be told, and nobody is asked but for waits. */
   readonly isQuiet: () => boolean
   readonly fork: (self: Effect.Effect<void>) => void
@@ -92,6 +100,8 @@ const isCut = (cause: Cause.Cause<unknown>): boolean =>
 
 const betweenTries = "50 millis"
 const flushAfter = "2 millis"
+/** Longer than a takeover may take, in milliseconds. */
+const rememberedFor = 60_000
 
 /** Any number that spreads texts well and is the same everywhere. */
 const hashOf = (text: string): number => {
@@ -147,6 +157,19 @@ export const connect = (options: {
       })
     )
     const outboxOf = (group: number): Outbox => outboxes[group] ?? new Outbox()
+
+    /** When what was taken was, oldest first. */
+    const taken = Array.from({ length: groups }, () => new Map<number, number>())
+    const takenOf = (group: number): Map<number, number> => taken[group] ?? new Map()
+    const remember = (group: number, order: number): void => {
+      const now = wireMillis()
+      const ofGroup = takenOf(group)
+      ofGroup.set(order, now)
+      for (const [oldest, at] of ofGroup) {
+        if (now - at < rememberedFor) return
+        ofGroup.delete(oldest)
+      }
+    }
 
     const flushing = new Set<number>()
     const tell = (group: number, told: Partial<Told>): void => {
@@ -245,8 +268,12 @@ export const connect = (options: {
       groups,
       groupOf: (sessionId) => hashOf(sessionId) % groups,
       ask,
-      taken: (group, token) => tell(group, { taken: [token] }),
-      putBack: (group, token) => tell(group, { putBack: [token] }),
+      taken: (group, { orders, token }) => {
+        for (const order of orders) remember(group, order)
+        tell(group, { taken: [token] })
+      },
+      putBack: (group, { token }) => tell(group, { putBack: [token] }),
+      wasTaken: (group, order) => takenOf(group).has(order),
       isQuiet: () => flushing.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
       fork,
       isClosed: () => isClosed,

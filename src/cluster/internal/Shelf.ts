@@ -29,6 +29,12 @@ export class Shelf<A> {
   }
 
   put(place: string, group: number, given: Given<A>): void {
+    const { orders } = given
+    // it has reached its reader before
+    if (orders.length > 0 && orders.every((order) => this.connection.wasTaken(group, order))) {
+      this.connection.taken(group, given)
+      return
+    }
     const there = this.shelved.get(place) ?? []
     there.push({ group, given, since: wireMillis() })
     this.shelved.set(place, there)
@@ -42,7 +48,7 @@ export class Shelf<A> {
       const now = wireMillis()
       for (const [place, there] of this.shelved) {
         const left = there.filter(({ since }) => now - since >= leftAfter)
-        for (const { given, group } of left) this.connection.putBack(group, given.token)
+        for (const { given, group } of left) this.connection.putBack(group, given)
         const rest = there.filter((one) => !left.includes(one))
         if (rest.length === 0) this.shelved.delete(place)
         else this.shelved.set(place, rest)
@@ -64,7 +70,7 @@ export class Shelf<A> {
   take(place: string): { readonly value: A } | undefined {
     const held = this.hold(place)
     if (held === undefined) return undefined
-    this.connection.taken(held.group, held.given.token)
+    this.connection.taken(held.group, held.given)
     return held.given
   }
 

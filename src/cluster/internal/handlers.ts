@@ -1,11 +1,12 @@
 /** The calls of the protocol, carried out with the manager of a group. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { TaskAlreadyExists } from "../../errors.js"
+import { deliveriesIn } from "../../durable/internal/updates.js"
+import { TaskAlreadyExists, type TaskNotFound } from "../../errors.js"
 import { list, listLive, listSuspended } from "../../machine/queries.js"
 import { settledStatuses } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
-import { TaskStartOutcome } from "../../model/TaskResolution.js"
+import { type TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { consumePendingLoopUpdates, consumeReadyItems, consumeTurnUpdate } from "../../runtime/waiting/loop.js"
 import type { TaskManager, TaskManagerHandle } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -59,9 +60,20 @@ const isSameCall = ({ manager }: OpenGroup, launch: TaskLaunchRequest, error: Ta
 const give = <A, E>(
   { engine: { state: { journal } }, fork, inHand }: OpenGroup,
   header: CallHeader,
+  updatesOf: (value: A) => Parameters<typeof deliveriesIn>[0],
   take: Take<A, E>
 ): Effect.Effect<Given<A> | null, Exclude<E, PutBack>> =>
-  Effect.suspend(() => journal?.isGone === true ? journal.farewell : inHand.give(header.call, take, fork))
+  Effect.suspend(() =>
+    journal?.isGone === true ? journal.farewell : inHand.give(
+      header.call,
+      take,
+      (value) => journal?.inTransaction(deliveriesIn(updatesOf(value))).map(({ delivery }) => delivery.order) ?? [],
+      fork
+    )
+  )
+
+const itself = <A>(value: A): A => value
+const batch = (resolutions: ReadonlyArray<TaskResolution>) => ({ resolutions })
 
 const limitOf = (timeout: number | null) => ({ timeout: timeout ?? Infinity })
 
@@ -80,10 +92,10 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
       })),
     TakeUpdate: ({ payload: { header, timeout, turn } }) =>
       group.answer(header, (open) =>
-        give(open, header, (use) => consumeTurnUpdate(open.engine, turn, use, limitOf(timeout)))),
+        give(open, header, itself, (use) => consumeTurnUpdate(open.engine, turn, use, limitOf(timeout)))),
     TakeLoop: ({ payload: { header, sessionId } }) =>
       group.answer(header, (open) =>
-        give(open, header, (use) =>
+        give(open, header, batch, (use) =>
           consumePendingLoopUpdates(
             open.engine,
             sessionId,
@@ -92,22 +104,26 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
           ))),
     TakeManual: ({ payload: { header, sessionId } }) =>
       group.answer(header, (open) =>
-        give(open, header, (use) =>
+        give(open, header, batch, (use) =>
           consumeReadyItems(
             open.engine,
             sessionId ?? undefined,
             (items) => items.length === 0 ? Effect.void : use(items)
           ))),
     TakeResult: ({ payload: { header, taskId } }) =>
-      group.answer(header, ({ fork, inHand, manager }) =>
-        inHand.give(header.call, (use) =>
-          manager.consumeResult(taskId, use), fork)),
+      group.answer(header, (open) =>
+        give<TaskResolution.Item, TaskNotFound | PutBack>(open, header, itself, (use) =>
+          open.manager.consumeResult(taskId, use))),
+    // what the header tells of has ended by now, and is to be written
     Settle: ({ payload: { header } }) =>
-      group.answer(header, ({ inHand }) => Effect.as(inHand.ended, null)),
+      group.answer(header, ({ engine: { state: { journal } } }) =>
+        Effect.as(journal?.synced ?? Effect.void, null)),
     Change: ({ payload: { change: what, header } }) =>
-      group.answer(header, (open) => change(open, what), { isKept: true }),
+      group.answer(header, (open) =>
+        change(open, what), { isKept: true }),
     SetConcurrency: ({ payload: { header, lane, limit } }) =>
-      group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
+      group.answer(header, ({ manager }) =>
+        Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
         isKept: true
       }),
     InterruptTurn: ({ payload: { header, turn } }) =>

@@ -33,6 +33,8 @@ interface Holding {
 /** What was taken, with its token. */
 export interface Given<A> {
   readonly token: number
+  /** The numbers of its deliveries in the journal. */
+  readonly orders: ReadonlyArray<number>
   readonly value: A
 }
 
@@ -100,6 +102,7 @@ export class InHand {
   give<A, E>(
     call: string,
     take: Take<A, E>,
+    ordersOf: (value: A) => ReadonlyArray<number>,
     fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
   ): Effect.Effect<Given<A> | null, Exclude<E, PutBack>> {
     return Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
@@ -110,7 +113,7 @@ export class InHand {
           const holding: Holding = { call, end, since: wireMillis(), consumer }
           this.holdings.set(token, holding)
           this.ofCalls.set(call, token)
-          Deferred.unsafeDone(answer, Effect.succeed({ token, value }))
+          Deferred.unsafeDone(answer, Effect.succeed({ token, orders: ordersOf(value), value }))
           return Effect.onInterrupt(Deferred.await(end), () => Effect.sync(() => this.forget(token, holding)))
         })
       const consuming = take(use).pipe(

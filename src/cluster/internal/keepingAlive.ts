@@ -14,11 +14,12 @@ import * as MessageStorage from "@effect/cluster/MessageStorage"
 import type { Sharding } from "@effect/cluster/Sharding"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { GroupNotReady } from "./protocol.js"
 import { wireMillis, wireSleep } from "./wire.js"
 
 export interface KeepingAlive {
   /** Runs what accepts a task, with the message stored. */
-  readonly during: <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  readonly during: <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E | GroupNotReady>
 }
 
 /** How long nothing must have run. */
@@ -43,7 +44,8 @@ export const keepingAlive = (
     const switchOn = one.withPermits(1)(
       Effect.suspend(() =>
         state === "Stored" ? Effect.void : Effect.zipRight(
-          keep(true),
+          // a database that is away is a defect here: the client asks again
+          Effect.catchAllDefect(keep(true), () => new GroupNotReady()),
           Effect.sync(() => {
             state = "Stored"
           })

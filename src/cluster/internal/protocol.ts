@@ -97,7 +97,13 @@ const call = <const Tag extends string, Fields extends Schema.Struct.Fields, A, 
 const Turn = Schema.Struct({ sessionId: SessionId, turnId: TurnId })
 
 /** What was taken. It is the reader's until the token is told back; undefined where there is nothing to take. */
-const given = <A, I>(value: Schema.Schema<A, I>) => Schema.NullOr(Schema.Struct({ token: Schema.Number, value }))
+const given = <A, I>(value: Schema.Schema<A, I>) =>
+  Schema.NullOr(Schema.Struct({
+    token: Schema.Number,
+    /** The numbers of its deliveries in the journal: after a takeover they come again under the same. */
+    orders: Numbers,
+    value
+  }))
 
 /** How long to wait, in milliseconds on the clock of the tasks; null: until it is over. */
 const Timeout = Schema.NullOr(Schema.Number)

@@ -66,6 +66,16 @@ export const takingWith = (
   const batches = new Shelf<ReadonlyArray<TaskResolution>>(connection)
   const items = new Shelf<TaskResolution.Item>(connection)
 
+  /** Without what has reached its reader before. */
+  const shelveBatch = (place: string, group: number) => (given: Given<ReadonlyArray<TaskResolution>> | null): void => {
+    if (given === null) return
+    const { orders, value } = given
+    const fresh = orders.length === value.length
+      ? value.filter((_, index) => !connection.wasTaken(group, orders[index] ?? 0))
+      : value
+    batches.put(place, group, { ...given, value: fresh })
+  }
+
   const shelve = <A>(shelf: Shelf<A>, place: string, group: number) => (given: Given<A> | null): void => {
     if (given !== null) shelf.put(place, group, given)
   }
@@ -99,7 +109,7 @@ export const takingWith = (
       fetch: Effect.map(
         ask(group, (client, header) => client.TakeLoop({ header, sessionId }), {
           sessionId,
-          receive: shelve(batches, place, group)
+          receive: shelveBatch(place, group)
         }),
         (given) => given !== null
       )
@@ -114,7 +124,7 @@ export const takingWith = (
       fetch: Effect.map(
         ask(group, (client, header) => client.TakeManual({ header, sessionId }), {
           sessionId: sessionId ?? undefined,
-          receive: shelve(batches, place, group)
+          receive: shelveBatch(place, group)
         }),
         (given) => given !== null
       )
@@ -175,8 +185,8 @@ export const takingWith = (
   ): Effect.Effect<B, E, R> =>
     Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
       for (const { given, group } of held) {
-        if (Exit.isSuccess(exit)) connection.taken(group, given.token)
-        else connection.putBack(group, given.token)
+        if (Exit.isSuccess(exit)) connection.taken(group, given)
+        else connection.putBack(group, given)
       }
       if (Exit.isFailure(exit)) return Effect.failCause(exit.cause)
       const told = Effect.forEach(
@@ -277,8 +287,8 @@ export const takingWith = (
         if (held === undefined) return
         const { given, group } = held
         held = undefined
-        if (isTaken) connection.taken(group, given.token)
-        else connection.putBack(group, given.token)
+        if (isTaken) connection.taken(group, given)
+        else connection.putBack(group, given)
       }
       const pull = Effect.uninterruptibleMask((restore) => {
         const attempt: Effect.Effect<TurnTaskUpdate, Option.Option<never>> = Effect.suspend(() => {

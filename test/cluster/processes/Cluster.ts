@@ -1,7 +1,8 @@
 /** Real runners on one Postgres server, and a client in this process. */
 import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Layer, Logger, LogLevel, type Redacted } from "effect"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Effect, Layer, Logger, LogLevel, type Redacted } from "effect"
 import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
 import * as Redacteds from "effect/Redacted"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -98,6 +99,21 @@ export class Cluster {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     return runner
+  }
+
+  /** Returns once so many runners share all shards: what is moved by a join is not the fault's doing. */
+  async shared(runners: number): Promise<void> {
+    const counts = Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      return yield* sql<{ readonly count: unknown }>`select count(*) as count from cluster_locks group by address`
+    })
+    const isShared = counts.pipe(
+      Effect.map((all) => all.length === runners && all.reduce((sum, { count }) => sum + Number(count), 0) === 300),
+      Effect.orElseSucceed(() => false),
+      Effect.tap((is) => is ? Effect.void : Effect.sleep("100 millis")),
+      Effect.repeat({ until: (is) => is })
+    )
+    await Effect.runPromise(isShared.pipe(Effect.provide(PgClient.layer({ url: this.url })), Effect.scoped))
   }
 
   /** A client in this process. */

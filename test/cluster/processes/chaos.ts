@@ -65,6 +65,7 @@ export const runChaos = async (
   try {
     const first = await cluster.start("first", { port, listenPort })
     await cluster.start("second")
+    await cluster.shared(2)
 
     const strike = async (): Promise<void> => {
       switch (fault) {
