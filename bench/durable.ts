@@ -23,7 +23,7 @@ const sizeOf = (journal: JournalWriter, field: string): number => {
   throw new Error(`the writer has no ${field}`)
 }
 
-const empty = ["entries", "deliveries", "byTask", "dirty", "removed", "closedSessions", "waiters"]
+const empty = ["entries", "deliveries", "byKey", "nowAcknowledged", "dirty", "removed", "closedSessions", "waiters"]
 
 export const makeDurable = (historyLimit: number): Effect.Effect<
   {
@@ -51,7 +51,8 @@ export const makeDurable = (historyLimit: number): Effect.Effect<
         keepsTasks: false,
         keepsSettled: false,
         keepsOutput: false,
-        codec: undefined
+        codec: undefined,
+        unlocked: (self) => self
       }),
       client
     )

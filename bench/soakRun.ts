@@ -375,7 +375,11 @@ export const soak = ({ isDurable, tasks }: {
     const start = performance.now()
     const { engine, leftInJournal, manager } = yield* (isDurable ? makeDurable(historyLimit) : makeInMemory).pipe(
       Effect.provide(
-        Layer.merge(RoutingPolicy.layer(route), TaskManagerConfig.layer({ historyLimit, concurrency: 512 }))
+        // past events are kept for each of thousands of sessions: with so few bytes for them they are full in the first tenth
+        Layer.merge(
+          RoutingPolicy.layer(route),
+          TaskManagerConfig.layer({ historyLimit, concurrency: 512, eventBytes: 250_000 })
+        )
       )
     )
     // those of a journal live as long as the manager

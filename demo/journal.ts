@@ -52,6 +52,13 @@ const describe = (event: TaskEvent): Described | undefined => {
         detail: `in the ${event.snapshot.kind.toLowerCase()}${again}   ${String(event.snapshot.metadata.about ?? "")}`
       }
     }
+    case "Retrying":
+      return {
+        word: "retrying",
+        colour: "yellow",
+        snapshot: event.snapshot,
+        detail: `attempt ${event.snapshot.attempt ?? 1} in ${event.delay} ms: ${failureOf(event.error)}`
+      }
     case "Progress":
       return { word: "progress", colour: "dim", snapshot: event.snapshot, detail: event.progress.message ?? "" }
     case "Detached":

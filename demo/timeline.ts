@@ -31,7 +31,9 @@ const endings: Readonly<Record<Ending, readonly [character: string, colour: Colo
 const barsOf = (events: ReadonlyArray<TaskEvent>): ReadonlyArray<Bar> => {
   const bars = new Map<TaskId, Bar>()
   for (const event of events) {
-    if (!("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew") continue
+    if (
+      !("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying"
+    ) continue
     const { at, snapshot } = event
     const bar = bars.get(snapshot.id) ?? { callId: snapshot.callId, toolName: snapshot.toolName, phases: [] }
     bars.set(snapshot.id, bar)

@@ -1,6 +1,6 @@
 /** The demo of an agent that is killed, as a user starts it. It takes half a minute: only in `npm run test:full`. */
 import { assert, describe, it } from "@effect/vitest"
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { asUsersStart, DemoProcess } from "./support/DemoProcess.js"
 
@@ -17,6 +17,11 @@ describe.concurrent("npm run demo:durable", () => {
     assert.match(demo.output, /Verdict: everything held \(9 of 9 checks\)/)
     const root = await demo.root()
     assert.isFalse(existsSync(dirname(root)), `${dirname(root)} is left`)
+  })
+
+  it("tells its processes nothing in arguments, which everybody on the machine can read", () => {
+    const spawned = readFileSync(new URL("../demo/durable/main.ts", import.meta.url), "utf8").match(/spawn\([^{]*/g)
+    assert.deepStrictEqual(spawned, ["spawn(process.execPath, [child], "])
   })
 
   it("refuses a seed that is no number", async () => {

@@ -361,6 +361,7 @@ describe("unions", () => {
       Queued: () => "queued",
       Started: () => "started",
       Progress: ({ progress }: Extract<TaskEvent, { readonly _tag: "Progress" }>) => progress.message ?? "",
+      Retrying: ({ error }: Extract<TaskEvent, { readonly _tag: "Retrying" }>) => error.message,
       OutputGrew: ({ end }: Extract<TaskEvent, { readonly _tag: "OutputGrew" }>) => String(end),
       Detached: () => "detached",
       AwaitingApproval: () => "asks",

@@ -14,10 +14,12 @@ import { appendFileSync } from "node:fs"
 import { sqliteLayer } from "../../test/support/sqlite.js"
 import { handlers, Routing, system, toolkit } from "../agent/tools.js"
 import { fit, plain } from "../text.js"
-import { lostCode, Orders } from "./orders.js"
+import { lostCode, Orders, ordersVariable } from "./orders.js"
 import { script } from "./script.js"
 
-const orders = Schema.decodeUnknownSync(Schema.parseJson(Orders))(process.argv[2])
+const orders = Schema.decodeUnknownSync(Schema.parseJson(Orders))(process.env[ordersVariable])
+// what it starts need not know
+delete process.env[ordersVariable]
 const sessionId = SessionId.make("demo")
 const request = "Run the tests of this repository, mend the fault, and delete what the README names."
 

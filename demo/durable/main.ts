@@ -18,7 +18,7 @@ import { Screen } from "../screen.js"
 import { fit, plain } from "../text.js"
 import { judge } from "../verdict.js"
 import { type Options, parseOptions, usage } from "./options.js"
-import { lostCode, Orders } from "./orders.js"
+import { lostCode, Orders, ordersVariable } from "./orders.js"
 import { checksOf, proofTable, readProof } from "./proof.js"
 
 const wantedKills = 3
@@ -52,7 +52,10 @@ interface Life {
 const live = (child: string, orders: Orders, lines: number) =>
   Effect.async<Life>((resume) => {
     const encoded = Schema.encodeSync(Schema.parseJson(Orders))(orders)
-    const agent = spawn(process.execPath, [child, encoded], { stdio: ["ignore", "ignore", "inherit"] })
+    const agent = spawn(process.execPath, [child], {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, [ordersVariable]: encoded }
+    })
     const said = () => existsSync(orders.log) ? readFileSync(orders.log, "utf8").split("\n").length - 1 : 0
     const looking = setInterval(() => {
       if (said() >= lines) agent.kill("SIGKILL")

@@ -19,3 +19,6 @@ export type Orders = typeof Orders.Type
 
 /** The exit code of a process, and of the demo, that has lost its journal. */
 export const lostCode = 3
+
+/** Where a process finds its orders: arguments can be read by everybody on the machine, and these may name a database with its password. */
+export const ordersVariable = "TASK_MANAGER_DEMO_ORDERS"

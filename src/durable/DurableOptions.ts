@@ -24,7 +24,7 @@ export interface DurableOptions {
    * `"take"` it from a manager that may be at work. With `"wait"` and `"fail"` the layer fails with `JournalError` (`Owned`).
    */
   readonly onOwned?: "wait" | "fail" | "take" | undefined
-  /** How long a manager that does not answer still counts as the owner, from 100 milliseconds to a day, 10 seconds by default; a number is milliseconds. It renews its lease all the time. */
+  /** How long a manager that does not answer still counts as the owner, from 100 milliseconds to a day, 10 seconds by default; a number is milliseconds. It renews its lease all the time. An opening waits as long for a SQLite file that another process has locked. */
   readonly lease?: Duration.DurationInput | undefined
   /**
    * What becomes of a tool that was running when its process ended: `"Repeat"` runs it again, `"Fail"` ends its task as `Failed`

@@ -58,6 +58,8 @@ export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<
   ) => Effect.Effect<void, SqlError | JournalError>
   /** Which journal of the database it is, as `TaskManagerDurable.layer` was told. */
   readonly name: string
+  /** How long the journal stays this manager's without a word of it, in milliseconds. */
+  readonly leaseMillis: number
   /** How often the journal was opened, this time included. */
   readonly epoch: number
   /** How the writing goes. */

@@ -5,6 +5,7 @@
 import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
 import type { Metadata } from "../model/json.js"
+import type { RetryRule } from "../model/RetryRule.js"
 import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
@@ -233,6 +234,8 @@ export class TaskRecord {
   detachAfter = Infinity
   /** The other limits on how long it may take; undefined for none. */
   budgets: Budgets | undefined = undefined
+  /** When its tool is tried again; undefined for never. */
+  retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
   overrun: Overrun | undefined = undefined
   /** When it asked, in epoch milliseconds, where the answer has a limit. */

@@ -1,4 +1,5 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
+import type { ToolError } from "../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
@@ -193,6 +194,19 @@ export const progress = (
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
   events.progressed(table, now, task.snapshot, said)
+}
+
+/** A running tool has failed, and is tried again after `delay` milliseconds. */
+export const retry = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  { delay, error }: { readonly error: ToolError; readonly delay: number },
+  now: number
+): void => {
+  const { attempt = 1, launch: current, status } = task.snapshot
+  if (current !== launch || status !== "Running") return
+  events.retrying(table, now, events.change(table, task, { ...task.snapshot, attempt: attempt + 1 }), error, delay)
 }
 
 /** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */

@@ -58,6 +58,26 @@ export const progressed = (table: TaskTable, at: number, snapshot: TaskSnapshot,
     progress
   })
 
+/** The tool has failed and is tried again. */
+export const retrying = (
+  table: TaskTable,
+  at: number,
+  snapshot: TaskSnapshot,
+  error: ToolError,
+  delay: number
+): void =>
+  publish(table, {
+    _tag: "Retrying",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    error,
+    delay
+  })
+
 export const awaitingApproval = (
   table: TaskTable,
   at: number,

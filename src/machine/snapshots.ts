@@ -6,12 +6,18 @@ import * as Duration from "effect/Duration"
 import type { TaskSnapshot } from "../model/Task.js"
 
 /** Whether it has a field that few have, which the literals below leave out. */
-const hasMore = ({ lane, overdue, priority }: TaskSnapshot): boolean =>
-  lane !== undefined || priority !== undefined || overdue !== undefined
+const hasMore = ({ attempt, lane, overdue, priority }: TaskSnapshot): boolean =>
+  lane !== undefined || priority !== undefined || attempt !== undefined || overdue !== undefined
+
+/** A launch begins with its first attempt. */
+const withoutAttempt = (snapshot: TaskSnapshot): TaskSnapshot => {
+  const { attempt: _, ...rest } = snapshot
+  return rest
+}
 
 /** The snapshot of a task that begins to run. */
 export const started = (snapshot: TaskSnapshot, now: number): TaskSnapshot =>
-  hasMore(snapshot) ? { ...snapshot, status: "Running", startedAt: now } : {
+  hasMore(snapshot) ? { ...withoutAttempt(snapshot), status: "Running", startedAt: now } : {
     id: snapshot.id,
     sessionId: snapshot.sessionId,
     turnId: snapshot.turnId,

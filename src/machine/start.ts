@@ -3,6 +3,7 @@ import type { ApprovalMismatchField } from "../errors.js"
 import type { ApprovalRequest } from "../model/Approval.js"
 import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy, jsonEquals } from "../model/json.js"
+import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
 import { forgetQuestion, settle } from "./finish.js"
@@ -30,6 +31,7 @@ export interface Route {
   readonly lane: string | undefined
   readonly priority: number
   readonly budgets: Budgets | undefined
+  readonly retry: RetryRule | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -190,6 +192,7 @@ const begin = (
   task.timeout = route.timeout
   task.detachAfter = route.detachAfter
   task.budgets = route.budgets
+  task.retry = route.retry
   // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import type { RetryRule } from "./RetryRule.js"
 import type { ContinuePolicy, DeliveryMode } from "./Task.js"
 
 const foreground: RoutingDecision.Foreground = Object.freeze({ _tag: "Foreground" })
@@ -70,7 +71,7 @@ export declare namespace RoutingDecision {
    * nothing. `backgroundTimeout` runs from the moment in which the tool runs in the background, `idleTimeout` from its last
    * progress report or written text (a tool that waits for other tasks is not idle): both end the task as `timeout` does.
    * `approvalTimeout` runs from a request for approval; when nobody has answered by then, the task ends as `Failed` with reason
-   * `ApprovalRejected`.
+   * `ApprovalRejected`. `retry` says when a call whose tool has failed is tried again.
    *
    * @since 0.1.0
    * @category models
@@ -83,6 +84,7 @@ export declare namespace RoutingDecision {
     readonly backgroundTimeout?: Duration.DurationInput | undefined
     readonly idleTimeout?: Duration.DurationInput | undefined
     readonly approvalTimeout?: Duration.DurationInput | undefined
+    readonly retry?: RetryRule | undefined
     readonly lane?: string | undefined
     readonly priority?: number | undefined
   }

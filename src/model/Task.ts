@@ -110,7 +110,8 @@ export type CancelReason = typeof CancelReason.Type
  * of the tool from 1. Times are epoch milliseconds: `startedAt` is when the tool of the latest launch began, `settledAt`
  * when the task reached its terminal status. `duration` is how long the tool says that it took, in milliseconds: that of
  * the `ToolResult` of a completed task, if it has one. `lane` is the one that its routing gave it, `priority` its priority where that
- * is not 0. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
+ * is not 0. `attempt` is which attempt of its launch runs, or ran last, from 2 on: see
+ * `RetryRule`. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
  * says whether the model is to decide what becomes of it.
  *
  * @since 0.1.0
@@ -133,6 +134,7 @@ export const TaskSnapshot = struct({
   duration: Schema.optionalWith(Finite, { exact: true }),
   lane: Schema.optionalWith(NonEmptyText, { exact: true }),
   priority: Schema.optionalWith(Finite, { exact: true }),
+  attempt: Schema.optionalWith(Whole, { exact: true }),
   overdue: Schema.optionalWith(struct({ after: Finite, asks: Flag }), { exact: true }),
   metadata: Metadata
 })

@@ -69,6 +69,8 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  * comes after the output was read (`handle.output`), so that a task that writes much publishes little. Growth
  * after the last one is told by the terminal event.
  *
+ * `Retrying` says that the tool has failed with `error`, and that the attempt in `snapshot` begins `delay` milliseconds later.
+ *
  * `Recovered` says that the process in which the task was queued, running or cancelling has ended, and that this one has it now, as
  * its `snapshot` says; what becomes of it is told next. Only a durable manager has such events, after its start.
  *
@@ -92,6 +94,7 @@ export const TaskEvent = union(
   tagged("Started", ofTask),
   tagged("Recovered", ofTask),
   tagged("Progress", { ...ofTask, progress: TaskProgress }),
+  tagged("Retrying", { ...ofTask, error: ToolError, delay: Finite }),
   tagged("OutputGrew", { ...ofTask, end: Count }),
   tagged("Detached", ofTask),
   tagged("AwaitingApproval", { ...ofTask, approval: ApprovalRequest }),

@@ -11,6 +11,7 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   Recovered: "R",
   Progress: "P",
   OutputGrew: "P",
+  Retrying: "P",
   Detached: "D",
   AwaitingApproval: "A",
   Completed: "T",

@@ -1,22 +1,22 @@
 /** Real processes that are killed, stopped and taken over, on SQLite. */
 import { assert, describe, it } from "vitest"
 import { isFull } from "../support/fullMode.js"
-import { killLoop } from "./kill/killLoop.js"
+import { killLoop, thirtyMoments } from "./kill/killLoop.js"
 import { takeOver } from "./kill/takeOver.js"
 import { walPrefixes } from "./kill/walPrefixes.js"
 
 // `npm run kill -- --runs 500` makes more of them
-const moments = isFull ? [150, 0, 60, 0, 300, 1, 90, 0, 30, 200, 2, 120] : [150, 0, 60]
+const moments = isFull ? thirtyMoments : [150, 0, 60]
 
 describe("kill -9", () => {
-  it("loses nothing that was told, and nothing happens twice that must not", { timeout: 120_000 }, async () => {
+  it("loses nothing that was told, and nothing happens twice that must not", { timeout: 300_000 }, async () => {
     const report = await killLoop({ kills: moments.length, moment: (run) => moments[run - 1] ?? 0 })
     assert.deepStrictEqual(report.faults, [])
     assert.isAbove(report.accepted, 10)
   })
 
-  it("at any write: every beginning of a WAL opens with all that was told by then", { timeout: 120_000 }, async () => {
-    const { faults, prefixes, told } = await walPrefixes({ lines: 150, every: isFull ? 3 : 40 })
+  it("at any write: every beginning of a WAL opens with all that was told by then", { timeout: 300_000 }, async () => {
+    const { faults, prefixes, told } = await walPrefixes({ lines: 150, every: isFull ? 1 : 40 })
     assert.deepStrictEqual(faults, [])
     assert.isAbove(prefixes, 5)
     assert.isAbove(told, 75)

@@ -1,7 +1,8 @@
 /** What a routing policy answers, right or wrong. */
 import { it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Option, Schedule } from "effect"
 import {
+  type RetryRule,
   type RouteToolCall,
   RoutingDecision,
   RoutingPolicy,
@@ -52,7 +53,8 @@ describe("toRoute", () => {
       detachAfter: Infinity,
       lane: undefined,
       priority: 0,
-      budgets: undefined
+      budgets: undefined,
+      retry: undefined
     })
   })
 
@@ -63,7 +65,8 @@ describe("toRoute", () => {
       timeout: Duration.minutes(1),
       lane: "writes",
       priority: -2.5,
-      budgets: undefined
+      budgets: undefined,
+      retry: undefined
     } as const
     const expected = {
       deliveryMode: "Manual",
@@ -71,7 +74,8 @@ describe("toRoute", () => {
       timeout: 60_000,
       lane: "writes",
       priority: -2.5,
-      budgets: undefined
+      budgets: undefined,
+      retry: undefined
     } as const
     assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,
@@ -141,6 +145,17 @@ describe("toRoute", () => {
     }
     const message = "RoutingDecision.onTimeout takes one of fail, detach, ask, not \"Ask\""
     assert.throws(() => toRoute(table, decide({ onTimeout: "Ask" })), TypeError, message)
+  })
+
+  it("takes a rule for retries, and refuses what is none", () => {
+    const retry: RetryRule = { schedule: Schedule.recurs(3), while: ({ reason }) => reason === "Unavailable" }
+    assert.strictEqual(toRoute(table, RoutingDecision.Foreground({ retry })).retry, retry)
+    const decide = (rule: unknown) =>
+      toRoute(table, Reflect.apply(RoutingDecision.Foreground, undefined, [{ retry: rule }]))
+    assert.throws(() => decide(3), TypeError, "RoutingDecision.retry takes an object with a schedule, not 3")
+    assert.throws(() => decide({}), TypeError, "RoutingDecision.retry.schedule takes a Schedule, not undefined")
+    const wrong = { schedule: Schedule.recurs(3), while: "Unavailable" }
+    assert.throws(() => decide(wrong), TypeError, "RoutingDecision.retry.while takes a function, not \"Unavailable\"")
   })
 
   it("refuses an unknown lane and a priority that orders nothing", () => {

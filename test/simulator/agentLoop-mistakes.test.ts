@@ -330,6 +330,22 @@ describe("the simulator of the loop finds mistakes", () => {
     "loop/internal/refusals": () => ({ mend: () => undefined })
   }, (plan) => ({ ...plan, messages: 3, features: { ...plan.features, refusing: true } }))
 
+  finds(
+    "what nobody has answered goes for a file that another provider has taken",
+    ["refused"],
+    {
+      "loop/internal/refusals": ({ mend }) => ({
+        mend: (transcript, error, _provider, maxBytes) => mend(transcript, error, undefined, maxBytes)
+      })
+    },
+    (plan) => ({
+      ...plan,
+      messages: 3,
+      hostActions: 6,
+      features: { ...plan.features, refusing: true, switching: true }
+    })
+  )
+
   finds("a prompt is made for the provider of the last reply", ["provider", "valid"], {
     "transcript/renderPrompt": (original) => ({
       renderPrompt: (transcript, options) => original.renderPrompt(transcript, { ...options, provider: undefined })

@@ -1,15 +1,23 @@
 /** The simulator of durable managers has to find mistakes: here they are put in, one at a time, and each has to be found. */
 import { Effect } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as HostReads from "../../src/durable/internal/hostReads.js"
+import type * as OutputRows from "../../src/durable/internal/outputRows.js"
+import type * as Retention from "../../src/durable/internal/retention.js"
 import type * as Delivery from "../../src/machine/delivery.js"
+import type * as History from "../../src/machine/history.js"
 import type * as Restore from "../../src/machine/restore.js"
 import type * as JournalWriter from "../../src/runtime/journal/JournalWriter.js"
-import type { JournalGroup } from "../../src/services/Journal.js"
+import type { JournalGroup, OutputChunk } from "../../src/services/Journal.js"
 import type * as MemoryDatabase from "./durable/MemoryDatabase.js"
 import type { DurablePlan } from "./durable/plan.js"
 import { findMistake } from "./findMistake.js"
 
 interface Modules {
+  "../../src/durable/internal/hostReads.js": typeof HostReads
+  "../../src/durable/internal/outputRows.js": typeof OutputRows
+  "../../src/durable/internal/retention.js": typeof Retention
+  "../../src/machine/history.js": typeof History
   "../../src/machine/delivery.js": typeof Delivery
   "../../src/machine/restore.js": typeof Restore
   "../../src/runtime/journal/JournalWriter.js": typeof JournalWriter
@@ -253,4 +261,151 @@ describe("the simulator finds mistakes of the store", () => {
       }
     })
   })
+})
+
+/** Sweeps that are given something else. */
+const sweepsWith = (change: (sweeper: Retention.Sweeper) => Partial<Retention.Sweeper>): Mutation => ({
+  "../../src/durable/internal/retention.js": ({ sweepAgain }) => ({
+    sweepAgain: (sweeper: Retention.Sweeper) => sweepAgain({ ...sweeper, ...change(sweeper) })
+  })
+})
+
+const answering = <Value>(value: Value) => () => Effect.succeed(value)
+
+describe("the simulator finds mistakes of a sweep", () => {
+  finds(
+    "rows go that are owed to somebody",
+    ["retention"],
+    sweepsWith(({ rows }) => ({ rows: { ...rows, owed: answering(new Set<number>()) } }))
+  )
+
+  finds(
+    "rows go before their time",
+    ["retention"],
+    sweepsWith(({ retention }) => ({ retention: { ...retention, settled: Math.min(retention.settled, 1) } }))
+  )
+
+  finds(
+    "results are dropped before their time",
+    ["retention"],
+    sweepsWith(({ retention }) => ({ retention: { ...retention, undelivered: Math.min(retention.undelivered, 1) } }))
+  )
+
+  finds(
+    "results are dropped that may wait for ever",
+    ["retention"],
+    sweepsWith(({ retention }) => ({ retention: { ...retention, undelivered: 40 } })),
+    (plan) => ({ ...plan, keeping: { ...plan.keeping, undelivered: Infinity } })
+  )
+
+  finds(
+    "rows do not go",
+    ["gone"],
+    writerWith((writer) => {
+      writer.remove = () => {}
+    })
+  )
+
+  finds(
+    "what is delivered late does not go",
+    ["gone"],
+    writerWith((writer) => {
+      const remove = writer.remove.bind(writer)
+      writer.remove = (numbers: ReadonlyArray<number>) => remove(numbers, 0)
+    }),
+    (plan) => ({ ...plan, keeping: { ...plan.keeping, settled: 10, undelivered: Infinity } })
+  )
+
+  finds(
+    "what nobody takes is not looked for",
+    ["gone"],
+    sweepsWith(({ rows }) => ({ rows: { ...rows, untaken: answering([]) } }))
+  )
+
+  finds("memory keeps what is too old", ["gone"], {
+    "../../src/machine/history.js": () => ({ forgetThrough: () => {} })
+  })
+})
+
+describe("the simulator finds mistakes of what is kept", () => {
+  finds("what memory has forgotten is not looked for in its row", ["kept"], {
+    "../../src/durable/internal/hostReads.js": () => ({
+      withStoredTasks: (manager: Parameters<typeof HostReads.withStoredTasks>[0]) => manager
+    })
+  })
+
+  finds("a page of the history leaves out a task", ["kept"], {
+    "../../src/durable/internal/hostReads.js": ({ withStoredTasks }) => ({
+      withStoredTasks: (...[manager, reads]: Parameters<typeof withStoredTasks>) =>
+        withStoredTasks(manager, {
+          ...reads,
+          rows: { ...reads.rows, page: (page) => reads.rows.page({ ...page, before: page.before - 1 }) }
+        })
+    })
+  })
+
+  finds(
+    "the last of the output is not written",
+    ["output"],
+    writerWith((writer) => {
+      writer.outputEnds = (task: unknown) => void writer.writing.delete(writer.entries.get(task))
+    })
+  )
+
+  finds(
+    "output is shown before it is written",
+    ["written first"],
+    writerWith((writer) => {
+      writer.wrote = () => {}
+    })
+  )
+
+  finds(
+    "output of before a restart is forgotten",
+    ["output"],
+    { "../../src/durable/internal/outputRows.js": () => ({ ringOf: () => undefined }) }
+  )
+
+  finds(
+    "output goes on at another byte after a restart",
+    ["output"],
+    {
+      "../../src/durable/internal/outputRows.js": ({ ringOf }) => ({
+        ringOf: (limit: number, chunks: ReadonlyArray<{ readonly start: number; readonly text: string }>) =>
+          ringOf(limit, chunks.map(({ start, text }) => ({ start: start + 1, text })))
+      })
+    }
+  )
+
+  finds(
+    "more of the output is forgotten than need be",
+    ["output"],
+    writerWith((writer) => {
+      const cut = writer.cut.bind(writer)
+      writer.cut = () => {
+        const group = cut()
+        const outputForgotten = group.output.map(({ bytes, number, start }: OutputChunk) => ({
+          number,
+          before: start + bytes
+        }))
+        return { ...group, outputForgotten }
+      }
+    })
+  )
+
+  finds(
+    "the output of a row stays when the row goes",
+    ["gone"],
+    {
+      "./durable/MemoryDatabase.js": (original) => ({
+        MemoryDatabase: class extends original.MemoryDatabase {
+          override commit(epoch: number, group: JournalGroup, leaseUntil: number): void {
+            const { removed } = group
+            super.commit(epoch, { ...group, removed: [] }, leaseUntil)
+            for (const number of removed) this.rows.delete(number)
+          }
+        }
+      })
+    }
+  )
 })

@@ -20,6 +20,7 @@ import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
+import type * as Retried from "../../src/runtime/launch/retried.js"
 import type * as Loop from "../../src/runtime/waiting/loop.js"
 import type * as Parking from "../../src/runtime/waiting/parking.js"
 import type * as TurnUpdates from "../../src/runtime/waiting/turnUpdates.js"
@@ -44,6 +45,7 @@ interface Modules {
   "runtime/events/EventReplay": typeof EventReplay
   "shared/EventSubscription": typeof EventSubscription
   "runtime/launch/Launch": typeof Launch
+  "runtime/launch/retried": typeof Retried
   "runtime/waiting/loop": typeof Loop
   "runtime/waiting/parking": typeof Parking
   "runtime/waiting/turnUpdates": typeof TurnUpdates
@@ -502,4 +504,14 @@ describe("the simulator finds other mistakes", () => {
       }
     })
   }, (plan) => ({ ...plan, features: { ...plan.features, approvals: true, budgets: true } }))
+
+  finds("nobody is told that a tool is tried again", [9], {
+    "runtime/launch/retried": () => ({
+      retried: (rule, request, execute) =>
+        Effect.retry(execute(request), {
+          times: 2,
+          while: (error) => error._tag === "ToolError" && rule.while?.(error) !== false
+        })
+    })
+  }, (plan) => ({ ...plan, features: { ...plan.features, failures: true, retries: true } }))
 })

@@ -291,7 +291,8 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   detachAfter: options.detachAfter ?? Infinity,
   lane: options.lane,
   priority: options.priority ?? 0,
-  budgets: options.budgets
+  budgets: options.budgets,
+  retry: undefined
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }

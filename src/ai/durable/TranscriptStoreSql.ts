@@ -5,6 +5,7 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -14,6 +15,7 @@ import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
 import { SessionId } from "../../model/ids.js"
+import { millisOf } from "../../shared/durations.js"
 import { shown } from "../../shared/text.js"
 import { TranscriptStoreError } from "../loop/errors.js"
 import type { StoredMessage, TranscriptSessions } from "../loop/TranscriptStore.js"
@@ -21,6 +23,7 @@ import { TranscriptStore } from "../loop/TranscriptStore.js"
 import { Transcript } from "../transcript/Transcript.js"
 import { TranscriptEntry, UserPart } from "../transcript/TranscriptEntry.js"
 import { type JournalTables, journalTables, plainCodec } from "./internal/JournalTables.js"
+import { sweepAgain } from "./internal/sweepAgain.js"
 
 /**
  * How conversations are kept.
@@ -34,6 +37,12 @@ export interface TranscriptStoreSqlOptions {
    * messages stay readable.
    */
   readonly codec?: JournalCodec | undefined
+  /**
+   * How long the conversation of a closed session stays, counted from when it was closed; by default for ever, until
+   * `sessions.remove`. A number is milliseconds. Open sessions always stay. What is too old is removed every minute at least, by up to
+   * 20 sessions in one transaction.
+   */
+  readonly retention?: Duration.DurationInput | undefined
 }
 
 /** The form in which entries and messages are written. */
@@ -41,6 +50,9 @@ const version = 1
 
 /** How many rows one statement writes at most. */
 const rowsAtOnce = 100
+
+/** How many sessions one transaction removes. */
+const sessionsAtOnce = 20
 
 const SessionRow = Schema.Struct({ opened_as: Schema.NullOr(Count), is_resting: Count })
 const TextRow = Schema.Struct({ number: Count, text: Schema.String, version: Count })
@@ -62,10 +74,17 @@ const unavailable = (what: string) => (error: SqlError | JournalError | Transcri
     ? error
     : new TranscriptStoreError({ message: `${what}.`, reason: "Unavailable", cause: error })
 
+interface SqlSessions extends TranscriptSessions {
+  /** Removes what was closed so long ago; returns once nothing of it is left. */
+  readonly sweep: (millis: number) => Effect.Effect<void, TranscriptStoreError>
+}
+
 const make = (
-  { name: manager, read: reading, sql, together }: JournalTables,
+  { name: manager, now, read: reading, sql, together }: JournalTables,
   codec: JournalCodec
-): TranscriptSessions => {
+): SqlSessions => {
+  // what is about to be opened is not removed meanwhile
+  const alone = Effect.unsafeMakeSemaphore(1).withPermits(1)
   const known = new Map<SessionId, Known>()
 
   const refused = (
@@ -162,7 +181,7 @@ const make = (
         yield* together(Effect.zipRight(
           sql`insert into etm_sessions (manager, session_id, opened_as, is_resting)
             select ${manager}, ${sessionId}, coalesce(max(opened_as), 0) + 1, 1 from etm_sessions where manager = ${manager}
-            on conflict (manager, session_id) do update set opened_as = excluded.opened_as, is_resting = 1`,
+            on conflict (manager, session_id) do update set opened_as = excluded.opened_as, is_resting = 1, closed_at = null`,
           dropMessages(sessionId)
         ))
       }
@@ -175,7 +194,7 @@ const make = (
         wasOpen,
         isResting
       }
-    }).pipe(Effect.mapError(unavailable("The transcript could not be read")))
+    }).pipe(alone, Effect.mapError(unavailable("The transcript could not be read")))
 
   const knownOf = (sessionId: SessionId): Effect.Effect<Known> =>
     Effect.sync(() => {
@@ -245,7 +264,28 @@ const make = (
       one.isResting = isHosts
     }).pipe(Effect.mapError(unavailable("The transcript could not be written")), Effect.uninterruptible)
 
+  const removeAll = (sessionIds: ReadonlyArray<SessionId>) => {
+    const these = sql`manager = ${manager} and ${sql.in("session_id", sessionIds)}`
+    return Effect.zipRight(sql`delete from etm_entries where ${these}`, sql`delete from etm_sessions where ${these}`)
+  }
+
+  const sweep: SqlSessions["sweep"] = (millis) =>
+    Effect.gen(function*() {
+      const through = (yield* reading(now)) - millis
+      const rows = yield* reading(sql`select session_id from etm_sessions where manager = ${manager}
+        and closed_at <= ${through} order by closed_at limit ${sessionsAtOnce}`)
+      const old = yield* Effect.forEach(rows, (row) => decodeRow(IdRow, row, "?", "its id"))
+      if (old.length > 0) yield* together(removeAll(old.map(({ session_id }) => session_id)))
+      return old.length < sessionsAtOnce
+    }).pipe(
+      alone,
+      Effect.repeat({ until: (isDone) => isDone }),
+      Effect.mapError(unavailable("Old transcripts could not be removed")),
+      Effect.asVoid
+    )
+
   return {
+    sweep,
     listOpen: reading(sql`select session_id from etm_sessions where manager = ${manager} and opened_as is not null
       order by opened_as`).pipe(
       Effect.flatMap(Effect.forEach((row) => decodeRow(IdRow, row, "?", "its id"))),
@@ -280,14 +320,18 @@ const make = (
         one.isResting = true
       }).pipe(Effect.mapError(unavailable("The session could not be written")), Effect.uninterruptible),
     close: (sessionId) =>
-      Effect.zipRight(
-        together(Effect.zipRight(
-          sql`update etm_sessions set opened_as = null, is_resting = 0
-            where manager = ${manager} and session_id = ${sessionId}`,
-          dropMessages(sessionId)
-        )),
-        Effect.sync(() => void known.delete(sessionId))
-      ).pipe(Effect.mapError(unavailable("The session could not be written")), Effect.uninterruptible),
+      reading(now).pipe(
+        Effect.flatMap((closedAt) =>
+          together(Effect.zipRight(
+            sql`update etm_sessions set opened_as = null, is_resting = 0, closed_at = ${closedAt}
+              where manager = ${manager} and session_id = ${sessionId}`,
+            dropMessages(sessionId)
+          ))
+        ),
+        Effect.map(() => void known.delete(sessionId)),
+        Effect.mapError(unavailable("The session could not be written")),
+        Effect.uninterruptible
+      ),
     read: (sessionId) =>
       Effect.zipRight(checkId(sessionId), reading(entriesOf(sessionId))).pipe(
         Effect.map((all) => Transcript.fromEntries(sessionId, all.map(({ entry }) => entry))),
@@ -298,11 +342,8 @@ const make = (
         yield* checkId(sessionId)
         const { opened_as } = yield* reading(sessionOf(sessionId))
         if (opened_as !== null) return yield* refused("Open", sessionId, "is not removed: the session is open")
-        yield* together(Effect.zipRight(
-          sql`delete from etm_entries where manager = ${manager} and session_id = ${sessionId}`,
-          sql`delete from etm_sessions where manager = ${manager} and session_id = ${sessionId}`
-        ))
-      }).pipe(Effect.mapError(unavailable("The transcript could not be removed")), Effect.uninterruptible)
+        yield* together(removeAll([sessionId]))
+      }).pipe(alone, Effect.mapError(unavailable("The transcript could not be removed")), Effect.uninterruptible)
   }
 }
 
@@ -342,15 +383,17 @@ export const TranscriptStoreSql = {
   /**
    * The store of the manager's journal, in the tables that `TaskManagerDurable` makes. What the loop takes from the manager and what
    * it writes are one transaction, also that the updates were taken: so over any number of crashes each result stands in its
-   * transcript once. Dies on a client that is neither of SQLite nor of Postgres.
+   * transcript once. Dies on a client that is neither of SQLite nor of Postgres, and on a retention that is no duration.
    */
   layer: (
     options: TranscriptStoreSqlOptions = {}
   ): Layer.Layer<TranscriptStore, never, SqlClient.SqlClient | TaskJournal> =>
-    Layer.effect(
+    Layer.scoped(
       TranscriptStore,
-      Effect.map(journalTables, (tables) => {
-        const sessions = make(tables, options.codec ?? plainCodec)
+      Effect.gen(function*() {
+        const retention = millisOf("TranscriptStoreSqlOptions.retention", options.retention ?? Infinity)
+        const sessions = make(yield* journalTables, options.codec ?? plainCodec)
+        yield* sweepAgain(sessions.sweep(retention), retention)
         return {
           append: (sessionId, entry) => sessions.commit(sessionId, { entries: [entry], taken: [] }),
           sessions

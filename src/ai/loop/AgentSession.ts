@@ -165,13 +165,16 @@ export interface AgentSessionWatch extends AgentSessionState {
 export interface AgentSession {
   readonly sessionId: SessionId
   /**
-   * Hands in a message and returns its id, at once or as soon as a `TranscriptStore` of sessions has it. Without a running turn it starts one. During a turn it becomes part of
-   * that turn's next request to the model; if there is none any more, it starts the next turn. `SessionClosed` once the session is closed.
+   * Hands in a message and returns its id, at once or as soon as a `TranscriptStore` of sessions has it. Without a running turn it
+   * starts one. During a turn it becomes part of that turn's next request to the model; if there is none any more, it starts the next
+   * turn. `SessionClosed` once the session is closed: nothing of the message is kept then. One that was stored while the session is
+   * left succeeds, and the next process takes it.
    */
   readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
   /**
    * Hands in a message and gives what happens from then on, up to the end of the turn that took it. Interrupting the
-   * stream does not interrupt the turn. Fails if the session is closed before the message was taken.
+   * stream does not interrupt the turn. Fails if the session is closed before the message was taken; the error has its `messageId` if the
+   * session was left and the next process takes it.
    */
   readonly run: (message: UserInput) => Stream.Stream<AgentEvent, SessionClosed>
   /**

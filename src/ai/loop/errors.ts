@@ -138,18 +138,20 @@ export class SessionAlreadyOpen
 
 /**
  * The session is closed, or was closed before the message was taken: `submit`, `run`, `resume`, `setModel` and `rewrite` fail
- * with it.
+ * with it. `messageId`: the message of a `run` is stored, and whoever opens the session next takes it; do not hand it in again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-task-manager/SessionClosed")(
   "SessionClosed",
-  { sessionId: SessionId },
+  { sessionId: SessionId, messageId: Schema.optional(Schema.String) },
   describedError
 ) {
   override get message(): string {
-    return `Session ${this.sessionId} is closed`
+    return this.messageId === undefined
+      ? `Session ${this.sessionId} is closed`
+      : `Session ${this.sessionId} was left: message ${this.messageId} is stored, and the next one that opens it takes it`
   }
 }
 

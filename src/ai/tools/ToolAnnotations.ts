@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { RetryRule } from "../../model/RetryRule.js"
 
 /**
  * Whether calls of the tool start in the background: the turn goes on without them, and the result comes later. Default
@@ -123,6 +124,29 @@ export class IdleTimeout extends Context.Reference<IdleTimeout>()(
 export class ApprovalTimeout extends Context.Reference<ApprovalTimeout>()(
   "effect-task-manager/ai/ToolAnnotations/ApprovalTimeout",
   { defaultValue: (): Duration.DurationInput | undefined => undefined }
+) {}
+
+/**
+ * When a call of the tool that has failed is tried again. Default: never.
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { Schedule } from "effect"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const fetchPage = Tool.make("fetch_page").annotate(ToolAnnotations.Retry, {
+ *   schedule: Schedule.intersect(Schedule.exponential("1 second"), Schedule.recurs(3)),
+ *   while: (error) => error.reason === "Unavailable"
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Retry extends Context.Reference<Retry>()(
+  "effect-task-manager/ai/ToolAnnotations/Retry",
+  { defaultValue: (): RetryRule | undefined => undefined }
 ) {}
 
 /**

@@ -25,6 +25,7 @@ import {
   Lane,
   OnTimeout,
   Priority,
+  Retry,
   Timeout
 } from "./ToolAnnotations.js"
 
@@ -47,13 +48,15 @@ const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options 
   const backgroundTimeout = Context.get(annotations, BackgroundTimeout)
   const idleTimeout = Context.get(annotations, IdleTimeout)
   const approvalTimeout = Context.get(annotations, ApprovalTimeout)
+  const retry = Context.get(annotations, Retry)
   return {
     ...(lane === undefined ? undefined : { lane }),
     ...(priority === 0 ? undefined : { priority }),
     ...(onTimeout === "fail" ? undefined : { onTimeout }),
     ...(backgroundTimeout === undefined ? undefined : { backgroundTimeout }),
     ...(idleTimeout === undefined ? undefined : { idleTimeout }),
-    ...(approvalTimeout === undefined ? undefined : { approvalTimeout })
+    ...(approvalTimeout === undefined ? undefined : { approvalTimeout }),
+    ...(retry === undefined ? undefined : { retry })
   }
 }
 

@@ -11,6 +11,7 @@ import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
+import type { WhenUnlocked } from "./locked.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
@@ -26,6 +27,8 @@ export interface SqlJournalOptions {
   readonly keepsSettled: boolean
   readonly keepsOutput: boolean
   readonly codec: JournalCodec | undefined
+  /** What is done while the file of the database is locked. */
+  readonly unlocked: WhenUnlocked
 }
 
 /** A delivery, as its row names it. */
@@ -281,7 +284,7 @@ export const open = (
 
     const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
     const startedAt = yield* now
-    const take = Effect.retry(attempt, { while: isBusy, times: 3 })
+    const take = options.unlocked(Effect.retry(attempt, { while: isBusy, times: 3 }))
     let opened = yield* take
     // one lease: the owner that still has it then renews it, and will go on to
     while (opened._tag === "Owned") {

@@ -9,42 +9,51 @@ import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
-import type { TaskLaunchRequest } from "../../model/Task.js"
+import type { TaskLaunchRequest, TaskSnapshot } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
+import type { Check } from "../../runtime/journal/holding.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
+import { attemptMillisOf, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
-import { makeReadOrWarn } from "./opening.js"
-import { readOutputs } from "./outputRows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
 const betweenTries = "100 millis"
 
-export const withStoredTasks = (
+/** Where the answers come from. `Stored`: a row as its database gives it. */
+interface HostReads<Stored> {
+  readonly journal: JournalWriter
+  readonly rows: Pick<SettledRows<Stored>, "page" | "read" | "find" | "isThere">
+  /** Reads a row; one that cannot be read is told of, and left out. */
+  readonly readOrWarn: (row: Stored) => Effect.Effect<Option.Option<StoredTask>>
+  /** What is written down of the output of a task, by the number of its row. */
+  readonly readOutput: (number: number) => Effect.Effect<OutputRing | undefined, SqlError>
+  readonly fail: Tables["fail"]
+  /** Runs before whatever waits for a write. */
+  readonly check: Check
+}
+
+export const withStoredTasks = <Stored>(
   manager: TaskManager["Type"],
-  { journal, outputBuffer, rows, tables }: {
-    readonly journal: JournalWriter
-    readonly rows: SettledRows
-    readonly tables: Tables
-    /** How many bytes of the output of one task are kept. */
-    readonly outputBuffer: number
-  }
+  { check, fail, journal, readOrWarn, readOutput, rows }: HostReads<Stored>
 ): TaskManager["Type"] => {
   const { handle } = manager
   const { keepsOutput, keepsSettled } = journal.journal
-  const readOrWarn = makeReadOrWarn(tables)
+
+  const attemptMillis = attemptMillisOf(journal.journal.leaseMillis)
 
   /** As with writes: again and again for a lease, and then the caller dies with it. */
   const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
-    read.pipe(
+    withinAttempt(attemptMillis, read).pipe(
       Effect.retry({
         schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
         while: () => !journal.isGone
       }),
-      Effect.catchAll((cause) => Effect.die(tables.fail("Unavailable", "could not be read", cause)))
+      Effect.catchAll((cause) => Effect.die(fail("Unavailable", "could not be read", cause)))
     )
 
   const find = (id: TaskId): Effect.Effect<Option.Option<StoredTask>> =>
@@ -81,19 +90,24 @@ export const withStoredTasks = (
       if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
       if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
       return patiently(Effect.gen(function*() {
-        const page = yield* rows.page({
-          before,
-          limit: limit + 1,
-          sessionId: filter?.sessionId,
-          statuses: settledStatusesOf(filter ?? {})
-        })
-        const shown = page.slice(0, limit)
-        const tasks = yield* rows.read(
-          shown.map(({ number }) => number),
-          (row) => Effect.map(readOrWarn(row), Option.map(({ snapshot }) => snapshot))
-        )
-        const next = page.length > limit ? shown.at(-1)?.settled : undefined
-        return { tasks: tasks.flatMap(Option.toArray), ...(next === undefined ? undefined : { next }) }
+        const tasks: Array<TaskSnapshot> = []
+        // rows that cannot be read are passed over, and others take their places
+        for (let from = before;;) {
+          const missing = limit - tasks.length
+          const page = yield* rows.page({
+            before: from,
+            limit: missing + 1,
+            sessionId: filter?.sessionId,
+            statuses: settledStatusesOf(filter ?? {})
+          })
+          const shown = page.slice(0, missing)
+          const read = yield* rows.read(shown.map(({ number }) => number), readOrWarn)
+          for (const task of read) if (Option.isSome(task)) tasks.push(task.value.snapshot)
+          const last = shown.at(-1)
+          if (last === undefined || page.length <= missing) return { tasks }
+          if (tasks.length >= limit) return { tasks, next: last.settled }
+          from = last.settled
+        }
       }))
     })
 
@@ -102,8 +116,8 @@ export const withStoredTasks = (
   /** What is written down of the output of a task, or what else there is of it. */
   const storedOutput = ({ order }: StoredTask, range: OutputRange, otherwise: TaskOutput): Effect.Effect<TaskOutput> =>
     Effect.map(
-      patiently(readOutputs(tables, [order], outputBuffer)),
-      (rings) => rings.get(order)?.read(range) ?? otherwise
+      patiently(readOutput(order)),
+      (ring) => ring?.read(range) ?? otherwise
     )
 
   /** That of a settled task is in its rows, whatever memory has of it. */
@@ -144,7 +158,13 @@ export const withStoredTasks = (
   return TaskManager.of({
     ...manager,
     startTask,
-    takeResult: (id) => orStored(manager.takeResult(id), id, wasDelivered),
+    takeResult: (id) =>
+      orStored(manager.takeResult(id), id, (task) =>
+        Effect.catchIf(wasDelivered(task), isNotFound, (error) =>
+          // it does not wait for writes, and that it was taken may be about to be written
+          Effect.zipRight(Effect.zipRight(check, journal.synced), find(id)).pipe(
+            Effect.flatMap(Option.match({ onNone: () => error, onSome: wasDelivered }))
+          ))),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled
     waitForTask: (ids, options) =>

@@ -26,8 +26,10 @@ import type { DurableOptions } from "../DurableOptions.js"
 import { TaskJournal } from "../TaskJournal.js"
 import { checkChoices, checkName, unstorable } from "./checks.js"
 import { withStoredTasks } from "./hostReads.js"
-import { readTasks } from "./opening.js"
-import { sweepAgain } from "./retention.js"
+import { whenUnlocked } from "./locked.js"
+import { makeReadOrWarn, readTasks } from "./opening.js"
+import { readOutput } from "./outputRows.js"
+import { pauseOf, sweepAgain } from "./retention.js"
 import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
 import * as SqlJournal from "./SqlJournal.js"
@@ -76,6 +78,7 @@ const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): Task
         )
       ),
     name: store.name,
+    leaseMillis: journal.journal.leaseMillis,
     epoch: store.epoch,
     status: Effect.sync(() => ({ ...journal.counts, lagMillis: journal.lag })),
     lost: journal.lost
@@ -115,11 +118,13 @@ export const makeDurable = (options: DurableOptions): Effect.Effect<
     const leaseMillis = leaseOf(options.lease ?? "10 seconds")
     const retention = retentionOf(options.retention ?? {})
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
-    yield* schema.migrate
+    const unlocked = yield* whenUnlocked(name, leaseMillis)
+    yield* unlocked(schema.migrate)
     const store = yield* SqlJournal.open({
       name,
       onOwned: options.onOwned ?? "wait",
       leaseMillis,
+      unlocked,
       keepsTasks: options.shutdown === "keep",
       keepsSettled: retention.settled > 0,
       keepsOutput: options.output === "keep",
@@ -128,7 +133,9 @@ export const makeDurable = (options: DurableOptions): Effect.Effect<
     const { tables } = store
     const rows = settledRows(tables)
     const onDamaged = options.onDamaged ?? "fail"
-    const stored = yield* readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
+    const stored = yield* unlocked(
+      readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
+    )
     const executor = yield* ToolExecutor
     const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
     const callerOf = yield* callers(stored, options)
@@ -144,10 +151,17 @@ export const makeDurable = (options: DurableOptions): Effect.Effect<
       store.isInTransaction,
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
-    yield* sweepAgain({ engine, journal, rows, tables, retention })
+    yield* sweepAgain({ engine, journal, rows, now: tables.now, retention, pauseMillis: pauseOf(retention) })
     const held = withStoredTasks(
       holdReplies(journal, makeManager(engine, startConcurrently), check),
-      { journal, rows, tables, outputBuffer }
+      {
+        journal,
+        rows,
+        readOrWarn: makeReadOrWarn(tables),
+        readOutput: (number) => readOutput(tables, number, outputBuffer),
+        fail: tables.fail,
+        check
+      }
     )
     const manager = TaskManager.of({
       ...held,

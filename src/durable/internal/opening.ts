@@ -7,8 +7,7 @@ import type { JournalError } from "../../errors.js"
 import { settledMemory } from "../../machine/history.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
-import type { OutputRing } from "../../shared/OutputRing.js"
-import { readOutputs } from "./outputRows.js"
+import { readOutput } from "./outputRows.js"
 import { nameOfRow, readTask } from "./rows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { SqlJournal } from "./SqlJournal.js"
@@ -108,14 +107,11 @@ export const readTasks = (opening: Opening): Effect.Effect<ReadonlyArray<StoredT
     const { outputBuffer, store } = opening
     const damaged: Array<Damaged> = []
     const read = yield* readRows(opening, store.rows, damaged)
-    const rings = store.keepsOutput
-      ? yield* readOutputs(
-        store.tables,
-        read.flatMap(({ order, settled }) => settled === undefined ? [order] : []),
-        outputBuffer
-      )
-      : new Map<number, OutputRing>()
-    const open = read.map((task) => ({ ...task, output: rings.get(task.order) }))
+    const open: Array<StoredTask> = []
+    for (const task of read) {
+      const isWriting = store.keepsOutput && task.settled === undefined
+      open.push(isWriting ? { ...task, output: yield* readOutput(store.tables, task.order, outputBuffer) } : task)
+    }
     const settled = yield* newestSettled(opening, new Set(store.rows.map((row) => Number(row["number"]))), damaged)
     const tasks = [...open, ...settled]
     // decided once everything is read: where none of several can be decoded, that is no damage, that is the wrong key

@@ -34,35 +34,40 @@ export const forgetOutput = (
     [name, number, before]
   )
 
-const ChunkRow = Schema.Struct({ number: Count, start: Count, text: Schema.String })
+const ChunkRow = Schema.Struct({ start: Count, text: Schema.String })
 const Text = Schema.parseJson(Schema.String)
 
-/** What these tasks have written, by their numbers, as rings that go on from there. What cannot be read is skipped. */
-export const readOutputs = (
+/** What a task has written, as a ring that goes on from there. Behind a gap it begins anew. */
+export const ringOf = (
+  limit: number,
+  chunks: ReadonlyArray<{ readonly start: number; readonly text: string }>
+): OutputRing | undefined => {
+  let ring: OutputRing | undefined
+  for (const { start, text } of chunks) {
+    if (ring === undefined || ring.end !== start) ring = OutputRing.resumed(limit, start, text)
+    else ring.write(text)
+  }
+  return ring
+}
+
+/** What a task has written, by its number. What cannot be read is skipped. */
+export const readOutput = (
   { decode, name, place, sql }: Tables,
-  numbers: ReadonlyArray<number>,
+  number: number,
   limit: number
-): Effect.Effect<ReadonlyMap<number, OutputRing>, SqlError> =>
+): Effect.Effect<OutputRing | undefined, SqlError> =>
   Effect.gen(function*() {
-    const rings = new Map<number, OutputRing>()
-    for (const number of numbers) {
-      const rows = yield* sql.unsafe<Row>(
-        `select number, start, text from etm_output where manager = ${place(1)} and number = ${
-          place(2)
-        } order by start`,
-        [name, number]
-      )
-      for (const row of rows) {
-        const chunk = Schema.decodeUnknownOption(ChunkRow)(row)
-        if (Option.isNone(chunk)) continue
-        const { start, text: stored } = chunk.value
-        const text = yield* Effect.option(Effect.flatMap(decode(stored, "output"), Schema.decodeUnknown(Text)))
-        if (Option.isNone(text)) continue
-        const ring = rings.get(number)
-        // behind a gap it begins anew
-        if (ring === undefined || ring.end !== start) rings.set(number, OutputRing.resumed(limit, start, text.value))
-        else ring.write(text.value)
-      }
+    const rows = yield* sql.unsafe<Row>(
+      `select start, text from etm_output where manager = ${place(1)} and number = ${place(2)} order by start`,
+      [name, number]
+    )
+    const chunks = []
+    for (const row of rows) {
+      const chunk = Schema.decodeUnknownOption(ChunkRow)(row)
+      if (Option.isNone(chunk)) continue
+      const { start, text: stored } = chunk.value
+      const text = yield* Effect.option(Effect.flatMap(decode(stored, "output"), Schema.decodeUnknown(Text)))
+      if (Option.isSome(text)) chunks.push({ start, text: text.value })
     }
-    return rings
+    return ringOf(limit, chunks)
   })

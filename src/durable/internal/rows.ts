@@ -30,6 +30,9 @@ const TaskRow = Schema.Struct({
   version: Count
 })
 
+/** The columns that a task is read from, and whether it is set aside. */
+export const taskColumns = [...Object.keys(TaskRow.fields), "damaged"].join(", ")
+
 /** A row of another table, or what is wrong with it. */
 export const decodeRow = <A, I>(
   tables: Tables,

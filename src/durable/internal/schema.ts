@@ -127,10 +127,29 @@ const createSessions = Effect.gen(function*() {
   )`)
 })
 
+/** Where sweeps read what is owed to somebody in pages: in the order of the index of open rows, which never changes for a row. */
+const orderOpenRows = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  yield* sql.unsafe("drop index etm_tasks_open")
+  yield* sql.unsafe(`create index etm_tasks_open on etm_tasks (manager, session_id, number) where ${isOpen}`)
+})
+
+/** When a session was closed, for their retention. The time of those that are closed by now begins now. */
+const timeSessions = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  yield* sql.unsafe(`alter table etm_sessions add column closed_at ${integerOf(sql)}`)
+  yield* dialectOf(sql) === "pg"
+    ? sql.unsafe(`update etm_sessions set closed_at = ${serverMillis} where opened_as is null`)
+    : sql.unsafe("update etm_sessions set closed_at = ? where opened_as is null", [yield* Clock.currentTimeMillis])
+  yield* sql.unsafe("create index etm_sessions_closed on etm_sessions (manager, closed_at) where closed_at is not null")
+})
+
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
   [2, "keep_history", Effect.succeed(keepHistory)],
-  [3, "create_sessions", Effect.succeed(createSessions)]
+  [3, "create_sessions", Effect.succeed(createSessions)],
+  [4, "order_open_rows", Effect.succeed(orderOpenRows)],
+  [5, "time_sessions", Effect.succeed(timeSessions)]
 ]
 
 /** The newest form of the tables that this version knows. */

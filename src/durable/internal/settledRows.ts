@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { StoredTask } from "../../machine/restore.js"
-import type { SessionId, TaskId } from "../../model/ids.js"
-import { Count, Integer } from "./rows.js"
+import { type SessionId, TaskId } from "../../model/ids.js"
+import { Count, Integer, taskColumns } from "./rows.js"
 import { isOpen } from "./schema.js"
 import type { Row, Tables } from "./tables.js"
 
@@ -18,6 +18,13 @@ export interface PageOf {
   readonly limit: number
   readonly sessionId: SessionId | undefined
   readonly statuses: ReadonlyArray<string>
+}
+
+/** Which rows that are owed to somebody: those behind a place that settled by some time. */
+export interface UntakenOf {
+  readonly after: RowPlace
+  readonly settledBy: number
+  readonly limit: number
 }
 
 /** The statement for a page of numbers, newest first, and what it is given. */
@@ -50,13 +57,34 @@ export const sinceQuery = (
   return { text, params }
 }
 
+/** A place among the rows of a manager, which an index has in this order. */
+export interface RowPlace {
+  readonly sessionId: string
+  readonly number: number
+}
+
+/** Before every row: no id is empty. */
+export const firstPlace: RowPlace = { sessionId: "", number: 0 }
+
+/** The statement for what settled long ago and is owed to somebody, behind a place. It looks at rows that are open, and at no others. */
+export const untakenQuery = (
+  { name, place }: Tables,
+  { after, limit, settledBy }: UntakenOf
+): { readonly text: string; readonly params: ReadonlyArray<string | number> } => ({
+  // without a time it is of a process of an earlier version that had not ended yet
+  text: `select number, id, session_id from etm_tasks where manager = ${place(1)} and ${isOpen} and settled is not null
+    and (result is not null or detached is not null) and coalesce(settled_at, 0) <= ${place(2)}
+    and (session_id, number) > (${place(3)}, ${place(4)}) order by session_id, number limit ${place(5)}`,
+  params: [name, settledBy, after.sessionId, after.number, limit]
+})
+
 /** The statement for rows by their numbers. */
 export const byNumberQuery = ({ isNumberAt, place }: Tables): string =>
-  `select * from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}`
+  `select ${taskColumns} from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}`
 
 /** The statement for the newest settled task of an id. */
 export const newestOfIdQuery = ({ place }: Tables): string =>
-  `select * from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
+  `select ${taskColumns} from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
     order by number desc limit 1`
 
 /** The statement that says whether a task of an id is there, settled or in its session, whatever its row holds. */
@@ -69,7 +97,8 @@ const everyStatus = ["Completed", "Failed", "Cancelled"] as const
 
 const PageRow = Schema.Struct({ settled: Count, number: Count })
 const SinceRow = Schema.Struct({ settled: Count, number: Count, settled_at: Schema.NullOr(Integer) })
-const OwedRow = Schema.Struct({ number: Count, id: Schema.String })
+const OwedRow = Schema.Struct({ number: Count })
+const UntakenRow = Schema.Struct({ number: Count, id: TaskId, session_id: Schema.String })
 
 /** A settled row by its time. */
 export interface AgedRow {
@@ -78,31 +107,33 @@ export interface AgedRow {
   readonly settledAt: number
 }
 
-/** A row of which something is undelivered. */
-export interface OwedRow {
-  readonly number: number
-  readonly id: string
+/** A row of which something is undelivered, where it stands. */
+interface UntakenRow extends RowPlace {
+  readonly id: TaskId
 }
 
-export interface SettledRows {
+/** `Stored`: a row as its database gives it. */
+export interface SettledRows<Stored = Row> {
   /** The numbers of a page, newest first. */
   readonly page: (page: PageOf) => Effect.Effect<ReadonlyArray<typeof PageRow.Type>, SqlError>
   /** The rows themselves, a few at a time, in that order. What has gone meanwhile is left out. */
   readonly read: <A, E>(
     numbers: ReadonlyArray<number>,
-    use: (row: Row) => Effect.Effect<A, E>
+    use: (row: Stored) => Effect.Effect<A, E>
   ) => Effect.Effect<ReadonlyArray<A>, SqlError | E>
   /** The newest settled task of an id. */
   readonly find: (
     id: TaskId,
-    read: (row: Row) => Effect.Effect<Option.Option<StoredTask>>
+    read: (row: Stored) => Effect.Effect<Option.Option<StoredTask>>
   ) => Effect.Effect<Option.Option<StoredTask>, SqlError>
   /** Whether there is a task of an id, also one that cannot be read. One that is live is looked for in its session alone. */
   readonly isThere: (id: TaskId, sessionId: SessionId) => Effect.Effect<boolean, SqlError>
   /** What settled after an event, oldest first. */
   readonly since: (after: number, limit: number) => Effect.Effect<ReadonlyArray<AgedRow>, SqlError>
   /** Which of these rows are owed to somebody. */
-  readonly owed: (numbers: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<OwedRow>, SqlError>
+  readonly owed: (numbers: ReadonlyArray<number>) => Effect.Effect<ReadonlySet<number>, SqlError>
+  /** What settled by some time and is owed to somebody, in the order of the places. */
+  readonly untaken: (untaken: UntakenOf) => Effect.Effect<ReadonlyArray<UntakenRow>, SqlError>
 }
 
 /** Results may have a megabyte and more each. */
@@ -116,7 +147,7 @@ export const settledRows = (tables: Tables): SettledRows => {
   const byNumber = byNumberQuery(tables)
   const newestOfId = newestOfIdQuery(tables)
   const isThere = isThereQuery(tables)
-  const owedOf = `select number, id from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}
+  const owedOf = `select number from etm_tasks where manager = ${place(1)} and ${isNumberAt(2)}
     and (result is not null or detached is not null)`
   return {
     page: (page) => {
@@ -159,6 +190,17 @@ export const settledRows = (tables: Tables): SettledRows => {
       )
     },
     owed: (numbers) =>
-      Effect.map(sql.unsafe<Row>(owedOf, [name, JSON.stringify(numbers)]), (rows) => decodeAll(OwedRow, rows))
+      Effect.map(
+        sql.unsafe<Row>(owedOf, [name, JSON.stringify(numbers)]),
+        (rows) => new Set(decodeAll(OwedRow, rows).map(({ number }) => number))
+      ),
+    untaken: (which) => {
+      const { params, text } = untakenQuery(tables, which)
+      return Effect.map(
+        sql.unsafe<Row>(text, params),
+        (rows) =>
+          decodeAll(UntakenRow, rows).map(({ id, number, session_id }) => ({ id, number, sessionId: session_id }))
+      )
+    }
   }
 }

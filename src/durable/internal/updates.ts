@@ -1,25 +1,23 @@
 /** Which deliveries the updates of a consumer are. */
-import type { Brings } from "../../machine/TaskTable.js"
-import type { TaskId } from "../../model/ids.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import type { DeliveredRef } from "../../runtime/journal/JournalWriter.js"
 
-interface Delivered {
-  readonly brings: Brings
-  readonly taskId: TaskId
-}
-
-const ofResolution = (resolution: TaskResolution): Delivered =>
+const ofResolution = (resolution: TaskResolution): DeliveredRef =>
   resolution._tag === "Item"
-    ? { brings: "result", taskId: resolution.taskId }
-    : { brings: "approval", taskId: resolution.approval.taskId }
+    ? { brings: "result", taskId: resolution.taskId, asking: undefined }
+    : {
+      brings: "approval",
+      taskId: resolution.approval.taskId,
+      asking: resolution.approval.approval.asking
+    }
 
 export const deliveriesIn = (
   updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution
-): ReadonlyArray<Delivered> => {
+): ReadonlyArray<DeliveredRef> => {
   if (!("_tag" in updates)) return updates.resolutions.map(ofResolution)
   switch (updates._tag) {
     case "Detached":
-      return [{ brings: "detached", taskId: updates.snapshot.id }]
+      return [{ brings: "detached", taskId: updates.snapshot.id, asking: undefined }]
     case "Resolution":
       return [ofResolution(updates.resolution)]
     default:

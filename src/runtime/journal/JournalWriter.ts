@@ -61,6 +61,7 @@ export interface Sent {
   readonly entry: Entry
   readonly brings: Brings
   readonly delivery: Undelivered
+  readonly key: string
 }
 
 /** What was held back until a group is written. */
@@ -73,6 +74,7 @@ export interface Held {
 
 interface Group extends JournalGroup {
   readonly tasks: ReadonlyArray<TaskRecord>
+  readonly acknowledged: ReadonlyArray<Sent>
   readonly held: Held
 }
 
@@ -103,7 +105,14 @@ const largestChunk = 65_536
 const firstRetryMillis = 20
 const longestRetryMillis = 500
 
-const keyOf = (brings: Brings, taskId: TaskId): string => `${brings} ${taskId}`
+/** What names a delivery to those who have it: a task may ask more than once. */
+export interface DeliveredRef {
+  readonly brings: Brings
+  readonly taskId: TaskId
+  readonly asking: string | undefined
+}
+
+const keyOf = ({ asking = "", brings, taskId }: DeliveredRef): string => `${brings} ${asking} ${taskId}`
 
 export class JournalWriter implements TableJournal {
   readonly journal: OpenJournal
@@ -124,7 +133,9 @@ export class JournalWriter implements TableJournal {
   /** What is to be written again or removed when the settled task is forgotten: the latter by its number. */
   private readonly kept = new Map<SettledTask, Entry | number>()
   private readonly deliveries = new Map<Undelivered, Sent>()
-  private readonly byTask = new Map<string, Sent>()
+  /** Also what is acknowledged until that is written: a reader that has it may acknowledge it in a transaction of its own. */
+  private readonly byKey = new Map<string, Sent>()
+  private nowAcknowledged: Array<Sent> = []
   private dirty = new Set<Entry>()
   private removed: Array<number> = []
   /** Whose tools have written since the last group, and what is written down of it. */
@@ -199,13 +210,14 @@ export class JournalWriter implements TableJournal {
 
   sent(task: TaskRecord, brings: Brings, delivery: Undelivered): void {
     const entry = this.entryOf(task)
-    const sent: Sent = { entry, brings, delivery }
+    const asking = brings === "approval" ? task.asked?.approval.asking : undefined
+    const sent: Sent = { entry, brings, delivery, key: keyOf({ brings, taskId: task.snapshot.id, asking }) }
     entry.sent[brings] = sent
     if (brings === "detached" && "value" in delivery && delivery.value._tag === "Detached") {
       entry.detached = delivery.value.snapshot
     }
     this.deliveries.set(delivery, sent)
-    this.byTask.set(keyOf(brings, task.snapshot.id), sent)
+    this.byKey.set(sent.key, sent)
     this.soil(entry)
   }
 
@@ -246,8 +258,8 @@ export class JournalWriter implements TableJournal {
     if (sent === undefined) return
     const { brings, entry } = sent
     this.deliveries.delete(delivery)
-    const key = keyOf(brings, entry.task.snapshot.id)
-    if (this.byTask.get(key) === sent) this.byTask.delete(key)
+    if (this.mode === "Open") this.nowAcknowledged.push(sent)
+    else this.leaveAcknowledged([sent])
     entry.sent[brings] = undefined
     this.soil(entry)
   }
@@ -269,10 +281,10 @@ export class JournalWriter implements TableJournal {
   }
 
   /** What of these tasks nobody has taken. */
-  undeliveredOf(rows: ReadonlyArray<{ readonly number: number; readonly id: string }>): ReadonlyArray<Sent> {
+  undeliveredOf(rows: ReadonlyArray<{ readonly number: number; readonly id: TaskId }>): ReadonlyArray<Sent> {
     return rows.flatMap(({ id, number }) =>
       (["result", "detached"] as const).flatMap((brings) => {
-        const sent = this.byTask.get(`${brings} ${id}`)
+        const sent = this.byKey.get(keyOf({ brings, taskId: id, asking: undefined }))
         // another task may have the id by now
         return sent?.entry.task.order === number ? [sent] : []
       })
@@ -370,9 +382,13 @@ export class JournalWriter implements TableJournal {
     return this.oldestUnwrittenAt === undefined ? 0 : this.now() - this.oldestUnwrittenAt
   }
 
-  /** The deliveries of these tasks that nobody has acknowledged: for a transaction of their reader, which does it. */
-  inTransaction(updates: ReadonlyArray<{ readonly brings: Brings; readonly taskId: TaskId }>): ReadonlyArray<Sent> {
-    return updates.flatMap(({ brings, taskId }) => this.byTask.get(keyOf(brings, taskId)) ?? [])
+  /** Those of these deliveries whose acknowledgement is not written: for a transaction of their reader, which does it. */
+  inTransaction(updates: ReadonlyArray<DeliveredRef>): ReadonlyArray<Sent> {
+    return updates.flatMap((update) => this.byKey.get(keyOf(update)) ?? [])
+  }
+
+  private leaveAcknowledged(acknowledged: ReadonlyArray<Sent>): void {
+    for (const sent of acknowledged) if (this.byKey.get(sent.key) === sent) this.byKey.delete(sent.key)
   }
 
   // ---- writing ----
@@ -425,11 +441,12 @@ export class JournalWriter implements TableJournal {
         this.collectOutput(entry, entry.output, entry.task.output)
       }
     }
-    const { closedSessions, dirty, output, outputForgotten, removed, table } = this
+    const { closedSessions, dirty, nowAcknowledged, output, outputForgotten, removed, table } = this
     this.writing = new Set()
     this.output = []
     this.outputForgotten = []
     this.dirty = new Set()
+    this.nowAcknowledged = []
     this.removed = []
     this.closedSessions = []
     this.inFlightWaiters = this.waiters
@@ -451,6 +468,7 @@ export class JournalWriter implements TableJournal {
       lastTaskNumber: table.lastTaskNumber,
       lastDelivery: table.lastDelivery,
       tasks: Array.from(dirty, ({ task }) => task),
+      acknowledged: nowAcknowledged,
       held: this.owner.takeHeld()
     }
   }
@@ -502,6 +520,7 @@ export class JournalWriter implements TableJournal {
     this.inFlight = undefined
     this.writtenSeq = group.seq
     this.lastWritten = group.lastDelivery
+    this.leaveAcknowledged(group.acknowledged)
     this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
     this.owner.arrived(group.tasks)
     group.held.letOut()

@@ -39,6 +39,7 @@ const State = Schema.Struct({
   duration: maybe(Finite),
   lane: maybe(NonEmptyText),
   priority: maybe(Finite),
+  attempt: maybe(Whole),
   overdue: maybe(Schema.Struct({ after: Finite, asks: Schema.Boolean }))
 })
 
@@ -79,8 +80,8 @@ const Call = Schema.Struct({
 })
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
-  const { continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue, priority } = snapshot
-  const { settledAt, startedAt, status } = snapshot
+  const { attempt, continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue } = snapshot
+  const { priority, settledAt, startedAt, status } = snapshot
   return {
     kind,
     status,
@@ -93,6 +94,7 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     ...(duration === undefined ? undefined : { duration }),
     ...(lane === undefined ? undefined : { lane }),
     ...(priority === undefined ? undefined : { priority }),
+    ...(attempt === undefined ? undefined : { attempt }),
     ...(overdue === undefined ? undefined : { overdue })
   }
 }

@@ -10,8 +10,9 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { ToolError } from "../../errors.js"
 import type { Overrun } from "../../machine/budgets.js"
-import { detachAfter, progress, timeOut } from "../../machine/control.js"
+import { detachAfter, progress, retry, timeOut } from "../../machine/control.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
@@ -29,8 +30,9 @@ import { BudgetTimers } from "./BudgetTimers.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
-import { capExit, capProgress } from "./outputLimits.js"
+import { capError, capExit, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
+import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
 import { warnOfTool } from "./toolWarning.js"
@@ -131,7 +133,15 @@ export class Launch implements TaskRuntime {
     const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
       // before anything of the tool: it may cancel itself in its very first step
       this.fiber = fiber
-      return executor.execute(request)
+      return task.retry === undefined
+        ? executor.execute(request)
+        : retried(
+          task.retry,
+          request,
+          (attempt) =>
+            Effect.provideService(executor.execute(attempt), CurrentTask, new RunningTask(this, task, number, attempt)),
+          (error, delay) => this.failed(error, delay)
+        )
     })
     const runtime = runtimeOf(this.context(caller, task), caller.fiberRefs)
     const fiber = Runtime.runFork(runtime, tool, {
@@ -145,6 +155,16 @@ export class Launch implements TaskRuntime {
       if (this.scope.closeUnused(exit)) this.ended(task, exit)
       else {this.scope.close(runtimeOf(fiber.currentContext, fiber.getFiberRefs()), exit, (closed) =>
           this.ended(task, closed))}
+    })
+  }
+
+  /** An attempt has failed, and another one follows. */
+  private failed(error: ToolError, delay: number): Effect.Effect<void> {
+    const { engine, number, task } = this
+    return engine.state.modify((table, now) => {
+      if (task === undefined) return
+      this.budgetTimers?.heard()
+      retry(table, task, number, { error: capError(engine.outputLimits, error), delay }, now)
     })
   }
 
@@ -170,7 +190,7 @@ export class Launch implements TaskRuntime {
     const services = new Map<string, unknown>()
     // not new Map(…): that asks the other's iterator for an array per service
     caller.context.unsafeMap.forEach((service, key) => services.set(key, service))
-    services.set(CurrentTask.key, new RunningTask(this, task, this.number))
+    services.set(CurrentTask.key, new RunningTask(this, task, this.number, task.request))
     services.set(Scope.Scope.key, this.scope.service)
     services.set(RunningIn.key, this satisfies Ancestry)
     return Context.unsafeMake(services)
@@ -301,9 +321,9 @@ class RunningTask implements CurrentTaskService {
   readonly approval: CurrentTaskService["approval"]
   readonly #launch: Launch
 
-  constructor(launch: Launch, task: TaskRecord, number: number) {
+  constructor(launch: Launch, task: TaskRecord, number: number, request: TaskRecord["request"]) {
     this.taskId = task.snapshot.id
-    this.request = task.request
+    this.request = request
     this.launch = number
     this.approval = Option.fromNullable(task.approval)
     this.#launch = launch

@@ -1,11 +1,13 @@
 /** Turns what a routing policy answers into what the state machine needs. */
 import type * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
 import type { Route } from "../../machine/start.js"
 import type { TaskTable } from "../../machine/TaskTable.js"
+import type { RetryRule } from "../../model/RetryRule.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { millisOf } from "../../shared/durations.js"
-import { finiteOf } from "../../shared/refusals.js"
+import { finiteOf, refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
 /** Foreground, no timers: how an inline manager runs everything. */
@@ -17,7 +19,8 @@ export const inlineRoute: Route = {
   detachAfter: Infinity,
   lane: undefined,
   priority: 0,
-  budgets: undefined
+  budgets: undefined,
+  retry: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -63,6 +66,20 @@ const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
     }
 }
 
+/** As it is; throws for what would fail when the tool does. */
+const retryOf = (retry: RetryRule): RetryRule => {
+  refuseUnlessObject("RoutingDecision.retry", "an object with a schedule", retry)
+  refuseUnless(Schedule.isSchedule(retry.schedule), "RoutingDecision.retry.schedule", "a Schedule", retry.schedule)
+  const condition: unknown = retry.while
+  refuseUnless(
+    condition === undefined || typeof condition === "function",
+    "RoutingDecision.retry.while",
+    "a function",
+    condition
+  )
+  return retry
+}
+
 const laneOf = (table: TaskTable, lane: string): string => {
   const names = table.lanes.flatMap(({ name }) => name ?? [])
   if (names.includes(lane)) return lane
@@ -86,5 +103,6 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
     : Infinity,
   lane: decision.lane === undefined ? undefined : laneOf(table, decision.lane),
   budgets: budgetsOf(decision),
+  retry: decision.retry === undefined ? undefined : retryOf(decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

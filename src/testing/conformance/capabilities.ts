@@ -25,6 +25,8 @@ export interface ConformanceCapabilities {
   readonly concurrency: boolean
   /** `onTimeout`, `backgroundTimeout`, `idleTimeout` and `approvalTimeout` of a route hold. */
   readonly budgets: boolean
+  /** `retry` of a route holds. */
+  readonly retries: boolean
   /** `TaskManagerConfig.lanes` and `perSession` hold, and so do priorities. */
   readonly lanes: boolean
   /** `cancelGracePeriod` is counted on the Effect `Clock`, and a tool that will not end is abandoned after it. */
@@ -61,6 +63,7 @@ export const allCapabilities: ConformanceCapabilities = {
   config: true,
   concurrency: true,
   lanes: true,
+  retries: true,
   budgets: true,
   grace: true,
   backpressure: true,

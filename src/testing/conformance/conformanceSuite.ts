@@ -27,6 +27,7 @@ import { messages } from "./internal/messages.js"
 import { operations } from "./internal/operations.js"
 import { output } from "./internal/output.js"
 import { reentrancy } from "./internal/reentrancy.js"
+import { retries } from "./internal/retries.js"
 import { routing } from "./internal/routing.js"
 import { shutdown } from "./internal/shutdown.js"
 import { simpleManager } from "./internal/simpleManager.js"
@@ -65,6 +66,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...limits,
   ...lanes,
   ...budgets,
+  ...retries,
   ...badInput,
   ...bounds,
   ...output,

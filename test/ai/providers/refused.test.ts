@@ -36,6 +36,8 @@ const say = (session: AgentSession, message: Parameters<AgentSession["run"]>[0])
     })
   )
 
+const sent = (server: ProviderServer) => JSON.stringify(server.requests.at(-1)?.body)
+
 const log: Array<TranscriptEntry> = []
 const Store = Layer.sync(TranscriptStore, () => {
   log.length = 0
@@ -67,8 +69,6 @@ for (const { model, name, server: start } of providers) {
         )
       )
     })
-  const sent = (server: ProviderServer) => JSON.stringify(server.requests.at(-1)?.body)
-
   describe(`a conversation on ${name} goes on`, () => {
     it.scoped("after a file of a type that is not taken", () =>
       withSession((session, server) =>
@@ -179,30 +179,89 @@ for (const { model, name, server: start } of providers) {
   })
 }
 
+/** A session that asks a server of OpenAI first, and then one of Anthropic. */
+const withSwitch = (
+  use: (
+    session: AgentSession,
+    server: ProviderServer,
+    change: Effect.Effect<void>
+  ) => Effect.Effect<void, unknown, TaskManagerTestControl | AgentLoop>,
+  name: { readonly provider?: string } = {}
+) =>
+  Effect.gen(function*() {
+    const [openAi, anthropic] = providers
+    if (openAi === undefined || anthropic === undefined) return assert.fail("no providers")
+    const servers = [yield* openAi.server, yield* anthropic.server] as const
+    for (const server of servers) server.otherwise(() => [text("Hello")])
+    const other = yield* Effect.provide(
+      LanguageModel.LanguageModel,
+      yield* Layer.build(anthropic.model(servers[1]))
+    )
+    yield* Effect.gen(function*() {
+      const session = yield* (yield* AgentLoop).open({ sessionId })
+      yield* use(session, servers[1], Effect.orDie(session.setModel(other, name)))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        AgentLoop.layer(toolkit).pipe(Layer.provideMerge(Layer.merge(TaskManagerTest, openAi.model(servers[0]))))
+      )
+    )
+  })
+
+describe("a change of the provider", () => {
+  const image = (name: string) => file("image/png", Buffer.from(`the image ${name}`).toString("base64"))
+  const [old, first, second, third] = [image("old"), image("first"), image("second"), image("third")]
+  const refuses = (server: ProviderServer, times: number): void => {
+    for (let time = 0; time < times; time++) server.fail(400, { refusal: { message: "Could not process image" } })
+  }
+
+  it.scoped("replaces what the one before has taken, and no new file for it", () =>
+    withSwitch((session, server, change) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* say(session, [old]), ["Completed"])
+        yield* change
+        refuses(server, 1)
+        assert.deepStrictEqual(yield* say(session, [first]), ["Completed", "FileRefused"])
+        assert.lengthOf(server.requests, 2)
+        assert.notInclude(sent(server), old.data)
+        assert.include(sent(server), first.data)
+        assert.include(sent(server), "[attachment refused by the provider: it, image/png]")
+        // what it has taken is not suspected
+        refuses(server, 1)
+        assert.deepStrictEqual(yield* say(session, [second]), ["InvalidRequest", "FileRefused"])
+        assert.deepStrictEqual(yield* say(session, [third]), ["Completed"])
+        assert.include(sent(server), first.data)
+        assert.notInclude(sent(server), second.data)
+      }), { provider: "anthropic" }))
+
+  it.scoped("that the loop was not told of costs one turn more, though each message has a file", () =>
+    withSwitch((session, server, change) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* say(session, [old]), ["Completed"])
+        yield* change
+        refuses(server, 3)
+        assert.deepStrictEqual(yield* say(session, [first]), ["InvalidRequest", "FileRefused"])
+        assert.deepStrictEqual(yield* say(session, [second]), ["InvalidRequest", "FileRefused", "FileRefused"])
+        assert.deepStrictEqual(yield* say(session, [third]), ["Completed"])
+        assert.notInclude(sent(server), old.data)
+        assert.include(sent(server), third.data)
+      })
+    ))
+})
+
 describe("a session", () => {
   it.scoped("asks another model from the next request on", () =>
-    Effect.gen(function*() {
-      const [openAi, anthropic] = providers
-      if (openAi === undefined || anthropic === undefined) return assert.fail("no providers")
-      const servers = [yield* openAi.server, yield* anthropic.server] as const
-      for (const server of servers) server.otherwise(() => [text("Hello")])
-      const other = yield* Layer.build(anthropic.model(servers[1]))
-      yield* Effect.gen(function*() {
-        const session = yield* (yield* AgentLoop).open({ sessionId })
+    withSwitch((session, server, change) =>
+      Effect.gen(function*() {
         assert.deepStrictEqual(yield* say(session, "One"), ["Completed"])
-        yield* session.setModel(yield* Effect.provide(LanguageModel.LanguageModel, other), { provider: "anthropic" })
+        assert.lengthOf(server.requests, 0)
+        yield* change
         assert.deepStrictEqual(yield* say(session, "Two"), ["Completed"])
-        assert.deepStrictEqual(servers.map(({ requests }) => requests.length), [1, 1])
+        assert.lengthOf(server.requests, 1)
         const { entries } = yield* session.transcript
         assert.deepStrictEqual(
           entries.flatMap((entry) => entry._tag === "AssistantMessage" ? [entry.provider] : []),
           ["openai", "anthropic"]
         )
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(
-          AgentLoop.layer(toolkit).pipe(Layer.provideMerge(Layer.merge(TaskManagerTest, openAi.model(servers[0]))))
-        )
-      )
-    }))
+      }), { provider: "anthropic" }))
 })

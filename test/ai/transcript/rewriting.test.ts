@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { SessionId, TaskId, ToolCallId, TurnId } from "effect-task-manager"
 import { Transcript, type TranscriptEntry } from "effect-task-manager/ai"
 import { compactionProblems, rewriteProblems } from "../../../src/ai/transcript/internal/rewriting.js"
-import { withoutLatestFiles, withoutLatestLength } from "../../../src/ai/transcript/internal/standIns.js"
+import { withoutAttachments, withoutFiles, withoutLength } from "../../../src/ai/transcript/internal/standIns.js"
 
 const sessionId = SessionId.make("session-1")
 const callId = ToolCallId.make("call-1")
@@ -23,6 +23,15 @@ const says = (...parts: TranscriptEntry.AssistantMessage["parts"]): TranscriptEn
   turnId: TurnId.make("turn-1"),
   parts: [{ _tag: "Text", text: "Yes.", options: {} }, ...parts],
   end: parts.length > 0 ? "tool-calls" : "stop"
+})
+
+const by = (provider: string): TranscriptEntry => ({
+  _tag: "AssistantMessage",
+  replyId: `reply-${++made}`,
+  turnId: TurnId.make("turn-1"),
+  parts: [{ _tag: "Text", text: "Yes.", options: {} }],
+  end: "stop",
+  provider
 })
 
 const call = says({
@@ -83,34 +92,55 @@ describe("what a provider has refused", () => {
   const file = { _tag: "File", mediaType: "image/png", data: "https://files.test/1.png" } as const
   const refused = "[attachment refused by the provider: image/png]"
 
-  it("is what came last, or else what the provider before has taken", () => {
-    const other = { ...file, mediaType: "image/gif" }
-    const both = [asks(file), says(), asks(other)]
-    const once = withoutLatestFiles(both)
-    assert.strictEqual(once?.[0], both[0])
-    assert.notInclude(JSON.stringify(once), "image/gif\",")
-    const twice = withoutLatestFiles(once ?? [])
-    assert.include(JSON.stringify(twice?.[0]), refused)
-    assert.isUndefined(withoutLatestFiles(twice ?? []))
+  /** Which files are replaced, one refusal after the other. */
+  const replaced = (entries: ReadonlyArray<TranscriptEntry>, provider: string | undefined): ReadonlyArray<string> => {
+    const made = withoutFiles(entries, provider)
+    if (made === undefined) return []
+    const which = entries.flatMap((entry, index) => entry === made.entries[index] ? [] : [index])
+    return [`${made.isOld ? "old" : "new"}: ${which.join(" ")}`, ...replaced(made.entries, provider)]
+  }
+
+  it("is what came last, or else what was taken before", () => {
+    const both = [asks(file), says(), asks(file)]
+    assert.deepStrictEqual(replaced(both, undefined), ["new: 2", "new: 0"])
+    assert.include(JSON.stringify(withoutFiles(both, undefined)?.entries[2]), refused)
+    const named = [asks(file), by("anthropic"), asks(file)]
+    assert.deepStrictEqual(replaced(named, "anthropic"), ["new: 2", "new: 0"])
+  })
+
+  it("is first what another provider has answered, after a change of the provider", () => {
+    const before = [asks(file), by("anthropic"), asks(file), by("openai"), asks(file)]
+    assert.deepStrictEqual(replaced([...before, asks(file)], "anthropic"), ["old: 2", "new: 4 5", "new: 0"])
+    assert.deepStrictEqual(replaced(before, "other"), ["old: 0 2", "new: 4"])
+    assert.deepStrictEqual(replaced([...before, by("anthropic"), asks(file)], "anthropic"), ["new: 6", "new: 0 2 4"])
+    // it has taken what it answered, also when it has forgotten what it attached
+    const bare = withoutAttachments([asks(file), by("anthropic"), asks(file)]) ?? []
+    assert.deepStrictEqual(replaced(bare, "anthropic"), ["new: 2", "new: 0"])
+    assert.isUndefined(withoutAttachments(bare))
+    // the provider of a reply without a name is not known
+    assert.deepStrictEqual(replaced([asks(file), says(), asks()], "anthropic"), ["old: 0"])
   })
 
   it("is cut where it is too long, also if the model before had more room", () => {
     const long = asks({ _tag: "Text", text: "x".repeat(1_000) })
-    const cut = withoutLatestLength([long, says(), asks()], 100)
-    assert.include(JSON.stringify(cut?.[0]), "too long for the model")
-    assert.isUndefined(withoutLatestLength([asks(), says(), asks()], 100))
+    const cut = withoutLength([long, says(), asks()], undefined, 100)
+    assert.include(JSON.stringify(cut?.entries[0]), "too long for the model")
+    assert.isUndefined(withoutLength([asks(), says(), asks()], undefined, 100))
+    const both = withoutLength([long, by("openai"), long], "anthropic", 100)
+    assert.include(JSON.stringify(both?.entries[0]), "too long for the model")
+    assert.strictEqual(both?.entries[2], long)
   })
 
   it("is cut once, and to the limit with the word about that", () => {
     const long = asks({ _tag: "Text", text: `first ${"x".repeat(1_000)} last` })
     for (const limit of [0, 40, 120, 500]) {
-      const [cut, ...none] = withoutLatestLength([long], limit) ?? []
+      const [cut, ...none] = withoutLength([long], undefined, limit)?.entries ?? []
       assert.lengthOf(none, 0)
       const said = cut?._tag === "UserMessage" ? cut.content[1] : undefined
       const text = said?._tag === "Text" ? said.text : ""
       assert.isAtMost(new TextEncoder().encode(text).length, Math.max(limit, 120))
       assert.match(text, /first.*last$/s)
-      assert.isUndefined(withoutLatestLength(cut === undefined ? [] : [cut], limit), `limit ${limit}`)
+      assert.isUndefined(withoutLength(cut === undefined ? [] : [cut], undefined, limit), `limit ${limit}`)
     }
   })
 })

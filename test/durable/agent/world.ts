@@ -165,6 +165,7 @@ export interface ProcessOptions {
   readonly store?: TranscriptStoreSqlOptions | undefined
   readonly settings?: Partial<TaskManagerSettings> | undefined
   readonly shutdown?: "cancel" | "keep" | undefined
+  readonly onDamaged?: "fail" | "setAside" | undefined
   /** What `later` waits for. */
   readonly later?: Effect.Effect<void> | undefined
   readonly defaults?: AgentSessionDefaults | undefined
@@ -211,7 +212,11 @@ export const startProcess = (connect: Connect, runs: Array<Run>, options: Proces
     options.onStart?.(kill)
     const building = AgentLoop.layer(toolkit, options.defaults).pipe(
       Layer.provideMerge(TranscriptStoreSql.layer(options.store)),
-      Layer.provideMerge(TaskManagerDurable.layer({ onOwned: "take", shutdown: options.shutdown ?? "keep" })),
+      Layer.provideMerge(TaskManagerDurable.layer({
+        onOwned: "take",
+        shutdown: options.shutdown ?? "keep",
+        onDamaged: options.onDamaged
+      })),
       Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
       Layer.provide(TaskManagerConfig.layer(options.settings ?? {})),
       Layer.provideMerge(TestLanguageModel.layer([], { otherwise: model })),

@@ -75,8 +75,10 @@ export class Processes {
   ): Started {
     const run = ++this.count
     const job: KillJob = { ...more, run, mode, onOwned, log: this.logOf(run), database: this.shared.database }
-    const process = spawn(globalThis.process.execPath, [this.child.path, JSON.stringify(job)], {
-      stdio: ["ignore", "ignore", "inherit"]
+    const process = spawn(globalThis.process.execPath, [this.child.path], {
+      stdio: ["ignore", "ignore", "inherit"],
+      // not as an argument, which everybody on the machine can read: it may name a server with its password
+      env: { ...globalThis.process.env, KILL_JOB: JSON.stringify(job) }
     })
     const ended = new Promise<number | null>((resolve) => process.once("exit", (code) => resolve(code)))
     return {

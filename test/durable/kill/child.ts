@@ -19,7 +19,7 @@ export interface KillJob {
 }
 
 // what the parent has written
-const job = JSON.parse(process.argv[2] ?? "") as KillJob
+const job = JSON.parse(process.env["KILL_JOB"] ?? "") as KillJob
 const { database, log, mode, onOwned, run, stopsAfter, walSizes } = job
 let told = 0
 const tell = (line: string): void => {

@@ -13,6 +13,13 @@ export interface KillReport extends Audit {
 /** After how many of its lines a process is killed; 0 while it opens its journal. */
 export type Moment = (run: number) => number
 
+/** While it opens, at its first words, and anywhere in its work. */
+export const thirtyMoments: ReadonlyArray<number> = [
+  [150, 0, 60, 0, 300, 1, 90, 0, 30, 200],
+  [2, 120, 0, 45, 250, 3, 0, 75, 180, 10],
+  [0, 100, 220, 5, 50, 0, 140, 20, 80, 160]
+].flat()
+
 export const killLoop = async (options: {
   readonly kills: number
   readonly moment: Moment

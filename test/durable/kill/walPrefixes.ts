@@ -23,7 +23,7 @@ const ends = (wal: Buffer): ReadonlyArray<number> => {
 }
 
 /** What is wrong with a copy whose WAL ends early. */
-const faultsOf = (file: string, told: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+const faultsOf = (file: string, told: ReadonlyArray<string>) => {
   const lines = [...told]
   const sql = sqliteLayer({ filename: file, synchronous: "NORMAL" })
   return Effect.gen(function*() {
@@ -32,8 +32,11 @@ const faultsOf = (file: string, told: ReadonlyArray<string>): Promise<ReadonlyAr
     const got = yield* client<{ readonly id: string; readonly what: string }>`select id, what from got`
     const left = yield* client`select id from etm_tasks where result is not null`
     return audit(lines, got, left.length).faults
-  }).pipe(Effect.provide(sql), Effect.runPromise)
+  }).pipe(Effect.provide(sql))
 }
+
+/** Each waits for its tools most of the time. */
+const atOnce = 8
 
 export interface WalReport {
   readonly prefixes: number
@@ -56,23 +59,24 @@ export const walPrefixes = async (options: { readonly lines: number; readonly ev
     const sizes = readFileSync(walSizes, "utf8").split("\n").map(Number)
     const lines = processes.linesOf(run)
     const wal = readFileSync(`${database.file}-wal`)
-    const faults: Array<string> = []
-    let prefixes = 0
     let told = 0
-    for (const [index, end] of ends(wal).entries()) {
-      if (index % options.every !== 0) continue
-      prefixes++
-      const copy = join(folder, `copy-${index}`)
-      mkdirSync(copy)
-      const file = join(copy, "tasks.db")
-      copyFileSync(database.file, file)
-      writeFileSync(`${file}-wal`, wal.subarray(0, end))
-      const known = lines.filter((_, line) => (sizes[line] ?? Infinity) <= end)
-      told = Math.max(told, known.length)
-      for (const fault of await faultsOf(file, known)) faults.push(`${end} bytes of the WAL: ${fault}`)
-      rmSync(copy, { recursive: true, force: true })
-    }
-    return { prefixes, faults, told }
+    const some = ends(wal).filter((_, index) => index % options.every === 0)
+    const opened = Effect.forEach(some, (end) =>
+      Effect.suspend(() => {
+        const copy = join(folder, `copy-${end}`)
+        mkdirSync(copy)
+        const file = join(copy, "tasks.db")
+        copyFileSync(database.file, file)
+        writeFileSync(`${file}-wal`, wal.subarray(0, end))
+        const known = lines.filter((_, line) => (sizes[line] ?? Infinity) <= end)
+        told = Math.max(told, known.length)
+        return Effect.map(faultsOf(file, known), (faults) => {
+          rmSync(copy, { recursive: true, force: true })
+          return faults.map((fault) => `${end} bytes of the WAL: ${fault}`)
+        })
+      }), { concurrency: atOnce })
+    const faults = (await Effect.runPromise(opened)).flat()
+    return { prefixes: some.length, faults, told }
   } finally {
     await processes.remove()
   }

@@ -1,7 +1,7 @@
 /** Agents whose process is killed, and what the next one makes of it. */
 import { Tool, Toolkit } from "@effect/ai"
 import { describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Queue, Schema, TestClock } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, TestClock } from "effect"
 import {
   SessionId,
   TaskId,
@@ -294,6 +294,97 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    describe("a call that may not run twice, of which nothing waits to be taken, does not run again", () => {
+      /** How often each tool ran, and what the model is told of the call. */
+      const told = (
+        { connectFirst = (connect) => connect, first, second = {}, spoil }: {
+          readonly connectFirst?: (connect: Connect) => Connect
+          readonly first: ProcessOptions
+          readonly second?: ProcessOptions
+          readonly spoil: (connect: Connect, process: AgentProcess) => Effect.Effect<void, unknown>
+        },
+        goOn: (session: AgentSession) => Effect.Effect<unknown, unknown> = () => Effect.void
+      ) =>
+        Effect.gen(function*() {
+          const connect = yield* databases.make
+          const runs: Array<Run> = []
+          const one = yield* startProcess(connectFirst(connect), runs, first)
+          yield* (yield* one.open(sessionId)).submit("go")
+          yield* settled
+          yield* spoil(connect, one)
+          const process = yield* startProcess(connect, runs, { model: calling("write"), ...second })
+          const [session] = (yield* process.reopen).sessions
+          assert(session !== undefined)
+          yield* goOn(session)
+          yield* playOn(session, process)
+          const { entries } = yield* session.transcript
+          const results = entries.flatMap((entry) =>
+            entry._tag === "ToolResult" ? [`${entry.outcome}: ${JSON.stringify(entry.output)}`] : []
+          )
+          yield* process.stop
+          return { ran: runs.map(({ tool }) => tool), results: results.join() }
+        })
+
+      const damage = (connect: Connect, { kill }: AgentProcess) =>
+        Effect.zipRight(kill, withSql(connect, (sql) => sql`update etm_tasks set doc = 'no json'`))
+
+      it.scoped("whose row is damaged", () =>
+        Effect.gen(function*() {
+          const { ran, results } = yield* told({
+            first: { model: calling("park") },
+            second: { onDamaged: "setAside" },
+            spoil: damage
+          })
+          assert.deepStrictEqual(ran, ["park"])
+          assert.match(results, /^Interrupted: .*it may have run/)
+        }))
+
+      it.scoped("whose row is damaged, nor is it said that it did not run, where it is not to run any more", () =>
+        Effect.gen(function*() {
+          const { ran, results } = yield* told({
+            first: { model: calling("park") },
+            second: { onDamaged: "setAside" },
+            spoil: (connect, process) => Effect.zipRight(process.stop, damage(connect, process))
+          }, (session) => session.interrupt)
+          assert.deepStrictEqual(ran, ["park"])
+          assert.match(results, /^Interrupted: .*it may have run/)
+        }))
+
+      it.scoped("whose result somebody else took, and whose task is forgotten", () =>
+        Effect.gen(function*() {
+          let written = 0
+          const taken: Array<boolean> = []
+          const { ran, results } = yield* told({
+            // the disk is full once the call is stored
+            connectFirst: (connect) => (options) =>
+              connect({
+                ...options,
+                before: (text) => {
+                  if (text.startsWith("insert into etm_entries") && ++written > 2) throw new Error("disk full")
+                }
+              }),
+            first: { model: calling("write") },
+            second: { settings: { historyLimit: 0 } },
+            spoil: (_, { kill, manager }) =>
+              Effect.gen(function*() {
+                for (let step = 0; step < 12; step++) {
+                  yield* settled
+                  yield* TestClock.adjust("1 second")
+                }
+                for (const { id } of (yield* manager.handle.history()).tasks) {
+                  taken.push(Option.isSome(yield* manager.takeResult(id)))
+                }
+                yield* settled
+                yield* kill
+              })
+            // the turn has failed
+          }, (session) => session.resume)
+          assert.deepStrictEqual(taken, [true])
+          assert.deepStrictEqual(ran, ["write"])
+          assert.match(results, /^Result: .*write is done/)
+        }))
+    })
+
     it.scoped("what was asked is asked, and an answer from before counts", () =>
       Effect.gen(function*() {
         const { connect, left, process, runs, session } = yield* restarted(
@@ -480,6 +571,42 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    it.scoped("a server that is cut off without a word holds up no close", () =>
+      Effect.gen(function*() {
+        let isCutOff = false
+        const connect = yield* databases.make
+        const process = yield* startProcess(
+          (options) =>
+            connect({
+              ...options,
+              holds: (text) => options?.holds?.(text) === true || isCutOff && text.includes("etm_")
+            }),
+          [],
+          { model: [Text("Yes.")] }
+        )
+        const session = yield* process.open(sessionId)
+        yield* session.submit("go")
+        yield* playOn(session, process)
+        isCutOff = true
+        const acts = [
+          Effect.asVoid(process.manager.handle.history()),
+          Effect.asVoid(session.submit("and?")),
+          Effect.asVoid(session.close)
+        ]
+        const ends: Array<string> = []
+        for (const act of acts) {
+          const acting = yield* Effect.fork(Effect.exit(act))
+          for (let step = 0; step < 40 && Option.isNone(yield* Fiber.poll(acting)); step++) {
+            yield* settled
+            yield* TestClock.adjust("1 second")
+          }
+          assert.isTrue(Option.isSome(yield* Fiber.poll(acting)), `after ${ends.join()}`)
+          ends.push((yield* Fiber.join(acting))._tag)
+        }
+        assert.deepStrictEqual(ends, ["Failure", "Success", "Success"])
+        yield* process.kill
+      }))
+
     it.scoped("one that cannot write fails its turn; what it has taken from the manager comes again", () =>
       Effect.gen(function*() {
         let isDiskFull = false
@@ -536,6 +663,65 @@ export const agentSuite = (databases: AgentDatabases): void => {
   })
 
   describe("several sessions", () => {
+    /** The sessions of which something is stored. */
+    const storedIn = (connect: Connect) =>
+      withSql(connect, (sql) =>
+        Effect.map(
+          sql<{ id: string }>`select session_id as id from etm_sessions
+            union select session_id from etm_entries order by 1`,
+          (rows) => rows.map(({ id }) => id)
+        ))
+
+    it.scoped("go when they were closed long ago, where a retention says so, and open ones never", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const options: ProcessOptions = { model: [Text("Yes.")] }
+        const one = yield* startProcess(connect, [], options)
+        const talk = (process: AgentProcess, name: string) =>
+          Effect.gen(function*() {
+            const session = yield* process.open(SessionId.make(name))
+            yield* session.submit("Hello")
+            yield* playOn(session, process)
+            return session
+          })
+        for (const name of ["again", "old", "young"]) yield* Effect.flatMap(talk(one, name), ({ close }) => close)
+        yield* talk(one, "open")
+        const hour = 3_600_000
+        yield* withSql(connect, (sql) =>
+          Effect.gen(function*() {
+            // more than one transaction removes
+            for (let number = 0; number < 45; number++) {
+              yield* sql`insert into etm_sessions (manager, session_id, is_resting, closed_at)
+                select manager, ${`many-${number}`}, 0, closed_at from etm_sessions where session_id = 'old'`
+            }
+            yield* sql`update etm_sessions set closed_at = closed_at - ${hour} where session_id <> 'young'`
+          }))
+        // for ever, unless a retention is given
+        yield* TestClock.adjust("3 minutes")
+        yield* settled
+        assert.lengthOf(yield* storedIn(connect), 49)
+        yield* one.stop
+        const two = yield* startProcess(connect, [], { ...options, store: { retention: "1 hour" } })
+        yield* two.reopen
+        yield* talk(two, "again")
+        for (let minute = 0; minute < 10 && (yield* storedIn(connect)).length > 3; minute++) {
+          yield* TestClock.adjust("1 minute")
+          yield* settled
+        }
+        assert.deepStrictEqual(yield* storedIn(connect), ["again", "open", "young"])
+        yield* two.stop
+      }))
+
+    it.scoped("take a retention that is a duration", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const started = yield* Effect.exit(startProcess(connect, [], { store: { retention: -1 } }))
+        assert.include(
+          Exit.isFailure(started) ? Cause.pretty(started.cause) : "",
+          "TranscriptStoreSqlOptions.retention takes a duration from 0, not -1"
+        )
+      }))
+
     it.scoped("go on, each with its own; one that is damaged is named, and holds up no other", () =>
       Effect.gen(function*() {
         const damages = {

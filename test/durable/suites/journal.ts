@@ -1,7 +1,14 @@
 /** What is stored, what cannot be, and taking in a transaction of one's own. */
 import { describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
-import { SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor } from "effect-task-manager"
+import {
+  ApprovalId,
+  ApprovalRequired,
+  SessionId,
+  TaskLaunchRequest,
+  ToolCallId,
+  ToolExecutor
+} from "effect-task-manager"
 import { JournalError } from "effect-task-manager/durable"
 import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
@@ -10,6 +17,14 @@ import { isFull } from "../../support/fullMode.js"
 import { codecOf, type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
+
+const asking: ToolExecutor["Type"] = {
+  specs: Effect.succeed([]),
+  execute: ({ toolName }) =>
+    new ApprovalRequired({
+      approval: { id: ApprovalId.make("again"), requestKind: "k", reason: toolName, summary: "s", metadata: {} }
+    })
+}
 
 /** Lets every fiber run until it waits, be it for a database. */
 const rested = Effect.repeatN(Effect.yieldNow(), 50)
@@ -49,6 +64,59 @@ export const journalSuite = (databases: Databases): void => {
         const second = yield* database.open()
         assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
         assert.deepStrictEqual(yield* got(database), [1])
+      }))
+
+    it.scoped("a question that is answered while its reader has it is acknowledged by its reader: it does not come again", () =>
+      Effect.gen(function*() {
+        let isAway = false
+        const database = yield* databases.make({
+          before: (text) => {
+            if (isAway && text.startsWith("update etm_managers set lease_until")) throw new Error("away")
+          }
+        })
+        const { sql } = database
+        yield* sql`create table got (by integer)`
+        const process = yield* database.open()
+        yield* process.start("a", "ask")
+        yield* Effect.fork(process.manager.consumeTurnUpdate(turn, (update) =>
+          Effect.gen(function*() {
+            isAway = true
+            // the answer is not written yet
+            yield* Effect.fork(process.manager.rejectApproval({ taskId: id("a") }))
+            yield* settled
+            yield* sql.withTransaction(
+              Effect.zipRight(sql`insert into got values (1)`, process.journal.acknowledge(update))
+            )
+            return yield* Effect.never
+          })))
+        yield* Effect.repeatN(settled, 5)
+        isAway = false
+        const second = yield* database.open()
+        assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Suspended")
+        assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+        assert.deepStrictEqual(yield* got(database), [1])
+      }))
+
+    it.scoped("who acknowledges a question that was answered does not acknowledge the next one of its task", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const { sql } = database
+        yield* sql`create table got (by integer)`
+        const process = yield* database.open()
+        yield* process.start("a", "ask")
+        yield* Effect.fork(process.manager.consumeTurnUpdate(turn, (update) =>
+          Effect.gen(function*() {
+            const [asked] = yield* process.manager.handle.listSuspended
+            if (asked === undefined) return yield* Effect.dieMessage("it asks nothing")
+            yield* process.manager.answerApproval(asked, "approve").pipe(Effect.provideService(ToolExecutor, asking))
+            yield* settled
+            yield* sql.withTransaction(process.journal.acknowledge(update))
+            return yield* Effect.never
+          })))
+        yield* Effect.repeatN(settled, 5)
+        const second = yield* database.open()
+        yield* take(database, second)
+        assert.deepStrictEqual(yield* got(database), [2])
       }))
 
     it.scoped("what was rolled back comes again, also where the row was written in between", () =>

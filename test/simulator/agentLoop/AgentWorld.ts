@@ -89,6 +89,8 @@ export class SessionLog {
   interrupts = 0
   /** How often a thing was sent and refused, by opening. */
   readonly refusals = new Map<string, number>()
+  /** What a provider has refused last. */
+  lastRefused: { readonly key: string; readonly by: Asked } | undefined
   /** Who has made replies, and who the last one, which a provider without a name is taken for. */
   lastMaker = ""
   readonly makers = new Set<string>()

@@ -64,6 +64,23 @@ const checkWanted = (session: SessionLog, before: Entries, after: Entries, broke
   }
 }
 
+/** No file that nobody has answered goes while the one that was refused stays; the loop has to know whom it asks. */
+const checkFile = (
+  world: AgentWorld,
+  { lastRefused, sessionId }: SessionLog,
+  before: Entries,
+  after: Entries
+): void => {
+  if (lastRefused?.by === undefined) return
+  const texts = after.map((entry) => JSON.stringify(entry))
+  if (!texts.some((text) => text.includes(lastRefused.key))) return
+  for (const entry of [...before].reverse()) {
+    if (entry._tag === "AssistantMessage") return
+    if (texts.includes(JSON.stringify(entry))) continue
+    world.violate("refused", `${sessionId}: ${lastRefused.key} was refused and stays, and newer files go`)
+  }
+}
+
 /** At the moment at which the store gets it; gives the marks that nothing says any more. */
 export const checkRewrite = (
   world: AgentWorld,
@@ -79,6 +96,7 @@ export const checkRewrite = (
   if (isWished) checkWanted(session, before, after, broken)
   if (reason === "Host") world.meet("a conversation that its host changes")
   if (reason === "Compacted") world.meet("a conversation that is compacted")
+  if (reason === "FileRefused") checkFile(world, session, before, after)
   const stays = wordsIn(after)
   const dropped = new Set([...wordsIn(before)].filter((mark) => !stays.has(mark)))
   if (dropped.size > 0 && !isWished && reason !== "TooLong") broken(`nothing says ${[...dropped]} any more`)

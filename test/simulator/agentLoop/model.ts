@@ -275,7 +275,7 @@ export const makeModel = (
       if (refusal !== undefined) {
         session.modelFaults++
         world.say(session.sessionId, () => `refuses ${refusal.key ?? "all of it"}`)
-        if (refusal.key !== undefined) checkRefusal(world, session, refusal.key)
+        if (refusal.key !== undefined) checkRefusal(world, session, refusal.key, provider)
         return yield* refusal.error
       }
       const planned = planReply(world, session, provider, isStreamed)

@@ -79,13 +79,14 @@ export const refusalOf = (
 }
 
 /** No message bricks a session: what was refused is not sent again, but where the request was stopped before that was known. */
-export const checkRefusal = (world: AgentWorld, session: SessionLog, key: string): void => {
+export const checkRefusal = (world: AgentWorld, session: SessionLog, key: string, by: Asked): void => {
+  session.lastRefused = { key, by }
   const named = `${session.openings.length} ${key}`
   const times = (session.refusals.get(named) ?? 0) + 1
   session.refusals.set(named, times)
   const { compacting, switching } = world.plan.features
-  // what another provider has taken before is suspected last: the first turn that fails may put something else right
-  const turns = (switching ? 2 : 1) * (1 + session.interrupts)
-  const most = (1 + world.plan.retries) * (compacting ? 2 : 1) * turns
+  // what another provider has answered goes first, and then the request is made again
+  const requests = (switching ? 2 : 1) * (1 + session.interrupts)
+  const most = (1 + world.plan.retries) * (compacting ? 2 : 1) * requests
   if (times > most) world.violate("refused", `${session.sessionId}: ${key} was sent ${times} times, and refused`)
 }

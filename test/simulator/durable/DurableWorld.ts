@@ -5,6 +5,7 @@ import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
 import { isTerminal } from "../../../src/testing/eventOrder.js"
 import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
+import { KeptChecks } from "./KeptChecks.js"
 import { MemoryDatabase, stateOf } from "./MemoryDatabase.js"
 import type { DurablePlan } from "./plan.js"
 import type { SimProcess } from "./SimProcess.js"
@@ -57,6 +58,7 @@ export class DurableWorld {
   readonly clock: Simulation["clock"]
   readonly scheduler: Simulation["scheduler"]
   readonly database: MemoryDatabase
+  readonly kept: KeptChecks
   readonly violations: Array<Violation> = []
   readonly met = new Map<Situation, number>()
   /** Tasks that somebody was told to be accepted, and the session of each. */
@@ -83,7 +85,11 @@ export class DurableWorld {
     this.clock = simulation.clock
     this.scheduler = simulation.scheduler
     this.trace = trace
-    this.database = new MemoryDatabase((rule, message) => this.violate(rule, message))
+    const violate = (rule: string, message: string): void => this.violate(rule, message)
+    const now = () => this.clock.unsafeCurrentTimeMillis()
+    this.database = new MemoryDatabase(plan.keeping, now, violate)
+    const meet = (situation: Situation): void => this.meet(situation)
+    this.kept = new KeptChecks({ database: this.database, plan, violate, meet })
   }
 
   violate(rule: string, message: string): void {
@@ -143,6 +149,7 @@ export class DurableWorld {
       const end = this.ends.get(event.taskId)
       if (end !== undefined) this.violate("one end", `${event.taskId} ended ${end.tag}, and ${event._tag}`)
       this.ends.set(event.taskId, { tag: event._tag, order: this.now() })
+      if (event._tag === "Completed") this.kept.completed(teller, event.taskId)
       if (event._tag === "Failed" && event.error.reason === "Interrupted") this.meet("a tool that cannot run again")
     }
     if (event._tag === "Recovered") this.meet("a task that is recovered")
@@ -284,12 +291,25 @@ export class DurableWorld {
     }
   }
 
+  /** Whether the session of a task is closed, or about to be; who does not know of its task is not asked what became of it. */
+  private isClosing(taskId: string): boolean {
+    const sessionId = this.accepted.get(taskId)
+    return sessionId === undefined || this.closing.has(sessionId)
+  }
+
+  /** A task of which somebody was told that it has ended. */
+  anyEnded(): TaskId | undefined {
+    return this.random.pickFrom([...this.ends.keys()]) as TaskId | undefined
+  }
+
   // ---- in the end ----
 
   checkNothingLost(): void {
     const brought = new Set(this.takings.map(({ what }) => what))
+    const dropped = this.kept.checkUntaken(brought, (taskId) => this.isClosing(taskId))
     for (const [taskId, sessionId] of this.accepted) {
-      if (!brought.has(`result ${taskId} `) && !this.closing.has(sessionId)) {
+      const what = `result ${taskId} `
+      if (!brought.has(what) && !dropped.has(what) && !this.closing.has(sessionId)) {
         this.violate("nothing is lost", `${taskId} was accepted, and its result never came`)
       }
     }

@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import { JournalError } from "../../../src/errors.js"
 import type { Brings } from "../../../src/machine/TaskTable.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../../src/services/Journal.js"
+import { MemoryOutput } from "./MemoryOutput.js"
+import type { DurablePlan } from "./plan.js"
 
 /** What a task was in a row that was written. */
 const stateIn = ({ doc, status, taskId }: Pick<JournalRow, "doc" | "status" | "taskId">): string =>
@@ -17,6 +19,14 @@ export const stateOf = (taskId: string, status: string, launch: number): string 
 interface Got {
   readonly taskId: string
   readonly brings: Brings
+}
+
+/** A delivery that was stored and is not any more, when nobody is known to have taken it. */
+interface Untaken {
+  readonly taskId: string
+  readonly brings: Brings
+  /** Whether it had waited for longer than it may. */
+  readonly isDue: boolean
 }
 
 const kinds = ["result", "approval", "detached"] as const
@@ -37,10 +47,31 @@ export class MemoryDatabase {
   /** Which delivery had which number. */
   readonly deliveries = new Map<number, string>()
   readonly sent = new Set<string>()
+  /** When each row settled. */
+  readonly settledAt = new Map<number, number>()
+  readonly output: MemoryOutput
+  /** What went otherwise than by an acknowledgement in a transaction: it was taken, or is dropped. */
+  readonly untaken: Array<Untaken> = []
+  /** How many rows went for their age. */
+  aged = 0
+  private readonly keeping: DurablePlan["keeping"]
+  private readonly now: () => number
   private readonly violate: (rule: string, message: string) => void
 
-  constructor(violate: (rule: string, message: string) => void) {
+  constructor(
+    keeping: DurablePlan["keeping"],
+    now: () => number,
+    violate: (rule: string, message: string) => void
+  ) {
+    this.keeping = keeping
+    this.now = now
     this.violate = violate
+    this.output = new MemoryOutput(keeping.outputBuffer, violate)
+  }
+
+  /** How long ago a row settled; less than any time for one that is live. */
+  age(number: number): number {
+    return this.now() - (this.settledAt.get(number) ?? Infinity)
   }
 
   /** Takes the journal: whoever had it can write no more. */
@@ -81,7 +112,25 @@ export class MemoryDatabase {
       }
     }
     for (const row of group.rows) this.put(row)
-    for (const number of group.removed) this.rows.delete(number)
+    if (!this.keeping.output && group.output.length > 0) this.violate("output", "is written and not to be kept")
+    this.output.commit(group)
+    for (const number of group.removed) this.remove(number)
+  }
+
+  private remove(number: number): void {
+    const row = this.rows.get(number)
+    if (row === undefined) return
+    const { settled } = this.keeping
+    if (settled > 0) {
+      if (this.age(number) < settled) this.violate("retention", `the row of ${row.taskId} went before its time`)
+      this.aged++
+    }
+    for (const brings of kinds) if (row[brings] !== null) this.leaves(row, brings)
+    this.rows.delete(number)
+  }
+
+  private leaves({ number, taskId }: JournalRow, brings: Brings): void {
+    this.untaken.push({ taskId, brings, isDue: this.age(number) >= this.keeping.undelivered })
   }
 
   private put(row: JournalRow): void {
@@ -93,6 +142,10 @@ export class MemoryDatabase {
       const order = row[kind]
       return order === "AsStored" ? stored?.[kind] ?? null : order
     }
+    for (const brings of kinds) {
+      if (typeof stored?.[brings] === "number" && row[brings] === null) this.leaves(stored, brings)
+    }
+    if (row.settled !== null && !this.settledAt.has(row.number)) this.settledAt.set(row.number, this.now())
     this.rows.set(row.number, {
       ...row,
       request: row.request ?? stored?.request ?? null,
@@ -138,23 +191,24 @@ export class MemoryDatabase {
     return count
   }
 
+  /** The newest row of a task. */
+  rowOf(taskId: string): JournalRow | undefined {
+    return [...this.rows.values()].reverse().find((row) => row.taskId === taskId)
+  }
+
   /** The journal as it is opened by a process. `write` makes the write when it pleases. */
-  open(
-    epoch: number,
-    options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "write">
-  ): OpenJournal & { readonly rows: ReadonlyArray<JournalRow> } {
-    const { lastDelivery, lastTaskNumber, rows, seq } = this
+  open(epoch: number, options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "write">): OpenJournal {
+    const { keeping, lastDelivery, lastTaskNumber, rows, seq } = this
     return {
       ...options,
       name: "memory",
-      keepsSettled: false,
-      keepsOutput: false,
+      keepsSettled: keeping.settled > 0,
+      keepsOutput: keeping.output,
       lastNumber: Math.max(0, ...rows.keys()),
       epoch,
       seq,
       lastTaskNumber,
-      lastDelivery,
-      rows: [...rows.values()].sort((one, other) => one.number - other.number)
+      lastDelivery
     }
   }
 }

@@ -6,6 +6,7 @@ import { isTurnReady } from "../../../src/machine/delivery.js"
 import type { TaskTable } from "../../../src/machine/TaskTable.js"
 import { SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../src/model/ids.js"
 import type { TaskSnapshot } from "../../../src/model/Task.js"
+import type { TaskHistoryPage } from "../../../src/model/TaskHistory.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import { noting, step } from "../manager/World.js"
@@ -210,6 +211,50 @@ export const agent = (play: Play, session: number): Effect.Effect<void> =>
     }
   })
 
+/** Looks up a task that has ended, or any other: what it said, and what it has written. */
+const lookUp = (play: Play, taskId: TaskId): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { open, world } = play
+    const { handle } = open.manager
+    const look = <A>(how: string, call: Effect.Effect<A, unknown>, note: (value: A, began: number) => void) =>
+      Effect.suspend(() => {
+        const found = world.kept.lookUp(open, taskId, how)
+        return Effect.matchEffect(replied(play, call, note), {
+          onSuccess: () => Effect.sync(() => found(true)),
+          onFailure: () => Effect.sync(() => found(false))
+        })
+      })
+    const dice = world.random.next()
+    if (dice < 0.3) return look("get", handle.get(taskId), (snapshot, began) => world.show(open, snapshot, began))
+    if (dice < 0.5) return look("result", handle.result(taskId), () => {})
+    return look("output", handle.output(taskId), (output) => world.kept.showOutput(open, taskId, output))
+  })
+
+/** Pages through the settled tasks. */
+const readHistory = (play: Play): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { open, world } = play
+    const { plan, random } = world
+    const sessionId = random.chance(0.5) ? sessionOf(random.int(plan.sessions)) : undefined
+    const limit = 1 + random.int(4)
+    const read = world.kept.page(open, sessionId)
+    const ids: Array<TaskId> = []
+    let before: number | undefined = undefined
+    do {
+      const began = world.now()
+      // it shows rows, and waits for no write
+      const page: TaskHistoryPage = yield* noting(
+        open.manager.handle.history({ before, limit, filter: { sessionId } }),
+        ({ tasks }) => {
+          for (const snapshot of tasks) world.show(open, snapshot, began)
+        }
+      )
+      for (const { id } of page.tasks) ids.push(id)
+      before = page.next
+    } while (before !== undefined)
+    read(ids)
+  })
+
 /** Looks, answers, cancels, moves, closes. */
 export const host = (play: Play): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -218,13 +263,17 @@ export const host = (play: Play): Effect.Effect<void> =>
     const { handle } = open.manager
     for (let action = random.int(8); action > 0; action--) {
       yield* pause(world)
+      const ended = world.anyEnded()
+      if (ended !== undefined && random.chance(0.5)) yield* lookUp(play, ended)
+      if (random.chance(0.15)) yield* readHistory(play)
       const known = yield* shown(play, handle.list())
       const one = random.pickFrom(known)
+      if (one !== undefined && plan.features.writing && random.chance(0.3)) yield* lookUp(play, one.id)
       const dice = random.next()
       if (dice < 0.3) yield* answer(play, false)
       else if (dice < 0.5) yield* takeLate(play, sessionOf(random.int(plan.sessions)))
       else if (one === undefined) continue
-      else if (dice < 0.6) yield* Effect.ignore(shown(play, Effect.map(handle.get(one.id), Array.of)))
+      else if (dice < 0.6) yield* lookUp(play, one.id)
       else if (dice < 0.7) yield* Effect.ignore(replied(play, handle.detach(one.id)))
       else if (dice < 0.8) {
         yield* Effect.ignore(replied(play, handle.setDeliveryMode(one.id, random.pick(["Manual", "ToLoop"]))))
@@ -243,10 +292,37 @@ export const recover = (play: Play): Effect.Effect<void> =>
     discard: true
   })
 
+/** Until everything that has settled is too old, as far as it becomes so. */
+const waitUntilGone = (play: Play): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { open, world } = play
+    const { settled, sweepEvery } = world.plan.keeping
+    yield* readHistory(play)
+    // a sweep looks twice at what it has looked at, and a group may take a while
+    if (settled < Infinity) yield* Effect.sleep(settled + 3 * sweepEvery + 5 * tick)
+    yield* replied(play, open.manager.handle.list())
+    const page = yield* open.manager.handle.history()
+    const shown = yield* replied(play, open.manager.handle.list())
+    world.kept.checkGone(Math.max(page.tasks.length, shown.length))
+  })
+
+/** Until what nobody takes has waited for longer than it may. */
+const waitUntilDropped = ({ world }: Play): Effect.Effect<void> => {
+  const { sweepEvery, undelivered } = world.plan.keeping
+  const slack = 3 * sweepEvery + 5 * tick
+  return undelivered === Infinity
+    ? Effect.void
+    : Effect.zipRight(
+      Effect.sleep(undelivered + slack),
+      Effect.sync(() => world.kept.checkDropped(undelivered + slack))
+    )
+}
+
 /** Until nothing is live and nothing is undelivered. */
 export const drainEverything = (play: Play): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { open, world } = play
+    if (world.random.chance(0.3)) yield* waitUntilDropped(play)
     const recovering = yield* Effect.fork(recover(play))
     for (let round = 0; round < 200; round++) {
       const live = yield* shown(
@@ -259,7 +335,7 @@ export const drainEverything = (play: Play): Effect.Effect<void> =>
         yield* Fiber.join(recovering)
         yield* recover(play)
         yield* replied(play, open.manager.handle.list())
-        if (world.database.undelivered === 0) return
+        if (world.database.undelivered === 0) return yield* waitUntilGone(play)
       }
       yield* Effect.sleep(tick)
     }

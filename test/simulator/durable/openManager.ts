@@ -2,9 +2,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { withStoredTasks } from "../../../src/durable/internal/hostReads.js"
+import { ringOf } from "../../../src/durable/internal/outputRows.js"
+import { sweepAgain } from "../../../src/durable/internal/retention.js"
 import { deliveriesIn } from "../../../src/durable/internal/updates.js"
 import { JournalError } from "../../../src/errors.js"
+import type { StoredTask } from "../../../src/machine/restore.js"
 import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
@@ -16,13 +21,15 @@ import { restoreTasks } from "../../../src/runtime/journal/restoring.js"
 import { storedTask } from "../../../src/runtime/journal/taskRows.js"
 import { AskingTokens, makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
 import { startConcurrently } from "../../../src/runtime/starting/startTask.js"
-import { Journal, type JournalGroup } from "../../../src/services/Journal.js"
+import { Journal, type JournalGroup, type JournalRow } from "../../../src/services/Journal.js"
 import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
+import type { OutputRing } from "../../../src/shared/OutputRing.js"
 import { step } from "../manager/World.js"
 import { broughtBy, type DurableWorld, type Teller } from "./DurableWorld.js"
+import { memoryRows, openingRows } from "./memoryRows.js"
 import { type Faults, leaseMillis, tick } from "./plan.js"
 import { forEver, type SimProcess } from "./SimProcess.js"
 import { toolsOf } from "./tools.js"
@@ -126,17 +133,29 @@ export const openManager = (
       write: writing(world, process, epoch, faults)
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => database.leave(epoch)))
-    const stored = store.rows.flatMap((row) => {
-      const read = storedTask(row)
-      if (Either.isRight(read)) return [read.right]
-      world.violate("rows", `the row of ${row.taskId} cannot be read: ${read.left.detail}`)
-      return []
-    })
+    const { keeping } = plan
+    const read = (row: JournalRow): Option.Option<StoredTask> =>
+      Option.map(
+        Either.getRight(
+          Either.mapLeft(
+            storedTask(row),
+            ({ detail }) => world.violate("rows", `the row of ${row.taskId} cannot be read: ${detail}`)
+          )
+        ),
+        (task) => task.settled === undefined && keeping.output ? { ...task, output: outputOf(task.order) } : task
+      )
+    const outputOf = (number: number): OutputRing | undefined => {
+      const ring = ringOf(keeping.outputBuffer, database.output.of(number))
+      if (ring !== undefined) world.meet("output that is read after a restart")
+      return ring
+    }
+    const stored = openingRows(database, plan.historyLimit).flatMap((row) => Option.toArray(read(row)))
     const engine = yield* makeEngine.pipe(
       Effect.provideService(TaskManagerConfig, {
         ...(yield* TaskManagerConfig),
         concurrency: plan.concurrency,
         historyLimit: plan.historyLimit,
+        outputBuffer: keeping.outputBuffer,
         cancelGracePeriod: 4 * tick
       }),
       Effect.provideService(RoutingPolicy, routeOf),
@@ -167,12 +186,28 @@ export const openManager = (
       })
     })
     yield* journal.synced
+    const rows = memoryRows(database, Effect.suspend(() => step(world.random.int(3))))
+    yield* sweepAgain({
+      engine,
+      journal,
+      rows,
+      now: Effect.sync(() => clock.unsafeCurrentTimeMillis()),
+      retention: keeping,
+      pauseMillis: keeping.sweepEvery
+    })
     return {
       ...teller,
       engine,
       journal,
       tools,
-      manager: holdReplies(journal, makeManager(engine, startConcurrently), Effect.void),
+      manager: withStoredTasks(holdReplies(journal, makeManager(engine, startConcurrently), Effect.void), {
+        journal,
+        rows,
+        readOrWarn: (row) => Effect.sync(() => read(row)),
+        readOutput: (number) => Effect.sync(() => ringOf(keeping.outputBuffer, database.output.of(number))),
+        fail: (reason, detail, cause) => new JournalError({ journal: "memory", reason, detail, cause }),
+        check: Effect.void
+      }),
       storeAndAcknowledge: (updates, all) =>
         Effect.gen(function*() {
           yield* pause(world, faults?.slow ?? 0)

@@ -26,6 +26,17 @@ export interface Faults {
   readonly slow: number
 }
 
+/** How long rows stay, and what of the output of tools is kept. */
+interface Keeping {
+  /** As `retention` of the layer, in milliseconds. */
+  readonly settled: number
+  readonly undelivered: number
+  readonly sweepEvery: number
+  readonly output: boolean
+  /** Of one task, in bytes. */
+  readonly outputBuffer: number
+}
+
 interface Features {
   readonly approvals: boolean
   readonly background: boolean
@@ -36,6 +47,8 @@ interface Features {
   /** Consumers that refuse what they are given. */
   readonly refusals: boolean
   readonly singleResults: boolean
+  /** Tools that write. */
+  readonly writing: boolean
 }
 
 export interface DurablePlan {
@@ -50,6 +63,7 @@ export interface DurablePlan {
   readonly calls: number
   readonly concurrency: number
   readonly historyLimit: number
+  readonly keeping: Keeping
   readonly startsImmediately: boolean
   readonly jitterMillis: number
   readonly preemption: number
@@ -58,6 +72,9 @@ export interface DurablePlan {
 
 export const tick = 10
 export const leaseMillis = 300
+
+/** Rows that go as memory forgets them, output that goes with its process. */
+const asInMemory: Keeping = { settled: 0, undelivered: Infinity, sweepEvery: tick, output: false, outputBuffer: 1_000 }
 
 const none: Faults = { fails: 0, failsAfterwards: 0, diesBefore: 0, diesAfter: 0, slow: 0 }
 
@@ -87,6 +104,13 @@ export const planOf = (seed: number): DurablePlan => {
     calls: 1 + random.int(3),
     concurrency: random.chance(0.3) ? random.pick([1, 2]) : Infinity,
     historyLimit: random.chance(0.4) ? random.int(3) : 1_000,
+    keeping: random.chance(0.3) ? asInMemory : {
+      settled: random.pick([0, 0, 3 * tick, 10 * tick, 40 * tick, Infinity]),
+      undelivered: random.pick([Infinity, Infinity, 4 * tick, 15 * tick]),
+      sweepEvery: random.pick([1, 2, 5]) * tick,
+      output: random.chance(0.7),
+      outputBuffer: random.pick([40, 1_000, 12_000, 100_000])
+    },
     startsImmediately: random.chance(0.7),
     jitterMillis: random.chance(0.25) ? 5 : 0,
     preemption: random.pick([0.02, 0.05, 0.15]),
@@ -98,7 +122,8 @@ export const planOf = (seed: number): DurablePlan => {
       detaching: some(),
       interruptedTurns: random.chance(0.3),
       refusals: random.chance(0.3),
-      singleResults: random.chance(0.3)
+      singleResults: random.chance(0.3),
+      writing: some()
     }
   }
 }

@@ -20,7 +20,14 @@ export const situations = [
   "a tool that runs again",
   "a tool that cannot run again",
   "something taken that comes again",
-  "an owner that is waited for"
+  "an owner that is waited for",
+  "a row that is too old",
+  "a result that nobody takes in time",
+  "a settled task that memory has forgotten",
+  "a page of the history",
+  "output that is read after a restart",
+  "output that goes on after a restart",
+  "output whose beginning is forgotten"
 ] as const
 
 export type Situation = (typeof situations)[number]

@@ -59,7 +59,9 @@ const launchesOf = (
   let previousEnd = -1
   for (const record of events) {
     const { event } = record
-    if (!("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew") continue
+    if (
+      !("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying"
+    ) continue
     if (event._tag === "Detached") continue
     if (event._tag === "Queued" || event._tag === "Started") {
       if (beganOrder < 0) {
@@ -81,7 +83,8 @@ const launchesOf = (
         startedAt,
         end: record,
         endEvent: event,
-        run: runs.find((run) => run.launch === number),
+        // the last attempt: its end is the end of the launch
+        run: runs.filter((run) => run.launch === number).at(-1),
         routes: world.routes.filter((route) => route.key === key && route.order > after && route.order < record.order)
       })
     }
@@ -248,8 +251,11 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   }
   const runs = world.toolRuns.filter(({ taskId }) => taskId === id)
   for (const run of runs) {
-    if (runs.some((other) => other !== run && other.launch === run.launch)) {
-      world.violate(9, `launch ${run.launch} of ${id} ran twice`)
+    const attempts = runs.filter(({ launch }) => launch === run.launch)
+    const told = task.events.filter(({ event }) => event._tag === "Retrying" && event.snapshot.launch === run.launch)
+    if (attempts.length > 1 + told.length) world.violate(9, `launch ${run.launch} of ${id} ran twice`)
+    if (attempts.some((one) => one !== attempts.at(-1) && one.outcome !== "Failed")) {
+      world.violate(9, `launch ${run.launch} of ${id} was tried again, though it had not failed`)
     }
     if (!launches.some(({ number }) => number === run.launch)) {
       world.violate(9, `launch ${run.launch} of ${id} ran and is not told of`)

@@ -1,4 +1,5 @@
 /** What a seed is about: the manager's settings, how many take part, and which features it uses. */
+import { Schedule } from "effect"
 import type { RoutingDecision } from "../../../src/model/RoutingDecision.js"
 import type { ContinuePolicy, DeliveryMode } from "../../../src/model/Task.js"
 import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
@@ -60,6 +61,7 @@ interface Features {
   readonly timeouts: boolean
   /** Limits of time beside a timeout, and timeouts that send to the background. */
   readonly budgets: boolean
+  readonly retries: boolean
   readonly waitingTools: boolean
 }
 
@@ -110,7 +112,7 @@ export const planOf = (seed: number): Plan => {
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
   const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets">
+    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -163,7 +165,8 @@ export const planOf = (seed: number): Plan => {
       ...plan.features,
       slowRouting: random.chance(0.4),
       messages: random.chance(0.3),
-      budgets: random.chance(0.3)
+      budgets: random.chance(0.3),
+      retries: random.chance(0.3)
     },
     perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
     lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
@@ -242,10 +245,21 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
       ...(random.chance(0.4) ? { approvalTimeout: time() } : undefined)
     }
     : undefined
+  const retry = features.retries && random.chance(0.5)
+    ? {
+      retry: { schedule: Schedule.intersect(Schedule.recurs(1 + random.int(2)), Schedule.spaced(tick * random.int(3))) }
+    }
+    : undefined
   const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   const names = Object.keys(lanes)
   const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
-  const options = { ...delivery, ...budgets, lane, ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined) }
+  const options = {
+    ...delivery,
+    ...budgets,
+    ...retry,
+    lane,
+    ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined)
+  }
   if (features.background && random.chance(0.5)) return { _tag: "Background", ...options }
   if (features.detaching && random.chance(0.5)) {
     return { _tag: "ForegroundThenDetachAfter", duration: time(), ...options }

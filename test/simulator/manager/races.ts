@@ -285,6 +285,11 @@ export const races: Readonly<Record<string, Race>> = {
   "a timeout sends a call to the background": taskRace(({ detached }) =>
     detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overdue !== undefined
   ),
+  "a tool is tried again": taskRace(({ events }) => events.some(({ event }) => event._tag === "Retrying")),
+  "a tool is cancelled between two attempts": taskRace(({ events, terminal }) =>
+    terminal?.event._tag === "Cancelled" &&
+    events.filter(({ event }) => event._tag !== "Progress").at(-2)?.event._tag === "Retrying"
+  ),
   "a limit in the background passes": taskRace(failsWith("in the background")),
   "a tool is idle for too long": taskRace(failsWith("wrote nothing")),
   "nobody answers a question in time": taskRace(failsWith("nobody answered")),

@@ -1,8 +1,11 @@
 /** Tables beside those of a manager's journal, in the same database and under the same fence. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
+import { dialectOf, serverMillis } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
@@ -26,13 +29,16 @@ export interface JournalTables {
   readonly name: string
   /**
    * Runs statements, of which the first one writes, in one transaction, and acknowledges the updates in it. If another manager has
-   * taken the journal, nothing of it counts. What the database refuses is done again for a while.
+   * taken the journal, nothing of it counts. What the database refuses, or does not answer within a third of the lease, is done again
+   * for a while.
    */
   readonly together: <A, E>(
     statements: Effect.Effect<A, E | SqlError>,
     taken?: ReadonlyArray<TurnTaskUpdate | PendingLoopUpdates>
   ) => Effect.Effect<A, E | SqlError | JournalError>
-  /** Reads, again for a while if the database refuses. */
+  /** The clock by which rows are dated, in epoch milliseconds. */
+  readonly now: Effect.Effect<number, SqlError>
+  /** Reads, again for a while if the database refuses or does not answer. */
   readonly read: <A, E>(statements: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
 }
 
@@ -41,13 +47,23 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const journal = yield* TaskJournal
     const inTransaction = transactionsOf(sql)
+    const attemptMillis = attemptMillisOf(journal.leaseMillis)
 
     const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
-      Effect.retry(statements, { while: (error) => error instanceof SqlError, schedule: whileAway })
+      Effect.retry(withinAttempt(attemptMillis, statements), {
+        while: (error) => error instanceof SqlError,
+        schedule: whileAway
+      })
 
     return {
       sql,
       name: journal.name,
+      now: dialectOf(sql) === "pg"
+        ? Effect.map(
+          sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`),
+          ([row]) => Number(row?.now)
+        )
+        : Clock.currentTimeMillis,
       read,
       together: (statements, taken = []) =>
         read(

@@ -7,8 +7,9 @@
  * would otherwise have a log that makes another transcript. What is there already is not accepted again.
  */
 import * as Effect from "effect/Effect"
-import type { SessionId, ToolCallId, TurnId } from "../../../model/ids.js"
+import { type SessionId, TaskId, type ToolCallId, type TurnId } from "../../../model/ids.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
+import { isWellFormedText } from "../../../shared/wellFormed.js"
 import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
 import { tokensOf, tokensOfAll } from "../../transcript/internal/tokens.js"
@@ -24,6 +25,9 @@ const notStored = (cause: unknown): TurnFailure =>
 
 /** After so many entries the event loop turns. */
 const entriesInARow = 32
+
+/** Of what stores take, the bytes of which are at most three for each. */
+const longestTaskId = 170
 
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 
@@ -65,6 +69,17 @@ export class Conversation {
   /** How many tokens the transcript has, about. */
   get tokens(): number {
     return this.storedTokens ??= tokensOfAll(this.transcript.entries)
+  }
+
+  /**
+   * Under which id the manager runs a call, so that a later process that finds it open learns whether it was started, whatever the
+   * manager has forgotten since. `undefined` where no other process goes on with the session, or the id would be none to store.
+   */
+  taskIdOf(callId: ToolCallId): TaskId | undefined {
+    const reply = this.store.sessions === undefined ? undefined : this.growing.replyOf(callId)
+    if (reply === undefined) return undefined
+    const id = `${this.sessionId}/${reply.replyId}/${callId}`
+    return id.length <= longestTaskId && !id.includes("\0") && isWellFormedText(id) ? TaskId.make(id) : undefined
   }
 
   /** The reply that is accepted and not stored. */

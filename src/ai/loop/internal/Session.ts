@@ -186,6 +186,9 @@ export const makeSession = (
     const inbox = yield* Queue.unbounded<machine.Command>()
     const idle = yield* Effect.makeLatch(true)
     const closed = yield* Deferred.make<InterruptReceipt>()
+    /** Messages that are being stored: what becomes of them is known before the session is over. */
+    let beingKept = 0
+    const allKept = yield* Effect.makeLatch(true)
 
     // all of them once, and only where there may be any
     const tasks = store.sessions === undefined ? [] : yield* manager.handle.list({ sessionId })
@@ -432,6 +435,8 @@ export const makeSession = (
           )
         )
       )
+      // with those that are stored just now
+      yield* allKept.await
       yield* unlessRefused("It could not be stored that a session is closed", store.sessions?.close(sessionId))
       yield* Effect.exit(interrupts.answer)
       for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
@@ -461,40 +466,59 @@ export const makeSession = (
 
     // ---- what the host asks for ----
 
-    const open = Effect.suspend(() =>
-      isClosed || isLeft || state.isClosing ? new SessionClosed({ sessionId }) : Effect.void
-    )
+    const isOver = (): boolean => isClosed || isLeft || state.isClosing
 
-    const submit = (message: UserInput): Effect.Effect<string, SessionClosed> =>
-      Effect.flatMap(open, () => {
+    const open = Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.void)
+
+    /** Hands in a message; says under which id, first of all to the turn that follows it, and whether it is stored for the next process. */
+    const handIn = (
+      message: UserInput,
+      turn?: MessageTurn
+    ): Effect.Effect<{ readonly messageId: string; readonly isStored: boolean }, SessionClosed> =>
+      Effect.suspend(() => {
+        if (isOver()) return new SessionClosed({ sessionId })
         const messageId = ids.nextMessage()
+        // a turn may take it before whoever hands it in goes on
+        if (turn !== undefined) turn.messageId = messageId
         const content = partsOf(message)
         const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
-        const handIn = (): string => {
+        const keep = (isStored: boolean) => () => {
           steps.keep(messageId, content)
           post({
             _tag: "Submit",
             messageId,
             ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
           })
-          return messageId
+          return { messageId, isStored }
         }
-        if (store.sessions === undefined) return Effect.sync(handIn)
-        return unlessRefused(
-          "A message could not be stored, and is kept in memory",
-          store.sessions.keepMessage(sessionId, { messageId, content })
-        ).pipe(
-          Effect.zipRight(open),
-          Effect.map(handIn),
-          Effect.uninterruptible
+        const { sessions } = store
+        if (sessions === undefined) return Effect.sync(keep(false))
+        // in the step that has looked whether the session is over
+        beingKept++
+        allKept.unsafeClose()
+        return sessions.keepMessage(sessionId, { messageId, content }).pipe(
+          Effect.ensuring(Effect.sync(() => {
+            beingKept--
+            if (beingKept === 0) allKept.unsafeOpen()
+          })),
+          Effect.matchCauseEffect({
+            // stored is handed in, whatever has become of the session: the next process has it if this one is left
+            onSuccess: () => Effect.sync(keep(true)),
+            onFailure: (cause) =>
+              Effect.zipRight(
+                unlessRefused("A message could not be stored, and is kept in memory", Effect.failCause(cause)),
+                Effect.map(open, keep(false))
+              )
+          })
         )
-      })
+      }).pipe(Effect.uninterruptible)
 
     const leave = Effect.gen(function*() {
       if (isLeft) return
       isLeft = true
-      // a step that is storing something ends first
+      // a step that is storing something ends first, and so does a message that is being stored
       yield* Scope.close(own, Exit.void)
+      yield* allKept.await
       isClosed = true
       yield* Effect.exit(interrupts.answer)
       for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
@@ -506,16 +530,20 @@ export const makeSession = (
 
     const session: AgentSession = {
       sessionId,
-      submit,
+      submit: (message) => Effect.map(handIn(message), ({ messageId }) => messageId),
       run: (message) =>
         Stream.unwrapScoped(Effect.gen(function*() {
           const turn = new MessageTurn()
           // before the message: none of its events is missed
           const subscription = yield* subscribe(turn.isLast)
-          turn.messageId = yield* submit(message)
+          const { isStored, messageId } = yield* handIn(message, turn)
           return Stream.concat(
             Stream.fromQueue(subscription),
-            Stream.suspend(() => turn.isTaken ? Stream.empty : Stream.fail(new SessionClosed({ sessionId })))
+            Stream.suspend(() =>
+              turn.isTaken
+                ? Stream.empty
+                : Stream.fail(new SessionClosed({ sessionId, ...(isLeft && isStored ? { messageId } : undefined) }))
+            )
           )
         })),
       resume: Effect.map(open, () => post({ _tag: "Resume" })),

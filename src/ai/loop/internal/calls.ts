@@ -85,14 +85,17 @@ const startCall = (
 ): Effect.Effect<void, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
+    const taskId = conversation.taskIdOf(callId)
     const call = yield* manager.startTask(TaskLaunchRequest.plain({
-      request: { sessionId: conversation.sessionId, turnId, callId, toolName, input: params, metadata: emptyMetadata }
+      request: { sessionId: conversation.sessionId, turnId, callId, toolName, input: params, metadata: emptyMetadata },
+      ...(taskId === undefined ? undefined : { taskId })
     })).pipe(
       Effect.flatMap((outcome) => startedCall(callId, toolName, outcome)),
       Effect.catchTags({
         TaskManagerShutdown: (error) => Effect.fail(shutDown(error)),
         TaskLimitReached: () => refused(callId, toolName, "too many tasks are running. Try again later."),
-        TaskAlreadyExists: () => refused(callId, toolName, "of an internal error."),
+        // a process that has ended has started it, and what it brought was taken
+        TaskAlreadyExists: () => Effect.map(endedBefore(conversation, callId, toolName), known),
         DuplicateCallId: () => refused(callId, toolName, "its id is that of another call."),
         ApprovalMismatch: () => refused(callId, toolName, "of an internal error.")
       }),
@@ -178,12 +181,34 @@ const drain = (
   })
 
 /**
+ * What became of a call of a process that has ended, of which nothing waits to be taken: the result of its task, where the manager
+ * still has it. Otherwise nobody knows whether it ran.
+ */
+const endedBefore = (
+  conversation: Conversation,
+  callId: ToolCallId,
+  toolName: string
+): Effect.Effect<TranscriptEntry.ToolResult, never, TaskManager> =>
+  Effect.gen(function*() {
+    const { handle } = yield* TaskManager
+    const taskId = conversation.taskIdOf(callId)
+    const result = taskId === undefined ? Option.none() : yield* handle.result(taskId)
+    if (taskId === undefined || Option.isNone(result)) return interrupted(callId, toolName)
+    const { isError, output } = result.value
+    return { _tag: "ToolResult" as const, callId, toolName, outcome: "Result" as const, taskId, isError, output }
+  }).pipe(Effect.orElseSucceed(() => interrupted(callId, toolName)))
+
+const interrupted = (callId: ToolCallId, toolName: string): TranscriptEntry.ToolResult =>
+  texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
+
+/**
  * Of the calls that a process which has ended may have started: takes what is there of them, and waits for nothing. Those
- * that are left were never started.
+ * that are left were never started, or are found by their ids when they are started again; where that is not asked, nobody knows.
  */
 const clearUp = (
   conversation: Conversation,
-  started: StartedCalls
+  started: StartedCalls,
+  mayStart: boolean
 ): Effect.Effect<void, TurnFailure, TaskManager> =>
   Effect.gen(function*() {
     const calls = conversation.stored.openCalls.filter(({ callId }) => started.get(callId)?._tag === "Unclear")
@@ -197,7 +222,11 @@ const clearUp = (
       while (Option.isSome(yield* next)) yield* conversation.flush
     }
     yield* collectLate(conversation, started)
-    for (const { callId } of calls) started.delete(callId)
+    for (const { callId, toolName } of calls) {
+      const isSure = mayStart && conversation.taskIdOf(callId) !== undefined
+      if (isSure || !conversation.isOpen(callId)) started.delete(callId)
+      else started.set(callId, known(yield* endedBefore(conversation, callId, toolName)))
+    }
   })
 
 /**
@@ -216,11 +245,11 @@ const goneResult = (
     if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode, overdue)
     if (!isSettled(task)) return undefined
     const result = yield* handle.result(taskId)
-    if (Option.isNone(result)) return texts.interruptedResult(callId, toolName, texts.outcomeUnknown)
+    if (Option.isNone(result)) return interrupted(callId, toolName)
     const { isError, output } = result.value
     return { _tag: "ToolResult" as const, callId, toolName, outcome: "Result" as const, taskId, isError, output }
   }).pipe(
-    Effect.orElseSucceed(() => texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
+    Effect.orElseSucceed(() => interrupted(callId, toolName))
   )
 
 /** After so many calls the event loop turns. */
@@ -240,7 +269,7 @@ export const runCalls = (
     conversation.enterTurn(turnId)
     // a reply that could not be stored has calls too
     yield* conversation.flush
-    yield* clearUp(conversation, started)
+    yield* clearUp(conversation, started, start)
     const open = conversation.stored.openCalls
     // all of them start before the first result is stored: a store that fails now holds up no tool
     for (const call of open) {

@@ -77,7 +77,10 @@ export const make = (options: {
         wakeFor(event.taskId)
         return
       }
-      if (event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "SessionClosed") return
+      if (
+        event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying" ||
+        event._tag === "SessionClosed"
+      ) return
       post({ _tag: "TaskChanged" })
       approvals.forget(event.taskId)
       if (event._tag === "AwaitingApproval") approvals.unsafeAnnounce(event.taskId)

@@ -13,7 +13,7 @@ import { failureReason } from "./failureReason.js"
 export interface Mended {
   readonly reason: RewriteReason
   readonly entries: Transcript["entries"]
-  /** The same request is made with it, once: nothing that anybody has said is missing in it. */
+  /** The same request is made with it, once: nothing is missing in it that was not answered before. */
   readonly isAskedAgain: boolean
 }
 
@@ -26,22 +26,28 @@ const ofAttachment =
 const saidIn = (error: AiError.AiError): string =>
   [error.description, error._tag === "HttpResponseError" ? error.body : undefined, error.message].join("\n")
 
-/** What is done, if something can be. `maxBytes` is the longest text that stays whole in a conversation that is too long. */
+const relieved = (reason: RewriteReason, made: standIns.Relieved | undefined): Mended | undefined =>
+  made === undefined ? undefined : { reason, entries: made.entries, isAskedAgain: made.isOld }
+
+/**
+ * What is done, if something can be. `provider` is who has refused, if that is known; `maxBytes` is the longest text that stays whole
+ * in a conversation that is too long.
+ */
 export const mend = (
   { entries }: Transcript,
   error: AiError.AiError,
+  provider: string | undefined,
   maxBytes: number
 ): Mended | undefined => {
   const reason = failureReason(error)
   const said = saidIn(error)
   if (reason === "ContextOverflow") {
-    const shorter = standIns.withoutLatestLength(entries, maxBytes)
-    return shorter === undefined ? undefined : { reason: "TooLong", entries: shorter, isAskedAgain: false }
+    return relieved("TooLong", standIns.withoutLength(entries, provider, maxBytes))
   }
   if (reason !== "InvalidRequest") return undefined
   if (ofFile.test(said)) {
-    const withoutFiles = standIns.withoutLatestFiles(entries)
-    if (withoutFiles !== undefined) return { reason: "FileRefused", entries: withoutFiles, isAskedAgain: false }
+    const withoutFiles = relieved("FileRefused", standIns.withoutFiles(entries, provider))
+    if (withoutFiles !== undefined) return withoutFiles
   }
   if (!ofAttachment.test(said)) return undefined
   const bare = standIns.withoutAttachments(entries)

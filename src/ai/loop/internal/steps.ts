@@ -71,6 +71,8 @@ export class Steps {
   /** What the next request is made with. */
   private model: Model
   private provider: string | undefined
+  /** Whether something was replaced by a stand-in, and the model has answered nothing since. */
+  private hasStandIns = false
   /** A conversation that is shorter is not compacted. */
   private leastTokens = 0
   private readonly pace = makePace(requestsInARow)
@@ -183,11 +185,12 @@ export class Steps {
     return Effect.gen(this, function*() {
       if (this.isTooLong) yield* this.compacted
       let answered = yield* Effect.exit(Effect.interruptible(asked))
-      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause))) {
+      if (Exit.isFailure(answered) && (yield* this.mend(answered.cause, provider))) {
         answered = yield* Effect.exit(Effect.interruptible(asked))
-        if (Exit.isFailure(answered)) yield* this.standIn(answered.cause)
+        if (Exit.isFailure(answered)) yield* this.standIn(answered.cause, provider)
       }
       if (Exit.isSuccess(answered)) {
+        this.hasStandIns = false
         const reply = answered.value
         const parts = reply.whole({ has: (id) => conversation.stored.usesCallId(id) })
         const refused = reply.refused(parts, model.maxCallsPerReply).map(({ callId, toolName, why }) =>
@@ -209,28 +212,38 @@ export class Steps {
 
   /** Changes the transcript that a provider has refused; whether the request is to be made again. */
   private mend(
-    cause: Cause.Cause<AiError.AiError>
+    cause: Cause.Cause<AiError.AiError>,
+    provider: string | undefined
   ): Effect.Effect<boolean> {
     return Effect.gen(this, function*() {
       const error = Option.getOrUndefined(Cause.failureOption(cause))
       if (error === undefined) return false
       const isTooLong = failureReason(error) === "ContextOverflow"
-      return isTooLong && (yield* this.compacted) || (yield* this.standIn(cause))
+      return isTooLong && (yield* this.compacted) || (yield* this.standIn(cause, provider))
     })
   }
 
   /** Puts something else into the place of what the provider has refused; whether the request is to be made again. */
-  private standIn(cause: Cause.Cause<AiError.AiError>): Effect.Effect<boolean> {
+  private standIn(
+    cause: Cause.Cause<AiError.AiError>,
+    provider: string | undefined
+  ): Effect.Effect<boolean> {
     const { conversation, render } = this.options
-    return Effect.gen(function*() {
+    return Effect.gen(this, function*() {
       const error = Option.getOrUndefined(Cause.failureOption(cause))
       if (error === undefined) return false
       // a compaction that the store has refused would be undone
       yield* conversation.flush
-      const mended = mend(conversation.transcript, error, render.maxNoteBytes)
+      const mendedOnce = (transcript: Transcript) =>
+        mend(transcript, error, provider ?? refusingClient(error), render.maxNoteBytes)
+      const mended = mendedOnce(conversation.transcript)
       if (mended === undefined) return false
+      // refused twice in a row, for something older perhaps: each message would hide that once more
+      const isAskedAgain = mended.isAskedAgain ||
+        this.hasStandIns && mendedOnce({ ...conversation.transcript, entries: mended.entries }) !== undefined
+      this.hasStandIns = true
       yield* conversation.rewrite(mended.entries, mended.reason)
-      return mended.isAskedAgain
+      return isAskedAgain
     }).pipe(
       // it is kept, and stored with the next step
       Effect.orElseSucceed(() => false)

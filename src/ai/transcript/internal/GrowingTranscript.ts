@@ -98,6 +98,11 @@ export class GrowingTranscript {
     return this.calls.get(callId)?.call
   }
 
+  /** The reply that made the call. */
+  replyOf(callId: ToolCallId): TranscriptEntry.AssistantMessage | undefined {
+    return this.calls.get(callId)?.reply
+  }
+
   resultOf(callId: ToolCallId): TranscriptEntry.ToolResult | undefined {
     return this.calls.get(callId)?.result
   }

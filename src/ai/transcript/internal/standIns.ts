@@ -3,18 +3,44 @@ import { ToolOutput } from "../../../model/ToolCall.js"
 import { cutText } from "../../../shared/cutText.js"
 import type { TranscriptEntry, UserPart } from "../TranscriptEntry.js"
 import { plainText } from "./output.js"
+import { providerOf } from "./providers.js"
 import * as texts from "./texts.js"
 
 type Entries = ReadonlyArray<TranscriptEntry>
 
+/** Entries with stand-ins, and whether these stand only where a reply of another provider has followed. */
+export interface Relieved {
+  readonly entries: Entries
+  readonly isOld: boolean
+}
+
+/** Where the entries begin that came after the last reply that `isMeant`. */
+const afterReply = (entries: Entries, isMeant: (reply: TranscriptEntry.AssistantMessage) => boolean): number => {
+  for (let from = entries.length; from > 0; from--) {
+    const entry = entries[from - 1]
+    if (entry?._tag === "AssistantMessage" && isMeant(entry)) return from
+  }
+  return 0
+}
+
 /**
- * Changes what came after the last reply, for all before it was taken with the request that the reply answers. If there is nothing
- * to change in it, all: another provider is asked by now.
+ * Changes what the provider has not taken yet, for all before one of its replies was taken with the request that it answers: first
+ * what another provider has answered, so that nothing new is lost for something old, then what nobody has answered. If there is
+ * nothing to change in these, all: what was taken once need not be taken for ever. `provider`: who is asked, if that is known.
  */
-const changeLatest = (entries: Entries, change: (entry: TranscriptEntry) => TranscriptEntry): Entries | undefined => {
-  let from = entries.length
-  while (from > 0 && entries[from - 1]?._tag !== "AssistantMessage") from--
-  return changeFrom(entries, from, change) ?? changeFrom(entries, 0, change)
+const changeSuspects = (
+  entries: Entries,
+  provider: string | undefined,
+  change: (entry: TranscriptEntry) => TranscriptEntry
+): Relieved | undefined => {
+  const unanswered = afterReply(entries, () => true)
+  const took = (reply: TranscriptEntry.AssistantMessage): boolean =>
+    [provider, forgotten(provider)].includes(providerOf(reply))
+  const untaken = provider === undefined ? unanswered : afterReply(entries, took)
+  const old = changeFrom(entries.slice(0, unanswered), untaken, change)
+  if (old !== undefined) return { entries: [...old, ...entries.slice(unanswered)], isOld: true }
+  const changed = changeFrom(entries, unanswered, change) ?? changeFrom(entries, 0, change)
+  return changed === undefined ? undefined : { entries: changed, isOld: false }
 }
 
 const changeFrom = (
@@ -27,7 +53,7 @@ const changeFrom = (
   return changed.every((entry, index) => entry === latest[index]) ? undefined : [...entries.slice(0, from), ...changed]
 }
 
-const withoutFiles = (output: ToolOutput): ToolOutput =>
+const outputWithoutFiles = (output: ToolOutput): ToolOutput =>
   output._tag === "Parts" && output.parts.some(({ _tag }) => _tag === "Media")
     ? ToolOutput.Parts({
       parts: output.parts.map((part) =>
@@ -59,9 +85,9 @@ const inEntry =
 const withoutFile = (part: UserPart): UserPart =>
   part._tag === "File" ? { _tag: "Text", text: texts.fileRefused(part.mediaType, part.fileName) } : part
 
-/** The files that were not shown to the model before, or else all, if there are some, by texts in their place. */
-export const withoutLatestFiles = (entries: Entries): Entries | undefined =>
-  changeLatest(entries, inEntry(withoutFile, withoutFiles))
+/** The files that the provider may have refused by texts in their place, if there are some. */
+export const withoutFiles = (entries: Entries, provider: string | undefined): Relieved | undefined =>
+  changeSuspects(entries, provider, inEntry(withoutFile, outputWithoutFiles))
 
 const wasCut = `${texts.tooLong}\n`
 
@@ -86,17 +112,32 @@ const shortPart = (part: UserPart, maxBytes: number): UserPart => {
 
 const shortOutput = (output: ToolOutput, maxBytes: number): ToolOutput => {
   const text = shortened(plainText(output), maxBytes)
-  return text === undefined ? withoutFiles(output) : ToolOutput.Text({ text })
+  return text === undefined ? outputWithoutFiles(output) : ToolOutput.Text({ text })
 }
 
-/** What the model was not shown before, or else all, if there is something longer than that, cut in the middle; files go as well. */
-export const withoutLatestLength = (entries: Entries, maxBytes: number): Entries | undefined =>
-  changeLatest(entries, inEntry((part) => shortPart(part, maxBytes), (output) => shortOutput(output, maxBytes)))
+/** What may be too long for the provider, cut in the middle to the limit, if there is something longer; files go as well. */
+export const withoutLength = (
+  entries: Entries,
+  provider: string | undefined,
+  maxBytes: number
+): Relieved | undefined =>
+  changeSuspects(
+    entries,
+    provider,
+    inEntry((part) => shortPart(part, maxBytes), (output) => shortOutput(output, maxBytes))
+  )
 
-const nobody = "a provider that does not know it any more"
+/** Who made a reply whose attachments are not known any more: nobody who is asked, so that they are left out. */
+const forgotten = (provider = "a provider"): string => provider.endsWith(forgets) ? provider : `${provider}${forgets}`
+
+const forgets = " that does not know it any more"
 
 /** The replies as those of another provider, if there are some: what was attached to them is not taken any more. */
-export const withoutAttachments = (entries: Entries): Entries | undefined =>
-  entries.every((entry) => entry._tag !== "AssistantMessage" || entry.provider === nobody)
-    ? undefined
-    : entries.map((entry) => entry._tag === "AssistantMessage" ? { ...entry, provider: nobody } : entry)
+export const withoutAttachments = (entries: Entries): Entries | undefined => {
+  const made = entries.map((entry) => {
+    if (entry._tag !== "AssistantMessage") return entry
+    const provider = forgotten(providerOf(entry))
+    return provider === entry.provider ? entry : { ...entry, provider }
+  })
+  return made.every((entry, index) => entry === entries[index]) ? undefined : made
+}

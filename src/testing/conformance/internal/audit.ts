@@ -41,5 +41,6 @@ export const audit = (world: World): Effect.Effect<void, ConformanceFailure> =>
       yield* isTrue(`launch ${launch} began after it was announced`, started)
     }
     const launches = yield* world.launches
-    yield* equal("no launch begins twice", launches.length, new Set(launches).size)
+    const retries = events.filter(({ _tag }) => _tag === "Retrying").length
+    yield* isTrue("no launch begins twice, attempts aside", launches.length <= new Set(launches).size + retries)
   })

@@ -1,0 +1,38 @@
+/** A limit for one try at the database: a server that is cut off without a word answers nothing, and fails nothing either. */
+import { SqlError } from "@effect/sql/SqlError"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+
+/** How long one try may take under a lease: so that there is time for another one. */
+export const attemptMillisOf = (leaseMillis: number): number => Math.max(1, Math.floor(leaseMillis / 3))
+
+/**
+ * Fails once the statements have not answered for so long, also where nothing else interrupts. They are interrupted then, and not
+ * waited for: to undo them takes the connection that does not answer. So whether they were made is not known.
+ */
+export const withinAttempt = <A, E, R>(
+  millis: number,
+  statements: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const answer = yield* Deferred.make<A, E | SqlError>()
+      const asking = yield* Effect.forkDaemon(Effect.interruptible(statements))
+      asking.addObserver((exit) => Deferred.unsafeDone(answer, exit))
+      const waiting = yield* Effect.sleep(millis).pipe(
+        Effect.zipRight(Effect.suspend(() =>
+          Deferred.fail(
+            answer,
+            new SqlError({ cause: undefined, message: `The database has not answered for ${millis} ms` })
+          )
+        )),
+        Effect.interruptible,
+        Effect.forkDaemon
+      )
+      const end = yield* Effect.exit(restore(Deferred.await(answer)))
+      yield* Fiber.interruptFork(waiting)
+      yield* Fiber.interruptFork(asking)
+      return yield* end
+    })
+  )

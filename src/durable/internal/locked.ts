@@ -1,0 +1,47 @@
+/** A SQLite file that another process has locked for longer than the client waits for it. */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
+import { JournalError } from "../../errors.js"
+
+const betweenTries = "100 millis"
+
+const isLockedCause = (cause: unknown, depth: number): boolean =>
+  depth > 0 && Predicate.isObject(cause) && (
+    Predicate.hasProperty(cause, "code") && /^SQLITE_(BUSY|LOCKED)/.test(String(cause.code)) ||
+    Predicate.hasProperty(cause, "message") && /database (table )?is locked/.test(String(cause.message)) ||
+    Predicate.hasProperty(cause, "cause") && isLockedCause(cause.cause, depth - 1)
+  )
+
+// clients wrap what SQLite says in a few errors of their own, and a cause may be its own
+const isLocked = (error: unknown): boolean => Predicate.isTagged(error, "SqlError") && isLockedCause(error, 8)
+
+/** Reads or writes while an opening goes on. */
+export interface WhenUnlocked {
+  <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError | JournalError, R>
+}
+
+/** Tries again for as long as the file is locked, for a lease from now on over all that it runs; then fails with `Unavailable`. */
+export const whenUnlocked = (journal: string, leaseMillis: number): Effect.Effect<WhenUnlocked> =>
+  Effect.map(Clock.currentTimeMillis, (begunAt): WhenUnlocked => {
+    const isInTime = Effect.map(Clock.currentTimeMillis, (now) => now - begunAt < leaseMillis)
+    return (self) =>
+      self.pipe(
+        Effect.retry({
+          schedule: Schedule.spaced(betweenTries),
+          while: (error) => isLocked(error) ? isInTime : Effect.succeed(false)
+        }),
+        Effect.mapError((error) =>
+          isLocked(error)
+            ? new JournalError({
+              journal,
+              reason: "Unavailable",
+              detail: `could not be opened: another process has locked its database for ${leaseMillis} ms`,
+              cause: error
+            })
+            : error
+        )
+      )
+  })
