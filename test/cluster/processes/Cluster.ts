@@ -111,7 +111,8 @@ export class Cluster {
       Effect.map((all) => all.length === runners && all.reduce((sum, { count }) => sum + Number(count), 0) === 300),
       Effect.orElseSucceed(() => false),
       Effect.tap((is) => is ? Effect.void : Effect.sleep("100 millis")),
-      Effect.repeat({ until: (is) => is })
+      Effect.repeat({ until: (is) => is }),
+      Effect.timeout("1 minute")
     )
     await Effect.runPromise(isShared.pipe(Effect.provide(PgClient.layer({ url: this.url })), Effect.scoped))
   }
