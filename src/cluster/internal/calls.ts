@@ -10,8 +10,8 @@ import * as Option from "effect/Option"
 import type { Answer, Batch } from "./protocol.js"
 import { answersWithin, forgottenAfter, onWire, wireMillis } from "./wire.js"
 
-interface Running {
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+interface Running<A, E> {
+  readonly fiber: Fiber.RuntimeFiber<A, E>
   /** How many ask for it now, and when the last one left. */
   asking: number
   left: number
@@ -22,13 +22,13 @@ interface Running {
 const waiting = { _tag: "Waiting" } as const
 
 export class Calls {
-  private readonly running = new Map<string, Running>()
-  private readonly fork: (self: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
+  private readonly running = new Map<string, Running<unknown, unknown>>()
+  private readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   /** Ends every wait: the group is about to leave this runner. */
   private readonly leaving: Effect.Effect<void>
 
   constructor(options: {
-    readonly fork: (self: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
+    readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
     readonly leaving: Effect.Effect<void>
   }) {
     this.fork = options.fork
@@ -42,11 +42,11 @@ export class Calls {
     options: { readonly isKept: boolean; readonly news: () => ReadonlyArray<Batch> }
   ): Effect.Effect<Answer<A>, E> {
     return Effect.suspend(() => {
-      const known = this.running.get(call)
+      // a call that comes again is the same one, so its fiber runs the same effect
+      const known = this.running.get(call) as Running<A, E> | undefined
       const running = known ?? this.begin(call, self, options.isKept)
       running.asking++
-      // a call that comes again is the same one, so its fiber runs the same effect
-      const fiber = running.fiber as Fiber.RuntimeFiber<A, E>
+      const { fiber } = running
       const exit = fiber.unsafePoll()
       const done = (ended: Exit.Exit<A, E>): Exit.Exit<Answer<A>, E> =>
         Exit.map(ended, (value) => ({ _tag: "Done" as const, news: options.news(), value }))
@@ -63,13 +63,17 @@ export class Calls {
     })
   }
 
-  private begin(call: string, self: Effect.Effect<unknown, unknown>, isKept: boolean): Running {
-    const running: Running = { fiber: this.fork(self), asking: 0, left: 0, isKept }
+  private begin<A, E>(call: string, self: Effect.Effect<A, E>, isKept: boolean): Running<A, E> {
+    const running: Running<A, E> = { fiber: this.fork(self), asking: 0, left: 0, isKept }
     this.running.set(call, running)
     return running
   }
 
-  private left(call: string, running: Running, asked: Exit.Exit<Answer<unknown>, unknown>): Effect.Effect<void> {
+  private left(
+    call: string,
+    running: Running<unknown, unknown>,
+    asked: Exit.Exit<Answer<unknown>, unknown>
+  ): Effect.Effect<void> {
     return Effect.suspend(() => {
       running.asking--
       running.left = wireMillis()
