@@ -11,6 +11,8 @@ type Ending = "Completed" | "Failed" | "Cancelled"
 interface Bar {
   readonly callId: string
   readonly toolName: string
+  /** The task whose tool started this one. */
+  readonly parent: TaskId | undefined
   readonly phases: Array<{ readonly phase: Phase; readonly from: number }>
   end?: { readonly at: number; readonly ending: Ending }
 }
@@ -28,14 +30,31 @@ const endings: Readonly<Record<Ending, readonly [character: string, colour: Colo
   Cancelled: ["⊘", "yellow", "cancelled"]
 }
 
-const barsOf = (events: ReadonlyArray<TaskEvent>): ReadonlyArray<Bar> => {
+interface Placed {
+  readonly bar: Bar
+  readonly depth: number
+}
+
+/** Each task in front of those that its tool has started. */
+const asTree = (bars: ReadonlyMap<TaskId, Bar>): ReadonlyArray<Placed> => {
+  const under = (parent: TaskId | undefined, depth: number): ReadonlyArray<Placed> =>
+    [...bars].flatMap(([id, bar]) => {
+      const isRoot = bar.parent === undefined || !bars.has(bar.parent)
+      const isMeant = parent === undefined ? isRoot : bar.parent === parent
+      return isMeant ? [{ bar, depth }, ...under(id, depth + 1)] : []
+    })
+  return under(undefined, 0)
+}
+
+const barsOf = (events: ReadonlyArray<TaskEvent>): ReadonlyArray<Placed> => {
   const bars = new Map<TaskId, Bar>()
   for (const event of events) {
     if (
       !("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying"
     ) continue
     const { at, snapshot } = event
-    const bar = bars.get(snapshot.id) ?? { callId: snapshot.callId, toolName: snapshot.toolName, phases: [] }
+    const bar = bars.get(snapshot.id) ??
+      { callId: snapshot.callId, toolName: snapshot.toolName, parent: snapshot.parentTaskId, phases: [] }
     bars.set(snapshot.id, bar)
     switch (event._tag) {
       case "Queued":
@@ -54,7 +73,7 @@ const barsOf = (events: ReadonlyArray<TaskEvent>): ReadonlyArray<Bar> => {
         bar.end = { at, ending: event._tag }
     }
   }
-  return [...bars.values()]
+  return asTree(bars)
 }
 
 const steps = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 3_600_000]
@@ -72,12 +91,12 @@ const axis = (span: number, width: number): string => {
 }
 
 /** The lines of the picture. `marks` are moments to point at, each with its name. */
-const timeline = (
+export const timeline = (
   events: ReadonlyArray<TaskEvent>,
   options: {
     readonly begin: number
     readonly marks: ReadonlyArray<{ readonly at: number; readonly name: string }>
-    readonly screen: Screen["Type"]
+    readonly screen: Pick<Screen["Type"], "columns" | "paint">
   }
 ): ReadonlyArray<string> => {
   const { begin, marks, screen: { columns, paint } } = options
@@ -88,13 +107,15 @@ const timeline = (
   const width = Math.max(20, columns - left - 8)
   const column = (at: number) => Math.min(width - 1, Math.max(0, Math.floor(((at - begin) / span) * width)))
 
-  const draw = (bar: Bar): string => {
+  const draw = ({ bar, depth }: Placed): string => {
     const until = bar.end === undefined ? width : column(bar.end.at) + 1
     const cells: Array<Phase | undefined> = Array.from({ length: until }, () => undefined)
     for (const { from, phase } of bar.phases) cells.fill(phase, column(from))
     const drawn = cells.map((phase) => phase === undefined ? " " : paint(looks[phase][1], looks[phase][0])).join("")
     const ending = bar.end === undefined ? "" : paint(endings[bar.end.ending][1], endings[bar.end.ending][0])
-    return `${cell(bar.callId, 8)} ${cell(bar.toolName, left - 10)} ${drawn}${ending}`
+    return `${cell(bar.callId, 8)} ${
+      cell(`${depth === 0 ? "" : `${" ".repeat(depth - 1)}└ `}${bar.toolName}`, left - 10)
+    } ${drawn}${ending}`
   }
 
   const pointer = ({ at, name }: { readonly at: number; readonly name: string }): string =>

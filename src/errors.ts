@@ -314,6 +314,23 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
 }
 
 /**
+ * `startTask` was called from inside of a task that is being cancelled, or that was and did not end in time: what such a tool starts would
+ * outlive the wish to stop it. Nothing was started.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskCancelled extends Schema.TaggedError<TaskCancelled>("effect-task-manager/TaskCancelled")(
+  "TaskCancelled",
+  { taskId: TaskId },
+  describedError
+) {
+  override get message(): string {
+    return `Task ${this.taskId} is cancelled: its tool can start no other task`
+  }
+}
+
+/**
  * The scope of the manager's layer is closed or closing: `startTask` starts nothing any more. Methods that read, drain and
  * wait still answer.
  *
@@ -414,6 +431,7 @@ export const TaskManagerError = union(
   TaskLimitReached,
   ConcurrencyRefused,
   ApprovalMismatch,
+  TaskCancelled,
   TaskManagerShutdown,
   WaitTimedOut
 )

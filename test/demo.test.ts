@@ -19,6 +19,7 @@ import { parseOptions } from "../demo/options.js"
 import { nextStep } from "../demo/planner.js"
 import { isProved, proofRows } from "../demo/proof.js"
 import { fit, plain } from "../demo/text.js"
+import { timeline } from "../demo/timeline.js"
 import { type Arrival, empty, type Transcript } from "../demo/transcript.js"
 import { type Bundle, bundle } from "./support/bundle.js"
 import { asUsersStart, DemoProcess } from "./support/DemoProcess.js"
@@ -328,6 +329,42 @@ describe("the stand-in for the model", () => {
     assert.deepInclude(nextStep(named, tools), { calls: [{ toolName: "remove", input: { path: "old" } }] })
     const readOnly = nextStep(named, tools.filter((tool) => tool !== "remove"))
     assert.notDeepInclude(readOnly, { calls: [{ toolName: "remove", input: { path: "old" } }] })
+  })
+})
+
+describe("the time line", () => {
+  it("draws what a tool has started under its task", () => {
+    const event = (_tag: "Started" | "Cancelled", id: string, at: number, parent?: string): TaskEvent => {
+      const snapshot: TaskSnapshot = {
+        id: TaskId.make(id),
+        sessionId: SessionId.make("s"),
+        turnId: TurnId.make("t"),
+        callId: ToolCallId.make(id),
+        toolName: `tool-${id}`,
+        kind: "Foreground",
+        status: _tag === "Started" ? "Running" : "Cancelled",
+        launch: 1,
+        deliveryMode: "ToLoop",
+        continuePolicy: "NotifyOnly",
+        createdAt: at,
+        metadata: {},
+        ...(parent === undefined ? {} : { parentTaskId: TaskId.make(parent) })
+      }
+      const { sessionId, turnId } = snapshot
+      return { _tag, seq: at, at, sessionId, turnId, taskId: snapshot.id, snapshot }
+    }
+    const lines = timeline(
+      [
+        event("Started", "a", 1),
+        event("Started", "b", 2),
+        event("Started", "c", 3, "a"),
+        event("Started", "d", 4, "c"),
+        event("Cancelled", "a", 9)
+      ],
+      { begin: 0, marks: [], screen: { columns: 80, paint: (_, text) => text } }
+    )
+    const names = lines.slice(1, 5).map((line) => line.slice(9, 22).trimEnd())
+    assert.deepStrictEqual(names, ["tool-a", "└ tool-c", " └ tool-d", "tool-b"])
   })
 })
 

@@ -29,6 +29,7 @@ import {
   RoutingPolicy,
   SessionId,
   type TaskAlreadyExists,
+  type TaskCancelled,
   type TaskEvent,
   TaskId,
   type TaskKind,
@@ -127,7 +128,7 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
         ToolExecutor
       >
     >()

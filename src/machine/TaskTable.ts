@@ -7,7 +7,7 @@ import type { SessionId, TaskId, ToolCallId, TurnId } from "../model/ids.js"
 import type { Metadata } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
+import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
@@ -15,6 +15,7 @@ import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Budgets, Overrun } from "./budgets.js"
+import { leaveFamily } from "./family.js"
 import { Lane, type Line } from "./lanes.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
@@ -65,6 +66,8 @@ export interface Ancestry {
   readonly task: TaskRecord | undefined
   /** The launch whose tool started this one. */
   parent: Ancestry | undefined
+  /** The task, once its tool was stopped: also when the launch has ended, or the tool was abandoned. */
+  readonly stopped: TaskId | undefined
 }
 
 /** Somebody who waits for a condition. */
@@ -234,6 +237,11 @@ export class TaskRecord {
   detachAfter = Infinity
   /** The other limits on how long it may take; undefined for none. */
   budgets: Budgets | undefined = undefined
+  /** The live task whose tool started it, and the live ones that its own tool has started; made for the first of them. */
+  parent: TaskRecord | undefined = undefined
+  children: Set<TaskRecord> | undefined = undefined
+  /** What becomes of these when it is cancelled; undefined: those in the foreground are cancelled. */
+  childPolicy: "cancel" | "keep" | undefined = undefined
   /** When its tool is tried again; undefined for never. */
   retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
@@ -261,6 +269,8 @@ export class TaskRecord {
   settledWaiters: Array<() => void> | undefined = undefined
   /** Whoever waits for the task to settle or to be suspended, among others. */
   taskWaits: LinkedList<TaskWait> | undefined = undefined
+  /** What its tool said last of how far it is. */
+  lastProgress: TaskProgress | undefined = undefined
   /** What the task has written; made when it writes for the first time. */
   output: OutputRing | undefined = undefined
   /** What was said to the task; made when its tool reads for the first time. */
@@ -288,6 +298,7 @@ export class TaskRecord {
   /** The task has settled. */
   leave(table: TaskTable): void {
     table.live.remove(this.liveNode)
+    if (this.parent !== undefined || this.children !== undefined) leaveFamily(this)
     this.turn.tasks.remove(this.turnNode)
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
     if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
@@ -335,6 +346,8 @@ export interface Limits {
   readonly output: number
   /** How many bytes of output are kept over all settled tasks. */
   readonly outputHistory: number
+  /** How many bytes of UTF-8 a result may have. */
+  readonly result: number
   /** How many messages to one task may be unread. */
   readonly messages: number
   /** How many bytes of UTF-8 they may have together. */
@@ -423,6 +436,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     undelivered: Infinity,
     output: 65_536,
     outputHistory: 16_777_216,
+    result: 1_048_576,
     messages: 100,
     messageBytes: 1_048_576,
     duplicateCallIds: "run",

@@ -6,6 +6,7 @@ import type { TaskProgress } from "../model/TaskEvent.js"
 import { type Overrun, timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
+import { cancelledWith } from "./family.js"
 import { settle } from "./finish.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
@@ -27,31 +28,52 @@ const isChangeable = (task: TaskRecord): boolean =>
 
 /**
  * Decides that a live task ends, and why. A queued or suspended one is settled at once; a running one is Cancelling until its
- * tool has really ended. Returns false for a task whose end was already decided.
+ * tool has really ended. What it has started is cancelled with it, as its route says. Returns false for a task whose end was
+ * already decided; `cancelled` gets the tasks that were cancelled.
  */
-const cancelTask = (table: TaskTable, task: TaskRecord, reason: CancelReason, now: number): boolean => {
+const cancelTask = (
+  table: TaskTable,
+  task: TaskRecord,
+  reason: CancelReason,
+  now: number,
+  cancelled: Array<TaskRecord> = []
+): boolean => {
+  // before it settles, and leaves its family
+  const children = cancelledWith(task)
   switch (task.snapshot.status) {
     case "Queued":
     case "Suspended":
       settle(table, task, { _tag: "Cancelled" }, now)
-      return true
+      break
     case "Running":
       task.cancelReason = reason
       events.change(table, task, cancelling(task.snapshot))
       endReading(table, task)
       if (task.runtime !== undefined) table.consequences.interrupted.push(task.runtime)
-      return true
+      break
     default:
       return false
   }
+  cancelled.push(task)
+  // it is not their own time that is up
+  const reasonOfChildren = reason === "TimedOut" ? "Cancelled" : reason
+  for (const child of children) cancelTask(table, child, reasonOfChildren, now, cancelled)
+  return true
 }
 
-/** Cancels a task. Returns its record while it is not settled, to be waited for. */
-export const cancel = (table: TaskTable, id: TaskId, now: number): TaskRecord | "Settled" | Refusal => {
+/**
+ * Cancels a task. Returns its record while it is not settled, to be waited for; `cancelled` gets everything that is cancelled with it.
+ */
+export const cancel = (
+  table: TaskTable,
+  id: TaskId,
+  now: number,
+  cancelled?: Array<TaskRecord>
+): TaskRecord | "Settled" | Refusal => {
   const task = table.tasks.get(id)
   if (task === undefined) return notFound
   if (!task.isLive) return "Settled"
-  cancelTask(table, task, "Cancelled", now)
+  cancelTask(table, task, "Cancelled", now, cancelled)
   return task
 }
 
@@ -193,6 +215,7 @@ export const progress = (
   now: number
 ): void => {
   if (task.snapshot.launch !== launch || task.snapshot.status !== "Running") return
+  task.lastProgress = said
   events.progressed(table, now, task.snapshot, said)
 }
 
@@ -231,10 +254,12 @@ const interrupt = (
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue
     }
-    if (cancelTask(table, task, reason, now)) cancelled.push(task)
+    cancelTask(table, task, reason, now, cancelled)
     if (task.snapshot.status === "Cancelling") unsettled.push(task)
   }
-  return { cancelled, kept, unsettled }
+  // those in other turns and sessions too, that were started from inside of these
+  const started = cancelled.filter((task) => task.snapshot.status === "Cancelling" && !unsettled.includes(task))
+  return { cancelled, kept: kept.filter((task) => !cancelled.includes(task)), unsettled: [...unsettled, ...started] }
 }
 
 /** Cancels the foreground of a turn; what is started for it from now on is cancelled at once, until it has drained. */

@@ -16,6 +16,7 @@ import { grant, vacate } from "./places.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import { withWhatItTold } from "./told.js"
 import { passOnWaits, uncount, wakeTaskWaits, wakeUncounted } from "./waiting.js"
 
 /** How a task ends. */
@@ -41,15 +42,16 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
     ? "NotStarted"
     : "Running"
 
-const resultOf = (task: TaskRecord, ending: Ending) => {
+const resultOf = (table: TaskTable, task: TaskRecord, ending: Ending) => {
+  const told = (text: string) => withWhatItTold(table, task, text)
   switch (ending._tag) {
     case "Completed": {
       return results.completedResult(task.request, ending.result.result)
     }
     case "Failed":
-      return results.failedResult(task.request, ending.error)
+      return results.failedResult(task.request, ending.error, told)
     case "Cancelled":
-      return results.cancelledResult(task.request, progressOf(task))
+      return results.cancelledResult(task.request, progressOf(task), told)
   }
 }
 
@@ -72,7 +74,7 @@ export const forgetQuestion = (table: TaskTable, task: TaskRecord): void => {
 
 /** Ends a live task. */
 export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
-  const result = resultOf(task, ending)
+  const result = resultOf(table, task, ending)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
   forgetQuestion(table, task)
   refuseResumes(table, task)

@@ -44,7 +44,8 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
     (filter.sessionId === undefined || snapshot.sessionId === filter.sessionId) &&
     (filter.turnId === undefined || snapshot.turnId === filter.turnId) &&
     (filter.callId === undefined || snapshot.callId === filter.callId) &&
-    (filter.lane === undefined || snapshot.lane === filter.lane)
+    (filter.lane === undefined || snapshot.lane === filter.lane) &&
+    (filter.parent === undefined || snapshot.parentTaskId === filter.parent)
   // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
   const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
   const settled = wantsSettled ? collect(table.history, matches) : []

@@ -23,6 +23,7 @@ import type { OutputRing } from "../shared/OutputRing.js"
 import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
 import * as events from "./events.js"
+import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
@@ -54,6 +55,7 @@ export interface StoredTask {
   readonly budgets: Budgets | undefined
   readonly cancelReason: CancelReason | undefined
   readonly overrun: Overrun | undefined
+  readonly childPolicy: "cancel" | "keep" | undefined
   /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
   readonly askedAt: number | undefined
@@ -184,6 +186,10 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.budgets = stored.budgets
     task.cancelReason = stored.cancelReason
     task.overrun = stored.overrun
+    task.childPolicy = stored.childPolicy
+    // a parent has a lower number, and is here already if it is live
+    const parent = snapshot.parentTaskId === undefined ? undefined : table.tasks.get(snapshot.parentTaskId)
+    if (stored.settled === undefined && parent?.isLive === true) adopt(parent, task)
     task.approval = stored.approval
     task.output = stored.output
     restored.push({ task, stored, kept: undefined })

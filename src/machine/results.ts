@@ -1,5 +1,6 @@
 /** The tool results that the manager writes itself. All of it is read by a model: no cause, no stack, no secret. */
 import * as Duration from "effect/Duration"
+import { identity } from "effect/Function"
 import { ToolError } from "../errors.js"
 import { emptyMetadata, isEmptyObject } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
@@ -87,8 +88,12 @@ const errorResult = (request: ToolRequest, text: string): ToolResultPart => ({
   metadata: request.metadata
 })
 
-export const failedResult = (request: ToolRequest, error: ToolError): ToolResultPart =>
-  errorResult(request, ownText(error.message))
+/** `told` puts behind a text what the task had said before. */
+export const failedResult = (
+  request: ToolRequest,
+  error: ToolError,
+  told: (text: string) => string = identity
+): ToolResultPart => errorResult(request, ownText(told(error.message)))
 
 /** How far a cancelled call had come: the model must not be told that nothing happened when something may have. */
 export type Progress = "NotStarted" | "Running" | "AwaitingApproval"
@@ -99,8 +104,11 @@ const cancelledText: Record<Progress, string> = {
   AwaitingApproval: "The tool call was cancelled while it waited for approval."
 }
 
-export const cancelledResult = (request: ToolRequest, progress: Progress): ToolResultPart =>
-  errorResult(request, cancelledText[progress])
+export const cancelledResult = (
+  request: ToolRequest,
+  progress: Progress,
+  told: (text: string) => string
+): ToolResultPart => errorResult(request, told(cancelledText[progress]))
 
 /** The transcript item for a result. */
 export const itemOf = (

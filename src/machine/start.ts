@@ -6,6 +6,7 @@ import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
+import { adopt } from "./family.js"
 import { forgetQuestion, settle } from "./finish.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
@@ -32,6 +33,7 @@ export interface Route {
   readonly priority: number
   readonly budgets: Budgets | undefined
   readonly retry: RetryRule | undefined
+  readonly children: "cancel" | "keep" | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -68,8 +70,13 @@ export const limitReached = (table: TaskTable, sessionId: SessionId): "maxLive" 
 /** Most calls are in no lane and have no priority, and pay for neither. */
 const isPlain = ({ lane, priority }: Route): boolean => lane === undefined && priority === 0
 
-const inLane = (snapshot: TaskSnapshot, { lane, priority }: Route): TaskSnapshot => ({
+const withMore = (
+  snapshot: TaskSnapshot,
+  { lane, priority }: Route,
+  parent: TaskRecord | undefined
+): TaskSnapshot => ({
   ...snapshot,
+  ...(parent === undefined ? undefined : { parentTaskId: parent.snapshot.id }),
   ...(lane === undefined ? undefined : { lane }),
   ...(priority === 0 ? undefined : { priority })
 })
@@ -107,8 +114,15 @@ export const startPlain = (
     createdAt: now,
     metadata: request.metadata
   }
-  const task = new TaskRecord(table, turn, request, isPlain(route) ? snapshot : inLane(snapshot, route))
+  const { parent } = starter
+  const task = new TaskRecord(
+    table,
+    turn,
+    request,
+    isPlain(route) && parent === undefined ? snapshot : withMore(snapshot, route, parent)
+  )
   if (!isPlain(route)) assignPlace(table, task)
+  if (parent !== undefined) adopt(parent, task)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, runtime, now)
@@ -193,6 +207,7 @@ const begin = (
   task.detachAfter = route.detachAfter
   task.budgets = route.budgets
   task.retry = route.retry
+  task.childPolicy = route.children
   // no caller waits inline for a task that is in the background
   const isInline = starter.inlineCaller !== undefined && task.snapshot.kind === "Foreground"
   task.inlineCaller = isInline ? starter.inlineCaller : undefined

@@ -73,6 +73,9 @@ export declare namespace RoutingDecision {
    * `approvalTimeout` runs from a request for approval; when nobody has answered by then, the task ends as `Failed` with reason
    * `ApprovalRejected`. `retry` says when a call whose tool has failed is tried again.
    *
+   * `children` says what becomes of the tasks that the tool has started when its own is cancelled: all of them are cancelled with it
+   * (`"cancel"`), or none (`"keep"`); by default those that are in the foreground.
+   *
    * @since 0.1.0
    * @category models
    */
@@ -85,6 +88,7 @@ export declare namespace RoutingDecision {
     readonly idleTimeout?: Duration.DurationInput | undefined
     readonly approvalTimeout?: Duration.DurationInput | undefined
     readonly retry?: RetryRule | undefined
+    readonly children?: "cancel" | "keep" | undefined
     readonly lane?: string | undefined
     readonly priority?: number | undefined
   }

@@ -111,7 +111,8 @@ export type CancelReason = typeof CancelReason.Type
  * when the task reached its terminal status. `duration` is how long the tool says that it took, in milliseconds: that of
  * the `ToolResult` of a completed task, if it has one. `lane` is the one that its routing gave it, `priority` its priority where that
  * is not 0. `attempt` is which attempt of its launch runs, or ran last, from 2 on: see
- * `RetryRule`. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
+ * `RetryRule`. `parentTaskId` is the task whose tool has
+ * started it. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
  * says whether the model is to decide what becomes of it.
  *
  * @since 0.1.0
@@ -136,6 +137,7 @@ export const TaskSnapshot = struct({
   priority: Schema.optionalWith(Finite, { exact: true }),
   attempt: Schema.optionalWith(Whole, { exact: true }),
   overdue: Schema.optionalWith(struct({ after: Finite, asks: Flag }), { exact: true }),
+  parentTaskId: Schema.optionalWith(TaskId, { exact: true }),
   metadata: Metadata
 })
 
@@ -160,6 +162,7 @@ export interface TaskFilter {
   readonly turnId?: TurnId | undefined
   readonly callId?: ToolCallId | undefined
   readonly lane?: string | undefined
+  readonly parent?: TaskId | undefined
 }
 
 /**

@@ -49,6 +49,12 @@ export const NonEmptyText = Text.pipe(
  */
 export const Flag = Schema.Boolean.annotations(takes("a boolean"))
 
+/**
+ * A number.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const AnyNumber = Schema.Number.annotations(takes("a number"))
 
 /**

@@ -9,7 +9,7 @@ import { takeManual } from "../machine/delivery.js"
 import { send } from "../machine/messages.js"
 import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
-import type { TaskTable } from "../machine/TaskTable.js"
+import type { TaskRecord, TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
@@ -86,11 +86,13 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
     listCompleted: read(queries.listCompleted),
     cancel: (taskId) =>
       Effect.withFiberRuntime((fiber) => {
-        const cancelled = state.unsafeModify((table, now) => control.cancel(table, taskId, now))
+        const withIt: Array<TaskRecord> = []
+        const cancelled = state.unsafeModify((table, now) => control.cancel(table, taskId, now, withIt))
         if (cancelled === "Settled") return Effect.void
         if (isRefusal(cancelled)) return new TaskNotFound({ taskId })
         const ancestry = ancestryOf(fiber)
-        return waitUntilSettled([cancelled], (task) => runsUnder(ancestry, task))
+        // it may have been cancelling before, and then it is not among them
+        return waitUntilSettled([...new Set([cancelled, ...withIt])], (task) => runsUnder(ancestry, task))
       }),
     detach: (taskId) =>
       Effect.flatMap(

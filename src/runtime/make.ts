@@ -64,6 +64,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     live: limits.maxLive,
     undelivered: limits.maxUndelivered,
     output: limits.outputBuffer,
+    result: limits.maxResultBytes,
     outputHistory: limits.outputHistory,
     duplicateCallIds: limits.duplicateCallIds
   })

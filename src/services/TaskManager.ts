@@ -15,6 +15,7 @@ import type {
   ConcurrencyRefused,
   DuplicateCallId,
   TaskAlreadyExists,
+  TaskCancelled,
   TaskDoesNotListen,
   TaskInboxFull,
   TaskLimitReached,
@@ -90,6 +91,7 @@ export type AnswerApproval = (
   | DuplicateCallId
   | TaskLimitReached
   | ApprovalMismatch
+  | TaskCancelled
   | TaskManagerShutdown
   | TaskNotFound
   | TaskNotSuspended,
@@ -296,7 +298,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, without its `Scope`, and continues after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
-   * `ApprovalMismatch` when what is approved is not what is asked, with `TaskManagerShutdown` once the layer closes. An
+   * `ApprovalMismatch` when what is approved is not what is asked, with `TaskCancelled` from inside of a task that is
+   * cancelled, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: pass the approval that was shown, `asking` included.
    *
    * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
@@ -308,7 +311,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
     launch: TaskLaunchRequest
   ) => Effect.Effect<
     TaskStartOutcome,
-    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown,
+    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
     ToolExecutor
   >
   /**

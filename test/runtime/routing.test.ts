@@ -54,7 +54,8 @@ describe("toRoute", () => {
       lane: undefined,
       priority: 0,
       budgets: undefined,
-      retry: undefined
+      retry: undefined,
+      children: undefined
     })
   })
 
@@ -66,7 +67,8 @@ describe("toRoute", () => {
       lane: "writes",
       priority: -2.5,
       budgets: undefined,
-      retry: undefined
+      retry: undefined,
+      children: undefined
     } as const
     const expected = {
       deliveryMode: "Manual",
@@ -75,7 +77,8 @@ describe("toRoute", () => {
       lane: "writes",
       priority: -2.5,
       budgets: undefined,
-      retry: undefined
+      retry: undefined,
+      children: undefined
     } as const
     assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,

@@ -8,6 +8,7 @@ import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
+import type * as Family from "../../src/machine/family.js"
 import type * as Finish from "../../src/machine/finish.js"
 import type * as Lanes from "../../src/machine/lanes.js"
 import type * as Messages from "../../src/machine/messages.js"
@@ -32,6 +33,7 @@ interface Modules {
   "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
+  "machine/family": typeof Family
   "machine/finish": typeof Finish
   "machine/lanes": typeof Lanes
   "machine/messages": typeof Messages
@@ -514,4 +516,8 @@ describe("the simulator finds other mistakes", () => {
         })
     })
   }, (plan) => ({ ...plan, features: { ...plan.features, failures: true, retries: true } }))
+
+  finds("children are left when their parent is cancelled", [7], {
+    "machine/family": () => ({ cancelledWith: () => [] })
+  }, (plan) => ({ ...plan, features: { ...plan.features, children: true, cancels: true, timeouts: true } }))
 })

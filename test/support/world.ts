@@ -279,6 +279,7 @@ export interface StartOptions extends Call {
   readonly lane?: string | undefined
   readonly priority?: number
   readonly budgets?: Budgets | undefined
+  readonly children?: "cancel" | "keep" | undefined
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -292,7 +293,8 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   lane: options.lane,
   priority: options.priority ?? 0,
   budgets: options.budgets,
-  retry: undefined
+  retry: undefined,
+  children: options.children
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -348,6 +350,7 @@ export class World {
     const runtime: Types.Mutable<TaskTable.TaskRuntime> = {
       table,
       task: undefined,
+      stopped: undefined,
       lastKind: "Foreground",
       parent: parent?.runtime,
       launch: say("launch"),

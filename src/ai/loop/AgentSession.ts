@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  TaskCancelled,
   TaskDoesNotListen,
   TaskInboxFull,
   TaskLimitReached,
@@ -225,11 +226,12 @@ export interface AgentSession {
    * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
    * question only. Should the task ask something else by now, or nothing, or should the approval be of an earlier process,
    * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed).
-   * `TaskNotFound` also for a task of another session, `TaskManagerShutdown` while the manager is shut down.
+   * `TaskNotFound` also for a task of another session, `TaskManagerShutdown` while the manager is shut down,
+   * `TaskCancelled` from inside of a task that is cancelled.
    */
   readonly approve: (
     answered: TaskApproval | ApprovalRef
-  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch | TaskLimitReached | TaskManagerShutdown>
+  ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch | TaskLimitReached | TaskCancelled | TaskManagerShutdown>
   /**
    * Ends a suspended task with an error result that tells the model `reason`. Takes what `approve` takes, and fails with
    * `ApprovalMismatch` and `TaskNotFound` as it does.

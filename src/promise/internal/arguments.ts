@@ -74,7 +74,8 @@ const filterOf = reader(
     sessionId: Schema.optionalWith(SessionId, { exact: true }),
     turnId: Schema.optionalWith(TurnId, { exact: true }),
     callId: Schema.optionalWith(ToolCallId, { exact: true }),
-    lane: Schema.optionalWith(Text, { exact: true })
+    lane: Schema.optionalWith(Text, { exact: true }),
+    parent: Schema.optionalWith(TaskId, { exact: true })
   })
 )
 
@@ -191,8 +192,8 @@ export const toHistoryQuery = (query: unknown): TaskHistoryQuery | undefined => 
 }
 
 const historyFilterOf = (filter: unknown): TaskHistoryQuery["filter"] => {
-  const { callId, kind, lane, sessionId, status, turnId } = toFilter(filter) ?? {}
-  const unknown = Object.entries({ callId, kind, lane, turnId }).flatMap(([field, value]) =>
+  const { callId, kind, lane, parent, sessionId, status, turnId } = toFilter(filter) ?? {}
+  const unknown = Object.entries({ callId, kind, lane, parent, turnId }).flatMap(([field, value]) =>
     value === undefined ? [] : [field]
   )
   if (unknown.length > 0) throw invalid("filter", ...unknown.map((field) => `\`${field}\` filters no history`))

@@ -40,6 +40,7 @@ const State = Schema.Struct({
   lane: maybe(NonEmptyText),
   priority: maybe(Finite),
   attempt: maybe(Whole),
+  parentTaskId: maybe(TaskId),
   overdue: maybe(Schema.Struct({ after: Finite, asks: Schema.Boolean }))
 })
 
@@ -58,6 +59,7 @@ const Doc = Schema.Struct({
   budgets: maybe(BudgetsDoc),
   cancelReason: maybe(CancelReason),
   overrun: maybe(Schema.Struct({ _tag: Schema.Literal("Timeout", "Background", "Idle"), millis: Finite })),
+  children: maybe(Schema.Literal("cancel", "keep")),
   askedAt: maybe(Finite),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
@@ -81,7 +83,7 @@ const Call = Schema.Struct({
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
   const { attempt, continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue } = snapshot
-  const { priority, settledAt, startedAt, status } = snapshot
+  const { parentTaskId, priority, settledAt, startedAt, status } = snapshot
   return {
     kind,
     status,
@@ -95,6 +97,7 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     ...(lane === undefined ? undefined : { lane }),
     ...(priority === undefined ? undefined : { priority }),
     ...(attempt === undefined ? undefined : { attempt }),
+    ...(parentTaskId === undefined ? undefined : { parentTaskId }),
     ...(overdue === undefined ? undefined : { overdue })
   }
 }
@@ -149,7 +152,8 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { approval, asked, askedAt, budgets, cancelReason, detachAfter, overrun, session, snapshot, timeout } = task
+  const { approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, overrun } = task
+  const { session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
   const isLive = settled === undefined
@@ -161,6 +165,7 @@ export const docText = (
     budgets: isLive && budgets !== undefined ? budgetsDoc(budgets) : undefined,
     cancelReason: isCancelling ? cancelReason : undefined,
     overrun: isCancelling ? overrun : undefined,
+    children: isLive ? childPolicy : undefined,
     askedAt,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
@@ -236,6 +241,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
     budgets: rest.budgets === undefined ? undefined : budgetsOf(rest.budgets),
     cancelReason: rest.cancelReason,
     overrun: rest.overrun,
+    childPolicy: rest.children,
     askedAt: rest.askedAt,
     asked: rest.asked,
     approval: rest.approval,

@@ -85,6 +85,7 @@ export class Launch implements TaskRuntime {
   private gracePeriod: GracePeriod | undefined = undefined
   private isDataWarned = false
   private cancelled: CancelReason | undefined = undefined
+  private stoppedTask: TaskId | undefined = undefined
   /** For fibers that wait for the reason of the stop; made when the first one waits. */
   private cancelWaiters: Set<(reason: CancelReason) => void> | undefined = undefined
 
@@ -94,6 +95,10 @@ export class Launch implements TaskRuntime {
     this.number = number
     this.caller = caller
     this.parent = caller.ancestry
+  }
+
+  get stopped(): TaskId | undefined {
+    return this.stoppedTask
   }
 
   get table(): TaskTable {
@@ -282,6 +287,7 @@ export class Launch implements TaskRuntime {
   interrupt(gracePeriod: GracePeriod): void {
     if (this.task === undefined) return
     this.cancelled = this.task.cancelReason
+    this.stoppedTask = this.task.snapshot.id
     // before the interrupt, which may end the fiber that waits
     if (this.cancelled !== undefined && this.cancelWaiters !== undefined) {
       for (const wake of this.cancelWaiters) wake(this.cancelled)

@@ -20,7 +20,8 @@ export const inlineRoute: Route = {
   lane: undefined,
   priority: 0,
   budgets: undefined,
-  retry: undefined
+  retry: undefined,
+  children: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -50,6 +51,7 @@ const checked = <A extends string>(field: string, values: ReadonlyArray<A>, valu
 const limitOf = (field: string, duration: Duration.DurationInput | undefined): number =>
   duration === undefined ? Infinity : millisOf(`RoutingDecision.${field}`, duration)
 
+const childPolicies = ["cancel", "keep"] as const
 const onTimeouts = ["fail", "detach", "ask"] as const
 
 /** Most calls have none of these limits. */
@@ -103,6 +105,9 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
     : Infinity,
   lane: decision.lane === undefined ? undefined : laneOf(table, decision.lane),
   budgets: budgetsOf(decision),
+  children: decision.children === undefined
+    ? undefined
+    : checked("children", childPolicies, decision.children, "keep"),
   retry: decision.retry === undefined ? undefined : retryOf(decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

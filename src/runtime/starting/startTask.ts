@@ -6,12 +6,14 @@ import {
   ApprovalMismatch,
   DuplicateCallId,
   TaskAlreadyExists,
+  TaskCancelled,
   TaskLimitReached,
   TaskManagerShutdown
 } from "../../errors.js"
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
+import { stoppedIn } from "../../machine/family.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
 import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
@@ -28,7 +30,13 @@ import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, toRoute } from "./routing.js"
 import { endOf, waitToStart } from "./waitToStart.js"
 
-type StartError = TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskManagerShutdown
+type StartError =
+  | TaskAlreadyExists
+  | DuplicateCallId
+  | TaskLimitReached
+  | ApprovalMismatch
+  | TaskCancelled
+  | TaskManagerShutdown
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const callerOf = (fiber: AnyFiber): LaunchCaller => ({
@@ -40,7 +48,9 @@ const callerOf = (fiber: AnyFiber): LaunchCaller => ({
 })
 
 /** Why the launch cannot start now, if so. */
-const refusal = (table: TaskTable, launch: TaskLaunchRequest): StartError | undefined => {
+const refusal = (table: TaskTable, launch: TaskLaunchRequest, fiber: AnyFiber): StartError | undefined => {
+  const stopped = stoppedIn(table, ancestryOf(fiber))
+  if (stopped !== undefined) return new TaskCancelled({ taskId: stopped })
   const plain = launch._tag === "Plain"
   const refused = start.refusal(table, plain ? launch.taskId : undefined)
   if (refused === "Shutdown") return new TaskManagerShutdown()
@@ -95,7 +105,7 @@ const startIn = (
   table: TaskTable,
   now: number
 ): Started | StartError => {
-  const refused = refusal(table, launch)
+  const refused = refusal(table, launch, fiber)
   if (refused !== undefined) return refused
   const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
@@ -137,7 +147,7 @@ const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answ
   const { table } = engine.state
   const earlier = repeated(table, launch)
   if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)
-  const refused = earlier === undefined ? refusal(table, launch) : undefined
+  const refused = earlier === undefined ? refusal(table, launch, fiber) : undefined
   if (refused !== undefined) return Effect.fail(refused)
   if (earlier !== undefined) {
     return waitToStart(

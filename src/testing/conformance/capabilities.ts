@@ -25,6 +25,10 @@ export interface ConformanceCapabilities {
   readonly concurrency: boolean
   /** `onTimeout`, `backgroundTimeout`, `idleTimeout` and `approvalTimeout` of a route hold. */
   readonly budgets: boolean
+  /** A task knows the task whose tool started it, and is cancelled with it. */
+  readonly families: boolean
+  /** A result that is no success tells the last progress of its task and the end of its output. */
+  readonly endings: boolean
   /** `retry` of a route holds. */
   readonly retries: boolean
   /** `TaskManagerConfig.lanes` and `perSession` hold, and so do priorities. */
@@ -64,6 +68,8 @@ export const allCapabilities: ConformanceCapabilities = {
   concurrency: true,
   lanes: true,
   retries: true,
+  endings: true,
+  families: true,
   budgets: true,
   grace: true,
   backpressure: true,

@@ -19,7 +19,9 @@ import { bounds } from "./internal/bounds.js"
 import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
+import { endings } from "./internal/endings.js"
 import { events } from "./internal/events.js"
+import { families } from "./internal/families.js"
 import { lanes } from "./internal/lanes.js"
 import { life } from "./internal/life.js"
 import { limits } from "./internal/limits.js"
@@ -67,6 +69,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...lanes,
   ...budgets,
   ...retries,
+  ...families,
+  ...endings,
   ...badInput,
   ...bounds,
   ...output,

@@ -274,6 +274,29 @@ const toldBy: Partial<Record<Operation, CancelReason>> = {
   approveAgain: "Cancelled"
 }
 
+const parentOf = (world: World, { terminal }: TaskLog): TaskLog | undefined => {
+  const parentTaskId = terminal?.event.snapshot.parentTaskId
+  return parentTaskId === undefined ? undefined : taskLogs(world).get(parentTaskId)
+}
+
+/**
+ * Whether the task whose tool started this one was stopped before, and takes it along: by some of the routes that its last launch may
+ * have had, or by each.
+ */
+const isCancelledWith = (task: TaskLog, parent: TaskLog | undefined, by: "some" | "every"): boolean => {
+  if (parent?.terminal === undefined) return false
+  const { terminal: { event } } = parent
+  const kind = task.terminal?.event.snapshot.kind
+  const isStopped = event._tag === "Cancelled" || event._tag === "Failed" && event.error.reason === "TimedOut"
+  const policies = parent.launches.flatMap(({ routes }) => routes).map(({ decision: { children } }) => children)
+  const takes = (policy: "cancel" | "keep" | undefined): boolean =>
+    policy !== "keep" && (policy === "cancel" || kind === "Foreground")
+  // an inline call is not routed
+  if (policies.length === 0) return isStopped && takes(undefined)
+  // the parent is decided first, and either of the two may be the first to end
+  return isStopped && (by === "some" ? policies.some(takes) : policies.every(takes))
+}
+
 /** Whether something asked for the task to be cancelled, before it was, and told its tool so. */
 const isCancelExplained = (world: World, task: TaskLog, order: number): boolean => {
   const { id, planned: { request }, terminal } = task
@@ -303,7 +326,17 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
     }
   })
   const itself = task.launches.at(-1)?.run?.interruptsItself === true
-  return asked || itself && told === undefined
+  return asked || itself && told === undefined || isCancelledWith(task, parentOf(world, task), "some")
+}
+
+/** A task that is cancelled with its parent does not complete once that has ended. */
+const checkOutlived = (world: World, task: TaskLog, order: number): void => {
+  const parent = parentOf(world, task)
+  // a tool that interrupts itself was not stopped by anybody, and takes nothing along
+  const isStopped = parent?.launches.at(-1)?.run?.stopped !== undefined
+  if (isStopped && (parent.terminal?.order ?? Infinity) < order && isCancelledWith(task, parent, "every")) {
+    world.violate(7, `${task.id} outlived its parent, which was cancelled`)
+  }
 }
 
 const checkOutcome = (world: World, task: TaskLog): void => {
@@ -319,6 +352,7 @@ const checkOutcome = (world: World, task: TaskLog): void => {
   const late = plan.graceMillis + plan.jitterMillis
   switch (event._tag) {
     case "Completed":
+      checkOutlived(world, task, terminal.order)
       if (run?.outcome !== "Succeeded") world.violate(4, `${id} is Completed, but its tool did not succeed`)
       break
     case "Cancelled":
@@ -491,8 +525,9 @@ const checkBatches = (world: World): void => {
 const checkReceipts = (world: World): void => {
   for (const { operation, receipt, sessionId, turnId } of world.calls) {
     for (const snapshot of receipt ?? []) {
-      const isMeant = snapshot.sessionId === sessionId &&
-        (operation === "closeSession" || (snapshot.turnId === turnId && snapshot.kind === "Foreground"))
+      const isChild = receipt?.some(({ id }) => id === snapshot.parentTaskId) === true
+      const isMeant = isChild || snapshot.sessionId === sessionId &&
+          (operation === "closeSession" || (snapshot.turnId === turnId && snapshot.kind === "Foreground"))
       if (!isMeant) world.violate(7, `${operation} of ${sessionId ?? ""}/${turnId ?? ""} touched ${snapshot.id}`)
     }
   }

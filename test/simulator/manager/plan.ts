@@ -250,6 +250,9 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
       retry: { schedule: Schedule.intersect(Schedule.recurs(1 + random.int(2)), Schedule.spaced(tick * random.int(3))) }
     }
     : undefined
+  const children = features.children && random.chance(0.4)
+    ? { children: random.pick(["cancel", "keep"] as const) }
+    : undefined
   const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   const names = Object.keys(lanes)
   const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
@@ -257,6 +260,7 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
     ...delivery,
     ...budgets,
     ...retry,
+    ...children,
     lane,
     ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined)
   }

@@ -96,6 +96,8 @@ const startCall = (
         TaskLimitReached: () => refused(callId, toolName, "too many tasks are running. Try again later."),
         // a process that has ended has started it, and what it brought was taken
         TaskAlreadyExists: () => Effect.map(endedBefore(conversation, callId, toolName), known),
+        // the loop is that of a sub-agent, and works for a task that is stopped
+        TaskCancelled: () => refused(callId, toolName, "the task that it belongs to was cancelled."),
         DuplicateCallId: () => refused(callId, toolName, "its id is that of another call."),
         ApprovalMismatch: () => refused(callId, toolName, "of an internal error.")
       }),
