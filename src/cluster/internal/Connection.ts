@@ -195,7 +195,8 @@ export const connect = (options: {
       Effect.withFiberRuntime((fiber) => {
         const call = `${client}/${++calls}`
         const under: Array<TaskId> = []
-        for (let link = ancestryOf(fiber); link !== undefined; link = link.parent) {
+        const ancestry = ancestryOf(fiber)
+        for (let link = ancestry; link !== undefined; link = link.parent) {
           if (link.task !== undefined) under.push(link.task.snapshot.id)
         }
         const one = clients(String(group))
@@ -208,6 +209,7 @@ export const connect = (options: {
             version: protocolVersion,
             call,
             under,
+            stopped: ancestry?.stopped ?? null,
             ...told,
             readers: isSilent ? [] : positions(group, sessionId)
           }

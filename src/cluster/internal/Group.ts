@@ -24,7 +24,6 @@ import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { type DurableManager, makeDurable } from "../../durable/internal/makeDurable.js"
 import { JournalError } from "../../errors.js"
 import type { Ancestry } from "../../machine/TaskTable.js"
-import type { TaskId } from "../../model/ids.js"
 import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
@@ -61,12 +60,14 @@ export interface Group {
 /** The tasks that a caller works for, as far as they are of this group. */
 const ancestryOf = (
   { engine: { state: { table } } }: DurableManager,
-  under: ReadonlyArray<TaskId>
+  { stopped, under }: Pick<CallHeader, "under" | "stopped">
 ): Ancestry | undefined => {
-  let ancestry: Ancestry | undefined = undefined
+  let ancestry: Ancestry | undefined = stopped === null
+    ? undefined
+    : { table, task: undefined, parent: undefined, stopped }
   for (const id of [...under].reverse()) {
     const task = table.tasks.get(id)
-    if (task?.isLive === true) ancestry = { table, task, parent: ancestry }
+    if (task?.isLive === true) ancestry = { table, task, parent: ancestry, stopped: stopped ?? undefined }
   }
   return ancestry
 }
@@ -179,7 +180,7 @@ export const makeGroup = (
           )
         }
         group.inHand.settle(header)
-        const ancestry = ancestryOf(group, header.under)
+        const ancestry = ancestryOf(group, header)
         // what was given back is there again, and what was taken makes room
         const used = Effect.zipRight(group.inHand.ended, Effect.suspend(() => use(group)))
         const under = ancestry === undefined ? used : Effect.provideService(used, RunningIn, ancestry)

@@ -68,7 +68,8 @@ export const matches = (filter: TaskFilter) => {
     (filter.sessionId === undefined || filter.sessionId === task.sessionId) &&
     (filter.turnId === undefined || filter.turnId === task.turnId) &&
     (filter.callId === undefined || filter.callId === task.callId) &&
-    (filter.lane === undefined || filter.lane === task.lane)
+    (filter.lane === undefined || filter.lane === task.lane) &&
+    (filter.parent === undefined || filter.parent === task.parentTaskId)
 }
 
 export const readJournals = (options: {

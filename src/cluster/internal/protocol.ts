@@ -10,6 +10,7 @@ import {
   ConcurrencyRefused,
   DuplicateCallId,
   TaskAlreadyExists,
+  TaskCancelled,
   TaskDoesNotListen,
   TaskInboxFull,
   TaskLimitReached,
@@ -61,6 +62,8 @@ export const CallHeader = Schema.Struct({
   call: Schema.String,
   /** The tasks that the caller works for, the innermost first. */
   under: Schema.Array(TaskId),
+  /** The task whose tool was stopped, and that the caller has worked for. */
+  stopped: Schema.NullOr(TaskId),
   /** Tokens of what has reached its reader, and of what is to be put back. */
   taken: Numbers,
   putBack: Numbers,
@@ -147,7 +150,14 @@ export const GroupEntity = Entity.make("TaskSessions", [
     "Start",
     { launch: TaskLaunchRequest, again: Schema.Boolean },
     TaskStartOutcome,
-    Schema.Union(TaskAlreadyExists, DuplicateCallId, TaskLimitReached, ApprovalMismatch, TaskManagerShutdown)
+    Schema.Union(
+      TaskAlreadyExists,
+      DuplicateCallId,
+      TaskLimitReached,
+      ApprovalMismatch,
+      TaskCancelled,
+      TaskManagerShutdown
+    )
   ),
   call("TakeUpdate", { turn: Turn, timeout: Timeout }, given(TurnTaskUpdate), WaitTimedOut),
   call("TakeLoop", { sessionId: SessionId }, given(Schema.Array(TaskResolution)), Schema.Never),
