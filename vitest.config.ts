@@ -48,7 +48,12 @@ const simulators = [
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
 // suites of SQLite once more, on a server that has to be started
-const onlyInFull = ["test/simulator/*-mistakes.test.ts", "test/durable/*postgres.test.ts", "test/demo-durable.test.ts"]
+const onlyInFull = [
+  "test/simulator/*-mistakes.test.ts",
+  "test/durable/*postgres.test.ts",
+  "test/cluster/processes.test.ts",
+  "test/demo-durable.test.ts"
+]
 
 const files: Record<string, { readonly include: Array<string>; readonly exclude: Array<string> }> = {
   full: { include: everything, exclude: simulators },
@@ -68,7 +73,7 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel)$/,
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel|cluster)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }

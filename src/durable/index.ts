@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { JournalError } from "../errors.js"
+export * from "./DurableOptions.js"
 export * from "./JournalCodec.js"
 export * from "./TaskJournal.js"
 export * from "./TaskManagerDurable.js"

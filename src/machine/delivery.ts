@@ -251,15 +251,32 @@ export const takeLoopUpdates = (table: TaskTable, sessionId: SessionId): Readonl
   return deliveries
 }
 
+const writtenManual = (table: TaskTable, sessionId: SessionId | undefined): ReadonlyArray<ManualDelivery> => {
+  const queue = sessionId === undefined ? table.manual : table.sessions.get(sessionId)?.manual
+  return queue === undefined ? [] : queue.toArray().filter((delivery) => mayLeave(table, delivery))
+}
+
 /** Everything in the manual queue, of one session or of all, oldest first. */
 export const takeManual = (table: TaskTable, sessionId?: SessionId): ReadonlyArray<TaskResolution.Item> => {
-  const queue = sessionId === undefined ? table.manual : table.sessions.get(sessionId)?.manual
-  if (queue === undefined) return []
-  const deliveries = queue.toArray().filter((delivery) => mayLeave(table, delivery))
+  const deliveries = writtenManual(table, sessionId)
   for (const delivery of deliveries) discardManual(table, delivery)
   acknowledgeAll(table, deliveries)
   return deliveries.map(({ item }) => item)
 }
+
+/** One result of the manual queue, taken by a consumer. */
+export interface ConsumedManual {
+  readonly delivery: ManualDelivery
+  readonly session: Session
+}
+
+/** As `takeManual`, for a consumer that may put them back. */
+export const consumeManual = (table: TaskTable, sessionId?: SessionId): ReadonlyArray<ConsumedManual> =>
+  writtenManual(table, sessionId).map((delivery) => {
+    const session = enterConsumer(table, delivery.session.id, 1)
+    discardManual(table, delivery)
+    return { delivery, session }
+  })
 
 const discardManual = (table: TaskTable, { allNode, session, sessionNode, settled }: ManualDelivery): void => {
   if (allNode !== undefined) table.manual.remove(allNode)
@@ -445,7 +462,8 @@ export const putBackLoopUpdates = (
   leaveConsumer(table, session, deliveries.length)
 }
 
-const putBackManual = (table: TaskTable, session: Session, delivery: ManualDelivery): void => {
+/** Puts a result back into the manual queue, unless its session was closed. */
+export const putBackManual = (table: TaskTable, { delivery, session }: ConsumedManual): void => {
   if (!session.closed) {
     delivery.allNode = insertInOrder(table.manual, delivery)
     delivery.sessionNode = insertInOrder(session.manual, delivery)
@@ -456,7 +474,7 @@ const putBackManual = (table: TaskTable, session: Session, delivery: ManualDeliv
 
 /** Puts one result back where it was, unless its session was closed. */
 export const putBackResult = (table: TaskTable, { delivery, session, turn }: ConsumedResult): void => {
-  if (isManual(delivery)) putBackManual(table, session, delivery)
+  if (isManual(delivery)) putBackManual(table, { delivery, session })
   else if (isOfTurn(delivery)) putBackTurnUpdate(table, session, turn, delivery)
   else putBackLoopUpdates(table, session, [delivery])
 }

@@ -8,7 +8,8 @@ const packageRoot = resolve(import.meta.dirname, "..", "..")
 const folder = join(packageRoot, "node_modules", ".cache", "effect-task-manager")
 
 // dependencies that are CommonJS ask for it
-const banner = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`
+const banner =
+  `import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);`
 
 export interface Bundle {
   readonly path: string

@@ -1,10 +1,11 @@
 /** The event members of the handle: each subscribes in one step, with what its reader missed before. */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { listLive } from "../../machine/queries.js"
 import type { TaskTable } from "../../machine/TaskTable.js"
 import type { SessionId } from "../../model/ids.js"
-import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
+import type { EventReset, FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { type EventSubscription, type StandIn, toldAtOnce, untilScopeCloses } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
@@ -73,6 +74,27 @@ const checked = <A, R>({ after }: TaskEventFilter, effect: Effect.Effect<A, neve
     ? effect
     : Effect.die(new RangeError(`TaskEventFilter.after takes an integer from 0, not ${shown(after)}`))
 
+/** Subscribes to every event; one that is too slow loses the oldest. */
+const subscribeToAll = ({ events, state: { table } }: Engine, replay: boolean): EventSubscription<TaskEvent> => {
+  if (!replay) return events.unsafeSubscribe(table.seq)
+  const subscription = events.unsafeSubscribe()
+  events.recent(undefined, (event, bytes) => subscription.unsafeOffer(event, bytes))
+  return subscription
+}
+
+/**
+ * A subscription with what it begins with: to the events of a filter, or to all (`undefined`), where the oldest are lost unsaid. With
+ * `replay`, and without `after`, it begins with the last events.
+ */
+export const subscription = (
+  engine: Engine,
+  filter: TaskEventFilter | undefined,
+  replay: boolean
+): Effect.Effect<EventSubscription<FilteredTaskEvent> | EventSubscription<TaskEvent>, never, Scope.Scope> =>
+  filter === undefined
+    ? untilScopeCloses(() => subscribeToAll(engine, replay), (made) => made)
+    : checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, replay), (made) => made))
+
 type HostEvents = Pick<
   TaskManagerHandle,
   "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf"
@@ -80,14 +102,10 @@ type HostEvents = Pick<
 
 export const hostEvents = (engine: Engine): HostEvents => {
   const { events, state: { table } } = engine
-  const identity = <A>(subscription: A): A => subscription
+  const identity = <A>(made: A): A => made
   return {
     events: Stream.unwrapScoped(Effect.map(
-      untilScopeCloses(() => {
-        const subscription = events.unsafeSubscribe()
-        events.recent(undefined, (event, bytes) => subscription.unsafeOffer(event, bytes))
-        return subscription
-      }, identity),
+      untilScopeCloses(() => subscribeToAll(engine, true), identity),
       (subscription) => Stream.fromQueue(subscription)
     )),
     eventsOf: (filter) =>
@@ -95,7 +113,7 @@ export const hostEvents = (engine: Engine): HostEvents => {
         checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, true), identity)),
         (subscription) => Stream.fromQueue(subscription)
       )),
-    subscribe: untilScopeCloses(() => events.unsafeSubscribe(table.seq), identity),
+    subscribe: untilScopeCloses(() => subscribeToAll(engine, false), identity),
     subscribeTo: (filter) => checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, false), identity)),
     watch: untilScopeCloses(
       () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe(table.seq) }),

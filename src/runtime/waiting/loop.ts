@@ -12,7 +12,7 @@ import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Engine } from "../Engine.js"
-import { consume, type Consumed } from "./consuming.js"
+import { consume, type Consumed, endConsumer } from "./consuming.js"
 import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
@@ -199,6 +199,31 @@ export const consumePendingLoopUpdates = <A, E, R>(
         putBack: (table) => delivery.putBackLoopUpdates(table, session, taken)
       }
       return consume(engine, restore, consumed, () => use(batchOf(taken)))
+    })
+  )
+
+/** As `drainReadyItems`, of one session or of all, for a consumer: unless its `use` succeeds, all is put back. */
+export const consumeReadyItems = <A, E, R>(
+  engine: Engine,
+  sessionId: SessionId | undefined,
+  use: (items: ReadonlyArray<TaskResolution.Item>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const taken = engine.state.unsafeModify((table) => delivery.consumeManual(table, sessionId))
+      return Effect.onExit(
+        restore(Effect.suspend(() => use(taken.map((one) => one.delivery.item)))),
+        (exit) =>
+          engine.state.modify((table) => {
+            for (const one of taken) {
+              endConsumer(table, {
+                session: one.session,
+                taken: [one.delivery],
+                putBack: (later) => delivery.putBackManual(later, one)
+              }, exit._tag === "Success")
+            }
+          })
+      )
     })
   )
 

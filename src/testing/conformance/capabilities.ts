@@ -44,6 +44,13 @@ export interface ConformanceCapabilities {
    * `TaskManagerDurable`, finds it for longer.
    */
   readonly forgets: boolean
+  /**
+   * A tool runs with the `ToolExecutor`, the context and the FiberRefs of the caller that started it. A layer whose tools run in
+   * another process, such as `TaskManagerCluster`, runs them with the executor of that process.
+   */
+  readonly callerContext: boolean
+  /** What is left can be read and taken after the layer has closed. A layer that asks another process has nobody to ask then. */
+  readonly answersAfterShutdown: boolean
 }
 
 /**
@@ -67,5 +74,7 @@ export const allCapabilities: ConformanceCapabilities = {
   grace: true,
   backpressure: true,
   resultLimits: true,
-  forgets: true
+  forgets: true,
+  callerContext: true,
+  answersAfterShutdown: true
 }

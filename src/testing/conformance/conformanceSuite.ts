@@ -10,6 +10,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import type * as Layer from "effect/Layer"
 import type { TaskManager } from "../../services/TaskManager.js"
+import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
@@ -83,7 +84,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
  * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets six times that.
  * `settle` is for layers that work over a socket: it returns when nothing of the layer is on its way, and is waited for after
- * every step.
+ * every step. A layer whose tools run with an executor of its own is given that of the case as `ToolExecutor`.
  *
  * @example
  * ```ts
@@ -102,7 +103,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
  * @category constructors
  */
 export const conformanceSuite = <E>(options: {
-  readonly layer: Layer.Layer<TaskManager, E>
+  readonly layer: Layer.Layer<TaskManager, E, ToolExecutor>
   readonly capabilities?: Partial<ConformanceCapabilities> | undefined
   readonly patience?: Duration.DurationInput | undefined
   readonly settle?: Effect.Effect<void> | undefined
@@ -134,7 +135,7 @@ const hangs = new ConformanceFailure({
 const runCase = <E>(
   definition: CaseDefinition,
   options: {
-    readonly layer: Layer.Layer<TaskManager, E>
+    readonly layer: Layer.Layer<TaskManager, E, ToolExecutor>
     readonly capabilities: ConformanceCapabilities
     readonly patience: Duration.DurationInput
     readonly settle: Effect.Effect<void> | undefined

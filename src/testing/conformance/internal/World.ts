@@ -191,15 +191,17 @@ const within =
       Effect.withClock(Time.realClock)
     )
 
-/** The layer of a case, built with the case's settings and routing. */
+/** The layer of a case, built with the case's settings, routing and tools. */
 const layerOf = <E>(
-  layer: Layer.Layer<TaskManager, E>,
+  layer: Layer.Layer<TaskManager, E, ToolExecutor>,
+  executor: ToolExecutor["Type"],
   settings: Partial<TaskManagerSettings>,
   decisions: ReadonlyMap<string, () => RoutingDecision | Effect.Effect<RoutingDecision>>
 ): Layer.Layer<TaskManager, E> =>
   Layer.fresh(layer).pipe(
     Layer.provide(
-      Layer.merge(
+      Layer.mergeAll(
+        Layer.succeed(ToolExecutor, executor),
         TaskManagerConfig.layer(settings),
         RoutingPolicy.layer((request) => decisions.get(request.callId)?.() ?? RoutingDecision.Foreground())
       )
@@ -207,7 +209,7 @@ const layerOf = <E>(
   )
 
 export const make = <E>(options: {
-  readonly layer: Layer.Layer<TaskManager, E>
+  readonly layer: Layer.Layer<TaskManager, E, ToolExecutor>
   readonly capabilities: ConformanceCapabilities
   readonly settings: Partial<TaskManagerSettings>
   readonly patience: Duration.DurationInput
@@ -225,17 +227,17 @@ export const make = <E>(options: {
       if (LogLevel.lessThan(logLevel, LogLevel.Warning)) return
       warnings.push({ message: String(message), annotations: Object.fromEntries(annotations) })
     })
+    const tools = Tools.make()
     const context = yield* soon(
       "the layer is built",
       Effect.locally(
-        Layer.buildWithScope(layerOf(options.layer, settings, decisions), managerScope),
+        Layer.buildWithScope(layerOf(options.layer, tools.executorOfLayer, settings, decisions), managerScope),
         FiberRef.currentLoggers,
         HashSet.make(noting)
       )
     )
     const manager = Context.get(context, TaskManager)
     const { handle } = manager
-    const tools = Tools.make()
     const subscription = yield* Scope.extend(handle.subscribe, scope)
     const log: Array<TaskEvent> = []
     const stubborn: Array<Deferred.Deferred<void>> = []
@@ -315,7 +317,8 @@ export const make = <E>(options: {
         if (route !== undefined) decisions.set(name, () => route)
         else if (wantsBackground && capabilities.background) decisions.set(name, () => RoutingDecision.Background())
         const letGo = yield* Deferred.make<void>()
-        const { tool } = callOptions
+        const { executor, tool } = callOptions
+        if (executor !== undefined) tools.bring(callId, executor)
         if (callOptions.stubborn === true) {
           stubborn.push(letGo)
           tools.define(callId, (_task, told) => Effect.onInterrupt(told, () => Deferred.await(letGo)))
@@ -498,7 +501,9 @@ export const make = <E>(options: {
       build: (other) =>
         soon(
           "the layer is built",
-          Effect.sandbox(Effect.scoped(Effect.asVoid(Layer.build(layerOf(options.layer, other, decisions)))))
+          Effect.sandbox(
+            Effect.scoped(Effect.asVoid(Layer.build(layerOf(options.layer, tools.executorOfLayer, other, decisions))))
+          )
         )
     }
     return world

@@ -392,22 +392,26 @@ test("the caller's scope is not the tool's: closing it ends nothing", { needs: [
   yield* equal("it runs", (yield* w.handle.get(TaskId.make("a"))).status, "Running")
 })
 
-test("a tool runs with the FiberRefs and the context of the caller that started it", {}, function*(w) {
-  class Tenant extends Context.Tag("effect-task-manager/life/Tenant")<Tenant, string>() {}
-  const ref = FiberRef.unsafeMake("unset")
-  w.define("a", () =>
-    Effect.map(
-      Effect.all([FiberRef.get(ref), Effect.serviceOption(Tenant)]),
-      ([value, tenant]) => `${value} ${Option.getOrElse(tenant, () => "nobody")}`
-    ))
-  yield* w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") })).pipe(
-    Effect.locally(ref, "mine"),
-    Effect.provideService(Tenant, "acme")
-  )
-  yield* w.soon("the manager is idle", w.handle.waitForIdle)
-  const result = yield* w.handle.result(TaskId.make("a"))
-  yield* equal("what the tool saw", Option.map(result, brief.result), Option.some("ok mine acme"))
-})
+test(
+  "a tool runs with the FiberRefs and the context of the caller that started it",
+  { needs: ["callerContext"] },
+  function*(w) {
+    class Tenant extends Context.Tag("effect-task-manager/life/Tenant")<Tenant, string>() {}
+    const ref = FiberRef.unsafeMake("unset")
+    w.define("a", () =>
+      Effect.map(
+        Effect.all([FiberRef.get(ref), Effect.serviceOption(Tenant)]),
+        ([value, tenant]) => `${value} ${Option.getOrElse(tenant, () => "nobody")}`
+      ))
+    yield* w.startTask(TaskLaunchRequest.plain({ request: requestOf("a"), taskId: TaskId.make("a") })).pipe(
+      Effect.locally(ref, "mine"),
+      Effect.provideService(Tenant, "acme")
+    )
+    yield* w.soon("the manager is idle", w.handle.waitForIdle)
+    const result = yield* w.handle.result(TaskId.make("a"))
+    yield* equal("what the tool saw", Option.map(result, brief.result), Option.some("ok mine acme"))
+  }
+)
 
 test("a tool started from an uninterruptible region can be cancelled", { needs: ["startsConcurrently"] }, function*(w) {
   yield* Effect.uninterruptible(

@@ -322,7 +322,7 @@ test("get and result of an unknown id: TaskNotFound", {}, function*(w) {
 
 // ---- the executor ----
 
-test("each caller of startTask brings its own executor", {}, function*(w) {
+test("each caller of startTask brings its own executor", { needs: ["callerContext"] }, function*(w) {
   const answering = (text: string): ToolExecutor["Type"] => ({
     specs: Effect.succeed([]),
     execute: ({ callId }) =>

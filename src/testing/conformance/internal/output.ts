@@ -224,7 +224,7 @@ test("outlives its session", {}, function*(w) {
   yield* equal("the text", yield* text(w, a), "text")
 })
 
-test("is there when the manager is shut down", {}, function*(w) {
+test("is there when the manager is shut down", { needs: ["answersAfterShutdown"] }, function*(w) {
   const a = yield* w.start("a", { tool: writing("text") })
   yield* w.shutdown
   yield* equal("the text", yield* text(w, a), "text")

@@ -13,7 +13,9 @@ import { requestOf, theSession, theTurn, turnOf } from "./World.js"
 
 const { cases, test } = section("4.5 Shutdown")
 
-test("every live task is Cancelled, its finalizers run, its event published", { needs: ["detach"] }, function*(w) {
+test("every live task is Cancelled, its finalizers run, its event published", {
+  needs: ["detach", "answersAfterShutdown"]
+}, function*(w) {
   const a = yield* w.start("a")
   const b = yield* w.start("b", { kind: "Background" })
   yield* w.soon("shutdown returns", w.shutdown)
@@ -24,7 +26,7 @@ test("every live task is Cancelled, its finalizers run, its event published", { 
 })
 
 test("a suspended and a queued task are Cancelled too", {
-  needs: ["approvals", "concurrency"],
+  needs: ["approvals", "concurrency", "answersAfterShutdown"],
   settings: { concurrency: 1 }
 }, function*(w) {
   const a = yield* w.start("a")
@@ -60,7 +62,9 @@ test("startTask fails with TaskManagerShutdown while the tools still end", { nee
   yield* w.soon("shutdown returns", Fiber.join(closing))
 })
 
-test("a tool that will not end holds up shutdown for the grace period only", { needs: ["grace"] }, function*(w) {
+test("a tool that will not end holds up shutdown for the grace period only", {
+  needs: ["grace", "answersAfterShutdown"]
+}, function*(w) {
   const a = yield* w.start("a", { tool: (_task, told) => Effect.uninterruptible(told) })
   yield* w.soon("shutdown returns", w.shutdown)
   yield* w.hasStatus(a, "Cancelled")
@@ -124,7 +128,9 @@ test("a subscription can be read after shutdown, then it is shut down", {}, func
   yield* equal("it returns with", exit._tag, "Failure")
 })
 
-test("streams that begin after shutdown end: events with the replay, changes with nothing live", {}, function*(w) {
+test("streams that begin after shutdown end: events with the replay, changes with nothing live", {
+  needs: ["answersAfterShutdown"]
+}, function*(w) {
   const a = yield* w.start("a")
   yield* a.succeed()
   yield* w.shutdown
@@ -134,7 +140,9 @@ test("streams that begin after shutdown end: events with the replay, changes wit
   yield* equal("changes", Chunk.toReadonlyArray(values), [[]])
 })
 
-test("reading, draining and waiting still answer, from what is left", { needs: ["detach"] }, function*(w) {
+test("reading, draining and waiting still answer, from what is left", {
+  needs: ["detach", "answersAfterShutdown"]
+}, function*(w) {
   const a = yield* w.start("a")
   const b = yield* w.start("b", { kind: "Background" })
   const c = yield* w.start("c", { kind: "Background", deliveryMode: "Manual" })

@@ -102,7 +102,7 @@ test("nothing is left to take of a closed session", { needs: ["detach"] }, funct
   yield* equal("the result", yield* take(w, a), "none")
 })
 
-test("a result can be taken after the shutdown", { needs: ["detach"] }, function*(w) {
+test("a result can be taken after the shutdown", { needs: ["detach", "answersAfterShutdown"] }, function*(w) {
   const a = yield* w.start("a", { kind: "Background" })
   yield* a.succeed()
   yield* w.shutdown

@@ -17,6 +17,10 @@ export type Tool = (task: CurrentTask["Type"], told: Answer) => Answer
 
 export interface Tools {
   readonly executor: ToolExecutor["Type"]
+  /** For a layer that has an executor of its own: that of the case, or the one that a call was started with. */
+  readonly executorOfLayer: ToolExecutor["Type"]
+  /** Says with which executor a call is started. */
+  readonly bring: (callId: ToolCallId, executor: ToolExecutor["Type"]) => void
   /** What the call does when it is launched; without it the call waits for `tell`. */
   readonly define: (callId: ToolCallId, tool: Tool) => void
   /** Ends a launch of a call that waits. */
@@ -34,6 +38,7 @@ export const toolError = (reason: ToolError["reason"], message: string): ToolErr
 const waitsForTell: Tool = (_task, told) => told
 
 export const make = (): Tools => {
+  const brought = new Map<ToolCallId, ToolExecutor["Type"]>()
   const defined = new Map<ToolCallId, Tool>()
   const answers = new Map<string, Deferred.Deferred<Answer>>()
   const begins = new Map<string, Deferred.Deferred<TaskId>>()
@@ -49,21 +54,29 @@ export const make = (): Tools => {
     return made
   }
 
+  const executor: ToolExecutor["Type"] = {
+    specs: Effect.succeed([]),
+    execute: (request) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const { callId } = request
+        const { launch, taskId } = task
+        const told = Effect.flatten(Deferred.await(ensure(answers, callId, launch)))
+        const tool = defined.get(callId) ?? waitsForTell
+        launches.push(`${taskId}#${launch}`)
+        yield* Deferred.succeed(ensure(begins, callId, launch), taskId)
+        const output = yield* Effect.ensuring(tool(task, told), Effect.sync(() => ends.push(`${taskId}#${launch}`)))
+        return goodResult(request.callId, output)
+      })
+  }
   return {
-    executor: {
-      specs: Effect.succeed([]),
-      execute: (request) =>
-        Effect.gen(function*() {
-          const task = yield* CurrentTask
-          const { callId } = request
-          const { launch, taskId } = task
-          const told = Effect.flatten(Deferred.await(ensure(answers, callId, launch)))
-          const tool = defined.get(callId) ?? waitsForTell
-          launches.push(`${taskId}#${launch}`)
-          yield* Deferred.succeed(ensure(begins, callId, launch), taskId)
-          const output = yield* Effect.ensuring(tool(task, told), Effect.sync(() => ends.push(`${taskId}#${launch}`)))
-          return goodResult(request.callId, output)
-        })
+    executor,
+    executorOfLayer: {
+      specs: executor.specs,
+      execute: (request) => (brought.get(request.callId) ?? executor).execute(request)
+    },
+    bring: (callId, own) => {
+      brought.set(callId, own)
     },
     define: (callId, tool) => {
       defined.set(callId, tool)

@@ -1,0 +1,285 @@
+/** Calls of a client to the groups: each is made again until it is answered, and carries what is to be told to its group anyway. */
+import type { Sharding } from "@effect/cluster/Sharding"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import type { SessionId, TaskId } from "../../model/ids.js"
+import { ancestryOf } from "../../runtime/launch/RunningIn.js"
+import { randomToken } from "../../shared/randomToken.js"
+import { ClusterError } from "../ClusterError.js"
+import {
+  type Answer,
+  type Batch,
+  type CallHeader,
+  GroupEntity,
+  GroupNotReady,
+  type Positions,
+  protocolVersion
+} from "./protocol.js"
+import { answeredWithin, onWire, wireMillis, wireSleep } from "./wire.js"
+
+type GroupClient = ReturnType<Effect.Effect.Success<typeof GroupEntity.client>>
+
+/** What was given, without what it brings. */
+interface Deliveries {
+  readonly token: number
+  readonly orders: ReadonlyArray<number>
+}
+
+/** What is to be told to a group. */
+interface Told {
+  readonly taken: ReadonlyArray<number>
+  readonly putBack: ReadonlyArray<number>
+  readonly dropped: ReadonlyArray<string>
+}
+
+/** What a call is about. */
+interface CallOptions<A> {
+  /** Which session, or every one of the group: its readers are not behind the answer. */
+  readonly sessionId?: SessionId | undefined
+  /** No reader of events is asked for. */
+  readonly isSilent?: boolean | undefined
+  /** Is given the answer in the step in which it arrives; where its call is interrupted before, what it gives is put back. */
+  readonly receive?: ((value: A) => void) | undefined
+}
+
+/** Who reads events of a group. */
+interface NewsReaders {
+  readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
+  readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
+}
+
+export interface Connection {
+  readonly groups: number
+  readonly groupOf: (sessionId: SessionId) => number
+  /** Asks a group. An answer that is lost is asked for again; with `patience` it dies with `ClusterError`. */
+  readonly ask: <A, E>(
+    group: number,
+    send: (client: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
+    options?: CallOptions<A>
+  ) => Effect.Effect<A, Exclude<E, Passing>>
+  /** Something has reached its reader. */
+  readonly taken: (group: number, given: Deliveries) => void
+  readonly putBack: (group: number, given: Deliveries) => void
+  /** Whether a delivery has reached its reader: a runner that took over may not know of it, and gives it again. */
+  readonly wasTaken: (group: number, order: number) => boolean
+  /** Whether nothing is left to be told, and nobody is asked but for waits. */
+  readonly isQuiet: () => boolean
+  readonly fork: (self: Effect.Effect<void>) => void
+  readonly isClosed: () => boolean
+  news: NewsReaders
+}
+
+/** What passes by itself: the runner is gone, or busy, or not ready. */
+type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
+
+const passing: ReadonlySet<unknown> = new Set([
+  "GroupNotReady",
+  "MailboxFull",
+  "AlreadyProcessingMessage",
+  "PersistenceError"
+])
+
+const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+
+/** What a call dies of where the wire is cut in the middle of it. */
+const cut: ReadonlySet<unknown> = new Set([
+  "SocketError",
+  "RpcClientError",
+  "RunnerUnavailable",
+  "EntityNotAssignedToRunner"
+])
+
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
+
+const betweenTries = "50 millis"
+const flushAfter = "2 millis"
+/** Longer than a takeover may take, in milliseconds. */
+const rememberedFor = 60_000
+
+/** Any number that spreads texts well and is the same everywhere. */
+const hashOf = (text: string): number => {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  }
+  return hash >>> 0
+}
+
+class Outbox {
+  private told: { taken: Array<number>; putBack: Array<number>; dropped: Array<string> } = {
+    taken: [],
+    putBack: [],
+    dropped: []
+  }
+
+  get isEmpty(): boolean {
+    const { dropped, putBack, taken } = this.told
+    return taken.length + putBack.length + dropped.length === 0
+  }
+
+  add(more: Partial<Told>): void {
+    this.told.taken.push(...more.taken ?? [])
+    this.told.putBack.push(...more.putBack ?? [])
+    this.told.dropped.push(...more.dropped ?? [])
+  }
+
+  take(): Told {
+    const { told } = this
+    this.told = { taken: [], putBack: [], dropped: [] }
+    return told
+  }
+}
+
+export const connect = (options: {
+  readonly groups: number
+  readonly patienceMillis: number
+}): Effect.Effect<Connection, never, Sharding | Scope.Scope> =>
+  Effect.gen(function*() {
+    const clients = yield* GroupEntity.client
+    const { groups, patienceMillis } = options
+    const client = randomToken()
+    const set = yield* FiberSet.make<unknown, unknown>()
+    const run = yield* FiberSet.runtime(set)<never>()
+    const fork: Connection["fork"] = (self) => void run(Effect.interruptible(self))
+    const outboxes = Array.from({ length: groups }, () => new Outbox())
+    let calls = 0
+    let isClosed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+      })
+    )
+    const outboxOf = (group: number): Outbox => outboxes[group] ?? new Outbox()
+
+    /** When what was taken was, oldest first. */
+    const taken = Array.from({ length: groups }, () => new Map<number, number>())
+    const takenOf = (group: number): Map<number, number> => taken[group] ?? new Map()
+    const remember = (group: number, order: number): void => {
+      const now = wireMillis()
+      const ofGroup = takenOf(group)
+      ofGroup.set(order, now)
+      for (const [oldest, at] of ofGroup) {
+        if (now - at < rememberedFor) return
+        ofGroup.delete(oldest)
+      }
+    }
+
+    const flushing = new Set<number>()
+    const tell = (group: number, told: Partial<Told>): void => {
+      outboxOf(group).add(told)
+      if (flushing.has(group) || isClosed) return
+      flushing.add(group)
+      fork(Effect.zipRight(
+        wireSleep(flushAfter),
+        Effect.suspend(() => {
+          flushing.delete(group)
+          return outboxOf(group).isEmpty || isClosed
+            ? Effect.void
+            : Effect.asVoid(connection.ask(group, (one, header) => one.Settle({ header }), { isSilent: true }))
+        })
+      ))
+    }
+
+    const ask = <A, E>(
+      group: number,
+      send: (one: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
+      { isSilent = false, receive, sessionId }: CallOptions<A> = {}
+    ): Effect.Effect<A, Exclude<E, Passing>> =>
+      Effect.withFiberRuntime((fiber) => {
+        const call = `${client}/${++calls}`
+        const under: Array<TaskId> = []
+        const ancestry = ancestryOf(fiber)
+        for (let link = ancestry; link !== undefined; link = link.parent) {
+          if (link.task !== undefined) under.push(link.task.snapshot.id)
+        }
+        const one = clients(String(group))
+        let isAgain = false
+        let contactAt = wireMillis()
+        const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
+          const told = outboxOf(group).take()
+          const { positions } = connection.news
+          const header = {
+            version: protocolVersion,
+            call,
+            under,
+            stopped: ancestry?.stopped ?? null,
+            ...told,
+            readers: isSilent ? [] : positions(group, sessionId)
+          }
+          const sent = Effect.timeoutFail(send(one, header, isAgain), {
+            duration: answeredWithin,
+            onTimeout: () => new GroupNotReady()
+          })
+          isAgain = true
+          return Effect.flatMap(
+            Effect.uninterruptibleMask((restore) =>
+              Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
+                if (Exit.isSuccess(exit)) {
+                  // in this very step: an interrupt behind it would lose what is given
+                  if (exit.value._tag === "Done") {
+                    connection.news.hear(group, exit.value.news)
+                    receive?.(exit.value.value)
+                  }
+                } else {
+                  const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+                  tell(
+                    group,
+                    isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
+                  )
+                }
+                return exit
+              })
+            ),
+            (exit) => {
+              if (Exit.isSuccess(exit)) {
+                contactAt = wireMillis()
+                return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
+              }
+              const failure = Cause.failureOption(exit.cause)
+              if (Option.isSome(failure) && !isPassing(failure.value)) {
+                // what passes is handled below
+                return Effect.fail(failure.value as Exclude<E, Passing>)
+              }
+              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause) && !isCut(exit.cause)) {
+                // it has no failure
+                return Effect.failCause(exit.cause as Cause.Cause<never>)
+              }
+              if (wireMillis() - contactAt > patienceMillis) {
+                return Effect.die(
+                  new ClusterError({
+                    reason: "Unavailable",
+                    detail: `No runner has answered for ${patienceMillis} ms: is one running, and can it be reached?`
+                  })
+                )
+              }
+              return Effect.zipRight(wireSleep(betweenTries), once)
+            }
+          )
+        })
+        return once
+      })
+
+    const connection: Connection = {
+      groups,
+      groupOf: (sessionId) => hashOf(sessionId) % groups,
+      ask,
+      taken: (group, { orders, token }) => {
+        for (const order of orders) remember(group, order)
+        tell(group, { taken: [token] })
+      },
+      putBack: (group, { token }) => tell(group, { putBack: [token] }),
+      wasTaken: (group, order) => takenOf(group).has(order),
+      isQuiet: () => flushing.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
+      fork,
+      isClosed: () => isClosed,
+      news: { positions: () => [], hear: () => {} }
+    }
+    return connection
+  })

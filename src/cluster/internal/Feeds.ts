@@ -1,0 +1,198 @@
+/**
+ * The readers of events that a client has at the groups. One call for each group waits for news of all of its readers, and every
+ * other call brings news of those that it is about, so that nobody is answered before he was told what the answer follows from.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { TaskApproval } from "../../model/Approval.js"
+import type { SessionId } from "../../model/ids.js"
+import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
+import { randomToken } from "../../shared/randomToken.js"
+import type { Connection } from "./Connection.js"
+import type { Batch, Began, Positions } from "./protocol.js"
+import { wireSleep } from "./wire.js"
+
+/** Who is told. */
+export interface Listener {
+  readonly hear: (event: FilteredTaskEvent, asked: ReadonlyArray<TaskApproval>) => void
+  /** In the step in which the reader is there: what it begins with. */
+  readonly began: (began: Began) => void
+  /** The runner has not kept what came meanwhile: the reader begins anew, with what is live now. */
+  readonly beginAgain: (began: Began) => void
+  readonly ended: () => void
+  /** Something was told, and nothing more comes in this step. */
+  readonly wake: () => void
+}
+
+export interface Feed {
+  readonly group: number
+  readonly began: Began
+  readonly close: () => void
+}
+
+interface Open {
+  readonly id: string
+  readonly filter: TaskEventFilter | undefined
+  readonly mirrors: boolean
+  readonly listener: Listener
+  /** The number of the last event, and how many the runner's reader has given. */
+  last: number
+  has: number
+  state: "Open" | "Opening" | "Ended"
+}
+
+export class Feeds {
+  private readonly connection: Connection
+  private readonly ofGroups: ReadonlyArray<Map<string, Open>>
+  private readonly changed: Array<Deferred.Deferred<void> | undefined> = []
+  private readonly client = randomToken()
+  private count = 0
+
+  constructor(connection: Connection) {
+    this.connection = connection
+    this.ofGroups = Array.from({ length: connection.groups }, () => new Map<string, Open>())
+  }
+
+  private of(group: number): Map<string, Open> {
+    return this.ofGroups[group] ?? new Map()
+  }
+
+  positions(group: number, sessionId: SessionId | undefined): Positions {
+    const positions = []
+    for (const { filter, has, id, state } of this.of(group).values()) {
+      const isMeant = sessionId === undefined || filter?.sessionId === undefined || filter.sessionId === sessionId
+      if (state === "Open" && isMeant) positions.push({ reader: id, has })
+    }
+    return positions
+  }
+
+  hear(group: number, news: ReadonlyArray<Batch>): void {
+    const feeds = this.of(group)
+    for (const { asked, before, events, reader, state } of news) {
+      const feed = feeds.get(reader)
+      if (feed === undefined || feed.state !== "Open") continue
+      // some may have come with another call
+      const fresh = events.slice(Math.max(0, feed.has - before))
+      for (const event of fresh) {
+        feed.has++
+        feed.last = event.seq
+        feed.listener.hear(event, asked)
+      }
+      if (state === "Unknown") {
+        feed.state = "Opening"
+        this.connection.fork(this.openAgain(group, feed))
+      } else if (state === "Ended") {
+        feed.state = "Ended"
+        feed.listener.ended()
+        this.unwatch(group, feed.id)
+      }
+      feed.listener.wake()
+    }
+  }
+
+  private watch(
+    group: number,
+    feed: Open,
+    filter: TaskEventFilter | undefined,
+    replays: boolean,
+    isFirst: boolean
+  ): Effect.Effect<Began> {
+    return this.connection.ask(group, (client, header) =>
+      client.Watch({
+        header,
+        reader: feed.id,
+        filter: filter === undefined ? null : {
+          ...(filter.sessionId === undefined ? undefined : { sessionId: filter.sessionId }),
+          ...(filter.taskId === undefined ? undefined : { taskId: filter.taskId }),
+          ...(filter.after === undefined ? undefined : { after: filter.after })
+        },
+        replays,
+        mirrors: feed.mirrors
+      }), {
+      isSilent: true,
+      receive: (began) => {
+        feed.last = replays || filter?.after !== undefined ? (filter?.after ?? 0) : began.seq
+        feed.has = 0
+        feed.state = "Open"
+        if (isFirst) feed.listener.began(began)
+        else if (feed.mirrors) feed.listener.beginAgain(began)
+        this.hear(group, began.news)
+      }
+    })
+  }
+
+  /** The group has moved: what it has told since is told again, or what stands for it. */
+  private openAgain(group: number, feed: Open): Effect.Effect<void> {
+    return Effect.map(
+      this.watch(group, feed, feed.mirrors ? feed.filter : { ...feed.filter, after: feed.last }, false, false),
+      () => this.restart(group)
+    )
+  }
+
+  open(
+    group: number,
+    filter: TaskEventFilter | undefined,
+    options: { readonly replays: boolean; readonly mirrors: boolean; readonly listener: Listener }
+  ): Effect.Effect<Feed> {
+    const { listener, mirrors, replays } = options
+    return Effect.suspend(() => {
+      const feed: Open = {
+        id: `${this.client}/${++this.count}`,
+        filter,
+        mirrors,
+        listener,
+        last: 0,
+        has: 0,
+        state: "Opening"
+      }
+      const close = () => this.unwatch(group, feed.id)
+      this.of(group).set(feed.id, feed)
+      return Effect.map(
+        Effect.onExit(
+          this.watch(group, feed, filter, replays, true),
+          (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
+        ),
+        (began) => {
+          this.restart(group)
+          return { group, began, close }
+        }
+      )
+    })
+  }
+
+  private unwatch(group: number, id: string): void {
+    if (!this.of(group).delete(id) || this.connection.isClosed()) return
+    this.connection.fork(Effect.asVoid(
+      this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), { isSilent: true })
+    ))
+  }
+
+  /** The call that waits for news begins again, with all the readers that there are now. */
+  private restart(group: number): void {
+    const changed = this.changed[group]
+    this.changed[group] = Deferred.unsafeMake(FiberId.none)
+    if (changed === undefined) this.connection.fork(this.listen(group))
+    else Deferred.unsafeDone(changed, Effect.void)
+  }
+
+  private listen(group: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const changed = this.changed[group]
+      const isIdle = this.positions(group, undefined).length === 0
+      if (isIdle && this.of(group).size === 0) {
+        this.changed[group] = undefined
+        return Effect.void
+      }
+      const changes = changed === undefined ? Effect.never : Deferred.await(changed)
+      const news = isIdle
+        ? Effect.never
+        : this.connection.ask(group, (client, header) => client.Poll({ header })).pipe(
+          Effect.asVoid,
+          // no runner answers: the readers wait on
+          Effect.catchAllDefect(() => wireSleep("1 second"))
+        )
+      return Effect.zipRight(Effect.raceFirst(news, changes), this.listen(group))
+    })
+  }
+}

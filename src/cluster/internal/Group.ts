@@ -1,0 +1,214 @@
+/**
+ * The manager of one group of sessions on the runner that has it now. It is opened, and opened again once its journal is lost, for as
+ * long as the group is on this runner.
+ *
+ * | the group is | a call              | the lease ends in another hand | the journal is lost | the group leaves     |
+ * | ------------ | ------------------- | ------------------------------ | ------------------- | -------------------- |
+ * | Opening      | waits, then asks again | Open                        | –                   | Left                 |
+ * | Open         | carried out         | –                              | Opening             | Left, tasks are kept |
+ * | Left         | asks again elsewhere | –                             | –                   | –                    |
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { DurableOptions } from "../../durable/DurableOptions.js"
+import { type DurableManager, makeDurable } from "../../durable/internal/makeDurable.js"
+import { JournalError } from "../../errors.js"
+import type { Ancestry } from "../../machine/TaskTable.js"
+import { RunningIn } from "../../runtime/launch/RunningIn.js"
+import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { Calls } from "./calls.js"
+import { InHand } from "./inHand.js"
+import { type Answer, type CallHeader, GroupNotReady, protocolVersion } from "./protocol.js"
+import { Readers } from "./readers.js"
+import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
+
+/** A group whose manager is open. */
+export interface OpenGroup extends DurableManager {
+  readonly readers: Readers
+  readonly inHand: InHand
+  readonly calls: Calls
+  /** Runs the consumer of what a client has in its hands. */
+  readonly fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
+  readonly managerScope: Scope.CloseableScope
+}
+
+export interface Group {
+  /** Carries out a call with the manager, and answers in time. */
+  readonly answer: <A, E>(
+    header: CallHeader,
+    use: (group: OpenGroup) => Effect.Effect<A, E>,
+    options?: { readonly isKept?: boolean | undefined }
+  ) => Effect.Effect<Answer<A>, E | GroupNotReady>
+  /** The manager, if it is open. */
+  readonly current: () => OpenGroup | undefined
+  /** Ends every wait: the group is about to leave this runner. */
+  readonly leave: Effect.Effect<void>
+  /** Shuts the manager down, and then waits until every reader was told so, for a second at most. */
+  readonly shutDown: Effect.Effect<void>
+}
+
+/** The tasks that a caller works for, as far as they are of this group. */
+const ancestryOf = (
+  { engine: { state: { table } } }: DurableManager,
+  { stopped, under }: Pick<CallHeader, "under" | "stopped">
+): Ancestry | undefined => {
+  let ancestry: Ancestry | undefined = stopped === null
+    ? undefined
+    : { table, task: undefined, parent: undefined, stopped }
+  for (const id of [...under].reverse()) {
+    const task = table.tasks.get(id)
+    if (task?.isLive === true) ancestry = { table, task, parent: ancestry, stopped: stopped ?? undefined }
+  }
+  return ancestry
+}
+
+const open = (
+  options: DurableOptions,
+  leaving: Effect.Effect<void>
+): Effect.Effect<OpenGroup, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope> =>
+  Effect.gen(function*() {
+    const managerScope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+    const durable = yield* Scope.extend(makeDurable(options), managerScope)
+    const readers = new Readers(durable.engine)
+    yield* Effect.addFinalizer(() => readers.closeAll)
+    const bell = yield* durable.manager.handle.subscribe
+    yield* Queue.take(bell).pipe(
+      Effect.zipRight(Queue.takeAll(bell)),
+      Effect.zipRight(Effect.sync(() => readers.wake())),
+      Effect.forever,
+      Effect.ensuring(Effect.sync(() => readers.wake())),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    const set = yield* FiberSet.make<unknown, unknown>()
+    const runtime = yield* FiberSet.runtime(set)<never>()
+    const run = <A, E>(self: Effect.Effect<A, E>) => runtime(Effect.interruptible(self))
+    const group: OpenGroup = {
+      ...durable,
+      managerScope,
+      readers,
+      // not from 0: a client may still have tokens of a manager before this one
+      inHand: new InHand(wireMillis() * 1_000),
+      calls: new Calls({ fork: run, leaving }),
+      fork: (self) => Effect.sync(() => run(self))
+    }
+    const sweep = Effect.suspend(() => {
+      group.inHand.sweep()
+      return Effect.zipRight(Fiber.interruptAll(group.calls.sweep()), readers.sweep)
+    })
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
+    return group
+  })
+
+const isLost = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.isInterruptedOnly(cause) ||
+  Option.exists(Cause.dieOption(cause), (defect) => defect instanceof JournalError)
+
+/** The group on this runner, until the scope closes. Everything of it runs with `runtime`. */
+export const makeGroup = (
+  options: DurableOptions,
+  runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>
+): Effect.Effect<Group, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const left = yield* Deferred.make<void>()
+    let current: OpenGroup | undefined = undefined
+    let ready = yield* Deferred.make<OpenGroup>()
+
+    const openOnce = Effect.scoped(Effect.gen(function*() {
+      const group = yield* open(options, Deferred.await(left))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          current = undefined
+          ready = Deferred.unsafeMake(FiberId.none)
+        })
+      )
+      current = group
+      yield* Deferred.succeed(ready, group)
+      const lost = yield* group.journal.lost
+      yield* Effect.logWarning("A group of sessions has lost its journal, and is opened again.", lost.message)
+    }))
+    const supervised = openOnce.pipe(
+      Effect.catchAllCause((cause) =>
+        Option.exists(
+            Cause.failureOption(cause),
+            (error) => error instanceof JournalError && error.reason === "Owned"
+          )
+          // it has waited for a lease
+          ? Effect.void
+          : Effect.zipRight(
+            Effect.logWarning("A group of sessions cannot be opened, and is tried again.", cause),
+            wireSleep("1 second")
+          )
+      ),
+      Effect.forever
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => Runtime.runFork(runtime)(supervised)),
+      Fiber.interrupt
+    )
+
+    const opened = Effect.suspend(() =>
+      current === undefined
+        ? Effect.flatMap(
+          onWire(Effect.timeoutOption(Deferred.await(ready), answersWithin)),
+          Option.match({ onNone: () => Effect.fail(new GroupNotReady()), onSome: Effect.succeed })
+        )
+        : Effect.succeed(current)
+    )
+
+    const answer = <A, E>(
+      header: CallHeader,
+      use: (group: OpenGroup) => Effect.Effect<A, E>,
+      { isKept = false }: { readonly isKept?: boolean | undefined } = {}
+    ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
+      Effect.flatMap(opened, (group) => {
+        if (header.version !== protocolVersion) {
+          return Effect.die(
+            new Error(
+              `The client speaks version ${header.version} of the protocol of a cluster, and this runner ${protocolVersion}`
+            )
+          )
+        }
+        group.inHand.settle(header)
+        const ancestry = ancestryOf(group, header)
+        // what was given back is there again, and what was taken makes room
+        const used = Effect.zipRight(group.inHand.ended, Effect.suspend(() => use(group)))
+        const under = ancestry === undefined ? used : Effect.provideService(used, RunningIn, ancestry)
+        return Effect.catchAllCause(
+          group.calls.answer(header.call, under, {
+            isKept,
+            news: () => header.readers.length === 0 ? [] : group.readers.news(header.readers)
+          }),
+          (cause): Effect.Effect<never, E | GroupNotReady> =>
+            isLost(cause) ? Effect.fail(new GroupNotReady()) : Effect.failCause(cause)
+        )
+      })
+
+    return {
+      answer,
+      current: () => current,
+      leave: Effect.asVoid(Deferred.succeed(left, undefined)),
+      shutDown: Effect.suspend(() => {
+        if (current === undefined) return Effect.void
+        const { managerScope, readers } = current
+        const untilTold: Effect.Effect<void> = Effect.suspend(() =>
+          readers.isEmpty ? Effect.void : Effect.zipRight(wireSleep(1), untilTold)
+        )
+        return Scope.close(managerScope, Exit.void).pipe(
+          Effect.provide(runtime),
+          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "1 second"))),
+          Effect.asVoid
+        )
+      })
+    }
+  })

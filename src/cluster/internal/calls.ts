@@ -1,0 +1,101 @@
+/**
+ * The calls of clients, as a runner carries them out. A call goes on while nobody waits for it, for a client whose answer was lost
+ * asks again with the same number and finds it.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { Answer, Batch } from "./protocol.js"
+import { answersWithin, forgottenAfter, onWire, wireMillis } from "./wire.js"
+
+interface Running<A, E> {
+  readonly fiber: Fiber.RuntimeFiber<A, E>
+  /** How many ask for it now, and when the last one left. */
+  asking: number
+  left: number
+  /** Whether its answer is kept for one that asks again: it must not be carried out twice. */
+  readonly isKept: boolean
+}
+
+const waiting = { _tag: "Waiting" } as const
+
+export class Calls {
+  private readonly running = new Map<string, Running<unknown, unknown>>()
+  private readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Ends every wait: the group is about to leave this runner. */
+  private readonly leaving: Effect.Effect<void>
+
+  constructor(options: {
+    readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+    readonly leaving: Effect.Effect<void>
+  }) {
+    this.fork = options.fork
+    this.leaving = options.leaving
+  }
+
+  /** Carries out a call, or joins it, for as long as a runner lets a client wait. `news` is asked when it is done. */
+  answer<A, E>(
+    call: string,
+    self: Effect.Effect<A, E>,
+    options: { readonly isKept: boolean; readonly news: () => ReadonlyArray<Batch> }
+  ): Effect.Effect<Answer<A>, E> {
+    return Effect.suspend(() => {
+      // a call that comes again is the same one, so its fiber runs the same effect
+      const known = this.running.get(call) as Running<A, E> | undefined
+      const running = known ?? this.begin(call, self, options.isKept)
+      running.asking++
+      const { fiber } = running
+      const exit = fiber.unsafePoll()
+      const done = (ended: Exit.Exit<A, E>): Exit.Exit<Answer<A>, E> =>
+        Exit.map(ended, (value) => ({ _tag: "Done" as const, news: options.news(), value }))
+      const waits = exit === null
+        ? Effect.flatMap(
+          Effect.raceFirst(
+            onWire(Effect.timeoutOption(fiber.await, answersWithin)),
+            Effect.as(this.leaving, Option.none<Exit.Exit<A, E>>())
+          ),
+          Option.match({ onNone: () => Effect.succeed(waiting), onSome: done })
+        )
+        : done(exit)
+      return Effect.onExit(waits, (asked) => this.left(call, running, asked))
+    })
+  }
+
+  private begin<A, E>(call: string, self: Effect.Effect<A, E>, isKept: boolean): Running<A, E> {
+    const running: Running<A, E> = { fiber: this.fork(self), asking: 0, left: 0, isKept }
+    this.running.set(call, running)
+    return running
+  }
+
+  private left(
+    call: string,
+    running: Running<unknown, unknown>,
+    asked: Exit.Exit<Answer<unknown>, unknown>
+  ): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      running.asking--
+      running.left = wireMillis()
+      const isAnswered = Exit.isFailure(asked) ? !Cause.isInterruptedOnly(asked.cause) : asked.value._tag === "Done"
+      if (isAnswered && !running.isKept) this.running.delete(call)
+      // its client does not wait any more
+      if (Exit.isFailure(asked) && Cause.isInterruptedOnly(asked.cause) && running.asking === 0) {
+        this.running.delete(call)
+        return Effect.asVoid(Effect.fork(running.fiber.interruptAsFork(running.fiber.id())))
+      }
+      return Effect.void
+    })
+  }
+
+  /** Ends what nobody has asked for again. */
+  sweep(now = wireMillis()): ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>> {
+    const ended: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+    for (const [call, running] of this.running) {
+      if (running.asking > 0 || now - running.left < forgottenAfter) continue
+      this.running.delete(call)
+      ended.push(running.fiber)
+    }
+    return ended
+  }
+}

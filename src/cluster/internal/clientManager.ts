@@ -1,0 +1,308 @@
+/** The whole `TaskManager` of a client: it starts and changes tasks at the groups, and reads what is written of them. */
+import type { Sharding } from "@effect/cluster/Sharding"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { JournalCodec } from "../../durable/JournalCodec.js"
+import {
+  type ApprovalMismatch,
+  type TaskDoesNotListen,
+  type TaskInboxFull,
+  TaskManagerShutdown,
+  TaskNotFound,
+  type TaskNotRunning,
+  type TaskNotSuspended,
+  type WaitTimedOut
+} from "../../errors.js"
+import { TaskId } from "../../model/ids.js"
+import type { TaskLaunchRequest } from "../../model/Task.js"
+import { settings } from "../../runtime/setup/settings.js"
+import { answerApprovalWith } from "../../runtime/starting/answerApproval.js"
+import { readLaunch } from "../../runtime/starting/readLaunch.js"
+import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
+import { limitedBy } from "../../runtime/waiting/parking.js"
+import { withUnheld } from "../../services/internal/unheld.js"
+import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
+import { randomToken } from "../../shared/randomToken.js"
+import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
+import { wellFormedText } from "../../shared/wellFormed.js"
+import { connect } from "./Connection.js"
+import { eventsWith } from "./events.js"
+import { Feeds } from "./Feeds.js"
+import { matches, readJournals } from "./journals.js"
+import { Mirrors } from "./Mirrors.js"
+import { numberingOf } from "./numbering.js"
+import type { Change } from "./protocol.js"
+import { quietness } from "./quietness.js"
+import { takingWith, within } from "./taking.js"
+
+const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
+const busy = ["Queued", "Running", "Cancelling"]
+const completed = ["Completed", "Failed"] as const
+/** How many tasks a client remembers the group of. */
+const rememberedTasks = 10_000
+
+export const makeClient = (options: {
+  readonly name: string
+  readonly groups: number
+  readonly codec: JournalCodec | undefined
+  readonly patienceMillis: number
+}): Effect.Effect<TaskManager["Type"], never, Sharding | SqlClient.SqlClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { codec, groups, name, patienceMillis } = options
+    const { eventBuffer, eventBytes, historyLimit } = yield* settings
+    const connection = yield* connect({ groups, patienceMillis })
+    const { ask, groupOf } = connection
+    const numbering = numberingOf(groups)
+    const journals = yield* readJournals({ name, groups, groupOf, numbering, codec, historyLimit, patienceMillis })
+    const feeds = new Feeds(connection)
+    const mirrors = new Mirrors(connection, feeds, historyLimit)
+    connection.news = {
+      positions: (group, sessionId) => feeds.positions(group, sessionId),
+      hear: (group, news) => feeds.hear(group, news)
+    }
+    const subscriptions = new Set<{ readonly unsafeWake: () => void }>()
+    const groupsOfTasks = new Map<TaskId, number>()
+    const remember = (id: TaskId, group: number): void => {
+      groupsOfTasks.set(id, group)
+      if (groupsOfTasks.size <= rememberedTasks) return
+      for (const oldest of groupsOfTasks.keys()) {
+        groupsOfTasks.delete(oldest)
+        return
+      }
+    }
+    const locate = (id: TaskId): Effect.Effect<number | undefined> =>
+      Effect.suspend(() => {
+        const known = groupsOfTasks.get(id)
+        if (known !== undefined) return Effect.succeed(known)
+        if (groups === 1) return Effect.succeed(0)
+        return connection.isClosed() ? nowhere : journals.locate(id)
+      })
+    const located = <A, E, R>(
+      taskId: TaskId,
+      use: (group: number) => Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E | TaskNotFound, R> =>
+      Effect.flatMap(
+        locate(taskId),
+        (group): Effect.Effect<A, E | TaskNotFound, R> =>
+          group === undefined || connection.isClosed() ? new TaskNotFound({ taskId }) : use(group)
+      )
+    const { isQuiet, taking } = takingWith(connection, locate)
+    const ids = randomToken()
+    let started = 0
+
+    const startAt = (group: number, launch: TaskLaunchRequest) =>
+      Effect.map(
+        ask(group, (client, header, again) => client.Start({ header, launch, again }), {
+          sessionId: launch.request.sessionId
+        }),
+        (outcome) => {
+          if (outcome._tag === "Pending") remember(outcome.taskId, group)
+          return outcome
+        }
+      )
+    const startTask: TaskManager["Type"]["startTask"] = (given) => {
+      const wrong = wrongLaunch(given)
+      if (wrong !== undefined) return Effect.die(wrong)
+      return Effect.suspend(() => {
+        const launch = readLaunch(given)
+        if (connection.isClosed()) return new TaskManagerShutdown()
+        const group = groupOf(launch.request.sessionId)
+        if (launch._tag === "Plain") {
+          // with an id of its own, a call that comes again is the same one
+          const taskId = launch.taskId ?? TaskId.make(`task-${ids}-${++started}`)
+          return startAt(group, { ...launch, taskId })
+        }
+        return Effect.flatMap(locate(launch.taskId), (found) => startAt(found ?? group, launch))
+      })
+    }
+
+    /** `E`: with what else the method of the manager fails that the change is for. */
+    const changeAt = <E = never>(change: Change): Effect.Effect<boolean, TaskNotFound | E> =>
+      located(change.taskId, (group) =>
+        Effect.mapError(
+          ask(group, (client, header) => client.Change({ header, change })),
+          // the runner calls that method, and the protocol has the errors of all of them
+          (error) => error as TaskNotFound | E
+        ))
+    const changeOf = <E>(change: Change): Effect.Effect<void, TaskNotFound | E> => Effect.asVoid(changeAt<E>(change))
+    const rejectApproval: TaskManager["Type"]["rejectApproval"] = ({ asking, reason, taskId }) =>
+      changeOf<TaskNotSuspended | ApprovalMismatch>({
+        _tag: "Reject",
+        taskId,
+        ...(reason === undefined ? undefined : { reason }),
+        ...(asking === undefined ? undefined : { asking })
+      })
+    const answerApproval = answerApprovalWith({ startTask, rejectApproval })
+
+    const find = (taskId: TaskId) =>
+      Effect.flatMap(
+        Effect.suspend(() => connection.isClosed() ? Effect.succeedNone : journals.find(taskId)),
+        Option.match({
+          onNone: () => Effect.fail(new TaskNotFound({ taskId })),
+          onSome: Effect.succeed
+        })
+      )
+    const unlessClosed = <A, E>(instead: A, self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.suspend(() => connection.isClosed() ? Effect.succeed(instead) : self)
+
+    const waitForIdle = (timeout: number | null) =>
+      Effect.flatMap(
+        unlessClosed([], groups === 1 ? Effect.succeed([0]) : journals.groupsWith(busy)),
+        (found) =>
+          Effect.forEach(found, (group) => ask(group, (client, header) => client.WaitForIdle({ header, timeout })), {
+            concurrency: "unbounded",
+            discard: true
+          })
+      )
+    const waitForTask = (
+      taskIds: ReadonlyArray<TaskId>,
+      limit: TurnWaitLimit["timeout"]
+    ): Effect.Effect<void, TaskNotFound | WaitTimedOut> =>
+      within(limit, (timeout) =>
+        Effect.flatMap(Effect.forEach(taskIds, (id) => located(id, Effect.succeed)), (found) => {
+          const wanted = new Map<number, Array<TaskId>>()
+          taskIds.forEach((id, index) => {
+            const group = found[index] ?? 0
+            wanted.set(group, [...wanted.get(group) ?? [], id])
+          })
+          if (wanted.size === 0) return Effect.void
+          // the first that is over; one that has timed out waits for the others
+          const waits = [...wanted].map(([group, of]) =>
+            ask(group, (client, header) => client.WaitForTask({ header, taskIds: of, timeout })).pipe(
+              Effect.asVoid,
+              Effect.catchIf((error) => error instanceof TaskNotFound, Effect.succeed)
+            )
+          )
+          return Effect.flatMap(
+            Effect.raceAll(waits),
+            (error) => error === undefined ? Effect.void : Effect.fail(error)
+          )
+        }))
+    const list: TaskManagerHandle["list"] = (filter = {}) => unlessClosed([], journals.list(filter))
+    const listSuspended = Effect.map(
+      Effect.flatMap(
+        unlessClosed([], groups === 1 ? Effect.succeed([0]) : journals.groupsWith(["Suspended"])),
+        Effect.forEach((group) => ask(group, (client, header) => client.Suspended({ header })))
+      ),
+      (all) => all.flat()
+    )
+
+    const handle: TaskManagerHandle = {
+      ...eventsWith({
+        connection,
+        feeds,
+        mirrors,
+        numbering,
+        bounds: { eventBuffer, eventBytes },
+        locate,
+        open: subscriptions
+      }),
+      turnUpdates: taking.turnUpdates,
+      answerApproval,
+      get: (id) => Effect.map(find(id), ({ snapshot }) => snapshot),
+      result: (id) => Effect.map(find(id), ({ result }) => Option.fromNullable(result)),
+      output: (taskId, range = {}) =>
+        Effect.suspend(() => {
+          checkRange(range)
+          const { maxBytes, start } = range
+          const given = {
+            ...(start === undefined ? undefined : { start }),
+            ...(maxBytes === undefined ? undefined : { maxBytes })
+          }
+          return located(
+            taskId,
+            (group) => ask(group, (client, header) => client.Output({ header, taskId, range: given }))
+          )
+        }),
+      list,
+      history: (query = {}) => unlessClosed({ tasks: [] }, journals.history(query)),
+      listRunning: list({ status: ["Queued", "Running", "Cancelling"] }),
+      listSuspended,
+      listCompleted: list({ status: completed }),
+      cancel: (taskId) => changeOf<never>({ _tag: "Cancel", taskId }),
+      detach: (taskId) => changeAt<TaskNotRunning>({ _tag: "Detach", taskId }),
+      steer: (taskId, message) =>
+        Effect.suspend(() => {
+          refuseUnless(typeof message === "string", "steer", "a string", message)
+          return changeOf<TaskNotRunning | TaskDoesNotListen | TaskInboxFull>({
+            _tag: "Steer",
+            taskId,
+            message: wellFormedText(message)
+          })
+        }),
+      setContinuePolicy: (taskId, policy) => changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy }),
+      setDeliveryMode: (taskId, mode) => changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode }),
+      setPriority: (taskId, priority) =>
+        Effect.suspend(() =>
+          changeOf<TaskNotRunning>({ _tag: "SetPriority", taskId, priority: finiteOf("setPriority", priority) })
+        ),
+      setConcurrency: (lane, given) =>
+        Effect.suspend(() => {
+          const limit = limitOf("setConcurrency", given, 1)
+          return Effect.forEach(Array.from({ length: groups }, (_, group) => group), (group) =>
+            ask(
+              group,
+              (client, header) => client.SetConcurrency({ header, lane, limit: limit === Infinity ? null : limit })
+            ), {
+            concurrency: 8,
+            discard: true
+          })
+        }),
+      drainReadyItems: unlessClosed([], taking.drainReadyItems),
+      drainReadyItemsOf: (sessionId) => unlessClosed([], taking.drainReadyItemsOf(sessionId)),
+      // without a timeout there is no such error
+      waitForIdle: Effect.orDie(waitForIdle(null)),
+      waitForIdleWithin: (timeout) => within(timeout, waitForIdle)
+    }
+
+    /** Reads of sessions that are watched, in the current step. */
+    const mirrored: TaskManagerHandle = {
+      ...handle,
+      get: (taskId) =>
+        Effect.suspend(() => {
+          const found = mirrors.find(taskId)
+          return found === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(found.task)
+        }),
+      list: (filter = {}) =>
+        Effect.sync(() => {
+          const { sessionId } = filter
+          const found = sessionId === undefined ? mirrors.all : [mirrors.known(sessionId)]
+          return found.flatMap((mirror) => mirror?.tasks() ?? []).filter(matches(filter))
+        }),
+      listSuspended: Effect.sync(() => mirrors.all.flatMap((mirror) => mirror.suspended()))
+    }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const subscription of subscriptions) subscription.unsafeWake()
+      })
+    )
+    const manager = TaskManager.of({
+      ...taking,
+      startTask,
+      waitForTask: (taskIds, options) => limitedBy(options, waitForTask(taskIds, options?.timeout)),
+      waitForLoopUpdate: (sessionId, options) =>
+        limitedBy(
+          options,
+          within(options?.timeout, (timeout) =>
+            Effect.asVoid(
+              ask(groupOf(sessionId), (client, header) => client.WaitForLoop({ header, sessionId, timeout }), {
+                sessionId
+              })
+            ))
+        ),
+      onTurnInterrupted: ({ sessionId, turnId }) =>
+        ask(groupOf(sessionId), (client, header) => client.InterruptTurn({ header, turn: { sessionId, turnId } }), {
+          sessionId
+        }),
+      rejectApproval,
+      answerApproval,
+      closeSession: (sessionId) =>
+        ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), { sessionId }),
+      handle: withUnheld(handle, mirrored)
+    })
+    quietness.set(manager, () => isQuiet() && connection.isQuiet())
+    return manager
+  })

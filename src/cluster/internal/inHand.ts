@@ -1,0 +1,139 @@
+/**
+ * What clients of a group have taken. It is in the hands of a consumer of the manager until the client says that it reached its
+ * reader; what it gives back, or says nothing of for a while, is put back.
+ *
+ * | the token is     | `taken`         | `putBack`       | nothing for `forgottenAfter`, or the group ends |
+ * | ---------------- | --------------- | --------------- | ----------------------------------------------- |
+ * | in hand          | delivered       | put back        | put back                                        |
+ * | over, or unknown | nothing         | nothing         | nothing                                         |
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { CallHeader } from "./protocol.js"
+import { forgottenAfter, wireMillis } from "./wire.js"
+
+/** What a consumer's `use` fails with where its client gave it back. */
+export class PutBack {
+  readonly _tag = "PutBack"
+}
+
+interface Consumer {
+  fiber: Fiber.RuntimeFiber<void> | undefined
+}
+
+interface Holding {
+  /** The call that it was given to. */
+  readonly call: string
+  readonly end: Deferred.Deferred<void, PutBack>
+  readonly since: number
+  readonly consumer: Consumer
+}
+
+/** What was taken, with its token. */
+export interface Given<A> {
+  readonly token: number
+  /** The numbers of its deliveries in the journal. */
+  readonly orders: ReadonlyArray<number>
+  readonly value: A
+}
+
+/** Takes with one of the manager's consumers, which is given what its `use` does. */
+export interface Take<A, E> {
+  (use: (value: A) => Effect.Effect<void, PutBack>): Effect.Effect<unknown, E>
+}
+
+export class InHand {
+  private readonly holdings = new Map<number, Holding>()
+  private readonly ofCalls = new Map<string, number>()
+  /** Those whose consumers are not done yet. */
+  private readonly ending = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private token: number
+
+  constructor(firstToken: number) {
+    this.token = firstToken
+  }
+
+  /** What the header of a call says: what has reached its reader, what is given back, and the calls whose answer nobody has. */
+  settle({ dropped, putBack, taken }: Pick<CallHeader, "taken" | "putBack" | "dropped">): void {
+    for (const token of taken) this.end(token, Effect.void)
+    for (const token of putBack) this.end(token, Effect.fail(new PutBack()))
+    for (const call of dropped) {
+      const token = this.ofCalls.get(call)
+      if (token !== undefined) this.end(token, Effect.fail(new PutBack()))
+    }
+  }
+
+  private end(token: number, how: Effect.Effect<void, PutBack>): void {
+    const holding = this.holdings.get(token)
+    if (holding === undefined) return
+    this.forget(token, holding)
+    const { fiber } = holding.consumer
+    if (fiber !== undefined && fiber.unsafePoll() === null) this.ending.add(fiber)
+    Deferred.unsafeDone(holding.end, how)
+  }
+
+  private forget(token: number, { call }: Holding): void {
+    this.holdings.delete(token)
+    if (this.ofCalls.get(call) === token) this.ofCalls.delete(call)
+  }
+
+  /** Puts back what nobody has said anything of. */
+  sweep(now = wireMillis()): void {
+    for (const [token, { since }] of this.holdings) {
+      if (now - since < forgottenAfter) return
+      this.end(token, Effect.fail(new PutBack()))
+    }
+  }
+
+  /** Returns once every consumer that was told how it ends is done. */
+  get ended(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.ending.size === 0) return Effect.void
+      const fibers = [...this.ending]
+      return Effect.forEach(fibers, (fiber) => fiber.await, { discard: true })
+    })
+  }
+
+  /**
+   * Takes with one of the manager's `consume…` methods. `take` is given what its `use` does; it returns undefined where there was
+   * nothing. `fork` runs the consumer for as long as the token is in hand.
+   */
+  give<A, E>(
+    call: string,
+    take: Take<A, E>,
+    ordersOf: (value: A) => ReadonlyArray<number>,
+    fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
+  ): Effect.Effect<Given<A> | null, Exclude<E, PutBack>> {
+    return Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
+      const consumer: Consumer = { fiber: undefined }
+      const use = (value: A): Effect.Effect<void, PutBack> =>
+        Effect.flatMap(Deferred.make<void, PutBack>(), (end) => {
+          const token = ++this.token
+          const holding: Holding = { call, end, since: wireMillis(), consumer }
+          this.holdings.set(token, holding)
+          this.ofCalls.set(call, token)
+          Deferred.unsafeDone(answer, Effect.succeed({ token, orders: ordersOf(value), value }))
+          return Effect.onInterrupt(Deferred.await(end), () => Effect.sync(() => this.forget(token, holding)))
+        })
+      const consuming = take(use).pipe(
+        Effect.catchAll((error) =>
+          // what is no PutBack is an error of the manager
+          error instanceof PutBack ? Effect.void : Effect.fail(error as Exclude<E, PutBack>)
+        ),
+        Effect.matchCauseEffect({
+          onSuccess: () => Deferred.succeed(answer, null),
+          onFailure: (cause) => Deferred.failCause(answer, cause)
+        }),
+        Effect.asVoid
+      )
+      // whom the caller works for is in its context
+      const forking = Effect.flatMap(Effect.context<never>(), (context) => fork(Effect.provide(consuming, context)))
+      return Effect.flatMap(forking, (forked) => {
+        consumer.fiber = forked
+        forked.addObserver(() => this.ending.delete(forked))
+        return Effect.onInterrupt(Deferred.await(answer), () => Fiber.interruptFork(forked))
+      })
+    })
+  }
+}

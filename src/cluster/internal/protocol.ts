@@ -1,0 +1,204 @@
+/**
+ * What a client and a runner say to each other about one group of sessions. Every call is volatile, and the same call may come again
+ * when its answer was lost: it has a number of its own, tasks have ids, and what was taken has a token.
+ */
+import * as Entity from "@effect/cluster/Entity"
+import * as Rpc from "@effect/rpc/Rpc"
+import * as Schema from "effect/Schema"
+import {
+  ApprovalMismatch,
+  ConcurrencyRefused,
+  DuplicateCallId,
+  TaskAlreadyExists,
+  TaskCancelled,
+  TaskDoesNotListen,
+  TaskInboxFull,
+  TaskLimitReached,
+  TaskManagerShutdown,
+  TaskNotFound,
+  TaskNotRunning,
+  TaskNotSuspended,
+  WaitTimedOut
+} from "../../errors.js"
+import { TaskApproval } from "../../model/Approval.js"
+import { SessionId, TaskId, TurnId } from "../../model/ids.js"
+import { ContinuePolicy, DeliveryMode, TaskLaunchRequest, TaskSnapshot } from "../../model/Task.js"
+import { FilteredTaskEvent } from "../../model/TaskEvent.js"
+import { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
+import { InterruptReceipt, TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
+
+/** The form of the calls below. A runner of another one is not asked. */
+export const protocolVersion = 1
+
+/** The group has no manager at the moment: it is being opened, or has moved. Ask again. */
+export class GroupNotReady extends Schema.TaggedError<GroupNotReady>("effect-task-manager/cluster/GroupNotReady")(
+  "GroupNotReady",
+  {}
+) {}
+
+const Numbers = Schema.Array(Schema.Number)
+
+/** How many events readers have. */
+const Positions = Schema.Array(Schema.Struct({ reader: Schema.String, has: Schema.Number }))
+export type Positions = typeof Positions.Type
+
+/** What a reader has missed. */
+export const Batch = Schema.Struct({
+  reader: Schema.String,
+  /** `Unknown`: the runner does not have this reader, it begins again. `Ended`: nothing comes after these. */
+  state: Schema.Literal("Open", "Ended", "Unknown"),
+  /** How many events the reader had before these. */
+  before: Schema.Number,
+  events: Schema.Array(FilteredTaskEvent),
+  /** To a mirror: what tasks ask, whole. */
+  asked: Schema.Array(TaskApproval)
+})
+export type Batch = typeof Batch.Type
+
+/** What every call says. */
+export const CallHeader = Schema.Struct({
+  version: Schema.Number,
+  /** The call; one that comes again has the same. */
+  call: Schema.String,
+  /** The tasks that the caller works for, the innermost first. */
+  under: Schema.Array(TaskId),
+  /** The task whose tool was stopped, and that the caller has worked for. */
+  stopped: Schema.NullOr(TaskId),
+  /** Tokens of what has reached its reader, and of what is to be put back. */
+  taken: Numbers,
+  putBack: Numbers,
+  /** Calls that gave something that nobody has: it is put back. */
+  dropped: Schema.Array(Schema.String),
+  /** Readers of events that must not be behind the answer. */
+  readers: Positions
+})
+export type CallHeader = typeof CallHeader.Type
+
+/** With what it follows from: `news` has the events that the readers of the header have missed. */
+const answer = <A, I>(value: Schema.Schema<A, I>) =>
+  Schema.Union(
+    // a wait is answered before its caller gives it up: the caller asks again
+    Schema.TaggedStruct("Waiting", {}),
+    Schema.TaggedStruct("Done", { news: Schema.Array(Batch), value })
+  )
+export type Answer<A> =
+  | { readonly _tag: "Waiting" }
+  | { readonly _tag: "Done"; readonly news: ReadonlyArray<Batch>; readonly value: A }
+
+const call = <const Tag extends string, Fields extends Schema.Struct.Fields, A, I, E extends Schema.Schema.All>(
+  tag: Tag,
+  fields: Fields,
+  success: Schema.Schema<A, I>,
+  error: E
+) =>
+  Rpc.make(tag, {
+    payload: { header: CallHeader, ...fields },
+    success: answer(success),
+    error: Schema.Union(GroupNotReady, error)
+  })
+
+const Turn = Schema.Struct({ sessionId: SessionId, turnId: TurnId })
+
+/** What was taken. It is the reader's until the token is told back; undefined where there is nothing to take. */
+const given = <A, I>(value: Schema.Schema<A, I>) =>
+  Schema.NullOr(Schema.Struct({
+    token: Schema.Number,
+    /** The numbers of its deliveries in the journal: after a takeover they come again under the same. */
+    orders: Numbers,
+    value
+  }))
+
+/** How long to wait, in milliseconds on the clock of the tasks; null: until it is over. */
+const Timeout = Schema.NullOr(Schema.Number)
+
+const Change = Schema.Union(
+  Schema.TaggedStruct("Cancel", { taskId: TaskId }),
+  Schema.TaggedStruct("Detach", { taskId: TaskId }),
+  Schema.TaggedStruct("Steer", { taskId: TaskId, message: Schema.String }),
+  Schema.TaggedStruct("SetContinuePolicy", { taskId: TaskId, policy: ContinuePolicy }),
+  Schema.TaggedStruct("SetDeliveryMode", { taskId: TaskId, mode: DeliveryMode }),
+  Schema.TaggedStruct("SetPriority", { taskId: TaskId, priority: Schema.Number }),
+  Schema.TaggedStruct("Reject", {
+    taskId: TaskId,
+    reason: Schema.optionalWith(Schema.String, { exact: true }),
+    asking: Schema.optionalWith(Schema.String, { exact: true })
+  })
+)
+export type Change = typeof Change.Type
+
+const Filter = Schema.Struct({
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  after: Schema.optionalWith(Schema.Number, { exact: true })
+})
+
+/** How a reader of events begins. */
+export const Began = Schema.Struct({
+  seq: Schema.Number,
+  live: Schema.Array(TaskSnapshot),
+  /** The settled tasks of a session that is mirrored, and what its suspended ones ask. */
+  settled: Schema.Array(TaskSnapshot),
+  asked: Schema.Array(TaskApproval),
+  /** What it is told at once. */
+  news: Schema.Array(Batch)
+})
+export type Began = typeof Began.Type
+
+/** The entity of a group of sessions. Its id is the number of the group. */
+export const GroupEntity = Entity.make("TaskSessions", [
+  call(
+    "Start",
+    { launch: TaskLaunchRequest, again: Schema.Boolean },
+    TaskStartOutcome,
+    Schema.Union(
+      TaskAlreadyExists,
+      DuplicateCallId,
+      TaskLimitReached,
+      ApprovalMismatch,
+      TaskCancelled,
+      TaskManagerShutdown
+    )
+  ),
+  call("TakeUpdate", { turn: Turn, timeout: Timeout }, given(TurnTaskUpdate), WaitTimedOut),
+  call("TakeLoop", { sessionId: SessionId }, given(Schema.Array(TaskResolution)), Schema.Never),
+  call("TakeManual", { sessionId: Schema.NullOr(SessionId) }, given(Schema.Array(TaskResolution)), Schema.Never),
+  call("TakeResult", { taskId: TaskId }, given(TaskResolution), TaskNotFound),
+  /** Answers once what the header tells of is done. */
+  call("Settle", {}, Schema.Null, Schema.Never),
+  call(
+    "Change",
+    { change: Change },
+    Schema.Boolean,
+    Schema.Union(
+      TaskNotFound,
+      TaskNotRunning,
+      TaskDoesNotListen,
+      TaskInboxFull,
+      TaskNotSuspended,
+      ApprovalMismatch
+    )
+  ),
+  /** `limit`: null for none. */
+  call("SetConcurrency", { lane: Schema.String, limit: Schema.NullOr(Schema.Number) }, Schema.Null, ConcurrencyRefused),
+  call("InterruptTurn", { turn: Turn }, InterruptReceipt, Schema.Never),
+  call("CloseSession", { sessionId: SessionId }, InterruptReceipt, Schema.Never),
+  call("WaitForLoop", { sessionId: SessionId, timeout: Timeout }, Schema.Null, WaitTimedOut),
+  call(
+    "WaitForTask",
+    { taskIds: Schema.Array(TaskId), timeout: Timeout },
+    Schema.Null,
+    Schema.Union(TaskNotFound, WaitTimedOut)
+  ),
+  call("WaitForIdle", { timeout: Timeout }, Schema.Null, WaitTimedOut),
+  call("Suspended", {}, Schema.Array(TaskApproval), Schema.Never),
+  call("Output", { taskId: TaskId, range: OutputRange }, TaskOutput, TaskNotFound),
+  call(
+    "Watch",
+    { reader: Schema.String, filter: Schema.NullOr(Filter), replays: Schema.Boolean, mirrors: Schema.Boolean },
+    Began,
+    Schema.Never
+  ),
+  call("Unwatch", { readers: Schema.Array(Schema.String) }, Schema.Null, Schema.Never),
+  /** Answers once the readers of the header have news. */
+  call("Poll", {}, Schema.Null, Schema.Never)
+])

@@ -1,0 +1,188 @@
+/** Puts a durable manager together. Closing the scope shuts it down. */
+import type * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { JournalError } from "../../errors.js"
+import type { StoredTask } from "../../machine/restore.js"
+import type { SessionId } from "../../model/ids.js"
+import type { ToolRequest, ToolSpec } from "../../model/ToolCall.js"
+import type { Engine } from "../../runtime/Engine.js"
+import { holdReplies } from "../../runtime/journal/holding.js"
+import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
+import { restoreTasks, wasToRun } from "../../runtime/journal/restoring.js"
+import type { LaunchCaller } from "../../runtime/launch/Launch.js"
+import { makeEngine, makeManager } from "../../runtime/make.js"
+import { settings } from "../../runtime/setup/settings.js"
+import { startConcurrently } from "../../runtime/starting/startTask.js"
+import { Journal } from "../../services/Journal.js"
+import { TaskManager } from "../../services/TaskManager.js"
+import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { millisOf } from "../../shared/durations.js"
+import type { DurableOptions } from "../DurableOptions.js"
+import { TaskJournal } from "../TaskJournal.js"
+import { checkChoices, checkName, unstorable } from "./checks.js"
+import { withStoredTasks } from "./hostReads.js"
+import { whenUnlocked } from "./locked.js"
+import { makeReadOrWarn, readTasks } from "./opening.js"
+import { readOutput } from "./outputRows.js"
+import { pauseOf, sweepAgain } from "./retention.js"
+import * as schema from "./schema.js"
+import { settledRows } from "./settledRows.js"
+import * as SqlJournal from "./SqlJournal.js"
+import { deliveriesIn } from "./updates.js"
+const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
+  spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
+
+/** Who starts what goes on after a restart: its own caller has gone with its context. */
+const callers = (
+  stored: ReadonlyArray<StoredTask>,
+  options: DurableOptions
+): Effect.Effect<(sessionId: SessionId) => LaunchCaller, never, ToolExecutor> =>
+  Effect.gen(function*() {
+    const executor = yield* ToolExecutor
+    const context = yield* Effect.context<never>()
+    const fiberRefs = yield* Effect.getFiberRefs
+    const executors = new Map<SessionId, ToolExecutor["Type"]>()
+    const { executorOf } = options
+    if (executorOf !== undefined) {
+      for (const sessionId of new Set(stored.filter(wasToRun).map(({ snapshot }) => snapshot.sessionId))) {
+        executors.set(sessionId, yield* executorOf(sessionId))
+      }
+    }
+    return (sessionId) => {
+      const own = executors.get(sessionId) ?? executor
+      return { context: Context.add(context, ToolExecutor, own), fiberRefs, executor: own, ancestry: undefined }
+    }
+  })
+
+const transactionInside = new TypeError(
+  "A method of a durable manager that waits for a write was called inside withTransaction of the client with which it writes: it " +
+    "would wait for the end of the transaction, which waits for it"
+)
+
+const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): TaskJournal["Type"] =>
+  TaskJournal.of({
+    acknowledge: (updates) =>
+      Effect.suspend(() =>
+        // what is let go in memory alone would be passed over, and come again
+        journal.isGone ? journal.farewell : store.acknowledge(
+          journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
+            number: entry.task.order,
+            brings,
+            order: delivery.order
+          }))
+        )
+      ),
+    name: store.name,
+    leaseMillis: journal.journal.leaseMillis,
+    epoch: store.epoch,
+    status: Effect.sync(() => ({ ...journal.counts, lagMillis: journal.lag })),
+    lost: journal.lost
+  })
+
+const leaseOf = (lease: Duration.DurationInput): number => {
+  const millis = millisOf("lease", lease)
+  if (millis < 100 || millis > longestLease) {
+    throw new RangeError("TaskManagerDurable.layer takes a lease of 100 ms to a day")
+  }
+  return millis
+}
+
+const longestLease = 86_400_000
+
+const retentionOf = ({ settled = "7 days", undelivered = Infinity }: NonNullable<DurableOptions["retention"]>) => ({
+  settled: millisOf("TaskManagerDurable.layer: retention.settled", settled),
+  undelivered: millisOf("TaskManagerDurable.layer: retention.undelivered", undelivered)
+})
+
+/** A manager with its journal, and the engine that both work on. */
+export interface DurableManager {
+  readonly engine: Engine
+  readonly manager: TaskManager["Type"]
+  readonly journal: TaskJournal["Type"]
+}
+
+export const makeDurable = (options: DurableOptions): Effect.Effect<
+  DurableManager,
+  JournalError | Migrator.MigrationError | SqlError,
+  SqlClient.SqlClient | ToolExecutor | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const { name = "default", onInterrupted = repeatsByItsHints } = options
+    checkName(name)
+    checkChoices(options)
+    const leaseMillis = leaseOf(options.lease ?? "10 seconds")
+    const retention = retentionOf(options.retention ?? {})
+    const { historyBytes, historyLimit, outputBuffer } = yield* settings
+    const unlocked = yield* whenUnlocked(name, leaseMillis)
+    yield* unlocked(schema.migrate)
+    const store = yield* SqlJournal.open({
+      name,
+      onOwned: options.onOwned ?? "wait",
+      leaseMillis,
+      unlocked,
+      keepsTasks: options.shutdown === "keep",
+      keepsSettled: retention.settled > 0,
+      keepsOutput: options.output === "keep",
+      codec: options.codec
+    })
+    const { tables } = store
+    const rows = settledRows(tables)
+    const onDamaged = options.onDamaged ?? "fail"
+    const stored = yield* unlocked(
+      readTasks({ store, settled: rows, onDamaged, historyLimit, historyBytes, outputBuffer })
+    )
+    const executor = yield* ToolExecutor
+    const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
+    const callerOf = yield* callers(stored, options)
+    const engine = yield* Effect.provideService(makeEngine, Journal, store)
+    const { journal } = engine.state
+    if (journal === undefined) return yield* Effect.dieMessage("an engine with a journal has no writer")
+    yield* restoreTasks(engine, journal, stored, {
+      mayRepeat: (request) => onInterrupted(request, specs.get(request.toolName)) === "Repeat",
+      callerOf
+    })
+    yield* journal.synced
+    const check = Effect.flatMap(
+      store.isInTransaction,
+      (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
+    )
+    yield* sweepAgain({ engine, journal, rows, now: tables.now, retention, pauseMillis: pauseOf(retention) })
+    const held = withStoredTasks(
+      holdReplies(journal, makeManager(engine, startConcurrently), check),
+      {
+        journal,
+        rows,
+        readOrWarn: makeReadOrWarn(tables),
+        readOutput: (number) => readOutput(tables, number, outputBuffer),
+        fail: tables.fail,
+        check
+      }
+    )
+    const manager = TaskManager.of({
+      ...held,
+      startTask: (launch) =>
+        Effect.suspend(() => {
+          const field = unstorable(launch)
+          return field === undefined
+            // a tool must not find itself in the transaction of its caller, which has ended by then
+            ? Effect.zipRight(check, Effect.mapInputContext(held.startTask(launch), withoutTransaction<ToolExecutor>))
+            : Effect.die(
+              new TypeError(
+                `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
+              )
+            )
+        })
+    })
+    return { engine, manager, journal: taskJournal(journal, store) }
+  })
+
+const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> =>
+  context.unsafeMap.has(SqlClient.TransactionConnection.key)
+    // what is left out is not in R: nobody may ask for it
+    ? Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
+    : context

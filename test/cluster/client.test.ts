@@ -1,0 +1,139 @@
+/** A client over several groups, and the agent loop on it. */
+import { Tool, Toolkit } from "@effect/ai"
+import { it } from "@effect/vitest"
+import { Chunk, Effect, Layer, Option, Queue, Schema, Stream } from "effect"
+import {
+  RoutingDecision,
+  RoutingPolicy,
+  SessionId,
+  TaskId,
+  TaskLaunchRequest,
+  TaskManager,
+  ToolCallId,
+  ToolExecutor,
+  TurnId
+} from "effect-task-manager"
+import { AgentLoop, ToolAnnotations, ToolkitExecutor } from "effect-task-manager/ai"
+import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
+import { assert, describe } from "vitest"
+import { oneProcess } from "./support.js"
+
+const { Text, ToolCall } = ScriptedStep
+
+const turnOf = (index: number) => ({ sessionId: SessionId.make(`session-${index}`), turnId: TurnId.make("turn") })
+
+const launchOf = (index: number, toolName: string) =>
+  TaskLaunchRequest.plain({
+    taskId: TaskId.make(`task-${index}`),
+    request: { ...turnOf(index), callId: ToolCallId.make(`call-${index}`), toolName, input: index, metadata: {} }
+  })
+
+const Tools = ToolExecutor.fromHandlers({
+  echo: ({ input }) => Effect.succeed(`${String(input)} is done`),
+  manual: ({ input }) => Effect.succeed(String(input)),
+  park: () => Effect.never
+})
+const Routing = RoutingPolicy.layer(({ toolName }) =>
+  toolName === "manual" ? RoutingDecision.Background({ deliveryMode: "Manual" }) : RoutingDecision.Foreground()
+)
+const Several = oneProcess({ groups: 5 }).pipe(Layer.provideMerge(Tools), Layer.provide(Routing))
+
+describe("a client over several groups", () => {
+  const all = Array.from({ length: 12 }, (_, index) => index)
+
+  it.live("starts, lists, pages, waits, drains and cancels over all of them", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { handle } = manager
+      const events = yield* handle.subscribe
+      yield* Effect.forEach(all, (index) => manager.startTask(launchOf(index, "echo")), { concurrency: 4 })
+      yield* handle.waitForIdle
+      const results = yield* Effect.forEach(all, (index) => manager.waitForTurn(turnOf(index)))
+      assert.isTrue(results.every(Option.isSome))
+      assert.isTrue(
+        (yield* Effect.forEach(all, (index) => manager.waitForTurn(turnOf(index)))).every(Option.isNone)
+      )
+
+      const first = yield* handle.history({ limit: 7 })
+      const second = yield* handle.history({ limit: 7, before: first.next })
+      const paged = [...first.tasks, ...second.tasks].map(({ id }) => id)
+      assert.deepStrictEqual([first.tasks.length, second.tasks.length, second.next], [7, 5, undefined])
+      assert.strictEqual(new Set(paged).size, 12)
+      assert.strictEqual((yield* handle.list({ status: "Completed" })).length, 12)
+
+      // each session's events in order, and no number twice
+      const told = Chunk.toReadonlyArray(yield* Queue.takeAll(events))
+      assert.strictEqual(new Set(told.map(({ seq }) => seq)).size, told.length)
+      for (const index of all) {
+        const own = told.filter(({ sessionId }) => sessionId === turnOf(index).sessionId)
+        assert.deepStrictEqual(own.map(({ _tag }) => _tag), ["Started", "Completed"])
+        assert.isBelow(own[0]?.seq ?? 0, own[1]?.seq ?? 0)
+      }
+
+      const parked = all.map((index) => 100 + index)
+      yield* Effect.forEach(parked, (index) => manager.startTask(launchOf(index, "park")))
+      assert.strictEqual((yield* handle.listRunning).length, 12)
+      yield* Effect.forEach(parked, (index) => handle.cancel(TaskId.make(`task-${index}`)), { concurrency: 4 })
+      yield* handle.waitForIdle
+      assert.strictEqual((yield* handle.listRunning).length, 0)
+
+      const manual = all.map((index) => 200 + index)
+      yield* Effect.forEach(manual, (index) => manager.startTask(launchOf(index, "manual")))
+      yield* handle.waitForIdle
+      const drained = yield* handle.drainReadyItems
+      assert.deepStrictEqual(
+        drained.map(({ taskId }) => taskId).sort(),
+        manual.map((index) => `task-${index}`).sort()
+      )
+      assert.deepStrictEqual(yield* handle.drainReadyItems, [])
+    }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+
+  it.live("finds a task by its id alone", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      yield* manager.startTask(launchOf(3, "echo"))
+      yield* manager.handle.waitForIdle
+      const id = TaskId.make("task-3")
+      assert.strictEqual((yield* manager.handle.get(id)).status, "Completed")
+      assert.isTrue(Option.isSome(yield* manager.handle.result(id)))
+      const found = yield* manager.takeResult(id)
+      assert.isTrue(Option.isSome(found))
+      assert.isTrue(Option.isNone(yield* manager.waitForTurn(turnOf(3))))
+      const missing = yield* Effect.flip(manager.handle.get(TaskId.make("nobody")))
+      assert.strictEqual(missing._tag, "TaskNotFound")
+    }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+})
+
+describe("the agent loop on a client", () => {
+  const toolkit = Toolkit.make(
+    Tool.make("quick", { success: Schema.String }),
+    Tool.make("later", { success: Schema.String }).annotate(ToolAnnotations.Background, true)
+  )
+  const Handlers = toolkit.toLayer({
+    quick: () => Effect.succeed("quick is done"),
+    later: () => Effect.as(Effect.sleep("200 millis"), "later is done")
+  })
+  const World = AgentLoop.layer(toolkit).pipe(
+    Layer.provideMerge(oneProcess({ groups: 5 })),
+    Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
+    Layer.provideMerge(TestLanguageModel.layer([
+      [ToolCall("quick", {}), ToolCall("later", {})],
+      [Text("begun")],
+      [Text("all done")]
+    ]))
+  )
+
+  it.live("runs a conversation: a call, a call in the background, and the turn that its result starts", () =>
+    Effect.gen(function*() {
+      const loop = yield* AgentLoop
+      const session = yield* loop.open({ sessionId: SessionId.make("conversation") })
+      const events = Chunk.toReadonlyArray(yield* Stream.runCollect(session.run("go")))
+      assert.strictEqual(events.at(-1)?._tag, "TurnEnded")
+      while ((yield* (yield* TestLanguageModelControl).prompts).length < 3) yield* Effect.sleep("20 millis")
+      yield* session.waitForIdle
+      const prompts = (yield* (yield* TestLanguageModelControl).prompts).map((prompt) => JSON.stringify(prompt.content))
+      assert.strictEqual(prompts.length, 3)
+      assert.include(prompts[1], "quick is done")
+      assert.include(prompts[2], "later is done")
+    }).pipe(Effect.scoped, Effect.provide(World), Effect.orDie))
+})

@@ -1,0 +1,142 @@
+/** Real runners on one Postgres server, and a client in this process. */
+import { NodeClusterSocket } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Effect, Layer, Logger, LogLevel, type Redacted } from "effect"
+import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import * as Redacteds from "effect/Redacted"
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Bundle, bundle } from "../../support/bundle.js"
+import type { RunnerJob } from "./child.js"
+
+/** A port that nobody listens on now. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, "127.0.0.1", () => {
+      // it listens on a port
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+export interface Line {
+  readonly at: number
+  readonly runner: string
+  readonly what: string
+  readonly task: string
+  readonly launch: number
+  readonly epoch: number
+}
+
+export interface StartedRunner {
+  readonly name: string
+  readonly process: ChildProcess
+  readonly ended: Promise<number | null>
+  readonly port: number
+}
+
+export class Cluster {
+  readonly url: Redacted.Redacted
+  readonly groups: number
+  private readonly folder: string
+  private readonly child: Bundle
+  private readonly runners: Array<StartedRunner> = []
+
+  private constructor(url: Redacted.Redacted, groups: number, child: Bundle) {
+    this.url = url
+    this.groups = groups
+    this.child = child
+    this.folder = mkdtempSync(join(tmpdir(), "cluster-"))
+  }
+
+  static async make(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
+    return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"))
+  }
+
+  private logOf(name: string): string {
+    return join(this.folder, `${name}.log`)
+  }
+
+  /** What the tools of every runner did, in order. */
+  lines(): ReadonlyArray<Line> {
+    return this.runners.flatMap(({ name }) => {
+      const log = this.logOf(name)
+      const text = existsSync(log) ? readFileSync(log, "utf8") : ""
+      return text.split("\n").filter((line) => line !== "").map((line): Line => {
+        const [at = "", runner = "", what = "", task = "", launch = "", epoch = ""] = line.split(" ")
+        return { at: Number(at), runner, what, task, launch: Number(launch), epoch: Number(epoch) }
+      })
+    }).sort((left, right) => left.at - right.at)
+  }
+
+  /** Starts a runner and waits until it is ready. `port`: where others reach it, if a proxy is in front of it. */
+  async start(name: string, listen?: { readonly port: number; readonly listenPort: number }): Promise<StartedRunner> {
+    const port = listen?.port ?? await freePort()
+    const job: RunnerJob = {
+      name,
+      url: Redacteds.value(this.url),
+      port,
+      listenPort: listen?.listenPort ?? port,
+      groups: this.groups,
+      log: this.logOf(name)
+    }
+    const process = spawn(globalThis.process.execPath, [this.child.path, JSON.stringify(job)], {
+      stdio: ["ignore", "inherit", "inherit"]
+    })
+    const runner: StartedRunner = {
+      name,
+      process,
+      port,
+      ended: new Promise((resolve) => process.once("exit", (code) => resolve(code)))
+    }
+    this.runners.push(runner)
+    while (process.exitCode === null && !this.lines().some((line) => line.runner === name && line.what === "ready")) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    return runner
+  }
+
+  /** Returns once so many runners share all shards: what is moved by a join is not the fault's doing. */
+  async shared(runners: number): Promise<void> {
+    const counts = Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      return yield* sql<{ readonly count: unknown }>`select count(*) as count from cluster_locks group by address`
+    })
+    const isShared = counts.pipe(
+      Effect.map((all) => all.length === runners && all.reduce((sum, { count }) => sum + Number(count), 0) === 300),
+      Effect.orElseSucceed(() => false),
+      Effect.tap((is) => is ? Effect.void : Effect.sleep("100 millis")),
+      Effect.repeat({ until: (is) => is }),
+      Effect.timeout("1 minute")
+    )
+    await Effect.runPromise(isShared.pipe(Effect.provide(PgClient.layer({ url: this.url })), Effect.scoped))
+  }
+
+  /** A client in this process. */
+  readonly client = (options: { readonly patience?: number } = {}) =>
+    TaskManagerCluster.layer({ groups: this.groups, ...options }).pipe(
+      Layer.provide(NodeClusterSocket.layer({
+        clientOnly: true,
+        storage: "sql",
+        shardingConfig: clusterShardingConfig()
+      })),
+      Layer.provide(PgClient.layer({ url: this.url, maxConnections: 6 })),
+      Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
+    )
+
+  async remove(): Promise<void> {
+    for (const { ended, process } of this.runners) {
+      process.kill("SIGCONT")
+      process.kill("SIGKILL")
+      await ended
+    }
+    await this.child.remove()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+export { freePort }

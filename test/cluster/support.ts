@@ -1,0 +1,70 @@
+/** A cluster of one process: a runner and a client that talk to each other as if the wire were between them. */
+import { MessageStorage, RunnerHealth, Runners, RunnerStorage, Sharding, ShardingConfig } from "@effect/cluster"
+import type { SqlClient } from "@effect/sql"
+import { Clock, Effect, Layer } from "effect"
+import { TaskManager } from "effect-task-manager"
+import { type ClusterRunnerOptions, TaskManagerCluster } from "effect-task-manager/cluster"
+import { quietness } from "../../src/cluster/internal/quietness.js"
+import { pendingStatements } from "../support/postgres.js"
+import { sqliteLayer } from "../support/sqlite.js"
+
+const realClock = Clock.make()
+
+/** Its own timers are those of the machine, whatever clock the tasks run on. */
+const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+  Layer.fresh(Layer.scopedContext(Effect.withClock(Layer.build(layer), realClock)))
+
+/** The engine of `@effect/cluster` in memory. What is sent is encoded and decoded as on a wire. */
+export const memoryCluster = ({ shardsPerGroup = 300 }: { readonly shardsPerGroup?: number | undefined } = {}) =>
+  onRealClock(
+    Sharding.layer.pipe(
+      Layer.provide(Runners.layerNoop),
+      Layer.provideMerge(MessageStorage.layerMemory),
+      Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+      Layer.provide(ShardingConfig.layer({
+        shardsPerGroup,
+        preemptiveShutdown: false,
+        entityTerminationTimeout: "1 second",
+        sendRetryInterval: 5
+      }))
+    )
+  )
+
+const open = new Set<TaskManager["Type"]>()
+const countOpen = Layer.scopedDiscard(
+  Effect.flatMap(TaskManager, (manager) =>
+    Effect.acquireRelease(
+      Effect.sync(() => open.add(manager)),
+      () => Effect.sync(() => open.delete(manager))
+    ))
+)
+
+const rested: Effect.Effect<void> = Effect.promise(async () => {
+  for (let round = 0; round < 12; round++) await new Promise((resume) => void setImmediate(resume))
+})
+
+/** Lets every fiber run until it waits, and not for the wire or a database. */
+export const settled: Effect.Effect<void> = Effect.zipRight(
+  rested,
+  Effect.suspend(() =>
+    pendingStatements() === 0 && [...open].every((manager) => quietness.get(manager)?.() ?? true)
+      ? Effect.void
+      : Effect.zipRight(Effect.sleep(1), settled)
+  )
+)
+
+/** A runner and a client on a database of their own. */
+export const oneProcess = (
+  options: ClusterRunnerOptions,
+  sql: () => Layer.Layer<SqlClient.SqlClient> = sqliteLayer
+) =>
+  Layer.unwrapEffect(Effect.sync(() => {
+    const { groups } = options
+    // closed from the last to the first: the client hears how the runner ends
+    const client = Layer.provideMerge(countOpen, TaskManagerCluster.layer({ groups, patience: "4 seconds" }))
+    return TaskManagerCluster.runner({ lease: "1 day", shutdown: "cancel", maxIdleTime: "1 day", ...options }).pipe(
+      Layer.provideMerge(client),
+      Layer.provide(memoryCluster()),
+      Layer.provide(sql())
+    )
+  }))
