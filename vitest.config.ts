@@ -84,8 +84,8 @@ export default defineConfig(({ mode }) => ({
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
-    // file that replaces modules puts them back. One more than there are cores: files that start processes mostly wait.
-    poolOptions: { forks: { minForks: 1, maxForks: availableParallelism() + 1, isolate: false } },
+    // file that replaces modules puts them back.
+    poolOptions: { forks: { minForks: 1, maxForks: Math.max(2, availableParallelism()), isolate: false } },
     // of the tests of one file that may run at the same time: those that start processes and wait for them
     maxConcurrency: 3,
     env: mode in files ? full : {},
