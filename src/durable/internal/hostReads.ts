@@ -114,15 +114,21 @@ export const withStoredTasks = <Stored>(
   const get: TaskManagerHandle["get"] = (id) => orStored(handle.get(id), id, ({ snapshot }) => Effect.succeed(snapshot))
 
   /** What is written down of the output of a task, or what else there is of it. */
-  const storedOutput = ({ order }: StoredTask, range: OutputRange, otherwise: TaskOutput): Effect.Effect<TaskOutput> =>
-    Effect.map(
+  const storedOutput = <E>(
+    { order }: StoredTask,
+    range: OutputRange,
+    otherwise: Effect.Effect<TaskOutput, E>
+  ): Effect.Effect<TaskOutput, E> =>
+    Effect.flatMap(
       patiently(readOutput(order)),
-      (ring) => ring?.read(range) ?? otherwise
+      (ring) => ring === undefined ? otherwise : Effect.succeed(ring.read(range))
     )
 
   /** That of a settled task is in its rows, whatever memory has of it. */
   const output: TaskManagerHandle["output"] = (id, range = {}) => {
     const ofMemory = handle.output(id, range)
+    // its rows may have gone since memory was asked, and memory has forgotten it then
+    const still = (known: TaskOutput) => Effect.as(handle.get(id), known)
     return orStored(
       keepsOutput
         ? Effect.flatMap(ofMemory, (known) =>
@@ -130,12 +136,12 @@ export const withStoredTasks = <Stored>(
             isSettled(snapshot)
               ? Effect.flatMap(
                 find(id),
-                (task) => Option.isSome(task) ? storedOutput(task.value, range, known) : Effect.succeed(known)
+                (task) => Option.isSome(task) ? storedOutput(task.value, range, still(known)) : still(known)
               )
               : Effect.succeed(known)))
         : ofMemory,
       id,
-      (task) => keepsOutput ? storedOutput(task, range, noOutput) : Effect.succeed(noOutput)
+      (task) => keepsOutput ? storedOutput(task, range, Effect.succeed(noOutput)) : Effect.succeed(noOutput)
     )
   }
 

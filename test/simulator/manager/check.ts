@@ -407,12 +407,16 @@ const checkOutcome = (world: World, task: TaskLog): void => {
 }
 
 /** Whether it was rejected because its question had waited for as long as its route allows. */
-const isUnanswered = (world: World, { events, launches, terminal }: TaskLog): boolean => {
+const isUnanswered = (world: World, { calls, events, launches, terminal }: TaskLog): boolean => {
   const asked = events.filter(({ event }) => event._tag === "AwaitingApproval").at(-1)?.event.at ?? Infinity
   return launches.at(-1)?.routes.some(({ decision: { approvalTimeout } }) => {
     const due = approvalTimeout === undefined ? Infinity : asked + Duration.toMillis(approvalTimeout)
     const at = terminal?.event.at ?? -1
-    return at >= due && at <= due + world.plan.jitterMillis
+    // an answer that is still being routed holds the timer up
+    const isAnswered = calls.some(({ began, operation }) =>
+      (operation === "approve" || operation === "approveAgain") && began.at <= due + world.plan.jitterMillis
+    )
+    return at >= due && (isAnswered || at <= due + world.plan.jitterMillis)
   }) === true
 }
 

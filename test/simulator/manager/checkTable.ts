@@ -46,9 +46,9 @@ export const checkTable = (world: World): void => {
   for (const { bytes } of table.history) historyBytes += bytes
   expect("the number of bytes of settled tasks", table.history.bytes, historyBytes)
   if (historyBytes > table.limits.historyBytes) world.violate(10, `${historyBytes} bytes of settled tasks are kept`)
-  // a live task has three at most: to be detached, to time out, to be abandoned
+  // a live task has five at most: to be detached, to time out, in the background too, to be idle, to be abandoned
   const waits = world.calls.filter(({ ended, isLimited }) => isLimited && ended === undefined).length
-  if (timers.size() > 3 * table.live.size + waits) {
+  if (timers.size() > 5 * table.live.size + waits) {
     world.violate(10, `${timers.size()} timers are armed for ${table.live.size} live tasks and ${waits} waits`)
   }
   for (const session of table.sessions.values()) {
