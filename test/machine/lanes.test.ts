@@ -219,6 +219,11 @@ class Model {
       this.runningIn((other) => other.sessionId === sessionId) < perSession
   }
 
+  /** A task of the session gets a place. */
+  serve(session: string): void {
+    this.served.set(session, ++this.clock)
+  }
+
   come(name: string): void {
     this.waiting.push({ name, since: ++this.clock })
   }
@@ -236,7 +241,7 @@ class Model {
       })
       if (next === undefined) return begun
       this.waiting = this.waiting.filter((one) => one !== next)
-      this.served.set(this.of(next.name).sessionId, ++this.clock)
+      this.serve(this.of(next.name).sessionId)
       this.running.push(next.name)
       begun.push(next.name)
     }
@@ -262,6 +267,7 @@ it("any sequence of steps lets in whom a model without indexes lets in", () => {
         // so that no session is forgotten, and with it when it was served
         for (const session of ["a", "b", "c"]) {
           world.suspend(world.start(`keeper ${session}`, { session, turn: "keeper" }))
+          model.serve(session)
         }
         let count = 0
         for (const { lane, operation, pick, priority, session } of steps) {
