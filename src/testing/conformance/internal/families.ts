@@ -110,7 +110,7 @@ test("a tool that is cancelled can start nothing more", { needs: [...needs, "gra
 })
 
 test("nor can what it left behind, in the name of the task above that is cancelled", {
-  needs: [...needs, "grace"]
+  needs: [...needs, "grace", "callerContext"]
 }, function*(w) {
   const attempts: Array<string> = []
   const left = w.manager.startTask(TaskLaunchRequest.plain({ request: requestOf("late", own("late")) })).pipe(
