@@ -1,4 +1,4 @@
-import { Effect, Fiber, Layer, Option, Tracer } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import {
   TaskLaunchRequest,
   TaskManager,
@@ -8,6 +8,7 @@ import {
   ToolExecutor,
   type ToolRequest
 } from "effect-task-manager"
+import { bareTracer } from "../bareTracer.js"
 import { type Batch, type Body, effectBody } from "../work.js"
 import type { Contender } from "./Contender.js"
 import { type EventReader, gapless, readEvents } from "./eventReader.js"
@@ -78,30 +79,8 @@ const make = (manager: Layer.Layer<TaskManager>, run: Run): Contender["make"] =>
     return { run: Effect.orDie(Effect.provide(run(batches, events), context)) }
   })
 
-/** A tracer that keeps nothing, so that what is measured is the making of spans. */
-const tracer = Tracer.make({
-  span: (name, parent, context, links, startTime, kind) => ({
-    _tag: "Span",
-    name,
-    spanId: "span",
-    traceId: "trace",
-    parent,
-    context,
-    status: { _tag: "Started", startTime },
-    attributes: new Map(),
-    links,
-    sampled: true,
-    kind,
-    end: () => {},
-    attribute: () => {},
-    event: () => {},
-    addLinks: () => {}
-  }),
-  context: (execution) => execution()
-})
-
 const traced = (run: Run): Run => (batches, events) =>
-  Effect.withTracer(Effect.withSpan(run(batches, events), "agent"), tracer)
+  Effect.withTracer(Effect.withSpan(run(batches, events), "agent"), bareTracer)
 
 export const live: Contender = {
   name: "live",

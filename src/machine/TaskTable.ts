@@ -251,7 +251,6 @@ export class TaskRecord {
   /** When it asked, in epoch milliseconds, where the answer has a limit. */
   askedAt: number | undefined = undefined
   lane: Lane
-  priority = 0
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */
   waiting: Set<Waiter> | undefined = undefined
@@ -290,6 +289,10 @@ export class TaskRecord {
     this.liveNode = table.live.append(this)
     this.turnNode = turn.tasks.append(this)
     this.session.live++
+  }
+
+  get priority(): number {
+    return this.snapshot.priority ?? 0
   }
 
   /** Whether the task stands still, because it waits for a drain or for tasks. */

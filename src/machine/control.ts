@@ -10,7 +10,7 @@ import { cancelledWith } from "./family.js"
 import { settle } from "./finish.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
-import { setLimit, setPlaceInLine, stopSharing } from "./places.js"
+import { movedInLine, setLimit, stopSharing } from "./places.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import { ensureSession, ensureTurn, laneOf, type TaskRecord, type TaskTable } from "./TaskTable.js"
@@ -28,7 +28,7 @@ const isChangeable = (task: TaskRecord): boolean =>
 
 /**
  * Decides that a live task ends, and why. A queued or suspended one is settled at once; a running one is Cancelling until its
- * tool has really ended. What it has started is cancelled with it, as its route says. Returns false for a task whose end was
+ * tool has really ended. What it has started is cancelled with it, as its route says. Does nothing to a task whose end was
  * already decided; `cancelled` gets the tasks that were cancelled.
  */
 const cancelTask = (
@@ -37,8 +37,7 @@ const cancelTask = (
   reason: CancelReason,
   now: number,
   cancelled: Array<TaskRecord> = []
-): boolean => {
-  const first = cancelled.length
+): void => {
   // a list and no recursion: a family may be deeper than the stack
   const family = [{ task, reason }]
   // those that are added meanwhile come too
@@ -49,7 +48,6 @@ const cancelTask = (
     cancelled.push(next.task)
     for (const child of children) family.push({ task: child, reason: reasonOfChild(next.task, next.reason, child) })
   }
-  return cancelled.length > first
 }
 
 /** Why a child is stopped: for what stopped its parent, unless that is about the parent alone. */
@@ -67,6 +65,7 @@ const reasonOfChild = (parent: TaskRecord, reason: CancelReason, child: TaskReco
   }
 }
 
+/** As `cancelTask`, without its children. Returns false for a task whose end was already decided. */
 const cancelOne = (table: TaskTable, task: TaskRecord, reason: CancelReason, now: number): boolean => {
   switch (task.snapshot.status) {
     case "Queued":
@@ -195,8 +194,11 @@ export const setPriority = (table: TaskTable, id: TaskId, priority: number): tru
   const task = configurable(table, id)
   if ("_tag" in task) return task
   const { priority: _, ...snapshot } = task.snapshot
-  events.change(table, task, priority === 0 ? snapshot : { ...snapshot, priority })
-  setPlaceInLine(table, task, priority)
+  movedInLine(
+    table,
+    task,
+    () => void events.change(table, task, priority === 0 ? snapshot : { ...snapshot, priority })
+  )
   return true
 }
 
@@ -275,21 +277,21 @@ const interrupt = (
 ): Interruption => {
   const cancelled: Array<TaskRecord> = []
   const kept: Array<TaskRecord> = []
-  const unsettled: Array<TaskRecord> = []
+  const unsettled = new Set<TaskRecord>()
   for (const task of tasks) {
     if (!isMeant(task)) {
       if (task.snapshot.status !== "Cancelling") kept.push(task)
       continue
     }
     cancelTask(table, task, reason, now, cancelled)
-    if (task.snapshot.status === "Cancelling") unsettled.push(task)
+    if (isCancelling(task)) unsettled.add(task)
   }
   // those in other turns and sessions too, that were started from inside of these
-  const started = cancelled.filter(isCancelling)
+  for (const task of cancelled) if (isCancelling(task)) unsettled.add(task)
   return {
     cancelled,
     kept: kept.filter((task) => task.snapshot.status !== "Cancelled" && !isCancelling(task)),
-    unsettled: [...new Set([...unsettled, ...started])]
+    unsettled: [...unsettled]
   }
 }
 

@@ -200,11 +200,13 @@ export const stopSharing = (table: TaskTable, task: TaskRecord): void => {
   else take(table, task)
 }
 
-/** The priority of a live task is another one. Where it waits for a place, it stands behind those that have this priority already. */
-export const setPlaceInLine = (table: TaskTable, task: TaskRecord, priority: number): void => {
+/**
+ * `change` gives a live task another priority. Where it waits for a place, it stands behind those that have this priority already.
+ */
+export const movedInLine = (table: TaskTable, task: TaskRecord, change: () => void): void => {
   const waits = task.queueNode !== undefined
   leaveLine(table, task)
-  task.priority = priority
+  change()
   if (waits) joinLine(table, task)
 }
 

@@ -35,10 +35,10 @@ export const settledStatusesOf = ({ status }: TaskHistoryFilter): ReadonlyArray<
   return statuses === undefined ? settledStatuses : settledStatuses.filter((settled) => statuses.includes(settled))
 }
 
-/** Tasks that match: the settled ones first, as they settled, then the live ones, oldest first. */
-export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<TaskSnapshot> => {
+/** Whether a task is one of those that a filter means. */
+export const isMeantBy = (filter: TaskFilter): (snapshot: TaskSnapshot) => boolean => {
   const statuses = statusesOf(filter.status)
-  const matches = (snapshot: TaskSnapshot): boolean =>
+  return (snapshot) =>
     (statuses === undefined || statuses.includes(snapshot.status)) &&
     (filter.kind === undefined || snapshot.kind === filter.kind) &&
     (filter.sessionId === undefined || snapshot.sessionId === filter.sessionId) &&
@@ -46,10 +46,16 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
     (filter.callId === undefined || snapshot.callId === filter.callId) &&
     (filter.lane === undefined || snapshot.lane === filter.lane) &&
     (filter.parent === undefined || snapshot.parentTaskId === filter.parent)
+}
+
+/** Tasks that match: the settled ones first, as they settled, then the live ones, oldest first. */
+export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<TaskSnapshot> => {
+  const statuses = statusesOf(filter.status)
+  const isMeant = isMeantBy(filter)
   // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
   const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
-  const settled = wantsSettled ? collect(table.history, matches) : []
-  return settled.concat(collect(liveTasks(table, filter), matches))
+  const settled = wantsSettled ? collect(table.history, isMeant) : []
+  return settled.concat(collect(liveTasks(table, filter), isMeant))
 }
 
 /** A page of the settled tasks that are kept, the newest first; `before` is found without a walk. */

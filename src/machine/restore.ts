@@ -28,7 +28,7 @@ import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
 import * as results from "./results.js"
-import { assignPlace, handOver } from "./start.js"
+import { assignLane, handOver } from "./start.js"
 import {
   type Brings,
   ensureSession,
@@ -180,7 +180,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
       : ensureSession(table, snapshot.sessionId)
     table.lastTask = stored.order - 1
     const task = new TaskRecord(table, ensureTurn(session, snapshot.turnId), request, snapshot)
-    assignPlace(table, task)
+    assignLane(table, task)
     task.timeout = stored.timeout
     task.detachAfter = stored.detachAfter
     task.budgets = stored.budgets

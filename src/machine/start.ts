@@ -81,11 +81,10 @@ const withMore = (
   ...(priority === 0 ? undefined : { priority })
 })
 
-/** Where the task waits and in which order, as its snapshot says. A lane that the configuration does not know any more is none. */
-export const assignPlace = (table: TaskTable, task: TaskRecord): void => {
-  const { lane, priority } = task.snapshot
+/** The lane that its snapshot names; one that the configuration does not know any more is none. */
+export const assignLane = (table: TaskTable, task: TaskRecord): void => {
+  const { lane } = task.snapshot
   task.lane = (lane === undefined ? undefined : laneOf(table, lane)) ?? table.lanes[0]
-  task.priority = priority ?? 0
 }
 
 /** Starts a task that neither `refusal` nor `limitReached` has anything against. `runtime` will run its tool. */
@@ -121,7 +120,7 @@ export const startPlain = (
     request,
     isPlain(route) && parent === undefined ? snapshot : withMore(snapshot, route, parent)
   )
-  if (!isPlain(route)) assignPlace(table, task)
+  if (route.lane !== undefined) assignLane(table, task)
   if (parent !== undefined) adopt(parent, task)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)

@@ -63,19 +63,25 @@ it("traces, metrics and logs reach a collector, and no secret does", () =>
     assert.notInclude(collector.bodies.join("\n"), secret)
   }))
 
+/** Runs a demo to its end, and gives the turns that it has sent. */
+const turnsOf = async (main: string, option: string, collector: Collector): Promise<ReadonlyArray<CollectedSpan>> => {
+  const bundled = await bundle(main)
+  try {
+    const demo = new DemoProcess([bundled.path], [option, "--otlp", collector.url])
+    assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
+  } finally {
+    await bundled.remove()
+  }
+  checkTraces(collector.spans)
+  const turns = named(collector.spans, "invoke_agent demo")
+  assert.isAbove(turns.length, 1)
+  return turns
+}
+
 describe.concurrent("--otlp", () => {
   it("of npm run demo:agent sends its turns, and the launches that outlive them", () =>
     withCollector(async (collector) => {
-      const bundled = await bundle("demo/agent/main.ts")
-      try {
-        const demo = new DemoProcess([bundled.path], ["--scripted", "--otlp", collector.url])
-        assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
-      } finally {
-        await bundled.remove()
-      }
-      checkTraces(collector.spans)
-      const turns = named(collector.spans, "invoke_agent demo")
-      assert.isAbove(turns.length, 1)
+      const turns = await turnsOf("demo/agent/main.ts", "--scripted", collector)
       const late = collector.spans.filter((span) => attributeOf(span, "effect_task_manager.task.kind") === "Background")
       assert.isAbove(late.length, 0)
       const ids = new Set(turns.map(({ spanId }) => spanId))
@@ -88,16 +94,7 @@ describe.concurrent("--otlp", () => {
 
   it("of npm run demo sends the turns of its own loop", () =>
     withCollector(async (collector) => {
-      const bundled = await bundle("demo/main.ts")
-      try {
-        const demo = new DemoProcess([bundled.path], ["--yes", "--otlp", collector.url])
-        assert.strictEqual(await demo.ended, 0, demo.output + demo.errors)
-      } finally {
-        await bundled.remove()
-      }
-      checkTraces(collector.spans)
-      const turns = named(collector.spans, "invoke_agent demo")
-      assert.isAbove(turns.length, 1)
+      const turns = await turnsOf("demo/main.ts", "--yes", collector)
       const traces = new Set(turns.map(({ traceId }) => traceId))
       const tools = collector.spans.filter(({ name }) => name.startsWith("execute_tool"))
       assert.isAbove(tools.filter(({ traceId }) => traces.has(traceId)).length, 3)

@@ -15,6 +15,7 @@ import {
   type TaskNotSuspended,
   type WaitTimedOut
 } from "../../errors.js"
+import { isMeantBy } from "../../machine/queries.js"
 import { TaskId } from "../../model/ids.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
@@ -30,14 +31,13 @@ import { wellFormedText } from "../../shared/wellFormed.js"
 import { connect } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
-import { matches, readJournals } from "./journals.js"
+import { nowhere, readJournals } from "./journals.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
 import { quietness } from "./quietness.js"
-import { takingWith, within } from "./taking.js"
+import { locatedBy, takingWith, within } from "./taking.js"
 
-const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
 const busy = ["Queued", "Running", "Cancelling"]
 const completed = ["Completed", "Failed"] as const
 /** How many tasks a client remembers the group of. */
@@ -79,15 +79,7 @@ export const makeClient = (options: {
         if (groups === 1) return Effect.succeed(0)
         return connection.isClosed() ? nowhere : journals.locate(id)
       })
-    const located = <A, E, R>(
-      taskId: TaskId,
-      use: (group: number) => Effect.Effect<A, E, R>
-    ): Effect.Effect<A, E | TaskNotFound, R> =>
-      Effect.flatMap(
-        locate(taskId),
-        (group): Effect.Effect<A, E | TaskNotFound, R> =>
-          group === undefined || connection.isClosed() ? new TaskNotFound({ taskId }) : use(group)
-      )
+    const located = locatedBy((id) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group))
     const { isQuiet, taking } = takingWith(connection, locate)
     const ids = randomToken()
     let started = 0
@@ -269,7 +261,7 @@ export const makeClient = (options: {
         Effect.sync(() => {
           const { sessionId } = filter
           const found = sessionId === undefined ? mirrors.all : [mirrors.known(sessionId)]
-          return found.flatMap((mirror) => mirror?.tasks() ?? []).filter(matches(filter))
+          return found.flatMap((mirror) => mirror?.tasks() ?? []).filter(isMeantBy(filter))
         }),
       listSuspended: Effect.sync(() => mirrors.all.flatMap((mirror) => mirror.suspended()))
     }

@@ -10,7 +10,7 @@ import { isOpen } from "../../durable/internal/schema.js"
 import { type SettledRows, settledRows } from "../../durable/internal/settledRows.js"
 import { type Row, type Tables, tablesOf } from "../../durable/internal/tables.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
-import { settledStatusesOf } from "../../machine/queries.js"
+import { isMeantBy, settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import { isSettled, settledStatuses } from "../../model/settled.js"
@@ -57,20 +57,8 @@ export interface Journals {
   readonly groupsWith: (statuses: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>>
 }
 
-const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
-
-/** Whether a task is one of those that a filter means. */
-export const matches = (filter: TaskFilter) => {
-  const statuses = typeof filter.status === "string" ? [filter.status] : filter.status
-  return (task: TaskSnapshot): boolean =>
-    (statuses === undefined || statuses.includes(task.status)) &&
-    (filter.kind === undefined || filter.kind === task.kind) &&
-    (filter.sessionId === undefined || filter.sessionId === task.sessionId) &&
-    (filter.turnId === undefined || filter.turnId === task.turnId) &&
-    (filter.callId === undefined || filter.callId === task.callId) &&
-    (filter.lane === undefined || filter.lane === task.lane) &&
-    (filter.parent === undefined || filter.parent === task.parentTaskId)
-}
+/** Where a task is that nobody knows of. */
+export const nowhere: Effect.Effect<number | undefined> = Effect.succeed(undefined)
 
 export const readJournals = (options: {
   readonly name: string
@@ -155,7 +143,7 @@ export const readJournals = (options: {
         ),
       list: (filter) => {
         if (!isStorable(filter.sessionId)) return Effect.succeed([])
-        const isMeant = matches(filter)
+        const isMeant = isMeantBy(filter)
         return Effect.gen(function*() {
           const settled = (yield* everyOf(filter.sessionId, (journal) => newestSettled(journal, filter))).flat()
           const open = (yield* everyOf(filter.sessionId, (journal) => openTasks(journal, filter.sessionId))).flat()

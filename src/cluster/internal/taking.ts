@@ -56,6 +56,17 @@ interface Source<A, E> {
 
 const isItem = (resolution: TaskResolution): resolution is TaskResolution.Item => resolution._tag === "Item"
 
+/** Something done at the group of a task, if that is known. */
+export const locatedBy = (locate: (id: TaskId) => Effect.Effect<number | undefined>) =>
+<A, E, R>(
+  taskId: TaskId,
+  use: (group: number) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | TaskNotFound, R> =>
+  Effect.flatMap(
+    locate(taskId),
+    (group): Effect.Effect<A, E | TaskNotFound, R> => group === undefined ? new TaskNotFound({ taskId }) : use(group)
+  )
+
 export const takingWith = (
   connection: Connection,
   /** The group of a task, undefined if there is no such task. */
@@ -214,14 +225,7 @@ export const takingWith = (
       return attempt
     })
 
-  const located = <A, E, R>(
-    taskId: TaskId,
-    use: (group: number) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | TaskNotFound, R> =>
-    Effect.flatMap(
-      locate(taskId),
-      (group): Effect.Effect<A, E | TaskNotFound, R> => group === undefined ? new TaskNotFound({ taskId }) : use(group)
-    )
+  const located = locatedBy(locate)
 
   const waitForTurn = (
     turn: TurnRef,

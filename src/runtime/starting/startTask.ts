@@ -20,6 +20,7 @@ import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTabl
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
 import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
+import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
@@ -30,13 +31,7 @@ import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, toRoute } from "./routing.js"
 import { endOf, waitToStart } from "./waitToStart.js"
 
-type StartError =
-  | TaskAlreadyExists
-  | DuplicateCallId
-  | TaskLimitReached
-  | ApprovalMismatch
-  | TaskCancelled
-  | TaskManagerShutdown
+type StartError = Effect.Effect.Error<ReturnType<TaskManager["Type"]["startTask"]>>
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const callerOf = (fiber: AnyFiber): LaunchCaller => ({
