@@ -151,7 +151,14 @@ export const makeDurable = (options: DurableOptions): Effect.Effect<
       store.isInTransaction,
       (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
     )
-    yield* sweepAgain({ engine, journal, rows, now: tables.now, retention, pauseMillis: pauseOf(retention) })
+    yield* sweepAgain({
+      engine,
+      journal,
+      rows,
+      now: tables.now,
+      retention,
+      pauseMillis: pauseOf(Math.min(retention.settled, retention.undelivered))
+    })
     const held = withStoredTasks(
       holdReplies(journal, makeManager(engine, startConcurrently), check),
       {

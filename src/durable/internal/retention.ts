@@ -14,7 +14,7 @@ import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { type AgedRow, firstPlace, type SettledRows } from "./settledRows.js"
 
 /** How long rows stay, in milliseconds. */
-export interface RetentionMillis {
+interface RetentionMillis {
   readonly settled: number
   readonly undelivered: number
 }
@@ -24,9 +24,8 @@ const rowsAtOnce = 500
 const longestPause = 60_000
 const shortestPause = 1_000
 
-/** How long it is from one sweep to the next. */
-export const pauseOf = ({ settled, undelivered }: RetentionMillis): number =>
-  Math.max(shortestPause, Math.min(longestPause, Math.min(settled, undelivered) / 10))
+/** How long it is from one sweep to the next, of what stays for so long. */
+export const pauseOf = (millis: number): number => Math.max(shortestPause, Math.min(longestPause, millis / 10))
 
 export interface Sweeper {
   readonly engine: Engine

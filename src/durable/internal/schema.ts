@@ -21,6 +21,12 @@ const integerOf = (sql: SqlClient.SqlClient): string => dialectOf(sql) === "pg" 
 /** The clock of a Postgres server: several machines share it. */
 export const serverMillis = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
 
+/** The clock by which rows are dated, in epoch milliseconds; that of a file can be replaced by a test. */
+export const nowOf = (sql: SqlClient.SqlClient): Effect.Effect<number, SqlError> =>
+  dialectOf(sql) === "pg"
+    ? Effect.map(sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`), ([row]) => Number(row?.now))
+    : Clock.currentTimeMillis
+
 /** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
 export const isOpen = "(settled is null or result is not null or detached is not null)"
 

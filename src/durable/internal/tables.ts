@@ -1,11 +1,10 @@
 /** What every statement of one journal is made with. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { JournalCodec } from "../JournalCodec.js"
-import { dialectOf, serverMillis } from "./schema.js"
+import { dialectOf, nowOf } from "./schema.js"
 
 export interface Row {
   readonly [column: string]: unknown
@@ -41,10 +40,7 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
     dialect,
     place,
     places: (count, from = 1) => Array.from({ length: count }, (_, index) => place(from + index)).join(", "),
-    // that of a file can be replaced by a test
-    now: dialect === "pg"
-      ? Effect.map(sql.unsafe<Row>(`select ${serverMillis} as now`), ([row]) => Number(row?.["now"]))
-      : Clock.currentTimeMillis,
+    now: nowOf(sql),
     // an array: from a set, Postgres would read the whole table of a few thousand rows
     isNumberAt: (index) =>
       dialect === "pg"

@@ -1,11 +1,10 @@
 /** Tables beside those of a manager's journal, in the same database and under the same fence. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
-import { dialectOf, serverMillis } from "../../../durable/internal/schema.js"
+import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
@@ -58,12 +57,7 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     return {
       sql,
       name: journal.name,
-      now: dialectOf(sql) === "pg"
-        ? Effect.map(
-          sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`),
-          ([row]) => Number(row?.now)
-        )
-        : Clock.currentTimeMillis,
+      now: nowOf(sql),
       read,
       together: (statements, taken = []) =>
         read(

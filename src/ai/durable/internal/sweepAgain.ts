@@ -1,16 +1,14 @@
 /** What is too old is removed again and again. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { pauseOf } from "../../../durable/internal/retention.js"
 import { withCause } from "../../../shared/logging.js"
-
-const longestPause = 60_000
-const shortestPause = 1_000
 
 /** Sweeps what is older than this, until the scope closes. What goes wrong is tried again by the next sweep. */
 export const sweepAgain = <E>(sweep: Effect.Effect<void, E>, millis: number): Effect.Effect<void, never, Scope.Scope> =>
   millis === Infinity
     ? Effect.void
-    : Effect.sleep(Math.max(shortestPause, Math.min(longestPause, millis / 10))).pipe(
+    : Effect.sleep(pauseOf(millis)).pipe(
       Effect.zipRight(
         Effect.catchAllCause(
           sweep,
