@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,13 +12,14 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type { TurnRef } from "../model/ids.js"
 import { CurrentObserver, type ObservedEnd, type Observer } from "../services/internal/observer.js"
 import { millisOf } from "../shared/durations.js"
 import { withCause } from "../shared/logging.js"
 import { refuseUnless, refuseUnlessObject } from "../shared/refusals.js"
 import { shown } from "../shared/text.js"
+import { withParent } from "../shared/withParent.js"
 import { chatTracer } from "./internal/chat.js"
 import { Launches } from "./internal/Launches.js"
 import { errorTypeOf } from "./internal/making.js"
@@ -179,9 +179,7 @@ const inTurn = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   observer.asking(
     turn,
-    span === undefined
-      ? work
-      : Effect.mapInputContext(work, (context: Context.Context<R>) => Context.add(context, Tracer.ParentSpan, span))
+    span === undefined ? work : withParent(work, span)
   )
 
 /**

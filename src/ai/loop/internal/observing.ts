@@ -1,12 +1,12 @@
 /** What an observer is told of a session: its turns, and its requests to the model. Without an observer nothing is done here. */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type { SessionId, TurnId } from "../../../model/ids.js"
 import { CurrentObserver, type ObservedEnd } from "../../../services/internal/observer.js"
 import { printable } from "../../../shared/text.js"
+import { withParent } from "../../../shared/withParent.js"
 import type { AgentEvent, TurnEnd } from "../AgentEvent.js"
 
 type Around = <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -19,10 +19,6 @@ export interface Observing {
   /** A request to the model. */
   readonly ask: Around
 }
-
-// not Effect.withParentSpan: what a step needs is not known here, and a span is not taken from it
-const withParent = <A, E, R>(work: Effect.Effect<A, E, R>, parent: Tracer.AnySpan): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(work, (context: Context.Context<R>) => Context.add(context, Tracer.ParentSpan, parent))
 
 const endOf = (reason: TurnEnd): ObservedEnd =>
   reason._tag === "Failed"
