@@ -58,7 +58,7 @@ export interface Journals {
 }
 
 /** Where a task is that nobody knows of. */
-export const nowhere: Effect.Effect<number | undefined> = Effect.succeed(undefined)
+export const nowhere: Effect.Effect<number | undefined> = Effect.sync(() => undefined)
 
 export const readJournals = (options: {
   readonly name: string
