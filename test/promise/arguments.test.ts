@@ -247,6 +247,7 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
   subscribe: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   watch: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   changes: [[[{ signal: {} }], badSignal], [[5], noOptions]],
+  inbox: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   get: [[[], noId], [[""], emptyId], [[{ taskId: "x" }], "Invalid task id: `taskId` must be a"]],
   result: [[[], noId], [[""], emptyId]],
   output: [
