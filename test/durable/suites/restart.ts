@@ -108,10 +108,12 @@ export const restartSuite = (databases: Databases): void => {
         assert.deepStrictEqual(asked?.answered, ["amount"])
         assert.deepStrictEqual(asked?.approval.questions?.map(({ id }) => id), ["colour", "amount"])
         // the next process checks by the JSON Schema
-        for (const [answers, field, reason] of [
-          [{ colour: 5 }, "answers.colour", "Invalid"],
-          [{ amount: 4 }, "answers.amount", "Answered"]
-        ] as const) {
+        for (
+          const [answers, field, reason] of [
+            [{ colour: 5 }, "answers.colour", "Invalid"],
+            [{ amount: 4 }, "answers.amount", "Answered"]
+          ] as const
+        ) {
           const error = yield* Effect.flip(second.answer("a", { answers }))
           assert.deepInclude(error, { _tag: "InvalidAnswer", field, reason })
         }
