@@ -384,7 +384,7 @@ export interface Consequences {
 }
 
 /** Who watches what suspended tasks ask, and how often that has changed. */
-export interface AskedTasks {
+interface AskedTasks {
   readonly waiters: LinkedList<Waiter>
   version: number
   toldVersion: number

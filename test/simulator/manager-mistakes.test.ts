@@ -558,6 +558,7 @@ describe("the simulator finds other mistakes", () => {
 
   finds("of several answers those count that come before a wrong one", [6, 9], {
     "machine/questions": (original) => ({
+      findAsking: (table, shown) => original.findAsking(table, shown, []),
       answer: (table, shown, answers, isSmall, now) => {
         for (const [id, value] of answers) {
           const one = original.answer(table, shown, new Map([[id, value]]), isSmall, now)

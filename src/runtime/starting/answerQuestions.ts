@@ -102,6 +102,6 @@ export const answerQuestions = <A, E, R>(
     const outcome = engine.state.unsafeModify((table, now) => questions.answer(table, shown, answers, isSmall, now))
     if (outcome._tag !== "Accepted") return refused(shown.taskId, outcome)
     // nothing in between: a caller that is interrupted there would leave it answered, and nobody would launch it
-    return outcome.isComplete ? approve : Effect.succeed(undefined)
+    return outcome.isComplete ? approve : Effect.sync(() => undefined)
   })
 }

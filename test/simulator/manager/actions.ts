@@ -172,7 +172,7 @@ export const startCall = (
     )
   })
 
-export const approve = (
+const approve = (
   world: World,
   actor: Actor,
   asked: TaskApproval
@@ -184,7 +184,7 @@ export const approve = (
   })
 
 /** Answers questions, and writes down whether they count. */
-export const answerWith = (
+const answerWith = (
   world: World,
   actor: Actor,
   operation: "answer" | "answerWrongly",
@@ -314,7 +314,7 @@ export const answer = (
   })
 
 /** Answers what was shown in some way, some of it or all, also what has an answer by now. */
-export const answerSome = (
+const answerSome = (
   world: World,
   actor: Actor,
   asked: TaskApproval
