@@ -276,7 +276,7 @@ describe("the UI message stream of a session", () => {
       Effect.gen(function*() {
         yield* hang("first")
         const chat = yield* UiMessageStream.make(yield* open(), { maxMessageUnits: 500 })
-        yield* chat.send("go")
+        yield* Effect.asVoid(chat.send("go"))
         yield* settle
         const late = yield* read(Option.getOrThrow(yield* chat.resume))
         assert.deepStrictEqual(late, ["error This page has read too slowly, or came too late. Load it again."])
