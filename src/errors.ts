@@ -221,6 +221,23 @@ export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect
 }
 
 /**
+ * The session has a live task, `taskId`, with the same tool and the same input, and the route of the call says
+ * `duplicates: "reject"`: `startTask` started nothing.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DuplicateCall extends Schema.TaggedError<DuplicateCall>("effect-task-manager/DuplicateCall")(
+  "DuplicateCall",
+  { sessionId: SessionId, turnId: TurnId, callId: ToolCallId, taskId: TaskId },
+  describedError
+) {
+  override get message(): string {
+    return `The call ${this.callId} is the same as that of task ${this.taskId}, which has not ended (duplicates)`
+  }
+}
+
+/**
  * A limit of `TaskManagerConfig` that is reached; `max` is its value. `maxLive` counts the tasks of the manager that are
  * accepted and not settled, `maxUndelivered` the results of the session that were not taken, those included that a
  * consumer has and has not finished with. Nothing was started, and
@@ -428,6 +445,7 @@ export const TaskManagerError = union(
   TaskInboxFull,
   TaskAlreadyExists,
   DuplicateCallId,
+  DuplicateCall,
   TaskLimitReached,
   ConcurrencyRefused,
   ApprovalMismatch,

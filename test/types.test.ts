@@ -21,6 +21,7 @@ import {
   ApprovalRequired,
   CancellationController,
   CurrentTask,
+  type DuplicateCall,
   type DuplicateCallId,
   type InterruptReceipt,
   type OutputRange,
@@ -128,7 +129,13 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
+        | TaskAlreadyExists
+        | DuplicateCallId
+        | DuplicateCall
+        | TaskLimitReached
+        | ApprovalMismatch
+        | TaskCancelled
+        | TaskManagerShutdown,
         ToolExecutor
       >
     >()

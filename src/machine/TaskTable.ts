@@ -15,6 +15,7 @@ import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Budgets, Overrun } from "./budgets.js"
+import type { Duplicates } from "./duplicates.js"
 import { leaveFamily } from "./family.js"
 import { Lane, type Line } from "./lanes.js"
 import type { Inbox } from "./messages.js"
@@ -153,6 +154,8 @@ export interface Session {
   live: number
   /** How many of its tasks have a place. */
   places: number
+  /** The live tasks of the same call, oldest first, where routes say that it matters; none that has joined another one. */
+  calls: Map<string, Set<TaskRecord>> | undefined
   /** Where sessions have a limit: its lines, and the number of the last place that one of them was given. */
   lines: Map<Lane, Line> | undefined
   lastServed: number
@@ -202,6 +205,8 @@ export interface TaskRuntime extends Ancestry {
   readonly setTimers: () => void
   /** Its tool has waited for others until now, and was not idle. */
   readonly heard: () => void
+  /** The same call, which the task had joined, brings it no result. */
+  readonly goOn: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -244,6 +249,8 @@ export class TaskRecord {
   children: Set<TaskRecord> | undefined = undefined
   /** What becomes of these when it is cancelled; undefined: those in the foreground are cancelled. */
   childPolicy: "cancel" | "keep" | undefined = undefined
+  /** What the task has in common with the same calls of its session; undefined where its route says nothing of them. */
+  duplicates: Duplicates | undefined = undefined
   /** When its tool is tried again; undefined for never. */
   retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
@@ -509,6 +516,7 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     closed: false,
     live: 0,
     places: 0,
+    calls: undefined,
     lines: undefined,
     lastServed: 0
   }

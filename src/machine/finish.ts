@@ -4,10 +4,11 @@
  */
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
-import { jsonCopy } from "../model/json.js"
+import { isEmptyObject, jsonCopy } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
-import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
+import type { ToolRequest, ToolResult, ToolResultPart } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
+import { leaveSame, takeJoined } from "./duplicates.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
 import { closeInbox, endReading } from "./messages.js"
@@ -72,9 +73,25 @@ export const forgetQuestion = (table: TaskTable, task: TaskRecord): void => {
   table.consequences.questions.push(task)
 }
 
-/** Ends a live task. */
-export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
-  const result = resultOf(table, task, ending)
+/** The result of the first of the same calls as the answer to another one, whose own metadata wins over that of the first. */
+const joinedResult = ({ request }: TaskRecord, first: ToolResultPart): ToolResultPart => ({
+  ...first,
+  callId: request.callId,
+  metadata: isEmptyObject(request.metadata) ? first.metadata : { ...first.metadata, ...request.metadata }
+})
+
+/** Ends a live task, and with it the same calls that have joined it. `first`: the result of the one that it had joined. */
+export const settle = (
+  table: TaskTable,
+  task: TaskRecord,
+  ending: Ending,
+  now: number,
+  first?: ToolResultPart
+): void => {
+  const result = first === undefined ? resultOf(table, task, ending) : joinedResult(task, first)
+  if (task.duplicates !== undefined) leaveSame(table, task)
+  // those that had joined a cancelled one are woken below, and go on without it
+  const joined = ending._tag === "Cancelled" ? [] : takeJoined(table, task)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
   forgetQuestion(table, task)
   refuseResumes(table, task)
@@ -122,6 +139,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
+  for (const one of joined) settle(table, one, ending, now, result)
 }
 
 /** A copy of the call that cannot be changed: what is shown is what will run. */

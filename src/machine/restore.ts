@@ -11,6 +11,7 @@
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |
+ * | Queued, and had joined the same call | joins it again, and ends as that does; Queued where it has gone   |
  * | settled                             | in the history                                                     |
  */
 import type { ApprovalRequest } from "../model/Approval.js"
@@ -22,6 +23,7 @@ import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
+import { type DuplicatePolicy, duplicatesOf, lead } from "./duplicates.js"
 import * as events from "./events.js"
 import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
@@ -56,6 +58,7 @@ export interface StoredTask {
   readonly cancelReason: CancelReason | undefined
   readonly overrun: Overrun | undefined
   readonly childPolicy: "cancel" | "keep" | undefined
+  readonly duplicates: DuplicatePolicy | undefined
   /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
   readonly askedAt: number | undefined
@@ -195,6 +198,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
+    task.duplicates = duplicatesOf(request, stored.duplicates)
+    if (snapshot.joinedTaskId === undefined) lead(task)
     rememberCall(table, task.turn, request.callId, task)
     if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked, stored.askedAt)
     else revivals.push({ task, stored })
@@ -219,9 +224,13 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
   }
   for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
-  // they are admitted one after the other, and the first takes the place
-  return revivals.sort((left, right) => right.task.priority - left.task.priority)
+  // they are admitted one after the other, and the first takes the place; what had joined a call joins it before that may end
+  return revivals.sort((left, right) =>
+    Number(hasJoined(right)) - Number(hasJoined(left)) || right.task.priority - left.task.priority
+  )
 }
+
+const hasJoined = ({ task }: Revival): boolean => task.snapshot.joinedTaskId !== undefined
 
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"
 

@@ -6,6 +6,7 @@ import { jsonCopy, jsonEquals } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
+import { type DuplicatePolicy, duplicatesOf, joinOrLead } from "./duplicates.js"
 import { adopt } from "./family.js"
 import { forgetQuestion, settle } from "./finish.js"
 import { refuseResumes, rememberCall } from "./pending.js"
@@ -34,6 +35,7 @@ export interface Route {
   readonly budgets: Budgets | undefined
   readonly retry: RetryRule | undefined
   readonly children: "cancel" | "keep" | undefined
+  readonly duplicates: DuplicatePolicy | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
@@ -122,6 +124,7 @@ export const startPlain = (
   )
   if (route.lane !== undefined) assignLane(table, task)
   if (parent !== undefined) adopt(parent, task)
+  if (route.duplicates !== undefined) task.duplicates = duplicatesOf(request, route.duplicates)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, runtime, now)
@@ -187,12 +190,12 @@ export const resume = (
   begin(table, task, route, starter, runtime, now)
 }
 
-/** The launch has the task from now on, and runs as soon as there is a place. */
+/** The launch has the task from now on, and runs as soon as there is a place, unless the task joins the same call. */
 export const handOver = (table: TaskTable, task: TaskRecord, runtime: TaskRuntime, now: number): void => {
   task.runtime = runtime
   runtime.task = task
   if (task.detachAfter !== Infinity && task.snapshot.kind === "Foreground") table.consequences.retimed.push(runtime)
-  admit(table, task, now)
+  if (task.duplicates === undefined || !joinOrLead(table, task, now)) admit(table, task, now)
 }
 
 const begin = (

@@ -76,6 +76,10 @@ export declare namespace RoutingDecision {
    * `children` says what becomes of the tasks that the tool has started when its own is cancelled: all of them are cancelled with it
    * (`"cancel"`), or none (`"keep"`); by default those that are in the foreground.
    *
+   * `duplicates` says what becomes of a call while one of its session with the same tool and the same input (whatever the order of its
+   * keys) is live whose route had `duplicates` too: it runs like any other (`"run"`, the default), starts nothing of its own and gets the
+   * result of the first under its own call id (`"join"`), or fails with `DuplicateCall` (`"reject"`).
+   *
    * @since 0.1.0
    * @category models
    */
@@ -89,6 +93,7 @@ export declare namespace RoutingDecision {
     readonly approvalTimeout?: Duration.DurationInput | undefined
     readonly retry?: RetryRule | undefined
     readonly children?: "cancel" | "keep" | undefined
+    readonly duplicates?: "run" | "join" | "reject" | undefined
     readonly lane?: string | undefined
     readonly priority?: number | undefined
   }

@@ -112,7 +112,7 @@ export type CancelReason = typeof CancelReason.Type
  * the `ToolResult` of a completed task, if it has one. `lane` is the one that its routing gave it, `priority` its priority where that
  * is not 0. `attempt` is which attempt of its launch runs, or ran last, from 2 on: see
  * `RetryRule`. `parentTaskId` is the task from inside of
- * which it was started. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
+ * which it was started, `joinedTaskId` the one with the same call whose result it waits for, or has. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
  * says whether the model is to decide what becomes of it.
  *
  * @since 0.1.0
@@ -138,6 +138,7 @@ export const TaskSnapshot = struct({
   attempt: Schema.optionalWith(Whole, { exact: true }),
   overdue: Schema.optionalWith(struct({ after: Finite, asks: Flag }), { exact: true }),
   parentTaskId: Schema.optionalWith(TaskId, { exact: true }),
+  joinedTaskId: Schema.optionalWith(TaskId, { exact: true }),
   metadata: Metadata
 })
 

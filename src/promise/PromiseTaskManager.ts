@@ -232,7 +232,7 @@ export interface TaskOperations {
   readonly toolSpecs: ReadonlyArray<ToolSpec>
   /**
    * Starts a task for a tool call, or resumes a suspended one that was approved; answers before the tool has ended.
-   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
+   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `DuplicateCall`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
    * routing threw.
    */
   readonly startTask: (launch: PlainLaunch | ApprovedLaunch) => Promise<TaskStartOutcome>

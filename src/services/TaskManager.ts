@@ -13,6 +13,7 @@ import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
   ConcurrencyRefused,
+  DuplicateCall,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskCancelled,
@@ -89,6 +90,7 @@ export type AnswerApproval = (
   TaskStartOutcome | undefined,
   | TaskAlreadyExists
   | DuplicateCallId
+  | DuplicateCall
   | TaskLimitReached
   | ApprovalMismatch
   | TaskCancelled
@@ -305,13 +307,20 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
    * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
    * task does not ask any more, an approval fails with `ApprovalMismatch`. All of that at once, also if routing never
-   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`.
+   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`;
+   * a call with the same tool and input as a live one: `duplicates` of its `RoutingDecision`.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
   ) => Effect.Effect<
     TaskStartOutcome,
-    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
+    | TaskAlreadyExists
+    | DuplicateCallId
+    | DuplicateCall
+    | TaskLimitReached
+    | ApprovalMismatch
+    | TaskCancelled
+    | TaskManagerShutdown,
     ToolExecutor
   >
   /**

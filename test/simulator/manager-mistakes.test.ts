@@ -7,6 +7,7 @@ import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
+import type * as Duplicates from "../../src/machine/duplicates.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Family from "../../src/machine/family.js"
 import type * as Finish from "../../src/machine/finish.js"
@@ -33,6 +34,7 @@ interface Modules {
   "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
+  "machine/duplicates": typeof Duplicates
   "machine/family": typeof Family
   "machine/finish": typeof Finish
   "machine/lanes": typeof Lanes
@@ -516,6 +518,49 @@ describe("the simulator finds other mistakes", () => {
         })
     })
   }, (plan) => ({ ...plan, features: { ...plan.features, failures: true, retries: true } }))
+
+  const withDuplicates = (plan: Plan): Plan => ({
+    ...plan,
+    manager: "Live",
+    calls: 4,
+    features: { ...plan.features, duplicates: true, waitingTools: false, approvals: false, closings: false }
+  })
+  finds("the same call does not join", [4], {
+    "machine/duplicates": () => ({ joinOrLead: () => false })
+  }, withDuplicates)
+
+  finds("what has joined a call does not end with it, and runs", [4], {
+    "machine/duplicates": () => ({ takeJoined: () => [] })
+  }, withDuplicates)
+
+  finds("what had joined a call that is cancelled stands for ever", [5], {
+    "machine/duplicates": () => ({ goOn: () => {} })
+  }, (plan) => ({ ...withDuplicates(plan), features: { ...withDuplicates(plan).features, cancels: true } }))
+
+  finds("a call that has settled is still joined", [4, 5, 10], {
+    "machine/duplicates": () => ({ leaveSame: () => {} })
+  }, withDuplicates)
+
+  finds("the same call is accepted where it is to be rejected", [4], {
+    "machine/duplicates": () => ({ rejectedFor: () => undefined })
+  }, withDuplicates)
+
+  finds("a call joins the one that it runs under", [4, 5], {
+    "machine/duplicates": (original) => ({
+      joinOrLead: (table, task, now) => {
+        const { runtime } = task
+        if (runtime === undefined) return original.joinOrLead(table, task, now)
+        const { parent } = runtime
+        runtime.parent = undefined
+        const joins = original.joinOrLead(table, task, now)
+        runtime.parent = parent
+        return joins
+      }
+    })
+  }, (plan) => ({
+    ...withDuplicates(plan),
+    features: { ...withDuplicates(plan).features, children: true, waitingTools: true }
+  }))
 
   finds("children are left when their parent is cancelled", [7], {
     "machine/family": () => ({ cancelledWith: () => [] })

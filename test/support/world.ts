@@ -26,6 +26,7 @@ import { assert } from "vitest"
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
 import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
+import { goOn } from "../../src/machine/duplicates.js"
 import * as finish from "../../src/machine/finish.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
@@ -280,6 +281,7 @@ export interface StartOptions extends Call {
   readonly priority?: number
   readonly budgets?: Budgets | undefined
   readonly children?: "cancel" | "keep" | undefined
+  readonly duplicates?: "join" | "reject" | undefined
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -294,7 +296,8 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   priority: options.priority ?? 0,
   budgets: options.budgets,
   retry: undefined,
-  children: options.children
+  children: options.children,
+  duplicates: options.duplicates
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -312,6 +315,7 @@ export class World {
   /** Every event, launch, interrupt and wake-up of the last step, and what was asked of the runtime during it. */
   lines: Array<string> = []
   readonly events: Array<TaskEvent> = []
+  private readonly goingOn: Array<TaskTable.TaskRuntime> = []
 
   constructor(limits: Partial<TaskTable.Limits> = {}) {
     this.table = TaskTable.make({ history: 100, ...limits })
@@ -337,6 +341,12 @@ export class World {
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()
     for (const runtime of drain(launched)) runtime.launch()
+    for (const { task } of this.goingOn.splice(0)) {
+      if (task === undefined) continue
+      const { lines } = this
+      this.step((table, now) => goOn(table, task, now))
+      this.lines = [...lines, ...this.lines]
+    }
     checkTable(this.table)
     return outcome
   }
@@ -357,6 +367,7 @@ export class World {
       interrupt: say("interrupt"),
       abandon: say("abandon"),
       heard: () => {},
+      goOn: () => void this.goingOn.push(runtime),
       setTimers: () => say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
       end: say("end")
     }

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import {
   ApprovalMismatch,
   ConcurrencyRefused,
+  DuplicateCall,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskCancelled,
@@ -153,6 +154,7 @@ export const GroupEntity = Entity.make("TaskSessions", [
     Schema.Union(
       TaskAlreadyExists,
       DuplicateCallId,
+      DuplicateCall,
       TaskLimitReached,
       ApprovalMismatch,
       TaskCancelled,

@@ -41,6 +41,7 @@ const State = Schema.Struct({
   priority: maybe(Finite),
   attempt: maybe(Whole),
   parentTaskId: maybe(TaskId),
+  joinedTaskId: maybe(TaskId),
   overdue: maybe(Schema.Struct({ after: Finite, asks: Schema.Boolean }))
 })
 
@@ -60,6 +61,7 @@ const Doc = Schema.Struct({
   cancelReason: maybe(CancelReason),
   overrun: maybe(Schema.Struct({ _tag: Schema.Literal("Timeout", "Background", "Idle"), millis: Finite })),
   children: maybe(Schema.Literal("cancel", "keep")),
+  duplicates: maybe(Schema.Literal("join", "reject")),
   askedAt: maybe(Finite),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
@@ -83,7 +85,7 @@ const Call = Schema.Struct({
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
   const { attempt, continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue } = snapshot
-  const { parentTaskId, priority, settledAt, startedAt, status } = snapshot
+  const { joinedTaskId, parentTaskId, priority, settledAt, startedAt, status } = snapshot
   return {
     kind,
     status,
@@ -98,6 +100,7 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     ...(priority === undefined ? undefined : { priority }),
     ...(attempt === undefined ? undefined : { attempt }),
     ...(parentTaskId === undefined ? undefined : { parentTaskId }),
+    ...(joinedTaskId === undefined ? undefined : { joinedTaskId }),
     ...(overdue === undefined ? undefined : { overdue })
   }
 }
@@ -152,7 +155,7 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, overrun } = task
+  const { approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, duplicates, overrun } = task
   const { session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
@@ -166,6 +169,7 @@ export const docText = (
     cancelReason: isCancelling ? cancelReason : undefined,
     overrun: isCancelling ? overrun : undefined,
     children: isLive ? childPolicy : undefined,
+    duplicates: isLive ? duplicates?.policy : undefined,
     askedAt,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
@@ -242,6 +246,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
     cancelReason: rest.cancelReason,
     overrun: rest.overrun,
     childPolicy: rest.children,
+    duplicates: rest.duplicates,
     askedAt: rest.askedAt,
     asked: rest.asked,
     approval: rest.approval,

@@ -15,6 +15,7 @@ import * as Tracer from "effect/Tracer"
 import type { ToolError } from "../../errors.js"
 import type { Overrun } from "../../machine/budgets.js"
 import { detachAfter, progress, retry, timeOut } from "../../machine/control.js"
+import { goOn } from "../../machine/duplicates.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
@@ -276,6 +277,11 @@ export class Launch implements TaskRuntime {
 
   heard(): void {
     this.budgetTimers?.heard()
+  }
+
+  goOn(): void {
+    const { engine, task } = this
+    if (task !== undefined) engine.state.unsafeModify((table, now) => goOn(table, task, now))
   }
 
   protected stopDetachTimer(): void {

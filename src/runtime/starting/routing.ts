@@ -20,7 +20,8 @@ export const inlineRoute: Route = {
   priority: 0,
   budgets: undefined,
   retry: undefined,
-  children: undefined
+  children: undefined,
+  duplicates: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -51,6 +52,7 @@ const limitOf = (field: string, duration: Duration.DurationInput | undefined): n
   duration === undefined ? Infinity : millisOf(`RoutingDecision.${field}`, duration)
 
 const childPolicies = ["cancel", "keep"] as const
+const duplicatePolicies = ["run", "join", "reject"] as const
 const onTimeouts = ["fail", "detach", "ask"] as const
 
 /** Most calls have none of these limits. */
@@ -65,6 +67,12 @@ const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
       approval: limitOf("approvalTimeout", approvalTimeout),
       onTimeout: checked("onTimeout", onTimeouts, onTimeout, "fail")
     }
+}
+
+/** Most calls run, whatever others there are. */
+const duplicatesOf = ({ duplicates }: RoutingDecision): Route["duplicates"] => {
+  const policy = duplicates === undefined ? "run" : checked("duplicates", duplicatePolicies, duplicates, "run")
+  return policy === "run" ? undefined : policy
 }
 
 const checkedLane = (table: TaskTable, lane: string): string => {
@@ -93,6 +101,7 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
   children: decision.children === undefined
     ? undefined
     : checked("children", childPolicies, decision.children, "keep"),
+  duplicates: duplicatesOf(decision),
   retry: decision.retry === undefined ? undefined : checkRetryRule("RoutingDecision.retry", decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

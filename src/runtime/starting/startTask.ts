@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import {
   ApprovalMismatch,
+  DuplicateCall,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskCancelled,
@@ -13,6 +14,7 @@ import {
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
+import { rejectedFor } from "../../machine/duplicates.js"
 import { stoppedIn } from "../../machine/family.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
@@ -105,6 +107,11 @@ const startIn = (
   const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
   if (launch._tag === "Plain") {
+    const same = rejectedFor(table, launch.request, route.duplicates)
+    if (same !== undefined) {
+      const { callId, sessionId, turnId } = launch.request
+      return new DuplicateCall({ sessionId, turnId, callId, taskId: same.snapshot.id })
+    }
     return started(start.startPlain(table, launch, route, starter, new Launch(engine, 1, caller), now))
   }
   const task = start.findSuspended(table, launch)

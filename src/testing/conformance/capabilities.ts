@@ -27,6 +27,8 @@ export interface ConformanceCapabilities {
   readonly budgets: boolean
   /** A task knows the task whose tool started it, and is cancelled with it. */
   readonly families: boolean
+  /** `duplicates` of a route holds. */
+  readonly duplicates: boolean
   /** A result that is no success tells the last progress of its task and the end of its output. */
   readonly endings: boolean
   /** `retry` of a route holds. */
@@ -70,6 +72,7 @@ export const allCapabilities: ConformanceCapabilities = {
   retries: true,
   endings: true,
   families: true,
+  duplicates: true,
   budgets: true,
   grace: true,
   backpressure: true,

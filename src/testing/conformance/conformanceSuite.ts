@@ -19,6 +19,7 @@ import { bounds } from "./internal/bounds.js"
 import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
+import { duplicates } from "./internal/duplicates.js"
 import { endings } from "./internal/endings.js"
 import { events } from "./internal/events.js"
 import { families } from "./internal/families.js"
@@ -70,6 +71,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...budgets,
   ...retries,
   ...families,
+  ...duplicates,
   ...endings,
   ...badInput,
   ...bounds,

@@ -74,6 +74,36 @@ describe("a call in the background", () => {
       })
     ))
 
+  it.effect("that is the same as another one is answered with its result, or told which task has that", () =>
+    withWorld(
+      {
+        wake: WakePolicy.WithNextMessage,
+        model: [
+          [ToolCall("joins", {}), ToolCall("joins", {}), ToolCall("rejects", {}), ToolCall("rejects", {})],
+          [Text("x")]
+        ]
+      },
+      Effect.gen(function*() {
+        yield* hang("joins", "rejects")
+        const control = yield* TaskManagerTestControl
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        const { taskId } = yield* control.awaitLaunch(callId("call-1"))
+        yield* complete(taskId, "read once")
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+        const [, second] = yield* promptLines
+        const results = second?.[2]
+        assert.include(results, "call-1:read once")
+        assert.include(results, "call-2:read once")
+        assert.include(results, `call-3:${placeholder("task-3")}`)
+        assert.include(
+          results,
+          "call-4:error The call was not started: the same call, with the same input, was made before as task-3 and has not ended."
+        )
+        assert.strictEqual((yield* control.launches).length, 2)
+      })
+    ))
+
   it.effect("that detaches by its routing, or by the host, goes on in the background", () =>
     withWorld(
       {

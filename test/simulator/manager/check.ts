@@ -5,6 +5,7 @@ import type { CancelReason, TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
+import { checkJoined, checkSame, firstOf } from "./checkSame.js"
 import type {
   CallRecord,
   DeliveryRecord,
@@ -238,7 +239,8 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   const approved = answersOf(task).filter(({ operation }) => operation !== "rejectApproval")
   for (const { number, run } of launches) {
     if (run === undefined) continue
-    if (terminal !== undefined && run.began.order > terminal.order) {
+    // without a grace period a tool is abandoned that has begun, and was preempted before it said so
+    if (terminal !== undefined && run.began.order > terminal.order && world.plan.graceMillis > 0) {
       world.violate(9, `launch ${number} of ${id} ran after the task had settled`)
     }
     if (number === 1) continue
@@ -345,6 +347,8 @@ const checkOutcome = (world: World, task: TaskLog): void => {
     world.violate(1, `${id} never settled`)
     return
   }
+  const first = terminal.event.snapshot.joinedTaskId === undefined ? undefined : firstOf(taskLogs(world), task)
+  if (first !== undefined) return checkJoined(world, task, first)
   const last = launches.at(-1)
   const run = last?.run
   const { event } = terminal
@@ -488,8 +492,10 @@ const checkQueue = (world: World): void => {
   const moved = new Set(world.calls.flatMap(({ operation, taskId }) => operation === "setPriority" ? taskId ?? [] : []))
   const queued: Array<TaskSnapshot> = []
   for (const { event } of world.events) {
-    if (event._tag === "Queued") queued.push(event.snapshot)
-    else if (event._tag === "Started" || isTerminal(event)) {
+    if (event._tag === "Queued") {
+      // else it is in no line yet
+      if (event.snapshot.joinedTaskId === undefined) queued.push(event.snapshot)
+    } else if (event._tag === "Started" || isTerminal(event)) {
       const { id, lane, priority = 0, sessionId } = event.snapshot
       const place = queued.findIndex((snapshot) => snapshot.id === id)
       if (place < 0) continue
@@ -662,6 +668,8 @@ const perTask = [
 const checkWarnings = (world: World, logs: Iterable<TaskLog>): void => {
   let died = 0
   for (const { terminal } of logs) {
+    // what has joined another call has its failure, and no tool that died
+    if (terminal?.event.snapshot.joinedTaskId !== undefined) continue
     if (terminal?.event._tag === "Failed" && terminal.event.error.reason === "Internal") died++
   }
   if (died !== world.diedWarnings) {
@@ -679,6 +687,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkCallIds(world, [...logs.values()])
+  checkSame(world, logs)
   checkQueue(world)
   checkBatches(world)
   checkWarnings(world, logs.values())

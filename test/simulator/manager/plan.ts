@@ -62,6 +62,8 @@ interface Features {
   /** Limits of time beside a timeout, and timeouts that send to the background. */
   readonly budgets: boolean
   readonly retries: boolean
+  /** Calls that are the same as others. */
+  readonly duplicates: boolean
   readonly waitingTools: boolean
 }
 
@@ -112,7 +114,7 @@ export const planOf = (seed: number): Plan => {
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
   const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries">
+    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries" | "duplicates">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -166,7 +168,9 @@ export const planOf = (seed: number): Plan => {
       slowRouting: random.chance(0.4),
       messages: random.chance(0.3),
       budgets: random.chance(0.3),
-      retries: random.chance(0.3)
+      retries: random.chance(0.3),
+      // dice of its own, so that the other features of a seed stay what they were
+      duplicates: new SimRandom(seed ^ 0x2545f491).chance(0.3)
     },
     perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
     lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
@@ -253,6 +257,9 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
   const children = features.children && random.chance(0.4)
     ? { children: random.pick(["cancel", "keep"] as const) }
     : undefined
+  const duplicates = features.duplicates && random.chance(0.8)
+    ? { duplicates: random.pick(["join", "join", "reject"] as const) }
+    : undefined
   const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   const names = Object.keys(lanes)
   const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
@@ -261,6 +268,7 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
     ...budgets,
     ...retry,
     ...children,
+    ...duplicates,
     lane,
     ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined)
   }

@@ -101,6 +101,7 @@ const startCall = (
           Effect.fail(
             new TurnFailure({ reason: "Shutdown", message: "The task that the session works for is cancelled.", cause })
           ),
+        DuplicateCall: (error) => refused(callId, toolName, texts.sameCall(error.taskId)),
         DuplicateCallId: () => refused(callId, toolName, "its id is that of another call."),
         ApprovalMismatch: () => refused(callId, toolName, "of an internal error.")
       }),

@@ -17,6 +17,11 @@ export const neverStarted = "The turn was interrupted before this call was start
 /** Of a call that the task manager did not accept. */
 export const notAccepted = (why: string): string => `The call was not started: ${why}`
 
+/** Why a call was not accepted whose tool and input are those of a task that lives. */
+export const sameCall = (taskId: TaskId): string =>
+  `the same call, with the same input, was made before as ${taskId} and has not ended. Its result answers that call: do not call again ` +
+  `for it. To wait for it on purpose, use task_wait, to stop it task_cancel, if you have these tools.`
+
 /** Of a task that was in the background when its session was closed, or when the program that ran it ended. */
 const taskLost = (taskId: TaskId): string =>
   `${taskId} ended together with its session or with the program that ran it. Unless its result came in another way, ` +
