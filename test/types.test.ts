@@ -65,6 +65,7 @@ import {
   TurnId,
   type TurnRef,
   TurnTaskUpdate,
+  type UsageLimitReached,
   type WaitLimit,
   type WaitTimedOut
 } from "effect-task-manager"
@@ -132,6 +133,7 @@ describe("the methods of the manager", () => {
         | TaskAlreadyExists
         | DuplicateCallId
         | DuplicateCall
+        | UsageLimitReached
         | TaskLimitReached
         | ApprovalMismatch
         | TaskCancelled
@@ -408,6 +410,7 @@ describe("unions", () => {
       | "Unavailable"
       | "Cancelled"
       | "TimedOut"
+      | "LimitReached"
       | "ApprovalRejected"
       | "Interrupted"
       | "Internal"

@@ -10,6 +10,7 @@ import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { ReachedLimit } from "../model/Usage.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
@@ -18,6 +19,7 @@ import type { Budgets, Overrun } from "./budgets.js"
 import type { Duplicates } from "./duplicates.js"
 import { leaveFamily } from "./family.js"
 import { Lane, type Line } from "./lanes.js"
+import { type Ledger, type LedgerLimits, makeLedger, type Meter } from "./ledger.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
@@ -251,6 +253,12 @@ export class TaskRecord {
   childPolicy: "cancel" | "keep" | undefined = undefined
   /** What the task has in common with the same calls of its session; undefined where its route says nothing of them. */
   duplicates: Duplicates | undefined = undefined
+  /** What it uses; undefined where that is not summed up. */
+  meter: Meter | undefined = undefined
+  /** The limit on what is used that it has passed, if that is why it is Cancelling. */
+  reached: ReachedLimit | undefined = undefined
+  /** It asks because a limit is reached, and its tool has not begun. */
+  asksForLimit = false
   /** When its tool is tried again; undefined for never. */
   retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
@@ -366,6 +374,8 @@ export interface Limits {
   readonly messageBytes: number
   /** What becomes of a call whose id was used in its turn before. */
   readonly duplicateCallIds: "run" | "join" | "reject"
+  /** What may be used; undefined where that is not summed up. */
+  readonly ledger: LedgerLimits | undefined
 }
 
 /**
@@ -427,6 +437,8 @@ export interface TaskTable {
   /** Shut down, and every task is settled. */
   closed: boolean
   readonly consequences: Consequences
+  /** What tasks use; undefined where that is not summed up. */
+  readonly ledger: Ledger | undefined
   journal: TableJournal | undefined
 }
 
@@ -454,6 +466,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     messages: 100,
     messageBytes: 1_048_576,
     duplicateCallIds: "run",
+    ledger: undefined,
     ...limits
   },
   tasks: new Map(),
@@ -483,6 +496,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
+  ledger: limits.ledger === undefined ? undefined : makeLedger(limits.ledger),
   consequences: {
     ended: new Outbox(),
     retimed: new Outbox(),

@@ -5,12 +5,14 @@
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
 import { isEmptyObject, jsonCopy } from "../model/json.js"
+import type { TaskSnapshot } from "../model/Task.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult, ToolResultPart } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import { leaveSame, takeJoined } from "./duplicates.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { meterAsks, meterEnds } from "./ledger.js"
 import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
@@ -97,7 +99,12 @@ export const settle = (
   refuseResumes(table, task)
   vacate(table, task)
   const duration = ending._tag === "Completed" ? ending.result.duration : undefined
-  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))
+  const ended = settled(task.snapshot, ending._tag, now, duration)
+  const snapshot = events.change(
+    table,
+    task,
+    task.meter === undefined ? ended : meterEnds(task.meter, task, ended, now)
+  )
   const kept: SettledTask = {
     isLive: false,
     bornAfter: task.bornAfter,
@@ -150,7 +157,8 @@ export const frozenRequest = (request: ToolRequest): ToolRequest =>
     metadata: jsonCopy(request.metadata, { freeze: true })
   })
 
-const suspend = (
+/** A task asks. It is counted as active until then. */
+export const suspend = (
   table: TaskTable,
   task: TaskRecord,
   { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
@@ -172,7 +180,12 @@ const suspend = (
     task.askedAt = now
     table.consequences.questions.push(task)
   }
-  const snapshot = events.change(table, task, { ...task.snapshot, status: "Suspended" })
+  const suspended: TaskSnapshot = { ...task.snapshot, status: "Suspended" }
+  const snapshot = events.change(
+    table,
+    task,
+    task.meter === undefined ? suspended : meterAsks(task.meter, suspended, now)
+  )
   events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
@@ -186,7 +199,9 @@ const suspend = (
 
 /** How a task ends whose end was decided before its launch was over. */
 export const decidedEnding = (task: TaskRecord): Ending =>
-  task.cancelReason === "TimedOut"
+  task.cancelReason === "LimitReached" && task.reached !== undefined
+    ? { _tag: "Failed", error: results.limitReached(task.request, task.reached) }
+    : task.cancelReason === "TimedOut"
     ? {
       _tag: "Failed",
       error: results.timedOut(task.request, task.overrun ?? { _tag: "Timeout", millis: task.timeout })

@@ -20,6 +20,7 @@ import { jsonCopy, type Metadata } from "../model/json.js"
 import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { ReachedLimit } from "../model/Usage.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
@@ -28,6 +29,7 @@ import * as events from "./events.js"
 import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
+import { type Limit, meterAgain, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
 import * as results from "./results.js"
 import { assignLane, handOver } from "./start.js"
@@ -59,6 +61,10 @@ export interface StoredTask {
   readonly overrun: Overrun | undefined
   readonly childPolicy: "cancel" | "keep" | undefined
   readonly duplicates: DuplicatePolicy | undefined
+  /** As in `TaskRecord`, and the limit of its own costs. */
+  readonly reached: ReachedLimit | undefined
+  readonly asksForLimit: boolean
+  readonly limit: Limit | undefined
   /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
   readonly askedAt: number | undefined
@@ -166,7 +172,7 @@ const resolutionOf = ({ kept, stored, task }: Undelivered, brings: Brings) => {
  * Brings the tasks back, `settled` ones in the order in which they settled. Returns those to be revived, in the order
  * in which they get their places: the highest priority first, then as they were started.
  */
-export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<Revival> => {
+export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now: number): ReadonlyArray<Revival> => {
   // there may be rows with higher numbers than those that were read
   const { lastTask, seq } = table
   // a reader that saw their events before the restart has missed some since
@@ -190,6 +196,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.cancelReason = stored.cancelReason
     task.overrun = stored.overrun
     task.childPolicy = stored.childPolicy
+    task.reached = stored.reached
+    task.asksForLimit = stored.asksForLimit
     // a parent has a lower number, and is here already if it is live
     const parent = snapshot.parentTaskId === undefined ? undefined : table.tasks.get(snapshot.parentTaskId)
     if (stored.settled === undefined && parent?.isLive === true) adopt(parent, task)
@@ -198,6 +206,11 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
+    if (table.ledger !== undefined) {
+      task.meter = openMeter(table.ledger, task, stored.limit, now)
+      if (snapshot.usage !== undefined) meterAgain(task.meter, snapshot.usage)
+      if (snapshot.status === "Suspended") task.meter.spends = "approvalMillis"
+    }
     task.duplicates = duplicatesOf(request, stored.duplicates)
     if (snapshot.joinedTaskId === undefined) lead(task)
     rememberCall(table, task.turn, request.callId, task)

@@ -24,6 +24,7 @@ import type {
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,
+  UsageLimitReached,
   WaitTimedOut
 } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
@@ -40,6 +41,7 @@ import type {
   TurnTaskUpdate
 } from "../model/TaskResolution.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
+import type { Usage, UsageCosts, UsageFilter } from "../model/Usage.js"
 import type { ToolExecutor } from "./ToolExecutor.js"
 import type { TurnCancellation } from "./TurnCancellation.js"
 
@@ -91,6 +93,7 @@ export type AnswerApproval = (
   | TaskAlreadyExists
   | DuplicateCallId
   | DuplicateCall
+  | UsageLimitReached
   | TaskLimitReached
   | ApprovalMismatch
   | TaskCancelled
@@ -257,6 +260,13 @@ export interface TaskManagerHandle {
    * limit below what runs in the lane now.
    */
   readonly setConcurrency: (lane: string, limit: number) => Effect.Effect<void, ConcurrencyRefused>
+  /**
+   * What a task, a turn, a session, a lane or everything has used until now. Of a turn the last 64 of its session are known, of sessions
+   * the last 4 096 and those of which something is live; one that is closed begins anew, and so do all sums with the process. What is not
+   * known has used nothing. `TaskNotFound` for an unknown task; a filter that mixes these is a defect that says so, and so is every
+   * filter where `TaskManagerConfig` has no `ledger`.
+   */
+  readonly usage: (filter?: UsageFilter) => Effect.Effect<Usage, TaskNotFound>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
   readonly drainReadyItems: Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /** Takes the results of one session from the manual queue, oldest first. */
@@ -300,6 +310,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, without its `Scope`, and continues after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
+   * `UsageLimitReached` when its turn or session may use no more, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskCancelled` from inside of a task that is
    * cancelled, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: pass the approval that was shown, `asking` included.
@@ -317,6 +328,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
     | TaskAlreadyExists
     | DuplicateCallId
     | DuplicateCall
+    | UsageLimitReached
     | TaskLimitReached
     | ApprovalMismatch
     | TaskCancelled
@@ -408,6 +420,10 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * used again.
    */
   readonly closeSession: (sessionId: SessionId) => Effect.Effect<InterruptReceipt>
+  /**
+   * Reports what the loop has used for a turn, such as the tokens of a request to its model: see `CurrentTask.addUsage`. `AgentLoop` does.
+   */
+  readonly addUsage: (turn: TurnRef, costs: UsageCosts) => Effect.Effect<void>
   /** The host's view of the same manager. */
   readonly handle: TaskManagerHandle
 }>() {}

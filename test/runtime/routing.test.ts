@@ -56,7 +56,8 @@ describe("toRoute", () => {
       budgets: undefined,
       retry: undefined,
       children: undefined,
-      duplicates: undefined
+      duplicates: undefined,
+      limit: undefined
     })
   })
 
@@ -70,7 +71,8 @@ describe("toRoute", () => {
       budgets: undefined,
       retry: undefined,
       children: undefined,
-      duplicates: undefined
+      duplicates: undefined,
+      limit: undefined
     } as const
     const expected = {
       deliveryMode: "Manual",
@@ -81,7 +83,8 @@ describe("toRoute", () => {
       budgets: undefined,
       retry: undefined,
       children: undefined,
-      duplicates: undefined
+      duplicates: undefined,
+      limit: undefined
     } as const
     assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,

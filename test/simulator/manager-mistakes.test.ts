@@ -12,6 +12,7 @@ import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Family from "../../src/machine/family.js"
 import type * as Finish from "../../src/machine/finish.js"
 import type * as Lanes from "../../src/machine/lanes.js"
+import type * as Ledger from "../../src/machine/ledger.js"
 import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
@@ -38,6 +39,7 @@ interface Modules {
   "machine/family": typeof Family
   "machine/finish": typeof Finish
   "machine/lanes": typeof Lanes
+  "machine/ledger": typeof Ledger
   "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
@@ -518,6 +520,45 @@ describe("the simulator finds other mistakes", () => {
         })
     })
   }, (plan) => ({ ...plan, features: { ...plan.features, failures: true, retries: true } }))
+
+  const withLedger = (plan: Plan): Plan => ({
+    ...plan,
+    manager: "Live",
+    calls: 4,
+    ledger: { task: 1, onLimit: "fail", launches: 2 },
+    features: { ...plan.features, closings: false }
+  })
+  finds("the time of the last launch is not counted", [4], {
+    "machine/ledger": ({ meterEnds }) => ({
+      meterEnds: (meter, task, snapshot, now) => {
+        meter.since = now
+        return meterEnds(meter, task, snapshot, now)
+      }
+    })
+  }, withLedger)
+
+  finds("an answer is waited for as if a tool ran", [4], {
+    "machine/ledger": ({ meterAsks }) => ({
+      meterAsks: (meter, snapshot, now) => {
+        const asked = meterAsks(meter, snapshot, now)
+        meter.spends = "runMillis"
+        return asked
+      }
+    })
+  }, (plan) => ({ ...withLedger(plan), features: { ...withLedger(plan).features, approvals: true } }))
+
+  finds("a task that has passed its limit goes on", [4], {
+    "machine/ledger": ({ report }) => ({
+      report: (ledger, meter, costs) => {
+        report(ledger, meter, costs)
+        return undefined
+      }
+    })
+  }, withLedger)
+
+  finds("a session that may use no more starts calls", [4], {
+    "machine/ledger": () => ({ limitReachedBy: () => undefined })
+  }, withLedger)
 
   const withDuplicates = (plan: Plan): Plan => ({
     ...plan,

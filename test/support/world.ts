@@ -28,6 +28,7 @@ import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
 import { goOn } from "../../src/machine/duplicates.js"
 import * as finish from "../../src/machine/finish.js"
+import type { Limit } from "../../src/machine/ledger.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
@@ -282,6 +283,8 @@ export interface StartOptions extends Call {
   readonly budgets?: Budgets | undefined
   readonly children?: "cancel" | "keep" | undefined
   readonly duplicates?: "join" | "reject" | undefined
+  readonly limit?: Limit | undefined
+  readonly asks?: start.Starter["asks"]
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -297,7 +300,8 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   budgets: options.budgets,
   retry: undefined,
   children: options.children,
-  duplicates: options.duplicates
+  duplicates: options.duplicates,
+  limit: options.limit
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -382,7 +386,7 @@ export class World {
         table,
         launch,
         routeOf(options),
-        { inlineCaller: options.inlineCaller, parent: options.parent },
+        { inlineCaller: options.inlineCaller, parent: options.parent, asks: options.asks },
         this.makeRuntime(id, 1, options.parent),
         now
       )

@@ -5,6 +5,7 @@ import { laneOf, type TaskTable } from "../../machine/TaskTable.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { checkRetryRule } from "../../shared/checkRetryRule.js"
+import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"
 import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
@@ -21,7 +22,8 @@ export const inlineRoute: Route = {
   budgets: undefined,
   retry: undefined,
   children: undefined,
-  duplicates: undefined
+  duplicates: undefined,
+  limit: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -75,6 +77,15 @@ const duplicatesOf = ({ duplicates }: RoutingDecision): Route["duplicates"] => {
   return policy === "run" ? undefined : policy
 }
 
+const limitOfTask = (table: TaskTable, limit: RoutingDecision["limit"]): Route["limit"] => {
+  if (limit === undefined) return undefined
+  const checked = checkUsageLimit("RoutingDecision.limit", limit, ["costs", "onLimit"])
+  if (table.ledger !== undefined) return checked
+  throw new TypeError(
+    "RoutingDecision.limit takes a manager that sums up what is used: TaskManagerConfig.ledger is false"
+  )
+}
+
 const checkedLane = (table: TaskTable, lane: string): string => {
   if (typeof lane === "string" && laneOf(table, lane) !== undefined) return lane
   const names = table.lanes.flatMap(({ name }) => name ?? [])
@@ -102,6 +113,7 @@ export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => (
     ? undefined
     : checked("children", childPolicies, decision.children, "keep"),
   duplicates: duplicatesOf(decision),
+  limit: limitOfTask(table, decision.limit),
   retry: decision.retry === undefined ? undefined : checkRetryRule("RoutingDecision.retry", decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

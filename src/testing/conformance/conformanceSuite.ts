@@ -38,6 +38,7 @@ import { singleResults } from "./internal/singleResults.js"
 import { starting } from "./internal/starting.js"
 import { stopping } from "./internal/stopping.js"
 import * as Time from "./internal/time.js"
+import { usage } from "./internal/usage.js"
 import { values } from "./internal/values.js"
 import * as World from "./internal/World.js"
 
@@ -72,6 +73,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...retries,
   ...families,
   ...duplicates,
+  ...usage,
   ...endings,
   ...badInput,
   ...bounds,

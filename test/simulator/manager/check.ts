@@ -6,6 +6,7 @@ import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
 import { checkJoined, checkSame, firstOf } from "./checkSame.js"
+import { checkUsage } from "./checkUsage.js"
 import type {
   CallRecord,
   DeliveryRecord,
@@ -289,7 +290,8 @@ const isCancelledWith = (task: TaskLog, parent: TaskLog | undefined, by: "some" 
   if (parent?.terminal === undefined) return false
   const { terminal: { event } } = parent
   const kind = task.terminal?.event.snapshot.kind
-  const isStopped = event._tag === "Cancelled" || event._tag === "Failed" && event.error.reason === "TimedOut"
+  const isStopped = event._tag === "Cancelled" ||
+    event._tag === "Failed" && (event.error.reason === "TimedOut" || event.error.reason === "LimitReached")
   const policies = parent.launches.flatMap(({ routes }) => routes).map(({ decision: { children } }) => children)
   const takes = (policy: "cancel" | "keep" | undefined): boolean =>
     policy !== "keep" && (policy === "cancel" || kind === "Foreground")
@@ -382,6 +384,9 @@ const checkOutcome = (world: World, task: TaskLog): void => {
             world.violate(9, `nobody rejected ${id}`)
           }
           break
+        case "LimitReached":
+          // what it has used is looked at by checkUsage
+          break
         case "TimedOut": {
           const began = last?.startedAt ?? 0
           const inBackgroundAt = Math.max(began, task.detached?.event.at ?? began)
@@ -447,7 +452,8 @@ const checkDetached = (world: World, task: TaskLog): void => {
     operation === "detach" && began.order < detached.order && (ended?.order ?? Infinity) > detached.order &&
     (outcome === "true" || outcome === "interrupted" || outcome === undefined)
   )
-  if (byHand) return
+  // or for what it has used: the limit is looked at by checkUsage
+  if (byHand || "snapshot" in detached.event && detached.event.snapshot.overLimit !== undefined) return
   const launch = launches.find(({ end }) => end !== undefined && end.order > detached.order)
   const fits = launch?.routes.some(({ decision }) => {
     const { onTimeout = "fail", timeout } = decision
@@ -688,6 +694,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkCallIds(world, [...logs.values()])
   checkSame(world, logs)
+  checkUsage(world, logs)
   checkQueue(world)
   checkBatches(world)
   checkWarnings(world, logs.values())

@@ -285,6 +285,13 @@ export const races: Readonly<Record<string, Race>> = {
   "a timeout sends a call to the background": taskRace(({ detached }) =>
     detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overdue !== undefined
   ),
+  "a task passes its limit": taskRace(({ terminal }) =>
+    terminal?.event._tag === "Failed" && terminal.event.error.reason === "LimitReached"
+  ),
+  "a task that passes its limit goes to the background": taskRace(({ detached }) =>
+    detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overLimit !== undefined
+  ),
+  "a session may use no more": callRace(["startTask"], ({ outcome }) => outcome === "UsageLimitReached"),
   "a call joins the same call": taskRace(({ terminal }) =>
     terminal?.event._tag === "Completed" && terminal.event.snapshot.joinedTaskId !== undefined
   ),

@@ -94,7 +94,12 @@ export const make = (options: {
           onResumed()
         })),
         // those are for new tasks alone
-        Effect.catchTags({ TaskAlreadyExists: Effect.die, DuplicateCallId: Effect.die, DuplicateCall: Effect.die }),
+        Effect.catchTags({
+          TaskAlreadyExists: Effect.die,
+          DuplicateCallId: Effect.die,
+          DuplicateCall: Effect.die,
+          UsageLimitReached: Effect.die
+        }),
         Effect.provide(context)
       )
 

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
 import type { DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
+import type { ReachedLimit } from "../../../model/Usage.js"
 import { printable } from "../../../shared/text.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
 import { toWord } from "./wire.js"
@@ -87,16 +88,29 @@ export const interruptedResult = (
 const overdueText = ({ after, asks }: NonNullable<TaskSnapshot["overdue"]>): string =>
   `This call has not finished within ${Duration.format(after)}, its time limit, and was not stopped. ` +
   (asks
-    ? `Decide what becomes of it: stop it with task_cancel, wait for it with task_wait (if you have these tools), or go on without it. `
+    ? decide
     : "")
 
-/** What a call that runs in the background is answered with. `overdue` as in its snapshot. */
+const decide =
+  `Decide what becomes of it: stop it with task_cancel, wait for it with task_wait (if you have these tools), or go on without it. `
+
+const limitOf = ({ max, name, scope }: ReachedLimit): string =>
+  `${name === "runTime" ? `${Duration.format(max)} of run time` : `${max} ${printable(name)}`} for its ${scope}`
+
+/** A call that has used more than it may, in front of the words about the background. */
+const overLimitText = (reached: ReachedLimit): string =>
+  `This call has used more than its limit of ${limitOf(reached)}, and was not stopped. ${decide}`
+
+/** Why a call was not accepted whose turn or session may use no more. */
+export const usedUp = (reached: ReachedLimit): string => `the limit of ${limitOf(reached)} is reached.`
+
+/** What a call that runs in the background is answered with. `why` as in its snapshot. */
 export const placeholderResult = (
   callId: ToolCallId,
   toolName: string,
   taskId: TaskId,
   deliveryMode: DeliveryMode,
-  overdue?: TaskSnapshot["overdue"]
+  { overdue, overLimit }: Partial<Pick<TaskSnapshot, "overdue" | "overLimit">> = {}
 ): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
   callId,
@@ -105,7 +119,8 @@ export const placeholderResult = (
   taskId,
   isError: false,
   output: ToolOutput.Text({
-    text: `${overdue === undefined ? "" : overdueText(overdue)}${placeholder(taskId, deliveryMode)}`
+    text: (overdue === undefined ? "" : overdueText(overdue)) +
+      (overLimit === undefined ? "" : overLimitText(overLimit)) + placeholder(taskId, deliveryMode)
   })
 })
 
