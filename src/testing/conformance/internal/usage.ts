@@ -6,6 +6,7 @@ import { SessionId } from "../../../model/ids.js"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import type { Usage, UsageCosts, UsageFilter } from "../../../model/Usage.js"
+import type { UsageLimits } from "../../../model/UsageLimits.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import type { ConformanceFailure } from "../ConformanceFailure.js"
 import { equal, failsWith, isTrue } from "./check.js"
@@ -23,18 +24,16 @@ const zero: Usage = { launches: 0, queueMillis: 0, runMillis: 0, approvalMillis:
 const paying = (costs: UsageCosts): Tool => (task, told) =>
   Effect.zipRight(Effect.zipRight(task.addUsage(costs), task.write("four")), told)
 
-/** Fails unless the effect dies of something that says this. What it is given may have no types. */
-const diesWith = (what: string, effect: () => unknown, says: string): Effect.Effect<void, ConformanceFailure> =>
-  Effect.gen(function*() {
-    const made = effect()
-    if (!Effect.isEffect(made)) return
-    // it needs nothing: it is a method of the manager
-    const exit = yield* Effect.exit(Effect.sandbox(made as Effect.Effect<unknown, unknown>))
-    const text = Exit.isFailure(exit) ? String(Cause.squash(Cause.flatten(Cause.map(exit.cause, asCause)))) : "nothing"
-    yield* isTrue(`${what} dies of ${says}, not of ${text}`, text.includes(says))
+/** Fails unless the effect dies of something that says this. */
+const diesWith = <A, E>(
+  what: string,
+  effect: Effect.Effect<A, E>,
+  says: string
+): Effect.Effect<void, ConformanceFailure> =>
+  Effect.flatMap(Effect.exit(effect), (exit) => {
+    const text = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "nothing"
+    return isTrue(`${what} dies of ${says}, not of ${text}`, text.includes(says))
   })
-
-const asCause = (error: unknown): Cause.Cause<unknown> => Cause.isCause(error) ? error : Cause.fail(error)
 
 const uses = (w: World, what: string, filter: UsageFilter, expected: Partial<Usage>) =>
   Effect.flatMap(w.handle.usage(filter), (usage) => equal(`what ${what} has used`, usage, { ...zero, ...expected }))
@@ -180,12 +179,13 @@ test("costs that are no numbers from 0, and filters that mix things up, are defe
   needs,
   settings
 }, function*(w) {
-  const report = (costs: unknown) => () => Reflect.apply(w.manager.addUsage, w.manager, [turnOf("s", "t"), costs])
+  // what a caller without types may give
+  const report = (costs: unknown) => w.manager.addUsage(turnOf("s", "t"), costs as UsageCosts)
   yield* diesWith("NaN", report({ usd: NaN }), "addUsage.usd takes a number from 0, not NaN")
   yield* diesWith("a negative number", report({ usd: -1 }), "addUsage.usd takes a number from 0, not -1")
   yield* diesWith("a text", report({ usd: "1" }), "addUsage.usd takes a number from 0")
   yield* diesWith("nothing", report(undefined), "addUsage takes an object of numbers from 0")
-  const ask = (filter: unknown) => () => Reflect.apply(w.handle.usage, w.handle, [filter])
+  const ask = (filter: unknown) => w.handle.usage(filter as UsageFilter)
   yield* diesWith("a turn without a session", ask({ turnId: "t" }), "UsageFilter takes ")
   yield* diesWith("a task and a lane", ask({ taskId: "t", lane: "one" }), "UsageFilter takes ")
   yield* diesWith("an empty id", ask({ sessionId: "" }), "UsageFilter.sessionId takes ")
@@ -196,7 +196,7 @@ test("without a ledger nothing is summed up", { needs }, function*(w) {
   const a = yield* w.start("a", { tool: paying({ usd: 1 }) })
   yield* a.succeed()
   yield* equal("what its snapshot says", (yield* w.handle.get(a.id)).usage, undefined)
-  yield* diesWith("usage", () => w.handle.usage({}), "TaskManagerConfig.ledger is false")
+  yield* diesWith("usage", w.handle.usage({}), "TaskManagerConfig.ledger is false")
 })
 
 for (
@@ -210,7 +210,7 @@ for (
   ] as const
 ) {
   test(`a wrong limit is refused: ${says}`, { needs }, function*(w) {
-    yield* diesWith("the layer", () => Reflect.apply(w.build, w, [{ limits }]), says)
+    yield* diesWith("the layer", w.build({ limits: limits as UsageLimits }), says)
   })
 }
 
