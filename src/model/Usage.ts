@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { SessionId, TaskId, TurnId } from "./ids.js"
-import { Count, Finite, oneOf, struct, Text } from "./schemas.js"
+import { Count, Finite, oneOf, struct, takes, Text } from "./schemas.js"
 
 /**
  * What was reported, by name: `{ inputTokens: 1200, usd: 0.004 }`. The names are yours.
@@ -13,7 +13,7 @@ import { Count, Finite, oneOf, struct, Text } from "./schemas.js"
  * @since 0.1.0
  * @category models
  */
-export const UsageCosts = Schema.Record({ key: Text, value: Finite })
+export const UsageCosts = Schema.Record({ key: Text, value: Finite }).annotations(takes("an object of numbers"))
 
 /**
  * A value of the `UsageCosts` schema.

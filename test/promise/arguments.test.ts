@@ -316,7 +316,7 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[], noTurn],
     [[{}], emptyTurn],
     [[turn], "Invalid costs: `costs` is missing."],
-    [[turn, secret], "Invalid costs: `costs` must be "],
+    [[turn, secret], "Invalid costs: `costs` must be an object of numbers"],
     [[turn, { usd: NaN }], "Invalid costs: `costs.usd` must be a finite number."],
     [[turn, { usd: -1 }], "addUsage.usd takes a number from 0, not -1"]
   ],
