@@ -48,7 +48,7 @@ const shownLimit = ({ max, name, scope }: ReachedLimit): string =>
   name === "runTime" ? `${Duration.format(max)} of run time for its ${scope}` : `${max} ${name} for its ${scope}`
 
 /** The limit as a model may read it. */
-export const describeLimit = (reached: ReachedLimit): string => printable(shownLimit(reached))
+const describeLimit = (reached: ReachedLimit): string => printable(shownLimit(reached))
 
 export const limitReached = (request: ToolRequest, reached: ReachedLimit): ToolError =>
   new ToolError(
