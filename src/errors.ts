@@ -8,11 +8,12 @@ import { ApprovalRequest } from "./model/Approval.js"
 import { SessionId, TaskId, ToolCallId, TurnId } from "./model/ids.js"
 import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schemas.js"
 import { TaskStatus } from "./model/Task.js"
+import { ReachedLimit } from "./model/Usage.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 import { shown } from "./shared/text.js"
 
 /**
- * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`,
+ * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`, `LimitReached`,
  * `ApprovalRejected` and, where tasks outlive their process, `Interrupted` (the process that ran the tool ended before the tool
  * did: nobody knows what the call has done); `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
  * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
@@ -29,6 +30,7 @@ export const ToolErrorReason = oneOf(
   "Unavailable",
   "Cancelled",
   "TimedOut",
+  "LimitReached",
   "ApprovalRejected",
   "Interrupted",
   "Internal"
@@ -217,6 +219,40 @@ export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect
   override get message(): string {
     const { callId, taskId } = this
     return `The turn already has a call ${callId}${taskId === undefined ? "" : `, task ${taskId}`} (duplicateCallIds)`
+  }
+}
+
+/**
+ * The session has a live task, `taskId`, with the same tool and the same input, and the route of the call says
+ * `duplicates: "reject"`: `startTask` started nothing.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DuplicateCall extends Schema.TaggedError<DuplicateCall>("effect-task-manager/DuplicateCall")(
+  "DuplicateCall",
+  { sessionId: SessionId, turnId: TurnId, callId: ToolCallId, taskId: TaskId },
+  describedError
+) {
+  override get message(): string {
+    return `The call ${this.callId} is the same as that of task ${this.taskId}, which has not ended (duplicates)`
+  }
+}
+
+/**
+ * What a turn or a session may use (`TaskManagerConfig.limits`) is used up: `max` of `name`, which is a name of its `costs`, `launches`,
+ * or `runTime` in milliseconds. `startTask` started nothing.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UsageLimitReached extends Schema.TaggedError<UsageLimitReached>("effect-task-manager/UsageLimitReached")(
+  "UsageLimitReached",
+  ReachedLimit.fields,
+  describedError
+) {
+  override get message(): string {
+    return `The ${this.scope} may use no more: its limit of ${this.max} ${shown(this.name)} is reached (limits)`
   }
 }
 
@@ -465,6 +501,8 @@ export const TaskManagerError = union(
   TaskInboxFull,
   TaskAlreadyExists,
   DuplicateCallId,
+  DuplicateCall,
+  UsageLimitReached,
   TaskLimitReached,
   ConcurrencyRefused,
   ApprovalMismatch,

@@ -29,6 +29,8 @@ export {
   ToolResultPart,
   ToolSpec
 } from "./model/ToolCall.js"
+export * from "./model/Usage.js"
+export * from "./model/UsageLimits.js"
 export * from "./scheduling/SlicedScheduler.js"
 export * from "./services/CurrentTask.js"
 export * from "./services/Question.js"

@@ -21,6 +21,7 @@ import {
   ApprovalRequired,
   CancellationController,
   CurrentTask,
+  type DuplicateCall,
   type DuplicateCallId,
   type InterruptReceipt,
   type OutputRange,
@@ -64,6 +65,7 @@ import {
   TurnId,
   type TurnRef,
   TurnTaskUpdate,
+  type UsageLimitReached,
   type WaitLimit,
   type WaitTimedOut
 } from "effect-task-manager"
@@ -128,7 +130,14 @@ describe("the methods of the manager", () => {
         launch: TaskLaunchRequest
       ) => EffectType.Effect<
         TaskStartOutcome,
-        TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
+        | TaskAlreadyExists
+        | DuplicateCallId
+        | DuplicateCall
+        | UsageLimitReached
+        | TaskLimitReached
+        | ApprovalMismatch
+        | TaskCancelled
+        | TaskManagerShutdown,
         ToolExecutor
       >
     >()
@@ -402,6 +411,7 @@ describe("unions", () => {
       | "Unavailable"
       | "Cancelled"
       | "TimedOut"
+      | "LimitReached"
       | "ApprovalRejected"
       | "Interrupted"
       | "Internal"

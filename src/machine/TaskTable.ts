@@ -10,13 +10,16 @@ import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { ReachedLimit } from "../model/Usage.js"
 import { LinkedList, type LinkedNode, type Tally } from "../shared/LinkedList.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import { SizedQueue } from "../shared/SizedQueue.js"
 import type { Budgets, Overrun } from "./budgets.js"
+import type { Duplicates } from "./duplicates.js"
 import { leaveFamily } from "./family.js"
 import { Lane, type Line } from "./lanes.js"
+import { type Ledger, type LedgerLimits, makeLedger, type Meter } from "./ledger.js"
 import type { Inbox } from "./messages.js"
 import type { PendingStart } from "./pending.js"
 
@@ -153,6 +156,8 @@ export interface Session {
   live: number
   /** How many of its tasks have a place. */
   places: number
+  /** The live tasks of the same call, oldest first, where routes say that it matters; none that has joined another one. */
+  calls: Map<string, Set<TaskRecord>> | undefined
   /** Where sessions have a limit: its lines, and the number of the last place that one of them was given. */
   lines: Map<Lane, Line> | undefined
   lastServed: number
@@ -202,6 +207,8 @@ export interface TaskRuntime extends Ancestry {
   readonly setTimers: () => void
   /** Its tool has waited for others until now, and was not idle. */
   readonly heard: () => void
+  /** The same call, which the task had joined, brings it no result. */
+  readonly goOn: () => void
   /** The launch has ended: stops its timers and releases its fiber. */
   readonly end: () => void
 }
@@ -249,6 +256,14 @@ export class TaskRecord {
   children: Set<TaskRecord> | undefined = undefined
   /** What becomes of these when it is cancelled; undefined: those in the foreground are cancelled. */
   childPolicy: "cancel" | "keep" | undefined = undefined
+  /** What the task has in common with the same calls of its session; undefined where its route says nothing of them. */
+  duplicates: Duplicates | undefined = undefined
+  /** What it uses; undefined where that is not summed up. */
+  meter: Meter | undefined = undefined
+  /** The limit on what is used that it has passed, if that is why it is Cancelling. */
+  reached: ReachedLimit | undefined = undefined
+  /** It asks because a limit is reached, and its tool has not begun. */
+  asksForLimit = false
   /** When its tool is tried again; undefined for never. */
   retry: RetryRule | undefined = undefined
   /** Which limit it has passed, if that is why it is Cancelling. */
@@ -364,6 +379,8 @@ export interface Limits {
   readonly messageBytes: number
   /** What becomes of a call whose id was used in its turn before. */
   readonly duplicateCallIds: "run" | "join" | "reject"
+  /** What may be used; undefined where that is not summed up. */
+  readonly ledger: LedgerLimits | undefined
 }
 
 /**
@@ -434,6 +451,8 @@ export interface TaskTable {
   /** Shut down, and every task is settled. */
   closed: boolean
   readonly consequences: Consequences
+  /** What tasks use; undefined where that is not summed up. */
+  readonly ledger: Ledger | undefined
   journal: TableJournal | undefined
 }
 
@@ -461,6 +480,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
     messages: 100,
     messageBytes: 1_048_576,
     duplicateCallIds: "run",
+    ledger: undefined,
     ...limits
   },
   tasks: new Map(),
@@ -491,6 +511,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   lastDelivery: 0,
   closing: false,
   closed: false,
+  ledger: limits.ledger === undefined ? undefined : makeLedger(limits.ledger),
   consequences: {
     ended: new Outbox(),
     retimed: new Outbox(),
@@ -524,6 +545,7 @@ export const ensureSession = (table: TaskTable, id: SessionId): Session => {
     closed: false,
     live: 0,
     places: 0,
+    calls: undefined,
     lines: undefined,
     lastServed: 0
   }

@@ -3,11 +3,13 @@ import type { ToolError } from "../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
+import type { UsageCosts } from "../model/Usage.js"
 import { type Overrun, timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { cancelledWith } from "./family.js"
 import { settle } from "./finish.js"
+import { closeSums, report } from "./ledger.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { movedInLine, setLimit, stopSharing } from "./places.js"
@@ -61,6 +63,7 @@ const reasonOfChild = (parent: TaskRecord, reason: CancelReason, child: TaskReco
     case "TurnInterrupted":
       return child.turn === parent.turn ? reason : "Cancelled"
     case "TimedOut":
+    case "LimitReached":
       return "Cancelled"
   }
 }
@@ -120,7 +123,9 @@ export const timeOut = (
       cancelTask(table, task, "TimedOut", now)
       return
     case "detach":
-      return detachTask(table, task, now, { after: overrun.millis, asks: task.budgets?.onTimeout === "ask" })
+      return detachTask(table, task, now, {
+        overdue: { after: overrun.millis, asks: task.budgets?.onTimeout === "ask" }
+      })
     case "none":
   }
 }
@@ -135,13 +140,14 @@ export const approvalTimedOut = (table: TaskTable, task: TaskRecord, asking: str
   settle(table, task, { _tag: "Failed", error }, now)
 }
 
-const detachTask = (table: TaskTable, task: TaskRecord, now: number, overdue?: TaskSnapshot["overdue"]): void => {
+const detachTask = (
+  table: TaskTable,
+  task: TaskRecord,
+  now: number,
+  why?: Pick<TaskSnapshot, "overdue"> | Pick<TaskSnapshot, "overLimit">
+): void => {
   uncountFromTurn(task)
-  const snapshot: TaskSnapshot = {
-    ...task.snapshot,
-    kind: "Background",
-    ...(overdue === undefined ? undefined : { overdue })
-  }
+  const snapshot: TaskSnapshot = { ...task.snapshot, kind: "Background", ...why }
   events.detached(table, now, events.change(table, task, snapshot))
   deliverDetached(table, task)
   stopSharing(table, task)
@@ -247,6 +253,30 @@ export const progress = (
   events.progressed(table, now, task.snapshot, said)
 }
 
+/** A launch reports what it has used. What is used while its tool is stopped was used, too. */
+export const addUsage = (
+  table: TaskTable,
+  task: TaskRecord,
+  launch: number,
+  costs: UsageCosts,
+  now: number
+): void => {
+  const { meter, snapshot: { launch: current, overLimit, status } } = task
+  const isRunning = status === "Running"
+  if (table.ledger === undefined || meter === undefined || current !== launch) return
+  if (!isRunning && status !== "Cancelling") return
+  const broken = report(table.ledger, meter, costs)
+  events.change(table, task, { ...task.snapshot, usage: meter.own.usage })
+  if (broken === undefined || !isRunning || overLimit !== undefined) return
+  if (broken.onLimit === "fail") {
+    task.reached = broken.reached
+    return cancelTask(table, task, "LimitReached", now)
+  }
+  const why = { overLimit: broken.reached }
+  if (task.snapshot.kind === "Foreground") detachTask(table, task, now, why)
+  else events.change(table, task, { ...task.snapshot, ...why })
+}
+
 /** A running tool has failed, and is tried again after `delay` milliseconds. */
 export const retry = (
   table: TaskTable,
@@ -323,8 +353,10 @@ const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
 export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
   const session = table.sessions.get(id)
   if (session === undefined || session.live === 0) tellClosed(table, id, now)
+  if (session === undefined) closeSums(table, id)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
+  closeSums(table, id)
   table.journal?.closed(session)
   discardUndelivered(table, session)
   table.sessions.delete(id)

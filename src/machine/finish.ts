@@ -4,12 +4,15 @@
  */
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
-import { jsonCopy } from "../model/json.js"
+import { isEmptyObject, jsonCopy } from "../model/json.js"
+import type { TaskSnapshot } from "../model/Task.js"
 import { TaskResolution } from "../model/TaskResolution.js"
-import type { ToolRequest, ToolResult } from "../model/ToolCall.js"
+import type { ToolRequest, ToolResult, ToolResultPart } from "../model/ToolCall.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
+import { leaveSame, takeJoined } from "./duplicates.js"
 import * as events from "./events.js"
 import { remember, settledMemory } from "./history.js"
+import { meterAsks, meterEnds } from "./ledger.js"
 import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
@@ -74,15 +77,36 @@ export const forgetQuestion = (table: TaskTable, task: TaskRecord): void => {
   table.consequences.questions.push(task)
 }
 
-/** Ends a live task. */
-export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: number): void => {
-  const result = resultOf(table, task, ending)
+/** The result of the first of the same calls as the answer to another one, whose own metadata wins over that of the first. */
+const joinedResult = ({ request }: TaskRecord, first: ToolResultPart): ToolResultPart => ({
+  ...first,
+  callId: request.callId,
+  metadata: isEmptyObject(request.metadata) ? first.metadata : { ...first.metadata, ...request.metadata }
+})
+
+/** Ends a live task, and with it the same calls that have joined it. `first`: the result of the one that it had joined. */
+export const settle = (
+  table: TaskTable,
+  task: TaskRecord,
+  ending: Ending,
+  now: number,
+  first?: ToolResultPart
+): void => {
+  const result = first === undefined ? resultOf(table, task, ending) : joinedResult(task, first)
+  if (task.duplicates !== undefined) leaveSame(table, task)
+  // those that had joined a cancelled one are woken below, and go on without it
+  const joined = ending._tag === "Cancelled" ? [] : takeJoined(table, task)
   if (task.snapshot.status !== "Suspended") uncount(table, task)
   forgetQuestion(table, task)
   refuseResumes(table, task)
   vacate(table, task)
   const duration = ending._tag === "Completed" ? ending.result.duration : undefined
-  const snapshot = events.change(table, task, settled(task.snapshot, ending._tag, now, duration))
+  const ended = settled(task.snapshot, ending._tag, now, duration)
+  const snapshot = events.change(
+    table,
+    task,
+    task.meter === undefined ? ended : meterEnds(task.meter, task, ended, now)
+  )
   const kept: SettledTask = {
     isLive: false,
     bornAfter: task.bornAfter,
@@ -124,6 +148,7 @@ export const settle = (table: TaskTable, task: TaskRecord, ending: Ending, now: 
   grant(table, now)
   wakeUncounted(table, task)
   releaseTurn(table, task.turn)
+  for (const one of joined) settle(table, one, ending, now, result)
 }
 
 /** A copy of the call that cannot be changed: what is shown is what will run. */
@@ -134,7 +159,8 @@ export const frozenRequest = (request: ToolRequest): ToolRequest =>
     metadata: jsonCopy(request.metadata, { freeze: true })
   })
 
-const suspend = (
+/** A task asks. It is counted as active until then. */
+export const suspend = (
   table: TaskTable,
   task: TaskRecord,
   { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
@@ -156,7 +182,12 @@ const suspend = (
     task.askedAt = now
     table.consequences.questions.push(task)
   }
-  const snapshot = events.change(table, task, { ...task.snapshot, status: "Suspended" })
+  const suspended: TaskSnapshot = { ...task.snapshot, status: "Suspended" }
+  const snapshot = events.change(
+    table,
+    task,
+    task.meter === undefined ? suspended : meterAsks(task.meter, suspended, now)
+  )
   events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
@@ -170,7 +201,9 @@ const suspend = (
 
 /** How a task ends whose end was decided before its launch was over. */
 export const decidedEnding = (task: TaskRecord): Ending =>
-  task.cancelReason === "TimedOut"
+  task.cancelReason === "LimitReached" && task.reached !== undefined
+    ? { _tag: "Failed", error: results.limitReached(task.request, task.reached) }
+    : task.cancelReason === "TimedOut"
     ? {
       _tag: "Failed",
       error: results.timedOut(task.request, task.overrun ?? { _tag: "Timeout", millis: task.timeout })

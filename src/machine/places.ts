@@ -2,6 +2,7 @@
 import { hears } from "./budgets.js"
 import * as events from "./events.js"
 import { type Lane, Line, nextLine, place } from "./lanes.js"
+import { meterBegins } from "./ledger.js"
 import { started } from "./snapshots.js"
 import type { Session, TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
 
@@ -111,6 +112,7 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
+  if (task.meter !== undefined) meterBegins(task.meter, now)
   events.started(table, now, events.change(table, task, started(task.snapshot, now)))
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }

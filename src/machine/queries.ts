@@ -5,7 +5,9 @@ import { settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
-import type { SettledTask, TaskRecord, TaskTable } from "./TaskTable.js"
+import type { Usage, UsageFilter } from "../model/Usage.js"
+import { Sums, usageNow } from "./ledger.js"
+import { laneOf, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
 
@@ -116,6 +118,29 @@ export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => 
     if (task.asked !== undefined) asked.push(task.asked)
   }
   return asked
+}
+
+/** What was used, undefined where nothing is known of it. A filter names one of these. */
+export const usage = (
+  table: TaskTable,
+  { lane, sessionId, taskId, turnId }: UsageFilter,
+  now: number
+): Usage | undefined | "Off" => {
+  const { ledger, tasks } = table
+  if (ledger === undefined) return "Off"
+  if (taskId !== undefined) {
+    const task = tasks.get(taskId)
+    // one that an earlier process has settled, without a ledger
+    if (task?.isLive !== true || task.meter === undefined) return task && (task.snapshot.usage ?? new Sums().usage)
+    return usageNow(task, task.meter, now)
+  }
+  if (sessionId !== undefined) {
+    const session = ledger.sessions.get(sessionId)
+    return turnId === undefined ? session?.sums.usage : session?.turns.get(turnId)?.usage
+  }
+  if (lane === undefined) return ledger.all.usage
+  const of = laneOf(table, lane)
+  return of === undefined ? undefined : ledger.lanes.get(of)?.usage
 }
 
 /** How much waits to be taken, over all sessions; what a consumer has in hand waits until it has succeeded. */

@@ -11,6 +11,7 @@
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |
+ * | Queued, and had joined the same call | joins it again, and ends as that does; Queued where it has gone   |
  * | settled                             | in the history                                                     |
  */
 import type { ApprovalRequest } from "../model/Approval.js"
@@ -19,13 +20,16 @@ import { jsonCopy, type Metadata } from "../model/json.js"
 import type { CancelReason, TaskSnapshot } from "../model/Task.js"
 import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { ReachedLimit } from "../model/Usage.js"
 import type { OutputRing } from "../shared/OutputRing.js"
 import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
+import { type DuplicatePolicy, duplicatesOf, lead } from "./duplicates.js"
 import * as events from "./events.js"
 import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
+import { type Limit, meterAgain, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
 import { askAgain } from "./questions.js"
 import * as results from "./results.js"
@@ -58,6 +62,11 @@ export interface StoredTask {
   readonly cancelReason: CancelReason | undefined
   readonly overrun: Overrun | undefined
   readonly childPolicy: "cancel" | "keep" | undefined
+  readonly duplicates: DuplicatePolicy | undefined
+  /** As in `TaskRecord`, and the limit of its own costs. */
+  readonly reached: ReachedLimit | undefined
+  readonly asksForLimit: boolean
+  readonly limit: Limit | undefined
   /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
   readonly askedAt: number | undefined
@@ -165,7 +174,7 @@ const resolutionOf = ({ kept, stored, task }: Undelivered, brings: Brings) => {
  * Brings the tasks back, `settled` ones in the order in which they settled. Returns those to be revived, in the order
  * in which they get their places: the highest priority first, then as they were started.
  */
-export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<Revival> => {
+export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now: number): ReadonlyArray<Revival> => {
   // there may be rows with higher numbers than those that were read
   const { lastTask, seq } = table
   // a reader that saw their events before the restart has missed some since
@@ -189,6 +198,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.cancelReason = stored.cancelReason
     task.overrun = stored.overrun
     task.childPolicy = stored.childPolicy
+    task.reached = stored.reached
+    task.asksForLimit = stored.asksForLimit
     // a parent has a lower number, and is here already if it is live
     const parent = snapshot.parentTaskId === undefined ? undefined : table.tasks.get(snapshot.parentTaskId)
     if (stored.settled === undefined && parent?.isLive === true) adopt(parent, task)
@@ -198,6 +209,13 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
+    if (table.ledger !== undefined) {
+      task.meter = openMeter(table.ledger, task, stored.limit, now)
+      if (snapshot.usage !== undefined) meterAgain(task.meter, snapshot.usage)
+      if (snapshot.status === "Suspended") task.meter.spends = "approvalMillis"
+    }
+    task.duplicates = duplicatesOf(request, stored.duplicates)
+    if (snapshot.joinedTaskId === undefined) lead(task)
     rememberCall(table, task.turn, request.callId, task)
     if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked, stored.askedAt)
     else revivals.push({ task, stored })
@@ -222,9 +240,13 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     if (resolution !== undefined) sendAgain(table, of.task, brings, order, resolution, of.kept)
   }
   for (const { task: { turn } } of restored) if (!turn.session.closed) releaseTurn(table, turn)
-  // they are admitted one after the other, and the first takes the place
-  return revivals.sort((left, right) => right.task.priority - left.task.priority)
+  // they are admitted one after the other, and the first takes the place; what had joined a call joins it before that may end
+  return revivals.sort((left, right) =>
+    Number(hasJoined(right)) - Number(hasJoined(left)) || right.task.priority - left.task.priority
+  )
 }
+
+const hasJoined = ({ task }: Revival): boolean => task.snapshot.joinedTaskId !== undefined
 
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"
 

@@ -2,10 +2,14 @@
 import * as Duration from "effect/Duration"
 import { identity } from "effect/Function"
 import { ToolError } from "../errors.js"
+import type { ApprovalRequest } from "../model/Approval.js"
+import { ApprovalId } from "../model/ids.js"
 import { emptyMetadata, isEmptyObject } from "../model/json.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
+import type { ReachedLimit } from "../model/Usage.js"
 import { ownText } from "../shared/ownText.js"
+import { printable } from "../shared/text.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Overrun } from "./budgets.js"
 
@@ -39,6 +43,31 @@ export const timedOut = (request: ToolRequest, { _tag, millis }: Overrun): ToolE
     },
     trusted
   )
+
+const shownLimit = ({ max, name, scope }: ReachedLimit): string =>
+  name === "runTime" ? `${Duration.format(max)} of run time for its ${scope}` : `${max} ${name} for its ${scope}`
+
+/** The limit as a model may read it. */
+const describeLimit = (reached: ReachedLimit): string => printable(shownLimit(reached))
+
+export const limitReached = (request: ToolRequest, reached: ReachedLimit): ToolError =>
+  new ToolError(
+    {
+      reason: "LimitReached",
+      toolName: request.toolName,
+      message: `The tool was stopped because it has used more than ${describeLimit(reached)}. It may have had effects.`
+    },
+    trusted
+  )
+
+/** What a human is asked before a call runs for which a limit is reached. */
+export const limitQuestion = (request: ToolRequest, reached: ReachedLimit): ApprovalRequest => ({
+  id: ApprovalId.make("usage-limit"),
+  requestKind: "usage.limit",
+  reason: `The limit of ${describeLimit(reached)} is reached.`,
+  summary: `${printable(request.toolName)}: run it nevertheless?`,
+  metadata: { limit: reached }
+})
 
 export const interrupted = (request: ToolRequest): ToolError =>
   new ToolError(

@@ -6,9 +6,9 @@ import * as Duration from "effect/Duration"
 import type { TaskSnapshot } from "../model/Task.js"
 
 /** Whether it has a field that few have, which the literals below leave out. */
-const hasMore = ({ attempt, lane, overdue, parentTaskId, priority }: TaskSnapshot): boolean =>
+const hasMore = ({ attempt, lane, overdue, overLimit, parentTaskId, priority, usage }: TaskSnapshot): boolean =>
   lane !== undefined || priority !== undefined || attempt !== undefined || overdue !== undefined ||
-  parentTaskId !== undefined
+  parentTaskId !== undefined || usage !== undefined || overLimit !== undefined
 
 /** A launch begins with its first attempt. */
 const withoutAttempt = (snapshot: TaskSnapshot): TaskSnapshot => {

@@ -6,11 +6,14 @@ import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
+import { type DuplicatePolicy, duplicatesOf, joinOrLead } from "./duplicates.js"
 import { adopt } from "./family.js"
-import { forgetQuestion, settle } from "./finish.js"
+import { forgetQuestion, settle, suspend } from "./finish.js"
+import { type Broken, type Limit, meterResumes, openMeter } from "./ledger.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import { differs, openQuestions } from "./questions.js"
+import * as results from "./results.js"
 import {
   ensureSession,
   ensureTurn,
@@ -35,12 +38,17 @@ export interface Route {
   readonly budgets: Budgets | undefined
   readonly retry: RetryRule | undefined
   readonly children: "cancel" | "keep" | undefined
+  readonly duplicates: DuplicatePolicy | undefined
+  /** Of what the task itself reports; undefined for that of the configuration. */
+  readonly limit: Limit | undefined
 }
 
 /** Who starts the task, where that matters: the task whose tool called, and the caller that waits for the resolution. */
 export interface Starter {
   readonly inlineCaller: InlineCaller | undefined
   readonly parent: TaskRecord | undefined
+  /** The limit that is reached, where a human is to be asked whether the call may run, and the token of that question. */
+  readonly asks?: { readonly broken: Broken; readonly asking: string } | undefined
 }
 
 export type StartRefusal = "Shutdown" | "AlreadyExists"
@@ -123,6 +131,8 @@ export const startPlain = (
   )
   if (route.lane !== undefined) assignLane(table, task)
   if (parent !== undefined) adopt(parent, task)
+  if (table.ledger !== undefined) task.meter = openMeter(table.ledger, task, route.limit, now)
+  if (route.duplicates !== undefined) task.duplicates = duplicatesOf(request, route.duplicates)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
   begin(table, task, route, starter, runtime, now)
@@ -166,7 +176,10 @@ export const resume = (
 ): void => {
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
-  task.approval = task.asked === undefined ? undefined : withoutAsking(task.asked.approval)
+  // an answer to what the manager asks for a limit is none to what the tool may ask
+  task.approval = task.asked === undefined || task.asksForLimit ? undefined : withoutAsking(task.asked.approval)
+  task.asksForLimit = false
+  if (task.meter !== undefined) meterResumes(task.meter, now)
   forgetQuestion(table, task)
   refuseResumes(table, task)
   task.lastProgress = undefined
@@ -178,12 +191,12 @@ export const resume = (
   begin(table, task, route, starter, runtime, now)
 }
 
-/** The launch has the task from now on, and runs as soon as there is a place. */
+/** The launch has the task from now on, and runs as soon as there is a place, unless the task joins the same call. */
 export const handOver = (table: TaskTable, task: TaskRecord, runtime: TaskRuntime, now: number): void => {
   task.runtime = runtime
   runtime.task = task
   if (task.detachAfter !== Infinity && task.snapshot.kind === "Foreground") table.consequences.retimed.push(runtime)
-  admit(table, task, now)
+  if (task.duplicates === undefined || !joinOrLead(table, task, now)) admit(table, task, now)
 }
 
 const begin = (
@@ -206,5 +219,14 @@ const begin = (
   count(table, task)
   if (task.turn.interrupted && task.snapshot.launch === 1) {
     settle(table, task, { _tag: "Cancelled" }, now)
+  } else if (starter.asks !== undefined) {
+    const { asking, broken } = starter.asks
+    task.asksForLimit = true
+    suspend(
+      table,
+      task,
+      { _tag: "ApprovalRequired", approval: results.limitQuestion(task.request, broken.reached), asking },
+      now
+    )
   } else handOver(table, task, runtime, now)
 }

@@ -32,12 +32,21 @@ const orderOf = ({ tasks: [own] }: Waiter): number => own?.order ?? 0
  */
 const wakeOver = (table: TaskTable, over: ReadonlyArray<Waiter>): void => {
   if (over.length === 0) return
-  for (const waiter of [...over].sort((left, right) => orderOf(left) - orderOf(right))) {
-    if (!waiter.isWaiting) continue
-    waiter.foundOver = true
-    if (waiter.target?._tag === "TaskWait") leaveTasks(waiter.target)
-    wake(table, waiter)
+  const inOrder = [...over].sort((left, right) => orderOf(left) - orderOf(right))
+  for (const waiter of inOrder) if (waiter.isWaiting && !isJoin(waiter)) wakeFoundOver(table, waiter)
+  // a call stays with the one that it has joined, as long as the wait of a tool can end instead
+  for (const waiter of inOrder) {
+    if (waiter.isWaiting && isJoin(waiter) && overByWait(table, waiter).includes(waiter)) wakeFoundOver(table, waiter)
   }
+}
+
+/** Whether a call waits so for the result of the same call. */
+const isJoin = (waiter: Waiter): boolean => waiter.tasks[0]?.duplicates?.join?.waiter === waiter
+
+const wakeFoundOver = (table: TaskTable, waiter: Waiter): void => {
+  waiter.foundOver = true
+  if (waiter.target?._tag === "TaskWait") leaveTasks(waiter.target)
+  wake(table, waiter)
 }
 
 const addActive = (drain: Drain, task: TaskRecord, by: 1 | -1): void => {

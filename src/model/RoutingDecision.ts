@@ -6,6 +6,7 @@
 import type * as Duration from "effect/Duration"
 import type { RetryRule } from "./RetryRule.js"
 import type { ContinuePolicy, DeliveryMode } from "./Task.js"
+import type { TaskUsageLimit } from "./UsageLimits.js"
 
 const foreground: RoutingDecision.Foreground = Object.freeze({ _tag: "Foreground" })
 const background: RoutingDecision.Background = Object.freeze({ _tag: "Background" })
@@ -76,6 +77,12 @@ export declare namespace RoutingDecision {
    * `children` says what becomes of the tasks that the tool has started when its own is cancelled: all of them are cancelled with it
    * (`"cancel"`), or none (`"keep"`); by default those that are in the foreground.
    *
+   * `duplicates` says what becomes of a call while one of its session with the same tool and the same input (whatever the order of its
+   * keys) is live whose route had `duplicates` too: it runs like any other (`"run"`, the default), starts nothing of its own and gets the
+   * result of the first under its own call id (`"join"`), or fails with `DuplicateCall` (`"reject"`).
+   *
+   * `limit` says how much the task may report with `CurrentTask.addUsage`, instead of `TaskManagerConfig.limits.task`.
+   *
    * @since 0.1.0
    * @category models
    */
@@ -89,6 +96,8 @@ export declare namespace RoutingDecision {
     readonly approvalTimeout?: Duration.DurationInput | undefined
     readonly retry?: RetryRule | undefined
     readonly children?: "cancel" | "keep" | undefined
+    readonly duplicates?: "run" | "join" | "reject" | undefined
+    readonly limit?: TaskUsageLimit | undefined
     readonly lane?: string | undefined
     readonly priority?: number | undefined
   }

@@ -9,6 +9,7 @@ import { SessionId, TaskId, ToolCallId, TurnId } from "./ids.js"
 import { Metadata } from "./json.js"
 import { Finite, Flag, NonEmptyText, oneOf, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { ToolRequest } from "./ToolCall.js"
+import { ReachedLimit, Usage } from "./Usage.js"
 
 /**
  * Whether the turn waits for the task (`Foreground`) or goes on without it (`Background`). A task goes from foreground
@@ -88,14 +89,21 @@ export const DeliveryMode = oneOf("ToLoop", "Manual")
 export type DeliveryMode = typeof DeliveryMode.Type
 
 /**
- * Why a tool is being stopped. `TimedOut`: the timeout of its route has passed; `TurnInterrupted`, `SessionClosed`: its turn
+ * Why a tool is being stopped. `TimedOut`: the timeout of its route has passed; `LimitReached`: it has reported more than may be used; `TurnInterrupted`, `SessionClosed`: its turn
  * was interrupted, its session closed; `Shutdown`: the manager is closing; `Cancelled`: anything else that cancelled the
  * task.
  *
  * @since 0.1.0
  * @category models
  */
-export const CancelReason = oneOf("TimedOut", "Cancelled", "TurnInterrupted", "SessionClosed", "Shutdown")
+export const CancelReason = oneOf(
+  "TimedOut",
+  "LimitReached",
+  "Cancelled",
+  "TurnInterrupted",
+  "SessionClosed",
+  "Shutdown"
+)
 
 /**
  * A value of the `CancelReason` schema.
@@ -112,8 +120,9 @@ export type CancelReason = typeof CancelReason.Type
  * the `ToolResult` of a completed task, if it has one. `lane` is the one that its routing gave it, `priority` its priority where that
  * is not 0. `attempt` is which attempt of its launch runs, or ran last, from 2 on: see
  * `RetryRule`. `parentTaskId` is the task from inside of
- * which it was started. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
- * says whether the model is to decide what becomes of it.
+ * which it was started, `joinedTaskId` the one with the same call whose result it waits for, or has. `overdue` is there once its timeout of `after` milliseconds has passed and it was sent to the background for that; `asks`
+ * says whether the model is to decide what becomes of it. `overLimit` is there once it has passed a limit with `onLimit: "ask"`. `usage`, where
+ * the configuration has a `ledger`, is what it had used when it last reported a cost, asked or settled.
  *
  * @since 0.1.0
  * @category models
@@ -137,7 +146,10 @@ export const TaskSnapshot = struct({
   priority: Schema.optionalWith(Finite, { exact: true }),
   attempt: Schema.optionalWith(Whole, { exact: true }),
   overdue: Schema.optionalWith(struct({ after: Finite, asks: Flag }), { exact: true }),
+  usage: Schema.optionalWith(Usage, { exact: true }),
+  overLimit: Schema.optionalWith(ReachedLimit, { exact: true }),
   parentTaskId: Schema.optionalWith(TaskId, { exact: true }),
+  joinedTaskId: Schema.optionalWith(TaskId, { exact: true }),
   metadata: Metadata
 })
 

@@ -10,7 +10,13 @@ import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 import { describeIssue } from "./describeIssue.js"
 
-const takes = (what: string) => ({ message: () => `must be ${what}` })
+/**
+ * The annotations of a schema whose message says what it takes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const takes = (what: string) => ({ message: () => `must be ${what}` })
 
 // override: an unknown tag is reported by a schema that Union makes up on the fly, which no annotation can reach
 const describeAll = { message: (issue: ParseResult.ParseIssue) => ({ message: describeIssue(issue), override: true }) }

@@ -18,6 +18,7 @@ import type {
   TurnTaskUpdate
 } from "../model/TaskResolution.js"
 import type { ToolResultPart, ToolSpec } from "../model/ToolCall.js"
+import type { Usage, UsageCosts } from "../model/Usage.js"
 import type { ApprovalAnswer } from "../services/TaskManager.js"
 
 /**
@@ -29,6 +30,19 @@ import type { ApprovalAnswer } from "../services/TaskManager.js"
 export interface PlainTurn {
   readonly sessionId: string
   readonly turnId: string
+}
+
+/**
+ * Whose usage: that of a task, of a session, of a turn (`sessionId` and `turnId`), of a lane, or of everything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainUsageFilter {
+  readonly taskId?: string | undefined
+  readonly sessionId?: string | undefined
+  readonly turnId?: string | undefined
+  readonly lane?: string | undefined
 }
 
 /**
@@ -233,7 +247,7 @@ export interface TaskOperations {
   readonly toolSpecs: ReadonlyArray<ToolSpec>
   /**
    * Starts a task for a tool call, or resumes a suspended one that was approved; answers before the tool has ended.
-   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
+   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `DuplicateCall`, `UsageLimitReached`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
    * routing threw.
    */
   readonly startTask: (launch: PlainLaunch | ApprovedLaunch) => Promise<TaskStartOutcome>
@@ -358,6 +372,10 @@ export interface TaskOperations {
   readonly setPriority: (taskId: string, priority: number) => Promise<void>
   /** How many tasks of a lane run at once: an integer from 1, or `Infinity`. Rejects with `ConcurrencyRefused`. */
   readonly setConcurrency: (lane: string, limit: number) => Promise<void>
+  /** What a task, a turn, a session, a lane or everything has used: see `TaskManagerHandle.usage`. Rejects with `TaskNotFound`. */
+  readonly usage: (filter?: PlainUsageFilter) => Promise<Usage>
+  /** Reports what the loop has used for a turn, by names of your own. Numbers from 0; anything else is refused with its name. */
+  readonly addUsage: (turn: PlainTurn, costs: UsageCosts) => Promise<void>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
   readonly drainReadyItems: () => Promise<ReadonlyArray<TaskResolution.Item>>
   /** Takes the results of one session from the manual queue, oldest first. */

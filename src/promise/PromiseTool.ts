@@ -9,6 +9,7 @@ import type { Metadata } from "../model/json.js"
 import type { CancelReason, TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
+import type { UsageCosts } from "../model/Usage.js"
 import type { TaskIterator, TaskOperations } from "./PromiseTaskManager.js"
 
 /**
@@ -46,6 +47,8 @@ export interface ToolContext {
    * is no object.
    */
   readonly reportProgress: (progress: TaskProgress) => void
+  /** Reports what the tool has used, by names of your own: see `CurrentTask.addUsage`. Throws for anything but numbers from 0. */
+  readonly addUsage: (costs: UsageCosts) => void
   /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for no string. */
   readonly write: (chunk: string) => void
   /**

@@ -6,12 +6,14 @@ import { ConcurrencyRefused, TaskDoesNotListen, TaskInboxFull, TaskNotFound, Tas
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
+import { Sums } from "../machine/ledger.js"
 import { send } from "../machine/messages.js"
 import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
 import type { TaskRecord, TaskTable } from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
+import { checkUsageFilter } from "../shared/checkUsage.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
@@ -142,6 +144,18 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         return set._tag === "UnknownLane"
           ? new ConcurrencyRefused({ lane, reason: set._tag })
           : new ConcurrencyRefused({ lane, reason: set._tag, running: set.running })
+      }),
+    usage: (filter = {}) =>
+      Effect.suspend((): ReturnType<TaskManagerHandle["usage"]> => {
+        checkUsageFilter(filter)
+        const { taskId } = filter
+        const found = state.unsafeModify((table, now) => queries.usage(table, filter, now))
+        if (found === "Off") {
+          throw new TypeError("usage takes a manager that sums up what is used: TaskManagerConfig.ledger is false")
+        }
+        return found === undefined && taskId !== undefined
+          ? new TaskNotFound({ taskId })
+          : Effect.succeed(found ?? new Sums().usage)
       }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),

@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
+import { reportOfTurn } from "../machine/ledger.js"
 import { listLive, undeliveredOf } from "../machine/queries.js"
 import * as TaskTable from "../machine/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
@@ -16,6 +17,7 @@ import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { JournalWriter } from "./journal/JournalWriter.js"
+import { readCosts } from "./launch/readCosts.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
 import { answerApprovalWith } from "./starting/answerApproval.js"
@@ -69,7 +71,8 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     output: limits.outputBuffer,
     result: limits.maxResultBytes,
     outputHistory: limits.outputHistory,
-    duplicateCallIds: limits.duplicateCallIds
+    duplicateCallIds: limits.duplicateCallIds,
+    ledger: limits.ledger
   })
   const events = new EventHub({
     buffer: limits.eventBuffer,
@@ -160,6 +163,11 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
     rejectApproval,
     answerApproval,
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
+    addUsage: (turn, costs) =>
+      Effect.suspend(() => {
+        const checked = readCosts(engine, costs)
+        return engine.state.modify((table) => reportOfTurn(table, turn, checked))
+      }),
     handle: makeHandle(engine, answerApproval)
   })
 }

@@ -12,6 +12,7 @@ import type { TaskId } from "../model/ids.js"
 import type { CancelReason, TaskKind } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { ToolRequest } from "../model/ToolCall.js"
+import type { UsageCosts } from "../model/Usage.js"
 
 /**
  * The task that the calling tool runs in. The manager provides it to every launch; a tool that needs approval looks at
@@ -70,6 +71,13 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    * Dies with a `TypeError` for what is no string.
    */
   readonly write: (chunk: string) => Effect.Effect<void>
+  /**
+   * Reports what the tool has used, by names of your own: `{ usd: 0.02, pages: 3 }`. It is added to the usage of the task, its turn, its
+   * session and its lane, where `TaskManagerConfig` has a `ledger`; otherwise, and once the launch is over, it does nothing. A task that
+   * passes a limit with it is stopped, or sent to the background. Dies with an error that names the field for anything but numbers from 0,
+   * and for more than 64 names in one manager.
+   */
+  readonly addUsage: (costs: UsageCosts) => Effect.Effect<void>
   /**
    * What is said to the task with `handle.steer`, oldest first. Running it is how the tool asks for messages: from then on they
    * wait for it, also while it does not read and, if it asks for approval, for its next launch. Each goes to one

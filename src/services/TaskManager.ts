@@ -13,6 +13,7 @@ import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
   ConcurrencyRefused,
+  DuplicateCall,
   DuplicateCallId,
   InvalidAnswer,
   TaskAlreadyExists,
@@ -24,6 +25,7 @@ import type {
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,
+  UsageLimitReached,
   WaitTimedOut
 } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
@@ -40,6 +42,7 @@ import type {
   TurnTaskUpdate
 } from "../model/TaskResolution.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
+import type { Usage, UsageCosts, UsageFilter } from "../model/Usage.js"
 import type { ToolExecutor } from "./ToolExecutor.js"
 import type { TurnCancellation } from "./TurnCancellation.js"
 
@@ -99,6 +102,8 @@ export type AnswerApproval = (
   TaskStartOutcome | undefined,
   | TaskAlreadyExists
   | DuplicateCallId
+  | DuplicateCall
+  | UsageLimitReached
   | TaskLimitReached
   | ApprovalMismatch
   | InvalidAnswer
@@ -272,6 +277,13 @@ export interface TaskManagerHandle {
    * limit below what runs in the lane now.
    */
   readonly setConcurrency: (lane: string, limit: number) => Effect.Effect<void, ConcurrencyRefused>
+  /**
+   * What a task, a turn, a session, a lane or everything has used until now. Of a turn the last 64 of its session are known, of sessions
+   * the last 4 096 and those of which something is live; one that is closed begins anew, and so do all sums with the process. What is not
+   * known has used nothing. `TaskNotFound` for an unknown task; a filter that mixes these is a defect that says so, and so is every
+   * filter where `TaskManagerConfig` has no `ledger`.
+   */
+  readonly usage: (filter?: UsageFilter) => Effect.Effect<Usage, TaskNotFound>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
   readonly drainReadyItems: Effect.Effect<ReadonlyArray<TaskResolution.Item>>
   /** Takes the results of one session from the manual queue, oldest first. */
@@ -315,6 +327,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, without its `Scope`, and continues after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
+   * `UsageLimitReached` when its turn or session may use no more, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskCancelled` from inside of a task that is
    * cancelled, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: pass the approval that was shown, `asking` included.
@@ -322,13 +335,21 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
    * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
    * task does not ask any more, an approval fails with `ApprovalMismatch`. All of that at once, also if routing never
-   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`.
+   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`;
+   * a call with the same tool and input as a live one: `duplicates` of its `RoutingDecision`.
    */
   readonly startTask: (
     launch: TaskLaunchRequest
   ) => Effect.Effect<
     TaskStartOutcome,
-    TaskAlreadyExists | DuplicateCallId | TaskLimitReached | ApprovalMismatch | TaskCancelled | TaskManagerShutdown,
+    | TaskAlreadyExists
+    | DuplicateCallId
+    | DuplicateCall
+    | UsageLimitReached
+    | TaskLimitReached
+    | ApprovalMismatch
+    | TaskCancelled
+    | TaskManagerShutdown,
     ToolExecutor
   >
   /**
@@ -416,6 +437,10 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * used again.
    */
   readonly closeSession: (sessionId: SessionId) => Effect.Effect<InterruptReceipt>
+  /**
+   * Reports what the loop has used for a turn, such as the tokens of a request to its model: see `CurrentTask.addUsage`. `AgentLoop` does.
+   */
+  readonly addUsage: (turn: TurnRef, costs: UsageCosts) => Effect.Effect<void>
   /** The host's view of the same manager. */
   readonly handle: TaskManagerHandle
 }>() {}

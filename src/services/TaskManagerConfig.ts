@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 import type { ToolError } from "../errors.js"
 import type { ToolRequest } from "../model/ToolCall.js"
+import type { UsageLimits } from "../model/UsageLimits.js"
 
 /**
  * Makes of a tool's death what the model may read: `message` is its tool result. `cause` is what the tool threw, failed with
@@ -95,6 +96,13 @@ export interface TaskManagerSettings {
    */
   readonly duplicateCallIds: "run" | "join" | "reject"
   /**
+   * Whether the time, launches, output and reported costs of tasks are summed up: for `handle.usage`, in `snapshot.usage`, and for limits.
+   * Default `false`; `true` where there are `limits`.
+   */
+  readonly ledger: boolean
+  /** How much each task, turn and session may use. Default: no limits. */
+  readonly limits: UsageLimits
+  /**
    * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
    * a text that says nothing of the cause. A warning with the cause is logged in any case.
    */
@@ -117,7 +125,9 @@ const defaults: TaskManagerSettings = {
   maxResultDepth: 64,
   outputBuffer: 65_536,
   outputHistory: 16_777_216,
-  duplicateCallIds: "run"
+  duplicateCallIds: "run",
+  ledger: false,
+  limits: {}
 }
 
 /**

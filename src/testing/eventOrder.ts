@@ -23,8 +23,8 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   SessionClosed: "-"
 }
 
-// a queued task may be detached before it is started
-const launch = "Q?D?S?[PD]*"
+// a queued task may be detached before it is started; one that had joined the same call, and that this brought nothing, queues again
+const launch = "Q*D?Q*S?[PD]*"
 const life = new RegExp(`^${launch}((AC?N*|R)${launch})*TC?$`)
 
 /**

@@ -209,6 +209,11 @@ describe("tools", () => {
     const asking = Toolkit.make(Tool.make("a").annotate(ToolAnnotations.OnTimeout, untyped("stop")))
     const says = "ToolAnnotations.OnTimeout of the tool \"a\" takes one of fail, detach, ask, not \"stop\""
     assert.throws(() => ToolRouting.fromToolkit(asking), says)
+    const joining = Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Duplicates, untyped("Join")))
+    assert.throws(
+      () => ToolRouting.fromToolkit(joining),
+      "ToolAnnotations.Duplicates of the tool \"a\" takes one of run, join, reject, not \"Join\""
+    )
     const inLane = (lane: unknown) => Toolkit.make(Tool.make("a").annotate(ToolAnnotations.Lane, untyped(lane)))
     for (const lane of ["", 7, null]) {
       const says = `ToolAnnotations.Lane of the tool "a" takes the name of a lane, not `

@@ -133,6 +133,7 @@ const routed = new Map<string, number>()
 const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
   bg: () => RoutingDecision.Background({}),
   manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
+  joins: () => RoutingDecision.Foreground({ duplicates: "join" }),
   lane: () => RoutingDecision.Foreground({ lane: "one" }),
   urgent: () => RoutingDecision.Foreground({ lane: "one", priority: 1 }),
   unanswered: () => RoutingDecision.Background({ approvalTimeout: "10 minutes" }),

@@ -308,6 +308,19 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [["x"], "Invalid number: `limit` is missing."],
     [["x", secret], "Invalid number: `limit` must be a number."]
   ],
+  usage: [
+    [[secret], "Invalid filter: must be an object."],
+    [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
+    [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"]
+  ],
+  addUsage: [
+    [[], noTurn],
+    [[{}], emptyTurn],
+    [[turn], "Invalid costs: `costs` is missing."],
+    [[turn, secret], "Invalid costs: `costs` must be an object of numbers"],
+    [[turn, { usd: NaN }], "Invalid costs: `costs.usd` must be a finite number."],
+    [[turn, { usd: -1 }], "addUsage.usd takes a number from 0, not -1"]
+  ],
   drainReadyItems: [],
   drainReadyItemsOf: [[[], noSession], [[""], "`sessionId` must be a non-empty string."]],
   waitForIdle: [[[{ signal: {} }], badSignal], [[5], noOptions]]

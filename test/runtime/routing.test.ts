@@ -55,7 +55,9 @@ describe("toRoute", () => {
       priority: 0,
       budgets: undefined,
       retry: undefined,
-      children: undefined
+      children: undefined,
+      duplicates: undefined,
+      limit: undefined
     })
   })
 
@@ -68,7 +70,9 @@ describe("toRoute", () => {
       priority: -2.5,
       budgets: undefined,
       retry: undefined,
-      children: undefined
+      children: undefined,
+      duplicates: undefined,
+      limit: undefined
     } as const
     const expected = {
       deliveryMode: "Manual",
@@ -78,7 +82,9 @@ describe("toRoute", () => {
       priority: -2.5,
       budgets: undefined,
       retry: undefined,
-      children: undefined
+      children: undefined,
+      duplicates: undefined,
+      limit: undefined
     } as const
     assert.deepStrictEqual(toRoute(table, RoutingDecision.Foreground(options)), {
       ...expected,
@@ -159,6 +165,14 @@ describe("toRoute", () => {
     assert.throws(() => decide({}), TypeError, "RoutingDecision.retry.schedule takes a Schedule, not undefined")
     const wrong = { schedule: Schedule.recurs(3), while: "Unavailable" }
     assert.throws(() => decide(wrong), TypeError, "RoutingDecision.retry.while takes a function, not \"Unavailable\"")
+  })
+
+  it("takes what is said of the same calls, where \"run\" says nothing", () => {
+    const decide = (duplicates: unknown) =>
+      toRoute(table, Reflect.apply(RoutingDecision.Foreground, undefined, [{ duplicates }])).duplicates
+    assert.deepStrictEqual([undefined, "run", "join", "reject"].map(decide), [undefined, undefined, "join", "reject"])
+    const message = "RoutingDecision.duplicates takes one of run, join, reject, not "
+    for (const wrong of ["Join", 1, null]) assert.throws(() => decide(wrong), TypeError, message)
   })
 
   it("refuses an unknown lane and a priority that orders nothing", () => {

@@ -52,7 +52,8 @@ describe("settings", () => {
         maxResultDepth: 64,
         outputBuffer: 65_536,
         outputHistory: 16_777_216,
-        duplicateCallIds: "run"
+        duplicateCallIds: "run",
+        ledger: undefined
       })
     }))
 

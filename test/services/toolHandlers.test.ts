@@ -33,6 +33,7 @@ const currentTask: CurrentTask["Type"] = {
   reportProgress: () => Effect.void,
   messages: Stream.empty,
   maxResultBytes: 1_048_576,
+  addUsage: () => Effect.void,
   write: () => Effect.void
 }
 

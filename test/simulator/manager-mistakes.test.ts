@@ -7,10 +7,12 @@ import { afterEach, assert, describe, it, vi } from "vitest"
 import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
+import type * as Duplicates from "../../src/machine/duplicates.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Family from "../../src/machine/family.js"
 import type * as Finish from "../../src/machine/finish.js"
 import type * as Lanes from "../../src/machine/lanes.js"
+import type * as Ledger from "../../src/machine/ledger.js"
 import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
@@ -35,9 +37,11 @@ interface Modules {
   "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
+  "machine/duplicates": typeof Duplicates
   "machine/family": typeof Family
   "machine/finish": typeof Finish
   "machine/lanes": typeof Lanes
+  "machine/ledger": typeof Ledger
   "machine/messages": typeof Messages
   "machine/output": typeof Output
   "machine/pending": typeof Pending
@@ -599,6 +603,87 @@ describe("the simulator finds other mistakes", () => {
       }
     })
   }, withQuestions)
+  const withLedger = (plan: Plan): Plan => ({
+    ...plan,
+    manager: "Live",
+    calls: 4,
+    ledger: { task: 1, onLimit: "fail", launches: 2 },
+    features: { ...plan.features, closings: false }
+  })
+  finds("the time of the last launch is not counted", [4], {
+    "machine/ledger": ({ meterEnds }) => ({
+      meterEnds: (meter, task, snapshot, now) => {
+        meter.since = now
+        return meterEnds(meter, task, snapshot, now)
+      }
+    })
+  }, withLedger)
+
+  finds("an answer is waited for as if a tool ran", [4], {
+    "machine/ledger": ({ meterAsks }) => ({
+      meterAsks: (meter, snapshot, now) => {
+        const asked = meterAsks(meter, snapshot, now)
+        meter.spends = "runMillis"
+        return asked
+      }
+    })
+  }, (plan) => ({ ...withLedger(plan), features: { ...withLedger(plan).features, approvals: true } }))
+
+  finds("a task that has passed its limit goes on", [4], {
+    "machine/ledger": ({ report }) => ({
+      report: (ledger, meter, costs) => {
+        report(ledger, meter, costs)
+        return undefined
+      }
+    })
+  }, withLedger)
+
+  finds("a session that may use no more starts calls", [4], {
+    "machine/ledger": () => ({ limitReachedBy: () => undefined })
+  }, withLedger)
+
+  const withDuplicates = (plan: Plan): Plan => ({
+    ...plan,
+    manager: "Live",
+    calls: 4,
+    features: { ...plan.features, duplicates: true, waitingTools: false, approvals: false, closings: false }
+  })
+  finds("the same call does not join", [4], {
+    "machine/duplicates": () => ({ joinOrLead: () => false })
+  }, withDuplicates)
+
+  finds("what has joined a call does not end with it, and runs", [4], {
+    "machine/duplicates": () => ({ takeJoined: () => [] })
+  }, withDuplicates)
+
+  finds("what had joined a call that is cancelled stands for ever", [5], {
+    "machine/duplicates": () => ({ goOn: () => {} })
+  }, (plan) => ({ ...withDuplicates(plan), features: { ...withDuplicates(plan).features, cancels: true } }))
+
+  finds("a call that has settled is still joined", [4, 5, 10], {
+    "machine/duplicates": () => ({ leaveSame: () => {} })
+  }, withDuplicates)
+
+  finds("the same call is accepted where it is to be rejected", [4], {
+    "machine/duplicates": () => ({ rejectedFor: () => undefined })
+  }, withDuplicates)
+
+  finds("a call joins the one that it runs under", [4, 5], {
+    "machine/duplicates": (original) => ({
+      joinOrLead: (table, task, now) => {
+        const { runtime } = task
+        if (runtime === undefined) return original.joinOrLead(table, task, now)
+        const { parent } = runtime
+        runtime.parent = undefined
+        const joins = original.joinOrLead(table, task, now)
+        runtime.parent = parent
+        return joins
+      }
+    })
+  }, (plan) => ({
+    ...withDuplicates(plan),
+    features: { ...withDuplicates(plan).features, children: true, waitingTools: true }
+  }))
 
   finds("children are left when their parent is cancelled", [7], {
     "machine/family": () => ({ cancelledWith: () => [] })

@@ -43,8 +43,10 @@ export const wrongPlaces = (table: TaskTable): ReadonlyArray<string> => {
       return holder ?? []
     })
   ]
-  for (const { queueNode, snapshot: { id, status } } of live) {
-    expect(`whether ${id}, which is ${status}, is in a line`, queueNode !== undefined, status === "Queued")
+  for (const { duplicates, queueNode, snapshot: { id, status } } of live) {
+    // one that has joined the same call waits for that, and for no place
+    const wantsPlace = status === "Queued" && duplicates?.join === undefined
+    expect(`whether ${id}, which is ${status}, is in a line`, queueNode !== undefined, wantsPlace)
   }
   expect("the number of those that wait for a place", table.waiting, waiting.length)
   const isFull = (session: Session): boolean => session.places >= table.limits.perSession

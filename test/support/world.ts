@@ -26,7 +26,9 @@ import { assert } from "vitest"
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
 import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
+import { goOn } from "../../src/machine/duplicates.js"
 import * as finish from "../../src/machine/finish.js"
+import type { Limit } from "../../src/machine/ledger.js"
 import * as start from "../../src/machine/start.js"
 import * as TaskTable from "../../src/machine/TaskTable.js"
 import * as waiting from "../../src/machine/waiting.js"
@@ -291,6 +293,9 @@ export interface StartOptions extends Call {
   readonly priority?: number
   readonly budgets?: Budgets | undefined
   readonly children?: "cancel" | "keep" | undefined
+  readonly duplicates?: "join" | "reject" | undefined
+  readonly limit?: Limit | undefined
+  readonly asks?: start.Starter["asks"]
   readonly inlineCaller?: TaskTable.InlineCaller
   readonly parent?: TaskTable.TaskRecord
 }
@@ -305,7 +310,9 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   priority: options.priority ?? 0,
   budgets: options.budgets,
   retry: undefined,
-  children: options.children
+  children: options.children,
+  duplicates: options.duplicates,
+  limit: options.limit
 })
 
 const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
@@ -323,6 +330,7 @@ export class World {
   /** Every event, launch, interrupt and wake-up of the last step, and what was asked of the runtime during it. */
   lines: Array<string> = []
   readonly events: Array<TaskEvent> = []
+  private readonly goingOn: Array<TaskTable.TaskRuntime> = []
 
   constructor(limits: Partial<TaskTable.Limits> = {}) {
     this.table = TaskTable.make({ history: 100, ...limits })
@@ -348,6 +356,12 @@ export class World {
     for (const runtime of drain(interrupted)) runtime.interrupt(noGracePeriod)
     for (const wake of drain(woken)) wake()
     for (const runtime of drain(launched)) runtime.launch()
+    for (const { task } of this.goingOn.splice(0)) {
+      if (task === undefined) continue
+      const { lines } = this
+      this.step((table, now) => goOn(table, task, now))
+      this.lines = [...lines, ...this.lines]
+    }
     checkTable(this.table)
     return outcome
   }
@@ -368,6 +382,7 @@ export class World {
       interrupt: say("interrupt"),
       abandon: say("abandon"),
       heard: () => {},
+      goOn: () => void this.goingOn.push(runtime),
       setTimers: () => say(runtime.task?.snapshot.kind === "Foreground" ? "start detach timer" : "stop detach timer")(),
       end: say("end")
     }
@@ -382,7 +397,7 @@ export class World {
         table,
         launch,
         routeOf(options),
-        { inlineCaller: options.inlineCaller, parent: options.parent },
+        { inlineCaller: options.inlineCaller, parent: options.parent, asks: options.asks },
         this.makeRuntime(id, 1, options.parent),
         now
       )

@@ -43,7 +43,11 @@ export type ScriptedStep =
   | { readonly _tag: "Part"; readonly part: Response.PartEncoded }
   | { readonly _tag: "ToolCall"; readonly call: ScriptedToolCall }
   | { readonly _tag: "ProviderCall"; readonly call: ScriptedProviderCall }
-  | { readonly _tag: "Finish"; readonly reason: Response.FinishReason }
+  | {
+    readonly _tag: "Finish"
+    readonly reason: Response.FinishReason
+    readonly usage?: typeof Response.Usage.Encoded | undefined
+  }
   | { readonly _tag: "Hold" }
   | { readonly _tag: "Wait"; readonly effect: Effect.Effect<void, AiError.AiError> }
   | { readonly _tag: "Break"; readonly error: unknown }
@@ -81,8 +85,11 @@ export const ScriptedStep: {
   readonly ProviderCall: (call: ScriptedProviderCall) => ScriptedStep
   /** Any other part, as the provider would give it. */
   readonly Part: (part: Response.PartEncoded) => ScriptedStep
-  /** The reason with which the reply finishes; without it "tool-calls" if it has any for the agent, else "stop". */
-  readonly Finish: (reason: Response.FinishReason) => ScriptedStep
+  /**
+   * The reason with which the reply finishes, and what the provider says that was used; without it "tool-calls" if it has any for the
+   * agent, else "stop", and nothing of the usage.
+   */
+  readonly Finish: (reason: Response.FinishReason, usage?: typeof Response.Usage.Encoded) => ScriptedStep
   /** Waits until the test releases the request. */
   readonly Hold: ScriptedStep
   /** Waits for an effect, which may fail. */
@@ -97,7 +104,7 @@ export const ScriptedStep: {
   ToolCall: (name, params, options) => ({ _tag: "ToolCall", call: { name, params, ...options } }),
   ProviderCall: (call) => ({ _tag: "ProviderCall", call }),
   Part: (part) => ({ _tag: "Part", part }),
-  Finish: (reason) => ({ _tag: "Finish", reason }),
+  Finish: (reason, usage) => ({ _tag: "Finish", reason, usage }),
   Hold: { _tag: "Hold" },
   Wait: (effect) => ({ _tag: "Wait", effect }),
   Fail: (error) => ({ _tag: "Wait", effect: Effect.fail(error) }),

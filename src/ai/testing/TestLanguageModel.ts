@@ -114,6 +114,7 @@ const makeScripted = Effect.fnUntraced(
     ): Stream.Stream<Played, AiError.AiError> => {
       const callsTools = steps.some((step) => step._tag === "ToolCall")
       let reason: Response.FinishReason = callsTools ? "tool-calls" : "stop"
+      let usage: typeof Response.Usage.Encoded = unknownUsage
       const playStep = (step: ScriptedStep): Stream.Stream<Played, AiError.AiError> => {
         switch (step._tag) {
           case "Part":
@@ -124,6 +125,7 @@ const makeScripted = Effect.fnUntraced(
           case "Finish":
             return Stream.execute(Effect.sync(() => {
               reason = step.reason
+              usage = step.usage ?? usage
             }))
           case "Hold":
             return Stream.execute(Deferred.await(meetingOf(request.number).released))
@@ -140,7 +142,7 @@ const makeScripted = Effect.fnUntraced(
       }
       return Stream.succeed(begin).pipe(
         Stream.concat(Stream.flatMap(Stream.fromIterable(steps), playStep)),
-        Stream.concat(Stream.sync((): Played => ({ type: "finish", reason, usage: unknownUsage }))),
+        Stream.concat(Stream.sync((): Played => ({ type: "finish", reason, usage }))),
         // a reply after a break would have no reader
         Stream.takeUntil((part) => part.type === "error")
       )

@@ -162,6 +162,26 @@ export class Retry extends Context.Reference<Retry>()(
 ) {}
 
 /**
+ * What becomes of a call while another one of its session with the same input is live: it runs (`"run"`, the default), gets the result
+ * of the first and starts nothing (`"join"`), or is refused, and the model is told which task has the first (`"reject"`).
+ *
+ * @example
+ * ```ts
+ * import { Tool } from "@effect/ai"
+ * import { ToolAnnotations } from "effect-task-manager/ai"
+ *
+ * const buildIndex = Tool.make("build_index").annotate(ToolAnnotations.Duplicates, "join")
+ * ```
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Duplicates extends Context.Reference<Duplicates>()(
+  "effect-task-manager/ai/ToolAnnotations/Duplicates",
+  { defaultValue: (): "run" | "join" | "reject" => "run" }
+) {}
+
+/**
  * The lane in which calls of the tool run: a field of `TaskManagerConfig.lanes`, whose limit holds for them. A call to a lane that the
  * manager does not have fails its `startTask` with a defect that says so. Default: none.
  *

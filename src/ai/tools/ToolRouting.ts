@@ -23,6 +23,7 @@ import {
   BackgroundTimeout,
   Children,
   DetachAfter,
+  Duplicates,
   IdleTimeout,
   Lane,
   OnTimeout,
@@ -52,6 +53,7 @@ const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options 
   const approvalTimeout = Context.get(annotations, ApprovalTimeout)
   const retry = Context.get(annotations, Retry)
   const children = Context.get(annotations, Children)
+  const duplicates = Context.get(annotations, Duplicates)
   return {
     ...(lane === undefined ? undefined : { lane }),
     ...(priority === 0 ? undefined : { priority }),
@@ -60,7 +62,8 @@ const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options 
     ...(idleTimeout === undefined ? undefined : { idleTimeout }),
     ...(approvalTimeout === undefined ? undefined : { approvalTimeout }),
     ...(retry === undefined ? undefined : { retry }),
-    ...(children === undefined ? undefined : { children })
+    ...(children === undefined ? undefined : { children }),
+    ...(duplicates === "run" ? undefined : { duplicates })
   }
 }
 
@@ -104,6 +107,7 @@ const checkAnnotations = (tool: Tool.Any): void => {
   if (retry !== undefined) checkRetryRule(nameOf("Retry"), retry)
   const children = Context.get(annotations, Children)
   if (children !== undefined) refuseUnlessOneOf(["cancel", "keep"], nameOf("Children"), children)
+  refuseUnlessOneOf(["run", "join", "reject"], nameOf("Duplicates"), Context.get(annotations, Duplicates))
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   type TaskNotSuspended,
   type WaitTimedOut
 } from "../../errors.js"
+import { sumOf } from "../../machine/ledger.js"
 import { isMeantBy } from "../../machine/queries.js"
 import { TaskId } from "../../model/ids.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
@@ -26,6 +27,7 @@ import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
 import { limitedBy } from "../../runtime/waiting/parking.js"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
+import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
 import { randomToken } from "../../shared/randomToken.js"
 import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
@@ -53,7 +55,7 @@ export const makeClient = (options: {
 }): Effect.Effect<TaskManager["Type"], never, Sharding | SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
-    const { eventBuffer, eventBytes, historyLimit } = yield* settings
+    const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
     const connection = yield* connect({ groups, patienceMillis })
     const { ask, groupOf } = connection
     const numbering = numberingOf(groups)
@@ -262,6 +264,29 @@ export const makeClient = (options: {
             discard: true
           })
         }),
+      usage: (filter = {}) =>
+        Effect.suspend((): ReturnType<TaskManagerHandle["usage"]> => {
+          checkUsageFilter(filter)
+          const { lane, sessionId, taskId, turnId } = filter
+          if (taskId !== undefined) {
+            return located(taskId, (group) =>
+              ask(group, (client, header) => client.Usage({ header, filter: { taskId } })))
+          }
+          if (sessionId !== undefined) {
+            const of = turnId === undefined ? { sessionId } : { sessionId, turnId }
+            return ask(groupOf(sessionId), (client, header) =>
+              client.Usage({ header, filter: of }), { sessionId })
+          }
+          return Effect.map(
+            Effect.forEach(
+              Array.from({ length: groups }, (_, group) => group),
+              (group) =>
+                ask(group, (client, header) => client.Usage({ header, filter: lane === undefined ? {} : { lane } })),
+              { concurrency: 8 }
+            ),
+            sumOf
+          )
+        }),
       drainReadyItems: unlessClosed([], taking.drainReadyItems),
       drainReadyItemsOf: (sessionId) => unlessClosed([], taking.drainReadyItemsOf(sessionId)),
       // without a timeout there is no such error
@@ -313,6 +338,19 @@ export const makeClient = (options: {
       answerApproval,
       closeSession: (sessionId) =>
         ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), { sessionId }),
+      addUsage: (turn, costs) =>
+        Effect.suspend(() => {
+          const { sessionId, turnId } = turn
+          const checked = checkCosts(costs)
+          // a runner that sums up would be asked for nothing otherwise
+          return ledger === undefined ? Effect.void : Effect.asVoid(
+            ask(
+              groupOf(sessionId),
+              (client, header) => client.AddUsage({ header, turn: { sessionId, turnId }, costs: checked }),
+              { sessionId }
+            )
+          )
+        }),
       handle: withUnheld(handle, mirrored)
     })
     quietness.set(manager, () => isQuiet() && connection.isQuiet())

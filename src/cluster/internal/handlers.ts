@@ -120,16 +120,19 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
       group.answer(header, (open) =>
         give<TaskResolution.Item, TaskNotFound | PutBack>(open, header, itself, (use) =>
           open.manager.consumeResult(taskId, use))),
+    AddUsage: ({ payload: { costs, header, turn } }) =>
+      group.answer(header, ({ manager }) =>
+        Effect.as(manager.addUsage(turn, costs), null), { isKept: true }),
+    Usage: ({ payload: { filter, header } }) =>
+      group.answer(header, ({ manager }) =>
+        manager.handle.usage(filter)),
     // what the header tells of has ended by now, and is to be written
     Settle: ({ payload: { header } }) =>
-      group.answer(header, ({ engine: { state: { journal } } }) =>
-        Effect.as(journal?.synced ?? Effect.void, null)),
+      group.answer(header, ({ engine: { state: { journal } } }) => Effect.as(journal?.synced ?? Effect.void, null)),
     Change: ({ payload: { change: what, header } }) =>
-      group.answer(header, (open) =>
-        change(open, what), { isKept: true }),
+      group.answer(header, (open) => change(open, what), { isKept: true }),
     SetConcurrency: ({ payload: { header, lane, limit } }) =>
-      group.answer(header, ({ manager }) =>
-        Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
+      group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
         isKept: true
       }),
     InterruptTurn: ({ payload: { header, turn } }) =>

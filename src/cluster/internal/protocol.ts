@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import {
   ApprovalMismatch,
   ConcurrencyRefused,
+  DuplicateCall,
   DuplicateCallId,
   InvalidAnswer,
   TaskAlreadyExists,
@@ -19,6 +20,7 @@ import {
   TaskNotFound,
   TaskNotRunning,
   TaskNotSuspended,
+  UsageLimitReached,
   WaitTimedOut
 } from "../../errors.js"
 import { TaskApproval } from "../../model/Approval.js"
@@ -27,6 +29,7 @@ import { ContinuePolicy, DeliveryMode, TaskLaunchRequest, TaskSnapshot } from ".
 import { FilteredTaskEvent } from "../../model/TaskEvent.js"
 import { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { Usage, UsageCosts } from "../../model/Usage.js"
 
 /** The form of the calls below. A runner of another one is not asked. */
 export const protocolVersion = 1
@@ -154,6 +157,8 @@ export const GroupEntity = Entity.make("TaskSessions", [
     Schema.Union(
       TaskAlreadyExists,
       DuplicateCallId,
+      DuplicateCall,
+      UsageLimitReached,
       TaskLimitReached,
       ApprovalMismatch,
       TaskCancelled,
@@ -167,6 +172,7 @@ export const GroupEntity = Entity.make("TaskSessions", [
     Schema.NullOr(TaskStartOutcome),
     Schema.Union(
       TaskAlreadyExists,
+      DuplicateCall,
       DuplicateCallId,
       TaskLimitReached,
       ApprovalMismatch,
@@ -174,13 +180,28 @@ export const GroupEntity = Entity.make("TaskSessions", [
       TaskCancelled,
       TaskManagerShutdown,
       TaskNotFound,
-      TaskNotSuspended
+      TaskNotSuspended,
+      UsageLimitReached
     )
   ),
   call("TakeUpdate", { turn: Turn, timeout: Timeout }, given(TurnTaskUpdate), WaitTimedOut),
   call("TakeLoop", { sessionId: SessionId }, given(Schema.Array(TaskResolution)), Schema.Never),
   call("TakeManual", { sessionId: Schema.NullOr(SessionId) }, given(Schema.Array(TaskResolution)), Schema.Never),
   call("TakeResult", { taskId: TaskId }, given(TaskResolution), TaskNotFound),
+  call("AddUsage", { turn: Turn, costs: UsageCosts }, Schema.Null, Schema.Never),
+  call(
+    "Usage",
+    {
+      filter: Schema.Struct({
+        taskId: Schema.optionalWith(TaskId, { exact: true }),
+        sessionId: Schema.optionalWith(SessionId, { exact: true }),
+        turnId: Schema.optionalWith(TurnId, { exact: true }),
+        lane: Schema.optionalWith(Schema.String, { exact: true })
+      })
+    },
+    Usage,
+    TaskNotFound
+  ),
   /** Answers once what the header tells of is done. */
   call("Settle", {}, Schema.Null, Schema.Never),
   call(

@@ -21,6 +21,7 @@ import type {
 import {
   answeredOf,
   answerOf,
+  costsOf,
   deliveryOf,
   laneOf,
   launchOf,
@@ -36,6 +37,7 @@ import {
   toFilter,
   toHistoryQuery,
   turnOf,
+  usageFilterOf,
   useOf,
   waitOf
 } from "./arguments.js"
@@ -198,6 +200,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     setDeliveryMode: (taskId, mode) => call(() => handle.setDeliveryMode(taskOf(taskId), deliveryOf(mode, "mode"))),
     setPriority: (taskId, priority) => call(() => handle.setPriority(taskOf(taskId), numberOf(priority, "priority"))),
     setConcurrency: (lane, limit) => call(() => handle.setConcurrency(laneOf(lane), numberOf(limit, "limit"))),
+    usage: (filter = {}) => call(() => handle.usage(usageFilterOf(filter))),
+    addUsage: (turn, costs) => call(() => manager.addUsage(turnOf(turn), costsOf(costs))),
     drainReadyItems: () => run(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => call(() => handle.drainReadyItemsOf(sessionOf(sessionId))),
     waitForIdle: (options) =>

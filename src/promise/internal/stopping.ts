@@ -8,6 +8,7 @@ import type { CurrentTask } from "../../services/CurrentTask.js"
 
 const texts: Record<CancelReason, string> = {
   TimedOut: "The task took longer than its timeout.",
+  LimitReached: "The task has used more than it may.",
   Cancelled: "The task was cancelled.",
   TurnInterrupted: "The turn was interrupted.",
   SessionClosed: "The session was closed.",
@@ -32,7 +33,7 @@ export const reasonNow = (
 /** The reason of the signal. A tool can be stopped by what runs it as well, while its task goes on. */
 export const stoppedBy = (reason: CancelReason | undefined, toolName: string): ToolError =>
   new ToolError({
-    reason: reason === "TimedOut" ? "TimedOut" : "Cancelled",
+    reason: reason === "TimedOut" || reason === "LimitReached" ? reason : "Cancelled",
     toolName,
     message: reason === undefined ? "The tool was stopped." : texts[reason]
   })

@@ -47,6 +47,7 @@ const contextOf = (
     kind: () => runSync(task.kind),
     cancelReason: () => reasonNow(task, runtime),
     reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),
+    addUsage: (costs) => runSync(task.addUsage(costs)),
     write: (chunk) => runSync(task.write(chunk)),
     maxResultBytes: task.maxResultBytes,
     // not the signal of the task, whose abort would be thrown at a tool that only reads on: the stream ends by itself

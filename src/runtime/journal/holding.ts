@@ -63,6 +63,7 @@ export const holdReplies = (
     setDeliveryMode: holdMethod(handle.setDeliveryMode),
     setPriority: holdMethod(handle.setPriority),
     setConcurrency: holdMethod(handle.setConcurrency),
+    usage: holdMethod(handle.usage),
     drainReadyItems: open(handle.drainReadyItems),
     drainReadyItemsOf: (sessionId) => open(handle.drainReadyItemsOf(sessionId)),
     waitForIdle: hold(handle.waitForIdle),
@@ -82,6 +83,7 @@ export const holdReplies = (
     rejectApproval: holdMethod(manager.rejectApproval),
     answerApproval: holdMethod(manager.answerApproval),
     closeSession: holdMethod(manager.closeSession),
+    addUsage: (turn, costs) => open(manager.addUsage(turn, costs)),
     handle: withUnheld(heldHandle, handle)
   })
 }

@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { Budgets } from "../../machine/budgets.js"
+import type { Limit } from "../../machine/ledger.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { SettledTask, TaskRecord } from "../../machine/TaskTable.js"
 import { ApprovalRequest } from "../../model/Approval.js"
@@ -18,6 +19,7 @@ import {
   TaskStatus
 } from "../../model/Task.js"
 import { type ToolRequest, ToolResultPart } from "../../model/ToolCall.js"
+import { ReachedLimit, Usage, UsageCosts } from "../../model/Usage.js"
 import type { JournalRow, StoredDelivery } from "../../services/Journal.js"
 import { toJson } from "../../shared/toJson.js"
 
@@ -41,6 +43,9 @@ const State = Schema.Struct({
   priority: maybe(Finite),
   attempt: maybe(Whole),
   parentTaskId: maybe(TaskId),
+  joinedTaskId: maybe(TaskId),
+  usage: maybe(Usage),
+  overLimit: maybe(ReachedLimit),
   overdue: maybe(Schema.Struct({ after: Finite, asks: Schema.Boolean }))
 })
 
@@ -52,6 +57,8 @@ const BudgetsDoc = Schema.Struct({
   onTimeout: Schema.Literal("fail", "detach", "ask")
 })
 
+const LimitDoc = Schema.Struct({ costs: UsageCosts, onLimit: Schema.Literal("fail", "ask") })
+
 const Doc = Schema.Struct({
   state: State,
   timeout: maybe(Finite),
@@ -60,6 +67,10 @@ const Doc = Schema.Struct({
   cancelReason: maybe(CancelReason),
   overrun: maybe(Schema.Struct({ _tag: Schema.Literal("Timeout", "Background", "Idle"), millis: Finite })),
   children: maybe(Schema.Literal("cancel", "keep")),
+  duplicates: maybe(Schema.Literal("join", "reject")),
+  reached: maybe(ReachedLimit),
+  asksForLimit: maybe(Schema.Boolean),
+  limit: maybe(LimitDoc),
   askedAt: maybe(Finite),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
@@ -85,7 +96,8 @@ const Call = Schema.Struct({
 
 const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
   const { attempt, continuePolicy, createdAt, deliveryMode, duration, kind, lane, launch, overdue } = snapshot
-  const { parentTaskId, priority, settledAt, startedAt, status } = snapshot
+  const { overLimit, usage } = snapshot
+  const { joinedTaskId, parentTaskId, priority, settledAt, startedAt, status } = snapshot
   return {
     kind,
     status,
@@ -100,6 +112,9 @@ const stateOf = (snapshot: TaskSnapshot): typeof State.Encoded => {
     ...(priority === undefined ? undefined : { priority }),
     ...(attempt === undefined ? undefined : { attempt }),
     ...(parentTaskId === undefined ? undefined : { parentTaskId }),
+    ...(joinedTaskId === undefined ? undefined : { joinedTaskId }),
+    ...(usage === undefined ? undefined : { usage }),
+    ...(overLimit === undefined ? undefined : { overLimit }),
     ...(overdue === undefined ? undefined : { overdue })
   }
 }
@@ -137,6 +152,9 @@ const budgetsDoc = ({ approval, background, idle, onTimeout }: Budgets) => ({
   onTimeout
 })
 
+/** Of a task there is only what it reports. */
+const limitDoc = ({ costs, onLimit }: Limit) => ({ costs: Object.fromEntries(costs), onLimit })
+
 const budgetsOf = ({ approval, background, idle, onTimeout }: typeof BudgetsDoc.Type): Budgets => ({
   background: background ?? Infinity,
   idle: idle ?? Infinity,
@@ -154,8 +172,8 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, overrun } = task
-  const { session, snapshot, timeout } = task
+  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, duplicates } = task
+  const { asksForLimit, meter, overrun, reached, session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
   const isLive = settled === undefined
@@ -168,6 +186,10 @@ export const docText = (
     cancelReason: isCancelling ? cancelReason : undefined,
     overrun: isCancelling ? overrun : undefined,
     children: isLive ? childPolicy : undefined,
+    duplicates: isLive ? duplicates?.policy : undefined,
+    reached: isCancelling ? reached : undefined,
+    asksForLimit: asksForLimit ? true : undefined,
+    limit: isLive && meter?.limit !== undefined ? limitDoc(meter.limit) : undefined,
     askedAt,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
@@ -245,6 +267,15 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
     cancelReason: rest.cancelReason,
     overrun: rest.overrun,
     childPolicy: rest.children,
+    duplicates: rest.duplicates,
+    reached: rest.reached,
+    asksForLimit: rest.asksForLimit === true,
+    limit: rest.limit === undefined ? undefined : {
+      costs: new Map(Object.entries(rest.limit.costs)),
+      launches: Infinity,
+      runMillis: Infinity,
+      onLimit: rest.limit.onLimit
+    },
     askedAt: rest.askedAt,
     asked: rest.asked,
     approval: rest.approval,

@@ -14,7 +14,8 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { ToolError } from "../../errors.js"
 import type { Overrun } from "../../machine/budgets.js"
-import { detachAfter, progress, retry, timeOut } from "../../machine/control.js"
+import { addUsage, detachAfter, progress, retry, timeOut } from "../../machine/control.js"
+import { goOn } from "../../machine/duplicates.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
@@ -23,6 +24,7 @@ import { jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
+import type { UsageCosts } from "../../model/Usage.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ObservedLaunch } from "../../services/internal/observer.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -35,6 +37,7 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
 import { capError, capExit, capProgress } from "./outputLimits.js"
+import { readCosts } from "./readCosts.js"
 import { readProgress } from "./readProgress.js"
 import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
@@ -253,6 +256,17 @@ export class Launch implements TaskRuntime {
     })
   }
 
+  /** The tool reports what it has used; after the end of the launch this is ignored. */
+  addUsage(costs: UsageCosts): Effect.Effect<void> {
+    const { engine, number } = this
+    return Effect.suspend(() => {
+      const checked = readCosts(engine, costs)
+      return engine.state.modify((table, now) => {
+        if (this.task !== undefined) addUsage(table, this.task, number, checked, now)
+      })
+    })
+  }
+
   /** What is said to the task; nothing once the launch is over. */
   get messages(): Stream.Stream<string> {
     return Stream.suspend(() =>
@@ -278,6 +292,11 @@ export class Launch implements TaskRuntime {
 
   heard(): void {
     this.budgetTimers?.heard()
+  }
+
+  goOn(): void {
+    const { engine, task } = this
+    if (task !== undefined) engine.state.unsafeModify((table, now) => goOn(table, task, now))
   }
 
   protected stopDetachTimer(): void {
@@ -387,6 +406,10 @@ class RunningTask implements CurrentTaskService {
 
   get write(): CurrentTaskService["write"] {
     return (chunk) => this.#launch.write(chunk)
+  }
+
+  get addUsage(): CurrentTaskService["addUsage"] {
+    return (costs) => this.#launch.addUsage(costs)
   }
 
   get messages(): CurrentTaskService["messages"] {

@@ -1,19 +1,23 @@
 /** Checks the configuration of a manager when its layer is built. */
 import * as Effect from "effect/Effect"
+import type { LedgerLimits } from "../../machine/ledger.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
+import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
 import { integerOf, isIntegerFrom, limitOf, refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
 import { escaped, shown } from "../../shared/text.js"
 import { maxJsonDepth } from "../../shared/toJson.js"
 
-export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod"> {
+export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod" | "ledger" | "limits"> {
+  /** Undefined where nothing is summed up. */
+  readonly ledger: LedgerLimits | undefined
   readonly cancelGraceMillis: number
 }
 
 type IntegerField = Exclude<
   keyof TaskManagerSettings,
-  "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds" | "lanes"
+  "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds" | "lanes" | "ledger" | "limits"
 >
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
@@ -48,6 +52,29 @@ const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
     return duplicateCallIds
   })
 
+const ledger = ({ ledger, limits }: TaskManagerSettings) =>
+  Effect.sync((): LedgerLimits | undefined => {
+    refuseUnless(typeof ledger === "boolean", "TaskManagerConfig.ledger", "a boolean", ledger)
+    refuseUnlessObject("TaskManagerConfig.limits", "an object with task, turn, session", limits)
+    const unknown = Object.keys(limits).find((name) => name !== "task" && name !== "turn" && name !== "session")
+    if (unknown !== undefined) {
+      throw new TypeError(`TaskManagerConfig.limits has no field ${shown(unknown)}: it takes task, turn, session`)
+    }
+    const { session, task, turn } = limits
+    if (!ledger && session === undefined && task === undefined && turn === undefined) return undefined
+    const limitOf = (scope: "turn" | "session", limit: unknown) =>
+      limit === undefined
+        ? undefined
+        : checkUsageLimit(`TaskManagerConfig.limits.${scope}`, limit, ["costs", "launches", "runTime", "onLimit"])
+    return {
+      task: task === undefined
+        ? undefined
+        : checkUsageLimit("TaskManagerConfig.limits.task", task, ["costs", "onLimit"]),
+      turn: limitOf("turn", turn),
+      session: limitOf("session", session)
+    }
+  })
+
 // so typed that it stays complete
 const fields: Record<keyof TaskManagerSettings, true> = {
   historyLimit: true,
@@ -66,6 +93,8 @@ const fields: Record<keyof TaskManagerSettings, true> = {
   outputBuffer: true,
   outputHistory: true,
   duplicateCallIds: true,
+  ledger: true,
+  limits: true,
   onToolDefect: true
 }
 
@@ -105,6 +134,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
     outputBuffer: yield* integer(config, "outputBuffer", 0, maxOutputBuffer),
     outputHistory: yield* integer(config, "outputHistory", 0),
     duplicateCallIds: yield* duplicates(config),
+    ledger: yield* ledger(config),
     ...(yield* onToolDefect(config))
   }
 })

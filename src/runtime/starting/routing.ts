@@ -5,6 +5,7 @@ import { laneOf, type TaskTable } from "../../machine/TaskTable.js"
 import { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { checkRetryRule } from "../../shared/checkRetryRule.js"
+import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"
 import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
@@ -20,7 +21,9 @@ export const inlineRoute: Route = {
   priority: 0,
   budgets: undefined,
   retry: undefined,
-  children: undefined
+  children: undefined,
+  duplicates: undefined,
+  limit: undefined
 }
 
 const isForeground = (decision: RoutingDecision): boolean => {
@@ -51,6 +54,7 @@ const limitOf = (field: string, duration: Duration.DurationInput | undefined): n
   duration === undefined ? Infinity : millisOf(`RoutingDecision.${field}`, duration)
 
 const childPolicies = ["cancel", "keep"] as const
+const duplicatePolicies = ["run", "join", "reject"] as const
 const onTimeouts = ["fail", "detach", "ask"] as const
 
 /** Most calls have none of these limits. */
@@ -65,6 +69,21 @@ const budgetsOf = (decision: RoutingDecision): Route["budgets"] => {
       approval: limitOf("approvalTimeout", approvalTimeout),
       onTimeout: checked("onTimeout", onTimeouts, onTimeout, "fail")
     }
+}
+
+/** Most calls run, whatever others there are. */
+const duplicatesOf = ({ duplicates }: RoutingDecision): Route["duplicates"] => {
+  const policy = duplicates === undefined ? "run" : checked("duplicates", duplicatePolicies, duplicates, "run")
+  return policy === "run" ? undefined : policy
+}
+
+const limitOfTask = (table: TaskTable, limit: RoutingDecision["limit"]): Route["limit"] => {
+  if (limit === undefined) return undefined
+  const checked = checkUsageLimit("RoutingDecision.limit", limit, ["costs", "onLimit"])
+  if (table.ledger !== undefined) return checked
+  throw new TypeError(
+    "RoutingDecision.limit takes a manager that sums up what is used: TaskManagerConfig.ledger is false"
+  )
 }
 
 const checkedLane = (table: TaskTable, lane: string): string => {
@@ -99,6 +118,8 @@ const readDecision = (table: TaskTable, decision: RoutingDecision): Route => ({
   children: decision.children === undefined
     ? undefined
     : checked("children", childPolicies, decision.children, "keep"),
+  duplicates: duplicatesOf(decision),
+  limit: limitOfTask(table, decision.limit),
   retry: decision.retry === undefined ? undefined : checkRetryRule("RoutingDecision.retry", decision.retry),
   priority: decision.priority === undefined ? 0 : finiteOf("RoutingDecision.priority", decision.priority)
 })

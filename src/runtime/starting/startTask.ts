@@ -4,16 +4,20 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import {
   ApprovalMismatch,
+  DuplicateCall,
   DuplicateCallId,
   TaskAlreadyExists,
   TaskCancelled,
   TaskLimitReached,
-  TaskManagerShutdown
+  TaskManagerShutdown,
+  UsageLimitReached
 } from "../../errors.js"
 import { runsUnder, taskOf } from "../../machine/ancestry.js"
 import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
+import { rejectedFor } from "../../machine/duplicates.js"
 import { stoppedIn } from "../../machine/family.js"
+import { limitReachedBy } from "../../machine/ledger.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
 import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
@@ -106,7 +110,24 @@ const startIn = (
   const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
   if (launch._tag === "Plain") {
-    return started(start.startPlain(table, launch, route, starter, new Launch(engine, 1, caller), now))
+    const same = rejectedFor(table, launch.request, route.duplicates)
+    if (same !== undefined) {
+      const { callId, sessionId, turnId } = launch.request
+      return new DuplicateCall({ sessionId, turnId, callId, taskId: same.snapshot.id })
+    }
+    const broken = limitReachedBy(table, launch.request)
+    if (broken?.onLimit === "fail") return new UsageLimitReached(broken.reached)
+    const asks = broken === undefined ? undefined : { broken, asking: engine.newAsking() }
+    return started(
+      start.startPlain(
+        table,
+        launch,
+        route,
+        asks === undefined ? starter : { ...starter, asks },
+        new Launch(engine, 1, caller),
+        now
+      )
+    )
   }
   const task = start.findSuspended(table, launch)
   if (task === undefined) return new ApprovalMismatch({ taskId: launch.taskId, field: start.overtaken(launch) })

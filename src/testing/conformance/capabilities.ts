@@ -29,6 +29,10 @@ export interface ConformanceCapabilities {
   readonly budgets: boolean
   /** A task knows the task whose tool started it, and is cancelled with it. */
   readonly families: boolean
+  /** `duplicates` of a route holds. */
+  readonly duplicates: boolean
+  /** `TaskManagerConfig.ledger` and `limits` hold, and so does `limit` of a route. */
+  readonly ledger: boolean
   /** A result that is no success tells the last progress of its task and the end of its output. */
   readonly endings: boolean
   /** `retry` of a route holds. */
@@ -73,6 +77,8 @@ export const allCapabilities: ConformanceCapabilities = {
   retries: true,
   endings: true,
   families: true,
+  duplicates: true,
+  ledger: true,
   budgets: true,
   grace: true,
   backpressure: true,

@@ -19,6 +19,7 @@ import { bounds } from "./internal/bounds.js"
 import { budgets } from "./internal/budgets.js"
 import type { CaseDefinition } from "./internal/define.js"
 import { delivery } from "./internal/delivery.js"
+import { duplicates } from "./internal/duplicates.js"
 import { endings } from "./internal/endings.js"
 import { events } from "./internal/events.js"
 import { families } from "./internal/families.js"
@@ -38,6 +39,7 @@ import { singleResults } from "./internal/singleResults.js"
 import { starting } from "./internal/starting.js"
 import { stopping } from "./internal/stopping.js"
 import * as Time from "./internal/time.js"
+import { usage } from "./internal/usage.js"
 import { values } from "./internal/values.js"
 import * as World from "./internal/World.js"
 
@@ -71,6 +73,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...budgets,
   ...retries,
   ...families,
+  ...duplicates,
+  ...usage,
   ...endings,
   ...questions,
   ...badInput,

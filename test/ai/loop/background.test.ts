@@ -23,6 +23,12 @@ import {
   withWorld
 } from "./support.js"
 
+const usageOf = (inputTokens: number, outputTokens: number) => ({
+  inputTokens,
+  outputTokens,
+  totalTokens: inputTokens + outputTokens
+})
+
 const placeholder = (id: string) => `This call now runs in the background as ${id}.`
 
 const requests = Effect.map(promptLines, (prompts) => prompts.length)
@@ -71,6 +77,70 @@ describe("a call in the background", () => {
               placeholder("task-1")
             }`
         )
+      })
+    ))
+
+  it.effect("that is the same as another one is answered with its result, or told which task has that", () =>
+    withWorld(
+      {
+        wake: WakePolicy.WithNextMessage,
+        model: [
+          [ToolCall("joins", {}), ToolCall("joins", {}), ToolCall("rejects", {}), ToolCall("rejects", {})],
+          [Text("x")]
+        ]
+      },
+      Effect.gen(function*() {
+        yield* hang("joins", "rejects")
+        const control = yield* TaskManagerTestControl
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        const { taskId } = yield* control.awaitLaunch(callId("call-1"))
+        yield* complete(taskId, "read once")
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+        const [, second] = yield* promptLines
+        const results = second?.[2]
+        assert.include(results, "call-1:read once")
+        assert.include(results, "call-2:read once")
+        assert.include(results, `call-3:${placeholder("task-3")}`)
+        assert.include(
+          results,
+          "call-4:error The call was not started: the same call, with the same input, was made before as task-3 and has not ended."
+        )
+        assert.strictEqual((yield* control.launches).length, 2)
+      })
+    ))
+
+  it.effect("is refused where the session may use no more, and what the model uses counts", () =>
+    withWorld(
+      {
+        config: {
+          limits: { session: { costs: { inputTokens: 20 } } }
+        },
+        wake: WakePolicy.WithNextMessage,
+        model: [
+          [ToolCall("first", {}), ScriptedStep.Finish("tool-calls", usageOf(12, 3))],
+          [ToolCall("first", {}), ScriptedStep.Finish("tool-calls", usageOf(8, 1))],
+          [Text("x")]
+        ]
+      },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", ScriptedOutcome.Hang)
+        const { addUsage, handle } = yield* TaskManager
+        const session = yield* open()
+        const running = yield* startRun(session, "go")
+        const { taskId } = yield* control.awaitLaunch(callId("call-1"))
+        const { sessionId, turnId } = yield* handle.get(taskId)
+        assert.deepStrictEqual((yield* handle.usage({ sessionId, turnId })).costs, { inputTokens: 12, outputTokens: 3 })
+        yield* addUsage({ sessionId, turnId }, { usd: 5 })
+        yield* handle.detach(taskId)
+        assert.strictEqual(ending(yield* join(running)), "Completed")
+        const [, , third] = yield* promptLines
+        assert.include(
+          third?.join("\n"),
+          "call-2:error The call was not started: the limit of 20 inputTokens for its session is reached."
+        )
+        assert.deepStrictEqual((yield* handle.usage({ sessionId })).costs, { inputTokens: 20, outputTokens: 4, usd: 5 })
       })
     ))
 

@@ -44,7 +44,9 @@ const toolkit = Toolkit.make(
   tool("later"),
   tool("quiet"),
   tool("manual"),
-  tool("slow")
+  tool("slow"),
+  tool("joins"),
+  tool("rejects")
 )
 
 const decide = (toolName: string) => {
@@ -60,6 +62,10 @@ const decide = (toolName: string) => {
       return RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds", continuePolicy })
     case "limited":
       return RoutingDecision.Foreground({ timeout: "10 minutes", onTimeout: "ask", continuePolicy })
+    case "joins":
+      return RoutingDecision.Foreground({ duplicates: "join" })
+    case "rejects":
+      return RoutingDecision.Background({ duplicates: "reject", continuePolicy })
     default:
       return RoutingDecision.Foreground()
   }

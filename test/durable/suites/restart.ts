@@ -203,6 +203,50 @@ export const restartSuite = (databases: Databases): void => {
         assert.deepInclude(yield* third.manager.handle.get(id("c")), { lane: "one", status: "Failed" })
       }))
 
+    it.scoped("a call that had joined another one joins it again, or goes on in its place", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        for (const name of ["a", "b"]) yield* first.start(name, "parkSafely", { how: "joins" })
+        const second = yield* database.open()
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
+        yield* second.start("c", "parkSafely", { how: "joins" })
+        for (const name of ["b", "c"]) {
+          assert.deepInclude(yield* second.manager.handle.get(id(name)), { status: "Queued", joinedTaskId: id("a") })
+        }
+        yield* second.manager.handle.cancel(id("a"))
+        yield* settled
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2", "b 1"])
+        const third = yield* database.open()
+        assert.deepStrictEqual(third.runs.map(({ launch, task }) => `${task} ${launch}`), ["b 2"])
+        assert.deepInclude(yield* third.manager.handle.get(id("c")), { status: "Queued", joinedTaskId: id("b") })
+      }))
+
+    it.scoped("a queued call that others may join runs, and they join it", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const one = { concurrency: 1 }
+        const first = yield* database.open({}, one)
+        yield* first.start("z", "park")
+        yield* first.start("a", "parkSafely", { how: "joins" })
+        const second = yield* database.open({}, one)
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 1"])
+        yield* second.start("b", "parkSafely", { how: "joins" })
+        assert.strictEqual((yield* second.manager.handle.get(id("b"))).joinedTaskId, id("a"))
+      }))
+
+    it.scoped("it ends as the other one where that cannot run again", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        for (const name of ["a", "b"]) yield* first.start(name, "park", { how: "joins" })
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* taken(second), { ...nothing, turn: [`a: ${interrupted}`, `b: ${interrupted}`] })
+        assert.deepStrictEqual(second.runs, [])
+        const third = yield* database.open()
+        assert.deepInclude(yield* third.manager.handle.get(id("b")), { status: "Failed", joinedTaskId: id("a") })
+      }))
+
     it.scoped("what was being cancelled is Cancelled, what had timed out is Failed", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

@@ -153,6 +153,22 @@ export class DurableWorld {
       if (event._tag === "Failed" && event.error.reason === "Interrupted") this.meet("a tool that cannot run again")
     }
     if (event._tag === "Recovered") this.meet("a task that is recovered")
+    if ("snapshot" in event && event.snapshot.joinedTaskId !== undefined) {
+      this.hearJoined(event, event.snapshot.joinedTaskId)
+    }
+  }
+
+  /** An event of a task that has the result of another one, or waits for it. */
+  private hearJoined(event: Extract<TaskEvent, { readonly snapshot: unknown }>, first: string): void {
+    const { id } = event.snapshot
+    if (event._tag === "Recovered") this.meet("a call that has joined another one is recovered")
+    if (!isTerminal(event) || event._tag === "Cancelled") return
+    this.meet("a call that has joined another one ends with it")
+    if (this.runs.has(id)) this.violate("one run", `${id} has the result of ${first}, and ran`)
+    const end = this.ends.get(first)
+    if (end !== undefined && end.tag !== event._tag) {
+      this.violate("one end", `${id} is ${event._tag} with ${first}, which is ${end.tag}`)
+    }
   }
 
   /** A task is told to be accepted. */

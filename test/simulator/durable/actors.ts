@@ -167,6 +167,8 @@ const startCall = (play: Play, turn: TurnRef, call: number): Effect.Effect<TaskI
       ? random.pick(["background", "manual"])
       : features.detaching && random.chance(0.4)
       ? random.pick(["detach", "timeout"])
+      : features.duplicates
+      ? random.pick(["joins", "joins", "joinsLate"])
       : ""
     const named = random.chance(0.5) ? { taskId: TaskId.make(`named-${turn.turnId}-${call}`) } : {}
     const outcome = yield* replied(

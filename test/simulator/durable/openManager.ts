@@ -108,7 +108,9 @@ const routes: Record<string, () => RoutingDecision> = {
   background: () => ({ _tag: "Background", continuePolicy: "RequestContinue" }),
   manual: () => ({ _tag: "Background", deliveryMode: "Manual" }),
   detach: () => ({ _tag: "ForegroundThenDetachAfter", duration: tick }),
-  timeout: () => ({ _tag: "Foreground", timeout: 2 * tick })
+  timeout: () => ({ _tag: "Foreground", timeout: 2 * tick }),
+  joins: () => ({ _tag: "Foreground", duplicates: "join" }),
+  joinsLate: () => ({ _tag: "Background", duplicates: "join", continuePolicy: "RequestContinue" })
 }
 
 const routeOf = ({ metadata }: ToolRequest): RoutingDecision =>

@@ -43,6 +43,8 @@ interface Features {
   readonly cancels: boolean
   readonly closings: boolean
   readonly detaching: boolean
+  /** Calls with the same tool, which all have the same input, join each other. */
+  readonly duplicates: boolean
   readonly interruptedTurns: boolean
   /** Consumers that refuse what they are given. */
   readonly refusals: boolean
@@ -120,6 +122,8 @@ export const planOf = (seed: number): DurablePlan => {
       cancels: random.chance(0.4),
       closings: random.chance(0.2),
       detaching: some(),
+      // dice of its own, so that the other features of a seed stay what they were
+      duplicates: new SimRandom(seed ^ 0x5bd1e995).chance(0.4),
       interruptedTurns: random.chance(0.3),
       refusals: random.chance(0.3),
       singleResults: random.chance(0.3),

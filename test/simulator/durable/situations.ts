@@ -17,6 +17,8 @@ export const situations = [
   "an acknowledgement that is fenced",
   "a consumer that refuses",
   "a task that is recovered",
+  "a call that has joined another one is recovered",
+  "a call that has joined another one ends with it",
   "a tool that runs again",
   "a tool that cannot run again",
   "something taken that comes again",

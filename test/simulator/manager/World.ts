@@ -95,6 +95,9 @@ export class World {
   /** What somebody has begun to say to a task. */
   readonly offered: Array<MessageRecord> = []
   readonly heard: Array<MessageRecord> = []
+  /** For whom something was paid: before it was said, and once that was heard. */
+  readonly paying: Array<TaskId> = []
+  readonly paid: Array<TaskId> = []
   readonly planned = new Map<string, PlannedCall>()
   readonly left: Array<LeftSuspended> = []
   /** Each time that routing was asked. */

@@ -29,12 +29,13 @@ const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | und
 export const planCall = (world: World, turn: TurnRef): ToolRequest => {
   const { plan, random } = world
   const key = world.nextKey()
+  const isSame = plan.features.duplicates && random.chance(0.7)
   const request: ToolRequest = {
     sessionId: turn.sessionId,
     turnId: turn.turnId,
     callId: ToolCallId.make(`c${1 + random.int(3)}`),
-    toolName: random.pick(["read", "write"]),
-    input: { key, lines: [random.int(3), { deep: [true, null] }] },
+    toolName: isSame ? "read" : random.pick(["read", "write"]),
+    input: isSame ? { same: true } : { key, lines: [random.int(3), { deep: [true, null] }] },
     metadata: { key }
   }
   world.planned.set(key, { key, request, script: scriptOf(random, plan) })

@@ -5,6 +5,8 @@ import type { CancelReason, TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import { isInOrder, isTerminal } from "../../../src/testing/eventOrder.js"
 import { checkOutput } from "./checkOutput.js"
+import { checkJoined, checkSame, firstOf } from "./checkSame.js"
+import { checkUsage } from "./checkUsage.js"
 import type {
   CallRecord,
   DeliveryRecord,
@@ -241,7 +243,8 @@ const checkLaunches = (world: World, task: TaskLog): void => {
   const approved = answersOf(task).filter(({ operation }) => operation !== "rejectApproval")
   for (const { number, run } of launches) {
     if (run === undefined) continue
-    if (terminal !== undefined && run.began.order > terminal.order) {
+    // without a grace period a tool is abandoned that has begun, and was preempted before it said so
+    if (terminal !== undefined && run.began.order > terminal.order && world.plan.graceMillis > 0) {
       world.violate(9, `launch ${number} of ${id} ran after the task had settled`)
     }
     if (number === 1) continue
@@ -291,7 +294,8 @@ const isCancelledWith = (task: TaskLog, parent: TaskLog | undefined, by: "some" 
   if (parent?.terminal === undefined) return false
   const { terminal: { event } } = parent
   const kind = task.terminal?.event.snapshot.kind
-  const isStopped = event._tag === "Cancelled" || event._tag === "Failed" && event.error.reason === "TimedOut"
+  const isStopped = event._tag === "Cancelled" ||
+    event._tag === "Failed" && (event.error.reason === "TimedOut" || event.error.reason === "LimitReached")
   const policies = parent.launches.flatMap(({ routes }) => routes).map(({ decision: { children } }) => children)
   const takes = (policy: "cancel" | "keep" | undefined): boolean =>
     policy !== "keep" && (policy === "cancel" || kind === "Foreground")
@@ -350,6 +354,8 @@ const checkOutcome = (world: World, task: TaskLog): void => {
     world.violate(1, `${id} never settled`)
     return
   }
+  const first = terminal.event.snapshot.joinedTaskId === undefined ? undefined : firstOf(taskLogs(world), task)
+  if (first !== undefined) return checkJoined(world, task, first)
   const last = launches.at(-1)
   const run = last?.run
   const { event } = terminal
@@ -382,6 +388,9 @@ const checkOutcome = (world: World, task: TaskLog): void => {
           ) {
             world.violate(9, `nobody rejected ${id}`)
           }
+          break
+        case "LimitReached":
+          // what it has used is looked at by checkUsage
           break
         case "TimedOut": {
           const began = last?.startedAt ?? 0
@@ -449,7 +458,8 @@ const checkDetached = (world: World, task: TaskLog): void => {
     operation === "detach" && began.order < detached.order && (ended?.order ?? Infinity) > detached.order &&
     (outcome === "true" || outcome === "interrupted" || outcome === undefined)
   )
-  if (byHand) return
+  // or for what it has used: the limit is looked at by checkUsage
+  if (byHand || "snapshot" in detached.event && detached.event.snapshot.overLimit !== undefined) return
   const launch = launches.find(({ end }) => end !== undefined && end.order > detached.order)
   const fits = launch?.routes.some(({ decision }) => {
     const { onTimeout = "fail", timeout } = decision
@@ -494,8 +504,10 @@ const checkQueue = (world: World): void => {
   const moved = new Set(world.calls.flatMap(({ operation, taskId }) => operation === "setPriority" ? taskId ?? [] : []))
   const queued: Array<TaskSnapshot> = []
   for (const { event } of world.events) {
-    if (event._tag === "Queued") queued.push(event.snapshot)
-    else if (event._tag === "Started" || isTerminal(event)) {
+    if (event._tag === "Queued") {
+      // else it is in no line yet
+      if (event.snapshot.joinedTaskId === undefined) queued.push(event.snapshot)
+    } else if (event._tag === "Started" || isTerminal(event)) {
       const { id, lane, priority = 0, sessionId } = event.snapshot
       const place = queued.findIndex((snapshot) => snapshot.id === id)
       if (place < 0) continue
@@ -670,6 +682,8 @@ const perTask = [
 const checkWarnings = (world: World, logs: Iterable<TaskLog>): void => {
   let died = 0
   for (const { terminal } of logs) {
+    // what has joined another call has its failure, and no tool that died
+    if (terminal?.event.snapshot.joinedTaskId !== undefined) continue
     if (terminal?.event._tag === "Failed" && terminal.event.error.reason === "Internal") died++
   }
   if (died !== world.diedWarnings) {
@@ -688,6 +702,8 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkCallIds(world, [...logs.values()])
+  checkSame(world, logs)
+  checkUsage(world, logs)
   checkQueue(world)
   checkBatches(world)
   checkWarnings(world, logs.values())

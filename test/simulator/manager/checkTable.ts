@@ -55,6 +55,14 @@ export const checkTable = (world: World): void => {
     let waiting = session.updates.size + session.manual.size
     for (const turn of session.turns.values()) waiting += turn.updates.size
     expect(`the number of results of ${session.id} that wait`, session.undelivered.count, waiting)
+    for (const same of session.calls?.values() ?? []) {
+      for (const one of same) {
+        if (table.tasks.get(one.snapshot.id) !== one) {
+          world.violate(10, `${one.snapshot.id} may be joined, and is not live`)
+        }
+      }
+      if (same.size === 0) world.violate(10, `an index of the same calls of ${session.id} is empty`)
+    }
     const held = heldIn(world, session.id)
     if (held !== undefined) expect(`what the consumers of ${session.id} have in hand`, session.inHand, held)
     for (const turn of session.turns.values()) {

@@ -28,6 +28,7 @@ export type ToolStep =
       | "Listen"
       | "Steer"
       | "Fork"
+      | "Pay"
   }
 
 /** How a tool ends once it has every approval it wants. */
@@ -66,6 +67,8 @@ interface Features {
   /** Limits of time beside a timeout, and timeouts that send to the background. */
   readonly budgets: boolean
   readonly retries: boolean
+  /** Calls that are the same as others. */
+  readonly duplicates: boolean
   readonly waitingTools: boolean
 }
 
@@ -83,6 +86,8 @@ export interface Plan {
   readonly maxLive: number
   readonly maxUndelivered: number
   readonly duplicateCallIds: "run" | "join" | "reject"
+  /** What is summed up, and how much may be used: by a task, and by a session. */
+  readonly ledger: { readonly task: number; readonly onLimit: "fail" | "ask"; readonly launches: number } | undefined
   readonly historyLimit: number
   readonly historyBytes: number
   readonly eventBuffer: number
@@ -115,52 +120,63 @@ export const planOf = (seed: number): Plan => {
   // dice of its own: the plan does not depend on how it is carried out
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
-  const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries" | "questions">
-  } = {
-    seed,
-    manager: random.chance(0.3) ? "Simple" : "Live",
-    sessions: random.pick([1, 1, 2, 2, 3]),
-    turns: random.pick([1, 1, 2]),
-    calls: random.pick([1, 2, 3, 4]),
-    hostActions: random.int(10),
-    watchers: random.int(3),
-    concurrency: random.chance(0.3) ? random.pick([1, 1, 2, 3]) : Infinity,
-    historyLimit: random.chance(0.2) ? random.int(3) : 1_000,
-    // a few that overflow, the others larger than all events of a simulation
-    eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 4_096,
-    eventReplay: random.chance(0.3) ? 0 : 16,
-    graceMillis: random.pick([4 * tick, 4 * tick, 0]),
-    jitterMillis: random.chance(0.25) ? 5 : 0,
-    preemption: random.pick([0.02, 0.1, 0.25]),
-    shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
-    startsImmediately: seed % 3 !== 0,
-    tidy: random.chance(0.7),
-    features: {
-      approvals: some(),
-      background: some(),
-      cancels: some(),
-      children: random.chance(0.3),
-      closings: random.chance(0.3),
-      detaching: some(),
-      failures: some(),
-      interruptedReaders: some(),
-      interruptedTurns: random.chance(0.4),
-      stubborn: random.chance(0.4),
-      timeouts: random.chance(0.4),
-      waitingTools: random.chance(0.3),
-      output: random.chance(0.3),
-      singleResults: random.chance(0.3)
-    },
-    eventBytes: random.pick([33_554_432, 33_554_432, 4_000, 0]),
-    readers: random.chance(0.5) ? 1 + random.int(2) : 0,
-    outputBuffer: random.pick([65_536, 20, 0]),
-    outputHistory: random.pick([16_777_216, 30]),
-    // nothing at all, one task or a few
-    historyBytes: random.chance(0.15) ? random.pick([0, 800, 2_500]) : 67_108_864
-  }
+  const plan:
+    & Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes" | "ledger">
+    & {
+      readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries" | "questions" | "duplicates">
+    } = {
+      seed,
+      manager: random.chance(0.3) ? "Simple" : "Live",
+      sessions: random.pick([1, 1, 2, 2, 3]),
+      turns: random.pick([1, 1, 2]),
+      calls: random.pick([1, 2, 3, 4]),
+      hostActions: random.int(10),
+      watchers: random.int(3),
+      concurrency: random.chance(0.3) ? random.pick([1, 1, 2, 3]) : Infinity,
+      historyLimit: random.chance(0.2) ? random.int(3) : 1_000,
+      // a few that overflow, the others larger than all events of a simulation
+      eventBuffer: random.chance(0.15) ? random.pick([1, 2, 4]) : 4_096,
+      eventReplay: random.chance(0.3) ? 0 : 16,
+      graceMillis: random.pick([4 * tick, 4 * tick, 0]),
+      jitterMillis: random.chance(0.25) ? 5 : 0,
+      preemption: random.pick([0.02, 0.1, 0.25]),
+      shutdownAt: random.chance(0.25) ? tick * random.int(8) : undefined,
+      startsImmediately: seed % 3 !== 0,
+      tidy: random.chance(0.7),
+      features: {
+        approvals: some(),
+        background: some(),
+        cancels: some(),
+        children: random.chance(0.3),
+        closings: random.chance(0.3),
+        detaching: some(),
+        failures: some(),
+        interruptedReaders: some(),
+        interruptedTurns: random.chance(0.4),
+        stubborn: random.chance(0.4),
+        timeouts: random.chance(0.4),
+        waitingTools: random.chance(0.3),
+        output: random.chance(0.3),
+        singleResults: random.chance(0.3)
+      },
+      eventBytes: random.pick([33_554_432, 33_554_432, 4_000, 0]),
+      readers: random.chance(0.5) ? 1 + random.int(2) : 0,
+      outputBuffer: random.pick([65_536, 20, 0]),
+      outputHistory: random.pick([16_777_216, 30]),
+      // nothing at all, one task or a few
+      historyBytes: random.chance(0.15) ? random.pick([0, 800, 2_500]) : 67_108_864
+    }
+  // dice of its own, so that the other features of a seed stay what they were
+  const ledgerDice = new SimRandom(seed ^ 0x1b873593)
   const drawn: Omit<Plan, "features"> & { readonly features: Omit<Features, "questions"> } = {
     ...plan,
+    ledger: ledgerDice.chance(0.3)
+      ? {
+        task: ledgerDice.pick([0, 1, Infinity]),
+        onLimit: ledgerDice.pick(["fail", "ask"]),
+        launches: ledgerDice.chance(0.3) ? ledgerDice.int(5) : Infinity
+      }
+      : undefined,
     eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
     maxUndelivered: random.chance(0.2) ? 1 + random.int(3) : Infinity,
@@ -170,7 +186,9 @@ export const planOf = (seed: number): Plan => {
       slowRouting: random.chance(0.4),
       messages: random.chance(0.3),
       budgets: random.chance(0.3),
-      retries: random.chance(0.3)
+      retries: random.chance(0.3),
+      // dice of its own, so that the other features of a seed stay what they were
+      duplicates: new SimRandom(seed ^ 0x2545f491).chance(0.3)
     },
     perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
     lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
@@ -180,7 +198,7 @@ export const planOf = (seed: number): Plan => {
 
 const millis = (random: SimRandom): number => tick * (1 + random.int(4))
 
-const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep => {
+const stepOf = (random: SimRandom, { features, graceMillis, ledger }: Plan): ToolStep => {
   const steps: Array<() => ToolStep> = [
     () => ({ _tag: "Yield", times: 1 + random.int(4) }),
     () => ({ _tag: "Sleep", millis: millis(random) }),
@@ -188,6 +206,7 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
     () => ({ _tag: "Progress" })
   ]
   if (features.output) steps.push(() => ({ _tag: "Write" }), () => ({ _tag: "Write" }))
+  if (ledger !== undefined) steps.push(() => ({ _tag: "Pay" }), () => ({ _tag: "Pay" }))
   if (features.messages) {
     const listen = () => ({ _tag: "Listen" }) as const
     steps.push(listen, listen, listen, () => ({ _tag: "Steer" }), () => ({ _tag: "Steer" }))
@@ -264,6 +283,9 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
   const children = features.children && random.chance(0.4)
     ? { children: random.pick(["cancel", "keep"] as const) }
     : undefined
+  const duplicates = features.duplicates && random.chance(0.8)
+    ? { duplicates: random.pick(["join", "join", "reject"] as const) }
+    : undefined
   const delivery = random.chance(0.3) ? { timeout } : { deliveryMode, continuePolicy, timeout }
   const names = Object.keys(lanes)
   const lane = names.length > 0 && random.chance(0.7) ? random.pickFrom(names) : undefined
@@ -272,6 +294,7 @@ export const routeOf = (random: SimRandom, { features, lanes }: Plan, script: To
     ...budgets,
     ...retry,
     ...children,
+    ...duplicates,
     lane,
     ...(names.length > 0 ? { priority: random.int(3) - 1 } : undefined)
   }

@@ -63,6 +63,13 @@ const build = (world: World, scope: Scope.Scope): Effect.Effect<void> =>
         maxLive: plan.maxLive,
         maxUndelivered: plan.maxUndelivered,
         duplicateCallIds: plan.duplicateCallIds,
+        ledger: plan.ledger !== undefined,
+        limits: plan.ledger === undefined ? {} : {
+          ...(plan.ledger.task === Infinity
+            ? undefined
+            : { task: { costs: { usd: plan.ledger.task }, onLimit: plan.ledger.onLimit } }),
+          ...(plan.ledger.launches === Infinity ? undefined : { session: { launches: plan.ledger.launches } })
+        },
         historyLimit: plan.historyLimit,
         historyBytes: plan.historyBytes,
         eventBuffer: plan.eventBuffer,

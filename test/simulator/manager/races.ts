@@ -308,6 +308,21 @@ export const races: Readonly<Record<string, Race>> = {
   "a timeout sends a call to the background": taskRace(({ detached }) =>
     detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overdue !== undefined
   ),
+  "a task passes its limit": taskRace(({ terminal }) =>
+    terminal?.event._tag === "Failed" && terminal.event.error.reason === "LimitReached"
+  ),
+  "a task that passes its limit goes to the background": taskRace(({ detached }) =>
+    detached !== undefined && "snapshot" in detached.event && detached.event.snapshot.overLimit !== undefined
+  ),
+  "a session may use no more": callRace(["startTask"], ({ outcome }) => outcome === "UsageLimitReached"),
+  "a call joins the same call": taskRace(({ terminal }) =>
+    terminal?.event._tag === "Completed" && terminal.event.snapshot.joinedTaskId !== undefined
+  ),
+  "a call runs in the place of the one that it had joined": taskRace(({ events, launches }) =>
+    events[0] !== undefined && "snapshot" in events[0].event && events[0].event.snapshot.joinedTaskId !== undefined &&
+    launches.some(({ run }) => run !== undefined)
+  ),
+  "a call is refused for the same call": callRace(["startTask"], ({ outcome }) => outcome === "DuplicateCall"),
   "a tool is tried again": taskRace(({ events }) => events.some(({ event }) => event._tag === "Retrying")),
   "a tool is cancelled between two attempts": taskRace(({ events, terminal }) =>
     terminal?.event._tag === "Cancelled" &&

@@ -102,6 +102,12 @@ const perform = (
     }
     case "Write":
       return write(world)
+    case "Pay":
+      return Effect.flatMap(CurrentTask, ({ addUsage }) =>
+        Effect.suspend(() => {
+          world.paying.push(run.taskId)
+          return Effect.map(addUsage({ usd: 1 }), () => void world.paid.push(run.taskId))
+        }))
     case "Listen":
       return listen(world)
     case "Steer":

@@ -283,6 +283,7 @@ export const makeSession = (
       lost: yield* lostTasks(transcript, left !== undefined),
       isLeft: () => isLeft,
       ask: observing.ask,
+      onUsage: (turnId, costs) => manager.addUsage({ sessionId, turnId }, costs),
       emit,
       onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
       nextReplyId: ids.nextReply

@@ -98,6 +98,8 @@ export const make = (options: {
         Effect.catchTags({
           TaskAlreadyExists: Effect.die,
           DuplicateCallId: Effect.die,
+          DuplicateCall: Effect.die,
+          UsageLimitReached: Effect.die,
           TaskNotSuspended: Effect.die
         }),
         Effect.provide(context)

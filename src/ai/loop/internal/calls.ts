@@ -101,6 +101,8 @@ const startCall = (
           Effect.fail(
             new TurnFailure({ reason: "Shutdown", message: "The task that the session works for is cancelled.", cause })
           ),
+        DuplicateCall: (error) => refused(callId, toolName, texts.sameCall(error.taskId)),
+        UsageLimitReached: (reached) => refused(callId, toolName, texts.usedUp(reached)),
         DuplicateCallId: () => refused(callId, toolName, "its id is that of another call."),
         ApprovalMismatch: () => refused(callId, toolName, "of an internal error.")
       }),
@@ -142,9 +144,11 @@ const acceptUpdate = (
   const answers = (callId: ToolCallId, taskId: TaskId): boolean =>
     (isRunning(started, callId, taskId) || started.get(callId)?._tag === "Unclear") && conversation.isOpen(callId)
   if (update._tag === "Detached") {
-    const { callId, deliveryMode, id, overdue, toolName } = update.snapshot
+    const { callId, deliveryMode, id, toolName } = update.snapshot
     return Effect.sync(() => {
-      if (answers(callId, id)) conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode, overdue))
+      if (answers(callId, id)) {
+        conversation.accept(texts.placeholderResult(callId, toolName, id, deliveryMode, update.snapshot))
+      }
     })
   }
   const { resolution } = update
@@ -245,9 +249,9 @@ const goneResult = (
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
     const task = yield* handle.get(taskId)
-    const { deliveryMode, kind, overdue } = task
+    const { deliveryMode, kind } = task
     // it was detached while another caller resumed it, and its result comes late like any other
-    if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode, overdue)
+    if (kind === "Background") return texts.placeholderResult(callId, toolName, taskId, deliveryMode, task)
     if (!isSettled(task)) return undefined
     const result = yield* handle.result(taskId)
     if (Option.isNone(result)) return interrupted(callId, toolName)
@@ -357,6 +361,6 @@ export const callsLeftOpen = (
         ? unclear
         : task.kind === "Foreground"
         ? running(task.id)
-        : known(texts.placeholderResult(callId, toolName, task.id, task.deliveryMode, task.overdue))
+        : known(texts.placeholderResult(callId, toolName, task.id, task.deliveryMode, task))
     ]
   }))

@@ -8,6 +8,7 @@ import * as Response from "@effect/ai/Response"
 import * as Encoding from "effect/Encoding"
 import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
+import type { UsageCosts } from "../../../model/Usage.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
 import { carriedIn } from "../../wire/internal/CarriedCall.js"
@@ -87,6 +88,17 @@ export interface RefusedCall {
 /** Prefix of the ids of the codecs' own calls. */
 const reserved = "late-"
 
+/** A provider may leave any of them out, or say nonsense. */
+const costsOf = (usage: Response.FinishPart["usage"]): UsageCosts | undefined => {
+  const { cachedInputTokens, inputTokens, outputTokens, reasoningTokens } = usage
+  const costs = { inputTokens, outputTokens, reasoningTokens, cachedInputTokens }
+  const said = Object.entries(costs).filter((cost): cost is [string, number] => {
+    const [, count] = cost
+    return typeof count === "number" && Number.isFinite(count) && count > 0
+  })
+  return said.length === 0 ? undefined : Object.fromEntries(said)
+}
+
 /** Collects the parts of one reply. */
 export class ReplyBuilder {
   private readonly parts: Array<ReplyPart | Spoken> = []
@@ -100,6 +112,8 @@ export class ReplyBuilder {
   provider: string | undefined = undefined
   /** The provider said that the reply is at its end, and why. */
   isFinished = false
+  /** What the model has used, by the names of `@effect/ai`; undefined where the provider says nothing. */
+  usage: UsageCosts | undefined = undefined
   /** What the provider reported as an error in the middle of its reply. */
   error: { readonly cause: unknown } | undefined = undefined
 
@@ -227,6 +241,7 @@ export class ReplyBuilder {
         return undefined
       case "finish":
         this.end = part.reason
+        this.usage = costsOf(part.usage)
         this.isFinished = true
         return undefined
       case "error":

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { TurnId } from "../../../model/ids.js"
+import type { UsageCosts } from "../../../model/Usage.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { withCause } from "../../../shared/logging.js"
@@ -44,6 +45,8 @@ export interface StepOptions {
   /** Placeholders of tasks whose results are lost: those of a process that has ended. */
   readonly lost: ReadonlyArray<TranscriptEntry.ToolResult>
   readonly ask: Observing["ask"]
+  /** A request to the model has used so much. */
+  readonly onUsage: (turnId: TurnId, costs: UsageCosts) => Effect.Effect<void>
   readonly emit: (event: AgentEvent) => void
   readonly onMessageStored: (messageId: string) => void
   readonly nextReplyId: (turnId: TurnId) => string
@@ -147,7 +150,7 @@ export class Steps {
    * written before the interrupt goes on, unless the session is left: then another process asks again.
    */
   private request(turnId: TurnId): Effect.Effect<Reply, TurnFailure> {
-    const { ask, conversation, emit, isLeft, render } = this.options
+    const { ask, conversation, emit, isLeft, onUsage, render } = this.options
     let builder: ReplyBuilder | undefined
     // another model may be set while this one is asked
     let { model, provider } = this
@@ -159,7 +162,10 @@ export class Steps {
             if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
           },
           onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-        }))
+        })).pipe(
+          // also where the request was interrupted, or another attempt would have followed
+          Effect.onExit(() => builder?.usage === undefined ? Effect.void : onUsage(turnId, builder.usage))
+        )
       )
     const asked = Effect.suspend(() => {
       ;({ model, provider } = this)

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import type { TaskId, ToolCallId } from "../../../model/ids.js"
 import type { DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
 import { ToolOutput } from "../../../model/ToolCall.js"
+import type { ReachedLimit } from "../../../model/Usage.js"
 import { printable } from "../../../shared/text.js"
 import type { TranscriptEntry } from "../TranscriptEntry.js"
 import { toWord } from "./wire.js"
@@ -16,6 +17,11 @@ export const neverStarted = "The turn was interrupted before this call was start
 
 /** Of a call that the task manager did not accept. */
 export const notAccepted = (why: string): string => `The call was not started: ${why}`
+
+/** Why a call was not accepted whose tool and input are those of a task that lives. */
+export const sameCall = (taskId: TaskId): string =>
+  `the same call, with the same input, was made before as ${taskId} and has not ended. Its result answers that call: do not call again ` +
+  `for it. To wait for it on purpose, use task_wait, to stop it task_cancel, if you have these tools.`
 
 /** Of a task that was in the background when its session was closed, or when the program that ran it ended. */
 const taskLost = (taskId: TaskId): string =>
@@ -82,16 +88,29 @@ export const interruptedResult = (
 const overdueText = ({ after, asks }: NonNullable<TaskSnapshot["overdue"]>): string =>
   `This call has not finished within ${Duration.format(after)}, its time limit, and was not stopped. ` +
   (asks
-    ? `Decide what becomes of it: stop it with task_cancel, wait for it with task_wait (if you have these tools), or go on without it. `
+    ? decide
     : "")
 
-/** What a call that runs in the background is answered with. `overdue` as in its snapshot. */
+const decide =
+  `Decide what becomes of it: stop it with task_cancel, wait for it with task_wait (if you have these tools), or go on without it. `
+
+const limitOf = ({ max, name, scope }: ReachedLimit): string =>
+  `${name === "runTime" ? `${Duration.format(max)} of run time` : `${max} ${printable(name)}`} for its ${scope}`
+
+/** A call that has used more than it may, in front of the words about the background. */
+const overLimitText = (reached: ReachedLimit): string =>
+  `This call has used more than its limit of ${limitOf(reached)}, and was not stopped. ${decide}`
+
+/** Why a call was not accepted whose turn or session may use no more. */
+export const usedUp = (reached: ReachedLimit): string => `the limit of ${limitOf(reached)} is reached.`
+
+/** What a call that runs in the background is answered with. `why` as in its snapshot. */
 export const placeholderResult = (
   callId: ToolCallId,
   toolName: string,
   taskId: TaskId,
   deliveryMode: DeliveryMode,
-  overdue?: TaskSnapshot["overdue"]
+  { overdue, overLimit }: Partial<Pick<TaskSnapshot, "overdue" | "overLimit">> = {}
 ): TranscriptEntry.ToolResult => ({
   _tag: "ToolResult",
   callId,
@@ -100,7 +119,8 @@ export const placeholderResult = (
   taskId,
   isError: false,
   output: ToolOutput.Text({
-    text: `${overdue === undefined ? "" : overdueText(overdue)}${placeholder(taskId, deliveryMode)}`
+    text: (overdue === undefined ? "" : overdueText(overdue)) +
+      (overLimit === undefined ? "" : overLimitText(overLimit)) + placeholder(taskId, deliveryMode)
   })
 })
 

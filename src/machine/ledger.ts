@@ -1,0 +1,289 @@
+/**
+ * What tasks use, summed up as it happens, where the configuration asks for it: each amount is added to the sums of its task, its turn, its
+ * session, its lane and of all, so that no question costs more for what has settled.
+ *
+ * | the sums of | live                                                                                              |
+ * | ----------- | ------------------------------------------------------------------------------------------------- |
+ * | a task      | in its snapshot                                                                                   |
+ * | a session   | until it is closed, or was not used while `maxSessions` others were                               |
+ * | a turn      | as long as its session's, the last `maxTurns` of each                                             |
+ * | a lane, all | as long as the manager                                                                            |
+ */
+import type { SessionId, TurnId, TurnRef } from "../model/ids.js"
+import type { TaskSnapshot } from "../model/Task.js"
+import type { ReachedLimit, Usage, UsageCosts } from "../model/Usage.js"
+import type { Lane } from "./lanes.js"
+import type { TaskRecord, TaskTable } from "./TaskTable.js"
+
+const maxSessions = 4_096
+const maxTurns = 64
+/** How many names of costs there may be: each sum has a number for each of them. */
+const maxNames = 64
+
+/** Infinity where there is no limit. */
+export interface Limit {
+  readonly costs: ReadonlyMap<string, number>
+  readonly launches: number
+  readonly runMillis: number
+  readonly onLimit: "fail" | "ask"
+}
+
+/** The limits of each task (where its route says nothing), turn and session. */
+export interface LedgerLimits {
+  readonly task: Limit | undefined
+  readonly turn: Limit | undefined
+  readonly session: Limit | undefined
+}
+
+const amounts = ["launches", "queueMillis", "runMillis", "approvalMillis", "outputBytes"] as const
+type Amount = (typeof amounts)[number]
+
+/** A sum that grows. */
+export class Sums {
+  launches = 0
+  queueMillis = 0
+  runMillis = 0
+  approvalMillis = 0
+  outputBytes = 0
+  readonly costs = new Map<string, number>()
+
+  get usage(): Usage {
+    const { approvalMillis, launches, outputBytes, queueMillis, runMillis } = this
+    return { launches, queueMillis, runMillis, approvalMillis, outputBytes, costs: Object.fromEntries(this.costs) }
+  }
+}
+
+interface SessionSums {
+  readonly sums: Sums
+  readonly turns: Map<TurnId, Sums>
+  /** How many of its tasks are live: then it is not forgotten. */
+  live: number
+}
+
+export interface Ledger {
+  readonly limits: LedgerLimits
+  readonly all: Sums
+  readonly lanes: Map<Lane, Sums>
+  /** The names of all costs that were reported. */
+  readonly names: Set<string>
+  /** The one that was not used for longest first. */
+  readonly sessions: Map<SessionId, SessionSums>
+}
+
+export const makeLedger = (limits: LedgerLimits): Ledger => ({
+  limits,
+  all: new Sums(),
+  lanes: new Map(),
+  names: new Set(),
+  sessions: new Map()
+})
+
+/** What is measured of a live task. */
+export interface Meter {
+  readonly own: Sums
+  readonly session: SessionSums
+  readonly turn: Sums
+  /** Its own sums and all others that its amounts are added to. */
+  readonly targets: ReadonlyArray<Sums>
+  /** What its time goes to, since when in epoch milliseconds; what it has written and was added. */
+  spends: "queueMillis" | "runMillis" | "approvalMillis"
+  since: number
+  /** Of its own costs. */
+  readonly limit: Limit | undefined
+}
+
+const ensure = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  map.set(key, made)
+  return made
+}
+
+const sessionSums = (ledger: Ledger, id: SessionId): SessionSums => {
+  const known = ledger.sessions.get(id)
+  if (known === undefined) {
+    // each new one drops an old one; of those that live a few are passed over, and looked at again later
+    let passed = 0
+    for (const [oldest, { live }] of ledger.sessions) {
+      if (ledger.sessions.size < maxSessions || passed === 8) break
+      const sums = ledger.sessions.get(oldest)
+      ledger.sessions.delete(oldest)
+      if (live > 0 && sums !== undefined) {
+        passed++
+        ledger.sessions.set(oldest, sums)
+      }
+    }
+  } else ledger.sessions.delete(id)
+  const sums = known ?? { sums: new Sums(), turns: new Map(), live: 0 }
+  ledger.sessions.set(id, sums)
+  return sums
+}
+
+const turnSums = ({ turns }: SessionSums, id: TurnId): Sums => {
+  const sums = ensure(turns, id, () => new Sums())
+  for (const oldest of turns.keys()) {
+    if (turns.size <= maxTurns) break
+    turns.delete(oldest)
+  }
+  return sums
+}
+
+/** Measures a task from now on. `limit`: that of its route. */
+export const openMeter = (
+  ledger: Ledger,
+  { lane, session: { id }, turn }: TaskRecord,
+  limit: Limit | undefined,
+  now: number
+): Meter => {
+  const session = sessionSums(ledger, id)
+  const ofTurn = turnSums(session, turn.id)
+  session.live++
+  const own = new Sums()
+  return {
+    own,
+    session,
+    turn: ofTurn,
+    targets: [own, ofTurn, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
+    spends: "queueMillis",
+    since: now,
+    limit: limit ?? ledger.limits.task
+  }
+}
+
+const add = ({ targets }: Meter, amount: Amount, by: number): void => {
+  for (const sums of targets) sums[amount] += by
+}
+
+/** The time until now goes to what it was spent for, and from now on to something else. */
+const spend = (meter: Meter, next: Meter["spends"], now: number): void => {
+  // a clock may be set back
+  add(meter, meter.spends, Math.max(0, now - meter.since))
+  meter.spends = next
+  meter.since = now
+}
+
+/** The tool of the task begins. */
+export const meterBegins = (meter: Meter, now: number): void => {
+  spend(meter, "runMillis", now)
+  add(meter, "launches", 1)
+}
+
+/** The task asks, and is shown with what it has used so far. */
+export const meterAsks = (meter: Meter, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
+  spend(meter, "approvalMillis", now)
+  return { ...snapshot, usage: meter.own.usage }
+}
+
+/** The task was answered, and waits for a place. */
+export const meterResumes = (meter: Meter, now: number): void => spend(meter, "queueMillis", now)
+
+/** The task has settled, and is shown with what it has used. */
+export const meterEnds = (meter: Meter, task: TaskRecord, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
+  spend(meter, meter.spends, now)
+  add(meter, "outputBytes", task.output?.end ?? 0)
+  meter.session.live--
+  return { ...snapshot, usage: meter.own.usage }
+}
+
+/** A task that an earlier process has measured goes on with that. What it has written is counted when it settles. */
+export const meterAgain = (meter: Meter, before: Usage): void => {
+  for (const amount of amounts) if (amount !== "outputBytes") add(meter, amount, before[amount])
+  for (const sums of meter.targets) addTo(sums, before.costs)
+}
+
+const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
+  for (const name of Object.keys(reported)) costs.set(name, (costs.get(name) ?? 0) + (reported[name] ?? 0))
+}
+
+/** The first name that is one too many; the others are known from now on. */
+export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | undefined => {
+  if (ledger === undefined) return undefined
+  const { names } = ledger
+  for (const name of Object.keys(costs)) {
+    if (!names.has(name) && names.size >= maxNames) return name
+    names.add(name)
+  }
+  return undefined
+}
+
+/** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any. */
+export const report = (
+  { limits }: Ledger,
+  { limit, own, session, targets, turn }: Meter,
+  costs: UsageCosts
+): Broken | undefined => {
+  for (const sums of targets) addTo(sums, costs)
+  return passed("task", limit, own) ?? passed("turn", limits.turn, turn) ??
+    passed("session", limits.session, session.sums)
+}
+
+/** A limit that was reached or passed, and what follows. */
+export interface Broken {
+  readonly reached: ReachedLimit
+  readonly onLimit: "fail" | "ask"
+}
+
+const passed = (scope: ReachedLimit["scope"], limit: Limit | undefined, sums: Sums): Broken | undefined => {
+  if (limit === undefined) return undefined
+  for (const [name, max] of limit.costs) {
+    if ((sums.costs.get(name) ?? 0) > max) return { reached: { scope, name, max }, onLimit: limit.onLimit }
+  }
+  return undefined
+}
+
+const reachedOf = (
+  scope: ReachedLimit["scope"],
+  limit: Limit | undefined,
+  sums: Sums | undefined
+): Broken | undefined => {
+  if (limit === undefined || sums === undefined) return undefined
+  const { launches, onLimit, runMillis } = limit
+  const broken = (name: string, max: number): Broken => ({ reached: { scope, name, max }, onLimit })
+  if (sums.launches >= launches) return broken("launches", launches)
+  if (sums.runMillis >= runMillis) return broken("runTime", runMillis)
+  for (const [name, max] of limit.costs) if ((sums.costs.get(name) ?? 0) >= max) return broken(name, max)
+  return undefined
+}
+
+/** The limit that a new call of the turn would break, if any. One that is interrupted accepts its calls, and cancels them. */
+export const limitReachedBy = (
+  { ledger, sessions }: TaskTable,
+  { sessionId, turnId }: TurnRef
+): Broken | undefined => {
+  const known = ledger?.sessions.get(sessionId)
+  if (ledger === undefined || sessions.get(sessionId)?.turns.get(turnId)?.interrupted === true) return undefined
+  const { limits } = ledger
+  // nothing may be used at all
+  const sums = known?.sums ?? new Sums()
+  return reachedOf("turn", limits.turn, known?.turns.get(turnId) ?? new Sums()) ??
+    reachedOf("session", limits.session, sums)
+}
+
+/** Adds what the loop of a turn has reported. */
+export const reportOfTurn = ({ ledger }: TaskTable, { sessionId, turnId }: TurnRef, costs: UsageCosts): void => {
+  if (ledger === undefined) return
+  const session = sessionSums(ledger, sessionId)
+  for (const sums of [turnSums(session, turnId), session.sums, ledger.all]) addTo(sums, costs)
+}
+
+/** The session is closed: what its tasks still use is counted nowhere but for the lanes and for all. */
+export const closeSums = ({ ledger }: TaskTable, id: SessionId): void => void ledger?.sessions.delete(id)
+
+/** Several usages as one. */
+export const sumOf = (usages: ReadonlyArray<Usage>): Usage => {
+  const sums = new Sums()
+  for (const usage of usages) {
+    for (const amount of amounts) sums[amount] += usage[amount]
+    addTo(sums, usage.costs)
+  }
+  return sums.usage
+}
+
+/** What a live task has used until now. */
+export const usageNow = ({ output, snapshot }: TaskRecord, meter: Meter, now: number): Usage => {
+  const { usage } = meter.own
+  return snapshot.settledAt === undefined
+    ? { ...usage, [meter.spends]: usage[meter.spends] + Math.max(0, now - meter.since), outputBytes: output?.end ?? 0 }
+    : usage
+}

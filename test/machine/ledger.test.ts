@@ -1,0 +1,208 @@
+/** What tasks use: where each amount is added, how long it is known, and what a limit does. */
+import { TaskId } from "effect-task-manager"
+import { assert, describe, it } from "vitest"
+import * as control from "../../src/machine/control.js"
+import { type LedgerLimits, type Limit, limitReachedBy, nameTooMany, reportOfTurn } from "../../src/machine/ledger.js"
+import { usage } from "../../src/machine/queries.js"
+import type { Limits, TaskRecord } from "../../src/machine/TaskTable.js"
+import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
+
+const id = (name: string): TaskId => TaskId.make(name)
+const none: LedgerLimits = { task: undefined, turn: undefined, session: undefined }
+const limit = (fields: Partial<Limit>): Limit => ({
+  costs: new Map(),
+  launches: Infinity,
+  runMillis: Infinity,
+  onLimit: "fail",
+  ...fields
+})
+const usd = (max: number, onLimit: Limit["onLimit"] = "fail") => limit({ costs: new Map([["usd", max]]), onLimit })
+
+const worldWith = (ledger: Partial<LedgerLimits> = {}, limits: Partial<Limits> = {}) =>
+  new World({ ledger: { ...none, ...ledger }, lanes: { one: 1 }, ...limits })
+
+const used = (world: World, filter: Parameters<typeof usage>[1]) => usage(world.table, filter, world.now)
+const zero = { launches: 0, queueMillis: 0, runMillis: 0, approvalMillis: 0, outputBytes: 0, costs: {} }
+
+const pay = (world: World, task: TaskRecord, costs: Record<string, number>) =>
+  world.step((table, now) => control.addUsage(table, task, task.snapshot.launch, costs, now))
+
+const after = (world: World, millis: number) => {
+  world.now += millis
+}
+
+describe("what tasks use", () => {
+  it("is added to the task, its turn, its session, its lane and all", () => {
+    const world = worldWith({}, { concurrency: 1 })
+    const a = world.start("a", { lane: "one" })
+    const b = world.start("b", { turn: "u" })
+    after(world, 100)
+    pay(world, a, { usd: 0.5, pages: 2 })
+    world.complete(a)
+    after(world, 10)
+    assert.deepStrictEqual(used(world, { taskId: id("b") }), { ...zero, launches: 1, queueMillis: 100, runMillis: 10 })
+    world.suspend(b)
+    after(world, 1_000)
+    world.resume(b)
+    after(world, 5)
+    pay(world, b, { usd: 0.25 })
+    world.complete(b)
+    const ofA = { ...zero, launches: 1, runMillis: 100, costs: { usd: 0.5, pages: 2 } }
+    const ofB = { ...zero, launches: 2, queueMillis: 100, runMillis: 15, approvalMillis: 1_000, costs: { usd: 0.25 } }
+    assert.deepStrictEqual(a.snapshot.usage, ofA)
+    assert.deepStrictEqual(b.snapshot.usage, ofB)
+    assert.deepStrictEqual(used(world, { taskId: id("a") }), ofA)
+    assert.deepStrictEqual(used(world, { ...turnRef("t") }), ofA)
+    assert.deepStrictEqual(used(world, { lane: "one" }), ofA)
+    const both = { ...ofB, launches: 3, runMillis: 115, costs: { usd: 0.75, pages: 2 } }
+    assert.deepStrictEqual(used(world, { sessionId: sessionId("s") }), both)
+    assert.deepStrictEqual(used(world, {}), both)
+    assert.isUndefined(used(world, { sessionId: sessionId("other") }))
+    assert.isUndefined(used(world, { taskId: id("other") }))
+  })
+
+  it("of a loop is added to its turn, its session and all", () => {
+    const world = worldWith()
+    world.step((table) => reportOfTurn(table, turnRef(), { tokens: 7 }))
+    for (const filter of [turnRef(), { sessionId: sessionId("s") }, {}]) {
+      assert.deepStrictEqual(used(world, filter), { ...zero, costs: { tokens: 7 } })
+    }
+  })
+
+  it("counts while its tool is stopped, and not of an earlier launch or once it has settled", () => {
+    const world = worldWith()
+    const a = world.start("a")
+    world.step((table, now) => control.cancel(table, id("a"), now))
+    pay(world, a, { usd: 1 })
+    world.step((table, now) => control.addUsage(table, a, 2, { usd: 10 }, now))
+    world.end(a, { _tag: "Cancelled" })
+    pay(world, a, { usd: 100 })
+    assert.deepStrictEqual(used(world, {}), { ...zero, launches: 1, costs: { usd: 1 } })
+  })
+
+  it("of a session that is closed is gone, though its tasks are not all over", () => {
+    const world = worldWith()
+    const a = world.start("a")
+    pay(world, a, { usd: 1 })
+    world.step((table, now) => control.closeSession(table, sessionId("s"), now))
+    world.start("b")
+    pay(world, a, { usd: 1 })
+    world.end(a, { _tag: "Cancelled" })
+    assert.deepStrictEqual(used(world, { sessionId: sessionId("s") }), { ...zero, launches: 1 })
+    assert.deepStrictEqual(used(world, {}), { ...zero, launches: 2, costs: { usd: 2 } })
+  })
+
+  it("is known of 4,096 sessions and those that live, of 64 turns of each, and of 64 names", () => {
+    const world = worldWith()
+    const live = world.start("live", { session: "live" })
+    pay(world, live, { usd: 1 })
+    for (let turn = 0; turn < 100; turn++) {
+      world.step((table) => reportOfTurn(table, turnRef(`t${turn}`, "one"), { usd: 1 }))
+    }
+    const { ledger } = world.table
+    if (ledger === undefined) return assert.fail("nothing is summed up")
+    assert.strictEqual(ledger.sessions.get(sessionId("one"))?.turns.size, 64)
+    assert.isUndefined(used(world, turnRef("t35", "one")))
+    assert.isDefined(used(world, turnRef("t36", "one")))
+    for (let session = 0; session < 5_000; session++) reportOfTurn(world.table, turnRef("t", `s${session}`), { usd: 1 })
+    assert.strictEqual(ledger.sessions.size, 4_096)
+    assert.isUndefined(used(world, { sessionId: sessionId("one") }))
+    assert.deepStrictEqual(used(world, { sessionId: sessionId("live") }), {
+      ...zero,
+      launches: 1,
+      costs: { usd: 1 }
+    })
+    const names = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`n${index}`, 1]))
+    assert.isUndefined(nameTooMany(world.table, names))
+    assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1 }), "one")
+  })
+
+  it("costs nothing where nothing is summed up", () => {
+    const world = new World()
+    const a = world.start("a")
+    assert.isUndefined(a.meter)
+    pay(world, a, { usd: 1 })
+    world.complete(a)
+    assert.notProperty(a.snapshot, "usage")
+    assert.strictEqual(used(world, {}), "Off")
+  })
+})
+
+describe("a limit", () => {
+  it("of a task ends it once it has reported more, and takes its foreground children along", () => {
+    const world = worldWith({ task: usd(1) })
+    const a = world.start("a")
+    world.start("b", { turn: "u", parent: a })
+    pay(world, a, { usd: 1 })
+    assert.strictEqual(world.status("a"), "Running Foreground")
+    pay(world, a, { usd: 0.5 })
+    assert.strictEqual(world.status("a"), "Cancelling Foreground")
+    assert.strictEqual(a.cancelReason, "LimitReached")
+    assert.strictEqual(world.status("b"), "Cancelling Foreground")
+    world.complete(a)
+    assert.deepStrictEqual(world.peek.turn(), [
+      "a error: The tool was stopped because it has used more than 1 usd for its task. It may have had effects."
+    ])
+  })
+
+  it("of a route wins over that of every task", () => {
+    const world = worldWith({ task: usd(1) })
+    const a = world.start("a", { limit: usd(5) })
+    pay(world, a, { usd: 4 })
+    assert.strictEqual(world.status("a"), "Running Foreground")
+  })
+
+  it("that asks sends the task to the background, once", () => {
+    const world = worldWith({ session: usd(1, "ask") })
+    const a = world.start("a")
+    pay(world, a, { usd: 2 })
+    assert.strictEqual(world.status("a"), "Running Background")
+    assert.deepStrictEqual(a.snapshot.overLimit, { scope: "session", name: "usd", max: 1 })
+    assert.deepStrictEqual(world.peek.turn(), ["a detached"])
+    pay(world, a, { usd: 2 })
+    world.complete(a)
+    assert.deepStrictEqual(world.takeLoop(), ["a ok: done"])
+    assert.deepInclude(a.snapshot, { status: "Completed", usage: { ...zero, launches: 1, costs: { usd: 4 } } })
+  })
+
+  it("of a turn or a session is reached by its calls, not by those of others", () => {
+    const world = worldWith({ turn: limit({ launches: 1 }), session: limit({ runMillis: 100 }) })
+    const reachedBy = (turn: string, session = "s") => limitReachedBy(world.table, turnRef(turn, session))?.reached
+    assert.isUndefined(reachedBy("t"))
+    const a = world.start("a")
+    assert.deepStrictEqual(reachedBy("t"), { scope: "turn", name: "launches", max: 1 })
+    assert.isUndefined(reachedBy("u"))
+    after(world, 100)
+    world.complete(a)
+    assert.deepStrictEqual(reachedBy("u"), { scope: "session", name: "runTime", max: 100 })
+    assert.isUndefined(reachedBy("u", "other"))
+    world.step((table, now) => control.interruptTurn(table, turnRef("t"), now))
+    assert.isUndefined(reachedBy("t"))
+  })
+
+  it("that lets nothing run is reached at once", () => {
+    const world = worldWith({ session: limit({ launches: 0 }) })
+    assert.deepStrictEqual(limitReachedBy(world.table, request("a"))?.reached, {
+      scope: "session",
+      name: "launches",
+      max: 0
+    })
+  })
+
+  it("that asks a human asks before the tool begins, and the answer is none to the tool's own question", () => {
+    const world = worldWith()
+    const broken = { reached: { scope: "session", name: "usd", max: 1 }, onLimit: "ask" } as const
+    const asks: StartOptions = { asks: { broken, asking: "token" } }
+    const a = world.start("a", asks)
+    assert.strictEqual(world.status("a"), "Suspended Foreground")
+    assert.deepStrictEqual(world.peek.turn(), ["a asks usage-limit"])
+    assert.strictEqual(a.asked?.approval.reason, "The limit of 1 usd for its session is reached.")
+    after(world, 50)
+    world.resume(a)
+    assert.isUndefined(a.approval)
+    assert.deepStrictEqual(used(world, { taskId: id("a") }), { ...zero, launches: 1, approvalMillis: 50 })
+    world.suspend(a)
+    world.resume(a)
+    assert.isDefined(a.approval)
+  })
+})
