@@ -73,7 +73,7 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel|cluster)$/,
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
