@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { Stream as AcpStream } from "@agentclientprotocol/sdk"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -113,7 +114,11 @@ export class AcpAgent extends Context.Tag("effect-task-manager/AcpAgent")<AcpAge
     }).pipe(
       Effect.scoped,
       Effect.provide(agent),
-      Effect.tapErrorCause((cause) => Effect.logError("The ACP agent has failed").pipe(withCause(cause))),
+      Effect.tapErrorCause((cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.void
+          : Effect.logError("The ACP agent has failed").pipe(withCause(cause))
+      ),
       withStderrConsole
     )
 }

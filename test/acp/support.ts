@@ -108,6 +108,7 @@ export const pair = (): { readonly agent: Stream; readonly client: Stream } => {
 
 export interface World {
   readonly gates: Gates
+  readonly loop: AgentLoop["Type"]
   readonly manager: TaskManager["Type"]
   readonly acp: AcpAgent["Type"]
 }
@@ -120,7 +121,12 @@ export const start = ({ model, store, ...options }: Given): Effect.Effect<World,
       Layer.provideMerge(agentLayer({ model, store }, gates)),
       Layer.build
     )
-    return { gates, manager: Context.get(context, TaskManager), acp: Context.get(context, AcpAgent) }
+    return {
+      gates,
+      loop: Context.get(context, AgentLoop),
+      manager: Context.get(context, TaskManager),
+      acp: Context.get(context, AcpAgent)
+    }
   })
 
 /** Everything that a client is told, in its order, and a reader that goes through it. */
@@ -161,6 +167,9 @@ export interface Client2 {
   readonly log: Log<v2.SessionUpdate>
   readonly asked: ReadonlyArray<v2.RequestPermissionRequest>
   readonly until: (isIt: (update: any) => boolean) => Effect.Effect<ReadonlyArray<any>>
+  /** Every update of any session. */
+  readonly received: (sessionId: string) => ReadonlyArray<v2.SessionUpdate>
+  readonly receivedUntil: (sessionId: string, isIt: (update: any) => boolean) => Promise<unknown>
   readonly close: () => void
 }
 
@@ -173,7 +182,9 @@ export const connect2 = (
   Effect.gen(function*() {
     yield* Effect.forkScoped(world.acp.serve(stream.agent))
     const asked: Array<v2.RequestPermissionRequest> = []
+    const received = new Log<v2.UpdateSessionNotification>()
     const connection = v2.client({ name: "test" })
+      .onNotification(v2.methods.client.session.update, ({ params }) => received.push(params))
       .onRequest(v2.methods.client.session.requestPermission, async ({ params, signal }) => {
         asked.push(params)
         return selected(await onAsk(params, signal))
@@ -198,6 +209,8 @@ export const connect2 = (
       log,
       asked,
       until: (isIt) => Effect.promise(() => log.until(isIt)),
+      received: (id) => received.all.flatMap(({ sessionId, update }) => sessionId === id ? [update] : []),
+      receivedUntil: (id, isIt) => received.until(({ sessionId, update }) => sessionId === id && isIt(update)),
       close: () => connection.close()
     }
   })

@@ -82,8 +82,10 @@ export const make = (settings: {
     const view = (toolName: string, input: unknown) => viewOf(options.describe, toolName, input)
     const told = new Told(view)
     const terminals = new Terminals(handle, (sent) => port.send(sessionId, sent))
-    /** One update after the other, and none while a prompt is handed in: the turn that takes it finds it here. */
+    /** One event after the other, and a replay between two. */
     const telling = yield* Effect.makeSemaphore(1)
+    /** While a prompt is handed in nothing is told of prompts that are taken: it is found here when it is. */
+    const handingIn = yield* Effect.makeSemaphore(1)
     const asking = yield* FiberMap.make<TaskId>()
     const prompts = new Map<string, Prompt>()
     const finished = yield* Deferred.make<void>()
@@ -213,15 +215,14 @@ export const make = (settings: {
             ? Effect.zipRight(terminals.end(toolCallId, call.output), shown)
             : shown
         }
-        case "MessageTaken": {
-          const prompt = prompts.get(update.messageId)
-          if (prompt === undefined) return Effect.void
-          const { blocks: content, messageId } = prompt
-          return Effect.zipRight(
-            port.send(sessionId, { _tag: "UserSaid", messageId, content, isEcho: true }),
-            take(prompt, update.turnId)
-          )
-        }
+        case "MessageTaken":
+          return Effect.gen(function*() {
+            const prompt = yield* handingIn.withPermits(1)(Effect.sync(() => prompts.get(update.messageId)))
+            if (prompt === undefined) return
+            const { blocks: content, messageId } = prompt
+            yield* port.send(sessionId, { _tag: "UserSaid", messageId, content, isEcho: true })
+            yield* take(prompt, update.turnId)
+          })
         case "Wrote":
           return terminals.follow(update.taskId, update.toolCallId)
         case "Missed":
@@ -319,7 +320,7 @@ export const make = (settings: {
               return prompt
             }),
             Effect.uninterruptible,
-            telling.withPermits(1)
+            handingIn.withPermits(1)
           )
           const waited = nextPrompt
           nextPrompt = yield* Deferred.make<void>()

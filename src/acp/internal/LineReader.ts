@@ -17,8 +17,8 @@ class IdScanner {
   private depth = 0
   private isInText = false
   private isEscaped = false
-  /** The text or number at the top level that is being read; undefined once it is too long to be one. */
-  private word: string | undefined = ""
+  /** The bytes of the text or number at the top level that is being read; undefined once they are too many for one. */
+  private word: Array<number> | undefined = []
   private key = ""
   private isValue = false
 
@@ -42,7 +42,7 @@ class IdScanner {
       case 123:
       case 91:
         this.depth++
-        this.word = ""
+        this.word = []
         return
       case 125:
       case 93:
@@ -51,8 +51,8 @@ class IdScanner {
         return
       case 58:
         if (this.depth === 1) {
-          this.key = this.word ?? ""
-          this.word = ""
+          this.key = textOf(this.word)
+          this.word = []
           this.isValue = true
         }
         return
@@ -67,16 +67,19 @@ class IdScanner {
 
   private keep(byte: number): void {
     if (this.depth !== 1 || this.word === undefined) return
-    this.word = this.word.length < longestId ? this.word + String.fromCharCode(byte) : undefined
+    if (this.word.length < longestId) this.word.push(byte)
+    else this.word = undefined
   }
 
   private endValue(): void {
     if (this.depth !== 1) return
-    if (this.isValue && this.key === "\"id\"" && this.word !== undefined) this.id = idOf(this.word)
-    this.word = ""
+    if (this.isValue && this.key === "\"id\"") this.id = idOf(textOf(this.word))
+    this.word = []
     this.isValue = false
   }
 }
+
+const textOf = (bytes: ReadonlyArray<number> = []): string => new TextDecoder().decode(Uint8Array.from(bytes))
 
 const idOf = (word: string): string | number | null => {
   try {

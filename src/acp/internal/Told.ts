@@ -172,9 +172,12 @@ export class Told {
     if (this.turnId !== undefined && this.turnId !== turnId) updates.push(...this.end(this.turnId))
     if (!isOver && this.turnId !== turnId) updates.push(...this.begin(turnId))
     this.state = this.foreground
-    updates.push(this.current)
-    for (const approval of approvals) updates.push(...this.hear({ _tag: "ApprovalRequested", approval }))
-    return updates
+    return [
+      // the last one says it all
+      ...updates.filter(({ _tag }) => _tag !== "State"),
+      this.current,
+      ...approvals.flatMap((approval) => this.hear({ _tag: "ApprovalRequested", approval }))
+    ]
   }
 
   /** The final status of a call that ended while nobody heard. */

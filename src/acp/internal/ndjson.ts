@@ -98,7 +98,8 @@ export const ndjsonStream = <E, E2>(
         Effect.zipRight(Fiber.await(writing)),
         Effect.interruptible,
         Effect.timeout("1 second"),
-        Effect.ignore
+        // one that has failed takes nothing more: that interrupts who writes
+        Effect.exit
       )
     )
     yield* stdin.pipe(
