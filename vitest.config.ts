@@ -47,11 +47,12 @@ const simulators = [
 ]
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
-// suites of SQLite once more, on a server that has to be started
+// suites of SQLite once more, on a server that has to be started; others start processes
 const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
+  "test/acp/processes.test.ts",
   "test/demo-durable.test.ts"
 ]
 

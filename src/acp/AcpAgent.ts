@@ -13,7 +13,7 @@ import type * as Stream from "effect/Stream"
 import { AgentLoop } from "../ai/loop/AgentLoop.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { withCause } from "../shared/logging.js"
-import type { AcpAgentOptions } from "./AcpAgentOptions.js"
+import type { AcpAgentOptions, AcpStreamError } from "./AcpAgentOptions.js"
 import { ndjsonStream } from "./internal/ndjson.js"
 import { serve } from "./internal/serve.js"
 import { withStderrConsole } from "./internal/stderrConsole.js"
@@ -61,15 +61,16 @@ export class AcpAgent extends Context.Tag("effect-task-manager/AcpAgent")<AcpAge
       AcpAgent,
       Effect.gen(function*() {
         const loop = yield* AgentLoop
-        const { handle } = yield* TaskManager
-        return { serve: (stream) => serve({ loop, handle, options }, stream) }
+        const manager = yield* TaskManager
+        return { serve: (stream) => serve({ loop, manager, options }, stream) }
       })
     )
 
   /**
    * Serves the client that has started this process, and returns when it is gone and its sessions have ended. `agent` is built
    * inside: what it logs, and what its tools write to the `Console` of Effect, goes to the error output, for the standard output
-   * belongs to the protocol. What calls `console.log` itself must not. Dies on a `maxLineBytes` that is out of range.
+   * belongs to the protocol. What calls `console.log` itself must not. Fails with `AcpStreamError` once a stream has failed. Dies on a
+   * `maxLineBytes` that is out of range.
    *
    * @example
    * ```ts
@@ -101,16 +102,17 @@ export class AcpAgent extends Context.Tag("effect-task-manager/AcpAgent")<AcpAge
   static readonly runStdio = <ROut, E, R>(
     agent: Layer.Layer<AgentLoop | TaskManager | ROut, E, R>,
     options: AcpStdioOptions
-  ): Effect.Effect<void, E, R> =>
+  ): Effect.Effect<void, E | AcpStreamError, R> =>
     Effect.gen(function*() {
       const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
       if (!(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= 1)) {
         return yield* Effect.dieMessage("AcpStdioOptions.maxLineBytes takes an integer from 1")
       }
-      const stream = yield* ndjsonStream(stdin, stdout, maxLineBytes)
+      const { check, stream } = yield* ndjsonStream(stdin, stdout, maxLineBytes)
       const loop = yield* AgentLoop
-      const { handle } = yield* TaskManager
-      yield* serve({ loop, handle, options }, stream)
+      const manager = yield* TaskManager
+      yield* serve({ loop, manager, options }, stream)
+      yield* check
     }).pipe(
       Effect.scoped,
       Effect.provide(agent),

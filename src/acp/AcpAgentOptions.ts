@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { AgentLoop } from "../ai/loop/AgentLoop.js"
 import type { AgentSessionDefaults } from "../ai/loop/AgentSession.js"
 import type { TaskApproval } from "../model/Approval.js"
+import type { TaskManager } from "../services/TaskManager.js"
 
 /**
  * An MCP server that a client names. Its environment and its headers hold secrets: neither belongs into a log or an error.
@@ -55,6 +56,17 @@ export interface AcpWorkspace {
 export class AcpSessionRefused extends Data.TaggedError("AcpSessionRefused")<{ readonly message: string }> {}
 
 /**
+ * A stream of the client has failed, such as an output that nobody reads any more: `AcpAgent.runStdio` fails with it, once the
+ * sessions have ended. `cause` is for the host alone.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AcpStreamError
+  extends Data.TaggedError("AcpStreamError")<{ readonly message: string; readonly cause: unknown }>
+{}
+
+/**
  * What a client shows of a tool call. `title` is one line; `kind` chooses an icon; `locations` are the files that the
  * call is about, by absolute path, with lines from 1.
  *
@@ -79,14 +91,19 @@ export interface AcpAgentOptions {
   /** Who the agent is, for the client. Default: `effect-task-manager` in the version of this package. */
   readonly info?: { readonly name: string; readonly title?: string | undefined; readonly version: string } | undefined
   /**
-   * The loop of one session, in the scope of the session, instead of the one `AgentLoop` of all. It must be over the same
-   * `TaskManager`. Where it is there, clients are told that MCP servers are taken, and `workspace` has those that they name.
-   * Without it a client of version 2 that names one is refused, and for one of version 1, which names all that the user has, they
-   * are left out with a warning.
+   * Makes the loop of one session, in the scope of the session, instead of the one `AgentLoop` of all: for tools that work in the
+   * folder of the client, or that its MCP servers have. It must be over the `TaskManager` that it is given.
    */
   readonly loopOf?:
-    | ((workspace: AcpWorkspace) => Effect.Effect<Context.Tag.Service<AgentLoop>, AcpSessionRefused, Scope.Scope>)
+    | ((
+      workspace: AcpWorkspace
+    ) => Effect.Effect<Context.Tag.Service<AgentLoop>, AcpSessionRefused, Scope.Scope | TaskManager>)
     | undefined
+  /**
+   * Whether `loopOf` makes tools of the MCP servers that a client names. Default: false. Then a client of version 2 that names one
+   * is refused, and for one of version 1, which names all that its user has, they are left out with a warning.
+   */
+  readonly mcp?: boolean | undefined
   /** What every session has, where the loop says otherwise. */
   readonly session?: AgentSessionDefaults | undefined
   /**

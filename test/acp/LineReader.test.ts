@@ -22,7 +22,9 @@ const texts = (lines: ReadonlyArray<Line>) => lines.map((line) => line._tag === 
 describe("lines", () => {
   it("are the same wherever the bytes are cut, between the bytes of a character too", () => {
     fc.assert(fc.property(
-      fc.array(fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll("\n", "")), { minLength: 1 }),
+      fc.array(fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll("\n", "")), {
+        minLength: 1
+      }),
       fc.array(fc.nat({ max: 100 })),
       (given, cuts) => {
         const kept = given.filter((text) => text !== "")

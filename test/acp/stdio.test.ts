@@ -1,7 +1,7 @@
 /** The agent on two byte streams: lines of any kind, a client that is gone, and nothing on the standard output but the protocol. */
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Deferred, Effect, Fiber, Layer, Queue, Sink, Stream } from "effect"
-import { AcpAgent, type AcpStdioOptions } from "effect-task-manager/acp"
+import { AcpAgent, type AcpStdioOptions, type AcpStreamError } from "effect-task-manager/acp"
 import type { ScriptedReply } from "effect-task-manager/ai/testing"
 import { agentLayer, Gates, Text, ToolCall } from "./support.js"
 
@@ -16,7 +16,7 @@ interface Client {
   readonly read: (isIt: (message: any) => boolean) => Effect.Effect<any>
   readonly written: () => ReadonlyArray<any>
   readonly end: Effect.Effect<void>
-  readonly over: Effect.Effect<void>
+  readonly over: Effect.Effect<void, AcpStreamError>
 }
 
 const connect = (
@@ -165,14 +165,16 @@ describe("a client", () => {
       const running = yield* AcpAgent.runStdio(agentLayer({ model: [[ToolCall("wait", { gate: "a" })]] }, gates), {
         stdin: Stream.fromQueue(input),
         // the answer to `initialize` is taken, and nothing behind it
-        stdout: Sink.foldLeftEffect(0, (count, _: Uint8Array) =>
-          count === 0 ? Effect.succeed(1) : Effect.zipRight(Deferred.succeed(isBroken, undefined), Effect.fail("EPIPE")))
+        stdout: Sink.foldLeftEffect(0, (bytes, more: Uint8Array) =>
+          bytes === 0
+            ? Effect.succeed(more.length)
+            : Effect.zipRight(Deferred.succeed(isBroken, undefined), Effect.fail("EPIPE")))
       }).pipe(Effect.forkScoped)
       yield* Queue.offer(input, encoder.encode(initialize))
       yield* Queue.offer(input, encoder.encode(request(1, "session/new", { cwd: "/work" })))
       yield* Deferred.await(isBroken)
       // its end of the other stream is still open
-      yield* Fiber.join(running)
+      assert.deepInclude(yield* Effect.flip(Fiber.join(running)), { _tag: "AcpStreamError", cause: "EPIPE" })
     }).pipe(Effect.scoped))
 })
 

@@ -34,7 +34,8 @@ describe("a stored session", () => {
       assert.deepInclude(listed.sessions, { sessionId, cwd: "/work" })
       const other = yield* connect2(world)
       assert.strictEqual(
-        (yield* failing(() => other.agent.request(v2.methods.agent.session.resume, { sessionId: "x", cwd: "/work" }))).code,
+        (yield* failing(() => other.agent.request(v2.methods.agent.session.resume, { sessionId: "x", cwd: "/work" })))
+          .code,
         -32002
       )
       const told = yield* Effect.promise(async () => {

@@ -3,7 +3,7 @@ import type { AnyMessage, Stream } from "@agentclientprotocol/sdk"
 import * as v1 from "@agentclientprotocol/sdk"
 import * as v2 from "@agentclientprotocol/sdk/experimental/v2"
 import { Tool, Toolkit } from "@effect/ai"
-import { Context, Deferred, Effect, Layer, Schema, type Scope } from "effect"
+import { Context, Deferred, Effect, FiberId, Layer, Schema, type Scope } from "effect"
 import { CurrentTask, TaskManager, TaskManagerLive } from "effect-task-manager"
 import { AcpAgent, type AcpAgentOptions } from "effect-task-manager/acp"
 import { AgentLoop, ToolAnnotations, ToolkitExecutor, type TranscriptStore } from "effect-task-manager/ai"
@@ -39,7 +39,7 @@ export class Gates {
 
   private at(of: Map<string, Deferred.Deferred<void>>, name: string): Deferred.Deferred<void> {
     let found = of.get(name)
-    if (found === undefined) of.set(name, found = Effect.runSync(Deferred.make<void>()))
+    if (found === undefined) of.set(name, found = Deferred.unsafeMake<void>(FiberId.none))
     return found
   }
 
@@ -80,8 +80,8 @@ const handlers = (gates: Gates) => {
 }
 
 export interface Given extends AcpAgentOptions {
-  readonly model?: ReadonlyArray<ScriptedReply>
-  readonly store?: Layer.Layer<TranscriptStore>
+  readonly model?: ReadonlyArray<ScriptedReply> | undefined
+  readonly store?: Layer.Layer<TranscriptStore> | undefined
 }
 
 export const agentLayer = (
@@ -279,6 +279,18 @@ export const failing = (request: () => Promise<unknown>) =>
     }
     throw new Error("the request did not fail")
   })
+
+/** Something that a client waits for or tells, outside of Effect. */
+export class Signal {
+  readonly given: Promise<void>
+  give = (): void => {}
+
+  constructor() {
+    this.given = new Promise((resolve) => {
+      this.give = resolve
+    })
+  }
+}
 
 /** One line of an update, for comparing orders. */
 const line = (update: any): string => {

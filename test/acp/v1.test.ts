@@ -1,8 +1,8 @@
 /** The agent and the SDK's own client, version 1. */
 import * as acp from "@agentclientprotocol/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
-import { connect1, failing, start, story, Text, ToolCall } from "./support.js"
+import { Effect } from "effect"
+import { connect1, failing, Signal, start, story, Text, ToolCall } from "./support.js"
 
 const { methods } = acp
 
@@ -20,12 +20,15 @@ describe("a prompt", () => {
       })
       const client = yield* connect1(world)
       assert.deepStrictEqual(yield* client.prompt("go"), { stopReason: "end_turn" })
-      assert.deepStrictEqual(story(client.log.all).filter((one) => one.startsWith("call-1") || one.startsWith("says")), [
-        "call-1 pending",
-        "call-1 in_progress",
-        "call-1 completed",
-        "says Both done."
-      ])
+      assert.deepStrictEqual(
+        story(client.log.all).filter((one) => one.startsWith("call-1") || one.startsWith("says")),
+        [
+          "call-1 pending",
+          "call-1 in_progress",
+          "call-1 completed",
+          "says Both done."
+        ]
+      )
       const [asked] = client.asked
       assert.deepInclude(asked!.toolCall, { toolCallId: "call-2", rawInput: { path: "/x" } })
       assert.deepStrictEqual(asked!.options.map(({ kind }) => kind), ["allow_once", "reject_once"])
@@ -124,9 +127,9 @@ describe("the background", () => {
         ]
       })
       const answers = ["cancelled", "allow"]
-      const asked = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const asked = [new Signal(), new Signal()]
       const client = yield* connect1(world, async () => {
-        Effect.runSync(Deferred.succeed(asked[client.asked.length - 1]!, undefined))
+        asked[client.asked.length - 1]!.give()
         return answers.shift()!
       })
       yield* client.prompt("go")
@@ -140,7 +143,7 @@ describe("the background", () => {
           client.prompt("and?"),
           Effect.gen(function*() {
             yield* world.gates.waiting(gate)
-            yield* Deferred.await(asked[index]!)
+            yield* Effect.promise(() => asked[index]!.given)
             yield* world.gates.open(gate)
           })
         ], { concurrency: 2 })
@@ -210,9 +213,7 @@ describe("a session", () => {
         failing(() => client.agent.request(methods.agent.session.load, { sessionId, cwd: "/work", mcpServers: [] }))
       assert.deepInclude(yield* load("unknown"), { code: -32002, data: { sessionId: "unknown" } })
       assert.strictEqual((yield* load("")).code, -32002)
-      yield* Effect.promise(() =>
-        client.agent.request(methods.agent.session.close, { sessionId: client.sessionId })
-      )
+      yield* Effect.promise(() => client.agent.request(methods.agent.session.close, { sessionId: client.sessionId }))
       assert.strictEqual((yield* load(client.sessionId)).code, -32002)
     }).pipe(Effect.scoped))
 })

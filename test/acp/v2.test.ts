@@ -1,9 +1,9 @@
 /** The agent and the SDK's own client, version 2: what it is told, in which order, and what it can ask for. */
 import * as acp from "@agentclientprotocol/sdk/experimental/v2"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { AcpSessionRefused } from "effect-task-manager/acp"
-import { connect2, failing, Hold, isIdle, Reasoning, start, story, Text, ToolCall } from "./support.js"
+import { connect2, failing, Hold, isIdle, Reasoning, Signal, start, story, Text, ToolCall } from "./support.js"
 
 const { methods } = acp
 
@@ -74,10 +74,10 @@ describe("a background call", () => {
       const world = yield* start({
         model: [[ToolCall("dangerousJob", {})], [Text("It waits for you.")], [Text("It ran.")]]
       })
-      const answer = yield* Deferred.make<void>()
+      const answer = new Signal()
       let isForBackground = false
       const client = yield* connect2(world, async (params) => {
-        await Effect.runPromise(Deferred.await(answer))
+        await answer.given
         isForBackground = client.session.isForBackgroundWork(params)
         return "allow"
       })
@@ -85,7 +85,7 @@ describe("a background call", () => {
       const first = story(yield* client.until(isIdle))
       assert.strictEqual(first.at(-1), "idle end_turn [call-1]")
       assert.notInclude(first, "requires_action [call-1]")
-      yield* Deferred.succeed(answer, undefined)
+      answer.give()
       assert.deepStrictEqual(story(yield* client.until(isIdle)), [
         "call-1 in_progress",
         "call-1 completed",
@@ -120,11 +120,11 @@ describe("session/cancel", () => {
   it.live("answers prompts that no turn has taken, and takes back what the foreground asks", () =>
     Effect.gen(function*() {
       const world = yield* start({ model: [[ToolCall("danger", { path: "/x" })], [Text("never")]] })
-      const taken = yield* Deferred.make<void>()
+      const taken = new Signal()
       const client = yield* connect2(world, (_params, signal) =>
         new Promise((resolve) => {
           signal.addEventListener("abort", () => {
-            Effect.runSync(Deferred.succeed(taken, undefined))
+            taken.give()
             resolve("cancelled")
           })
         }))
@@ -142,7 +142,7 @@ describe("session/cancel", () => {
       const told = story(yield* client.until(isIdle))
       assert.strictEqual(told[0], "call-1 cancelled")
       assert.strictEqual(told.at(-1), "idle cancelled []")
-      yield* Deferred.await(taken)
+      yield* Effect.promise(() => taken.given)
       assert.isString((yield* Effect.promise(() => first)).messageId)
       assert.lengthOf(client.log.all.filter((update) => update.sessionUpdate === "user_message"), 1)
     }).pipe(Effect.scoped))
@@ -222,7 +222,11 @@ describe("what a client sees", () => {
         model: [[Reasoning("Hm."), ToolCall("greet", { name: "ACP" })], [Text("Greeted.")]],
         describe: (toolName, input) => {
           if (toolName !== "greet") throw new Error("secret")
-          return { title: `Greets\n${(input as any).name}`, kind: "think", locations: [{ path: "/work/a.ts", line: 2 }] }
+          return {
+            title: `Greets\n${(input as any).name}`,
+            kind: "think",
+            locations: [{ path: "/work/a.ts", line: 2 }]
+          }
         }
       })
       const client = yield* connect2(world)
@@ -275,7 +279,9 @@ describe("what a client sees", () => {
     Effect.gen(function*() {
       const always: Array<string> = []
       const world = yield* start({
-        model: [[ToolCall("danger", { path: "/x" })], [Text("Done.")], [ToolCall("danger", { path: "/y" })], [Text("No.")]],
+        model: [[ToolCall("danger", { path: "/x" })], [Text("Done.")], [ToolCall("danger", { path: "/y" })], [
+          Text("No.")
+        ]],
         always: ({ toolRequest }) => Option.some(Effect.sync(() => void always.push(toolRequest.callId)))
       })
       const answers = ["always", "reject"]
@@ -312,7 +318,9 @@ describe("what a client sees", () => {
       void client.session.prompt("go")
       const told = yield* client.until(({ sessionUpdate }) => sessionUpdate === "agent_message_chunk")
       assert.strictEqual(told.at(-1).content.text, "one")
-      yield* Effect.promise(() => client.agent.request(methods.agent.session.close, { sessionId: client.session.sessionId }))
+      yield* Effect.promise(() =>
+        client.agent.request(methods.agent.session.close, { sessionId: client.session.sessionId })
+      )
       assert.deepStrictEqual(story(yield* client.until(isIdle)), ["idle cancelled []"])
     }).pipe(Effect.scoped))
 })
@@ -330,7 +338,7 @@ describe("a session", () => {
       assert.deepStrictEqual([...world.gates.stopped].sort(), ["a", "b"])
       const told = story(client.log.all)
       assert.includeMembers([...told], ["call-1 cancelled", "call-2 cancelled"])
-      assert.strictEqual(told.findLast((one) => one.startsWith("idle")), "idle []")
+      assert.strictEqual(told.filter((one) => one.startsWith("idle")).at(-1), "idle []")
       assert.include(told, "idle cancelled [call-1]")
       // one that is closed is not there; closing it again is no error
       assert.strictEqual((yield* failing(() => client.session.prompt("more"))).code, -32002)
@@ -347,9 +355,7 @@ describe("a session", () => {
       yield* client.until(isIdle)
       const listed = yield* Effect.promise(() => client.agent.request(methods.agent.session.list, {}))
       assert.deepStrictEqual(listed.sessions, [{ sessionId, cwd: "/work" }])
-      const elsewhere = yield* Effect.promise(() =>
-        client.agent.request(methods.agent.session.list, { cwd: "/other" })
-      )
+      const elsewhere = yield* Effect.promise(() => client.agent.request(methods.agent.session.list, { cwd: "/other" }))
       assert.deepStrictEqual(elsewhere.sessions, [])
       const resume = (replayFrom?: any) =>
         client.agent.request(methods.agent.session.resume, { sessionId, cwd: "/work", replayFrom })
@@ -384,14 +390,21 @@ describe("a session", () => {
       yield* Effect.promise(() => detach("call-1"))
       const told = story(yield* client.until(isIdle))
       assert.deepStrictEqual(told.slice(-2), ["says Meanwhile.", "idle end_turn [call-1]"])
-      for (const wrong of ["call-1", "unknown", 7]) assert.strictEqual((yield* failing(() => detach(wrong))).code, -32602)
+      for (const wrong of ["call-1", "unknown", 7]) {
+        assert.strictEqual((yield* failing(() => detach(wrong))).code, -32602)
+      }
       yield* world.gates.open("a")
       assert.include(story(yield* client.until(isIdle)), "says Late.")
     }).pipe(Effect.scoped))
 
   it.live("with MCP servers is refused by their kind, unless a loop takes them", () =>
     Effect.gen(function*() {
-      const server = { type: "stdio" as const, name: "files", command: "/bin/files", env: [{ name: "KEY", value: "s3" }] }
+      const server = {
+        type: "stdio" as const,
+        name: "files",
+        command: "/bin/files",
+        env: [{ name: "KEY", value: "s3" }]
+      }
       const world = yield* start({})
       const client = yield* connect2(world)
       const open = (to: typeof client) =>
@@ -402,6 +415,7 @@ describe("a session", () => {
 
       const seen: Array<unknown> = []
       const taking = yield* start({
+        mcp: true,
         loopOf: (workspace) => {
           seen.push(workspace.mcpServers)
           return workspace.mcpServers.length === 0

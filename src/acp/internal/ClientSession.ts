@@ -63,22 +63,25 @@ export interface ClientSession {
   readonly over: Effect.Effect<void>
 }
 
-/** Tells the client of a session: what was said so far, if `withHistory`, how it is, and what happens from then on. */
+/** What a client is told of a session at first. Of a new one, of which it does not know the id yet, nothing. */
+export type Beginning = "New" | "State" | "HistoryAndState"
+
+/** Tells the client of a session what it is told at first, and what happens from then on. */
 export const make = (settings: {
   readonly session: AgentSession
-  readonly withHistory: boolean
+  readonly beginning: Beginning
   readonly handle: TaskManagerHandle
   readonly port: ClientPort
   readonly options: AcpAgentOptions
   readonly cwd: string
 }): Effect.Effect<ClientSession, ClientGone, Scope.Scope> =>
   Effect.gen(function*() {
-    const { cwd, handle, options, port, session, withHistory } = settings
+    const { beginning, cwd, handle, options, port, session } = settings
     const { sessionId } = session
     const scope = yield* Effect.scope
     const { events, ...state } = yield* session.watch
     // of the same step as the state: nothing suspends between the two
-    const said = withHistory ? (yield* session.transcript).entries : []
+    const said = beginning === "HistoryAndState" ? (yield* session.transcript).entries : []
     const view = (toolName: string, input: unknown) => viewOf(options.describe, toolName, input)
     const told = new Told(view)
     const terminals = new Terminals(handle, (sent) => port.send(sessionId, sent))
@@ -247,7 +250,7 @@ export const make = (settings: {
     const performAll = (updates: ReadonlyArray<Update>) => Effect.forEach(updates, perform, { discard: true })
 
     const finish = Effect.gen(function*() {
-      for (const prompt of [...prompts.values()]) yield* takeBack(prompt)
+      for (const prompt of prompts.values()) yield* takeBack(prompt)
       yield* Deferred.succeed(finished, undefined)
     })
 
@@ -280,11 +283,13 @@ export const make = (settings: {
       })
 
     told.replayed(yield* replayed(said, state.live))
-    yield* performAll(told.catchUp(state))
+    if (beginning !== "New") yield* performAll(told.catchUp(state))
     yield* tell.pipe(
       // that the connection is over ends the session, too
       Effect.catchTag("ClientGone", () => Effect.void),
-      Effect.catchAllCause((cause) => Effect.logError("A client is told nothing more of a session").pipe(withCause(cause))),
+      Effect.catchAllCause((cause) =>
+        Effect.logError("A client is told nothing more of a session").pipe(withCause(cause))
+      ),
       Effect.ensuring(finish),
       Effect.forkIn(scope)
     )
@@ -336,7 +341,7 @@ export const make = (settings: {
       cancel: Effect.gen(function*() {
         cancels++
         cancelling++
-        for (const prompt of [...prompts.values()]) if (prompt.turnId === undefined) yield* withdraw(prompt)
+        for (const prompt of prompts.values()) if (prompt.turnId === undefined) yield* withdraw(prompt)
         yield* session.interrupt
       }).pipe(Effect.ensuring(Effect.sync(() => {
         cancelling--

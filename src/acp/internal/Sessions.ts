@@ -1,11 +1,12 @@
 /** The sessions of one client. */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { AgentLoopService } from "../../ai/loop/internal/makeAgentLoop.js"
+import type { AgentLoop } from "../../ai/loop/AgentLoop.js"
 import { SessionId } from "../../model/ids.js"
-import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import { TaskManager } from "../../services/TaskManager.js"
 import { randomToken } from "../../shared/randomToken.js"
 import type { AcpAgentOptions, AcpWorkspace } from "../AcpAgentOptions.js"
 import * as ClientSession from "./ClientSession.js"
@@ -38,25 +39,28 @@ interface OpenSession {
 
 /** The sessions of one connection, which end with it, for the client behind a port. */
 export const make = (settings: {
-  readonly loop: AgentLoopService
-  readonly handle: TaskManagerHandle
+  readonly loop: Context.Tag.Service<AgentLoop>
+  readonly manager: Context.Tag.Service<TaskManager>
   readonly options: AcpAgentOptions
 }): Effect.Effect<(port: ClientPort) => Sessions, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { handle, loop, options } = settings
+    const { loop, manager, options } = settings
+    const { handle } = manager
     // a session that takes its time to end holds up no other
     const connection = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.parallel)
     /** One is opened after the other, so that none is opened twice. */
     const opening = yield* Effect.makeSemaphore(1)
     const sessions = new Map<string, OpenSession>()
 
-    const begin = (port: ClientPort, id: string, workspace: AcpWorkspace, withHistory: boolean) =>
+    const begin = (port: ClientPort, id: string, workspace: AcpWorkspace, beginning: ClientSession.Beginning) =>
       Effect.gen(function*() {
         const scope = yield* Scope.fork(connection, ExecutionStrategy.sequential)
         const session = yield* Effect.gen(function*() {
-          const its = options.loopOf === undefined ? loop : yield* options.loopOf(workspace)
+          const its = options.loopOf === undefined
+            ? loop
+            : yield* Effect.provideService(options.loopOf(workspace), TaskManager, manager)
           const opened = yield* its.open({ ...options.session, sessionId: SessionId.make(id) })
-          return yield* ClientSession.make({ session: opened, withHistory, handle, port, options, cwd: workspace.cwd })
+          return yield* ClientSession.make({ session: opened, beginning, handle, port, options, cwd: workspace.cwd })
         }).pipe(
           Scope.extend(scope),
           Effect.catchTags({
@@ -94,14 +98,14 @@ export const make = (settings: {
       open: (workspace) =>
         Effect.suspend(() => {
           const id = `session-${randomToken()}`
-          return Effect.as(begin(port, id, workspace, false), id)
+          return Effect.as(begin(port, id, workspace, "New"), id)
         }).pipe(opening.withPermits(1)),
       reopen: (sessionId, workspace, withHistory) =>
         Effect.gen(function*() {
           const known = sessions.get(sessionId)
           if (known !== undefined) return yield* known.session.tellAgain(withHistory)
           if (!(yield* isStored(sessionId))) return yield* noSuchSession(sessionId)
-          yield* begin(port, sessionId, workspace, withHistory)
+          yield* begin(port, sessionId, workspace, withHistory ? "HistoryAndState" : "State")
         }).pipe(opening.withPermits(1)),
       list: (cwd) =>
         Effect.gen(function*() {

@@ -69,7 +69,12 @@ export const replay = (
   entries.flatMap((entry): ReadonlyArray<Sent> => {
     switch (entry._tag) {
       case "UserMessage":
-        return [{ _tag: "UserSaid", messageId: entry.messageId, content: entry.content.map(blockOfPart), isEcho: false }]
+        return [{
+          _tag: "UserSaid",
+          messageId: entry.messageId,
+          content: entry.content.map(blockOfPart),
+          isEcho: false
+        }]
       case "AssistantMessage":
         return replyOf(entry, view)
       case "ToolResult":

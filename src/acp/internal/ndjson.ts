@@ -1,5 +1,6 @@
 /** Messages of the protocol as lines of JSON, from one byte stream and to another. */
 import type { AnyMessage, Stream as AcpStream } from "@agentclientprotocol/sdk"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -8,7 +9,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import { withCause } from "../../shared/logging.js"
+import { AcpStreamError } from "../AcpAgentOptions.js"
 import { type Line, LineReader } from "./LineReader.js"
 
 /** How many lines wait to be written: who writes more waits. */
@@ -42,7 +43,15 @@ export const ndjsonStream = <E, E2>(
   stdin: Stream.Stream<Uint8Array, E>,
   stdout: Sink.Sink<unknown, Uint8Array, unknown, E2>,
   maxLineBytes: number
-): Effect.Effect<AcpStream, never, Scope.Scope> =>
+): Effect.Effect<
+  {
+    readonly stream: AcpStream
+    /** Fails if one of the two streams has failed. */
+    readonly check: Effect.Effect<void, AcpStreamError>
+  },
+  never,
+  Scope.Scope
+> =>
   Effect.gen(function*() {
     const run = Runtime.runPromise(yield* Effect.runtime<never>())
     const encoder = new TextEncoder()
@@ -80,14 +89,20 @@ export const ndjsonStream = <E, E2>(
         return "answer" in read ? write(read.answer) : Effect.sync(() => enqueue(read.message))
       }, { discard: true })
 
-    const failed = (what: string) => Effect.catchAllCause((cause) => Effect.logDebug(what).pipe(withCause(cause)))
+    let failure: AcpStreamError | undefined
+    const failed = (message: string) =>
+      Effect.catchAllCause((cause: Cause.Cause<unknown>) =>
+        Effect.sync(() => {
+          if (!Cause.isInterruptedOnly(cause)) failure ??= new AcpStreamError({ message, cause: Cause.squash(cause) })
+        })
+      )
 
     const writing = yield* Stream.fromQueue(lines, { maxChunkSize: 1 }).pipe(
       Stream.takeWhile(Option.isSome),
       Stream.map(({ value }) => encoder.encode(value)),
       Stream.run(stdout),
       Effect.asVoid,
-      failed("A client does not take what is written"),
+      failed("The client does not take what is written"),
       // whoever writes or waits to write learns that nobody reads it
       Effect.ensuring(Effect.zipRight(Queue.shutdown(lines), Effect.sync(() => end()))),
       Effect.interruptible,
@@ -105,9 +120,12 @@ export const ndjsonStream = <E, E2>(
     yield* stdin.pipe(
       Stream.runForEach((chunk) => Effect.suspend(() => hear(reader.push(chunk)))),
       Effect.zipRight(Effect.suspend(() => hear(reader.flush()))),
-      failed("A client cannot be heard any more"),
+      failed("The client cannot be heard any more"),
       Effect.ensuring(Effect.sync(() => end())),
       Effect.forkScoped
     )
-    return { readable, writable }
+    return {
+      stream: { readable, writable },
+      check: Effect.suspend(() => failure === undefined ? Effect.void : failure)
+    }
   })

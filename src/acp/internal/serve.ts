@@ -1,9 +1,10 @@
 /** One client: both versions of the protocol on its stream, until it is gone. */
 import type { AnyMessage, Stream as AcpStream } from "@agentclientprotocol/sdk"
 import { agentProtocolRouter } from "@agentclientprotocol/sdk/experimental/v2"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { AgentLoopService } from "../../ai/loop/internal/makeAgentLoop.js"
-import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import type { AgentLoop } from "../../ai/loop/AgentLoop.js"
+import type { TaskManager } from "../../services/TaskManager.js"
 import type { AcpAgentOptions } from "../AcpAgentOptions.js"
 import { makeRun } from "./bridge.js"
 import * as Sessions from "./Sessions.js"
@@ -38,8 +39,8 @@ const closable = (stream: AcpStream): { readonly stream: AcpStream; readonly clo
 /** Returns when the client is gone and its sessions have ended. */
 export const serve = (
   settings: {
-    readonly loop: AgentLoopService
-    readonly handle: TaskManagerHandle
+    readonly loop: Context.Tag.Service<AgentLoop>
+    readonly manager: Context.Tag.Service<TaskManager>
     readonly options: AcpAgentOptions
   },
   given: AcpStream

@@ -1,7 +1,7 @@
 /** What a client is told of a session, in words that both versions of the protocol can be made of. */
+import type { TurnEnd } from "../../ai/loop/AgentEvent.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId, TurnId } from "../../model/ids.js"
-import type { TurnEnd } from "../../ai/loop/AgentEvent.js"
 import type { AcpToolCallView } from "../AcpAgentOptions.js"
 import type { Block } from "./content.js"
 

@@ -2,10 +2,18 @@
 import * as acp from "@agentclientprotocol/sdk"
 import * as Effect from "effect/Effect"
 import type { AcpMcpServer } from "../AcpAgentOptions.js"
-import { type Connection, defaultInfo, detachMethod, detachParams, extensions } from "./Connection.js"
 import type { Ended } from "./ClientSession.js"
+import { type Connection, defaultInfo, detachMethod, detachParams, extensions } from "./Connection.js"
 import { type Block, blockOf } from "./content.js"
-import { type Answer, ClientGone, type ClientPort, internalError, noSuchSession, type Question, type Refused } from "./port.js"
+import {
+  type Answer,
+  ClientGone,
+  type ClientPort,
+  internalError,
+  noSuchSession,
+  type Question,
+  type Refused
+} from "./port.js"
 import type { CallStatus, CallUpdate, Sent } from "./updates.js"
 
 const { methods } = acp
@@ -24,7 +32,10 @@ const statusOf = (status: CallStatus): acp.ToolCallStatus =>
 const showsTerminals = (capabilities: acp.ClientCapabilities | undefined): boolean =>
   capabilities?._meta?.["terminal_output"] === true
 
-const contentOf = ({ content, terminalId }: CallUpdate, hasTerminals: boolean): Array<acp.ToolCallContent> | undefined => {
+const contentOf = (
+  { content, terminalId }: CallUpdate,
+  hasTerminals: boolean
+): Array<acp.ToolCallContent> | undefined => {
   if (content === undefined) return undefined
   const shown = content.map((one): acp.ToolCallContent => ({
     type: "content",
@@ -217,7 +228,7 @@ const responseOf = (ended: Ended): Effect.Effect<acp.PromptResponse, Refused> =>
 
 /** An agent of this version for one connection. */
 export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): acp.AgentApp => {
-  const { accepts = ["image"], info = defaultInfo, loopOf } = options
+  const { accepts = ["image"], info = defaultInfo, mcp = false } = options
   let connected: acp.AgentConnection | undefined
   let capabilities: acp.ClientCapabilities | undefined
   const sessions = sessionsOf(portOf(() => {
@@ -229,7 +240,7 @@ export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): 
   const workspaceOf = (params: { readonly cwd: string; readonly mcpServers: ReadonlyArray<acp.McpServer> }) =>
     Effect.gen(function*() {
       const { cwd, mcpServers } = params
-      if (loopOf !== undefined) return { cwd, mcpServers: serversOf(mcpServers) }
+      if (mcp) return { cwd, mcpServers: serversOf(mcpServers) }
       if (mcpServers.length > 0) {
         yield* Effect.logWarning("MCP servers of the client are left out: this agent takes none").pipe(
           Effect.annotateLogs("servers", mcpServers.length)
@@ -254,7 +265,7 @@ export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): 
             audio: accepts.includes("audio"),
             embeddedContext: true
           },
-          mcpCapabilities: { http: loopOf !== undefined, sse: false },
+          mcpCapabilities: { http: mcp, sse: false },
           sessionCapabilities: { list: {}, close: {}, ...(keepsSessions ? { resume: {} } : undefined) },
           _meta: extensions
         },
@@ -262,8 +273,11 @@ export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): 
       }
     })
     .onRequest(methods.agent.authenticate, () => ({}))
-    .onRequest(methods.agent.session.new, ({ params }) =>
-      run(Effect.map(Effect.flatMap(workspaceOf(params), sessions.open), (sessionId) => ({ sessionId }))))
+    .onRequest(
+      methods.agent.session.new,
+      ({ params }) =>
+        run(Effect.map(Effect.flatMap(workspaceOf(params), sessions.open), (sessionId) => ({ sessionId })))
+    )
     .onRequest(methods.agent.session.load, ({ params }) =>
       run(Effect.as(
         Effect.flatMap(workspaceOf(params), (workspace) => sessions.reopen(params.sessionId, workspace, true)),
@@ -277,8 +291,10 @@ export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): 
         ),
         {}
       )))
-    .onRequest(methods.agent.session.list, ({ params }) =>
-      run(Effect.map(sessions.list(params.cwd ?? undefined), (listed) => ({ sessions: [...listed] }))))
+    .onRequest(
+      methods.agent.session.list,
+      ({ params }) => run(Effect.map(sessions.list(params.cwd ?? undefined), (listed) => ({ sessions: [...listed] })))
+    )
     .onRequest(methods.agent.session.prompt, ({ params, signal }) =>
       run(Effect.gen(function*() {
         const session = yield* sessions.get(params.sessionId)
@@ -289,13 +305,21 @@ export const agent = ({ keepsSessions, options, run, sessionsOf }: Connection): 
         if (signal.aborted) yield* giveUp
         return yield* Effect.flatMap(ended, responseOf)
       })))
-    .onNotification(methods.agent.session.cancel, ({ params }) =>
-      run(Effect.flatMap(sessions.get(params.sessionId), ({ cancel }) => cancel)))
+    .onNotification(
+      methods.agent.session.cancel,
+      ({ params }) => run(Effect.flatMap(sessions.get(params.sessionId), ({ cancel }) => cancel))
+    )
     .onRequest(methods.agent.session.close, ({ params }) =>
       run(Effect.flatMap(
         sessions.close(params.sessionId),
         (isClosed) => isClosed ? Effect.succeed({}) : noSuchSession(params.sessionId)
       )))
-    .onRequest(detachMethod, detachParams, ({ params }) =>
-      run(Effect.as(Effect.flatMap(sessions.get(params.sessionId), (session) => session.detach(params.toolCallId)), {})))
+    .onRequest(
+      detachMethod,
+      detachParams,
+      ({ params }) =>
+        run(
+          Effect.as(Effect.flatMap(sessions.get(params.sessionId), (session) => session.detach(params.toolCallId)), {})
+        )
+    )
 }

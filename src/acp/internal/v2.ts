@@ -52,7 +52,10 @@ const callOf = (call: CallUpdate): acp.SessionUpdate => {
       kind: view.shown.kind ?? "other",
       ...(view.input === undefined ? undefined : { rawInput: view.input }),
       ...(view.shown.locations === undefined ? undefined : {
-        locations: view.shown.locations.map(({ line, path }) => ({ path, ...(line === undefined ? undefined : { line }) }))
+        locations: view.shown.locations.map(({ line, path }) => ({
+          path,
+          ...(line === undefined ? undefined : { line })
+        }))
       })
     }),
     status,
@@ -204,8 +207,8 @@ const serversOf = (servers: ReadonlyArray<acp.McpServer> | undefined): ReadonlyA
 
 /** An agent of this version for one connection. */
 export const agent = ({ options, run, sessionsOf }: Connection): acp.AgentApp => {
-  const { info = defaultInfo, accepts = ["image"], loopOf } = options
-  const mcp = loopOf === undefined ? undefined : { stdio: {}, http: {} }
+  const { accepts = ["image"], info = defaultInfo } = options
+  const mcp = options.mcp === true ? { stdio: {}, http: {} } : undefined
   const prompt: acp.PromptCapabilities = {
     embeddedContext: {},
     ...Object.fromEntries(accepts.map((kind) => [kind, {}]))
@@ -225,7 +228,11 @@ export const agent = ({ options, run, sessionsOf }: Connection): acp.AgentApp =>
     })
     .onRequest(methods.agent.initialize, () => ({
       protocolVersion: acp.PROTOCOL_VERSION,
-      info: { name: info.name, version: info.version, ...("title" in info ? { title: info.title ?? null } : undefined) },
+      info: {
+        name: info.name,
+        version: info.version,
+        ...("title" in info ? { title: info.title ?? null } : undefined)
+      },
       capabilities: {
         session: { prompt, ...(mcp === undefined ? undefined : { mcp }) },
         _meta: extensions
@@ -235,8 +242,10 @@ export const agent = ({ options, run, sessionsOf }: Connection): acp.AgentApp =>
       const workspace = workspaceOf(params)
       return run(Effect.map(sessions.open(workspace), (sessionId) => ({ sessionId })))
     })
-    .onRequest(methods.agent.session.list, ({ params }) =>
-      run(Effect.map(sessions.list(params.cwd ?? undefined), (listed) => ({ sessions: [...listed] }))))
+    .onRequest(
+      methods.agent.session.list,
+      ({ params }) => run(Effect.map(sessions.list(params.cwd ?? undefined), (listed) => ({ sessions: [...listed] })))
+    )
     .onRequest(methods.agent.session.resume, ({ params }) => {
       const workspace = workspaceOf(params)
       const { replayFrom, sessionId } = params
@@ -259,12 +268,25 @@ export const agent = ({ options, run, sessionsOf }: Connection): acp.AgentApp =>
         if (how._tag === "TakenBack") return yield* requestCancelled
         return { messageId: how.messageId }
       })))
-    .onNotification(methods.agent.session.cancel, ({ params }) =>
-      run(Effect.flatMap(sessions.get(params.sessionId), ({ cancel }) => cancel)))
-    .onRequest(methods.agent.toolCall.cancel, ({ params }) =>
-      run(Effect.as(Effect.flatMap(sessions.get(params.sessionId), (session) => session.cancelCall(params.toolCallId)), {})))
-    .onRequest(methods.agent.session.close, ({ params }) =>
-      run(Effect.as(sessions.close(params.sessionId), {})))
-    .onRequest(detachMethod, detachParams, ({ params }) =>
-      run(Effect.as(Effect.flatMap(sessions.get(params.sessionId), (session) => session.detach(params.toolCallId)), {})))
+    .onNotification(
+      methods.agent.session.cancel,
+      ({ params }) => run(Effect.flatMap(sessions.get(params.sessionId), ({ cancel }) => cancel))
+    )
+    .onRequest(
+      methods.agent.toolCall.cancel,
+      ({ params }) =>
+        run(Effect.as(
+          Effect.flatMap(sessions.get(params.sessionId), (session) => session.cancelCall(params.toolCallId)),
+          {}
+        ))
+    )
+    .onRequest(methods.agent.session.close, ({ params }) => run(Effect.as(sessions.close(params.sessionId), {})))
+    .onRequest(
+      detachMethod,
+      detachParams,
+      ({ params }) =>
+        run(
+          Effect.as(Effect.flatMap(sessions.get(params.sessionId), (session) => session.detach(params.toolCallId)), {})
+        )
+    )
 }
