@@ -188,7 +188,7 @@ describe("the standard output", () => {
           said.push(`${String(name)} ${args.join(" ")}`)
         }
       })
-      const talking = Layer.effectDiscard(Effect.gen(function*() {
+      const talking = Layer.scopedDiscard(Effect.gen(function*() {
         yield* Effect.log("logged")
         yield* Effect.logFatal("fatal")
         yield* Console.log("a line")

@@ -97,7 +97,7 @@ export const agentLayer = (
   )
 
 /** Both ends of a connection in this process. */
-export const pair = (): { readonly agent: Stream; readonly client: Stream } => {
+const pair = (): { readonly agent: Stream; readonly client: Stream } => {
   const toAgent = new TransformStream<AnyMessage, AnyMessage>()
   const toClient = new TransformStream<AnyMessage, AnyMessage>()
   return {

@@ -28,7 +28,7 @@ import { Told } from "./Told.js"
 import type { Update } from "./updates.js"
 
 /** How a prompt came into the conversation, or did not. */
-export type Taken = { readonly _tag: "Taken"; readonly messageId: string } | { readonly _tag: "TakenBack" }
+type Taken = { readonly _tag: "Taken"; readonly messageId: string } | { readonly _tag: "TakenBack" }
 
 /** How the turn ended that took a prompt. `undefined`: nobody heard how. */
 export type Ended = { readonly _tag: "Ended"; readonly end: TurnEnd | undefined } | { readonly _tag: "TakenBack" }

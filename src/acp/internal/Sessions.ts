@@ -12,7 +12,7 @@ import type { AcpAgentOptions, AcpWorkspace } from "../AcpAgentOptions.js"
 import * as ClientSession from "./ClientSession.js"
 import { type ClientGone, type ClientPort, internalError, invalidParams, noSuchSession, type Refused } from "./port.js"
 
-export interface ListedSession {
+interface ListedSession {
   readonly sessionId: string
   readonly cwd: string
 }

@@ -84,7 +84,7 @@ const metaUpdate = (
 })
 
 /** What is sent, as updates of this version, which has no states. */
-export const updatesOf = (sent: Sent, hasTerminals: boolean): ReadonlyArray<acp.SessionUpdate> => {
+const updatesOf = (sent: Sent, hasTerminals: boolean): ReadonlyArray<acp.SessionUpdate> => {
   switch (sent._tag) {
     case "Said":
     case "Thought":

@@ -84,7 +84,7 @@ const stateOf = (sent: Extract<Sent, { readonly _tag: "State" }>): acp.StateUpda
 }
 
 /** What is sent, as updates of this version. */
-export const updatesOf = (sent: Sent): ReadonlyArray<acp.SessionUpdate> => {
+const updatesOf = (sent: Sent): ReadonlyArray<acp.SessionUpdate> => {
   switch (sent._tag) {
     case "Said":
       return [{ sessionUpdate: "agent_message_chunk", ...chunkOf(sent) }]
