@@ -7,7 +7,7 @@ import { Context, Deferred, Effect, FiberId, Layer, Schema, type Scope } from "e
 import { CurrentTask, TaskManager, TaskManagerLive } from "effect-task-manager"
 import { AcpAgent, type AcpAgentOptions } from "effect-task-manager/acp"
 import { AgentLoop, ToolAnnotations, ToolkitExecutor, type TranscriptStore } from "effect-task-manager/ai"
-import { type ScriptedReply, ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
+import { type ScriptedReply, ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 
 export const { Hold, Reasoning, Text, ToolCall } = ScriptedStep
 
@@ -87,17 +87,17 @@ export interface Given extends AcpAgentOptions {
 export const agentLayer = (
   { model = [], store }: Pick<Given, "model" | "store">,
   gates: Gates
-): Layer.Layer<AgentLoop | TaskManager> =>
+): Layer.Layer<AgentLoop | TaskManager | TestLanguageModelControl> =>
   AgentLoop.layer(toolkit, { system: "test" }).pipe(
     Layer.provide(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(handlers(gates)))),
     Layer.provideMerge(TaskManagerLive),
-    Layer.provide(TestLanguageModel.layer(model)),
+    Layer.provideMerge(TestLanguageModel.layer(model)),
     // nothing where there is none
     Layer.provide(store ?? (Layer.empty as Layer.Layer<never> as Layer.Layer<TranscriptStore>))
   )
 
 /** Both ends of a connection in this process. */
-const pair = (): { readonly agent: Stream; readonly client: Stream } => {
+export const pair = (): { readonly agent: Stream; readonly client: Stream } => {
   const toAgent = new TransformStream<AnyMessage, AnyMessage>()
   const toClient = new TransformStream<AnyMessage, AnyMessage>()
   return {
@@ -110,6 +110,7 @@ export interface World {
   readonly gates: Gates
   readonly loop: AgentLoop["Type"]
   readonly manager: TaskManager["Type"]
+  readonly model: TestLanguageModelControl["Type"]
   readonly acp: AcpAgent["Type"]
 }
 
@@ -125,6 +126,7 @@ export const start = ({ model, store, ...options }: Given): Effect.Effect<World,
       gates,
       loop: Context.get(context, AgentLoop),
       manager: Context.get(context, TaskManager),
+      model: Context.get(context, TestLanguageModelControl),
       acp: Context.get(context, AcpAgent)
     }
   })
