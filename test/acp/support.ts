@@ -7,7 +7,12 @@ import { Context, Deferred, Effect, FiberId, Layer, Schema, type Scope } from "e
 import { CurrentTask, TaskManager, TaskManagerLive } from "effect-task-manager"
 import { AcpAgent, type AcpAgentOptions } from "effect-task-manager/acp"
 import { AgentLoop, ToolAnnotations, ToolkitExecutor, type TranscriptStore } from "effect-task-manager/ai"
-import { type ScriptedReply, ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
+import {
+  type ScriptedReply,
+  ScriptedStep,
+  TestLanguageModel,
+  TestLanguageModelControl
+} from "effect-task-manager/ai/testing"
 
 export const { Hold, Reasoning, Text, ToolCall } = ScriptedStep
 

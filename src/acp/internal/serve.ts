@@ -24,7 +24,11 @@ const closable = (stream: AcpStream): { readonly stream: AcpStream; readonly clo
       }
     },
     pull: async (controller) => {
-      const next = await reader.read()
+      const next = await reader.read().catch((error: unknown) => {
+        // a stream that has failed is not closed
+        close = () => {}
+        throw error
+      })
       if (next.done) close()
       else controller.enqueue(next.value)
     },
