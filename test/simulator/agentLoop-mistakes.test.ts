@@ -107,7 +107,7 @@ const withdrawing = (plan: AgentPlan): AgentPlan => ({
 })
 
 describe("the simulator of the loop finds mistakes", () => {
-  finds("a message that is taken back stays in the queue", ["once"], {
+  finds("a message that is taken back stays in the queue", ["once", "hang"], {
     "loop/internal/machine": (original) => ({
       step: (state, command, ...rest) => {
         const next = original.step(state, command, ...rest)
@@ -118,14 +118,19 @@ describe("the simulator of the loop finds mistakes", () => {
 
   finds("a message that a turn has taken is taken back", ["once"], {
     "loop/internal/machine": (original) => ({
-      step: (state, command, ...rest) =>
-        original.step(
-          command._tag === "Withdraw"
-            ? { ...state, messages: state.messages.map(({ id }) => ({ id, isTried: false })) }
-            : state,
-          command,
-          ...rest
-        )
+      step: (state, command, ...rest) => {
+        const next = original.step(state, command, ...rest)
+        if (command._tag !== "Withdraw") return next
+        const { messageId } = command
+        return {
+          state: { ...state, messages: state.messages.filter(({ id }) => id !== messageId) },
+          actions: [{
+            _tag: "AnswerWithdraw",
+            messageId,
+            isWithdrawn: state.messages.some(({ id }) => id === messageId)
+          }]
+        }
+      }
     })
   }, withdrawing)
 
