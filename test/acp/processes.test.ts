@@ -81,7 +81,7 @@ let marks = 0
 /** A command that runs until it is killed, and whose processes are found by a mark that no other has. */
 const endless = () => {
   const mark = `9${process.pid}${++marks}`
-  return { mark, command: `echo begun; sleep ${mark}; echo over` }
+  return { mark, command: `echo begun ${mark}; sleep ${mark}; echo over` }
 }
 
 const connect2 = async (agent: Agent) => {
@@ -116,8 +116,7 @@ const atWork = async () => {
   await client.prompt(`background ${background.command}`)
   await client.log.until(isIdle)
   void client.prompt(`run ${foreground.command}`).catch(() => {})
-  await client.log.until((update) => update.sessionUpdate === "user_message")
-  await client.log.until(writes("begun"))
+  for (const { mark } of [background, foreground]) await client.log.some(writes(`begun ${mark}`))
   assert.isNotEmpty(withMark(background.mark))
   assert.isNotEmpty(withMark(foreground.mark))
   const assertClean = () => {

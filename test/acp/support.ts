@@ -147,6 +147,15 @@ export class Log<A> {
     this.wake?.()
   }
 
+  /** Returns once there is one of which it is true, wherever it stands. */
+  async some(isIt: (one: A) => boolean): Promise<void> {
+    while (!this.all.some(isIt)) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
+  }
+
   /** The next one of which it is true, and all before it since the last time. */
   async until(isIt: (one: A) => boolean): Promise<ReadonlyArray<A>> {
     const from = this.next
