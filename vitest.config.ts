@@ -55,11 +55,12 @@ const everything = ["test/**/*.test.ts"]
 const simulators = ["test/simulator/*.test.ts"]
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators; Postgres runs the suites of
-// SQLite once more, on a server that has to be started; the demos of agents wait for real processes
+// SQLite once more, on a server that has to be started; others start processes, or wait for real ones
 const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
+  "test/acp/processes.test.ts",
   "test/demo-agent.test.ts",
   "test/demo-durable.test.ts"
 ]
@@ -82,7 +83,7 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel|cluster|ui-stream)$/,
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }

@@ -99,7 +99,41 @@ const neverStarted = (callId: TranscriptEntry.ToolResult["callId"], toolName: st
   output: { _tag: "Text", text: "The turn was interrupted before this call was started. It did not run." }
 })
 
+/** Messages that are taken back, in a session where several are said. */
+const withdrawing = (plan: AgentPlan): AgentPlan => ({
+  ...plan,
+  messages: 4,
+  features: { ...plan.features, withdrawing: true }
+})
+
 describe("the simulator of the loop finds mistakes", () => {
+  finds("a message that is taken back stays in the queue", ["once", "hang"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, ...rest) => {
+        const next = original.step(state, command, ...rest)
+        return command._tag === "Withdraw" ? { ...next, state } : next
+      }
+    })
+  }, withdrawing)
+
+  finds("a message that a turn has taken is taken back", ["once"], {
+    "loop/internal/machine": (original) => ({
+      step: (state, command, ...rest) => {
+        const next = original.step(state, command, ...rest)
+        if (command._tag !== "Withdraw") return next
+        const { messageId } = command
+        return {
+          state: { ...state, messages: state.messages.filter(({ id }) => id !== messageId) },
+          actions: [{
+            _tag: "AnswerWithdraw",
+            messageId,
+            isWithdrawn: state.messages.some(({ id }) => id === messageId)
+          }]
+        }
+      }
+    })
+  }, withdrawing)
+
   finds("results stand in the order in which they come", ["order", "log"], {
     "transcript/internal/GrowingTranscript": (original) =>
       growing(original, (transcript) => ({ placeOf: () => transcript.transcript.entries.length }))

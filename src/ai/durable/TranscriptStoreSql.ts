@@ -312,6 +312,12 @@ const make = (
         )
         one.isResting = false
       }).pipe(Effect.mapError(unavailable("The message could not be written")), Effect.uninterruptible),
+    dropMessage: (sessionId, messageId) =>
+      together(sql`delete from etm_messages where manager = ${manager} and session_id = ${sessionId}
+        and message_id = ${messageId}`).pipe(
+        Effect.mapError(unavailable("The message could not be dropped")),
+        Effect.uninterruptible
+      ),
     rest: (sessionId) =>
       Effect.gen(function*() {
         const one = yield* knownOf(sessionId)

@@ -174,6 +174,11 @@ export interface AgentSession {
    */
   readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
   /**
+   * Takes back a message of `submit` that no turn has taken. True: no turn takes it, in this process or the next. False: a turn has
+   * taken it (`MessageTaken`), or there is no such message, or the session is closed.
+   */
+  readonly withdraw: (messageId: string) => Effect.Effect<boolean>
+  /**
    * Hands in a message and gives what happens from then on, up to the end of the turn that took it. Interrupting the
    * stream does not interrupt the turn. Fails if the session is closed before the message was taken; the error has its `messageId` if the
    * session was left and the next process takes it.

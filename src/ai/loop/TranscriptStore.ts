@@ -128,6 +128,8 @@ export interface TranscriptSessions {
   readonly commit: (sessionId: SessionId, commit: TranscriptCommit) => Effect.Effect<void, TranscriptStoreError>
   /** Keeps a message until a commit has it. */
   readonly keepMessage: (sessionId: SessionId, message: StoredMessage) => Effect.Effect<void, TranscriptStoreError>
+  /** Drops a kept message that no commit has had. Does nothing if there is none. */
+  readonly dropMessage: (sessionId: SessionId, messageId: string) => Effect.Effect<void, TranscriptStoreError>
   /** Nothing of the session goes on by itself, until something else is written of it. */
   readonly rest: (sessionId: SessionId) => Effect.Effect<void, TranscriptStoreError>
   /** The session is over; its log stays. */

@@ -12,6 +12,7 @@ const atOnce = WakePolicy.AtOnce({ budget: 2 })
 const coalesced = WakePolicy.Coalesced({ window: "1 second", budget: 2 })
 const failure = (reason: "Unknown" | "Store") => new TurnFailure({ reason, message: "failed" })
 const submit = (messageId = "m"): Command => ({ _tag: "Submit", messageId })
+const withdraw = (messageId = "m"): Command => ({ _tag: "Withdraw", messageId })
 /** A message that rejects an approval which was open when it was handed in. */
 const rejecting = (messageId = "n"): Command => ({
   _tag: "Submit",
@@ -42,6 +43,7 @@ const plain = (
 })
 
 const actionText = (action: machine.Action): string => {
+  if (action._tag === "AnswerWithdraw") return `${action.isWithdrawn ? "withdrawn" : "kept"} ${action.messageId}`
   if (action._tag !== "Emit") return action._tag === "RunCalls" && !action.start ? "DrainCalls" : action._tag
   const { event } = action
   if (event._tag === "TurnStarted") return `begin ${event.turnId} ${event.cause._tag}`
@@ -95,6 +97,16 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["AwaitingApproval", rejecting(), "AwaitingApproval", ["RejectApprovals"]],
     ["Interrupting", rejecting(), "Interrupting", []],
     ["Closed", rejecting(), "Closed", []]
+  ],
+  Withdraw: [
+    ["Idle", withdraw(), "Idle", ["kept m"]],
+    ["Collecting", withdraw(), "Collecting", ["kept m"]],
+    // a turn has taken it
+    ["Replying", withdraw(), "Replying", ["kept m"]],
+    ["RunningTools", withdraw(), "RunningTools", ["kept m"]],
+    ["AwaitingApproval", withdraw(), "AwaitingApproval", ["kept m"]],
+    ["Interrupting", withdraw(), "Interrupting", ["kept m"]],
+    ["Closed", withdraw(), "Closed", ["kept m"]]
   ],
   Resume: [
     ["Idle", plain("Resume"), "Idle", []],
@@ -180,6 +192,16 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["Interrupting", plain("TurnStopped"), "Interrupting", []]
   ]
 }
+
+it("a message is taken back until a turn has tried to take it, and begins no turn then", () => {
+  const { last, state } = play([submit(), submit("n"), withdraw("n")])
+  assert.deepStrictEqual(last, ["withdrawn n"])
+  assert.deepStrictEqual(state.messages.map(({ id }) => id), ["m"])
+  assert.deepStrictEqual(
+    play([submit(), { _tag: "MessageStored", messageId: "m" }, submit("n"), withdraw("n"), replied(0)]).last,
+    ["end turn-1 Completed", "AnswerInterrupts"]
+  )
+})
 
 it("an approval that a message rejects lets the turn go on, and the next request takes the message", () => {
   const { last, state } = play([...reach.AwaitingApproval, rejecting(), plain("TaskChanged"), drained(0)])

@@ -25,7 +25,7 @@ export interface SessionsInMemory {
 
 /** `before` is run before each write, which it can hold up or refuse. */
 export const sessionsInMemory = (
-  before: (what: "commit" | "message" | "close") => Effect.Effect<void, TranscriptStoreError>
+  before: (what: "commit" | "message" | "drop" | "close") => Effect.Effect<void, TranscriptStoreError>
 ): SessionsInMemory => {
   const all = new Map<SessionId, Kept>()
   const of = (sessionId: SessionId): Kept => {
@@ -69,6 +69,10 @@ export const sessionsInMemory = (
           write("message", () => {
             of(sessionId).messages.push(message)
             of(sessionId).isResting = false
+          }),
+        dropMessage: (sessionId, messageId) =>
+          write("drop", () => {
+            of(sessionId).messages = of(sessionId).messages.filter((message) => message.messageId !== messageId)
           }),
         rest: (sessionId) =>
           Effect.sync(() => {

@@ -19,12 +19,13 @@ import {
   TranscriptStore,
   TranscriptStoreError
 } from "effect-task-manager/ai"
-import { TestLanguageModel } from "effect-task-manager/ai/testing"
+import { TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   approvalRequest,
   complete,
   ending,
   hang,
+  Hold,
   join,
   open,
   promptLines,
@@ -212,4 +213,48 @@ describe("session.steer", () => {
       assert.deepInclude(Option.getOrThrow(yield* handle.result(agent!.id)).output, { value: ["left", "stop"] })
       assert.strictEqual((yield* Effect.flip(session.steer(agent!.id, "late")))._tag, "TaskNotRunning")
     }).pipe(Effect.scoped, Effect.provide(world)))
+})
+
+describe("a message that is taken back", () => {
+  it.effect("before a turn has taken it is never sent; after that, it was", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("ok")], [Text("yes")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", ScriptedOutcome.Hang)
+        const session = yield* open()
+        const run = yield* startRun(session, "go")
+        yield* control.awaitLaunch("call-1" as ToolCallId)
+        const kept = yield* session.submit("kept")
+        const back = yield* session.submit("taken back")
+        assert.isTrue(yield* session.withdraw(back))
+        assert.isFalse(yield* session.withdraw(back))
+        assert.isFalse(yield* session.withdraw("unknown"))
+        yield* complete("task-1", "done")
+        assert.strictEqual(ending(yield* join(run)), "Completed")
+        assert.isFalse(yield* session.withdraw(kept))
+        assert.deepStrictEqual((yield* promptLines)[1]?.filter((line) => line.startsWith("user")), [
+          "user: go",
+          "user: kept"
+        ])
+        yield* session.close
+        assert.isFalse(yield* session.withdraw(kept))
+      })
+    ))
+
+  it.effect("and the interrupt after it leave nothing that begins a turn", () =>
+    withWorld(
+      { model: [[Text("I "), Hold]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        const run = yield* startRun(session, "go")
+        yield* (yield* TestLanguageModelControl).waitForRequest(1)
+        const held = yield* session.submit("held")
+        const [isBack] = yield* Effect.all([session.withdraw(held), session.interrupt], { concurrency: 2 })
+        assert.isTrue(isBack)
+        assert.strictEqual(ending(yield* join(run)), "Interrupted")
+        yield* session.waitForIdle
+        assert.lengthOf(yield* promptLines, 1)
+      })
+    ))
 })

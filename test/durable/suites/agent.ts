@@ -272,6 +272,26 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    it.scoped("a message that was taken back is taken by no turn of the next process", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Wait"), Hold] },
+          ({ model }, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("first")
+              yield* model.waitForRequest(1)
+              yield* one.submit("second")
+              assert.isTrue(yield* one.withdraw(yield* one.submit("third")))
+            }),
+          { model: [Text("Yes.")] }
+        )
+        yield* playOn(session, process)
+        const [asked] = yield* prompts
+        assert.include(JSON.stringify(asked), "second")
+        assert.notInclude(JSON.stringify(asked), "third")
+        yield* prove(connect, runs)
+      }))
+
     it.scoped("a tool runs again if it may; of another one the model reads that it is not known", () =>
       Effect.gen(function*() {
         const { connect, process, prompts, runs, session } = yield* restarted(

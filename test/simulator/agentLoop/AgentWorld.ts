@@ -62,6 +62,8 @@ export class SessionLog {
   requests = 0
   /** Marks of messages that were accepted, by the opening that took them. */
   readonly submitted: Array<{ readonly mark: string; readonly opening: Opening }> = []
+  /** Ids of messages that were taken back. */
+  readonly withdrawn = new Set<string>()
   /** Marks that a tool of the session took out of the queue of results. */
   readonly taken = new Set<string>()
   callsLeft: number

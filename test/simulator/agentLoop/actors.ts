@@ -33,6 +33,16 @@ const wordsOf = (world: AgentWorld, mark: string): string | ReadonlyArray<UserPa
   return [{ _tag: "Text", text }, { _tag: "File", mediaType: "image/png", data }]
 }
 
+const takeBack = (world: AgentWorld, session: SessionLog, { session: of }: Opening, mark: string, messageId: string) =>
+  Effect.map(of.withdraw(messageId), (isBack) => {
+    world.say(session.sessionId, () => `takes back ${mark}: ${isBack}`)
+    world.meet(isBack ? "a message that is taken back" : "a message that is taken back too late")
+    if (!isBack) return
+    session.withdrawn.add(messageId)
+    const at = session.submitted.findIndex((one) => one.mark === mark)
+    if (at !== -1) session.submitted.splice(at, 1)
+  })
+
 /** Hands in a message, and waits for the end of its turn or not. */
 const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -40,11 +50,15 @@ const speak = (world: AgentWorld, session: SessionLog, opening: Opening): Effect
     const mark = world.mark("message")
     const dice = random.next()
     if (dice < 0.5) {
-      yield* opening.session.submit(wordsOf(world, mark)).pipe(
-        Effect.map(() => accepted(world, session, opening, mark)),
+      const messageId = yield* opening.session.submit(wordsOf(world, mark)).pipe(
+        Effect.tap(() => accepted(world, session, opening, mark)),
         Effect.uninterruptible,
-        Effect.ignore
+        Effect.option
       )
+      if (Option.isSome(messageId) && world.plan.features.withdrawing && random.chance(0.7)) {
+        if (random.chance(0.5)) yield* pause(world)
+        yield* takeBack(world, session, opening, mark, messageId.value)
+      }
       return
     }
     // what is interrupted before it has handed in its message has handed in none: the transcript shows it

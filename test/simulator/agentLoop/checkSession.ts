@@ -272,6 +272,10 @@ export const checkSession = (world: AgentWorld, session: SessionLog): Effect.Eff
         world.violate("once", `${sessionId}: ${mark}, the result of ${task.taskId}, was never seen by the model`)
       }
     }
+    for (const entry of session.log) {
+      if (entry._tag !== "UserMessage" || !session.withdrawn.has(entry.messageId)) continue
+      world.violate("once", `${sessionId}: ${entry.messageId} was taken back, and said all the same`)
+    }
     for (const { mark, opening: taker } of session.submitted) {
       if (taker === opening && !session.seen.has(mark) && !session.dropped.has(mark)) {
         world.violate("once", `${sessionId}: ${mark} was never said`)

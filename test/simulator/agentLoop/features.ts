@@ -39,6 +39,8 @@ export const features = [
   "a turn that is interrupted with tasks kept",
   "a reply that is cut short and kept",
   "a message during a turn",
+  "a message that is taken back",
+  "a message that is taken back too late",
   "a turn that wakes by itself",
   "a wake-up that is held by its budget",
   "several late results in one turn",

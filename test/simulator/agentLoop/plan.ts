@@ -53,6 +53,7 @@ interface Features {
   readonly takingTools: boolean
   readonly timeouts: boolean
   readonly toolFailures: boolean
+  readonly withdrawing: boolean
 }
 
 export interface AgentPlan {
@@ -106,7 +107,7 @@ export const planOf = (seed: number): AgentPlan => {
   const plan: Omit<AgentPlan, Later | "features"> & {
     readonly features: Omit<
       Features,
-      "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "switching"
+      "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "switching" | "withdrawing"
     >
   } = {
     seed,
@@ -154,7 +155,7 @@ export const planOf = (seed: number): AgentPlan => {
     }
   }
   const whileAwaitingApproval = random.pick(["queue", "reject"] as const)
-  const features: Features = {
+  const features: Omit<Features, "withdrawing"> = {
     ...plan.features,
     steering: rarely(),
     compacting: random.chance(0.2),
@@ -163,7 +164,7 @@ export const planOf = (seed: number): AgentPlan => {
     rewriting: random.chance(0.25),
     switching: random.chance(0.3)
   }
-  return {
+  const drawn: Omit<AgentPlan, "features"> = {
     ...plan,
     whileAwaitingApproval,
     provider: features.switching ? random.pickFrom(providers) : undefined,
@@ -172,9 +173,9 @@ export const planOf = (seed: number): AgentPlan => {
     // what is too long is to be short enough for many runs
     maxNoteBytes: features.refusing ? random.pick([512, 2_048]) : plan.maxNoteBytes,
     repeatedIds: 0.05,
-    pauses: 0.1,
-    features
+    pauses: 0.1
   }
+  return { ...drawn, features: { ...features, withdrawing: random.chance(0.25) } }
 }
 
 /** Whom a session can ask. */

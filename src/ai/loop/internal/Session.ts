@@ -303,8 +303,19 @@ export const makeSession = (
         ? Effect.void
         : Effect.catchAllCause(effect, (cause) => Effect.logWarning(what).pipe(withCause(cause)))
 
+    /** No turn takes the message any more, neither here nor in the next process. */
+    const forget = (messageId: string) => {
+      steps.forget(messageId)
+      return unlessRefused(
+        "A message that was taken back is still stored, so another process may take it",
+        store.sessions?.dropMessage(sessionId, messageId)
+      )
+    }
+
     /** What hosts have to change in the transcript, in the order of the commands. */
     const rewrites: Array<Rewrite> = []
+    /** Who has taken a message back and waits for the answer, in the order of the commands. */
+    const withdrawals: Array<Deferred.Deferred<boolean>> = []
     const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
 
     // ---- what the machine asks for ----
@@ -360,6 +371,13 @@ export const makeSession = (
             (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
             { discard: true }
           )
+        case "AnswerWithdraw": {
+          const asked = withdrawals.shift()
+          return Effect.zipRight(
+            action.isWithdrawn ? forget(action.messageId) : Effect.void,
+            asked === undefined ? Effect.void : Deferred.succeed(asked, action.isWithdrawn)
+          )
+        }
         case "Rewrite": {
           const rewrite = rewrites.shift()
           const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
@@ -445,6 +463,7 @@ export const makeSession = (
       yield* unlessRefused("It could not be stored that a session is closed", store.sessions?.close(sessionId))
       yield* Effect.exit(interrupts.answer)
       for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
+      for (const asked of withdrawals) yield* Deferred.succeed(asked, false)
       // what it has cancelled has ended by now, and is told
       news.unsafePull()
       events.unsafeEnd()
@@ -527,6 +546,7 @@ export const makeSession = (
       isClosed = true
       yield* Effect.exit(interrupts.answer)
       for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
+      for (const asked of withdrawals) yield* Deferred.succeed(asked, false)
       events.unsafeEnd()
       idle.unsafeOpen()
       settings.onClosed()
@@ -536,6 +556,14 @@ export const makeSession = (
     const session: AgentSession = {
       sessionId,
       submit: (message) => Effect.map(handIn(message), ({ messageId }) => messageId),
+      withdraw: (messageId) =>
+        Effect.suspend(() => {
+          if (isOver()) return Effect.succeed(false)
+          const asked = Deferred.unsafeMake<boolean>(FiberId.none)
+          withdrawals.push(asked)
+          post({ _tag: "Withdraw", messageId })
+          return Deferred.await(asked)
+        }),
       run: (message) =>
         Stream.unwrapScoped(Effect.gen(function*() {
           const turn = new MessageTurn()

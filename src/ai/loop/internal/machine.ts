@@ -18,6 +18,7 @@
  * ³ After a `TurnStarted` and a `TurnEnded` that carry the failure; the same where the `Collect` was interrupted.
  * ⁴ After a pause: Reply. A turn that has made `maxRequestsPerTurn` requests fails instead of making another.
  * A message that rejects what holds up a turn does so first (RejectApprovals), in every state but Interrupting and Closed.
+ * A queued message is taken back in every state, unless a turn has tried to take it (Withdraw); it is decided here alone.
  * A host rewrites the transcript in Idle alone: that is a step of Collecting, which finds nothing.
  * A session that another process has left goes on in Idle (GoOn): with what it had begun, and with its queued messages.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
@@ -74,6 +75,8 @@ interface Rejection {
 
 export type Command =
   | { readonly _tag: "Submit"; readonly messageId: string; readonly rejects?: Rejection }
+  /** The host takes a message back. */
+  | { readonly _tag: "Withdraw"; readonly messageId: string }
   | { readonly _tag: "Resume" }
   /** The process before this one has left something that goes on by itself. */
   | { readonly _tag: "GoOn" }
@@ -104,6 +107,8 @@ export type Action =
   /** `start`: calls that were never started are started, else closed. */
   | { readonly _tag: "RunCalls"; readonly turnId: TurnId; readonly start: boolean }
   | { readonly _tag: "RejectApprovals" } & Rejection
+  /** Answers the host: no turn takes the message, or it is not there to be taken back. */
+  | { readonly _tag: "AnswerWithdraw"; readonly messageId: string; readonly isWithdrawn: boolean }
   /** Puts the transcript of the host in place, as a step, or says that a turn is running. */
   | { readonly _tag: "Rewrite" | "RefuseRewrite" }
   | { readonly _tag: "InterruptStep" }
@@ -393,6 +398,14 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
       return command.rejects === undefined || phase._tag === "Interrupting"
         ? next
         : followedBy([{ _tag: "RejectApprovals", ...command.rejects }], next)
+    }
+    case "Withdraw": {
+      const { messageId } = command
+      const isWithdrawn = state.messages.some(({ id, isTried }) => id === messageId && !isTried)
+      return {
+        state: isWithdrawn ? { ...state, messages: state.messages.filter(({ id }) => id !== messageId) } : state,
+        actions: [{ _tag: "AnswerWithdraw", messageId, isWithdrawn }]
+      }
     }
     case "Resume":
       if (phase._tag !== "Idle") return stay(state)

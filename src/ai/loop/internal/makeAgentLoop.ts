@@ -20,7 +20,7 @@ import { Transcript } from "../../transcript/Transcript.js"
 import type { AgentSession, AgentSessionDefaults, AgentSessionOptions, ReopenedSessions } from "../AgentSession.js"
 import { SessionAlreadyOpen, type TranscriptStoreError } from "../errors.js"
 import { RetryPolicy } from "../RetryPolicy.js"
-import { type StoredSession, TranscriptStore } from "../TranscriptStore.js"
+import { type StoredSession, TranscriptStore, type TranscriptStoreService } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
 import { claim, release } from "./openSessions.js"
@@ -31,6 +31,8 @@ const defaultEventBytes = 33_554_432
 
 /** What `AgentLoop` offers. */
 export interface AgentLoopService {
+  /** Where the conversations are written down: the `TranscriptStore` that the loop was made with. */
+  readonly store: TranscriptStoreService
   /**
    * Opens a session, which is closed with the scope, or with the loop if that ends before; where the `TranscriptStore` keeps sessions,
    * it is left to the next process instead. Fails with `SessionAlreadyOpen` if a session with this id is
@@ -163,6 +165,7 @@ export const makeAgentLoop = (
       Effect.map(Effect.acquireRelease(acquire(options), ({ end }) => end), ({ session }) => session)
 
     return {
+      store,
       open,
       reopen: (optionsOf = () => ({})) =>
         Effect.gen(function*() {

@@ -100,6 +100,11 @@ export class Steps {
     this.messages.set(messageId, content)
   }
 
+  /** Drops a message that no turn takes. */
+  forget(messageId: string): void {
+    this.messages.delete(messageId)
+  }
+
   /** Takes the late results that are there, before a turn that they would start. */
   get collect(): Effect.Effect<StepEnd, TurnFailure, TaskManager> {
     const { conversation, started } = this.options

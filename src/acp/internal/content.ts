@@ -1,0 +1,87 @@
+/** Prompts of clients as messages of a session, and messages and results as content blocks. Plain functions. */
+import * as Encoding from "effect/Encoding"
+import type { UserPart } from "../../ai/transcript/TranscriptEntry.js"
+import type { CallContent } from "./updates.js"
+
+/** The content blocks that both versions of the protocol have, of which a client may send any. */
+export interface Block {
+  readonly type: string
+  readonly [key: string]: unknown
+}
+
+/** A block that is made here. */
+export type MadeBlock =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "image" | "audio"; readonly mimeType: string; readonly data: string }
+  | {
+    readonly type: "resource"
+    readonly resource: { readonly uri: string; readonly mimeType: string; readonly blob: string }
+  }
+  | { readonly type: "resource_link"; readonly name: string; readonly uri: string; readonly mimeType: string }
+
+const textOf = (value: unknown): string => typeof value === "string" ? value : ""
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+/** What is known of a resource, in front of its text. */
+const headed = (uri: string, text: string): UserPart => ({ _tag: "Text", text: `Resource ${uri}:\n${text}` })
+
+const resourceOf = (resource: unknown): UserPart | undefined => {
+  if (!isRecord(resource)) return undefined
+  const uri = textOf(resource["uri"])
+  if (typeof resource["text"] === "string") return headed(uri, resource["text"])
+  if (typeof resource["blob"] !== "string") return undefined
+  return { _tag: "File", mediaType: textOf(resource["mimeType"]) || "application/octet-stream", data: resource["blob"] }
+}
+
+const partOf = (block: Block, accepts: ReadonlyArray<string>): UserPart | undefined => {
+  switch (block.type) {
+    case "text":
+      return { _tag: "Text", text: textOf(block["text"]) }
+    case "resource_link":
+      return { _tag: "Text", text: `Resource link ${textOf(block["name"])}: ${textOf(block["uri"])}` }
+    case "resource":
+      return resourceOf(block["resource"])
+    case "image":
+    case "audio":
+      return accepts.includes(block.type)
+        ? { _tag: "File", mediaType: textOf(block["mimeType"]), data: textOf(block["data"]) }
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** A prompt as the parts of a message, or the type of the first block that is not taken. */
+export const messageOf = (
+  blocks: ReadonlyArray<Block>,
+  accepts: ReadonlyArray<string>
+): { readonly parts: ReadonlyArray<UserPart> } | { readonly refused: string } => {
+  const parts: Array<UserPart> = []
+  for (const block of blocks) {
+    const part = partOf(block, accepts)
+    if (part === undefined) return { refused: block.type }
+    parts.push(part)
+  }
+  return { parts }
+}
+
+const fileBlock = (mimeType: string, data: string): MadeBlock => {
+  // data that is a URL stays one
+  if (/^[a-z][a-z0-9+.-]*:/iu.test(data)) return { type: "resource_link", name: mimeType, uri: data, mimeType }
+  if (mimeType.startsWith("image/")) return { type: "image", mimeType, data }
+  if (mimeType.startsWith("audio/")) return { type: "audio", mimeType, data }
+  return { type: "resource", resource: { uri: "attachment:", mimeType, blob: data } }
+}
+
+/** A part of a message, as it is replayed. */
+export const blockOfPart = (part: UserPart): MadeBlock =>
+  part._tag === "Text" ? { type: "text", text: part.text } : fileBlock(part.mediaType, part.data)
+
+/** A piece of what a call shows. */
+export const blockOf = (content: CallContent): MadeBlock =>
+  content._tag === "Text" ? { type: "text", text: content.text } : fileBlock(content.mediaType, content.data)
+
+/** Text as version 2 sends the bytes of a terminal. */
+export const bytesOf = (text: string): string => Encoding.encodeBase64(text)

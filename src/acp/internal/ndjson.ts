@@ -1,0 +1,131 @@
+/** Messages of the protocol as lines of JSON, from one byte stream and to another. */
+import type { AnyMessage, Stream as AcpStream } from "@agentclientprotocol/sdk"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import { AcpStreamError } from "../AcpAgentOptions.js"
+import { type Line, LineReader } from "./LineReader.js"
+
+/** How many lines wait to be written: who writes more waits. */
+const linesAhead = 64
+
+const errorLine = (id: string | number | null, code: number, message: string): string =>
+  `${JSON.stringify({ jsonrpc: "2.0", id, error: { code, message } })}\n`
+
+/** What a line holds for the connection, or what answers it at once. */
+const readLine = (
+  line: Line
+): { readonly message: AnyMessage } | { readonly answer: string } | undefined => {
+  if (line._tag === "TooLong") return { answer: errorLine(line.id, -32600, "Invalid request: the message is too long") }
+  if (line.text.trim() === "") return undefined
+  try {
+    const message: unknown = JSON.parse(line.text)
+    return typeof message === "object" && message !== null && !Array.isArray(message)
+      // an object: which message it is, the connection looks itself
+      ? { message: message as AnyMessage }
+      : { answer: errorLine(null, -32600, "Invalid request") }
+  } catch {
+    return { answer: errorLine(null, -32700, "Parse error") }
+  }
+}
+
+/**
+ * The stream of a connection over two byte streams. It ends when `stdin` ends and when `stdout` fails. When the scope closes, what
+ * was written before is given to `stdout`, for a second at most: a client that does not read holds up nothing.
+ */
+export const ndjsonStream = <E, E2>(
+  stdin: Stream.Stream<Uint8Array, E>,
+  stdout: Sink.Sink<unknown, Uint8Array, unknown, E2>,
+  maxLineBytes: number
+): Effect.Effect<
+  {
+    readonly stream: AcpStream
+    /** Fails if one of the two streams has failed. */
+    readonly check: Effect.Effect<void, AcpStreamError>
+  },
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const run = Runtime.runPromise(yield* Effect.runtime<never>())
+    const encoder = new TextEncoder()
+    const lines = yield* Queue.bounded<Option.Option<string>>(linesAhead)
+    const reader = new LineReader(maxLineBytes)
+    const write = (line: string) => Effect.asVoid(Queue.offer(lines, Option.some(line)))
+
+    let enqueue = (_message: AnyMessage): void => {}
+    let end = (): void => {}
+    const readable = new ReadableStream<AnyMessage>({
+      start: (controller) => {
+        let isOver = false
+        enqueue = (message) => {
+          if (!isOver) controller.enqueue(message)
+        }
+        end = () => {
+          if (isOver) return
+          isOver = true
+          controller.close()
+        }
+      },
+      cancel: () => {
+        enqueue = () => {}
+        end = () => {}
+      }
+    })
+    const writable = new WritableStream<AnyMessage>({
+      write: (message) => run(write(`${JSON.stringify(message)}\n`))
+    })
+
+    const hear = (heard: ReadonlyArray<Line>) =>
+      Effect.forEach(heard, (line) => {
+        const read = readLine(line)
+        if (read === undefined) return Effect.void
+        return "answer" in read ? write(read.answer) : Effect.sync(() => enqueue(read.message))
+      }, { discard: true })
+
+    let failure: AcpStreamError | undefined
+    const failed = (message: string) =>
+      Effect.catchAllCause((cause: Cause.Cause<unknown>) =>
+        Effect.sync(() => {
+          if (!Cause.isInterruptedOnly(cause)) failure ??= new AcpStreamError({ message, cause: Cause.squash(cause) })
+        })
+      )
+
+    const writing = yield* Stream.fromQueue(lines, { maxChunkSize: 1 }).pipe(
+      Stream.takeWhile(Option.isSome),
+      Stream.map(({ value }) => encoder.encode(value)),
+      Stream.run(stdout),
+      Effect.asVoid,
+      failed("The client does not take what is written"),
+      // whoever writes or waits to write learns that nobody reads it
+      Effect.ensuring(Effect.zipRight(Queue.shutdown(lines), Effect.sync(() => end()))),
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    yield* Effect.addFinalizer(() =>
+      Queue.offer(lines, Option.none()).pipe(
+        Effect.zipRight(Fiber.await(writing)),
+        Effect.interruptible,
+        Effect.timeout("1 second"),
+        // one that has failed takes nothing more: that interrupts who writes
+        Effect.exit
+      )
+    )
+    yield* stdin.pipe(
+      Stream.runForEach((chunk) => Effect.suspend(() => hear(reader.push(chunk)))),
+      Effect.zipRight(Effect.suspend(() => hear(reader.flush()))),
+      failed("The client cannot be heard any more"),
+      Effect.ensuring(Effect.sync(() => end())),
+      Effect.forkScoped
+    )
+    return {
+      stream: { readable, writable },
+      check: Effect.suspend(() => failure === undefined ? Effect.void : failure)
+    }
+  })

@@ -1,0 +1,44 @@
+/** What a session needs of its client, in either version of the protocol. */
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type { TaskApproval } from "../../model/Approval.js"
+import type { Sent } from "./updates.js"
+
+/** The connection is over: nothing reaches the client any more. */
+export class ClientGone extends Data.TaggedError("ClientGone") {}
+
+/** A request of the client is refused. `message` and `data` are shown to it. */
+export class Refused extends Data.TaggedError("Refused")<{
+  readonly code: number
+  readonly message: string
+  readonly data?: unknown
+}> {}
+
+export const invalidParams = (message: string, data?: unknown): Refused =>
+  new Refused({ code: -32602, message, ...(data === undefined ? undefined : { data }) })
+
+export const noSuchSession = (sessionId: string): Refused =>
+  new Refused({ code: -32002, message: "Resource not found", data: { sessionId } })
+
+export const requestCancelled: Refused = new Refused({ code: -32800, message: "Request cancelled" })
+
+export const internalError = (message = "Internal error"): Refused => new Refused({ code: -32603, message })
+
+/** `Cancelled`: the client gave no answer. `Failed`: it cannot ask. */
+export type Answer = "Allow" | "Always" | "Reject" | "Cancelled" | "Failed"
+
+export interface Question {
+  readonly sessionId: string
+  readonly toolCallId: string
+  readonly approval: TaskApproval
+  readonly offersAlways: boolean
+}
+
+export interface ClientPort {
+  /** Sends what is new, and returns when it was written. */
+  readonly send: (sessionId: string, sent: Sent) => Effect.Effect<void, ClientGone>
+  /** Asks the user. An interrupt takes the question back. */
+  readonly ask: (question: Question) => Effect.Effect<Answer, ClientGone>
+  /** Whether the client takes questions only while it waits for the answer to a prompt. */
+  readonly asksInPromptsOnly: boolean
+}
