@@ -55,10 +55,11 @@ const amount = Question.make("amount", {
 
 /**
  * `choose` asks two questions, and `chooseAndPark` does not end before the third process; `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
- * `write` writes each text of its input, `writeAndPark` does not end then; `parkSafely` and `writeAndPark` may run twice.
+ * `write` writes each text of its input, `writeAndPark` does not end then; `payAndPark` reports that it has used 2 `usd`, and ends in the
+ * second process; what parks, but for `park`, may run twice.
  */
 const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
-  specs: Effect.succeed(["parkSafely", "writeAndPark", "chooseAndPark"].map((name) => ({
+  specs: Effect.succeed(["parkSafely", "writeAndPark", "chooseAndPark", "payAndPark"].map((name) => ({
     name,
     description: "",
     inputSchema: {},
@@ -88,6 +89,9 @@ const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
             yield* settled
           }
           return request.toolName === "write" ? answer("done", request) : yield* Effect.never
+        case "payAndPark":
+          yield* task.addUsage({ usd: 2 })
+          return task.epoch > 1 ? answer("done", request) : yield* Effect.never
         case "stubborn":
           return yield* Effect.uninterruptible(Effect.never)
         case "choose":

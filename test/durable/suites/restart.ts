@@ -285,6 +285,45 @@ export const restartSuite = (databases: Databases): void => {
         ])
       }))
 
+    it.scoped("what a task has used is counted on, and its limit with it", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const settings = { limits: { task: { costs: { usd: 3 } } } }
+        const first = yield* database.open({}, { ledger: true })
+        yield* first.start("a", "payAndPark")
+        yield* first.start("b", "payAndPark")
+        assert.deepStrictEqual((yield* first.manager.handle.usage({ sessionId: session })).costs, { usd: 4 })
+        // one that has no limit, and one that has
+        const second = yield* database.open({}, { ledger: true })
+        const used = yield* second.manager.handle.get(id("a"))
+        assert.deepInclude(used, { status: "Completed" })
+        assert.deepStrictEqual([used.usage?.launches, used.usage?.costs], [2, { usd: 4 }])
+        const limited = yield* databases.make()
+        yield* Effect.flatMap(limited.open({}, settings), (process) => process.start("a", "payAndPark"))
+        const next = yield* limited.open({}, settings)
+        const [update] = (yield* taken(next)).turn
+        assert.match(update ?? "", /^a: .*usd/)
+        assert.strictEqual((yield* next.manager.handle.get(id("a"))).status, "Failed")
+      }))
+
+    it.scoped("a call that a limit has held asks again, and its tool does not see that approval", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const settings = { limits: { session: { launches: 1, onLimit: "ask" as const } } }
+        const first = yield* database.open({}, settings)
+        yield* first.start("a", "quick")
+        yield* first.start("b", "quick")
+        assert.deepStrictEqual(first.runs.map(({ task }) => task), ["a"])
+        const second = yield* database.open({}, settings)
+        yield* second.answer("b", "approve")
+        assert.deepStrictEqual(second.runs.map(({ isApproved, launch, task }) => [task, launch, isApproved]), [[
+          "b",
+          2,
+          false
+        ]])
+        assert.strictEqual((yield* second.manager.handle.get(id("b"))).status, "Completed")
+      }))
+
     it.scoped("a suspended task still asks: the same question, undelivered where nobody took it, and its answer counts", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()
