@@ -23,6 +23,9 @@ const checkLimit = (world: World, { id, terminal }: TaskLog): void => {
   if (event._tag === "Completed" && ledger.onLimit === "fail" && times(world.paid, id) > ledger.task) {
     world.violate(4, `${id} is Completed, and has paid ${times(world.paid, id)}`)
   }
+  // what has joined another call ends as that does
+  const hasJoined = "snapshot" in event && event.snapshot.joinedTaskId !== undefined
+  if (hasJoined) return
   if (event._tag === "Failed" && event.error.reason === "LimitReached" && times(world.paying, id) <= ledger.task) {
     world.violate(4, `${id} has passed its limit, and has paid ${times(world.paying, id)}`)
   }
