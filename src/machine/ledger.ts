@@ -38,6 +38,9 @@ export interface LedgerLimits {
 const amounts = ["launches", "queueMillis", "runMillis", "approvalMillis", "outputBytes"] as const
 type Amount = (typeof amounts)[number]
 
+/** A sum ends at the largest number: a durable manager writes it down, and JSON has no Infinity. */
+const plus = (left: number, right: number): number => Math.min(left + right, Number.MAX_VALUE)
+
 /** A sum that grows. */
 export class Sums {
   launches = 0
@@ -152,7 +155,7 @@ export const openMeter = (
 }
 
 const add = ({ targets }: Meter, amount: Amount, by: number): void => {
-  for (const sums of targets) sums[amount] += by
+  for (const sums of targets) sums[amount] = plus(sums[amount], by)
 }
 
 /** The time until now goes to what it was spent for, and from now on to something else. */
@@ -193,7 +196,7 @@ export const meterAgain = (meter: Meter, before: Usage): void => {
 }
 
 const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
-  for (const name of Object.keys(reported)) costs.set(name, (costs.get(name) ?? 0) + (reported[name] ?? 0))
+  for (const name of Object.keys(reported)) costs.set(name, plus(costs.get(name) ?? 0, reported[name] ?? 0))
 }
 
 /** The first name that is one too many; the others are known from now on. */
@@ -274,7 +277,7 @@ export const closeSums = ({ ledger }: TaskTable, id: SessionId): void => void le
 export const sumOf = (usages: ReadonlyArray<Usage>): Usage => {
   const sums = new Sums()
   for (const usage of usages) {
-    for (const amount of amounts) sums[amount] += usage[amount]
+    for (const amount of amounts) sums[amount] = plus(sums[amount], usage[amount])
     addTo(sums, usage.costs)
   }
   return sums.usage

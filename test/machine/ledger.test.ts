@@ -2,7 +2,15 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import { type LedgerLimits, type Limit, limitReachedBy, nameTooMany, reportOfTurn } from "../../src/machine/ledger.js"
+import {
+  type LedgerLimits,
+  type Limit,
+  limitReachedBy,
+  meterAgain,
+  nameTooMany,
+  reportOfTurn,
+  sumOf
+} from "../../src/machine/ledger.js"
 import { usage } from "../../src/machine/queries.js"
 import type { Limits, TaskRecord } from "../../src/machine/TaskTable.js"
 import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
@@ -115,6 +123,26 @@ describe("what tasks use", () => {
     const names = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`n${index}`, 1]))
     assert.isUndefined(nameTooMany(world.table, names))
     assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1 }), "one")
+  })
+
+  it("ends at the largest number", () => {
+    const world = worldWith()
+    const a = world.start("a", { lane: "one" })
+    pay(world, a, { usd: 1.7e308 })
+    pay(world, a, { usd: 1.7e308 })
+    world.step((table) => reportOfTurn(table, turnRef(), { usd: 1.7e308 }))
+    const costs = { usd: Number.MAX_VALUE }
+    for (const filter of [{ taskId: id("a") }, turnRef(), { sessionId: sessionId("s") }, { lane: "one" }, {}]) {
+      assert.deepStrictEqual(used(world, filter), { ...zero, launches: 1, costs })
+    }
+    world.complete(a)
+    assert.deepStrictEqual(a.snapshot.usage?.costs, costs)
+    assert.deepStrictEqual(sumOf([{ ...zero, costs }, { ...zero, costs }]).costs, costs)
+    const other = worldWith()
+    const again = other.start("again").meter
+    if (again === undefined) return assert.fail("nothing is summed up")
+    for (const before of [costs, costs]) meterAgain(again, { ...zero, costs: before })
+    assert.deepStrictEqual(used(other, {}), { ...zero, launches: 1, costs })
   })
 
   it("costs nothing where nothing is summed up", () => {
