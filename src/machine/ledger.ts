@@ -12,13 +12,15 @@
 import type { SessionId, TurnId, TurnRef } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { ReachedLimit, Usage, UsageCosts } from "../model/Usage.js"
+import { modelCosts } from "../shared/modelCosts.js"
 import type { Lane } from "./lanes.js"
 import type { TaskRecord, TaskTable } from "./TaskTable.js"
 
 const maxSessions = 4_096
 const maxTurns = 64
-/** How many names of costs there may be: each sum has a number for each of them. */
+/** How many names of costs there may be besides those of models: each sum has a number for each of them. */
 const maxNames = 64
+const namesOfModels: ReadonlySet<string> = new Set(modelCosts)
 
 /** Infinity where there is no limit. */
 export interface Limit {
@@ -67,7 +69,7 @@ export interface Ledger {
   readonly limits: LedgerLimits
   readonly all: Sums
   readonly lanes: Map<Lane, Sums>
-  /** The names of all costs that were reported. */
+  /** The names of all costs that were reported, but for those of models. */
   readonly names: Set<string>
   /** The one that was not used for longest first. */
   readonly sessions: Map<SessionId, SessionSums>
@@ -190,7 +192,8 @@ export const meterEnds = (meter: Meter, task: TaskRecord, snapshot: TaskSnapshot
 }
 
 /** A task that an earlier process has measured goes on with that. What it has written is counted when it settles. */
-export const meterAgain = (meter: Meter, before: Usage): void => {
+export const meterAgain = ({ names }: Ledger, meter: Meter, before: Usage): void => {
+  for (const name of Object.keys(before.costs)) if (!namesOfModels.has(name)) names.add(name)
   for (const amount of amounts) if (amount !== "outputBytes") add(meter, amount, before[amount])
   for (const sums of meter.targets) addTo(sums, before.costs)
 }
@@ -199,14 +202,14 @@ const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
   for (const name of Object.keys(reported)) costs.set(name, plus(costs.get(name) ?? 0, reported[name] ?? 0))
 }
 
-/** The first name that is one too many; the others are known from now on. */
+/** The first name that is one too many; if there is none, all are known from now on. */
 export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | undefined => {
   if (ledger === undefined) return undefined
   const { names } = ledger
-  for (const name of Object.keys(costs)) {
-    if (!names.has(name) && names.size >= maxNames) return name
-    names.add(name)
-  }
+  const more = Object.keys(costs).filter((name) => !names.has(name) && !namesOfModels.has(name))
+  const free = Math.max(0, maxNames - names.size)
+  if (more.length > free) return more[free]
+  for (const name of more) names.add(name)
   return undefined
 }
 

@@ -211,7 +211,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now:
     table.tasks.set(snapshot.id, task)
     if (table.ledger !== undefined) {
       task.meter = openMeter(table.ledger, task, stored.limit, now)
-      if (snapshot.usage !== undefined) meterAgain(task.meter, snapshot.usage)
+      if (snapshot.usage !== undefined) meterAgain(table.ledger, task.meter, snapshot.usage)
       if (snapshot.status === "Suspended") task.meter.spends = "approvalMillis"
     }
     task.duplicates = duplicatesOf(request, stored.duplicates)

@@ -100,7 +100,7 @@ describe("what tasks use", () => {
     assert.deepStrictEqual(used(world, {}), { ...zero, launches: 2, costs: { usd: 2 } })
   })
 
-  it("is known of 4,096 sessions and those that live, of 64 turns of each, and of 64 names", () => {
+  it("is known of 4,096 sessions and those that live, and of 64 turns of each", () => {
     const world = worldWith()
     const live = world.start("live", { session: "live" })
     pay(world, live, { usd: 1 })
@@ -120,9 +120,20 @@ describe("what tasks use", () => {
       launches: 1,
       costs: { usd: 1 }
     })
-    const names = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`n${index}`, 1]))
-    assert.isUndefined(nameTooMany(world.table, names))
+  })
+
+  it("has 64 names besides those of models, and none of a report that is refused", () => {
+    const world = worldWith()
+    const names = (length: number) => Object.fromEntries(Array.from({ length }, (_, index) => [`n${index}`, 1]))
+    assert.strictEqual(nameTooMany(world.table, names(70)), "n64")
+    assert.deepStrictEqual(world.table.ledger?.names.size, 0)
+    assert.isUndefined(nameTooMany(world.table, names(63)))
+    assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1, two: 1 }), "two")
+    assert.isUndefined(nameTooMany(world.table, { two: 1 }))
     assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1 }), "one")
+    assert.isUndefined(
+      nameTooMany(world.table, { inputTokens: 1, outputTokens: 1, reasoningTokens: 1, cachedInputTokens: 1 })
+    )
   })
 
   it("ends at the largest number", () => {
@@ -140,8 +151,9 @@ describe("what tasks use", () => {
     assert.deepStrictEqual(sumOf([{ ...zero, costs }, { ...zero, costs }]).costs, costs)
     const other = worldWith()
     const again = other.start("again").meter
-    if (again === undefined) return assert.fail("nothing is summed up")
-    for (const before of [costs, costs]) meterAgain(again, { ...zero, costs: before })
+    const { ledger } = other.table
+    if (again === undefined || ledger === undefined) return assert.fail("nothing is summed up")
+    for (const before of [costs, costs]) meterAgain(ledger, again, { ...zero, costs: before })
     assert.deepStrictEqual(used(other, {}), { ...zero, launches: 1, costs })
   })
 
