@@ -213,15 +213,18 @@ export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | 
   return undefined
 }
 
-/** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any. */
+/** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any: one that fails before one that asks. */
 export const report = (
   { limits }: Ledger,
   { limit, own, session, targets, turn }: Meter,
   costs: UsageCosts
 ): Broken | undefined => {
   for (const sums of targets) addTo(sums, costs)
-  return passed("task", limit, own) ?? passed("turn", limits.turn, turn) ??
+  return firstOf(
+    passed("task", limit, own),
+    passed("turn", limits.turn, turn),
     passed("session", limits.session, session.sums)
+  )
 }
 
 /** A limit that was reached or passed, and what follows. */
@@ -229,6 +232,10 @@ export interface Broken {
   readonly reached: ReachedLimit
   readonly onLimit: "fail" | "ask"
 }
+
+/** One that asks leaves the others as they are. */
+const firstOf = (...all: ReadonlyArray<Broken | undefined>): Broken | undefined =>
+  all.find((broken) => broken?.onLimit === "fail") ?? all.find((broken) => broken !== undefined)
 
 const passed = (scope: ReachedLimit["scope"], limit: Limit | undefined, sums: Sums): Broken | undefined => {
   if (limit === undefined) return undefined
@@ -262,8 +269,10 @@ export const limitReachedBy = (
   const { limits } = ledger
   // nothing may be used at all
   const sums = known?.sums ?? new Sums()
-  return reachedOf("turn", limits.turn, known?.turns.get(turnId) ?? new Sums()) ??
+  return firstOf(
+    reachedOf("turn", limits.turn, known?.turns.get(turnId) ?? new Sums()),
     reachedOf("session", limits.session, sums)
+  )
 }
 
 /** Adds what the loop of a turn has reported. */

@@ -205,6 +205,25 @@ describe("a limit", () => {
     assert.deepInclude(a.snapshot, { status: "Completed", usage: { ...zero, launches: 1, costs: { usd: 4 } } })
   })
 
+  it("that asks leaves one that fails as it is", () => {
+    const world = worldWith({ task: usd(1, "ask"), session: usd(5) })
+    const a = world.start("a")
+    for (let times = 0; times < 100; times++) pay(world, a, { usd: 1 })
+    assert.deepStrictEqual(a.snapshot.overLimit, { scope: "task", name: "usd", max: 1 })
+    assert.strictEqual(a.cancelReason, "LimitReached")
+    assert.deepStrictEqual(a.reached, { scope: "session", name: "usd", max: 5 })
+    const other = worldWith({ turn: usd(1, "ask"), session: usd(1) })
+    other.step((table) => reportOfTurn(table, turnRef(), { usd: 1 }))
+    assert.deepStrictEqual(limitReachedBy(other.table, turnRef()), {
+      reached: { scope: "session", name: "usd", max: 1 },
+      onLimit: "fail"
+    })
+    const both = worldWith({ task: usd(1, "ask"), session: usd(1) })
+    const b = both.start("b")
+    pay(both, b, { usd: 2 })
+    assert.strictEqual(b.cancelReason, "LimitReached")
+  })
+
   it("of a turn or a session is reached by its calls, not by those of others", () => {
     const world = worldWith({ turn: limit({ launches: 1 }), session: limit({ runMillis: 100 }) })
     const reachedBy = (turn: string, session = "s") => limitReachedBy(world.table, turnRef(turn, session))?.reached
