@@ -6,7 +6,7 @@
  * | ----------- | ------------------------------------------------------------------------------------------------- |
  * | a task      | in its snapshot                                                                                   |
  * | a session   | until it is closed, or was not used while `maxSessions` others were                               |
- * | a turn      | as long as its session's, the last `maxTurns` of each                                             |
+ * | a turn      | as long as its session's, until it was not used while `maxTurns` others of it were                |
  * | a lane, all | as long as the manager                                                                            |
  */
 import type { SessionId, TurnId, TurnRef } from "../model/ids.js"
@@ -58,11 +58,15 @@ export class Sums {
   }
 }
 
-interface SessionSums {
+interface TurnSums {
   readonly sums: Sums
-  readonly turns: Map<TurnId, Sums>
   /** How many of its tasks are live: then it is not forgotten. */
   live: number
+}
+
+interface SessionSums extends TurnSums {
+  /** The one that was not used for longest first. */
+  readonly turns: Map<TurnId, TurnSums>
 }
 
 export interface Ledger {
@@ -87,7 +91,7 @@ export const makeLedger = (limits: LedgerLimits): Ledger => ({
 export interface Meter {
   readonly own: Sums
   readonly session: SessionSums
-  readonly turn: Sums
+  readonly turn: TurnSums
   /** Its own sums and all others that its amounts are added to. */
   readonly targets: ReadonlyArray<Sums>
   /** What its time goes to, since when in epoch milliseconds; what it has written and was added. */
@@ -105,33 +109,38 @@ const ensure = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return made
 }
 
-const sessionSums = (ledger: Ledger, id: SessionId): SessionSums => {
-  const known = ledger.sessions.get(id)
+/** That of the key, used last from now on; a new one where there is none. */
+const used = <K, V extends TurnSums>(map: Map<K, V>, key: K, max: number, make: () => V): V => {
+  const known = map.get(key)
   if (known === undefined) {
     // each new one drops an old one; of those that live a few are passed over, and looked at again later
-    let passed = 0
-    for (const [oldest, { live }] of ledger.sessions) {
-      if (ledger.sessions.size < maxSessions || passed === 8) break
-      const sums = ledger.sessions.get(oldest)
-      ledger.sessions.delete(oldest)
-      if (live > 0 && sums !== undefined) {
-        passed++
-        ledger.sessions.set(oldest, sums)
+    let passedOver = 0
+    for (const [oldest, sums] of map) {
+      if (map.size < max || passedOver === 8) break
+      map.delete(oldest)
+      if (sums.live > 0) {
+        passedOver++
+        map.set(oldest, sums)
       }
     }
-  } else ledger.sessions.delete(id)
-  const sums = known ?? { sums: new Sums(), turns: new Map(), live: 0 }
-  ledger.sessions.set(id, sums)
+  } else map.delete(key)
+  const sums = known ?? make()
+  map.set(key, sums)
   return sums
 }
 
-const turnSums = ({ turns }: SessionSums, id: TurnId): Sums => {
-  const sums = ensure(turns, id, () => new Sums())
-  for (const oldest of turns.keys()) {
-    if (turns.size <= maxTurns) break
-    turns.delete(oldest)
-  }
-  return sums
+const sessionSums = ({ sessions }: Ledger, id: SessionId): SessionSums =>
+  used(sessions, id, maxSessions, () => ({ sums: new Sums(), turns: new Map(), live: 0 }))
+
+const turnSums = ({ turns }: SessionSums, id: TurnId): TurnSums =>
+  used(turns, id, maxTurns, () => ({ sums: new Sums(), live: 0 }))
+
+/** It was used last, unless it was closed meanwhile. */
+const endsIn = <K, V extends TurnSums>(map: Map<K, V>, key: K, sums: V): void => {
+  sums.live--
+  if (map.get(key) !== sums) return
+  map.delete(key)
+  map.set(key, sums)
 }
 
 /** Measures a task from now on. `limit`: that of its route. */
@@ -144,12 +153,13 @@ export const openMeter = (
   const session = sessionSums(ledger, id)
   const ofTurn = turnSums(session, turn.id)
   session.live++
+  ofTurn.live++
   const own = new Sums()
   return {
     own,
     session,
     turn: ofTurn,
-    targets: [own, ofTurn, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
+    targets: [own, ofTurn.sums, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
     spends: "queueMillis",
     since: now,
     limit: limit ?? ledger.limits.task
@@ -184,10 +194,17 @@ export const meterAsks = (meter: Meter, snapshot: TaskSnapshot, now: number): Ta
 export const meterResumes = (meter: Meter, now: number): void => spend(meter, "queueMillis", now)
 
 /** The task has settled, and is shown with what it has used. */
-export const meterEnds = (meter: Meter, task: TaskRecord, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
+export const meterEnds = (
+  { ledger }: TaskTable,
+  meter: Meter,
+  task: TaskRecord,
+  snapshot: TaskSnapshot,
+  now: number
+): TaskSnapshot => {
   spend(meter, meter.spends, now)
   add(meter, "outputBytes", task.output?.end ?? 0)
-  meter.session.live--
+  if (ledger !== undefined) endsIn(ledger.sessions, task.session.id, meter.session)
+  endsIn(meter.session.turns, task.turn.id, meter.turn)
   return { ...snapshot, usage: meter.own.usage }
 }
 
@@ -222,7 +239,7 @@ export const report = (
   for (const sums of targets) addTo(sums, costs)
   return firstOf(
     passed("task", limit, own),
-    passed("turn", limits.turn, turn),
+    passed("turn", limits.turn, turn.sums),
     passed("session", limits.session, session.sums)
   )
 }
@@ -270,7 +287,7 @@ export const limitReachedBy = (
   // nothing may be used at all
   const sums = known?.sums ?? new Sums()
   return firstOf(
-    reachedOf("turn", limits.turn, known?.turns.get(turnId) ?? new Sums()),
+    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? new Sums()),
     reachedOf("session", limits.session, sums)
   )
 }
@@ -279,7 +296,7 @@ export const limitReachedBy = (
 export const reportOfTurn = ({ ledger }: TaskTable, { sessionId, turnId }: TurnRef, costs: UsageCosts): void => {
   if (ledger === undefined) return
   const session = sessionSums(ledger, sessionId)
-  for (const sums of [turnSums(session, turnId), session.sums, ledger.all]) addTo(sums, costs)
+  for (const sums of [turnSums(session, turnId).sums, session.sums, ledger.all]) addTo(sums, costs)
 }
 
 /** The session is closed: what its tasks still use is counted nowhere but for the lanes and for all. */

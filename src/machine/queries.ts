@@ -136,7 +136,7 @@ export const usage = (
   }
   if (sessionId !== undefined) {
     const session = ledger.sessions.get(sessionId)
-    return turnId === undefined ? session?.sums.usage : session?.turns.get(turnId)?.usage
+    return turnId === undefined ? session?.sums.usage : session?.turns.get(turnId)?.sums.usage
   }
   if (lane === undefined) return ledger.all.usage
   const of = laneOf(table, lane)

@@ -122,6 +122,26 @@ describe("what tasks use", () => {
     })
   })
 
+  it("is not forgotten of a turn while its tasks live, or while it is used", () => {
+    const world = worldWith()
+    const live = world.start("live", { turn: "live" })
+    const report = (turn: string) => world.step((table) => reportOfTurn(table, turnRef(turn), { usd: 1 }))
+    report("used")
+    for (let turn = 0; turn < 200; turn++) {
+      report(`t${turn}`)
+      if (turn % 50 === 0) report("used")
+    }
+    pay(world, live, { usd: 1 })
+    assert.deepStrictEqual(used(world, turnRef("live")), { ...zero, launches: 1, costs: { usd: 1 } })
+    assert.deepStrictEqual(used(world, turnRef("used")), { ...zero, costs: { usd: 5 } })
+    world.complete(live)
+    // it was used when its task settled
+    for (let turn = 0; turn < 63; turn++) report(`u${turn}`)
+    assert.isDefined(used(world, turnRef("live")))
+    report("v")
+    assert.isUndefined(used(world, turnRef("live")))
+  })
+
   it("has 64 names besides those of models, and none of a report that is refused", () => {
     const world = worldWith()
     const names = (length: number) => Object.fromEntries(Array.from({ length }, (_, index) => [`n${index}`, 1]))

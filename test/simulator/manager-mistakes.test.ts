@@ -612,9 +612,9 @@ describe("the simulator finds other mistakes", () => {
   })
   finds("the time of the last launch is not counted", [4], {
     "machine/ledger": ({ meterEnds }) => ({
-      meterEnds: (meter, task, snapshot, now) => {
+      meterEnds: (table, meter, task, snapshot, now) => {
         meter.since = now
-        return meterEnds(meter, task, snapshot, now)
+        return meterEnds(table, meter, task, snapshot, now)
       }
     })
   }, withLedger)
