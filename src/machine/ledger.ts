@@ -37,13 +37,15 @@ export interface LedgerLimits {
   readonly session: Limit | undefined
 }
 
-const amounts = ["launches", "queueMillis", "runMillis", "approvalMillis", "outputBytes"] as const
+const times = ["queueMillis", "runMillis", "approvalMillis"] as const
+type Time = (typeof times)[number]
+const amounts = ["launches", ...times, "outputBytes"] as const
 type Amount = (typeof amounts)[number]
 
 /** A sum ends at the largest number: a durable manager writes it down, and JSON has no Infinity. */
 const plus = (left: number, right: number): number => Math.min(left + right, Number.MAX_VALUE)
 
-/** A sum that grows. */
+/** Sums that grow: those of time by themselves, with each task that spends some now. */
 export class Sums {
   launches = 0
   queueMillis = 0
@@ -51,10 +53,39 @@ export class Sums {
   approvalMillis = 0
   outputBytes = 0
   readonly costs = new Map<string, number>()
+  /** How many tasks spend each time now, and until when that is in the sums, in epoch milliseconds. */
+  readonly spending = { queueMillis: 0, runMillis: 0, approvalMillis: 0 }
+  private until = 0
+  /** How many calls are accepted whose first launch has not begun. */
+  unbegun = 0
 
+  /** The time until now, with that of the tasks that spend it. */
+  timeAt(time: Time, now: number): number {
+    // a clock may be set back
+    return plus(this[time], this.spending[time] * Math.max(0, now - this.until))
+  }
+
+  /** Adds the time until now. To be called before `spending` changes. */
+  moveTo(now: number): void {
+    for (const time of times) this[time] = this.timeAt(time, now)
+    this.until = now
+  }
+
+  usageAt(now: number): Usage {
+    const { launches, outputBytes } = this
+    return {
+      launches,
+      queueMillis: this.timeAt("queueMillis", now),
+      runMillis: this.timeAt("runMillis", now),
+      approvalMillis: this.timeAt("approvalMillis", now),
+      outputBytes,
+      costs: Object.fromEntries(this.costs)
+    }
+  }
+
+  /** Where no task spends time. */
   get usage(): Usage {
-    const { approvalMillis, launches, outputBytes, queueMillis, runMillis } = this
-    return { launches, queueMillis, runMillis, approvalMillis, outputBytes, costs: Object.fromEntries(this.costs) }
+    return this.usageAt(this.until)
   }
 }
 
@@ -94,9 +125,10 @@ export interface Meter {
   readonly turn: TurnSums
   /** Its own sums and all others that its amounts are added to. */
   readonly targets: ReadonlyArray<Sums>
-  /** What its time goes to, since when in epoch milliseconds; what it has written and was added. */
-  spends: "queueMillis" | "runMillis" | "approvalMillis"
-  since: number
+  /** What its time goes to; undefined once it has settled. */
+  spends: Time | undefined
+  /** Whether its first launch has begun. */
+  hasBegun: boolean
   /** Of its own costs. */
   readonly limit: Limit | undefined
 }
@@ -155,15 +187,18 @@ export const openMeter = (
   session.live++
   ofTurn.live++
   const own = new Sums()
-  return {
+  const meter: Meter = {
     own,
     session,
     turn: ofTurn,
     targets: [own, ofTurn.sums, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
-    spends: "queueMillis",
-    since: now,
+    spends: undefined,
+    hasBegun: false,
     limit: limit ?? ledger.limits.task
   }
+  for (const sums of meter.targets) sums.unbegun++
+  meterSpends(meter, "queueMillis", now)
+  return meter
 }
 
 const add = ({ targets }: Meter, amount: Amount, by: number): void => {
@@ -171,27 +206,37 @@ const add = ({ targets }: Meter, amount: Amount, by: number): void => {
 }
 
 /** The time until now goes to what it was spent for, and from now on to something else. */
-const spend = (meter: Meter, next: Meter["spends"], now: number): void => {
-  // a clock may be set back
-  add(meter, meter.spends, Math.max(0, now - meter.since))
+export const meterSpends = (meter: Meter, next: Meter["spends"], now: number): void => {
+  for (const sums of meter.targets) {
+    sums.moveTo(now)
+    if (meter.spends !== undefined) sums.spending[meter.spends]--
+    if (next !== undefined) sums.spending[next]++
+  }
   meter.spends = next
-  meter.since = now
+}
+
+/** Its first launch begins, or never will. */
+const noLongerUnbegun = (meter: Meter): void => {
+  if (meter.hasBegun) return
+  meter.hasBegun = true
+  for (const sums of meter.targets) sums.unbegun--
 }
 
 /** The tool of the task begins. */
 export const meterBegins = (meter: Meter, now: number): void => {
-  spend(meter, "runMillis", now)
+  meterSpends(meter, "runMillis", now)
+  noLongerUnbegun(meter)
   add(meter, "launches", 1)
 }
 
 /** The task asks, and is shown with what it has used so far. */
 export const meterAsks = (meter: Meter, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
-  spend(meter, "approvalMillis", now)
+  meterSpends(meter, "approvalMillis", now)
   return { ...snapshot, usage: meter.own.usage }
 }
 
 /** The task was answered, and waits for a place. */
-export const meterResumes = (meter: Meter, now: number): void => spend(meter, "queueMillis", now)
+export const meterResumes = (meter: Meter, now: number): void => meterSpends(meter, "queueMillis", now)
 
 /** The task has settled, and is shown with what it has used. */
 export const meterEnds = (
@@ -201,7 +246,8 @@ export const meterEnds = (
   snapshot: TaskSnapshot,
   now: number
 ): TaskSnapshot => {
-  spend(meter, meter.spends, now)
+  meterSpends(meter, undefined, now)
+  noLongerUnbegun(meter)
   add(meter, "outputBytes", task.output?.end ?? 0)
   if (ledger !== undefined) endsIn(ledger.sessions, task.session.id, meter.session)
   endsIn(meter.session.turns, task.turn.id, meter.turn)
@@ -211,6 +257,7 @@ export const meterEnds = (
 /** A task that an earlier process has measured goes on with that. What it has written is counted when it settles. */
 export const meterAgain = ({ names }: Ledger, meter: Meter, before: Usage): void => {
   for (const name of Object.keys(before.costs)) if (!namesOfModels.has(name)) names.add(name)
+  if (before.launches > 0) noLongerUnbegun(meter)
   for (const amount of amounts) if (amount !== "outputBytes") add(meter, amount, before[amount])
   for (const sums of meter.targets) addTo(sums, before.costs)
 }
@@ -265,21 +312,23 @@ const passed = (scope: ReachedLimit["scope"], limit: Limit | undefined, sums: Su
 const reachedOf = (
   scope: ReachedLimit["scope"],
   limit: Limit | undefined,
-  sums: Sums | undefined
+  sums: Sums,
+  now: number
 ): Broken | undefined => {
-  if (limit === undefined || sums === undefined) return undefined
+  if (limit === undefined) return undefined
   const { launches, onLimit, runMillis } = limit
   const broken = (name: string, max: number): Broken => ({ reached: { scope, name, max }, onLimit })
-  if (sums.launches >= launches) return broken("launches", launches)
-  if (sums.runMillis >= runMillis) return broken("runTime", runMillis)
+  if (sums.launches + sums.unbegun >= launches) return broken("launches", launches)
+  if (sums.timeAt("runMillis", now) >= runMillis) return broken("runTime", runMillis)
   for (const [name, max] of limit.costs) if ((sums.costs.get(name) ?? 0) >= max) return broken(name, max)
   return undefined
 }
 
-/** The limit that a new call of the turn would break, if any. One that is interrupted accepts its calls, and cancels them. */
+/** The limit that a new call of the turn would break now, if any. One that is interrupted accepts its calls, and cancels them. */
 export const limitReachedBy = (
   { ledger, sessions }: TaskTable,
-  { sessionId, turnId }: TurnRef
+  { sessionId, turnId }: TurnRef,
+  now: number
 ): Broken | undefined => {
   const known = ledger?.sessions.get(sessionId)
   if (ledger === undefined || sessions.get(sessionId)?.turns.get(turnId)?.interrupted === true) return undefined
@@ -287,8 +336,8 @@ export const limitReachedBy = (
   // nothing may be used at all
   const sums = known?.sums ?? new Sums()
   return firstOf(
-    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? new Sums()),
-    reachedOf("session", limits.session, sums)
+    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? new Sums(), now),
+    reachedOf("session", limits.session, sums, now)
   )
 }
 
@@ -312,10 +361,8 @@ export const sumOf = (usages: ReadonlyArray<Usage>): Usage => {
   return sums.usage
 }
 
-/** What a live task has used until now. */
-export const usageNow = ({ output, snapshot }: TaskRecord, meter: Meter, now: number): Usage => {
-  const { usage } = meter.own
-  return snapshot.settledAt === undefined
-    ? { ...usage, [meter.spends]: usage[meter.spends] + Math.max(0, now - meter.since), outputBytes: output?.end ?? 0 }
-    : usage
-}
+/** What a live task has used until now. What it has written is added when it settles. */
+export const usageNow = ({ output }: TaskRecord, { own }: Meter, now: number): Usage => ({
+  ...own.usageAt(now),
+  outputBytes: output?.end ?? 0
+})

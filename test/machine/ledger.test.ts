@@ -234,7 +234,7 @@ describe("a limit", () => {
     assert.deepStrictEqual(a.reached, { scope: "session", name: "usd", max: 5 })
     const other = worldWith({ turn: usd(1, "ask"), session: usd(1) })
     other.step((table) => reportOfTurn(table, turnRef(), { usd: 1 }))
-    assert.deepStrictEqual(limitReachedBy(other.table, turnRef()), {
+    assert.deepStrictEqual(limitReachedBy(other.table, turnRef(), other.now), {
       reached: { scope: "session", name: "usd", max: 1 },
       onLimit: "fail"
     })
@@ -246,7 +246,8 @@ describe("a limit", () => {
 
   it("of a turn or a session is reached by its calls, not by those of others", () => {
     const world = worldWith({ turn: limit({ launches: 1 }), session: limit({ runMillis: 100 }) })
-    const reachedBy = (turn: string, session = "s") => limitReachedBy(world.table, turnRef(turn, session))?.reached
+    const reachedBy = (turn: string, session = "s") =>
+      limitReachedBy(world.table, turnRef(turn, session), world.now)?.reached
     assert.isUndefined(reachedBy("t"))
     const a = world.start("a")
     assert.deepStrictEqual(reachedBy("t"), { scope: "turn", name: "launches", max: 1 })
@@ -259,9 +260,54 @@ describe("a limit", () => {
     assert.isUndefined(reachedBy("t"))
   })
 
+  it("of run time counts what runs now, and so does what is used", () => {
+    const world = worldWith({ session: limit({ runMillis: 100 }) })
+    const reached = () => limitReachedBy(world.table, turnRef("u"), world.now)?.reached.name
+    const a = world.start("a", { lane: "one" })
+    const b = world.start("b", { lane: "one" })
+    const c = world.start("c")
+    after(world, 49)
+    assert.isUndefined(reached())
+    after(world, 1)
+    assert.strictEqual(reached(), "runTime")
+    const both = { ...zero, launches: 2, queueMillis: 50, runMillis: 100 }
+    for (const filter of [turnRef(), { sessionId: sessionId("s") }, {}]) {
+      assert.deepStrictEqual(used(world, filter), both)
+    }
+    assert.deepStrictEqual(used(world, { lane: "one" }), { ...both, launches: 1, runMillis: 50 })
+    // a clock may be set back
+    world.now -= 1_000
+    assert.deepStrictEqual(used(world, {}), { ...zero, launches: 2 })
+    world.complete(a)
+    world.suspend(b)
+    after(world, 10)
+    world.complete(c)
+    world.resume(b)
+    world.complete(b)
+    const spent = used(world, {})
+    after(world, 1_000)
+    assert.deepStrictEqual(used(world, {}), spent)
+    assert.deepInclude(spent, { launches: 4, runMillis: 10, approvalMillis: 10 })
+  })
+
+  it("of launches counts the calls that are accepted and have not begun", () => {
+    const world = worldWith({ session: limit({ launches: 2 }) })
+    const reached = () => limitReachedBy(world.table, turnRef(), world.now)?.reached.name
+    const a = world.start("a", { lane: "one" })
+    assert.isUndefined(reached())
+    world.start("b", { lane: "one" })
+    assert.strictEqual(reached(), "launches")
+    world.step((table, now) => control.cancel(table, id("b"), now))
+    assert.isUndefined(reached())
+    world.start("c", { lane: "one" })
+    world.complete(a)
+    assert.deepInclude(used(world, {}), { launches: 2 })
+    assert.strictEqual(reached(), "launches")
+  })
+
   it("that lets nothing run is reached at once", () => {
     const world = worldWith({ session: limit({ launches: 0 }) })
-    assert.deepStrictEqual(limitReachedBy(world.table, request("a"))?.reached, {
+    assert.deepStrictEqual(limitReachedBy(world.table, request("a"), world.now)?.reached, {
       scope: "session",
       name: "launches",
       max: 0
