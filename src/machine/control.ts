@@ -267,11 +267,13 @@ export const addUsage = (
   if (!isRunning && status !== "Cancelling") return
   const broken = report(table.ledger, meter, costs)
   events.change(table, task, { ...task.snapshot, usage: meter.own.usage })
-  if (broken === undefined || !isRunning || overLimit !== undefined) return
+  if (broken === undefined || !isRunning) return
   if (broken.onLimit === "fail") {
     task.reached = broken.reached
     return cancelTask(table, task, "LimitReached", now)
   }
+  // it was asked before
+  if (overLimit !== undefined) return
   const why = { overLimit: broken.reached }
   if (task.snapshot.kind === "Foreground") detachTask(table, task, now, why)
   else events.change(table, task, { ...task.snapshot, ...why })

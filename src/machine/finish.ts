@@ -105,7 +105,7 @@ export const settle = (
   const snapshot = events.change(
     table,
     task,
-    task.meter === undefined ? ended : meterEnds(task.meter, task, ended, now)
+    task.meter === undefined ? ended : meterEnds(table, task.meter, task, ended, now)
   )
   const kept: SettledTask = {
     isLive: false,

@@ -6,19 +6,21 @@
  * | ----------- | ------------------------------------------------------------------------------------------------- |
  * | a task      | in its snapshot                                                                                   |
  * | a session   | until it is closed, or was not used while `maxSessions` others were                               |
- * | a turn      | as long as its session's, the last `maxTurns` of each                                             |
+ * | a turn      | as long as its session's, until it was not used while `maxTurns` others of it were                |
  * | a lane, all | as long as the manager                                                                            |
  */
 import type { SessionId, TurnId, TurnRef } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { ReachedLimit, Usage, UsageCosts } from "../model/Usage.js"
+import { modelCosts } from "../shared/modelCosts.js"
 import type { Lane } from "./lanes.js"
 import type { TaskRecord, TaskTable } from "./TaskTable.js"
 
 const maxSessions = 4_096
 const maxTurns = 64
-/** How many names of costs there may be: each sum has a number for each of them. */
+/** How many names of costs there may be besides those of models: each sum has a number for each of them. */
 const maxNames = 64
+const namesOfModels: ReadonlySet<string> = new Set(modelCosts)
 
 /** Infinity where there is no limit. */
 export interface Limit {
@@ -35,10 +37,15 @@ export interface LedgerLimits {
   readonly session: Limit | undefined
 }
 
-const amounts = ["launches", "queueMillis", "runMillis", "approvalMillis", "outputBytes"] as const
+const times = ["queueMillis", "runMillis", "approvalMillis"] as const
+type Time = (typeof times)[number]
+const amounts = ["launches", ...times, "outputBytes"] as const
 type Amount = (typeof amounts)[number]
 
-/** A sum that grows. */
+/** A sum ends at the largest number: a durable manager writes it down, and JSON has no Infinity. */
+const plus = (left: number, right: number): number => Math.min(left + right, Number.MAX_VALUE)
+
+/** Sums that grow: those of time by themselves, with each task that spends some now. */
 export class Sums {
   launches = 0
   queueMillis = 0
@@ -46,25 +53,58 @@ export class Sums {
   approvalMillis = 0
   outputBytes = 0
   readonly costs = new Map<string, number>()
+  /** How many tasks spend each time now, and until when that is in the sums, in epoch milliseconds. */
+  readonly spending = { queueMillis: 0, runMillis: 0, approvalMillis: 0 }
+  private until = 0
+  /** How many calls are accepted whose first launch has not begun. */
+  unbegun = 0
 
+  /** The time until now, with that of the tasks that spend it. */
+  timeAt(time: Time, now: number): number {
+    // a clock may be set back
+    return plus(this[time], this.spending[time] * Math.max(0, now - this.until))
+  }
+
+  /** Adds the time until now. To be called before `spending` changes. */
+  moveTo(now: number): void {
+    for (const time of times) this[time] = this.timeAt(time, now)
+    this.until = now
+  }
+
+  usageAt(now: number): Usage {
+    const { launches, outputBytes } = this
+    return {
+      launches,
+      queueMillis: this.timeAt("queueMillis", now),
+      runMillis: this.timeAt("runMillis", now),
+      approvalMillis: this.timeAt("approvalMillis", now),
+      outputBytes,
+      costs: Object.fromEntries(this.costs)
+    }
+  }
+
+  /** Where no task spends time. */
   get usage(): Usage {
-    const { approvalMillis, launches, outputBytes, queueMillis, runMillis } = this
-    return { launches, queueMillis, runMillis, approvalMillis, outputBytes, costs: Object.fromEntries(this.costs) }
+    return this.usageAt(this.until)
   }
 }
 
-interface SessionSums {
+interface TurnSums {
   readonly sums: Sums
-  readonly turns: Map<TurnId, Sums>
   /** How many of its tasks are live: then it is not forgotten. */
   live: number
+}
+
+interface SessionSums extends TurnSums {
+  /** The one that was not used for longest first. */
+  readonly turns: Map<TurnId, TurnSums>
 }
 
 export interface Ledger {
   readonly limits: LedgerLimits
   readonly all: Sums
   readonly lanes: Map<Lane, Sums>
-  /** The names of all costs that were reported. */
+  /** The names of all costs that were reported, but for those of models. */
   readonly names: Set<string>
   /** The one that was not used for longest first. */
   readonly sessions: Map<SessionId, SessionSums>
@@ -82,12 +122,13 @@ export const makeLedger = (limits: LedgerLimits): Ledger => ({
 export interface Meter {
   readonly own: Sums
   readonly session: SessionSums
-  readonly turn: Sums
+  readonly turn: TurnSums
   /** Its own sums and all others that its amounts are added to. */
   readonly targets: ReadonlyArray<Sums>
-  /** What its time goes to, since when in epoch milliseconds; what it has written and was added. */
-  spends: "queueMillis" | "runMillis" | "approvalMillis"
-  since: number
+  /** What its time goes to; undefined once it has settled. */
+  spends: Time | undefined
+  /** Whether its first launch has begun. */
+  hasBegun: boolean
   /** Of its own costs. */
   readonly limit: Limit | undefined
 }
@@ -100,33 +141,38 @@ const ensure = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return made
 }
 
-const sessionSums = (ledger: Ledger, id: SessionId): SessionSums => {
-  const known = ledger.sessions.get(id)
+/** That of the key, used last from now on; a new one where there is none. */
+const used = <K, V extends TurnSums>(map: Map<K, V>, key: K, max: number, make: () => V): V => {
+  const known = map.get(key)
   if (known === undefined) {
     // each new one drops an old one; of those that live a few are passed over, and looked at again later
-    let passed = 0
-    for (const [oldest, { live }] of ledger.sessions) {
-      if (ledger.sessions.size < maxSessions || passed === 8) break
-      const sums = ledger.sessions.get(oldest)
-      ledger.sessions.delete(oldest)
-      if (live > 0 && sums !== undefined) {
-        passed++
-        ledger.sessions.set(oldest, sums)
+    let passedOver = 0
+    for (const [oldest, sums] of map) {
+      if (map.size < max || passedOver === 8) break
+      map.delete(oldest)
+      if (sums.live > 0) {
+        passedOver++
+        map.set(oldest, sums)
       }
     }
-  } else ledger.sessions.delete(id)
-  const sums = known ?? { sums: new Sums(), turns: new Map(), live: 0 }
-  ledger.sessions.set(id, sums)
+  } else map.delete(key)
+  const sums = known ?? make()
+  map.set(key, sums)
   return sums
 }
 
-const turnSums = ({ turns }: SessionSums, id: TurnId): Sums => {
-  const sums = ensure(turns, id, () => new Sums())
-  for (const oldest of turns.keys()) {
-    if (turns.size <= maxTurns) break
-    turns.delete(oldest)
-  }
-  return sums
+const sessionSums = ({ sessions }: Ledger, id: SessionId): SessionSums =>
+  used(sessions, id, maxSessions, () => ({ sums: new Sums(), turns: new Map(), live: 0 }))
+
+const turnSums = ({ turns }: SessionSums, id: TurnId): TurnSums =>
+  used(turns, id, maxTurns, () => ({ sums: new Sums(), live: 0 }))
+
+/** It was used last, unless it was closed meanwhile. */
+const endsIn = <K, V extends TurnSums>(map: Map<K, V>, key: K, sums: V): void => {
+  sums.live--
+  if (map.get(key) !== sums) return
+  map.delete(key)
+  map.set(key, sums)
 }
 
 /** Measures a task from now on. `limit`: that of its route. */
@@ -139,83 +185,110 @@ export const openMeter = (
   const session = sessionSums(ledger, id)
   const ofTurn = turnSums(session, turn.id)
   session.live++
+  ofTurn.live++
   const own = new Sums()
-  return {
+  const meter: Meter = {
     own,
     session,
     turn: ofTurn,
-    targets: [own, ofTurn, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
-    spends: "queueMillis",
-    since: now,
+    targets: [own, ofTurn.sums, session.sums, ensure(ledger.lanes, lane, () => new Sums()), ledger.all],
+    spends: undefined,
+    hasBegun: false,
     limit: limit ?? ledger.limits.task
   }
+  for (const sums of meter.targets) sums.unbegun++
+  meterSpends(meter, "queueMillis", now)
+  return meter
 }
 
 const add = ({ targets }: Meter, amount: Amount, by: number): void => {
-  for (const sums of targets) sums[amount] += by
+  for (const sums of targets) sums[amount] = plus(sums[amount], by)
 }
 
 /** The time until now goes to what it was spent for, and from now on to something else. */
-const spend = (meter: Meter, next: Meter["spends"], now: number): void => {
-  // a clock may be set back
-  add(meter, meter.spends, Math.max(0, now - meter.since))
+export const meterSpends = (meter: Meter, next: Meter["spends"], now: number): void => {
+  for (const sums of meter.targets) {
+    sums.moveTo(now)
+    if (meter.spends !== undefined) sums.spending[meter.spends]--
+    if (next !== undefined) sums.spending[next]++
+  }
   meter.spends = next
-  meter.since = now
+}
+
+/** Its first launch begins, or never will. */
+const noLongerUnbegun = (meter: Meter): void => {
+  if (meter.hasBegun) return
+  meter.hasBegun = true
+  for (const sums of meter.targets) sums.unbegun--
 }
 
 /** The tool of the task begins. */
 export const meterBegins = (meter: Meter, now: number): void => {
-  spend(meter, "runMillis", now)
+  meterSpends(meter, "runMillis", now)
+  noLongerUnbegun(meter)
   add(meter, "launches", 1)
 }
 
 /** The task asks, and is shown with what it has used so far. */
 export const meterAsks = (meter: Meter, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
-  spend(meter, "approvalMillis", now)
+  meterSpends(meter, "approvalMillis", now)
   return { ...snapshot, usage: meter.own.usage }
 }
 
 /** The task was answered, and waits for a place. */
-export const meterResumes = (meter: Meter, now: number): void => spend(meter, "queueMillis", now)
+export const meterResumes = (meter: Meter, now: number): void => meterSpends(meter, "queueMillis", now)
 
 /** The task has settled, and is shown with what it has used. */
-export const meterEnds = (meter: Meter, task: TaskRecord, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
-  spend(meter, meter.spends, now)
+export const meterEnds = (
+  { ledger }: TaskTable,
+  meter: Meter,
+  task: TaskRecord,
+  snapshot: TaskSnapshot,
+  now: number
+): TaskSnapshot => {
+  meterSpends(meter, undefined, now)
+  noLongerUnbegun(meter)
   add(meter, "outputBytes", task.output?.end ?? 0)
-  meter.session.live--
+  if (ledger !== undefined) endsIn(ledger.sessions, task.session.id, meter.session)
+  endsIn(meter.session.turns, task.turn.id, meter.turn)
   return { ...snapshot, usage: meter.own.usage }
 }
 
 /** A task that an earlier process has measured goes on with that. What it has written is counted when it settles. */
-export const meterAgain = (meter: Meter, before: Usage): void => {
+export const meterAgain = ({ names }: Ledger, meter: Meter, before: Usage): void => {
+  for (const name of Object.keys(before.costs)) if (!namesOfModels.has(name)) names.add(name)
+  if (before.launches > 0) noLongerUnbegun(meter)
   for (const amount of amounts) if (amount !== "outputBytes") add(meter, amount, before[amount])
   for (const sums of meter.targets) addTo(sums, before.costs)
 }
 
 const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
-  for (const name of Object.keys(reported)) costs.set(name, (costs.get(name) ?? 0) + (reported[name] ?? 0))
+  for (const name of Object.keys(reported)) costs.set(name, plus(costs.get(name) ?? 0, reported[name] ?? 0))
 }
 
-/** The first name that is one too many; the others are known from now on. */
+/** The first name that is one too many; if there is none, all are known from now on. */
 export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | undefined => {
   if (ledger === undefined) return undefined
   const { names } = ledger
-  for (const name of Object.keys(costs)) {
-    if (!names.has(name) && names.size >= maxNames) return name
-    names.add(name)
-  }
+  const more = Object.keys(costs).filter((name) => !names.has(name) && !namesOfModels.has(name))
+  const free = Math.max(0, maxNames - names.size)
+  if (more.length > free) return more[free]
+  for (const name of more) names.add(name)
   return undefined
 }
 
-/** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any. */
+/** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any: one that fails before one that asks. */
 export const report = (
   { limits }: Ledger,
   { limit, own, session, targets, turn }: Meter,
   costs: UsageCosts
 ): Broken | undefined => {
   for (const sums of targets) addTo(sums, costs)
-  return passed("task", limit, own) ?? passed("turn", limits.turn, turn) ??
+  return firstOf(
+    passed("task", limit, own),
+    passed("turn", limits.turn, turn.sums),
     passed("session", limits.session, session.sums)
+  )
 }
 
 /** A limit that was reached or passed, and what follows. */
@@ -223,6 +296,10 @@ export interface Broken {
   readonly reached: ReachedLimit
   readonly onLimit: "fail" | "ask"
 }
+
+/** One that asks leaves the others as they are. */
+const firstOf = (...all: ReadonlyArray<Broken | undefined>): Broken | undefined =>
+  all.find((broken) => broken?.onLimit === "fail") ?? all.find((broken) => broken !== undefined)
 
 const passed = (scope: ReachedLimit["scope"], limit: Limit | undefined, sums: Sums): Broken | undefined => {
   if (limit === undefined) return undefined
@@ -235,36 +312,40 @@ const passed = (scope: ReachedLimit["scope"], limit: Limit | undefined, sums: Su
 const reachedOf = (
   scope: ReachedLimit["scope"],
   limit: Limit | undefined,
-  sums: Sums | undefined
+  sums: Sums,
+  now: number
 ): Broken | undefined => {
-  if (limit === undefined || sums === undefined) return undefined
+  if (limit === undefined) return undefined
   const { launches, onLimit, runMillis } = limit
   const broken = (name: string, max: number): Broken => ({ reached: { scope, name, max }, onLimit })
-  if (sums.launches >= launches) return broken("launches", launches)
-  if (sums.runMillis >= runMillis) return broken("runTime", runMillis)
+  if (sums.launches + sums.unbegun >= launches) return broken("launches", launches)
+  if (sums.timeAt("runMillis", now) >= runMillis) return broken("runTime", runMillis)
   for (const [name, max] of limit.costs) if ((sums.costs.get(name) ?? 0) >= max) return broken(name, max)
   return undefined
 }
 
-/** The limit that a new call of the turn would break, if any. One that is interrupted accepts its calls, and cancels them. */
+/** The limit that a new call of the turn would break now, if any. One that is interrupted accepts its calls, and cancels them. */
 export const limitReachedBy = (
   { ledger, sessions }: TaskTable,
-  { sessionId, turnId }: TurnRef
+  { sessionId, turnId }: TurnRef,
+  now: number
 ): Broken | undefined => {
   const known = ledger?.sessions.get(sessionId)
   if (ledger === undefined || sessions.get(sessionId)?.turns.get(turnId)?.interrupted === true) return undefined
   const { limits } = ledger
   // nothing may be used at all
   const sums = known?.sums ?? new Sums()
-  return reachedOf("turn", limits.turn, known?.turns.get(turnId) ?? new Sums()) ??
-    reachedOf("session", limits.session, sums)
+  return firstOf(
+    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? new Sums(), now),
+    reachedOf("session", limits.session, sums, now)
+  )
 }
 
 /** Adds what the loop of a turn has reported. */
 export const reportOfTurn = ({ ledger }: TaskTable, { sessionId, turnId }: TurnRef, costs: UsageCosts): void => {
   if (ledger === undefined) return
   const session = sessionSums(ledger, sessionId)
-  for (const sums of [turnSums(session, turnId), session.sums, ledger.all]) addTo(sums, costs)
+  for (const sums of [turnSums(session, turnId).sums, session.sums, ledger.all]) addTo(sums, costs)
 }
 
 /** The session is closed: what its tasks still use is counted nowhere but for the lanes and for all. */
@@ -274,16 +355,14 @@ export const closeSums = ({ ledger }: TaskTable, id: SessionId): void => void le
 export const sumOf = (usages: ReadonlyArray<Usage>): Usage => {
   const sums = new Sums()
   for (const usage of usages) {
-    for (const amount of amounts) sums[amount] += usage[amount]
+    for (const amount of amounts) sums[amount] = plus(sums[amount], usage[amount])
     addTo(sums, usage.costs)
   }
   return sums.usage
 }
 
-/** What a live task has used until now. */
-export const usageNow = ({ output, snapshot }: TaskRecord, meter: Meter, now: number): Usage => {
-  const { usage } = meter.own
-  return snapshot.settledAt === undefined
-    ? { ...usage, [meter.spends]: usage[meter.spends] + Math.max(0, now - meter.since), outputBytes: output?.end ?? 0 }
-    : usage
-}
+/** What a live task has used until now. What it has written is added when it settles. */
+export const usageNow = ({ output }: TaskRecord, { own }: Meter, now: number): Usage => ({
+  ...own.usageAt(now),
+  outputBytes: output?.end ?? 0
+})

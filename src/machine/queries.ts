@@ -136,11 +136,11 @@ export const usage = (
   }
   if (sessionId !== undefined) {
     const session = ledger.sessions.get(sessionId)
-    return turnId === undefined ? session?.sums.usage : session?.turns.get(turnId)?.usage
+    return (turnId === undefined ? session : session?.turns.get(turnId))?.sums.usageAt(now)
   }
-  if (lane === undefined) return ledger.all.usage
+  if (lane === undefined) return ledger.all.usageAt(now)
   const of = laneOf(table, lane)
-  return of === undefined ? undefined : ledger.lanes.get(of)?.usage
+  return of === undefined ? undefined : ledger.lanes.get(of)?.usageAt(now)
 }
 
 /** How much waits to be taken, over all sessions; what a consumer has in hand waits until it has succeeded. */

@@ -29,7 +29,7 @@ import * as events from "./events.js"
 import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
-import { type Limit, meterAgain, openMeter } from "./ledger.js"
+import { type Limit, meterAgain, meterSpends, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
 import { askAgain } from "./questions.js"
 import * as results from "./results.js"
@@ -211,8 +211,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now:
     table.tasks.set(snapshot.id, task)
     if (table.ledger !== undefined) {
       task.meter = openMeter(table.ledger, task, stored.limit, now)
-      if (snapshot.usage !== undefined) meterAgain(task.meter, snapshot.usage)
-      if (snapshot.status === "Suspended") task.meter.spends = "approvalMillis"
+      if (snapshot.usage !== undefined) meterAgain(table.ledger, task.meter, snapshot.usage)
+      if (snapshot.status === "Suspended") meterSpends(task.meter, "approvalMillis", now)
     }
     task.duplicates = duplicatesOf(request, stored.duplicates)
     if (snapshot.joinedTaskId === undefined) lead(task)

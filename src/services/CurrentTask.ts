@@ -75,7 +75,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    * Reports what the tool has used, by names of your own: `{ usd: 0.02, pages: 3 }`. It is added to the usage of the task, its turn, its
    * session and its lane, where `TaskManagerConfig` has a `ledger`; otherwise, and once the launch is over, it does nothing. A task that
    * passes a limit with it is stopped, or sent to the background. Dies with an error that names the field for anything but numbers from 0,
-   * and for more than 64 names in one manager.
+   * and for more than 64 names in one manager, besides those of models.
    */
   readonly addUsage: (costs: UsageCosts) => Effect.Effect<void>
   /**

@@ -15,6 +15,8 @@ const costsOf = (field: string, costs: unknown): ReadonlyMap<string, number> => 
   const checked = new Map<string, number>()
   for (const [name, value] of Object.entries(Object(costs))) {
     refuseUnless(name !== "" && name.length <= longestName, field, `names of 1 to ${longestName} characters`, name)
+    // an object that is read from a row or a message would lose it
+    refuseUnless(name !== "__proto__", field, "other names than __proto__", name)
     if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
       throw new RangeError(`${field}.${escaped(name)} takes a number from 0, not ${shown(value)}`)
     }

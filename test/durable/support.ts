@@ -90,7 +90,9 @@ const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
           }
           return request.toolName === "write" ? answer("done", request) : yield* Effect.never
         case "payAndPark":
-          yield* task.addUsage({ usd: 2 })
+          for (const usd of Array.isArray(request.input) ? request.input.map(Number) : [2]) {
+            yield* task.addUsage({ usd })
+          }
           return task.epoch > 1 ? answer("done", request) : yield* Effect.never
         case "stubborn":
           return yield* Effect.uninterruptible(Effect.never)

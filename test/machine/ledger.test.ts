@@ -2,7 +2,15 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import { type LedgerLimits, type Limit, limitReachedBy, nameTooMany, reportOfTurn } from "../../src/machine/ledger.js"
+import {
+  type LedgerLimits,
+  type Limit,
+  limitReachedBy,
+  meterAgain,
+  nameTooMany,
+  reportOfTurn,
+  sumOf
+} from "../../src/machine/ledger.js"
 import { usage } from "../../src/machine/queries.js"
 import type { Limits, TaskRecord } from "../../src/machine/TaskTable.js"
 import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
@@ -92,7 +100,7 @@ describe("what tasks use", () => {
     assert.deepStrictEqual(used(world, {}), { ...zero, launches: 2, costs: { usd: 2 } })
   })
 
-  it("is known of 4,096 sessions and those that live, of 64 turns of each, and of 64 names", () => {
+  it("is known of 4,096 sessions and those that live, and of 64 turns of each", () => {
     const world = worldWith()
     const live = world.start("live", { session: "live" })
     pay(world, live, { usd: 1 })
@@ -112,9 +120,61 @@ describe("what tasks use", () => {
       launches: 1,
       costs: { usd: 1 }
     })
-    const names = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`n${index}`, 1]))
-    assert.isUndefined(nameTooMany(world.table, names))
+  })
+
+  it("is not forgotten of a turn while its tasks live, or while it is used", () => {
+    const world = worldWith()
+    const live = world.start("live", { turn: "live" })
+    const report = (turn: string) => world.step((table) => reportOfTurn(table, turnRef(turn), { usd: 1 }))
+    report("used")
+    for (let turn = 0; turn < 200; turn++) {
+      report(`t${turn}`)
+      if (turn % 50 === 0) report("used")
+    }
+    pay(world, live, { usd: 1 })
+    assert.deepStrictEqual(used(world, turnRef("live")), { ...zero, launches: 1, costs: { usd: 1 } })
+    assert.deepStrictEqual(used(world, turnRef("used")), { ...zero, costs: { usd: 5 } })
+    world.complete(live)
+    // it was used when its task settled
+    for (let turn = 0; turn < 63; turn++) report(`u${turn}`)
+    assert.isDefined(used(world, turnRef("live")))
+    report("v")
+    assert.isUndefined(used(world, turnRef("live")))
+  })
+
+  it("has 64 names besides those of models, and none of a report that is refused", () => {
+    const world = worldWith()
+    const names = (length: number) => Object.fromEntries(Array.from({ length }, (_, index) => [`n${index}`, 1]))
+    assert.strictEqual(nameTooMany(world.table, names(70)), "n64")
+    assert.deepStrictEqual(world.table.ledger?.names.size, 0)
+    assert.isUndefined(nameTooMany(world.table, names(63)))
+    assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1, two: 1 }), "two")
+    assert.isUndefined(nameTooMany(world.table, { two: 1 }))
     assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1 }), "one")
+    assert.isUndefined(
+      nameTooMany(world.table, { inputTokens: 1, outputTokens: 1, reasoningTokens: 1, cachedInputTokens: 1 })
+    )
+  })
+
+  it("ends at the largest number", () => {
+    const world = worldWith()
+    const a = world.start("a", { lane: "one" })
+    pay(world, a, { usd: 1.7e308 })
+    pay(world, a, { usd: 1.7e308 })
+    world.step((table) => reportOfTurn(table, turnRef(), { usd: 1.7e308 }))
+    const costs = { usd: Number.MAX_VALUE }
+    for (const filter of [{ taskId: id("a") }, turnRef(), { sessionId: sessionId("s") }, { lane: "one" }, {}]) {
+      assert.deepStrictEqual(used(world, filter), { ...zero, launches: 1, costs })
+    }
+    world.complete(a)
+    assert.deepStrictEqual(a.snapshot.usage?.costs, costs)
+    assert.deepStrictEqual(sumOf([{ ...zero, costs }, { ...zero, costs }]).costs, costs)
+    const other = worldWith()
+    const again = other.start("again").meter
+    const { ledger } = other.table
+    if (again === undefined || ledger === undefined) return assert.fail("nothing is summed up")
+    for (const before of [costs, costs]) meterAgain(ledger, again, { ...zero, costs: before })
+    assert.deepStrictEqual(used(other, {}), { ...zero, launches: 1, costs })
   })
 
   it("costs nothing where nothing is summed up", () => {
@@ -165,9 +225,29 @@ describe("a limit", () => {
     assert.deepInclude(a.snapshot, { status: "Completed", usage: { ...zero, launches: 1, costs: { usd: 4 } } })
   })
 
+  it("that asks leaves one that fails as it is", () => {
+    const world = worldWith({ task: usd(1, "ask"), session: usd(5) })
+    const a = world.start("a")
+    for (let times = 0; times < 100; times++) pay(world, a, { usd: 1 })
+    assert.deepStrictEqual(a.snapshot.overLimit, { scope: "task", name: "usd", max: 1 })
+    assert.strictEqual(a.cancelReason, "LimitReached")
+    assert.deepStrictEqual(a.reached, { scope: "session", name: "usd", max: 5 })
+    const other = worldWith({ turn: usd(1, "ask"), session: usd(1) })
+    other.step((table) => reportOfTurn(table, turnRef(), { usd: 1 }))
+    assert.deepStrictEqual(limitReachedBy(other.table, turnRef(), other.now), {
+      reached: { scope: "session", name: "usd", max: 1 },
+      onLimit: "fail"
+    })
+    const both = worldWith({ task: usd(1, "ask"), session: usd(1) })
+    const b = both.start("b")
+    pay(both, b, { usd: 2 })
+    assert.strictEqual(b.cancelReason, "LimitReached")
+  })
+
   it("of a turn or a session is reached by its calls, not by those of others", () => {
     const world = worldWith({ turn: limit({ launches: 1 }), session: limit({ runMillis: 100 }) })
-    const reachedBy = (turn: string, session = "s") => limitReachedBy(world.table, turnRef(turn, session))?.reached
+    const reachedBy = (turn: string, session = "s") =>
+      limitReachedBy(world.table, turnRef(turn, session), world.now)?.reached
     assert.isUndefined(reachedBy("t"))
     const a = world.start("a")
     assert.deepStrictEqual(reachedBy("t"), { scope: "turn", name: "launches", max: 1 })
@@ -180,9 +260,54 @@ describe("a limit", () => {
     assert.isUndefined(reachedBy("t"))
   })
 
+  it("of run time counts what runs now, and so does what is used", () => {
+    const world = worldWith({ session: limit({ runMillis: 100 }) })
+    const reached = () => limitReachedBy(world.table, turnRef("u"), world.now)?.reached.name
+    const a = world.start("a", { lane: "one" })
+    const b = world.start("b", { lane: "one" })
+    const c = world.start("c")
+    after(world, 49)
+    assert.isUndefined(reached())
+    after(world, 1)
+    assert.strictEqual(reached(), "runTime")
+    const both = { ...zero, launches: 2, queueMillis: 50, runMillis: 100 }
+    for (const filter of [turnRef(), { sessionId: sessionId("s") }, {}]) {
+      assert.deepStrictEqual(used(world, filter), both)
+    }
+    assert.deepStrictEqual(used(world, { lane: "one" }), { ...both, launches: 1, runMillis: 50 })
+    // a clock may be set back
+    world.now -= 1_000
+    assert.deepStrictEqual(used(world, {}), { ...zero, launches: 2 })
+    world.complete(a)
+    world.suspend(b)
+    after(world, 10)
+    world.complete(c)
+    world.resume(b)
+    world.complete(b)
+    const spent = used(world, {})
+    after(world, 1_000)
+    assert.deepStrictEqual(used(world, {}), spent)
+    assert.deepInclude(spent, { launches: 4, runMillis: 10, approvalMillis: 10 })
+  })
+
+  it("of launches counts the calls that are accepted and have not begun", () => {
+    const world = worldWith({ session: limit({ launches: 2 }) })
+    const reached = () => limitReachedBy(world.table, turnRef(), world.now)?.reached.name
+    const a = world.start("a", { lane: "one" })
+    assert.isUndefined(reached())
+    world.start("b", { lane: "one" })
+    assert.strictEqual(reached(), "launches")
+    world.step((table, now) => control.cancel(table, id("b"), now))
+    assert.isUndefined(reached())
+    world.start("c", { lane: "one" })
+    world.complete(a)
+    assert.deepInclude(used(world, {}), { launches: 2 })
+    assert.strictEqual(reached(), "launches")
+  })
+
   it("that lets nothing run is reached at once", () => {
     const world = worldWith({ session: limit({ launches: 0 }) })
-    assert.deepStrictEqual(limitReachedBy(world.table, request("a"))?.reached, {
+    assert.deepStrictEqual(limitReachedBy(world.table, request("a"), world.now)?.reached, {
       scope: "session",
       name: "launches",
       max: 0

@@ -612,18 +612,18 @@ describe("the simulator finds other mistakes", () => {
   })
   finds("the time of the last launch is not counted", [4], {
     "machine/ledger": ({ meterEnds }) => ({
-      meterEnds: (meter, task, snapshot, now) => {
-        meter.since = now
-        return meterEnds(meter, task, snapshot, now)
+      meterEnds: (table, meter, task, snapshot, now) => {
+        for (const sums of meter.targets) sums.spending.runMillis = 0
+        return meterEnds(table, meter, task, snapshot, now)
       }
     })
   }, withLedger)
 
   finds("an answer is waited for as if a tool ran", [4], {
-    "machine/ledger": ({ meterAsks }) => ({
+    "machine/ledger": ({ meterAsks, meterSpends }) => ({
       meterAsks: (meter, snapshot, now) => {
         const asked = meterAsks(meter, snapshot, now)
-        meter.spends = "runMillis"
+        meterSpends(meter, "runMillis", now)
         return asked
       }
     })

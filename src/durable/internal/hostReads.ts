@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { TaskAlreadyExists, TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
+import { Sums } from "../../machine/ledger.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
@@ -191,6 +192,11 @@ export const withStoredTasks = <Stored>(
       get,
       result: (id) => orStored(handle.result(id), id, ({ result }) => Effect.succeed(Option.fromNullable(result))),
       output,
+      usage: (filter = {}) =>
+        filter.taskId === undefined
+          ? handle.usage(filter)
+          : orStored(handle.usage(filter), filter.taskId, ({ snapshot }) =>
+            Effect.succeed(snapshot.usage ?? new Sums().usage)),
       cancel: (id) => orStored(handle.cancel(id), id, () => Effect.void),
       detach: (id) => orStored(handle.detach(id), id, hasSettled),
       steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),

@@ -10,5 +10,5 @@ export const readCosts = (engine: Engine, costs: UsageCosts): UsageCosts => {
   const checked = checkCosts(costs)
   const name = engine.state.unsafeModify((table) => nameTooMany(table, checked))
   if (name === undefined) return checked
-  throw new RangeError(`addUsage takes 64 names of costs in one manager, and ${shown(name)} is one more`)
+  throw new RangeError(`addUsage takes 64 names of costs of your own in one manager, and ${shown(name)} is one more`)
 }

@@ -1,9 +1,9 @@
 /** Calls in the background: the placeholder at once, the result late, and the turns that a session starts by itself. */
-import { AiError } from "@effect/ai"
+import { AiError, Toolkit } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Effect, Layer, TestClock } from "effect"
 import { ScriptedOutcome, type TaskId, TaskManager, TaskManagerTestControl, ToolError } from "effect-task-manager"
-import { LateResultCodec, WakePolicy } from "effect-task-manager/ai"
+import { AgentLoop, LateResultCodec, WakePolicy } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import {
   callId,
@@ -141,6 +141,23 @@ describe("a call in the background", () => {
           "call-2:error The call was not started: the limit of 20 inputTokens for its session is reached."
         )
         assert.deepStrictEqual((yield* handle.usage({ sessionId })).costs, { inputTokens: 20, outputTokens: 4, usd: 5 })
+      })
+    ))
+
+  it.effect("what a manager does not count of a model costs no reply", () =>
+    withWorld(
+      { model: [[Text("said"), ScriptedStep.Finish("stop", usageOf(20, 4))]] },
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const counting = Layer.succeed(TaskManager, {
+          ...manager,
+          addUsage: () => Effect.dieMessage("no name is left")
+        })
+        const events = yield* Effect.provide(
+          Effect.flatMap(open(), (session) => runTo(session, "go")),
+          Layer.provide(AgentLoop.layer(Toolkit.empty), counting)
+        )
+        assert.strictEqual(ending(events), "Completed")
       })
     ))
 

@@ -1,5 +1,5 @@
 /** A session on a scripted model and scripted tools. Every prompt that was sent is checked when the test is over. */
-import { type Prompt, Tool, Toolkit } from "@effect/ai"
+import { type LanguageModel, type Prompt, Tool, Toolkit } from "@effect/ai"
 import { assert } from "@effect/vitest"
 import { Chunk, Effect, Fiber, Layer, type Scope, Stream } from "effect"
 import {
@@ -101,6 +101,7 @@ type Services =
   | AgentLoop
   | TaskManagerTestControl
   | TestLanguageModelControl
+  | LanguageModel.LanguageModel
   | Layer.Layer.Success<ReturnType<typeof managerWith>>
 
 const world = (

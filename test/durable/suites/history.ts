@@ -94,6 +94,18 @@ export const historySuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* ids(fourth), ["new", "live", "other", "e", "d", "c", "b", "a"])
       }))
 
+    it.scoped("what a settled task has used is known as long as its row", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({}, { historyLimit: 1, ledger: true })
+        for (const name of ["a", "b"]) yield* process.start(name, "quick")
+        const second = yield* database.open({}, { historyLimit: 1, ledger: true })
+        for (const { manager: { handle } } of [process, second]) {
+          assert.deepInclude(yield* handle.usage({ taskId: id("a") }), { launches: 1, costs: {} })
+          const nobody = yield* Effect.flip(handle.usage({ taskId: id("nobody") }))
+          assert.strictEqual(nobody._tag, "TaskNotFound")
+        }
+      }))
+
     it.scoped("whoever looks up a settled task that memory has forgotten is answered as of one that it has", () =>
       Effect.gen(function*() {
         const { process } = yield* opened({}, { historyLimit: 1 })

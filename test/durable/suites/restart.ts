@@ -306,6 +306,19 @@ export const restartSuite = (databases: Databases): void => {
         assert.strictEqual((yield* next.manager.handle.get(id("a"))).status, "Failed")
       }))
 
+    it.scoped("what a task has used is read again, however much that is", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open({}, { ledger: true })
+        yield* first.start("a", "payAndPark", { input: [1.7e308, 1.7e308] })
+        const second = yield* database.open({}, { ledger: true })
+        const third = yield* database.open({}, { ledger: true })
+        for (const process of [second, third]) {
+          const { status, usage } = yield* process.manager.handle.get(id("a"))
+          assert.deepStrictEqual([status, usage?.costs], ["Completed", { usd: Number.MAX_VALUE }])
+        }
+      }))
+
     it.scoped("a call that a limit has held asks again, and its tool does not see that approval", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

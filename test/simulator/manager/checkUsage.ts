@@ -72,7 +72,10 @@ export const checkUsage = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): vo
   }
   // what was said while the tool was stopped may have been heard or not
   if (usd > world.paying.length) world.violate(4, `${usd} are paid, and ${world.paying.length} were`)
-  for (const { live } of table.ledger?.sessions.values() ?? []) {
+  for (const { live, turns } of table.ledger?.sessions.values() ?? []) {
     if (live !== 0) world.violate(10, `${live} tasks of a session are measured that do not live`)
+    for (const turn of turns.values()) {
+      if (turn.live !== 0) world.violate(10, `${turn.live} tasks of a turn are measured that do not live`)
+    }
   }
 }

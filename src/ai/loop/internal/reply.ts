@@ -9,6 +9,7 @@ import * as Encoding from "effect/Encoding"
 import { ToolCallId } from "../../../model/ids.js"
 import { emptyMetadata, isJson, type Metadata } from "../../../model/json.js"
 import type { UsageCosts } from "../../../model/Usage.js"
+import { modelCosts } from "../../../shared/modelCosts.js"
 import { toWord } from "../../transcript/internal/wire.js"
 import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
 import { carriedIn } from "../../wire/internal/CarriedCall.js"
@@ -90,11 +91,9 @@ const reserved = "late-"
 
 /** A provider may leave any of them out, or say nonsense. */
 const costsOf = (usage: Response.FinishPart["usage"]): UsageCosts | undefined => {
-  const { cachedInputTokens, inputTokens, outputTokens, reasoningTokens } = usage
-  const costs = { inputTokens, outputTokens, reasoningTokens, cachedInputTokens }
-  const said = Object.entries(costs).filter((cost): cost is [string, number] => {
-    const [, count] = cost
-    return typeof count === "number" && Number.isFinite(count) && count > 0
+  const said = modelCosts.flatMap((name) => {
+    const count = usage[name]
+    return typeof count === "number" && Number.isFinite(count) && count > 0 ? [[name, count] as const] : []
   })
   return said.length === 0 ? undefined : Object.fromEntries(said)
 }

@@ -169,7 +169,18 @@ export class Steps {
           onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
         })).pipe(
           // also where the request was interrupted, or another attempt would have followed
-          Effect.onExit(() => builder?.usage === undefined ? Effect.void : onUsage(turnId, builder.usage))
+          Effect.onExit(() => {
+            const used = builder?.usage
+            return used === undefined ? Effect.void : Effect.catchAllCause(
+              Effect.suspend(() => onUsage(turnId, used)),
+              // the reply was paid for, and counts more than what it has cost
+              () =>
+                Effect.annotateLogs(Effect.logWarning("What a model has used was not counted"), {
+                  package: "effect-task-manager",
+                  turnId: printable(turnId)
+                })
+            )
+          })
         )
       )
     const asked = Effect.suspend(() => {

@@ -184,6 +184,7 @@ test("costs that are no numbers from 0, and filters that mix things up, are defe
   yield* diesWith("NaN", report({ usd: NaN }), "addUsage.usd takes a number from 0, not NaN")
   yield* diesWith("a negative number", report({ usd: -1 }), "addUsage.usd takes a number from 0, not -1")
   yield* diesWith("a text", report({ usd: "1" }), "addUsage.usd takes a number from 0")
+  yield* diesWith("a name that objects lose", report(JSON.parse("{\"__proto__\":1}")), "other names than __proto__")
   yield* diesWith("nothing", report(undefined), "addUsage takes an object of numbers from 0")
   const ask = (filter: unknown) => w.handle.usage(filter as UsageFilter)
   yield* diesWith("a turn without a session", ask({ turnId: "t" }), "UsageFilter takes ")
