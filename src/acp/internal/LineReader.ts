@@ -12,7 +12,7 @@
  * | `method`    | Request      | Notification   |
  * | no `method` | Response     | Unknown        |
  */
-export type MessageKind = "Request" | "Notification" | "Response" | "Unknown"
+type MessageKind = "Request" | "Notification" | "Response" | "Unknown"
 
 /** A whole line without its end, or one that is too long, with the `id` at its top level if that was found. */
 export type Line =
