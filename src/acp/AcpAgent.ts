@@ -30,8 +30,8 @@ export interface AcpStdioOptions extends AcpAgentOptions {
   /** What the client reads: `NodeSink.stdout` of `@effect/platform-node`. */
   readonly stdout: Sink.Sink<unknown, Uint8Array, unknown, unknown>
   /**
-   * How many bytes one message of the client may have: an integer from 1. A longer one is answered with an error, by its id. Default:
-   * 32 MiB.
+   * How many bytes one message of the client may have: an integer from 1. A longer request is answered with an error, by its id; what
+   * a longer response answers has failed; a longer notification is left out. Default: 32 MiB.
    */
   readonly maxLineBytes?: number | undefined
 }

@@ -1,4 +1,4 @@
-/** Lines out of bytes, however they are cut: each line is one to itself, and one that is too long is named by its id. */
+/** Lines out of bytes, however they are cut: each line is one to itself, and of one that is too long its id is known, and which message it is. */
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { type Line, LineReader } from "../../src/acp/internal/LineReader.js"
@@ -46,30 +46,39 @@ describe("a line that is too long", () => {
   const filler = "x".repeat(500)
   const idOf = (text: string, cuts: ReadonlyArray<number> = []) => read(`${text}\n{"id":9}\n`, cuts, 100)[0]
 
-  it("is named by its id, wherever that stands, and the next one is whole", () => {
+  it("is named by its kind and id, wherever they stand, and the next one is whole", () => {
     for (
-      const [text, id] of [
-        [`{"jsonrpc":"2.0","id":7,"method":"m","params":{"text":"${filler}"}}`, 7],
-        [`{"method":"m","params":{"id":1,"text":"${filler}","deep":[{"id":2}]} , "id" : "seven" }`, "seven"],
-        [`{"params":"\\"id\\":3,{${filler}","id":-4.5}`, -4.5],
-        [`{"params":["id",5,"${filler}"]}`, null],
-        [`{"id":{"id":1},"params":"${filler}"}`, null],
-        [`{"id":null,"params":"${filler}"}`, null],
-        [`{"id":"${filler.repeat(2)}"}`, null],
-        [filler, null],
-        [`{"id":7,"params":"${filler}`, 7],
-        [`[{"id":7,"params":"${filler}"}]`, null]
+      const [text, kind, id] of [
+        [`{"jsonrpc":"2.0","id":7,"method":"m","params":{"text":"${filler}"}}`, "Request", 7],
+        [
+          `{"method":"m","params":{"id":1,"text":"${filler}","deep":[{"id":2}]} , "id" : "seven" }`,
+          "Request",
+          "seven"
+        ],
+        [`{"method":"m","params":"\\"id\\":3,{${filler}","id":-4.5}`, "Request", -4.5],
+        [`{"id":{"id":1},"method":"${filler}"}`, "Request", null],
+        [`{"id":7,"method":"${filler}`, "Request", 7],
+        [`{"method":"m","params":{"id":1,"text":"${filler}"}}`, "Notification", null],
+        [`{"params":"${filler}" , "method" : "m"}`, "Notification", null],
+        [`{"jsonrpc":"2.0","id":1,"result":{"method":"m","text":"${filler}"}}`, "Response", 1],
+        [`{"error":{"message":"\\"method\\":${filler}"},"id":"one"}`, "Response", "one"],
+        [`{"id":"method","result":"${filler}`, "Response", "method"],
+        [`{"id":null,"error":"${filler}"}`, "Response", null],
+        [`{"id":"${filler.repeat(2)}"}`, "Response", null],
+        [`{"params":["id",5,"method","${filler}"]}`, "Unknown", null],
+        [filler, "Unknown", null],
+        [`[{"id":7,"method":"${filler}"}]`, "Unknown", null]
       ] as const
     ) {
-      assert.deepStrictEqual(idOf(text), { _tag: "TooLong", id }, text.slice(0, 60))
+      assert.deepStrictEqual(idOf(text), { _tag: "TooLong", kind, id }, text.slice(0, 60))
       assert.deepStrictEqual(read(`${text}\n{"id":9}\n`, [], 100)[1], { _tag: "Line", text: "{\"id\":9}" })
     }
   })
 
   it("is the same wherever the bytes are cut", () => {
-    const text = `{"a":"ö\\\\","id":"é\\"7","params":"${filler}"}`
+    const text = `{"a":"ö\\\\","method":"m","id":"é\\"7","params":"${filler}"}`
     fc.assert(fc.property(fc.array(fc.nat({ max: 560 })), (cuts) => {
-      assert.deepStrictEqual(read(`${text}\n`, cuts, 100), [{ _tag: "TooLong", id: "é\"7" }])
+      assert.deepStrictEqual(read(`${text}\n`, cuts, 100), [{ _tag: "TooLong", kind: "Request", id: "é\"7" }])
     }))
   })
 
@@ -77,6 +86,6 @@ describe("a line that is too long", () => {
     const reader = new LineReader(1_000)
     const piece = new Uint8Array(100_000).fill(120)
     for (let count = 0; count < 200; count++) assert.deepStrictEqual(reader.push(piece), [])
-    assert.deepStrictEqual(reader.flush(), [{ _tag: "TooLong", id: null }])
+    assert.deepStrictEqual(reader.flush(), [{ _tag: "TooLong", kind: "Unknown", id: null }])
   })
 })

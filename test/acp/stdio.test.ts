@@ -1,6 +1,6 @@
 /** The agent on two byte streams: lines of any kind, a client that is gone, and nothing on the standard output but the protocol. */
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Deferred, Effect, Fiber, Layer, Queue, Sink, Stream } from "effect"
+import { Console, Deferred, Effect, Fiber, Layer, Logger, Queue, Sink, Stream } from "effect"
 import { AcpAgent, type AcpStdioOptions, type AcpStreamError } from "effect-task-manager/acp"
 import type { ScriptedReply } from "effect-task-manager/ai/testing"
 import { agentLayer, Gates, Text, ToolCall } from "./support.js"
@@ -103,6 +103,39 @@ describe("lines", () => {
         "null -32700"
       ])
       assert.isTrue(client.written().some(({ id, result }) => id === 80 && result !== undefined))
+    }).pipe(Effect.scoped))
+
+  it.live("that are too long and no requests are not answered: a question fails, a notification is left out", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void said.push(`${logLevel.label} ${String(message)}`))
+      const client = yield* connect(
+        [[ToolCall("danger", { path: "/" })], [Text("Not done.")]],
+        { maxLineBytes: 2_000 },
+        Logger.replace(Logger.defaultLogger, logger)
+      )
+      const sessionId = yield* open(client)
+      const filler = "x".repeat(3_000)
+      yield* client.send(prompt("go", sessionId))
+      const { id } = yield* client.read(({ method }) => method === "session/request_permission")
+      yield* client.send(`{"jsonrpc":"2.0","method":"session/cancel","params":{"sessionId":"${filler}"}}\n`)
+      // the error of a request that nobody can name
+      yield* client.send(`{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"${filler}"}}\n`)
+      yield* client.send(
+        `{"jsonrpc":"2.0","id":${id},"result":{"outcome":{"outcome":"selected","optionId":"allow"},"_meta":"${filler}"}}\n`
+      )
+      yield* client.read(isIdle)
+      const statuses = client.written().flatMap(({ params }) =>
+        params?.update?.toolCallId ? [params.update.status] : []
+      )
+      assert.strictEqual(statuses.at(-1), "failed")
+      assert.deepStrictEqual(client.written().filter(({ error }) => error !== undefined), [])
+      assert.deepStrictEqual(said.filter((one) => one.includes("too long")), [
+        "WARN A notification of the client is too long: it is left out",
+        "WARN A response of the client is too long: what it answers has failed",
+        "WARN A response of the client is too long: what it answers has failed"
+      ])
+      assert.notInclude(said.join("\n"), "xxx")
     }).pipe(Effect.scoped))
 
   it.live("that come in pieces, or many at once, are one message each", () =>

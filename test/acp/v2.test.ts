@@ -188,7 +188,7 @@ describe("prompts", () => {
         failing(() => client.agent.request(methods.agent.session.prompt, { sessionId: id, prompt }))
       assert.deepInclude(yield* prompt([{ type: "audio", mimeType: "audio/wav", data: "" }]), {
         code: -32602,
-        data: { type: "audio" }
+        data: { type: "audio", index: 0 }
       })
       assert.strictEqual((yield* prompt([])).code, -32602)
       assert.deepInclude(yield* prompt([{ type: "text", text: "x" }], "other"), {
@@ -201,6 +201,46 @@ describe("prompts", () => {
         { type: "resource", resource: { uri: "file:///b", text: "B" } }
       ])
       assert.include(story(yield* client.until(isIdle)), "says Hello.")
+    }).pipe(Effect.scoped))
+
+  it.live("take files in base64 alone: an address is named by its place and not fetched", () =>
+    Effect.gen(function*() {
+      const world = yield* start({ model: [[Text("Seen.")]], accepts: ["image", "audio"] })
+      const client = yield* connect2(world)
+      const { sessionId } = client.session
+      const text: acp.ContentBlock = { type: "text", text: "look" }
+      const filesOf = (data: string): ReadonlyArray<acp.ContentBlock> => [
+        { type: "image", mimeType: "image/png", data },
+        { type: "audio", mimeType: "audio/wav", data },
+        { type: "resource", resource: { uri: "file:///a", mimeType: "application/pdf", blob: data } }
+      ]
+      for (
+        const data of [
+          "http://169.254.169.254/secret",
+          "\nhttp://169.254.169.254/secret",
+          "file:/secret",
+          "data:image/png;base64,AAAA",
+          "//169.254.169.254/secretxxx",
+          "AAAA====",
+          "AAA-"
+        ]
+      ) {
+        for (const file of filesOf(data)) {
+          const error = yield* failing(() =>
+            client.agent.request(methods.agent.session.prompt, { sessionId, prompt: [text, file] })
+          )
+          assert.deepInclude(error, { code: -32602, data: { type: file.type, index: 1 } })
+          assert.notInclude(error.message + JSON.stringify(error.data), data)
+        }
+      }
+      assert.lengthOf(yield* world.model.prompts, 0)
+      void client.session.prompt([text, ...filesOf("AQID")])
+      yield* client.until(isIdle)
+      const [prompt] = yield* world.model.prompts
+      const files = prompt!.content.flatMap((message) =>
+        message.role === "user" ? message.content.flatMap((part) => part.type === "file" ? [part.data] : []) : []
+      )
+      assert.deepStrictEqual(files, filesOf("AQID").map(() => new Uint8Array([1, 2, 3])))
     }).pipe(Effect.scoped))
 
   it.live("whose turn fails are told so without what caused it", () =>

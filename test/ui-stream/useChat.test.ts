@@ -280,6 +280,14 @@ describe("the routes", () => {
         id: "chat-1",
         messages: [{ role: "user", parts: [{ type: "file", mediaType: "image/png", url: "http://127.0.0.1/x" }] }]
       }), /^400 /],
+    ["an address that is said to be base64", (api) =>
+      post(api, {
+        id: "chat-1",
+        messages: [{
+          role: "user",
+          parts: [{ type: "file", mediaType: "image/png", url: "data:image/png;base64,http://127.0.0.1/secret" }]
+        }]
+      }), /^400 .*parts\[0\] must be text/],
     ["another content type", (api) => post(api, JSON.stringify(message), { "content-type": "text/plain" }), /^415 /],
     ["a page of another origin", (api) => post(api, message, { origin: "https://evil.example" }), /^403 /],
     ["a page without an origin", (api) => post(api, message, { origin: "null" }), /^403 /],

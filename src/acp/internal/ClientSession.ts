@@ -311,7 +311,10 @@ export const make = (settings: {
           if (blocks.length === 0) return yield* invalidParams("A prompt has at least one block")
           const message = messageOf(blocks, options.accepts ?? ["image"])
           if ("refused" in message) {
-            return yield* invalidParams("This kind of content is not taken", { type: message.refused })
+            return yield* invalidParams(
+              message.why === "Kind" ? "This kind of content is not taken" : "The data of a file must be base64",
+              message.refused
+            )
           }
           const before = cancels
           const taken = yield* Deferred.make<Taken>()

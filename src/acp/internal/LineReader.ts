@@ -1,19 +1,32 @@
 /**
- * Lines of a byte stream, each with at most so many bytes. Of a longer one nothing is kept but the id of the request that it is, so
- * that this request alone can be answered. Plain mutable state, no Effect.
+ * Lines of a byte stream, each with at most so many bytes. Of a longer one nothing is kept but its id and which message it is, so
+ * that this message alone fails. Plain mutable state, no Effect.
  */
 
-/** A whole line without its end, or one that is too long, with the `id` at its top level if it was found. */
+/**
+ * Which message a line is, by the keys at its top level. Both sides count the ids of their requests: the id of a response is that
+ * of a request of the other side.
+ *
+ * |             | `id`         | no `id`        |
+ * | ----------- | ------------ | -------------- |
+ * | `method`    | Request      | Notification   |
+ * | no `method` | Response     | Unknown        |
+ */
+type MessageKind = "Request" | "Notification" | "Response" | "Unknown"
+
+/** A whole line without its end, or one that is too long, with the `id` at its top level if that was found. */
 export type Line =
   | { readonly _tag: "Line"; readonly text: string }
-  | { readonly _tag: "TooLong"; readonly id: string | number | null }
+  | { readonly _tag: "TooLong"; readonly kind: MessageKind; readonly id: string | number | null }
 
 const newline = 10
 const longestId = 512
 
-/** Reads the `id` of a JSON object that is never kept as a whole: a scanner of braces, strings and the keys of the top level. */
+/** Reads the `id` of a JSON object that is never kept as a whole, and whether it has a `method`: a scanner of braces, strings and the keys of the top level. */
 class IdScanner {
   id: string | number | null = null
+  private hasId = false
+  private hasMethod = false
   private depth = 0
   private isInText = false
   private isEscaped = false
@@ -24,6 +37,11 @@ class IdScanner {
 
   push(bytes: Uint8Array): void {
     for (const byte of bytes) this.step(byte)
+  }
+
+  get kind(): MessageKind {
+    if (this.hasMethod) return this.hasId ? "Request" : "Notification"
+    return this.hasId ? "Response" : "Unknown"
   }
 
   private step(byte: number): void {
@@ -54,6 +72,8 @@ class IdScanner {
           this.key = textOf(this.word)
           this.word = []
           this.isValue = true
+          if (this.key === "\"id\"") this.hasId = true
+          if (this.key === "\"method\"") this.hasMethod = true
         }
         return
       case 44:
@@ -137,7 +157,7 @@ export class LineReader {
     this.pieces = []
     this.length = 0
     this.tooLong = undefined
-    if (tooLong !== undefined) return { _tag: "TooLong", id: tooLong.id }
+    if (tooLong !== undefined) return { _tag: "TooLong", kind: tooLong.kind, id: tooLong.id }
     // a decoder of its own: what is no UTF-8 in one line is nothing to the next
     const decoder = new TextDecoder()
     let text = ""

@@ -1,4 +1,5 @@
 /** Prompts of clients as messages of a session, and messages and results as content blocks. Plain functions. */
+import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import type { UserPart } from "../../ai/transcript/TranscriptEntry.js"
 import type { CallContent } from "./updates.js"
@@ -27,15 +28,22 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** What is known of a resource, in front of its text. */
 const headed = (uri: string, text: string): UserPart => ({ _tag: "Text", text: `Resource ${uri}:\n${text}` })
 
-const resourceOf = (resource: unknown): UserPart | undefined => {
-  if (!isRecord(resource)) return undefined
+/** Why a block is not taken. */
+type Refusal = "Kind" | "Data"
+
+/** A file is in the prompt itself: what an address names would be fetched by the provider or here, with whatever it may reach. */
+const fileOf = (mediaType: string, data: string): UserPart | Refusal =>
+  Either.isRight(Encoding.decodeBase64(data)) ? { _tag: "File", mediaType, data } : "Data"
+
+const resourceOf = (resource: unknown): UserPart | Refusal => {
+  if (!isRecord(resource)) return "Kind"
   const uri = textOf(resource["uri"])
   if (typeof resource["text"] === "string") return headed(uri, resource["text"])
-  if (typeof resource["blob"] !== "string") return undefined
-  return { _tag: "File", mediaType: textOf(resource["mimeType"]) || "application/octet-stream", data: resource["blob"] }
+  if (typeof resource["blob"] !== "string") return "Kind"
+  return fileOf(textOf(resource["mimeType"]) || "application/octet-stream", resource["blob"])
 }
 
-const partOf = (block: Block, accepts: ReadonlyArray<string>): UserPart | undefined => {
+const partOf = (block: Block, accepts: ReadonlyArray<string>): UserPart | Refusal => {
   switch (block.type) {
     case "text":
       return { _tag: "Text", text: textOf(block["text"]) }
@@ -45,23 +53,24 @@ const partOf = (block: Block, accepts: ReadonlyArray<string>): UserPart | undefi
       return resourceOf(block["resource"])
     case "image":
     case "audio":
-      return accepts.includes(block.type)
-        ? { _tag: "File", mediaType: textOf(block["mimeType"]), data: textOf(block["data"]) }
-        : undefined
+      return accepts.includes(block.type) ? fileOf(textOf(block["mimeType"]), textOf(block["data"])) : "Kind"
     default:
-      return undefined
+      return "Kind"
   }
 }
 
-/** A prompt as the parts of a message, or the type of the first block that is not taken. */
+/** A prompt as the parts of a message, or the first block that is not taken: its type, its place from 0, and why. */
 export const messageOf = (
   blocks: ReadonlyArray<Block>,
   accepts: ReadonlyArray<string>
-): { readonly parts: ReadonlyArray<UserPart> } | { readonly refused: string } => {
+):
+  | { readonly parts: ReadonlyArray<UserPart> }
+  | { readonly refused: { readonly type: string; readonly index: number }; readonly why: Refusal } =>
+{
   const parts: Array<UserPart> = []
-  for (const block of blocks) {
+  for (const [index, block] of blocks.entries()) {
     const part = partOf(block, accepts)
-    if (part === undefined) return { refused: block.type }
+    if (typeof part === "string") return { refused: { type: block.type, index }, why: part }
     parts.push(part)
   }
   return { parts }

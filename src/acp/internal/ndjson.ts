@@ -15,14 +15,38 @@ import { type Line, LineReader } from "./LineReader.js"
 /** How many lines wait to be written: who writes more waits. */
 const linesAhead = 64
 
-const errorLine = (id: string | number | null, code: number, message: string): string =>
-  `${JSON.stringify({ jsonrpc: "2.0", id, error: { code, message } })}\n`
+const errorOf = (id: string | number | null, code: number, message: string) =>
+  ({ jsonrpc: "2.0", id, error: { code, message } }) as const
 
-/** What a line holds for the connection, or what answers it at once. */
-const readLine = (
-  line: Line
-): { readonly message: AnyMessage } | { readonly answer: string } | undefined => {
-  if (line._tag === "TooLong") return { answer: errorLine(line.id, -32600, "Invalid request: the message is too long") }
+const errorLine = (id: string | number | null, code: number, message: string): string =>
+  `${JSON.stringify(errorOf(id, code, message))}\n`
+
+/** What a line holds for the connection, what answers it at once, and what the host is told of it. */
+interface Read {
+  readonly message?: AnyMessage
+  readonly answer?: string
+  readonly warning?: string
+}
+
+/** Only a request is answered: to the client, the id of a response is that of a request of its own or of none. */
+const readTooLong = ({ id, kind }: Extract<Line, { readonly _tag: "TooLong" }>): Read => {
+  switch (kind) {
+    case "Request":
+    case "Unknown":
+      return { answer: errorLine(id, -32600, "Invalid request: the message is too long") }
+    case "Response":
+      return {
+        warning: "A response of the client is too long: what it answers has failed",
+        // nobody waits for a response without an id that can be read
+        ...(id === null ? undefined : { message: errorOf(id, -32600, "The response is too long") })
+      }
+    case "Notification":
+      return { warning: "A notification of the client is too long: it is left out" }
+  }
+}
+
+const readLine = (line: Line): Read | undefined => {
+  if (line._tag === "TooLong") return readTooLong(line)
   if (line.text.trim() === "") return undefined
   try {
     const message: unknown = JSON.parse(line.text)
@@ -86,7 +110,10 @@ export const ndjsonStream = <E, E2>(
       Effect.forEach(heard, (line) => {
         const read = readLine(line)
         if (read === undefined) return Effect.void
-        return "answer" in read ? write(read.answer) : Effect.sync(() => enqueue(read.message))
+        const { answer, message, warning } = read
+        if (answer !== undefined) return write(answer)
+        const warned = warning === undefined ? Effect.void : Effect.logWarning(warning)
+        return message === undefined ? warned : Effect.zipRight(Effect.sync(() => enqueue(message)), warned)
       }, { discard: true })
 
     let failure: AcpStreamError | undefined

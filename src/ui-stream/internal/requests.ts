@@ -1,4 +1,6 @@
 /** What pages send. Nothing of it is believed but the last message: the conversation is the session's. */
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { UserInput } from "../../ai/loop/AgentSession.js"
@@ -61,7 +63,8 @@ const userPart = (part: unknown): UserPart | undefined => {
   if (text !== undefined) return { _tag: "Text", text: text.text }
   const file = Option.getOrUndefined(filePart(part))
   const data = file === undefined ? undefined : dataUrl.exec(file.url)?.[2]
-  if (file === undefined || data === undefined) return undefined
+  // an address can stand there too
+  if (file === undefined || data === undefined || Either.isLeft(Encoding.decodeBase64(data))) return undefined
   const fileName = file.filename === undefined ? undefined : { fileName: file.filename }
   return { _tag: "File", mediaType: file.mediaType, data, ...fileName }
 }
