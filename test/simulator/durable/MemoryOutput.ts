@@ -27,7 +27,9 @@ export class MemoryOutput {
   /** Writes what a group has of it. */
   commit({ output, outputForgotten, removed }: JournalGroup): void {
     const changed = new Set<number>()
-    for (const chunk of output) {
+    // a group may have a chunk that grows twice, and is written again where its answer was lost: the last one counts
+    const last = new Map(output.map((chunk) => [`${chunk.number} ${chunk.start}`, chunk]))
+    for (const chunk of last.values()) {
       const { number, start } = chunk
       changed.add(number)
       this.note(chunk)
