@@ -26,7 +26,7 @@ const mostSteps = 100_000
 const deepest = 1_000
 
 /** How many characters are compared, or counted, in one step. */
-const charactersInStep = 256
+const charactersInStep = 64
 
 /** What a detail names at most: of a long list nobody reads more. */
 const mostNamed = 20
