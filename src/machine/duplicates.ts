@@ -17,8 +17,9 @@
  * | is cancelled, or its turn is interrupted   | it alone ends; the first goes on                                                    |
  * | is detached                                | goes to the background, and waits on                                                |
  *
- * A call joins none that it runs under: that would wait for it. Nor one that is Suspended, and none once it has asked itself. After a
- * restart it joins again what is still live.
+ * A call joins none that it runs under: that would wait for it. Nor one that is Suspended, and none once it has asked itself. One that a
+ * limit holds is Suspended too, so that the same call is refused, and joins what is live when it may run. After a restart a call joins
+ * again what is still live.
  */
 import type { ToolRequest } from "../model/ToolCall.js"
 import { canonicalJson } from "../shared/canonicalJson.js"
@@ -41,6 +42,8 @@ export interface Duplicates {
   joined: Set<TaskRecord> | undefined
   /** What it has joined itself. */
   join: Join | undefined
+  /** The first launch that its tool sees: the second one where a limit has held the first. */
+  firstLaunch: number
 }
 
 /** The wait of a task for the result of the same call. */
@@ -62,7 +65,13 @@ const keyOf = ({ input, toolName }: ToolRequest): string | undefined => {
 /** What is kept of a call that may be the same as others. */
 export const duplicatesOf = (request: ToolRequest, policy: DuplicatePolicy | undefined): Duplicates | undefined => {
   const key = policy === undefined ? undefined : keyOf(request)
-  return policy === undefined || key === undefined ? undefined : { policy, key, joined: undefined, join: undefined }
+  return policy === undefined || key === undefined ? undefined : {
+    policy,
+    key,
+    joined: undefined,
+    join: undefined,
+    firstLaunch: 1
+  }
 }
 
 /** The live task for which a new call is refused, if any. */
@@ -90,13 +99,30 @@ export const lead = (task: TaskRecord): void => {
   else known.add(task)
 }
 
+/** Others do not join the task any more. */
+const unlead = (task: TaskRecord): void => {
+  const { duplicates, session } = task
+  if (duplicates === undefined) return
+  const live = session.calls?.get(duplicates.key)
+  if (live?.delete(task) === true && live.size === 0) session.calls?.delete(duplicates.key)
+}
+
+/** Whether the task was started by a tool of the other, or of one that was started by it. */
+const isStartedUnder = (table: TaskTable, task: TaskRecord, other: TaskRecord): boolean => {
+  // what an earlier process had started has no fiber here, and knows its parent by name
+  for (let up = task.snapshot.parentTaskId; up !== undefined; up = table.tasks.get(up)?.snapshot.parentTaskId) {
+    if (up === other.snapshot.id) return true
+  }
+  return runsUnder(task.runtime?.parent, other)
+}
+
 /** The task that a new launch of this one joins, if any. */
-const firstFor = (task: TaskRecord): TaskRecord | undefined => {
-  const { duplicates, runtime, session, snapshot } = task
-  if (duplicates?.policy !== "join" || snapshot.launch > 1) return undefined
+const firstFor = (table: TaskTable, task: TaskRecord): TaskRecord | undefined => {
+  const { duplicates, session, snapshot } = task
+  if (duplicates?.policy !== "join" || snapshot.launch > duplicates.firstLaunch) return undefined
   for (const first of session.calls?.get(duplicates.key) ?? []) {
     // after a restart it is there itself
-    if (first !== task && first.snapshot.status !== "Suspended" && !runsUnder(runtime?.parent, first)) return first
+    if (first !== task && first.snapshot.status !== "Suspended" && !isStartedUnder(table, task, first)) return first
   }
   return undefined
 }
@@ -105,8 +131,9 @@ const firstFor = (task: TaskRecord): TaskRecord | undefined => {
 export const joinOrLead = (table: TaskTable, task: TaskRecord, now: number): boolean => {
   const { duplicates } = task
   if (duplicates === undefined) return false
-  const first = firstFor(task)
+  const first = firstFor(table, task)
   if (first?.duplicates !== undefined) {
+    unlead(task)
     join(table, task, duplicates, first, first.duplicates, now)
     return true
   }
@@ -163,11 +190,9 @@ const leaveJoin = (table: TaskTable, task: TaskRecord, own: Duplicates): void =>
 
 /** The task settles: it waits for no other one, and no other joins it. To be called while it is still counted as active. */
 export const leaveSame = (table: TaskTable, task: TaskRecord): void => {
-  const { duplicates, session } = task
-  if (duplicates === undefined) return
-  leaveJoin(table, task, duplicates)
-  const live = session.calls?.get(duplicates.key)
-  if (live?.delete(task) === true && live.size === 0) session.calls?.delete(duplicates.key)
+  if (task.duplicates === undefined) return
+  leaveJoin(table, task, task.duplicates)
+  unlead(task)
 }
 
 const none: ReadonlyArray<TaskRecord> = []

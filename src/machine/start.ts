@@ -6,7 +6,7 @@ import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
-import { type DuplicatePolicy, duplicatesOf, joinOrLead } from "./duplicates.js"
+import { type DuplicatePolicy, duplicatesOf, joinOrLead, lead } from "./duplicates.js"
 import { adopt } from "./family.js"
 import { forgetQuestion, settle, suspend } from "./finish.js"
 import { type Broken, type Limit, meterResumes, openMeter } from "./ledger.js"
@@ -178,6 +178,7 @@ export const resume = (
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
   // an answer to what the manager asks for a limit is none to what the tool may ask
   task.approval = task.asked === undefined || task.asksForLimit ? undefined : withoutAsking(task.asked.approval)
+  if (task.asksForLimit && task.duplicates !== undefined) task.duplicates.firstLaunch = task.snapshot.launch + 1
   task.asksForLimit = false
   if (task.meter !== undefined) meterResumes(task.meter, now)
   forgetQuestion(table, task)
@@ -222,6 +223,7 @@ const begin = (
   } else if (starter.asks !== undefined) {
     const { asking, broken } = starter.asks
     task.asksForLimit = true
+    lead(task)
     suspend(
       table,
       task,

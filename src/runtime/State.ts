@@ -58,6 +58,7 @@ export const make = (options: {
     const { consequences } = table
     const { ended, heard, questions, retimed } = consequences
     let isLaunching = false
+    let isWaking = false
     /** Let out while others are launched; a group has outboxes of its own. */
     const later = new Outbox<TaskTable.TaskRuntime>()
 
@@ -93,11 +94,24 @@ export const make = (options: {
       for (let task = interrupted.shift(); task !== undefined; task = interrupted.shift()) task.interrupt(gracePeriod)
     }
 
-    const letOut = ({ events, interrupted, launched, woken }: Outgoing): void => {
+    const letOut = (outgoing: Outgoing): void => {
+      const { events, interrupted, launched, woken } = outgoing
       if (!events.isEmpty) publish(events)
       if (!interrupted.isEmpty) interrupt(interrupted)
-      for (let wake = woken.shift(); wake !== undefined; wake = woken.shift()) wake()
+      // the step that is waking goes on with what this one adds: with thousands that wake one another the stack would overflow
+      if (isWaking && outgoing === consequences) return
+      if (!woken.isEmpty) wakeAllOf(woken)
       if (!launched.isEmpty) launch(launched)
+    }
+
+    const wakeAllOf = (woken: Outgoing["woken"]): void => {
+      const wasWaking = isWaking
+      isWaking = true
+      try {
+        for (let wake = woken.shift(); wake !== undefined; wake = woken.shift()) wake()
+      } finally {
+        isWaking = wasWaking
+      }
     }
 
     /** Tools end and waiters go on, and nothing is told. What is launched finds itself cancelled. */
