@@ -162,6 +162,35 @@ describe("what becomes of answers", () => {
     )
   })
 
+  it.effect("of what is too large nothing is checked", () => {
+    let checks = 0
+    const short = Question.make("short", {
+      text: "What?",
+      schema: Schema.String.pipe(
+        Schema.filter(() => {
+          checks++
+          return true
+        }),
+        Schema.annotations({ jsonSchema: { type: "string", maxLength: 10 } })
+      )
+    })
+    const free = Question.make("free", {
+      text: "What?",
+      schema: Schema.String.pipe(Schema.filter(() => {
+        checks++
+        return true
+      }, { jsonSchema: {} }))
+    })
+    return Effect.gen(function*() {
+      yield* start
+      for (const id of ["short", "free"]) {
+        const refused = yield* Effect.flip(answer({ answers: { [id]: "x".repeat(1_048_577) } }))
+        assert.deepInclude(refused, { _tag: "InvalidAnswer", field: `answers.${id}`, reason: "TooLarge" })
+      }
+      assert.strictEqual(checks, 0)
+    }).pipe(Effect.provide(tools(Question.ask({ approval, questions: { free, short } }))))
+  })
+
   it.effect("a tool may change what it is given: the next launch finds what was answered", () =>
     Effect.gen(function*() {
       yield* start

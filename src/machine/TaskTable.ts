@@ -30,7 +30,8 @@ export class Delivery<A> {
   withdrawn = false
   /** The kept task whose result this is, to which it is tied while it waits in its queue. */
   settled: SettledTask | undefined = undefined
-  readonly value: A
+  /** Replaced where a request for approval is answered in part before its reader has it. */
+  value: A
   readonly order: number
   constructor(value: A, order: number) {
     this.value = value

@@ -6,8 +6,9 @@
  * old place in the order.
  */
 import * as Option from "effect/Option"
+import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import { type TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
+import { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { LinkedList, LinkedNode } from "../shared/LinkedList.js"
 import {
   type Brings,
@@ -155,6 +156,15 @@ export const withdrawApproval = (table: TaskTable, task: TaskRecord): void => {
   undelivered.withdraw()
   acknowledge(table, undelivered)
   task.undelivered = undefined
+}
+
+/** A part of its questions was answered: where its approval still waits for its reader, it shows that. */
+export const renewApproval = ({ inlineCaller, undelivered }: TaskRecord, approval: TaskApproval): void => {
+  const resolution = TaskResolution.Approval({ approval })
+  if (inlineCaller?.outcome?._tag === "Ready") inlineCaller.outcome = TaskStartOutcome.Ready({ resolution })
+  if (undelivered === undefined || isManual(undelivered)) return
+  if (isOfTurn(undelivered)) undelivered.value = TurnTaskUpdate.Resolution({ resolution })
+  else undelivered.value = resolution
 }
 
 /** The inline caller is gone: what it was told, or will be, goes to the turn instead. */

@@ -21,6 +21,7 @@ import type { ApprovalMismatchField } from "../errors.js"
 import type { ApprovalQuestion, TaskApproval } from "../model/Approval.js"
 import { jsonEquals } from "../model/json.js"
 import { TaskLaunchRequest } from "../model/Task.js"
+import { renewApproval } from "./delivery.js"
 import * as events from "./events.js"
 import type { Answers, TaskRecord, TaskTable } from "./TaskTable.js"
 
@@ -125,6 +126,7 @@ export const answer = (
     task.answers = together
     asked = Object.freeze({ ...asked, answered: Object.freeze([...asked.answered ?? [], ...answers.keys()]) })
     task.asked = asked
+    renewApproval(task, asked)
     table.inbox.version++
     table.journal?.changed(task)
     const open = openQuestions(asked).map(({ id }) => id)

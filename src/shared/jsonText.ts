@@ -15,14 +15,16 @@ export const measure = (value: unknown, known = new Map<object, Measure>()): Mea
   if (typeof value !== "object" || value === null) return { depth: 0, bytesAtMost: 25 }
   const before = known.get(value)
   if (before !== undefined) return before
-  const isList = Array.isArray(value)
   let depth = 0
   let bytesAtMost = 3
-  for (const [key, child] of Object.entries(value)) {
+  const add = (child: unknown, around: number): void => {
     const inner = measure(child, known)
     depth = Math.max(depth, inner.depth + 1)
-    bytesAtMost += inner.bytesAtMost + (isList ? 1 : 6 * key.length + 4)
+    bytesAtMost += inner.bytesAtMost + around
   }
+  // without entries: the names of the places of a list take many times the list
+  if (Array.isArray(value)) { for (const child of value) add(child, 1) }
+  else for (const [key, child] of Object.entries(value)) add(child, 6 * key.length + 4)
   const measured = { depth, bytesAtMost }
   known.set(value, measured)
   return measured

@@ -1,11 +1,19 @@
 /** The table at the head of src/machine/questions.ts. */
-import { type ApprovalQuestion, type TaskApproval, TaskLaunchRequest, type TaskSnapshot } from "effect-task-manager"
+import {
+  type ApprovalQuestion,
+  type TaskApproval,
+  TaskLaunchRequest,
+  type TaskResolution,
+  type TaskSnapshot,
+  type TurnTaskUpdate
+} from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
+import * as delivery from "../../src/machine/delivery.js"
 import * as queries from "../../src/machine/queries.js"
 import * as questions from "../../src/machine/questions.js"
 import * as start from "../../src/machine/start.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { InlineCaller, TaskRecord } from "../../src/machine/TaskTable.js"
 import { approvalRequest, toolError, World } from "../support/world.js"
 
 const two: ReadonlyArray<ApprovalQuestion> = [{ id: "one", text: "1?" }, { id: "two", text: "2?" }]
@@ -47,6 +55,44 @@ describe("questions", () => {
     assert.deepStrictEqual(answer(world, first, { one: 1 }), accepted(true))
     assert.isUndefined(start.mismatch(world.table, approvedWith(first)))
     assert.deepStrictEqual([...task.answers ?? []], [["two", "secret"], ["one", 1]])
+  })
+
+  it("show in an approval that waits for its reader which are answered", () => {
+    const shows = (update: TurnTaskUpdate | TaskResolution | undefined) => {
+      const resolution = update?._tag === "Resolution" ? update.resolution : update
+      return resolution?._tag === "Approval" ? resolution.approval : undefined
+    }
+    const inTurn = new World()
+    const foreground = asking(inTurn)
+    const taken = inTurn.step((table) => delivery.takeTurnUpdate(table, foreground.snapshot))
+    if (typeof taken === "string") return assert.fail("there is nothing to take")
+    answer(inTurn, shown(foreground), { one: 1 })
+    // its reader has failed
+    inTurn.step((table) => {
+      const session = delivery.enterConsumer(table, foreground.snapshot.sessionId, 1)
+      delivery.putBackTurnUpdate(table, session, foreground.snapshot, taken)
+    })
+    answer(inTurn, shown(foreground), { two: 2 })
+    const again = inTurn.step((table) => delivery.takeTurnUpdate(table, foreground.snapshot))
+    assert.strictEqual(typeof again === "string" ? again : shows(again.value), foreground.asked)
+    assert.deepStrictEqual(foreground.asked?.answered, ["one", "two"])
+
+    const inLoop = new World()
+    const background = inLoop.start("a")
+    inLoop.step((table, now) => control.detach(table, background.snapshot.id, now))
+    ask(inLoop, background, two, "asking")
+    answer(inLoop, shown(background), { two: 2 })
+    const [batch] = inLoop.step((table) => delivery.takeLoopUpdates(table, background.snapshot.sessionId))
+    assert.deepStrictEqual(shows(batch?.value)?.answered, ["two"])
+
+    const inline = new World()
+    const inlineCaller: InlineCaller = { outcome: undefined, wake: () => {} }
+    const called = inline.start("a", { inlineCaller })
+    ask(inline, called, two, "asking")
+    answer(inline, shown(called), { one: 1 })
+    inline.step((table) => delivery.redirectToTurn(table, called, inlineCaller))
+    const redirected = inline.step((table) => delivery.takeTurnUpdate(table, called.snapshot))
+    assert.strictEqual(typeof redirected === "string" ? redirected : shows(redirected.value), called.asked)
   })
 
   it("take one answer each, and none of several where one is refused", () => {

@@ -1,7 +1,8 @@
 /** The JSON Schema that answers are checked with: as strict as the schema of Effect that it was made of. */
 import { Either, FastCheck as fc, JSONSchema, Schema } from "effect"
 import { assert, describe, it } from "vitest"
-import { answerFault, schemaFault } from "../../src/model/answerSchema.js"
+import { answerFault } from "../../src/model/answerFault.js"
+import { schemaFault } from "../../src/model/answerSchema.js"
 
 interface Tree {
   readonly value: number
@@ -108,6 +109,73 @@ describe("answerFault", () => {
     for (let level = 0; level < 40; level++) deep = [deep]
     assert.isUndefined(schemaFault(growing, { patterns: false }))
     assert.isDefined(answerFault(growing, deep))
+  })
+
+  it("gives up on many choices, however often they are named", () => {
+    let looked = 0
+    const choices = new Proxy(Array.from({ length: 16_000 }, (_, index) => index), {
+      get: (target, key) => {
+        looked++
+        return Reflect.get(target, key)
+      }
+    })
+    const again = (one: unknown) => Array.from({ length: 800 }, () => one)
+    const named = { anyOf: again({ $ref: "#/$defs/a" }), $defs: { a: { enum: choices } } }
+    assert.deepStrictEqual(answerFault(named, "x"), { path: [], detail: "takes too long to be checked" })
+    assert.isBelow(looked, 300_000)
+  })
+
+  it("counts names, types and lengths too", () => {
+    const many = Array.from({ length: 16_000 }, (_, index) => `n${index}`)
+    const all = Object.fromEntries(many.map((name) => [name, 1]))
+    const hostile: ReadonlyArray<readonly [object, unknown]> = [
+      [{ required: [...many, "other"] }, all],
+      [{ propertyNames: false }, all],
+      [{ type: many.map(() => "string") }, 1],
+      [{ const: all }, { ...all, n15999: 2 }],
+      [{ minLength: 400_000 }, "x".repeat(500_000)],
+      [{ $ref: `#/$defs/${"n".repeat(500_000)}` }, "x"]
+    ]
+    for (const [a, json] of hostile) {
+      const $defs = { a, ["n".repeat(500_000)]: false }
+      const schema = { anyOf: Array.from({ length: 800 }, () => ({ allOf: [{ $ref: "#/$defs/a" }, false] })), $defs }
+      assert.isUndefined(schemaFault(schema, { patterns: false }))
+      assert.strictEqual(
+        answerFault(schema, json)?.detail,
+        "takes too long to be checked",
+        JSON.stringify(Object.keys(a))
+      )
+    }
+  })
+
+  it("takes nothing for an answer that fits because it has given up", () => {
+    const endless = { $ref: "#/$defs/a" }
+    for (const schema of [{ not: endless }, { oneOf: [true, endless] }, { anyOf: [endless, true] }]) {
+      const fault = answerFault({ ...schema, $defs: { a: endless } }, 1)
+      assert.strictEqual(fault?.detail, "takes too long to be checked")
+    }
+  })
+
+  it("names twenty choices, and writes no other", () => {
+    let written = 0
+    const choice = (index: number) => ({ index, toJSON: () => (written++, index) })
+    const choices = Array.from({ length: 1_000 }, (_, index) => choice(index))
+    const twenty = Array.from({ length: 20 }, (_, index) => index).join(", ")
+    assert.strictEqual(answerFault({ enum: choices }, "x")?.detail, `must be one of ${twenty} and 980 more`)
+    assert.strictEqual(written, 20)
+    const fault = answerFault({ anyOf: [{ enum: choices }, { properties: { a: { type: "null" } }, type: "object" }] }, {
+      a: 1
+    })
+    assert.deepStrictEqual(fault, { path: ["a"], detail: "must be null" })
+    assert.strictEqual(written, 20)
+  })
+
+  it("counts characters, not units", () => {
+    for (
+      const [text, fits] of [["ab", false], ["a😀b", true], ["😀😀😀", true], ["😀😀", false], ["abcd", false]] as const
+    ) {
+      assert.strictEqual(answerFault({ minLength: 3, maxLength: 3 }, text) === undefined, fits, text)
+    }
   })
 
   it("takes keys that are data for data", () => {

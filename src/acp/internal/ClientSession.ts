@@ -47,7 +47,7 @@ export interface ClientSession {
   readonly cwd: string
   /** Tells a client that has the session already what was said so far, if it asks for that, and then how the session is. */
   readonly tellAgain: (withHistory: boolean) => Effect.Effect<void, ClientGone>
-  /** Hands in a prompt; returns when it was handed in. `withdraw` gives up on it: false if a turn has taken it. */
+  /** Hands in a prompt; returns when it was handed in. `withdraw` gives up on it: false if a turn has taken it. Where the store fails it is true, with a warning. */
   readonly prompt: (blocks: ReadonlyArray<Block>) => Effect.Effect<{
     readonly taken: Effect.Effect<Taken>
     readonly ended: Effect.Effect<Ended>
@@ -129,9 +129,15 @@ export const make = (settings: {
       }, { discard: true })
 
     const withdraw = (prompt: Prompt) =>
-      Effect.tap(
-        session.withdraw(prompt.messageId),
-        (isBack) => isBack ? takeBack(prompt) : Effect.void
+      session.withdraw(prompt.messageId).pipe(
+        // no turn of this process takes it, and only a turn would answer the client
+        Effect.catchAllCause((cause) =>
+          Effect.logWarning("A prompt that was taken back is still stored, so another process may take it").pipe(
+            withCause(cause),
+            Effect.as(true)
+          )
+        ),
+        Effect.tap((isBack) => isBack ? takeBack(prompt) : Effect.void)
       )
 
     /** What became of prompts while nobody heard: the transcript has those that were taken. */

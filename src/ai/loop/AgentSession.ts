@@ -175,9 +175,10 @@ export interface AgentSession {
   readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
   /**
    * Takes back a message of `submit` that no turn has taken. True: no turn takes it, in this process or the next. False: a turn has
-   * taken it (`MessageTaken`), or there is no such message, or the session is closed.
+   * taken it (`MessageTaken`), or there is no such message, or the session is closed. Fails with a `TurnFailure` of the reason `Store`
+   * where the store could not drop it: no turn of this process takes it, but the next process may. It can be taken back again.
    */
-  readonly withdraw: (messageId: string) => Effect.Effect<boolean>
+  readonly withdraw: (messageId: string) => Effect.Effect<boolean, TurnFailure>
   /**
    * Hands in a message and gives what happens from then on, up to the end of the turn that took it. Interrupting the
    * stream does not interrupt the turn. Fails if the session is closed before the message was taken; the error has its `messageId` if the

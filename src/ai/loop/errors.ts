@@ -101,7 +101,7 @@ const isModelReason = Schema.is(ModelFailureReason)
 export const isModelFailure = ({ reason }: { readonly reason: TurnFailureReason }): boolean => isModelReason(reason)
 
 /**
- * A turn could not continue, or a `rewrite` could not be stored. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
+ * A turn could not continue, or a `rewrite` or a `withdraw` could not be stored. Nothing is lost: the next turn continues where it stopped. `cause` is for the host alone: it is
  * never encoded and never part of `message`. The loggers of Effect show the cause of a failed request to the model, without
  * what must not be logged, and no other.
  *

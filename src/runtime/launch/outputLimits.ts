@@ -217,10 +217,14 @@ export const capProgress = (limits: OutputLimits, { data, fraction, message }: T
   }
 }
 
-/** Whether a value is within the depth and a number of bytes. */
+// `measure` counts at most so many bytes for one of the text
+const widest = 25
+
+/** Whether a value is within the depth and a number of bytes. The text of what is far beyond is not made. */
 const fits = (limits: OutputLimits, data: unknown, max: number): boolean => {
   const { bytesAtMost, depth } = measure(data)
   return depth <= limits.maxResultDepth &&
-    (bytesAtMost <= max || bytesAtMost <= longestText && bytesOf(JSON.stringify(data)) <= max) &&
+    (bytesAtMost <= max ||
+      bytesAtMost <= Math.min(longestText, widest * max) && bytesOf(JSON.stringify(data)) <= max) &&
     !isBloated(limits, data, bytesAtMost)
 }

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { ApprovalMismatch, InvalidAnswer, type InvalidAnswerReason } from "../../errors.js"
 import * as questions from "../../machine/questions.js"
 import type { Answers } from "../../machine/TaskTable.js"
-import { answerFault } from "../../model/answerSchema.js"
+import { answerFault } from "../../model/answerFault.js"
 import type { ApprovalQuestion, TaskApproval } from "../../model/Approval.js"
 import { firstFinding } from "../../model/describeIssue.js"
 import type { TaskId } from "../../model/ids.js"
@@ -72,17 +72,20 @@ const refused = (
   return new InvalidAnswer({ taskId, field: fieldOf([refusal.id]), reason, detail: reasons[refusal._tag] })
 }
 
-/** Each answer fits its question; nothing has changed yet. */
+/** Each answer fits its question; nothing has changed yet. What is too large is not looked at. */
 const checked = (
   engine: Engine,
   shown: TaskApproval,
-  given: Readonly<Record<string, unknown>>
+  given: Readonly<Record<string, unknown>>,
+  isSmall: (answers: Answers) => boolean
 ): Effect.Effect<Answers, ApprovalMismatch | InvalidAnswer> =>
   Effect.gen(function*() {
     const { taskId } = shown
     const answers = yield* readAnswers(taskId, given)
     const found = questions.findAsking(engine.state.table, shown, answers.keys())
     if (found._tag !== "Asking") return yield* refused(taskId, found)
+    const [first] = answers.keys()
+    if (first !== undefined && !isSmall(answers)) return yield* refused(taskId, { _tag: "TooLarge", id: first })
     for (const question of questions.openQuestions(found.asked)) {
       if (answers.has(question.id)) yield* check(taskId, question, answers.get(question.id))
     }
@@ -98,7 +101,7 @@ export const answerQuestions = <A, E, R>(
 ): Effect.Effect<A | undefined, E | ApprovalMismatch | InvalidAnswer, R> => {
   type Answered = Effect.Effect<A | undefined, E | ApprovalMismatch | InvalidAnswer, R>
   const isSmall = (together: Answers) => answersFit(engine.outputLimits, Object.fromEntries(together))
-  return Effect.flatMap(checked(engine, shown, given), (answers): Answered => {
+  return Effect.flatMap(checked(engine, shown, given, isSmall), (answers): Answered => {
     const outcome = engine.state.unsafeModify((table, now) => questions.answer(table, shown, answers, isSmall, now))
     if (outcome._tag !== "Accepted") return refused(shown.taskId, outcome)
     // nothing in between: a caller that is interrupted there would leave it answered, and nobody would launch it

@@ -51,6 +51,39 @@ const leftWhileStored = <A, E>(
     return { store, exit: yield* Fiber.join(handing) }
   })
 
+describe("a message that is taken back, and that the store does not drop", () => {
+  it.effect("is told, is taken by no turn here, and can be taken back again", () =>
+    Effect.gen(function*() {
+      let drops = 0
+      const go = yield* Deferred.make<void>()
+      const store = sessionsInMemory((what) =>
+        what === "commit"
+          ? Deferred.await(go)
+          : what === "drop" && ++drops === 1
+          ? new TranscriptStoreError({ message: "no" })
+          : Effect.void
+      )
+      const loop = yield* startLoop(store)
+      const session = yield* loop.open
+      yield* session.submit("Go")
+      yield* settle
+      // the turn of the first is being stored
+      const messageId = yield* session.submit("Hello")
+      const failure = yield* Effect.flip(session.withdraw(messageId))
+      assert.deepInclude(failure, { _tag: "TurnFailure", reason: "Store" })
+      yield* Deferred.succeed(go, undefined)
+      yield* session.waitForIdle
+      const { entries } = yield* session.transcript
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "UserMessage").length, 1)
+      assert.strictEqual(store.messagesOf(sessionId).length, 1)
+      assert.isTrue(yield* session.withdraw(messageId))
+      assert.deepStrictEqual(store.messagesOf(sessionId), [])
+      assert.isFalse(yield* session.withdraw(messageId))
+      assert.strictEqual(drops, 2)
+      yield* loop.end
+    }))
+})
+
 describe("a session that is left while a message is being stored", () => {
   it.effect("has it, and the next process takes it", () =>
     Effect.gen(function*() {

@@ -34,7 +34,8 @@ const wordsOf = (world: AgentWorld, mark: string): string | ReadonlyArray<UserPa
 }
 
 const takeBack = (world: AgentWorld, session: SessionLog, { session: of }: Opening, mark: string, messageId: string) =>
-  Effect.map(of.withdraw(messageId), (isBack) => {
+  // its store drops what it is told to
+  Effect.map(Effect.orDie(of.withdraw(messageId)), (isBack) => {
     world.say(session.sessionId, () => `takes back ${mark}: ${isBack}`)
     world.meet(isBack ? "a message that is taken back" : "a message that is taken back too late")
     if (!isBack) return

@@ -120,6 +120,9 @@ const lostTasks = (
           ))
   )
 
+const notDropped = (cause: unknown): TurnFailure =>
+  new TurnFailure({ reason: "Store", message: "The message could not be dropped from the store.", cause })
+
 /** The outcome of calls that a transcript left open can never be known. */
 const unknownOutcomes = (transcript: Transcript): StartedCalls =>
   new Map(
@@ -303,19 +306,24 @@ export const makeSession = (
         ? Effect.void
         : Effect.catchAllCause(effect, (cause) => Effect.logWarning(what).pipe(withCause(cause)))
 
-    /** No turn takes the message any more, neither here nor in the next process. */
-    const forget = (messageId: string) => {
-      steps.forget(messageId)
-      return unlessRefused(
-        "A message that was taken back is still stored, so another process may take it",
-        store.sessions?.dropMessage(sessionId, messageId)
-      )
-    }
+    /** Messages that no turn takes here, and that the store would not drop. */
+    const undropped = new Set<string>()
+    /** No turn takes the message any more, neither here nor in the next process: that only if it succeeds. */
+    const forget = (messageId: string): Effect.Effect<void, TurnFailure> =>
+      Effect.suspend(() => {
+        steps.forget(messageId)
+        const { sessions } = store
+        if (sessions === undefined) return Effect.void
+        undropped.add(messageId)
+        return Effect.map(Effect.mapError(sessions.dropMessage(sessionId, messageId), notDropped), () => {
+          undropped.delete(messageId)
+        })
+      })
 
     /** What hosts have to change in the transcript, in the order of the commands. */
     const rewrites: Array<Rewrite> = []
     /** Who has taken a message back and waits for the answer, in the order of the commands. */
-    const withdrawals: Array<Deferred.Deferred<boolean>> = []
+    const withdrawals: Array<Deferred.Deferred<boolean, TurnFailure>> = []
     const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
 
     // ---- what the machine asks for ----
@@ -373,9 +381,14 @@ export const makeSession = (
           )
         case "AnswerWithdraw": {
           const asked = withdrawals.shift()
-          return Effect.zipRight(
-            action.isWithdrawn ? forget(action.messageId) : Effect.void,
-            asked === undefined ? Effect.void : Deferred.succeed(asked, action.isWithdrawn)
+          if (asked === undefined) return Effect.void
+          // also one that is taken back again, after the store had failed
+          const isBack = action.isWithdrawn || undropped.has(action.messageId)
+          return Effect.as(isBack ? forget(action.messageId) : Effect.void, isBack).pipe(
+            Effect.exit,
+            Effect.flatMap((exit) => Deferred.done(asked, exit)),
+            // who waits is told, also if the session is left meanwhile
+            Effect.uninterruptible
           )
         }
         case "Rewrite": {
@@ -559,7 +572,7 @@ export const makeSession = (
       withdraw: (messageId) =>
         Effect.suspend(() => {
           if (isOver()) return Effect.succeed(false)
-          const asked = Deferred.unsafeMake<boolean>(FiberId.none)
+          const asked = Deferred.unsafeMake<boolean, TurnFailure>(FiberId.none)
           withdrawals.push(asked)
           post({ _tag: "Withdraw", messageId })
           return Deferred.await(asked)

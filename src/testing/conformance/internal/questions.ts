@@ -107,6 +107,19 @@ test(
   }
 )
 
+test("an update that waits for its reader shows what was answered meanwhile", { needs: inBackground }, function*(w) {
+  const a = yield* w.start("a", { tool: asks })
+  const b = yield* w.start("b", { tool: asks, route: RoutingDecision.Background() })
+  for (const call of [a, b]) yield* answer(w, yield* asked(w, call), { answers: { colour: "red" } })
+  const update = Option.getOrUndefined(yield* w.soon("an update", w.manager.waitForTurn(a.turn)))
+  const { resolutions } = yield* w.manager.takePendingLoopUpdates(b.turn.sessionId)
+  const shown = [update?._tag === "Resolution" ? update.resolution : undefined, ...resolutions].map((resolution) =>
+    resolution?._tag === "Approval" ? resolution.approval : undefined
+  )
+  yield* equal("what is answered", shown.map((approval) => approval?.answered), [["colour"], ["colour"]])
+  yield* equal("what is shown", shown, [yield* asked(w, a), yield* asked(w, b)])
+})
+
 test("all answers may come at once", { needs }, function*(w) {
   const a = yield* w.start("a", { tool: asks })
   yield* answer(w, yield* asked(w, a), { answers: { colour: "green", size: { width: 1 } } })
