@@ -27,9 +27,7 @@ export class MemoryOutput {
   /** Writes what a group has of it. */
   commit({ output, outputForgotten, removed }: JournalGroup): void {
     const changed = new Set<number>()
-    // a group may have a chunk that grows twice, and is written again where its answer was lost: the last one counts
-    const last = new Map(output.map((chunk) => [`${chunk.number} ${chunk.start}`, chunk]))
-    for (const chunk of last.values()) {
+    for (const chunk of output) {
       const { number, start } = chunk
       changed.add(number)
       this.note(chunk)
@@ -63,8 +61,12 @@ export class MemoryOutput {
     }
     const before = known.text.slice(0, start - known.from)
     const replaced = known.text.slice(start - known.from)
-    if (!text.startsWith(replaced)) this.violate("output", `byte ${start} of ${number} is written as something else`)
-    this.written.set(number, { from: known.from, text: before + text })
+    // a group of several chunks is written again where its answer was lost
+    const again = Math.min(text.length, replaced.length)
+    if (text.slice(0, again) !== replaced.slice(0, again)) {
+      this.violate("output", `byte ${start} of ${number} is written as something else`)
+    }
+    this.written.set(number, { from: known.from, text: before + text + replaced.slice(text.length) })
   }
 
   /** The chunks of a task in their order. */
