@@ -11,7 +11,7 @@ import type * as Stream from "effect/Stream"
 import type { AgentSession, UserInput } from "../ai/loop/AgentSession.js"
 import type { SessionClosed } from "../ai/loop/errors.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
-import type { QuestionNotOpen } from "./errors.js"
+import type { QuestionNotOpen, QuestionOpen } from "./errors.js"
 import { makeUiMessageStream } from "./internal/makeUiMessageStream.js"
 import type { UiMessageChunk } from "./UiMessageChunk.js"
 
@@ -45,6 +45,12 @@ export interface UiMessageStreamOptions {
    * refused. Default: 50 ms.
    */
   readonly startPeriod?: Duration.DurationInput | undefined
+  /**
+   * What `send` does while a message waits for answers. `"refuse"`: it fails with `QuestionOpen`, for a page that waits for the reply does
+   * not send its answers. `"submit"`: it hands the message in, for a loop that rejects what is asked (`whileAwaitingApproval`).
+   * Default: `"refuse"`.
+   */
+  readonly whilePaused?: "refuse" | "submit" | undefined
 }
 
 /**
@@ -55,8 +61,11 @@ export interface UiMessageStreamOptions {
  * @category services
  */
 export interface UiMessageStream {
-  /** Hands in a message, and gives the message that answers it. `SessionClosed` once the session is closed. */
-  readonly send: (message: UserInput) => Effect.Effect<Stream.Stream<UiMessageChunk>, SessionClosed>
+  /**
+   * Hands in a message, and gives the message that answers it: an empty stream where events were missed (`Reset`). `SessionClosed` once the
+   * session is closed, `QuestionOpen` while the last message waits for answers (see `whilePaused`).
+   */
+  readonly send: (message: UserInput) => Effect.Effect<Stream.Stream<UiMessageChunk>, SessionClosed | QuestionOpen>
   /**
    * Answers what tasks ask, and gives how the message goes on that waited for it. Each answer counts for the question that has its
    * `approvalId`, and for no other; those that are for no open question change nothing. `QuestionNotOpen` if none of them is for one.

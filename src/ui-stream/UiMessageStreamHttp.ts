@@ -32,7 +32,10 @@ export interface UiMessageStreamHttpOptions<E, R> {
   readonly chat: (
     chatId: string
   ) => Effect.Effect<Option.Option<UiMessageStream>, E, R | HttpServerRequest.HttpServerRequest>
-  /** Pages of other origins that may use it, such as `https://chat.example`. A page of this host may always. Default: none. */
+  /**
+   * Pages of other origins that may use it, such as `https://chat.example`. A page of this host may always. Their browsers ask first: put
+   * `HttpMiddleware.cors({ allowedOrigins })` around the app too. Default: none.
+   */
   readonly origins?: ReadonlyArray<string> | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */
   readonly maxBodyBytes?: number | undefined
@@ -119,7 +122,7 @@ const makeRouter = <E, R>(
       request._tag === "Message"
         ? Effect.match(send(request.input), {
           onSuccess: streamed,
-          onFailure: () => problem(410, "This chat is closed.")
+          onFailure: (error) => error._tag === "QuestionOpen" ? notOpen(error) : problem(410, "This chat is closed.")
         })
         : Effect.match(answer(request.answers), { onSuccess: streamed, onFailure: notOpen }))
   })
@@ -175,27 +178,24 @@ export const UiMessageStreamHttp: {
    * - `POST /:chatId/answer`: answers one approval (`{ approvalId, approved, reason? }`), such as that of a `data-approval` part.
    *
    * Errors are JSON, `{ error }`: 400 for what cannot be read, 403 for a page of another origin, 404 where `chat` gives none, 409 for an
-   * answer to a question that is not open, 410 for a closed chat, 413 for a body that is too large, 415 for a body that is not JSON. Who may see which chat is for
+   * answer to a question that is not open and a message while one is, 410 for a closed chat, 413 for a body that is too large, 415 for a body that is not JSON. Who may see which chat is for
    * `chat` to decide. Dies with an option that is out of range, and names it.
    *
    * @example
    * ```ts
    * import { HttpRouter, HttpServer } from "@effect/platform"
-   * import { Effect, Option, Scope } from "effect"
+   * import { Effect, Option } from "effect"
    * import { SessionId } from "effect-task-manager"
    * import { AgentLoop } from "effect-task-manager/ai"
    * import { UiMessageStream, UiMessageStreamHttp } from "effect-task-manager/ui-stream"
    *
    * const Host = Effect.gen(function*() {
    *   const loop = yield* AgentLoop
-   *   const scope = yield* Effect.scope
-   *   const open = yield* Effect.cachedFunction((chatId: string) =>
-   *     loop.open({ sessionId: SessionId.make(chatId) }).pipe(
-   *       Effect.flatMap((session) => UiMessageStream.make(session)),
-   *       Scope.extend(scope)
-   *     )
-   *   )
-   *   const router = UiMessageStreamHttp.router({ chat: (chatId) => Effect.map(open(chatId), Option.some) })
+   *   const chats = new Map<string, UiMessageStream>()
+   *   // wherever the program lets a user begin a chat
+   *   const session = yield* loop.open({ sessionId: SessionId.make("chat-1") })
+   *   chats.set("chat-1", yield* UiMessageStream.make(session))
+   *   const router = UiMessageStreamHttp.router({ chat: (chatId) => Effect.sync(() => Option.fromNullable(chats.get(chatId))) })
    *   yield* HttpRouter.empty.pipe(HttpRouter.mount("/api/chat", router), HttpServer.serveEffect())
    * })
    * ```

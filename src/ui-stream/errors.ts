@@ -18,3 +18,17 @@ export class QuestionNotOpen
     return "This question is not open any more."
   }
 }
+
+/**
+ * A message came while the last one waits for answers, and the page could not send these before it has the reply: see `whilePaused`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class QuestionOpen
+  extends Schema.TaggedError<QuestionOpen>("effect-task-manager/QuestionOpen")("QuestionOpen", {})
+{
+  override get message(): string {
+    return "Answer what is asked first."
+  }
+}

@@ -130,7 +130,6 @@ describe("the UI message stream of a session", () => {
           "call call-2 second",
           "ask call-1",
           "output call-2 \"done\"",
-          "finish-step",
           "finish tool-calls"
         ])
         assert.deepStrictEqual(yield* chat.resume, Option.none())
@@ -153,6 +152,64 @@ describe("the UI message stream of a session", () => {
         const answered = yield* read(yield* chat.answer([{ approvalId, approved: false, reason: "No." }]))
         assert.includeMembers(answered, ["denied call-1", "finish stop"])
         yield* Effect.flip(chat.answer([{ approvalId, approved: true }]))
+      })
+    ))
+
+  it.effect("refuses a message while it waits for an answer, unless the loop takes it for one", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("Kept.")]], whileAwaitingApproval: "reject" },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?"))
+        const session = yield* open()
+        const refusing = yield* follow(session)
+        const submitting = yield* UiMessageStream.make(session, { whilePaused: "submit" })
+        yield* read(yield* refusing.send("delete"))
+        assert.strictEqual((yield* Effect.flip(refusing.send("no")))._tag, "QuestionOpen")
+        assert.include(yield* read(yield* submitting.send("no")), "finish stop")
+      })
+    ))
+
+  it.effect("keeps for its continuation what the background tells while it is paused", () =>
+    withWorld(
+      { model: [[ToolCall("quiet", {}), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* hang("quiet")
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const chat = yield* follow(yield* open())
+        const first = yield* toChunks(yield* chat.send("go"))
+        const next = yield* reading(Option.getOrThrow(yield* chat.resume))
+        yield* settle
+        yield* complete("task-1", "found")
+        assert.deepStrictEqual(yield* next, [])
+        const answered = yield* read(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
+        assert.includeMembers(answered, ["task call-1 Completed", "output call-2 \"deleted\"", "finish stop"])
+      })
+    ))
+
+  it.effect("shows what the background asks between turns, as a message of its own", () =>
+    withWorld(
+      { model: [[ToolCall("later", {})], [Text("It runs.")], [Text("It is back.")]] },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("later", asks("a?", asks("b?")))
+        const session = yield* open()
+        const { chat } = yield* say(session, "go")
+        const [asked] = yield* session.approvals
+        yield* session.approve(asked!)
+        yield* settle
+        const shown = yield* read(Option.getOrThrow(yield* chat.resume))
+        assert.deepStrictEqual(shown, ["start", "start-step", "asked call-1 b?", "finish-step", "finish other"])
+      })
+    ))
+
+  it.effect("a message that was read in part is there again", () =>
+    withWorld(
+      { model: [[Text("Hi there.")]] },
+      Effect.gen(function*() {
+        const chat = yield* follow(yield* open())
+        yield* Stream.runDrain(Stream.take(yield* chat.send("hi"), 1))
+        yield* settle
+        assert.strictEqual((yield* read(Option.getOrThrow(yield* chat.resume))).at(-1), "finish stop")
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
       })
     ))
 

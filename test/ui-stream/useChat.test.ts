@@ -195,6 +195,29 @@ for (const [version, ai] of versions) {
           assert.deepStrictEqual(page.errors, [])
         })))
 
+    it.live("approves a tool that asks twice", () =>
+      onPage({ model: [[ToolCall("first", {})], [Text("Done.")]] }, (page) =>
+        Effect.gen(function*() {
+          yield* (yield* TaskManagerTestControl).script(
+            "first",
+            asks("a?", asks("b?", ScriptedOutcome.Succeed("both")))
+          )
+          yield* Effect.promise(() => page.chat.sendMessage({ text: "go" }))
+          const first = page.approvalId()
+          yield* Effect.promise(async () => page.chat.addToolApprovalResponse({ id: first, approved: true }))
+          yield* Effect.promise(() =>
+            page.state.until(() => page.state.status === "ready" && !["", first].includes(page.approvalId()))
+          )
+          yield* Effect.promise(async () =>
+            page.chat.addToolApprovalResponse({ id: page.approvalId(), approved: true })
+          )
+          yield* Effect.promise(() =>
+            page.state.until(() => page.last().includes("Done.") && page.state.status === "ready")
+          )
+          assert.include(page.last(), "first output-available \"both\"")
+          assert.deepStrictEqual(page.errors, [])
+        })))
+
     it.live("shows the background, and the turn that it starts, by resumeStream; 204 when there is nothing", () =>
       onPage(
         { model: [[ToolCall("later", {})], [Text("It runs.")], [Text("It is back.")]] },

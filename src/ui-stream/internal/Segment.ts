@@ -27,11 +27,14 @@ export class Segment {
   /** How many chunks there were. */
   private count = 0
   isEnded = false
-  /** Whether a page has it, or had. */
+  /** Whether a page has had it to its end. */
   isRead = false
+  /** Whether it goes on with a message that was paused. */
+  readonly isContinued: boolean
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, isContinued: boolean) {
     this.maxBytes = maxBytes
+    this.isContinued = isContinued
   }
 
   push(chunk: UiMessageChunk): void {
@@ -46,6 +49,11 @@ export class Segment {
     this.parked.wakeAll()
   }
 
+  /** What was said so far, without its end. */
+  get said(): ReadonlyArray<UiMessageChunk> {
+    return [...this.chunks].filter(({ type }) => type !== "start" && type !== "finish")
+  }
+
   get bytes(): number {
     return this.chunks.bytes
   }
@@ -53,7 +61,6 @@ export class Segment {
   /** Everything, from the beginning to the end. */
   get stream(): Stream.Stream<UiMessageChunk> {
     return Stream.suspend(() => {
-      this.isRead = true
       let read = 0
       const pull: Effect.Effect<Chunk.Chunk<UiMessageChunk>, Option.Option<never>> = Effect.suspend(() => {
         if (read < this.count) {
@@ -70,7 +77,10 @@ export class Segment {
           read = this.count
           return Effect.succeed(Chunk.unsafeFromArray(news))
         }
-        if (this.isEnded || read === Infinity) return Effect.fail(Option.none())
+        if (this.isEnded || read === Infinity) {
+          this.isRead = true
+          return Effect.fail(Option.none())
+        }
         return Effect.zipRight(this.parked.parkUnless(() => this.isEnded || read < this.count), pull)
       })
       return Stream.repeatEffectChunkOption(pull)

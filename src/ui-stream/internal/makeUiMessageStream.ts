@@ -10,7 +10,8 @@ import type { AgentSession } from "../../ai/loop/AgentSession.js"
 import { millisOf } from "../../shared/durations.js"
 import { ParkedReaders } from "../../shared/ParkedReaders.js"
 import { integerOf } from "../../shared/refusals.js"
-import { QuestionNotOpen } from "../errors.js"
+import { QuestionNotOpen, QuestionOpen } from "../errors.js"
+import type { UiMessageChunk } from "../UiMessageChunk.js"
 import type { UiAnswer, UiMessageStream, UiMessageStreamOptions } from "../UiMessageStream.js"
 import { begin, blockedBy, next, pause, type UiOutcome, type UiState, type UiStep } from "./messages.js"
 import { Segment } from "./Segment.js"
@@ -24,7 +25,11 @@ class Chat {
   state: UiState
   /** The last one, which is open or has ended. */
   private current: Segment | undefined = undefined
+  /** What was said of its message before it was paused. */
+  private earlier: ReadonlyArray<Segment> = []
   private number = 0
+  /** How often events were missed. */
+  missed = 0
   /** For each request that waits for its segment, the last segments; nothing is kept where none waits. */
   private requests = 0
   private kept: Array<readonly [number: number, segment: Segment]> = []
@@ -47,7 +52,8 @@ class Chat {
   private follow(outcome: UiOutcome): void {
     switch (outcome._tag) {
       case "Opened":
-        this.current = new Segment(this.maxBytes)
+        this.earlier = outcome.isContinued && this.current !== undefined ? [...this.earlier, this.current] : []
+        this.current = new Segment(this.maxBytes, outcome.isContinued)
         this.number++
         if (this.requests > 0) this.kept.push([this.number, this.current])
         return
@@ -58,6 +64,8 @@ class Chat {
         return
       case "Ended":
         return this.endCurrent()
+      case "Missed":
+        this.missed++
     }
   }
 
@@ -65,15 +73,32 @@ class Chat {
     const { current } = this
     if (current === undefined || current.isEnded) return
     current.end()
-    if (!current.isRead) this.unread.push(current)
+    // a page has what a continued one goes on with, or cannot use it
+    if (!current.isContinued) this.unread.push(current)
     let bytes = this.unread.reduce((sum, segment) => sum + segment.bytes, 0)
     while (bytes > this.maxBytes) bytes -= this.unread.shift()?.bytes ?? bytes
   }
 
-  /** The oldest message that no page has read. */
-  takeUnread(): Segment | undefined {
+  /** The oldest message that no page has read to its end; it stays until one has. */
+  get oldestUnread(): Segment | undefined {
     this.unread = this.unread.filter(({ isRead }) => !isRead)
-    return this.unread.shift()
+    return this.unread[0]
+  }
+
+  /** The message that is being said, from its very beginning. */
+  get whole(): Stream.Stream<UiMessageChunk> | undefined {
+    const { earlier, open } = this
+    if (open === undefined) return undefined
+    if (earlier.length === 0) return open.stream
+    const before = earlier.flatMap(({ said }) => said)
+    return Stream.take(open.stream, 1).pipe(
+      Stream.concat(Stream.fromIterable(before)),
+      Stream.concat(Stream.drop(open.stream, 1))
+    )
+  }
+
+  get isPaused(): boolean {
+    return this.state.message?.isOpen === false
   }
 
   /** Nothing more is said. */
@@ -126,7 +151,7 @@ const toStream = (found: Option.Option<Segment>) =>
 
 export const makeUiMessageStream = (
   session: AgentSession,
-  { maxMessageUnits = defaultUnits, startPeriod = 50 }: UiMessageStreamOptions
+  { maxMessageUnits = defaultUnits, startPeriod = 50, whilePaused = "refuse" }: UiMessageStreamOptions
 ): Effect.Effect<UiMessageStream, never, Scope.Scope> =>
   Effect.gen(function*() {
     const maxBytes = integerOf("UiMessageStreamOptions.maxMessageUnits", maxMessageUnits, 1)
@@ -158,9 +183,15 @@ export const makeUiMessageStream = (
     return {
       send: (message) =>
         Effect.scoped(Effect.gen(function*() {
+          if (whilePaused === "refuse" && chat.isPaused) return yield* new QuestionOpen()
           const segment = yield* chat.listen
+          const { missed } = chat
           const messageId = yield* session.submit(message)
-          return toStream(yield* chat.await(() => segment(({ answers }) => answers.has(messageId))))
+          const answering = yield* chat.await(
+            () => segment(({ answers }) => answers.has(messageId)),
+            () => chat.missed > missed
+          )
+          return toStream(answering)
         })),
       answer: (answers) =>
         Effect.scoped(Effect.gen(function*() {
@@ -172,13 +203,17 @@ export const makeUiMessageStream = (
           return toStream(yield* chat.await(() => segment(() => true), isInVain))
         })),
       resume: Effect.suspend(() => {
-        const unread = chat.takeUnread() ?? chat.open
-        if (unread !== undefined) return Effect.succeedSome(unread.stream)
+        const said = chat.oldestUnread?.stream ?? chat.whole
+        if (said !== undefined) return Effect.succeedSome(said)
         if (!chat.hasBackground) return Effect.succeedNone
-        return Effect.succeedSome(Stream.unwrapScoped(Effect.gen(function*() {
+        const next = Effect.gen(function*() {
           const segment = yield* chat.listen
-          return toStream(yield* chat.await(() => segment(() => true), () => !chat.hasBackground))
-        })))
+          // what a paused message goes on with is for the page that answers
+          return toStream(
+            yield* chat.await(() => segment(({ isContinued }) => !isContinued), () => !chat.hasBackground)
+          )
+        })
+        return Effect.succeedSome(Stream.unwrap(Effect.scoped(next)))
       }),
       stop: session.interrupt
     }

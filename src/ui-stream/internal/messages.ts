@@ -26,11 +26,13 @@ import type { UiMessageChunk } from "../UiMessageChunk.js"
 
 /** What comes of an event. `Opened` begins a stream of chunks, and `Ended` is the end of it. */
 export type UiOutcome =
-  | { readonly _tag: "Opened"; readonly messageId: string }
+  | { readonly _tag: "Opened"; readonly messageId: string; readonly isContinued: boolean }
   | { readonly _tag: "Chunk"; readonly chunk: UiMessageChunk }
   /** The open message answers this message of the user. */
   | { readonly _tag: "Answers"; readonly userMessageId: string }
   | { readonly _tag: "Ended" }
+  /** Events were missed: which message answers which is not known. */
+  | { readonly _tag: "Missed" }
 
 /** `Said`: it has no task. `Refused`: the page was told that it did not run. */
 type CallState = "Said" | "Refused" | "Running" | "Suspended" | "Ended"
@@ -46,11 +48,15 @@ interface Message {
   readonly calls: ReadonlyMap<ToolCallId, CallState>
   /** The text or the thought that is being told. */
   readonly block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined
+  /** What the background has told while it was paused, the last of each task. */
+  readonly later: ReadonlyMap<TaskId, UiMessageChunk>
 }
 
 /** What is known of a session. */
 export interface UiState {
   readonly turnId: TurnId | undefined
+  /** The running turn, or the one before. */
+  readonly lastTurn: TurnId | undefined
   /** Of the running turn; undefined between turns. */
   readonly message: Message | undefined
   /** How many messages and blocks there were in this turn: their ids. */
@@ -68,6 +74,7 @@ export interface UiState {
 class Step {
   readonly outcomes: Array<UiOutcome> = []
   turnId: TurnId | undefined
+  lastTurn: TurnId | undefined
   message: Message | undefined
   messages: number
   blocks: number
@@ -78,6 +85,7 @@ class Step {
   constructor(state: UiState) {
     this.prefix = state.prefix
     this.turnId = state.turnId
+    this.lastTurn = state.lastTurn
     this.message = state.message
     this.messages = state.messages
     this.blocks = state.blocks
@@ -86,40 +94,44 @@ class Step {
   }
 
   get state(): UiState {
-    const { background, blocks, collected, message, messages, prefix, turnId } = this
-    return { background, blocks, collected, message, messages, prefix, turnId }
+    const { background, blocks, collected, lastTurn, message, messages, prefix, turnId } = this
+    return { background, blocks, collected, lastTurn, message, messages, prefix, turnId }
   }
 
   private put(chunk: UiMessageChunk): void {
     this.outcomes.push({ _tag: "Chunk", chunk })
   }
 
-  private begin(message: Message): Message {
-    this.outcomes.push({ _tag: "Opened", messageId: message.id })
+  private begin(message: Message, isContinued: boolean): Message {
+    this.outcomes.push({ _tag: "Opened", messageId: message.id, isContinued })
     this.put({ type: "start", messageId: message.id })
-    this.put({ type: "start-step" })
     return this.message = message
   }
 
   /** Another message of the turn. */
-  open(turnId: TurnId): void {
+  open(name: string): void {
     this.messages++
     this.begin({
-      id: `${this.prefix}-${turnId}-${this.messages}`,
+      id: `${this.prefix}-${name}-${this.messages}`,
       isOpen: true,
       hasSaid: false,
       hasCalls: false,
       hasResults: false,
       calls: new Map(),
-      block: undefined
-    })
+      block: undefined,
+      later: new Map()
+    }, false)
+    this.put({ type: "start-step" })
   }
 
   /** The message that is shown now, opened again if it was paused; undefined between turns. */
   private shown(): Message | undefined {
     const { message } = this
     if (message === undefined || message.isOpen) return message
-    return this.begin({ ...message, isOpen: true, block: undefined, hasCalls: false, hasResults: false })
+    // in the same step: a page sends its answers once every call of its last step has one
+    const shown = this.begin({ ...message, isOpen: true, block: undefined, later: new Map() }, true)
+    for (const chunk of message.later.values()) this.put(chunk)
+    return shown
   }
 
   private change(change: Partial<Message>): void {
@@ -218,7 +230,10 @@ class Step {
       output: `Runs in the background as ${id}.`,
       dynamic: true
     })
-    this.say({ type: "data-task", id, data: { taskId: id, callId, toolName, kind, status } })
+    const chunk: UiMessageChunk = { type: "data-task", id, data: { taskId: id, callId, toolName, kind, status } }
+    const { message } = this
+    if (message?.isOpen === false) this.change({ later: new Map(message.later).set(id, chunk) })
+    else this.say(chunk)
   }
 
   leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
@@ -270,11 +285,18 @@ class Step {
       this.setCall(callId, "Suspended")
     } else {
       const { reason, summary } = approval
+      // between turns it is a message of its own
+      const isIdle = this.message === undefined
+      if (isIdle) this.open(taskId)
       this.say({
         type: "data-approval",
         id: approvalId,
         data: { approvalId, taskId, callId, toolName, reason, summary }
       })
+      if (isIdle) {
+        this.finish("other")
+        this.message = undefined
+      }
     }
     this.pauseIfBlocked()
   }
@@ -286,7 +308,9 @@ class Step {
 
   pause(): void {
     this.refuse(["Said"])
-    this.finish("tool-calls")
+    this.endBlock()
+    this.put({ type: "finish", finishReason: "tool-calls" })
+    this.outcomes.push({ _tag: "Ended" })
     this.change({ isOpen: false })
   }
 
@@ -327,15 +351,20 @@ class Step {
 
   reset(session: AgentSessionState): void {
     this.abandon({ type: "error", errorText: "Events were missed. Load the page again." })
-    const begun = begin(session, this.prefix)
+    this.outcomes.push({ _tag: "Missed" })
+    const begun = beginFrom(session, this.state)
     this.outcomes.push(...begun.outcomes)
     Object.assign(this, begun.state)
   }
 
   start(turnId: TurnId): void {
+    // a turn that is seen anew after a Reset goes on counting
+    if (this.lastTurn !== turnId) {
+      this.messages = 0
+      this.blocks = 0
+    }
     this.turnId = turnId
-    this.messages = 0
-    this.blocks = 0
+    this.lastTurn = turnId
     this.leaveBackground(this.collected)
     this.collected = []
     this.open(turnId)
@@ -366,14 +395,26 @@ export interface UiStep {
   readonly outcomes: ReadonlyArray<UiOutcome>
 }
 
-/** A session as it is when it is first looked at. What its turn has said before is not known. */
-export const begin = ({ approvals, live, turnId }: AgentSessionState, prefix: string): UiStep => {
+const beginFrom = ({ approvals, live, turnId }: AgentSessionState, before: UiState): UiStep => {
   const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
-  const step = new Step({ turnId, message: undefined, messages: 0, blocks: 0, background, collected: [], prefix })
+  const step = new Step({ ...before, turnId, message: undefined, background, collected: [] })
   if (turnId !== undefined) step.start(turnId)
   for (const approval of approvals) step.ask(approval)
   return { state: step.state, outcomes: step.outcomes }
 }
+
+/** A session as it is when it is first looked at. What its turn has said before is not known. */
+export const begin = (session: AgentSessionState, prefix: string): UiStep =>
+  beginFrom(session, {
+    turnId: undefined,
+    lastTurn: undefined,
+    message: undefined,
+    messages: 0,
+    blocks: 0,
+    background: new Set(),
+    collected: [],
+    prefix
+  })
 
 /**
  * Whether nothing of the open message can go on without an answer: `Answers`; or `Maybe`, where calls have no task and may be about to
