@@ -28,7 +28,7 @@ import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
 import { InHand } from "./inHand.js"
-import { type Answer, type CallHeader, GroupNotReady, protocolVersion } from "./protocol.js"
+import { type Answer, type CallHeader, GroupNotReady } from "./protocol.js"
 import { Readers } from "./readers.js"
 import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
@@ -172,13 +172,6 @@ export const makeGroup = (
       { isKept = false }: { readonly isKept?: boolean | undefined } = {}
     ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
       Effect.flatMap(opened, (group) => {
-        if (header.version !== protocolVersion) {
-          return Effect.die(
-            new Error(
-              `The client speaks version ${header.version} of the protocol of a cluster, and this runner ${protocolVersion}`
-            )
-          )
-        }
         group.inHand.settle(header)
         const ancestry = ancestryOf(group, header)
         // what was given back is there again, and what was taken makes room
