@@ -8,8 +8,14 @@ import { oneProcess, settled } from "./support.js"
 /** Many at once: each waits most of its time for shards to be taken. */
 const atOnce = Effect.unsafeMakeSemaphore(24)
 
-const capabilities = { forgets: false, callerContext: false, answersAfterShutdown: false }
-const cases = conformanceSuite({ layer: oneProcess({ groups: 1 }), settle: settled, capabilities })
+const capabilities = { forgets: false, callerContext: false, causes: false, answersAfterShutdown: false }
+const cases = conformanceSuite({
+  layer: oneProcess({ groups: 1 }),
+  settle: settled,
+  capabilities,
+  // two dozen at once, and each of them is a cluster
+  patience: "30 seconds"
+})
 
 const runs = new Map<ConformanceCase, Promise<Effect.Effect<void, ConformanceFailure>>>()
 

@@ -77,7 +77,9 @@ export interface Connection {
 const isPassing = Predicate.isTagged("GroupNotReady")
 
 const betweenTries = "50 millis"
-const flushAfter = "2 millis"
+/** What goes back is there for others at once; what has reached its reader rides on the next call to its group, for a moment. */
+const flushAfter = 2
+const rideMillis = 25
 /** Longer than a takeover may take, in milliseconds. */
 const rememberedFor = 60_000
 
@@ -151,14 +153,21 @@ export const connect = (options: {
       }
     }
 
-    const flushing = new Set<number>()
+    /** Until when the groups are told at the latest. */
+    const flushing = new Map<number, number>()
     const tell = (group: number, told: Partial<Told>): void => {
       outboxOf(group).add(told)
-      if (flushing.has(group) || isClosed) return
-      flushing.add(group)
+      if (isClosed) return
+      const isUrgent = (told.putBack ?? []).length > 0 || (told.dropped ?? []).length > 0
+      const pause = isUrgent ? flushAfter : rideMillis
+      const at = wireMillis() + pause
+      if (at >= (flushing.get(group) ?? Infinity)) return
+      flushing.set(group, at)
       fork(Effect.zipRight(
-        wireSleep(flushAfter),
+        wireSleep(pause),
         Effect.suspend(() => {
+          // told sooner by now
+          if (flushing.get(group) !== at) return Effect.void
           flushing.delete(group)
           return outboxOf(group).isEmpty || isClosed
             ? Effect.void

@@ -4,7 +4,7 @@
  *
  * | a group's runner is | a call to the group         | an exchange of it is answered          | an exchange of it fails            |
  * | ------------------- | --------------------------- | -------------------------------------- | ---------------------------------- |
- * | unknown             | asks the group itself       | known, with all groups that it has     | the calls of the exchange may fail |
+ * | unknown             | asks the group itself       | known, with all groups that it has     | the calls of the exchange fail      |
  * | known               | asks any group of the runner | another runner answers: unknown again  | unknown, and all its calls fail    |
  *
  * A call that fails here fails with `GroupNotReady`: it is made again, under the same number.
@@ -51,7 +51,7 @@ export class Peers {
   private readonly ofGroups = new Map<number, Peer>()
   private readonly ofRunners = new Map<string, Peer>()
   private readonly clients = new Map<number, GroupClient>()
-  /** Calls that have no answer, whichever exchange it comes with. */
+  /** Calls that were sent and have no answer. */
   private readonly sent = new Map<number, Call>()
   private isClosed = false
   private calls = 0
@@ -63,6 +63,7 @@ export class Peers {
     readonly fork: (self: Effect.Effect<void>) => void
   }) {
     this.client = options.client
+    ;(globalThis as any).__peers = this
     this.exchange = options.exchange
     this.fork = options.fork
   }
@@ -135,6 +136,8 @@ export class Peers {
       Effect.suspend(() => {
         peer.isFlushing = false
         this.flushing--
+        // whose runner is not known is asked once at a time
+        if (peer.runner === undefined && peer.open > 0) return Effect.void
         const isIdle = peer.outgoing.length === 0 && peer.ended.length === 0
         return isIdle && (peer.open > 0 || peer.waiting.size === 0) ? Effect.void : this.flush(peer)
       })
@@ -158,6 +161,7 @@ export class Peers {
     peer.open++
     const exchange: Exchange = {
       version: protocolVersion,
+      runner: peer.runner ?? null,
       client: this.client,
       calls: calls.map(({ group: of, id, payload, tag }) => ({
         id,
@@ -200,7 +204,6 @@ export class Peers {
       for (const one of groups) this.move(one, peer)
     }
     for (const { exit, id } of answers) {
-      // it may have come with an exchange of a group whose runner was not known
       const call = this.sent.get(id)
       if (call === undefined) continue
       this.left(call)

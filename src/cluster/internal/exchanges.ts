@@ -130,7 +130,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     })
   }
 
-  const exchange = (group: number, { calls, client: name, ended, list: known, version }: Exchange) =>
+  const exchange = (group: number, { calls, client: name, ended, list: known, runner: asked, version }: Exchange) =>
     Effect.suspend(() => {
       if (version !== protocolVersion) {
         return Effect.die(
@@ -147,6 +147,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
         fiber?.unsafeInterruptAsFork(FiberId.none)
       }
       for (const call of calls) begin(client, call)
+      if (asked !== runner) return Effect.succeed(exchanged([], known))
       if (!groups.has(group)) {
         const { answers } = client
         client.answers = []

@@ -223,12 +223,15 @@ export type GroupClient = {
 
 /**
  * Brings calls to a runner and answers back. The answers are those that the runner has for this client when it answers, whichever
- * exchange their calls came with. It is answered once there are some, or after a while without.
+ * exchange their calls came with. It is answered once there are some, or after a while without; at once and without any, where the
+ * client takes it for another runner or knows none: it would not know whose answers it has lost if this one does not arrive.
  */
 const Exchange = Rpc.make("Exchange", {
   payload: {
     version: Schema.Number,
     client: Schema.String,
+    /** The runner that is asked, as far as the client knows. */
+    runner: Schema.NullOr(Schema.String),
     calls: Schema.Array(
       Schema.Struct({ id: Schema.Number, group: Schema.Number, tag: Schema.String, payload: Schema.Unknown })
     ),
