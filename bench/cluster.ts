@@ -37,32 +37,6 @@ const lifecycle = (manager: TaskManager["Type"], name: string, session: number) 
 const server = await startPostgres()
 const cluster = await Cluster.make(server.url(), Number(groups), profile)
 
-setInterval(() => {
-  const peers = (globalThis as any).__peers
-  if (!peers) return
-  const all = new Set([...peers.ofGroups.values(), ...peers.ofRunners.values()]) as Set<any>
-  for (const p of all) {
-    console.error(
-      "peer",
-      p.runner,
-      "groups",
-      p.groups.size,
-      "waiting",
-      p.waiting.size,
-      "open",
-      p.open,
-      "out",
-      p.outgoing.length,
-      p.isFlushing,
-      [...p.waiting.values()].slice(0, 4).map((c: any) => c.id + c.tag)
-    )
-  }
-  console.error(
-    "sent",
-    peers.sent.size,
-    [...peers.sent.values()].slice(0, 5).map((c: any) => c.id + c.tag + all.has(c.peer))
-  )
-}, 10000).unref()
 const measure = Effect.gen(function*() {
   const manager = yield* TaskManager
   const all = (round: string, of: number, concurrency: number) =>
@@ -81,9 +55,7 @@ const measure = Effect.gen(function*() {
 
   const boss = yield* pgBossJobs(server.url())
   yield* boss(inFlight)
-  console.error(new Date().toISOString(), "begun")
   yield* all("warm", 1_000, inFlight)
-  console.error(new Date().toISOString(), "warm")
   const rates: Array<number> = []
   const ofBoss: Array<number> = []
   const costs: Array<ReadonlyArray<number>> = []
@@ -93,7 +65,6 @@ const measure = Effect.gen(function*() {
     yield* all(`round-${round}`, tasks, inFlight)
     rates.push(tasks / (performance.now() - begun) * 1_000)
     costs.push(spent().map(({ millis }, index) => (millis - (before[index]?.millis ?? 0)) / tasks))
-    console.error(new Date().toISOString(), "round", rates)
     const bossBegun = performance.now()
     yield* boss(Math.ceil(tasks / 4))
     ofBoss.push(Math.ceil(tasks / 4) / (performance.now() - bossBegun) * 1_000)

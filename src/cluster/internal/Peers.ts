@@ -63,7 +63,6 @@ export class Peers {
     readonly fork: (self: Effect.Effect<void>) => void
   }) {
     this.client = options.client
-    ;(globalThis as any).__peers = this
     this.exchange = options.exchange
     this.fork = options.fork
   }

@@ -113,9 +113,7 @@ export class InHand {
     ordersOf: (value: A) => ReadonlyArray<number>,
     fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
   ): Effect.Effect<Given<A> | null, Exclude<E, PutBack>> {
-    const inHand = this.ofCall<A>(call)
-    if (inHand !== undefined) return Effect.succeed(inHand)
-    return Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
+    const taking = Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
       const consumer: Consumer = { fiber: undefined }
       const use = (value: A): Effect.Effect<void, PutBack> =>
         Effect.flatMap(Deferred.make<void, PutBack>(), (end) => {
@@ -145,6 +143,10 @@ export class InHand {
         forked.addObserver(() => this.ending.delete(forked))
         return Effect.onInterrupt(Deferred.await(answer), () => Fiber.interruptFork(forked))
       })
+    })
+    return Effect.suspend(() => {
+      const inHand = this.ofCall<A>(call)
+      return inHand === undefined ? taking : Effect.succeed(inHand)
     })
   }
 }

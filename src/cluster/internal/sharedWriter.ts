@@ -25,6 +25,23 @@ const isUnanswered = (cause: Cause.Cause<unknown>): boolean =>
 /** So many groups are in one transaction at most: one that is too long holds up every session. */
 const mostAtOnce = 256
 
+/**
+ * What is written next, and what waits on. A journal is in it once: one that was lost and opened again may still have something of its
+ * earlier epoch here, which must not be written under the fence of the later one.
+ */
+const cut = (
+  queue: ReadonlyArray<Waiting>
+): { readonly next: ReadonlyArray<Waiting>; readonly rest: Array<Waiting> } => {
+  const next = new Map<string, Waiting>()
+  const rest: Array<Waiting> = []
+  for (const waiting of queue) {
+    const { name } = waiting.writing.tables
+    if (next.size < mostAtOnce && !next.has(name)) next.set(name, waiting)
+    else rest.push(waiting)
+  }
+  return { next: [...next.values()], rest }
+}
+
 export const makeSharedWriter = (
   leaseMillis: number
 ): Effect.Effect<WriteGroup, never, SqlClient.SqlClient | Scope.Scope> =>
@@ -76,9 +93,9 @@ export const makeSharedWriter = (
       return Effect.zipRight(
         Effect.yieldNow(),
         Effect.suspend(() => {
-          const waiting = queue.slice(0, mostAtOnce)
-          queue = queue.slice(mostAtOnce)
-          return write(waiting)
+          const { next, rest } = cut(queue)
+          queue = rest
+          return write(next)
         })
       )
     }))
