@@ -6,23 +6,35 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
-// what takes longest begins first, so that no core is idle while the last file runs. The two demos wait most of the time:
-// each has its place next to files that compute.
+// what takes longest begins first, so that no core is idle while the last file runs; a mode skips what it does not have
 const longestFirst = [
   // they collect garbage again and again, which takes long in a process that has run other files before
   "test/shared/memoryOf.test.ts",
   "test/shared/ownText.test.ts",
+  // all seeds, and mistakes that are looked for
+  "test/simulator/durable.test.ts",
   "test/simulator/manager.test.ts",
   "test/simulator/agentLoop.test.ts",
-  "test/simulator/durable.test.ts",
-  "test/demo-agent.test.ts",
   "test/simulator/agentLoop-mistakes.test.ts",
   "test/simulator/manager-mistakes.test.ts",
-  "test/ai/providers/agentLoop.test.ts",
+  "test/simulator/durable-mistakes.test.ts",
+  // they wait most of the time: each has its place next to files that compute
+  "test/cluster/processes.test.ts",
+  "test/demo-durable.test.ts",
+  "test/demo-agent.test.ts",
+  "test/durable/kill-postgres.test.ts",
+  "test/durable/postgres.test.ts",
   "test/conformance.test.ts",
+  "test/cluster/conformance.test.ts",
+  "test/durable/conformance.test.ts",
+  "test/durable/agent.test.ts",
+  "test/otel/otlp.test.ts",
   "test/guide.test.ts",
   "test/demo.test.ts",
-  "test/ai/shell/ShellTool.test.ts"
+  "test/durable/files.test.ts",
+  "test/durable/kill.test.ts",
+  "test/ai/shell/ShellTool.test.ts",
+  "test/ai/providers/agentLoop.test.ts"
 ]
 
 const place = ({ moduleId }: TestSpecification): number => {
@@ -38,20 +50,17 @@ class LongestFirst extends BaseSequencer {
 
 const everything = ["test/**/*.test.ts"]
 
-// `npm run test:full` is two runs: with `--mode seeds` all seeds of the simulators, and with `--mode full` everything else, with
-// coverage, which would make the seeds take half as long again
-const simulators = [
-  "test/simulator/manager.test.ts",
-  "test/simulator/agentLoop.test.ts",
-  "test/simulator/durable.test.ts"
-]
+// `npm run test:full` is two runs: with `--mode seeds` all that simulates, and with `--mode full` everything else, with coverage,
+// which would make the seeds take half as long again
+const simulators = ["test/simulator/*.test.ts"]
 
-// whether the simulators find mistakes that are put into the code is a question about the simulators, and Postgres runs the
-// suites of SQLite once more, on a server that has to be started
+// whether the simulators find mistakes that are put into the code is a question about the simulators; Postgres runs the suites of
+// SQLite once more, on a server that has to be started; the demos of agents wait for real processes
 const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
+  "test/demo-agent.test.ts",
   "test/demo-durable.test.ts"
 ]
 
@@ -73,7 +82,7 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel|cluster)$/,
+        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|promise|durable|otel|cluster|ui-stream)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }

@@ -15,7 +15,7 @@ import {
 } from "effect-task-manager"
 import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
 import { assert } from "vitest"
-import { oneInOfEachSection } from "./support/fullMode.js"
+import { oneIn, oneInOfEachSection } from "./support/fullMode.js"
 
 const inlineOnly = { startsConcurrently: false, background: false }
 
@@ -36,9 +36,9 @@ const simple = conformanceSuite({ layer: TaskManagerSimple, capabilities: inline
 const isAboutSimple = ({ section }: ConformanceCase): boolean => section === "4.7 The simple manager"
 runAll("TaskManagerSimple", [
   ...simple.filter(isAboutSimple),
-  ...oneInOfEachSection(3, simple.filter((one) => !isAboutSimple(one)))
+  ...oneInOfEachSection(8, simple.filter((one) => !isAboutSimple(one)))
 ])
-runAll("TaskManagerTest", oneInOfEachSection(3, conformanceSuite({ layer: TaskManagerTest })))
+runAll("TaskManagerTest", oneInOfEachSection(8, conformanceSuite({ layer: TaskManagerTest })))
 
 // side by side: a broken manager is waited for
 describe("the suite itself", { concurrent: true }, () => {
@@ -586,7 +586,7 @@ describe("the suite itself", { concurrent: true }, () => {
     ]
   ]
 
-  for (const [fault, layer, caughtBy] of layers) {
+  for (const [fault, layer, caughtBy] of oneIn(4, layers)) {
     it.live(`catches a manager where ${fault}`, () =>
       Effect.gen(function*() {
         yield* caseOf(TaskManagerLive, caughtBy).run

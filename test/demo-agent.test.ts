@@ -4,7 +4,6 @@ import { existsSync } from "node:fs"
 import { dirname } from "node:path"
 import { type Bundle, bundle } from "./support/bundle.js"
 import { asUsersStart, DemoProcess } from "./support/DemoProcess.js"
-import { isFull, oneIn } from "./support/fullMode.js"
 import { startAnthropic } from "./support/providers/anthropic.js"
 import { startOpenAi } from "./support/providers/openai.js"
 import { call, text } from "./support/providers/script.js"
@@ -45,7 +44,7 @@ const assertClean = ({ output }: { readonly output: string }) => {
 // most of the time of a demo is spent waiting
 describe.concurrent("npm run demo:agent", () => {
   it("plays the script, and everything it checks of itself holds", async () => {
-    const { code, errors, output } = await run([], {}, isFull ? asUsersStart("agent/main.ts") : undefined)
+    const { code, errors, output } = await run([], {}, asUsersStart("agent/main.ts"))
     assert.strictEqual(code, 0, output + errors)
     assert.strictEqual(errors, "")
     assert.include(output, "No model is called: a script")
@@ -67,10 +66,10 @@ describe.concurrent("npm run demo:agent", () => {
     assertClean(demo)
   })
 
-  it.each(oneIn(2, [
+  it.each([
     { name: "Anthropic", startServer: startAnthropic, path: "" },
     { name: "OpenAI", startServer: startOpenAi, path: "/v1" }
-  ]))("uses $name if there is a key, and never shows it", async ({ name, path, startServer }) => {
+  ])("uses $name if there is a key, and never shows it", async ({ name, path, startServer }) => {
     const server = await startServer()
     try {
       const prefix = name.toUpperCase()
@@ -93,17 +92,15 @@ describe.concurrent("npm run demo:agent", () => {
     }
   })
 
-  it.each(oneIn(2, [
+  it.each([
     { args: ["--bogus"], error: /^Unknown option '--bogus'/ },
     { args: ["--yes", "--no"], error: /^--yes and --no exclude each other/ }
-  ]))("refuses $args", async ({ args, error }) => {
+  ])("refuses $args", async ({ args, error }) => {
     const { code, errors } = await run(args)
     assert.strictEqual(code, 2)
     assert.match(errors, error)
     assert.include(errors, "Usage: npm run demo:agent")
   })
-
-  if (!isFull) return
 
   it("deletes nothing with --no", async () => {
     // an empty key is no key

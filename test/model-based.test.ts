@@ -653,7 +653,7 @@ it("the manager behaves like the model", async () => {
       await Effect.runPromise(runCommands(commands, trace.lines))
     }),
     {
-      numRuns: isFull ? 300 : 100,
+      numRuns: isFull ? 300 : 50,
       asyncReporter: async (out) => {
         if (!out.failed) return
         const [commands = []] = out.counterexample ?? []

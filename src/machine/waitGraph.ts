@@ -53,6 +53,9 @@ const leavesOutAll = (table: TaskTable, { ancestry, target }: Waiter): boolean =
 const isRipe = ({ active, mayLeaveOut, standing, waitedFrom }: Drain): boolean =>
   waitedFrom !== undefined && waitedFrom.size > 0 && active - standing <= mayLeaveOut
 
+/** Most tasks end without anybody's wait. */
+const nobody: ReadonlyArray<Waiter> = []
+
 /** Whether `isRipe` holds for a drain that the tasks are in, that tasks waiting for these drains are in, and so on. */
 const isAnyRipe = (table: TaskTable, tasks: ReadonlyArray<TaskRecord>): boolean => {
   const drains = new Set<Drain>([table.idle])
@@ -196,6 +199,7 @@ export const overByWait = (table: TaskTable, waiter: Waiter): ReadonlyArray<Wait
 
 /** The waits that are over because a task left the turn or ended. */
 export const overByEnd = (table: TaskTable, turn: Turn): ReadonlyArray<Waiter> => {
+  if (!isRipe(turn) && !isRipe(table.idle)) return nobody
   const found: Array<Waiter> = []
   const seen = new Set<TaskRecord>()
   for (const drain of [turn, table.idle]) {

@@ -31,6 +31,7 @@ const orderOf = ({ tasks: [own] }: Waiter): number => own?.order ?? 0
  * awake, the waits of the others do not look over any more.
  */
 const wakeOver = (table: TaskTable, over: ReadonlyArray<Waiter>): void => {
+  if (over.length === 0) return
   for (const waiter of [...over].sort((left, right) => orderOf(left) - orderOf(right))) {
     if (!waiter.isWaiting) continue
     waiter.foundOver = true

@@ -1,17 +1,18 @@
 /**
- * A queue that knows how many bytes it holds, in a ring of slots that grows by doubling. The bytes and the number of each value
+ * A queue that knows how many bytes it holds, in a ring of slots that doubles when it is full. The bytes and the number of each value
  * stand in arrays of their own: the oldest values have left the caches of the processor, and to drop one without reading it
  * saves a tenth of a call's time.
  */
 
 const fewest = 4
 /** An empty queue keeps no more room than this. */
-const mostIdle = 64
+const mostIdle = 256
 
 export class SizedQueue<A> {
   private values: Array<A | undefined> = []
   private sizes: Array<number> = []
   private numbers: Array<number> = []
+  private capacity = fewest
   private first = 0
   length = 0
   bytes = 0
@@ -44,7 +45,7 @@ export class SizedQueue<A> {
   }
 
   private slotOf(index: number): number {
-    return (this.first + index) & (this.values.length - 1)
+    return (this.first + index) & (this.capacity - 1)
   }
 
   *[Symbol.iterator](): IterableIterator<A> {
@@ -56,7 +57,7 @@ export class SizedQueue<A> {
 
   /** Adds a value that takes so many bytes; `number` is for the caller. */
   push(value: A, bytes: number, number = 0): void {
-    if (this.length === this.values.length) this.grow()
+    if (this.length === this.capacity) this.grow()
     const at = this.slotOf(this.length)
     this.values[at] = value
     this.sizes[at] = bytes
@@ -72,8 +73,13 @@ export class SizedQueue<A> {
     const value = this.values[first]
     this.values[first] = undefined
     this.bytes -= this.sizes[first] ?? 0
-    this.first = (first + 1) & (this.values.length - 1)
-    if (--this.length === 0 && this.values.length > mostIdle) this.clear()
+    if (--this.length > 0) {
+      this.first = (first + 1) & (this.capacity - 1)
+    } else if (this.capacity > mostIdle) {
+      this.clear()
+    } else {
+      this.first = 0
+    }
     return value
   }
 
@@ -81,6 +87,7 @@ export class SizedQueue<A> {
     this.values = []
     this.sizes = []
     this.numbers = []
+    this.capacity = fewest
     this.first = 0
     this.length = 0
     this.bytes = 0
@@ -95,16 +102,15 @@ export class SizedQueue<A> {
     }
   }
 
+  /** The arrays themselves grow as values come. */
   private grow(): void {
-    const capacity = Math.max(fewest, 2 * this.values.length)
-    const unrolled = <B>(ring: ReadonlyArray<B>, empty: B): Array<B> => {
-      const slots = ring.slice(this.first).concat(ring.slice(0, this.first))
-      while (slots.length < capacity) slots.push(empty)
-      return slots
-    }
-    this.values = unrolled(this.values, undefined)
-    this.sizes = unrolled(this.sizes, 0)
-    this.numbers = unrolled(this.numbers, 0)
+    const { first } = this
+    this.capacity *= 2
+    if (first === 0) return
+    const unrolled = <B>(ring: ReadonlyArray<B>): Array<B> => ring.slice(first).concat(ring.slice(0, first))
+    this.values = unrolled(this.values)
+    this.sizes = unrolled(this.sizes)
+    this.numbers = unrolled(this.numbers)
     this.first = 0
   }
 }

@@ -25,7 +25,7 @@ const startAll = (all: ReadonlyArray<ConformanceCase>): void => {
 }
 
 describe("TaskManagerCluster in one process", () => {
-  const asked = oneInOfEachSection(4, cases)
+  const asked = oneInOfEachSection(16, cases)
   for (const one of asked) {
     it.live(`${one.section}: ${one.name}`, () => {
       startAll(asked)

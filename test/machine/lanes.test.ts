@@ -334,6 +334,6 @@ it("any sequence of steps lets in whom a model without indexes lets in", () => {
         }
       }
     ),
-    { numRuns: isFull ? 1_000 : 100 }
+    { numRuns: isFull ? 1_000 : 50 }
   )
 })

@@ -448,7 +448,7 @@ it("any sequence of transitions keeps the table true and conserves results", () 
       }
     ),
     {
-      numRuns: isFull ? 250 : 80,
+      numRuns: isFull ? 250 : 40,
       reporter: (out) => {
         if (!out.failed) return
         const [steps = [], ...limits] = out.counterexample ?? []

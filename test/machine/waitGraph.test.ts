@@ -276,7 +276,7 @@ describe("a task that started another", () => {
 
 describe("random graphs", () => {
   // a graph is checked after each of its steps, which takes several times as long as a simulated program
-  const seeds = isFull ? 500 : 50
+  const seeds = isFull ? 500 : 20
   // in parts: one long synchronous run would keep the memory of all its graphs
   const part = 100
   let released = 0

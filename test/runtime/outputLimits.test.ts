@@ -103,7 +103,7 @@ describe("structured output", () => {
           assert.strictEqual(output._tag, isSmall ? "Structured" : "Text")
         }
       ),
-      { numRuns: isFull ? 30 : 10 }
+      { numRuns: isFull ? 30 : 5 }
     )
   })
 

@@ -68,7 +68,7 @@ const isEnough = (make: () => unknown) => {
 }
 
 describe("memoryOf", () => {
-  for (const [name, text] of oneIn(3, Object.entries(hostile))) {
+  for (const [name, text] of oneIn(6, Object.entries(hostile))) {
     it(`is not far below what ${name} hold, however it was made`, () => {
       const json = text()
       isEnough(() => JSON.parse(json))

@@ -2,6 +2,7 @@
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
 import { EventSubscription, type StandIn } from "../../shared/EventSubscription.js"
+import { LinkedList } from "../../shared/LinkedList.js"
 import { makeEventBytes } from "./eventBytes.js"
 import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
 
@@ -61,7 +62,8 @@ class Index<Key> {
 export class EventHub {
   private readonly options: HubOptions
   private readonly replay: EventReplay
-  private readonly ofAll = new Set<Subscription>()
+  // not a Set: its iterator makes an object for every subscription, at every event
+  private readonly ofAll = new LinkedList<Subscription>()
   private readonly ofSession = new Index<SessionId>()
   private readonly ofTask = new Index<TaskId>()
   /** Subscriptions with readers to wake at the end of the step. */
@@ -83,9 +85,7 @@ export class EventHub {
   unsafePublish(event: TaskEvent): void {
     const bytes = this.bytesOf(event)
     this.replay.publish(event, bytes)
-    if (this.ofAll.size > 0) {
-      for (const subscription of this.ofAll) offer(subscription, event, bytes)
-    }
+    for (let node = this.ofAll.first; node !== undefined; node = node.next) offer(node.value, event, bytes)
     if (!this.ofSession.isEmpty) {
       const subscriptions = this.ofSession.get(event.sessionId)
       if (subscriptions !== undefined) {
@@ -110,10 +110,10 @@ export class EventHub {
     const subscription = new EventSubscription<TaskEvent>({
       ...this.bounds,
       reset: undefined,
-      onClose: () => this.ofAll.delete(subscription)
+      onClose: () => this.ofAll.remove(node)
     })
     subscription.after = after
-    this.ofAll.add(subscription)
+    const node = this.ofAll.append(subscription)
     return subscription
   }
 
@@ -131,8 +131,8 @@ export class EventHub {
         this.ofSession.add(sessionId, subscription)
         return () => this.ofSession.delete(sessionId, subscription)
       }
-      this.ofAll.add(subscription)
-      return () => this.ofAll.delete(subscription)
+      const node = this.ofAll.append(subscription)
+      return () => this.ofAll.remove(node)
     }
     const subscription = new EventSubscription<FilteredTaskEvent>({ ...this.bounds, reset, onClose: () => leave() })
     const leave = enter(subscription)

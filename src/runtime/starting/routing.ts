@@ -2,14 +2,14 @@
 import type * as Duration from "effect/Duration"
 import type { Route } from "../../machine/start.js"
 import { laneOf, type TaskTable } from "../../machine/TaskTable.js"
-import type { RoutingDecision } from "../../model/RoutingDecision.js"
+import { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { checkRetryRule } from "../../shared/checkRetryRule.js"
 import { millisOf } from "../../shared/durations.js"
 import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
-/** Foreground, no timers: how an inline manager runs everything. */
+/** Foreground, no timers: how an inline manager runs everything, and what `RoutingDecision.Foreground()` means. */
 export const inlineRoute: Route = {
   kind: "Foreground",
   deliveryMode: "ToLoop",
@@ -74,8 +74,14 @@ const checkedLane = (table: TaskTable, lane: string): string => {
   throw new RangeError(`RoutingDecision.lane takes a lane of TaskManagerConfig.lanes (${known}), not ${shown(lane)}`)
 }
 
+// one frozen value, which most calls are answered with: it need not be read each time
+const plainForeground = RoutingDecision.Foreground()
+
 /** Throws for what is no decision: that fails the `startTask` that asked. */
-export const toRoute = (table: TaskTable, decision: RoutingDecision): Route => ({
+export const toRoute = (table: TaskTable, decision: RoutingDecision): Route =>
+  decision === plainForeground ? inlineRoute : readDecision(table, decision)
+
+const readDecision = (table: TaskTable, decision: RoutingDecision): Route => ({
   kind: isForeground(decision) ? "Foreground" : "Background",
   deliveryMode: checked("deliveryMode", DeliveryMode.literals, decision.deliveryMode, inlineRoute.deliveryMode),
   continuePolicy: checked(

@@ -17,6 +17,7 @@ import { stoppedIn } from "../../machine/family.js"
 import { earlierCall, type PendingStart } from "../../machine/pending.js"
 import * as start from "../../machine/start.js"
 import type { InlineCaller, TaskRecord, TaskTable } from "../../machine/TaskTable.js"
+import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
 import { type RouteToolCall, RoutingPolicy } from "../../services/RoutingPolicy.js"
@@ -141,31 +142,45 @@ const routeOf = (engine: Engine, fiber: AnyFiber): RouteToolCall => {
 const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
   const { table } = engine.state
   const earlier = repeated(table, launch)
-  if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)
-  const refused = earlier === undefined ? refusal(table, launch, fiber) : undefined
-  if (refused !== undefined) return Effect.fail(refused)
   if (earlier !== undefined) {
-    return waitToStart(
-      engine,
-      launch,
-      fiber,
-      inInterruptedTurn(engine, launch, fiber),
-      endOf(earlier),
-      () => begin(engine, launch, fiber)
-    )
+    return "caller" in earlier ? beginAfter(engine, launch, fiber, earlier) : answerRepeated(earlier)
   }
+  const refused = refusal(table, launch, fiber)
+  if (refused !== undefined) return Effect.fail(refused)
   const decision = routeOf(engine, fiber)(launch.request)
   return Effect.isEffect(decision)
-    ? waitToStart(
-      engine,
-      launch,
-      fiber,
-      inInterruptedTurn(engine, launch, fiber),
-      decision,
-      (routed) => answer(startNow(engine, launch, toRoute(table, routed), fiber, undefined))
-    )
+    ? beginRouted(engine, launch, fiber, decision)
     : answer(startNow(engine, launch, toRoute(table, decision), fiber, undefined))
 }
+
+// both are functions of their own, for a call that waits for nothing makes no closure
+
+/** Begins once an earlier call of the same id, which is not accepted yet, has ended. */
+const beginAfter = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber, earlier: PendingStart): Answer =>
+  waitToStart(
+    engine,
+    launch,
+    fiber,
+    inInterruptedTurn(engine, launch, fiber),
+    endOf(earlier),
+    () => begin(engine, launch, fiber)
+  )
+
+/** Starts once the effect that routes has decided. */
+const beginRouted = (
+  engine: Engine,
+  launch: TaskLaunchRequest,
+  fiber: AnyFiber,
+  decision: Effect.Effect<RoutingDecision>
+): Answer =>
+  waitToStart(
+    engine,
+    launch,
+    fiber,
+    inInterruptedTurn(engine, launch, fiber),
+    decision,
+    (routed) => answer(startNow(engine, launch, toRoute(engine.state.table, routed), fiber, undefined))
+  )
 
 /** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */
 const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber) =>

@@ -73,19 +73,24 @@ const waitAndTake = (
   ref: TurnRef,
   cancellation: TurnCancellation | undefined,
   deadline: Deadline | undefined
+): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> =>
+  untilTaken(() =>
+    cancellation === undefined && delivery.isTurnReady(engine.state.table, ref)
+      ? takeTurn(engine, ref, "Woken")
+      : waitThenTake(engine, ref, cancellation, deadline)
+  )
+
+const waitThenTake = (
+  engine: Engine,
+  ref: TurnRef,
+  cancellation: TurnCancellation | undefined,
+  deadline: Deadline | undefined
 ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> => {
   const taken = (end: WaitEnd) => end === "TimedOut" ? hasTimedOut(deadline) : takeTurn(engine, ref, end)
-  return untilTaken(() => {
-    if (cancellation !== undefined) {
-      return Effect.flatMap(
-        Effect.zip(turnReadyOrCancelled(engine, ref, deadline, cancellation), cancellation.isCancelled),
-        ([end, isCancelled]) => isCancelled ? Effect.succeedNone : taken(end)
-      )
-    }
-    return delivery.isTurnReady(engine.state.table, ref)
-      ? takeTurn(engine, ref, "Woken")
-      : Effect.flatMap(turnReady(engine, ref, deadline), taken)
-  })
+  return cancellation === undefined ? Effect.flatMap(turnReady(engine, ref, deadline), taken) : Effect.flatMap(
+    Effect.zip(turnReadyOrCancelled(engine, ref, deadline, cancellation), cancellation.isCancelled),
+    ([end, isCancelled]) => isCancelled ? Effect.succeedNone : taken(end)
+  )
 }
 
 export const waitForTurn = (

@@ -151,7 +151,7 @@ describe("interrupt", () => {
     ))
 
   it.effect("whenever it comes, the history stays valid and every call has one result", () =>
-    Effect.forEach(oneIn(5, Array.from({ length: 60 }, (_, index) => 2 * index)), (after) =>
+    Effect.forEach(oneIn(10, Array.from({ length: 60 }, (_, index) => 2 * index)), (after) =>
       withWorld(
         {
           model: [

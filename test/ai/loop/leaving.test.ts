@@ -95,7 +95,7 @@ describe("a session that is left while a message is being stored", () => {
 
 it("whatever the schedule, a message is there once if it was handed in, and else never", () => {
   const met = { refused: 0, left: 0, closed: 0 }
-  for (let seed = 0; seed < (isFull ? 400 : 60); seed++) {
+  for (let seed = 0; seed < (isFull ? 400 : 20); seed++) {
     const run = runSimulated(({ random }) =>
       Effect.gen(function*() {
         const pause = Effect.suspend(() => Effect.repeatN(Effect.yieldNow(), random.int(12)))
@@ -137,7 +137,7 @@ it("whatever the schedule, a message is there once if it was handed in, and else
 })
 
 it("whatever the schedule, a run ends with the turn of its message, however soon that is", () => {
-  for (let seed = 0; seed < (isFull ? 400 : 60); seed++) {
+  for (let seed = 0; seed < (isFull ? 400 : 20); seed++) {
     const run = runSimulated(() =>
       Effect.gen(function*() {
         const loop = yield* startLoop(sessionsInMemory(() => Effect.void))

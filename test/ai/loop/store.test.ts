@@ -94,7 +94,7 @@ describe("a store", () => {
           writes ? "having written" : "writing nothing"
         }, at any entry: all is there in the end`,
         () =>
-          Effect.forEach(Array.from({ length: 9 }, (_, index) => index), (after) => {
+          Effect.forEach(oneIn(3, Array.from({ length: 9 }, (_, index) => index)), (after) => {
             const disk = makeDisk({ after, fails, writes })
             return withWorld(
               { store: disk.layer, model: [calls, [Text("done")], [Text("ok")], [Text("ok")], [Text("ok")]] },
@@ -159,7 +159,7 @@ describe("a store", () => {
   })
 
   it.effect("an interrupt between taken and stored loses nothing and stores nothing twice", () =>
-    Effect.forEach(oneIn(4, Array.from({ length: 40 }, (_, index) => 3 * index)), (after) => {
+    Effect.forEach(oneIn(8, Array.from({ length: 40 }, (_, index) => 3 * index)), (after) => {
       const log: Array<unknown> = []
       // slow: an interrupt finds it in the middle of an append
       const store = TranscriptStore.layer({

@@ -13,6 +13,7 @@ import {
   ToolOutput
 } from "effect-task-manager"
 import { AgentLoop, type AgentSessionDefaults, type Transcript } from "effect-task-manager/ai"
+import { oneIn } from "../../support/fullMode.js"
 import type { ProviderServer } from "../../support/providers/loopback.js"
 import { anthropicModel, openAiModel } from "../../support/providers/models.js"
 import { anthropicServer, openAiServer } from "../../support/providers/scoped.js"
@@ -131,7 +132,7 @@ const paused: typeof kinds = {
 }
 
 describe("a session that changes its provider", () => {
-  for (const streaming of [true, false]) {
+  for (const streaming of oneIn(2, [true, false])) {
     it.scoped(`with each turn, ${streaming ? "streamed" : "whole"}: each kind of entry is taken by the other one`, () =>
       Effect.gen(function*() {
         const servers = { anthropic: yield* sides.anthropic.server, openai: yield* sides.openai.server }

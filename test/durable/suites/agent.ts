@@ -171,7 +171,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
       })
 
     // a server is slow, and does the same
-    const few = 24
+    const few = 48
 
     it.scoped("each result stands in the transcript once, and each call is answered", () =>
       everywhere(isFull && databases.dialect === "sqlite" ? 1 : few))
@@ -488,7 +488,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
           JSON.stringify(prompt.content).includes("c-write")
             ? [Text("Done.")]
             : [ToolCall("write", {}, { id: "c-write" }), ScriptedStep.Finish("length")]
-        for (let moment = 1;; moment += isFull && databases.dialect === "sqlite" ? 1 : 12) {
+        for (let moment = 1;; moment += isFull && databases.dialect === "sqlite" ? 1 : 24) {
           const connect = yield* databases.make
           const runs: Array<Run> = []
           const statements = yield* killed(connect, runs, [moment], (process) =>

@@ -5,7 +5,7 @@ import { Effect, Layer } from "effect"
 import { ToolExecutor } from "effect-task-manager"
 import { type DurableOptions, TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
 import { conformanceSuite } from "effect-task-manager/testing"
-import { oneInOfEachSection } from "../../support/fullMode.js"
+import { oneIn, oneInOfEachSection } from "../../support/fullMode.js"
 import { settled } from "../support.js"
 
 let journals = 0
@@ -58,7 +58,7 @@ export const durableConformance = (
     .filter((one) => !names.has(one.name))
 
   describe(name, options, () => {
-    for (const one of [...oneInOfEachSection(4, kept), ...forgotten]) {
+    for (const one of [...oneInOfEachSection(8, kept), ...oneIn(4, forgotten)]) {
       it.live(`${one.section}: ${one.name}`, () => one.run)
     }
   })

@@ -1,16 +1,18 @@
 /** A model that says anything: text, calls that make sense or none, nonsense, nothing at all. */
 import * as AiError from "@effect/ai/AiError"
-import * as LanguageModel from "@effect/ai/LanguageModel"
+import type * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Prompt from "@effect/ai/Prompt"
 import type * as Response from "@effect/ai/Response"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { streamedParts } from "../../../src/ai/testing/internal/replyParts.js"
 import { SessionId } from "../../../src/model/ids.js"
 import { type AgentWorld, marksOf, type SessionLog, steps } from "./AgentWorld.js"
 import { checkPrompt } from "./checkPrompt.js"
+import { makeLanguageModel } from "./languageModel.js"
 import { type Asked, tick } from "./plan.js"
 import { checkRefusal, refusalOf } from "./refusing.js"
 
@@ -257,7 +259,7 @@ export const makeModel = (
   world: AgentWorld,
   scope: Scope.Scope,
   provider: Asked
-): Effect.Effect<LanguageModel.Service> => {
+): LanguageModel.Service => {
   const { generation } = world
   let asking = 0
   const reply = (prompt: Prompt.Prompt, isStreamed: boolean) =>
@@ -313,27 +315,25 @@ export const makeModel = (
     }),
     () => Effect.sync(() => asking--)
   )
-  return LanguageModel.make({
-    generateText: ({ prompt }) =>
+  return makeLanguageModel({
+    generateText: (prompt) =>
       counted.pipe(
         Effect.zipRight(reply(prompt, false)),
         Effect.flatMap((planned) => Effect.all(planned)),
-        // a whole reply has none of the parts of a stream: it was planned so
-        Effect.map((groups) => groups.flat() as Array<Response.PartEncoded>),
+        Effect.map((groups) => groups.flat()),
         Effect.scoped
       ),
-    streamText: ({ prompt }) =>
+    streamText: (prompt) =>
       Stream.unwrapScoped(
         counted.pipe(
           Effect.zipRight(reply(prompt, true)),
           Effect.map((planned) =>
-            Stream.fromIterable(planned).pipe(
-              Stream.mapEffect((step) => step),
-              // a streamed reply has no parts of a whole one: it was planned so
-              Stream.flatMap((parts) =>
-                Stream.fromChunk(Chunk.fromIterable(parts as ReadonlyArray<Response.StreamPartEncoded>))
-              )
-            )
+            Stream.unfoldChunkEffect(0, (index) => {
+              const step = planned[index]
+              return step === undefined
+                ? Effect.succeedNone
+                : Effect.map(step, (parts) => Option.some([Chunk.fromIterable(parts), index + 1]))
+            })
           )
         )
       )

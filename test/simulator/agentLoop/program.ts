@@ -194,7 +194,7 @@ const startProcess = (world: AgentWorld, scope: Scope.Scope): Effect.Effect<void
     const tools = yield* Layer.buildWithScope(makeTools(world), scope)
     const models = new Map<Asked, LanguageModel.Service>()
     for (const provider of world.plan.features.switching ? providers : [undefined]) {
-      models.set(provider, yield* makeModel(world, scope, provider))
+      models.set(provider, makeModel(world, scope, provider))
     }
     world.models = models
     const model = models.get(world.plan.provider)

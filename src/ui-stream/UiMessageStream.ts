@@ -1,0 +1,105 @@
+/**
+ * A session as the UI message stream of the AI SDK.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { AgentSession, UserInput } from "../ai/loop/AgentSession.js"
+import type { SessionClosed } from "../ai/loop/errors.js"
+import type { InterruptReceipt } from "../model/TaskResolution.js"
+import type { QuestionNotOpen } from "./errors.js"
+import { makeUiMessageStream } from "./internal/makeUiMessageStream.js"
+import type { UiMessageChunk } from "./UiMessageChunk.js"
+
+/**
+ * What a page answers to an approval. `approvalId` is the one that it was shown.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UiAnswer {
+  readonly approvalId: string
+  readonly approved: boolean
+  /** What the model is told where `approved` is false. */
+  readonly reason?: string | undefined
+}
+
+/**
+ * What `UiMessageStream.make` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UiMessageStreamOptions {
+  /**
+   * How much of a message is kept for pages that come later or read slowly, and of all messages that no page has read, in UTF-16 units
+   * of texts and JSON: an integer from 1. A page that would need more reads an `error` chunk. Default: 16 777 216.
+   */
+  readonly maxMessageUnits?: number | undefined
+  /**
+   * How long a call without a task keeps a message from ending that else waits for answers alone: it is about to be started, or was
+   * refused. Default: 50 ms.
+   */
+  readonly startPeriod?: Duration.DurationInput | undefined
+}
+
+/**
+ * A session for chat pages. Each stream is one assistant message of the page, or what is new in it, and ends with it. Any
+ * number of streams can be read at once; to stop reading one stops nothing of the session.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface UiMessageStream {
+  /** Hands in a message, and gives the message that answers it. `SessionClosed` once the session is closed. */
+  readonly send: (message: UserInput) => Effect.Effect<Stream.Stream<UiMessageChunk>, SessionClosed>
+  /**
+   * Answers what tasks ask, and gives how the message goes on that waited for it. Each answer counts for the question that has its
+   * `approvalId`, and for no other; those that are for no open question change nothing. `QuestionNotOpen` if none of them is for one.
+   */
+  readonly answer: (
+    answers: ReadonlyArray<UiAnswer>
+  ) => Effect.Effect<Stream.Stream<UiMessageChunk>, QuestionNotOpen>
+  /**
+   * The oldest message that was said while no page read it, or the one that is being said, from its beginning. Where there is none,
+   * but tasks run in the background, the message that comes next: an empty stream if they have all ended and none of them
+   * brings one. `None` where nothing is to come.
+   */
+  readonly resume: Effect.Effect<Option.Option<Stream.Stream<UiMessageChunk>>>
+  /** Interrupts the turn; what runs in the background goes on. */
+  readonly stop: Effect.Effect<InterruptReceipt>
+}
+
+/**
+ * Follows a session until the scope closes.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { SessionId } from "effect-task-manager"
+ * import { AgentLoop } from "effect-task-manager/ai"
+ * import { UiMessageStream } from "effect-task-manager/ui-stream"
+ *
+ * const program = Effect.gen(function*() {
+ *   const loop = yield* AgentLoop
+ *   const session = yield* loop.open({ sessionId: SessionId.make("chat-1") })
+ *   const chat = yield* UiMessageStream.make(session)
+ *   const message = yield* chat.send("Run the tests.")
+ *   yield* Stream.runForEach(message, (chunk) => Effect.log(chunk.type))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const UiMessageStream: {
+  /** Follows a session until the scope closes. Dies on an option that is out of range, and names it. */
+  readonly make: (
+    session: AgentSession,
+    options?: UiMessageStreamOptions
+  ) => Effect.Effect<UiMessageStream, never, Scope.Scope>
+} = { make: (session, options = {}) => makeUiMessageStream(session, options) }

@@ -1,0 +1,446 @@
+/**
+ * What the events of a session mean to a chat page: a plain function from a state and an event to the next state and what comes of it.
+ *
+ * | the message is | event                                                     | what comes of it                    | then it is |
+ * | -------------- | --------------------------------------------------------- | ----------------------------------- | ---------- |
+ * | None           | `TurnStarted`                                             | opened                              | Open       |
+ * | Open           | the model speaks or calls, a call of it ends              | chunks; a step for each reply       | Open       |
+ * | Open           | every call of it that is left waits for an answer¹        | finished, with `tool-calls`         | Paused     |
+ * | Paused         | anything of the turn that is shown                        | opened again, with the same id      | Open       |
+ * | Open, Paused   | `MessageTaken`, and something was said before             | finished; another one is opened     | Open       |
+ * | Open, Paused   | `TurnEnded`                                               | finished, aborted, or an error      | None       |
+ * | any            | `Reset`                                                   | an error; opened if a turn is running | Open, None |
+ *
+ * ¹ A call without a task is about to be started, or was refused, which no event tells: `pause` says that it was waited for.
+ *
+ * A page knows a call by the message that it has last: what becomes of a call of an earlier one is shown as `data-task`.
+ */
+import type { AgentEvent, AgentSessionState, TurnEnd } from "../../ai/loop/AgentEvent.js"
+import type { TaskApproval } from "../../model/Approval.js"
+import type { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
+import { isSettled } from "../../model/settled.js"
+import type { TaskSnapshot } from "../../model/Task.js"
+import type { TaskEvent } from "../../model/TaskEvent.js"
+import type { ToolOutput } from "../../model/ToolCall.js"
+import type { UiMessageChunk } from "../UiMessageChunk.js"
+
+/** What comes of an event. `Opened` begins a stream of chunks, and `Ended` is the end of it. */
+export type UiOutcome =
+  | { readonly _tag: "Opened"; readonly messageId: string }
+  | { readonly _tag: "Chunk"; readonly chunk: UiMessageChunk }
+  /** The open message answers this message of the user. */
+  | { readonly _tag: "Answers"; readonly userMessageId: string }
+  | { readonly _tag: "Ended" }
+
+/** `Said`: it has no task. `Refused`: the page was told that it did not run. */
+type CallState = "Said" | "Refused" | "Running" | "Suspended" | "Ended"
+
+interface Message {
+  readonly id: string
+  readonly isOpen: boolean
+  /** Whether there is more in it than its beginning. */
+  readonly hasSaid: boolean
+  /** Whether the model has called in this step, and whether results came: what it says next is another step. */
+  readonly hasCalls: boolean
+  readonly hasResults: boolean
+  readonly calls: ReadonlyMap<ToolCallId, CallState>
+  /** The text or the thought that is being told. */
+  readonly block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined
+}
+
+/** What is known of a session. */
+export interface UiState {
+  readonly turnId: TurnId | undefined
+  /** Of the running turn; undefined between turns. */
+  readonly message: Message | undefined
+  /** How many messages and blocks there were in this turn: their ids. */
+  readonly messages: number
+  readonly blocks: number
+  /** The tasks in the background that bring a turn: they have not ended, or their result is about to be taken. */
+  readonly background: ReadonlySet<TaskId>
+  /** Those of them whose result was taken between turns: the next turn is theirs. */
+  readonly collected: ReadonlyArray<TaskId>
+  /** What the ids of messages begin with, so that those of another process differ. */
+  readonly prefix: string
+}
+
+/** What a step does: it collects, in order, what comes of one event. */
+class Step {
+  readonly outcomes: Array<UiOutcome> = []
+  turnId: TurnId | undefined
+  message: Message | undefined
+  messages: number
+  blocks: number
+  background: ReadonlySet<TaskId>
+  collected: ReadonlyArray<TaskId>
+  private readonly prefix: string
+
+  constructor(state: UiState) {
+    this.prefix = state.prefix
+    this.turnId = state.turnId
+    this.message = state.message
+    this.messages = state.messages
+    this.blocks = state.blocks
+    this.background = state.background
+    this.collected = state.collected
+  }
+
+  get state(): UiState {
+    const { background, blocks, collected, message, messages, prefix, turnId } = this
+    return { background, blocks, collected, message, messages, prefix, turnId }
+  }
+
+  private put(chunk: UiMessageChunk): void {
+    this.outcomes.push({ _tag: "Chunk", chunk })
+  }
+
+  private begin(message: Message): Message {
+    this.outcomes.push({ _tag: "Opened", messageId: message.id })
+    this.put({ type: "start", messageId: message.id })
+    this.put({ type: "start-step" })
+    return this.message = message
+  }
+
+  /** Another message of the turn. */
+  open(turnId: TurnId): void {
+    this.messages++
+    this.begin({
+      id: `${this.prefix}-${turnId}-${this.messages}`,
+      isOpen: true,
+      hasSaid: false,
+      hasCalls: false,
+      hasResults: false,
+      calls: new Map(),
+      block: undefined
+    })
+  }
+
+  /** The message that is shown now, opened again if it was paused; undefined between turns. */
+  private shown(): Message | undefined {
+    const { message } = this
+    if (message === undefined || message.isOpen) return message
+    return this.begin({ ...message, isOpen: true, block: undefined, hasCalls: false, hasResults: false })
+  }
+
+  private change(change: Partial<Message>): void {
+    if (this.message !== undefined) this.message = { ...this.message, ...change }
+  }
+
+  endBlock(): void {
+    const block = this.message?.block
+    if (block === undefined) return
+    this.put({ type: `${block.type}-end`, id: block.id })
+    this.change({ block: undefined })
+  }
+
+  /** A chunk of the open message; nothing between turns. */
+  say(chunk: UiMessageChunk, change: Partial<Message> = {}): void {
+    if (this.shown() === undefined) return
+    this.endBlock()
+    this.put(chunk)
+    this.change({ hasSaid: true, ...change })
+  }
+
+  /** The model makes a reply: after `isAfter` it is another step, and what is left of the calls before did not run. */
+  private reply(isAfter: boolean): Message | undefined {
+    const message = this.shown()
+    if (message === undefined || !isAfter) return message
+    this.refuse(["Said", "Running"])
+    this.endBlock()
+    this.put({ type: "finish-step" })
+    this.put({ type: "start-step" })
+    this.change({ hasCalls: false, hasResults: false })
+    return this.message
+  }
+
+  /** The page is told of calls of which it would wait for ever. */
+  private refuse(states: ReadonlyArray<CallState>): void {
+    for (const [callId, state] of this.message?.calls ?? []) {
+      if (!states.includes(state)) continue
+      this.say({ type: "tool-output-error", toolCallId: callId, errorText: "It did not run.", dynamic: true })
+      this.setCall(callId, "Refused")
+    }
+  }
+
+  speak(type: "text" | "reasoning", delta: string): void {
+    const before = this.message
+    const message = this.reply(before?.hasCalls === true || before?.hasResults === true)
+    if (message === undefined) return
+    if (message.block?.type !== type) {
+      this.endBlock()
+      const id = `${type}-${++this.blocks}`
+      this.put({ type: `${type}-start`, id })
+      this.change({ block: { type, id }, hasSaid: true })
+    }
+    const id = this.message?.block?.id
+    if (id !== undefined) this.put({ type: `${type}-delta`, id, delta })
+  }
+
+  call({ callId, params, providerExecuted, toolName }: Extract<AgentEvent, { readonly _tag: "ToolCall" }>): void {
+    const message = this.reply(this.message?.hasResults === true)
+    if (message === undefined) return
+    const byProvider = providerExecuted ? { providerExecuted } : undefined
+    this.say(
+      { type: "tool-input-available", toolCallId: callId, toolName, input: params, dynamic: true, ...byProvider },
+      providerExecuted ? {} : { hasCalls: true, calls: new Map(message.calls).set(callId, "Said") }
+    )
+    // what came of it is in the provider's reply, and no event tells it
+    if (providerExecuted) {
+      this.say({ type: "tool-output-available", toolCallId: callId, output: null, dynamic: true, providerExecuted })
+    }
+  }
+
+  private knows(callId: ToolCallId): boolean {
+    const known = this.message?.calls.get(callId)
+    return known !== undefined && known !== "Ended"
+  }
+
+  private setCall(callId: ToolCallId, state: CallState): void {
+    const { message } = this
+    if (message !== undefined && this.knows(callId)) this.change({ calls: new Map(message.calls).set(callId, state) })
+  }
+
+  /** What became of a call of the message. */
+  private answered(callId: ToolCallId, chunk: UiMessageChunk): void {
+    if (!this.knows(callId)) return
+    this.say(chunk, { hasResults: true })
+    this.setCall(callId, "Ended")
+  }
+
+  private inBackground(snapshot: TaskSnapshot): void {
+    const { callId, continuePolicy, deliveryMode, id, kind, status, toolName } = snapshot
+    const asksToContinue = deliveryMode === "ToLoop" && continuePolicy === "RequestContinue"
+    if (isSettled(snapshot) && !asksToContinue) this.leaveBackground([id])
+    else this.background = new Set(this.background).add(id)
+    this.answered(callId, {
+      type: "tool-output-available",
+      toolCallId: callId,
+      output: `Runs in the background as ${id}.`,
+      dynamic: true
+    })
+    this.say({ type: "data-task", id, data: { taskId: id, callId, toolName, kind, status } })
+  }
+
+  leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
+    const background = new Set(this.background)
+    for (const id of taskIds) background.delete(id)
+    this.background = background
+  }
+
+  late(taskId: TaskId): void {
+    if (this.turnId === undefined) this.collected = [...this.collected, taskId]
+    else this.leaveBackground([taskId])
+  }
+
+  task(event: TaskEvent): void {
+    if (event._tag === "ContinueRequested" || event._tag === "SessionClosed") return
+    // what is not shown
+    if (event._tag === "OutputGrew" || event._tag === "Progress" || event._tag === "Retrying") return
+    const { snapshot } = event
+    const { callId, kind } = snapshot
+    if (kind === "Background") this.inBackground(snapshot)
+    else if (event._tag === "AwaitingApproval") this.setCall(callId, "Suspended")
+    else if (event._tag === "Completed") {
+      const output = outputOf(event.result.output)
+      this.answered(callId, { type: "tool-output-available", toolCallId: callId, output, dynamic: true })
+    } else if (event._tag === "Failed") {
+      this.answered(
+        callId,
+        event.error.reason === "ApprovalRejected" ? { type: "tool-output-denied", toolCallId: callId } : {
+          type: "tool-output-error",
+          toolCallId: callId,
+          errorText: event.error.message,
+          dynamic: true
+        }
+      )
+    } else if (event._tag === "Cancelled") {
+      this.answered(callId, { type: "tool-output-error", toolCallId: callId, errorText: "Cancelled", dynamic: true })
+    } else if (this.knows(callId)) {
+      this.setCall(callId, "Running")
+      this.shown()
+    }
+    if (event._tag !== "AwaitingApproval") this.pauseIfBlocked()
+  }
+
+  ask({ approval, taskId, toolRequest: { callId, toolName } }: TaskApproval): void {
+    const approvalId = approval.asking
+    if (approvalId === undefined) return
+    if (this.knows(callId)) {
+      this.say({ type: "tool-approval-request", approvalId, toolCallId: callId })
+      this.setCall(callId, "Suspended")
+    } else {
+      const { reason, summary } = approval
+      this.say({
+        type: "data-approval",
+        id: approvalId,
+        data: { approvalId, taskId, callId, toolName, reason, summary }
+      })
+    }
+    this.pauseIfBlocked()
+  }
+
+  /** A page sends an answer only once the message has ended. */
+  private pauseIfBlocked(): void {
+    if (blockedBy(this.state) === "Answers") this.pause()
+  }
+
+  pause(): void {
+    this.refuse(["Said"])
+    this.finish("tool-calls")
+    this.change({ isOpen: false })
+  }
+
+  private finish(finishReason: Extract<UiMessageChunk, { readonly type: "finish" }>["finishReason"]): void {
+    if (this.message?.isOpen !== true) return
+    this.endBlock()
+    this.put({ type: "finish-step" })
+    this.put({ type: "finish", finishReason })
+    this.outcomes.push({ _tag: "Ended" })
+  }
+
+  /** A message of the user becomes part of the turn: what the model says from here on is another message. */
+  taken(turnId: TurnId, userMessageId: string): void {
+    if (this.message?.hasSaid === true) {
+      this.finish("stop")
+      this.open(turnId)
+    }
+    this.outcomes.push({ _tag: "Answers", userMessageId })
+  }
+
+  private abandon(chunk: UiMessageChunk): void {
+    if (this.shown() === undefined) return
+    this.endBlock()
+    this.put(chunk)
+    this.outcomes.push({ _tag: "Ended" })
+  }
+
+  end(reason: TurnEnd): void {
+    if (reason._tag === "Interrupted") this.abandon({ type: "abort" })
+    else if (reason._tag === "Failed") this.abandon({ type: "error", errorText: reason.error.message })
+    else if (this.shown() !== undefined) {
+      this.refuse(["Said", "Running"])
+      this.finish(finishReasons[reason.end] ?? "other")
+    }
+    this.message = undefined
+    this.turnId = undefined
+  }
+
+  reset(session: AgentSessionState): void {
+    this.abandon({ type: "error", errorText: "Events were missed. Load the page again." })
+    const begun = begin(session, this.prefix)
+    this.outcomes.push(...begun.outcomes)
+    Object.assign(this, begun.state)
+  }
+
+  start(turnId: TurnId): void {
+    this.turnId = turnId
+    this.messages = 0
+    this.blocks = 0
+    this.leaveBackground(this.collected)
+    this.collected = []
+    this.open(turnId)
+  }
+}
+
+const finishReasons: Partial<Record<string, Extract<UiMessageChunk, { readonly type: "finish" }>["finishReason"]>> = {
+  stop: "stop",
+  length: "length",
+  "content-filter": "content-filter",
+  "tool-calls": "tool-calls"
+}
+
+const outputOf = (output: ToolOutput): unknown => {
+  switch (output._tag) {
+    case "Text":
+      return output.text
+    case "Structured":
+      return output.value
+    case "Parts":
+      return output.parts
+  }
+}
+
+/** What comes of an event. */
+export interface UiStep {
+  readonly state: UiState
+  readonly outcomes: ReadonlyArray<UiOutcome>
+}
+
+/** A session as it is when it is first looked at. What its turn has said before is not known. */
+export const begin = ({ approvals, live, turnId }: AgentSessionState, prefix: string): UiStep => {
+  const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
+  const step = new Step({ turnId, message: undefined, messages: 0, blocks: 0, background, collected: [], prefix })
+  if (turnId !== undefined) step.start(turnId)
+  for (const approval of approvals) step.ask(approval)
+  return { state: step.state, outcomes: step.outcomes }
+}
+
+/**
+ * Whether nothing of the open message can go on without an answer: `Answers`; or `Maybe`, where calls have no task and may be about to
+ * be started.
+ */
+export const blockedBy = ({ message }: UiState): "Answers" | "Maybe" | undefined => {
+  if (message?.isOpen !== true) return undefined
+  let isMaybe = false
+  let isAsked = false
+  for (const state of message.calls.values()) {
+    if (state === "Running") return undefined
+    if (state === "Said") isMaybe = true
+    if (state === "Suspended") isAsked = true
+  }
+  return !isAsked ? undefined : isMaybe ? "Maybe" : "Answers"
+}
+
+/** The calls without a task were waited for: where `blockedBy` says `Maybe`, the message is paused. */
+export const pause = (state: UiState): UiStep => {
+  const step = new Step(state)
+  if (blockedBy(state) === "Maybe") step.pause()
+  return { state: step.state, outcomes: step.outcomes }
+}
+
+/** The next state, and what comes of the event. */
+export const next = (state: UiState, event: AgentEvent): UiStep => {
+  const step = new Step(state)
+  switch (event._tag) {
+    case "TurnStarted":
+      step.start(event.turnId)
+      break
+    case "MessageTaken":
+      step.taken(event.turnId, event.messageId)
+      break
+    case "TextDelta":
+      step.speak("text", event.delta)
+      break
+    case "ReasoningDelta":
+      step.speak("reasoning", event.delta)
+      break
+    case "Retrying":
+      step.say({ type: "data-retrying", data: { attempt: event.attempt } })
+      break
+    case "ToolCall":
+      step.call(event)
+      break
+    case "Task":
+      step.task(event.event)
+      break
+    case "ApprovalRequested":
+      step.ask(event.approval)
+      break
+    case "Reset":
+      step.reset(event)
+      break
+    case "TurnEnded":
+      step.end(event.reason)
+      break
+    case "LateResult":
+      step.late(event.taskId)
+      break
+    case "WakeHeld":
+      step.leaveBackground(event.taskIds)
+      break
+    // for the host
+    case "TranscriptRewritten":
+      break
+  }
+  return { state: step.state, outcomes: step.outcomes }
+}

@@ -1,0 +1,285 @@
+/** What the pages of a session are told, chunk by chunk. */
+import { assert, describe, it } from "@effect/vitest"
+import { Chunk, Effect, Fiber, Option, Stream, TestClock } from "effect"
+import { ScriptedOutcome, TaskManagerTestControl, ToolError } from "effect-task-manager"
+import type { AgentSession } from "effect-task-manager/ai"
+import { type UiMessageChunk, UiMessageStream } from "effect-task-manager/ui-stream"
+import {
+  asks,
+  complete,
+  hang,
+  open,
+  ProviderCall,
+  Reasoning,
+  settle,
+  Text,
+  ToolCall,
+  withWorld
+} from "../ai/loop/support.js"
+
+/** One line for each chunk, without the ids of messages, which differ from process to process. */
+const line = (chunk: UiMessageChunk): string => {
+  switch (chunk.type) {
+    case "start":
+      return "start"
+    case "finish":
+      return `finish ${chunk.finishReason}`
+    case "error":
+      return `error ${chunk.errorText}`
+    case "text-delta":
+    case "reasoning-delta":
+      return `${chunk.type} ${chunk.delta}`
+    case "tool-input-available":
+      return `call ${chunk.toolCallId} ${chunk.toolName}${chunk.providerExecuted === true ? " by the provider" : ""}`
+    case "tool-approval-request":
+      return `ask ${chunk.toolCallId}`
+    case "tool-output-available":
+      return `output ${chunk.toolCallId} ${JSON.stringify(chunk.output)}`
+    case "tool-output-error":
+      return `failed ${chunk.toolCallId} ${chunk.errorText}`
+    case "tool-output-denied":
+      return `denied ${chunk.toolCallId}`
+    case "data-task":
+      return `task ${chunk.data.callId} ${chunk.data.status}`
+    case "data-approval":
+      return `asked ${chunk.data.callId} ${chunk.data.summary}`
+    default:
+      return chunk.type
+  }
+}
+
+const toChunks = (stream: Stream.Stream<UiMessageChunk>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+const read = (stream: Stream.Stream<UiMessageChunk>) => Effect.map(toChunks(stream), (all) => all.map(line))
+
+/** Reads beside the test. */
+const reading = (stream: Stream.Stream<UiMessageChunk>) =>
+  Effect.map(Effect.fork(read(stream)), (fiber) => Effect.suspend(() => Fiber.join(fiber)))
+
+const follow = (session: AgentSession) => UiMessageStream.make(session)
+const say = (session: AgentSession, message: string) =>
+  Effect.gen(function*() {
+    const chat = yield* follow(session)
+    return { chat, said: yield* read(yield* chat.send(message)) }
+  })
+
+const approvalIdIn = (chunks: ReadonlyArray<UiMessageChunk>): string => {
+  const asked = chunks.find((chunk) => chunk.type === "tool-approval-request")
+  assert.isDefined(asked)
+  return asked.approvalId
+}
+
+describe("the UI message stream of a session", () => {
+  it.effect("is a message with a step for each reply", () =>
+    withWorld(
+      { model: [[Reasoning("hm"), Text("I look."), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", ScriptedOutcome.Succeed("found"))
+        const { said } = yield* say(yield* open(), "look")
+        assert.deepStrictEqual(said.filter((one) => !one.includes("-delta")), [
+          "start",
+          "start-step",
+          "reasoning-start",
+          "reasoning-end",
+          "text-start",
+          "text-end",
+          "call call-1 first",
+          "output call-1 \"found\"",
+          "finish-step",
+          "start-step",
+          "text-start",
+          "text-end",
+          "finish-step",
+          "finish stop"
+        ])
+        assert.strictEqual(
+          said.flatMap((one) => one.startsWith("text-delta ") ? [one.slice("text-delta ".length)] : []).join(""),
+          "I look.Done."
+        )
+      })
+    ))
+
+  it.effect("tells a failure, and a call that the provider ran", () =>
+    withWorld(
+      { model: [[ProviderCall({ name: "first", params: {}, result: "hits" }), ToolCall("second", {})], [Text("Hm.")]] },
+      Effect.gen(function*() {
+        const error = new ToolError({ reason: "ExecutionFailed", toolName: "second", message: "no disk" })
+        yield* (yield* TaskManagerTestControl).script("second", ScriptedOutcome.Fail(error))
+        const { said } = yield* say(yield* open(), "look")
+        assert.includeMembers(said, [
+          "call call-1 first by the provider",
+          "output call-1 null",
+          "failed call-2 no disk",
+          "finish stop"
+        ])
+      })
+    ))
+
+  it.effect("ends when all that is left waits for an answer, and goes on with the answer under the same id", () =>
+    withWorld(
+      { model: [[ToolCall("first", {}), ToolCall("second", {})], [Text("Both.")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        yield* control.script("second", ScriptedOutcome.Succeed("done"))
+        const chat = yield* follow(yield* open())
+        const first = yield* toChunks(yield* chat.send("delete"))
+        assert.deepStrictEqual(first.map(line), [
+          "start",
+          "start-step",
+          "call call-1 first",
+          "call call-2 second",
+          "ask call-1",
+          "output call-2 \"done\"",
+          "finish-step",
+          "finish tool-calls"
+        ])
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+        const answered = yield* toChunks(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
+        assert.deepStrictEqual(answered[0], first[0])
+        assert.includeMembers(answered.map(line), ["output call-1 \"deleted\"", "finish stop"])
+      })
+    ))
+
+  it.effect("denies, and takes no answer to a question that is not open", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("Kept.")]] },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?"))
+        const chat = yield* follow(yield* open())
+        const first = yield* toChunks(yield* chat.send("delete"))
+        const approvalId = approvalIdIn(first)
+        const forged = yield* Effect.flip(chat.answer([{ approvalId: "forged", approved: true }]))
+        assert.strictEqual(forged.message, "This question is not open any more.")
+        const answered = yield* read(yield* chat.answer([{ approvalId, approved: false, reason: "No." }]))
+        assert.includeMembers(answered, ["denied call-1", "finish stop"])
+        yield* Effect.flip(chat.answer([{ approvalId, approved: true }]))
+      })
+    ))
+
+  it.effect("waits for nothing that was refused, and says that it did not run", () =>
+    withWorld(
+      { model: [[ToolCall("first", {}), ToolCall("second", {}), ToolCall("third", {})], []], maxCallsPerReply: 2 },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?"))
+        const chat = yield* follow(yield* open())
+        const reader = yield* reading(yield* chat.send("delete"))
+        yield* settle
+        yield* TestClock.adjust(50)
+        const said = yield* reader
+        assert.includeMembers(said, ["ask call-1", "failed call-3 It did not run.", "finish tool-calls"])
+        assert.notInclude(said, "failed call-2 It did not run.")
+      })
+    ))
+
+  it.effect("shows work in the background, and the message that it brings", () =>
+    withWorld(
+      { model: [[ToolCall("later", {})], [Text("It runs.")], [Text("It is back.")]] },
+      Effect.gen(function*() {
+        yield* hang("later")
+        const { chat, said } = yield* say(yield* open(), "go")
+        assert.includeMembers(said, [
+          "call call-1 later",
+          "output call-1 \"Runs in the background as task-1.\"",
+          "task call-1 Running"
+        ])
+        assert.strictEqual(said.at(-1), "finish stop")
+        const next = yield* reading(Option.getOrThrow(yield* chat.resume))
+        yield* settle
+        yield* complete("task-1", "found")
+        assert.strictEqual((yield* next).at(-1), "finish stop")
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+      })
+    ))
+
+  it.effect("keeps a message that no page was there for, until one asks", () =>
+    withWorld(
+      { model: [[ToolCall("later", {})], [Text("It runs.")], [Text("It is back.")]] },
+      Effect.gen(function*() {
+        yield* hang("later")
+        const { chat } = yield* say(yield* open(), "go")
+        yield* complete("task-1", "found")
+        yield* settle
+        assert.strictEqual((yield* read(Option.getOrThrow(yield* chat.resume))).at(-1), "finish stop")
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+      })
+    ))
+
+  it.effect("gives a page that comes later the message from its beginning, and all pages the same", () =>
+    withWorld(
+      { model: [[Text("One moment."), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* hang("first")
+        const chat = yield* follow(yield* open())
+        const one = yield* reading(yield* chat.send("go"))
+        yield* settle
+        const two = yield* reading(Option.getOrThrow(yield* chat.resume))
+        yield* settle
+        yield* complete("task-1", "found")
+        assert.deepStrictEqual(yield* one, yield* two)
+      })
+    ))
+
+  it.effect("a message that a running turn takes is answered by another message", () =>
+    withWorld(
+      { model: [[Text("One moment."), ToolCall("first", {})], [Text("To both.")]] },
+      Effect.gen(function*() {
+        yield* hang("first")
+        const chat = yield* follow(yield* open())
+        const one = yield* Effect.fork(toChunks(yield* chat.send("go")))
+        yield* settle
+        const two = yield* Effect.fork(Effect.flatMap(chat.send("and this"), toChunks))
+        yield* settle
+        yield* complete("task-1", "found")
+        const [first, second] = [yield* Fiber.join(one), yield* Fiber.join(two)]
+        assert.strictEqual(first.map(line).at(-1), "finish stop")
+        assert.include(first.map(line), "output call-1 \"found\"")
+        assert.notDeepEqual(first[0], second[0])
+        assert.include(second.map(line), "finish stop")
+        assert.notInclude(second.map(line), "output call-1 \"found\"")
+      })
+    ))
+
+  it.effect("stops: the foreground is cancelled, the background goes on", () =>
+    withWorld(
+      { model: [[ToolCall("later", {}), ToolCall("first", {})]] },
+      Effect.gen(function*() {
+        yield* hang("later", "first")
+        const chat = yield* follow(yield* open())
+        const reader = yield* reading(yield* chat.send("go"))
+        yield* settle
+        const { cancelled, kept } = yield* chat.stop
+        assert.deepStrictEqual([cancelled.length, kept.length], [1, 1])
+        const said = yield* reader
+        assert.include(said, "failed call-2 Cancelled")
+        assert.strictEqual(said.at(-1), "abort")
+      })
+    ))
+
+  it.effect("ends every stream when the session is closed", () =>
+    withWorld(
+      { model: [[ToolCall("later", {})], [Text("It runs.")]] },
+      Effect.gen(function*() {
+        yield* hang("later")
+        const session = yield* open()
+        const { chat } = yield* say(session, "go")
+        const next = yield* reading(Option.getOrThrow(yield* chat.resume))
+        yield* settle
+        yield* session.close
+        assert.deepStrictEqual(yield* next, [])
+        assert.strictEqual((yield* Effect.flip(chat.send("more")))._tag, "SessionClosed")
+      })
+    ))
+
+  it.effect("a page that would need more than is kept is told so", () =>
+    withWorld(
+      { model: [[Text("x".repeat(2_000)), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* hang("first")
+        const chat = yield* UiMessageStream.make(yield* open(), { maxMessageUnits: 500 })
+        yield* Effect.asVoid(chat.send("go"))
+        yield* settle
+        const late = yield* read(Option.getOrThrow(yield* chat.resume))
+        assert.deepStrictEqual(late, ["error This page has read too slowly, or came too late. Load it again."])
+      })
+    ))
+})
