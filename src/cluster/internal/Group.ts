@@ -54,7 +54,7 @@ export interface Group {
   readonly current: () => OpenGroup | undefined
   /** Ends every wait: the group is about to leave this runner. */
   readonly leave: Effect.Effect<void>
-  /** Shuts the manager down, and then waits until every reader was told so, for a second at most. */
+  /** Shuts the manager down, and then waits until every reader was told so, for 5 seconds at most. */
   readonly shutDown: Effect.Effect<void>
 }
 
@@ -204,7 +204,7 @@ export const makeGroup = (
         )
         return Scope.close(managerScope, Exit.void).pipe(
           Effect.provide(runtime),
-          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "1 second"))),
+          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "5 seconds"))),
           Effect.asVoid
         )
       })
