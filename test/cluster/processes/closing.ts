@@ -1,7 +1,7 @@
 /** A client as a process of its own: it runs one task, closes its layer, and has nothing left to do. */
 import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Layer, Option, Queue, Redacted } from "effect"
 import { SessionId, TaskLaunchRequest, TaskManager, ToolCallId, ToolExecutor, TurnId } from "effect-task-manager"
 import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
 
@@ -21,11 +21,12 @@ const turn = { sessionId: SessionId.make("session"), turnId: TurnId.make("turn")
 await Effect.runPromise(
   Effect.gen(function*() {
     const manager = yield* TaskManager
-    yield* manager.handle.subscribe
+    const events = yield* manager.handle.subscribe
     yield* manager.startTask(TaskLaunchRequest.plain({
       request: { ...turn, callId: ToolCallId.make("call"), toolName: "echo", input: "x", metadata: {} }
     }))
-    if (Option.isNone(yield* manager.waitForTurn(turn))) yield* Effect.dieMessage("no result")
+    if (Option.isNone(yield* manager.waitForTurn(turn))) return yield* Effect.dieMessage("no result")
+    yield* Queue.take(events)
   }).pipe(Effect.provide([Client, ToolExecutor.fromHandlers({})]), Effect.scoped)
 )
 // no exit: it has nothing left to do
