@@ -39,6 +39,13 @@ const describe = (event: TaskEvent): Described | undefined => {
     case "OutputGrew":
     case "SessionClosed":
       return undefined
+    case "QuestionsAnswered":
+      return {
+        word: "answered",
+        colour: "yellow",
+        snapshot: event.snapshot,
+        detail: `${event.answered.length} answered, ${event.open.length} open`
+      }
     case "Recovered":
       return { word: "recovered", colour: "yellow", snapshot: event.snapshot, detail: "its process has ended" }
     case "Queued":

@@ -270,7 +270,7 @@ export class ConcurrencyRefused
 /**
  * What an answer to an approval differs in from what was asked. `taskId`: there is no such task. `asking`: it answers an
  * earlier question, one that was answered, or one of another manager, or it brings no token back. `status`: it brings no
- * token back, and the task is not suspended. The others are looked at in their order.
+ * token back, and the task is not suspended. `answers`: it approves, and a question has no answer yet. The others are looked at in their order.
  *
  * @since 0.1.0
  * @category models
@@ -284,7 +284,8 @@ export const ApprovalMismatchField = oneOf(
   "toolName",
   "input",
   "approvalId",
-  "asking"
+  "asking",
+  "answers"
 )
 
 /**
@@ -310,6 +311,42 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
 ) {
   override get message(): string {
     return `The approval does not fit task ${this.taskId}: ${this.field} differs from what was asked`
+  }
+}
+
+/**
+ * Why an answer was refused. `UnknownQuestion`: the task asks no such question; `Answered`: it has an answer already, which counts;
+ * `Invalid`: it does not fit the schema of the question, or is no JSON; `TooLarge`: the answers to the task would have more than
+ * `maxResultBytes` together, or be nested deeper than `maxResultDepth`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const InvalidAnswerReason = oneOf("UnknownQuestion", "Answered", "Invalid", "TooLarge")
+
+/**
+ * A value of the `InvalidAnswerReason` schema.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type InvalidAnswerReason = typeof InvalidAnswerReason.Type
+
+/**
+ * An answer to a question of a suspended task was refused, and none of the answers that came with it counts; those of before do.
+ * `field` says where it stands: `answers.<id of the question>`, and the path in it. `detail` is what is wrong there, without
+ * the value.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>("effect-task-manager/InvalidAnswer")(
+  "InvalidAnswer",
+  { taskId: TaskId, field: Text, reason: InvalidAnswerReason, detail: Text },
+  describedError
+) {
+  override get message(): string {
+    return `\`${this.field}\` ${this.detail}`
   }
 }
 
@@ -431,6 +468,7 @@ export const TaskManagerError = union(
   TaskLimitReached,
   ConcurrencyRefused,
   ApprovalMismatch,
+  InvalidAnswer,
   TaskCancelled,
   TaskManagerShutdown,
   WaitTimedOut

@@ -31,6 +31,7 @@ export {
 } from "./model/ToolCall.js"
 export * from "./scheduling/SlicedScheduler.js"
 export * from "./services/CurrentTask.js"
+export * from "./services/Question.js"
 export * from "./services/RoutingPolicy.js"
 export * from "./services/TaskManager.js"
 export * from "./services/TaskManagerConfig.js"

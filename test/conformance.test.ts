@@ -384,6 +384,41 @@ describe("the suite itself", { concurrent: true }, () => {
       "changes begins with the live tasks and tells each change"
     ],
     [
+      "inbox has no list of now",
+      broken((manager) => ({ host: { inbox: Stream.drop(manager.handle.inbox, 1) } })),
+      "inbox gives what is asked now, then each change, over all sessions"
+    ],
+    [
+      "an answer ends what has open questions",
+      broken((manager) => ({
+        loop: {
+          answerApproval: (asked, answer) =>
+            typeof answer === "object" && "answers" in answer
+              ? Effect.zipRight(manager.answerApproval(asked, answer), manager.handle.cancel(asked.taskId)).pipe(
+                Effect.as(undefined)
+              )
+              : manager.answerApproval(asked, answer)
+        }
+      })),
+      "questions are shown with their schemas, answered one by one, and found by the next launch"
+    ],
+    [
+      "answers are accepted one for one",
+      broken((manager) => ({
+        loop: {
+          answerApproval: (asked, answer) =>
+            typeof answer === "object" && "answers" in answer
+              ? Effect.reduce(
+                Object.entries(answer.answers),
+                undefined as Effect.Effect.Success<ReturnType<typeof manager.answerApproval>>,
+                (_, [id, value]) => manager.answerApproval(asked, { answers: { [id]: value } })
+              )
+              : manager.answerApproval(asked, answer)
+        }
+      })),
+      "an answer that does not fit is refused with its field, and none of those that came with it counts"
+    ],
+    [
       "the configuration is not read",
       Layer.provide(TaskManagerLive, TaskManagerConfig.layer({})),
       "historyLimit bounds the settled tasks that are kept, oldest forgotten first; live ones are always kept"

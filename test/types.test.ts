@@ -369,6 +369,7 @@ describe("unions", () => {
       Completed: () => "completed",
       Failed: ({ error }: Extract<TaskEvent, { readonly _tag: "Failed" }>) => error.reason,
       Cancelled: () => "cancelled",
+      QuestionsAnswered: ({ open }: Extract<TaskEvent, { readonly _tag: "QuestionsAnswered" }>) => open.join(),
       Recovered: () => "recovered",
       SessionClosed: () => "closed"
     }

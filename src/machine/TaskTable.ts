@@ -212,6 +212,9 @@ export interface TaskRuntime extends Ancestry {
  */
 export type Place = "none" | "held" | "lent" | "shared"
 
+/** Answers by the ids of their questions. */
+export type Answers = ReadonlyMap<string, unknown>
+
 /** A live task. Whoever still holds the record of a settled one sees its terminal snapshot. */
 export class TaskRecord {
   readonly isLive = true
@@ -227,6 +230,8 @@ export class TaskRecord {
   cancelReason: CancelReason | undefined = undefined
   /** What is asked while Suspended. */
   asked: TaskApproval | undefined = undefined
+  /** What was answered to the questions of the task, by their ids; made for the first answer and never changed. */
+  answers: Answers | undefined = undefined
   /** Approved calls that would resume it and are not accepted yet; made for the first of them. */
   pending: LinkedList<PendingStart> | undefined = undefined
   /** What the current launch was approved with, as its tool may see it. */
@@ -378,6 +383,13 @@ export interface Consequences {
   readonly woken: Outbox<() => void>
 }
 
+/** Who watches what suspended tasks ask, and how often that has changed. */
+interface AskedTasks {
+  readonly waiters: LinkedList<Waiter>
+  version: number
+  toldVersion: number
+}
+
 export interface TaskTable {
   readonly limits: Limits
   readonly tasks: Map<TaskId, TaskRecord | SettledTask>
@@ -409,6 +421,8 @@ export interface TaskTable {
   /** Counts the changes of the set of live tasks, and how many of them the watchers were woken for. */
   version: number
   toldVersion: number
+  /** As these, for what suspended tasks ask. */
+  readonly inbox: AskedTasks
   /** The number of the last event. */
   seq: number
   /** The order of the last task that was started. */
@@ -470,6 +484,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   changeWaiters: new LinkedList(),
   version: 0,
   toldVersion: 0,
+  inbox: { waiters: new LinkedList(), version: 0, toldVersion: 0 },
   seq: 0,
   lastTask: 0,
   lastTaskNumber: 0,

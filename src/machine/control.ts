@@ -130,7 +130,8 @@ export const approvalTimedOut = (table: TaskTable, task: TaskRecord, asking: str
   if (task.snapshot.status !== "Suspended" || task.asked?.approval.asking !== asking) return
   // it was answered in time, and is still being routed: should that come to nothing, the timer is set again
   if (task.pending?.isEmpty === false) return
-  const error = results.approvalRejected(task.request, results.unanswered(task.budgets?.approval ?? Infinity))
+  const why = results.unanswered(task.budgets?.approval ?? Infinity, task.asked?.answered !== undefined)
+  const error = results.approvalRejected(task.request, why)
   settle(table, task, { _tag: "Failed", error }, now)
 }
 
@@ -361,4 +362,6 @@ export const endShutdown = (table: TaskTable): void => {
     for (const turn of session.turns.values()) wakeAll(table, turn.waiters)
   }
   wakeAll(table, table.idle.waiters)
+  // who watches has come to the end, also where nothing was asked
+  wakeAll(table, table.inbox.waiters)
 }

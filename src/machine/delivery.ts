@@ -164,7 +164,8 @@ export const redirectToTurn = (table: TaskTable, task: TaskRecord, caller: Inlin
   caller.outcome = undefined
   if (outcome?._tag !== "Ready") return
   const { resolution } = outcome
-  if (resolution._tag === "Approval" && task.asked !== resolution.approval) return
+  // a part of its questions may have been answered since
+  if (resolution._tag === "Approval" && task.asked?.approval !== resolution.approval.approval) return
   if (task.session.closed) return
   // the turn and the session of a settled task may have been forgotten since
   const turn = ensureTurn(ensureSession(table, task.session.id), task.turn.id)

@@ -95,6 +95,26 @@ export const awaitingApproval = (
     approval
   })
 
+/** Questions of a suspended task were answered. */
+export const questionsAnswered = (
+  table: TaskTable,
+  at: number,
+  snapshot: TaskSnapshot,
+  answered: ReadonlyArray<string>,
+  open: ReadonlyArray<string>
+): void =>
+  publish(table, {
+    _tag: "QuestionsAnswered",
+    seq: ++table.seq,
+    at,
+    sessionId: snapshot.sessionId,
+    turnId: snapshot.turnId,
+    taskId: snapshot.id,
+    snapshot,
+    answered,
+    open
+  })
+
 export const completed = (table: TaskTable, at: number, snapshot: TaskSnapshot, result: ToolResultPart): void =>
   publish(table, {
     _tag: "Completed",

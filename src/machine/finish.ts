@@ -13,6 +13,7 @@ import { remember, settledMemory } from "./history.js"
 import { closeInbox, endReading } from "./messages.js"
 import { refuseResumes } from "./pending.js"
 import { grant, vacate } from "./places.js"
+import { ask } from "./questions.js"
 import * as results from "./results.js"
 import { settled } from "./snapshots.js"
 import { releaseTurn, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
@@ -66,6 +67,7 @@ const endLaunch = (table: TaskTable, { runtime, snapshot }: TaskRecord): void =>
 /** What the task has asked, if it has, is not asked any more. */
 export const forgetQuestion = (table: TaskTable, task: TaskRecord): void => {
   withdrawApproval(table, task)
+  if (task.asked !== undefined) table.inbox.version++
   task.asked = undefined
   if (task.askedAt === undefined) return
   task.askedAt = undefined
@@ -146,7 +148,7 @@ const suspend = (
     approval: Object.freeze({ ...approval, taskId, callId: toolRequest.callId, asking })
   })
   task.request = toolRequest
-  task.asked = asked
+  ask(table, task, asked)
   uncount(table, task)
   vacate(table, task)
   task.suspendedNode = table.suspended.append(task)

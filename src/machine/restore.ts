@@ -27,9 +27,11 @@ import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { rememberCall } from "./pending.js"
+import { askAgain } from "./questions.js"
 import * as results from "./results.js"
 import { assignLane, handOver } from "./start.js"
 import {
+  type Answers,
   type Brings,
   ensureSession,
   ensureTurn,
@@ -61,6 +63,8 @@ export interface StoredTask {
   readonly askedAt: number | undefined
   /** What the last launch was approved with. */
   readonly approval: ApprovalRequest | undefined
+  /** What was answered to its questions, by their ids. */
+  readonly answers: Answers | undefined
   /** The number of its terminal event. */
   readonly settled: number | undefined
   readonly result: ToolResultPart | undefined
@@ -139,11 +143,9 @@ const suspend = (
   const { snapshot } = task
   const toolRequest = frozenRequest(task.request)
   task.request = toolRequest
-  task.asked = Object.freeze({
-    taskId: snapshot.id,
-    toolRequest,
-    approval: Object.freeze({ ...asked, metadata: jsonCopy(asked.metadata, { freeze: true }) })
-  })
+  // they were read from a row, and are shown as they are
+  const approval = jsonCopy(asked, { freeze: true })
+  askAgain(table, task, Object.freeze({ taskId: snapshot.id, toolRequest, approval }))
   task.suspendedNode = table.suspended.append(task)
 }
 
@@ -191,6 +193,7 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     const parent = snapshot.parentTaskId === undefined ? undefined : table.tasks.get(snapshot.parentTaskId)
     if (stored.settled === undefined && parent?.isLive === true) adopt(parent, task)
     task.approval = stored.approval
+    task.answers = stored.answers
     task.output = stored.output
     restored.push({ task, stored, kept: undefined })
     if (stored.settled !== undefined) continue

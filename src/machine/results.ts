@@ -62,8 +62,11 @@ export const approvalRejected = (request: ToolRequest, reason: string | undefine
     trusted
   )
 
-/** Why a call did not go on whose approval nobody answered in time. */
-export const unanswered = (millis: number): string => `nobody answered within ${Duration.format(millis)}.`
+/** Why a call did not go on whose approval nobody answered in time, or not all that it asked. */
+export const unanswered = (millis: number, isPartly: boolean): string =>
+  isPartly
+    ? `not all of its questions were answered within ${Duration.format(millis)}.`
+    : `nobody answered within ${Duration.format(millis)}.`
 
 /**
  * What an executor answered, as the answer to the call: the model always gets an answer to the call that it made.

@@ -2,7 +2,7 @@
 import type { ApprovalMismatchField } from "../errors.js"
 import type { ApprovalRequest } from "../model/Approval.js"
 import { type SessionId, TaskId } from "../model/ids.js"
-import { jsonCopy, jsonEquals } from "../model/json.js"
+import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
 import type { Budgets } from "./budgets.js"
@@ -10,6 +10,7 @@ import { adopt } from "./family.js"
 import { forgetQuestion, settle } from "./finish.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
+import { differs, openQuestions } from "./questions.js"
 import {
   ensureSession,
   ensureTurn,
@@ -128,24 +129,14 @@ export const startPlain = (
   return task
 }
 
-/** What in an approved launch differs from what was asked, if anything does. */
+/** What in an approved launch differs from what was asked, if anything does; `"answers"` where a question has none yet. */
 export const mismatch = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
+  const field = differs(table, launch)
+  if (field !== undefined) return field
   const task = table.tasks.get(launch.taskId)
-  if (task === undefined) return "taskId"
-  const asked = task.isLive ? task.asked : undefined
-  const { asking } = launch.approval
-  // an answer to an earlier question, or to one of another manager, whatever else it differs in
-  if (asking !== undefined && asking !== asked?.approval.asking) return "asking"
-  if (asked === undefined) return "status"
-  const { approval, toolRequest } = asked
-  const { request } = launch
-  if (request.sessionId !== toolRequest.sessionId) return "sessionId"
-  if (request.turnId !== toolRequest.turnId) return "turnId"
-  if (request.callId !== toolRequest.callId) return "callId"
-  if (request.toolName !== toolRequest.toolName) return "toolName"
-  if (!jsonEquals(request.input, toolRequest.input)) return "input"
-  if (launch.approval.id !== approval.id) return "approvalId"
-  return asking === approval.asking ? undefined : "asking"
+  return task?.isLive === true && task.asked !== undefined && openQuestions(task.asked).length > 0
+    ? "answers"
+    : undefined
 }
 
 /** What differs in an approved launch whose question was asked when it came, and is not any more. */

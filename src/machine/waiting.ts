@@ -69,6 +69,11 @@ export const wakeUncounted = (table: TaskTable, { turn }: TaskRecord): void => {
 
 /** Wakes the waiters for a change of the live tasks, once for all changes of a step. */
 export const wakeWatchers = (table: TaskTable): void => {
+  const { inbox } = table
+  if (inbox.toldVersion !== inbox.version) {
+    inbox.toldVersion = inbox.version
+    wakeAll(table, inbox.waiters)
+  }
   if (table.toldVersion === table.version) return
   table.toldVersion = table.version
   wakeAll(table, table.changeWaiters)

@@ -8,7 +8,7 @@ import { ToolError } from "../errors.js"
 import { ApprovalRequest } from "./Approval.js"
 import { SessionId, TaskId, TurnId } from "./ids.js"
 import { Json } from "./json.js"
-import { Count, Finite, list, struct, tagged, Text, union, Whole } from "./schemas.js"
+import { Count, Finite, list, NonEmptyText, struct, tagged, Text, union, Whole } from "./schemas.js"
 import { TaskSnapshot } from "./Task.js"
 import { ToolResultPart } from "./ToolCall.js"
 
@@ -71,6 +71,9 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  *
  * `Retrying` says that the tool has failed with `error`, and that the attempt in `snapshot` begins `delay` milliseconds later.
  *
+ * `QuestionsAnswered` says that some questions of a suspended task were answered: `answered` are the ids of all that have an answer by
+ * now, `open` of those that have none. What was answered is in no event.
+ *
  * `Recovered` says that the process in which the task was queued, running or cancelling has ended, and that this one has it now, as
  * its `snapshot` says; what becomes of it is told next. Only a durable manager has such events, after its start.
  *
@@ -98,6 +101,7 @@ export const TaskEvent = union(
   tagged("OutputGrew", { ...ofTask, end: Count }),
   tagged("Detached", ofTask),
   tagged("AwaitingApproval", { ...ofTask, approval: ApprovalRequest }),
+  tagged("QuestionsAnswered", { ...ofTask, answered: list(NonEmptyText), open: list(NonEmptyText) }),
   tagged("Completed", { ...ofTask, result: ToolResultPart }),
   tagged("Failed", { ...ofTask, error: ToolError, result: ToolResultPart }),
   tagged("Cancelled", ofTask),

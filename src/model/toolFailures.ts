@@ -8,8 +8,13 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { type ApprovalRequired, ToolError, ToolErrorReason } from "../errors.js"
 import { ownText } from "../shared/ownText.js"
+import { printable } from "../shared/text.js"
+import { toJson } from "../shared/toJson.js"
 import { isWellFormedText } from "../shared/wellFormed.js"
-import { emptyMetadata, type Metadata, readMetadata } from "./json.js"
+import { schemaFault } from "./answerSchema.js"
+import type { ApprovalQuestion } from "./Approval.js"
+import { emptyMetadata, jsonCopy, type Metadata, readMetadata } from "./json.js"
+import { decoderOf } from "./questionSchemas.js"
 import { notJson } from "./readToolResult.js"
 
 const isString = Predicate.isString
@@ -47,9 +52,50 @@ const metadataOf = (value: object, toolName: string): Metadata => {
   return reading.value
 }
 
+/** Each is for a human, and costs memory for as long as nobody answers. */
+const mostQuestions = 100
+
+const schemaOf = (schema: unknown, toolName: string, at: string): unknown => {
+  // it was checked where it was made, and nobody can change it
+  if (decoderOf(schema) !== undefined) return schema
+  const reading = toJson(schema)
+  if (reading._tag === "JsonFault") throw notJson(toolName, "asked for an answer with", reading, `${at}.schema`)
+  const fault = schemaFault(reading.value, { patterns: false })
+  if (fault !== undefined) throw cannotAsk(toolName, `\`${at}.schema\`: ${fault}`)
+  return jsonCopy(reading.value, { freeze: true })
+}
+
+const cannotAsk = (toolName: string, what: string): TypeError =>
+  new TypeError(`The tool "${printable(toolName)}" cannot ask this: ${what}`)
+
+/** The questions of a request for approval; undefined for one that takes a yes. */
+const questionsOf = (value: object, toolName: string): ReadonlyArray<ApprovalQuestion> | undefined => {
+  const given: unknown = Reflect.get(value, "questions")
+  if (given === undefined) return undefined
+  if (!Array.isArray(given)) throw cannotAsk(toolName, "`questions` must be an array")
+  if (given.length > mostQuestions) throw cannotAsk(toolName, `\`questions\` has more than ${mostQuestions}`)
+  const ids = new Set<string>()
+  const questions = given.map((question: unknown, index): ApprovalQuestion => {
+    const at = `questions[${index}]`
+    if (!Predicate.hasProperty(question, "id") || !isString(question.id) || question.id === "") {
+      throw cannotAsk(toolName, `\`${at}.id\` must be a non-empty string`)
+    }
+    if (!Predicate.hasProperty(question, "text") || !isString(question.text)) {
+      throw cannotAsk(toolName, `\`${at}.text\` must be a string`)
+    }
+    const id = ownText(question.id)
+    if (ids.has(id)) throw cannotAsk(toolName, `\`${at}.id\` is that of another question`)
+    ids.add(id)
+    const schema: unknown = Reflect.get(question, "schema")
+    const text = ownText(question.text)
+    return Object.freeze(schema === undefined ? { id, text } : { id, text, schema: schemaOf(schema, toolName, at) })
+  })
+  return questions.length === 0 ? undefined : Object.freeze(questions)
+}
+
 /**
  * What a failure of a tool asks for, undefined if it asks for nothing. Throws a `TypeError` for metadata that cannot be made
- * JSON.
+ * JSON, and for questions that cannot be asked: ids that are missing or there twice, schemas that answers cannot be checked with.
  *
  * @since 0.1.0
  * @category constructors
@@ -57,17 +103,20 @@ const metadataOf = (value: object, toolName: string): Metadata => {
 export const approvalOf = (error: unknown, toolName: string): ApprovalRequired["approval"] | undefined => {
   if (!Predicate.isTagged(error, "ApprovalRequired") || !Predicate.hasProperty(error, "approval")) return undefined
   const { approval } = error
-  return Predicate.hasProperty(approval, "id") && isString(approval.id) && approval.id !== "" &&
+  if (
+    !(Predicate.hasProperty(approval, "id") && isString(approval.id) && approval.id !== "" &&
       Predicate.hasProperty(approval, "requestKind") && isString(approval.requestKind) &&
       Predicate.hasProperty(approval, "reason") && isString(approval.reason) &&
-      Predicate.hasProperty(approval, "summary") && isString(approval.summary)
+      Predicate.hasProperty(approval, "summary") && isString(approval.summary))
+  ) return undefined
+  const questions = questionsOf(approval, toolName)
+  return {
     // the id's brand stands for the check that was just made
-    ? {
-      id: ownText(approval.id) as ApprovalRequired["approval"]["id"],
-      requestKind: ownText(approval.requestKind),
-      reason: ownText(approval.reason),
-      summary: ownText(approval.summary),
-      metadata: metadataOf(approval, toolName)
-    }
-    : undefined
+    id: ownText(approval.id) as ApprovalRequired["approval"]["id"],
+    requestKind: ownText(approval.requestKind),
+    reason: ownText(approval.reason),
+    summary: ownText(approval.summary),
+    metadata: metadataOf(approval, toolName),
+    ...(questions === undefined ? undefined : { questions })
+  }
 }

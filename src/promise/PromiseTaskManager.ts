@@ -132,6 +132,7 @@ export interface PlainTaskApproval {
   readonly taskId: string
   readonly toolRequest: PlainRequest
   readonly approval: PlainApproval
+  readonly answered?: ReadonlyArray<string>
 }
 
 /**
@@ -276,7 +277,8 @@ export interface TaskOperations {
   readonly onTurnInterrupted: (turn: PlainTurn, options?: WaitOptions) => Promise<InterruptReceipt>
   /**
    * Answers a request for approval as it was shown: `"approve"` resolves to what `startTask` answers, `{ reject: reason }` to
-   * `undefined`. Rejects as `startTask` and `rejectApproval` do.
+   * `undefined`. `{ answers: { … } }` answers questions, all or some; the last answers resolve to what `startTask` answers, those
+   * before to `undefined`. Rejects as `startTask` and `rejectApproval` do, and with `InvalidAnswer`, which names the field.
    */
   readonly answerApproval: (
     approval: PlainTaskApproval,
@@ -314,6 +316,11 @@ export interface TaskOperations {
   readonly watchOf: (filter: PlainEventFilter, options?: WaitOptions) => Promise<PromiseFilteredWatch>
   /** The live tasks: the current ones first, then the latest after each change. Ends when the manager is closed. */
   readonly changes: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskSnapshot>>
+  /**
+   * What waits for a human, over all sessions: the current requests for approval first, then the latest list after each change. A slow
+   * reader skips lists. Ends when the manager is closed.
+   */
+  readonly inbox: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskApproval>>
   /** The task as it is now. Rejects with `TaskNotFound`. */
   readonly get: (taskId: string) => Promise<TaskSnapshot>
   /** The result of a settled task, `undefined` while it is live. Delivers and takes nothing. Rejects with `TaskNotFound`. */

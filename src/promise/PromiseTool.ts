@@ -35,6 +35,8 @@ export interface ToolContext {
   readonly launch: number
   /** The approval that resumed the task, `undefined` on a first launch. */
   readonly approval: ApprovalRequest | undefined
+  /** What was answered to the questions of the task so far, by their ids: JSON that fits their schemas. */
+  readonly answers: Readonly<Record<string, unknown>>
   /** Whether the turn waits for the task at this moment. */
   readonly kind: () => TaskKind
   /** Why the task is being stopped, `undefined` while it is not. */

@@ -28,19 +28,22 @@ const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, 
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })
 
-/** The live tasks now and after each change, without those that came and went unread. */
-const changes = (engine: Engine): TaskManagerHandle["changes"] => {
+/** What is to be seen now and after each change, without what came and went unread. */
+const changesOf = <A>(
+  engine: Engine,
+  watched: {
+    readonly versionOf: (table: TaskTable) => number
+    readonly parksAt: Condition["parksAt"]
+    readonly read: (table: TaskTable) => A
+  }
+): Stream.Stream<A> => {
+  const { parksAt, read, versionOf } = watched
   const next = (seen: number) =>
-    Effect.map(
-      waitUntil(engine, {
-        isReady: (table) => table.version !== seen || table.closed,
-        parksAt: (table) => table.changeWaiters
-      }),
-      () => {
-        const { table } = engine.state
-        return table.version === seen ? Option.none() : Option.some([queries.listLive(table), table.version] as const)
-      }
-    )
+    Effect.map(waitUntil(engine, { isReady: (table) => versionOf(table) !== seen || table.closed, parksAt }), () => {
+      const { table } = engine.state
+      const version = versionOf(table)
+      return version === seen ? Option.none() : Option.some([read(table), version] as const)
+    })
   return Stream.unfoldEffect(-1, next)
 }
 
@@ -57,7 +60,16 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
     ...hostEvents(engine),
     turnUpdates: (turn) => turnUpdates(engine, turn),
     answerApproval,
-    changes: changes(engine),
+    changes: changesOf(engine, {
+      versionOf: ({ version }) => version,
+      parksAt: ({ changeWaiters }) => changeWaiters,
+      read: queries.listLive
+    }),
+    inbox: changesOf(engine, {
+      versionOf: ({ inbox }) => inbox.version,
+      parksAt: ({ inbox }) => inbox.waiters,
+      read: queries.listSuspended
+    }),
     get: (taskId) =>
       Effect.suspend(() => {
         const snapshot = queries.snapshotOf(state.table, taskId)

@@ -19,6 +19,7 @@ import { JournalWriter } from "./journal/JournalWriter.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
 import { answerApprovalWith } from "./starting/answerApproval.js"
+import { answerQuestions } from "./starting/answerQuestions.js"
 import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
 import { wrongLaunch } from "./starting/wrongLaunch.js"
@@ -140,7 +141,11 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
   }
   const rejectApproval: TaskManager["Type"]["rejectApproval"] = (options) =>
     interrupting.rejectApproval(engine, options)
-  const answerApproval = answerApprovalWith({ startTask, rejectApproval })
+  const answerApproval = answerApprovalWith({
+    startTask,
+    rejectApproval,
+    answerQuestions: (asked, answers, approve) => answerQuestions(engine, asked, answers, approve)
+  })
   return TaskManager.of({
     startTask,
     waitForTurn: (turn, options) => limitedBy(options, loop.waitForTurn(engine, turn, options)),

@@ -47,6 +47,11 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   readonly epoch: number
   /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
+  /**
+   * What was answered to the questions of the task so far, also before earlier launches: JSON by the ids of the questions. `Question`
+   * asks and decodes.
+   */
+  readonly answers: Readonly<Record<string, unknown>>
   /** Whether the turn waits for the task at this moment. */
   readonly kind: Effect.Effect<TaskKind>
   /**

@@ -14,6 +14,7 @@ import type {
   ApprovalMismatch,
   ConcurrencyRefused,
   DuplicateCallId,
+  InvalidAnswer,
   TaskAlreadyExists,
   TaskCancelled,
   TaskDoesNotListen,
@@ -67,17 +68,26 @@ export interface FilteredTaskWatch {
 }
 
 /**
- * What the user says to a request for approval; the reason of a rejection is told to the model.
+ * What the user says to a request for approval; the reason of a rejection is told to the model. `answers` are JSON values by the ids of
+ * the questions that they answer, all that are open or some of them.
  *
  * @since 0.1.0
  * @category models
  */
-export type ApprovalAnswer = "approve" | { readonly reject: string }
+export type ApprovalAnswer =
+  | "approve"
+  | { readonly reject: string }
+  | { readonly answers: Readonly<Record<string, unknown>> }
 
 /**
  * Answers a request for approval as it was shown. Approving is `startTask` with an approved launch and gives its outcome;
  * rejecting is `rejectApproval` and gives nothing. Both fail as these do: an answer that is not to what is asked now does
- * nothing.
+ * nothing. What has questions is only approved once each of them has its answer (`ApprovalMismatch`, field `answers`).
+ *
+ * `answers` count from then on, each for good, and nothing is given while a question is still open. The last ones approve as well, and give
+ * the outcome of that; should approving fail, the answers count all the same, and `"approve"` is all that is missing. Fails with
+ * `InvalidAnswer`, and takes none of the answers, where one is to no question or to one that has its answer, does not fit the schema of
+ * its question, or is too large.
  *
  * @since 0.1.0
  * @category models
@@ -91,6 +101,7 @@ export type AnswerApproval = (
   | DuplicateCallId
   | TaskLimitReached
   | ApprovalMismatch
+  | InvalidAnswer
   | TaskCancelled
   | TaskManagerShutdown
   | TaskNotFound
@@ -186,6 +197,12 @@ export interface TaskManagerHandle {
    * it sees is never stale. Ends when the manager shuts down.
    */
   readonly changes: Stream.Stream<ReadonlyArray<TaskSnapshot>>
+  /**
+   * What waits for a human, over all sessions, longest first: the requests for approval that are open now, then the latest list after each
+   * change: one more is asked, questions were answered, one is over. A slow reader skips lists, but the last it sees is never stale. Ends
+   * when the manager shuts down.
+   */
+  readonly inbox: Stream.Stream<ReadonlyArray<TaskApproval>>
   /**
    * The task as it is now. `TaskNotFound` for unknown ids and for settled tasks beyond `historyLimit` or `historyBytes`; a durable
    * manager finds these until their rows go.
@@ -391,7 +408,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
     readonly reason?: string | undefined
     readonly asking?: string | undefined
   }) => Effect.Effect<void, TaskNotFound | TaskNotSuspended | ApprovalMismatch>
-  /** Answers a request for approval as it was shown: approves and resumes it, or rejects it. */
+  /** Answers a request for approval as it was shown: approves and resumes it, rejects it, or answers its questions. */
   readonly answerApproval: AnswerApproval
   /**
    * Cancels every task of a session, waits until they are settled, and forgets its turns and queues: what was not

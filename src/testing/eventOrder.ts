@@ -14,6 +14,7 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
   Retrying: "P",
   Detached: "D",
   AwaitingApproval: "A",
+  QuestionsAnswered: "N",
   Completed: "T",
   Failed: "T",
   Cancelled: "T",
@@ -24,7 +25,7 @@ const letters: Readonly<Record<TaskEvent["_tag"], string>> = {
 
 // a queued task may be detached before it is started
 const launch = "Q?D?S?[PD]*"
-const life = new RegExp(`^${launch}((AC?|R)${launch})*TC?$`)
+const life = new RegExp(`^${launch}((AC?N*|R)${launch})*TC?$`)
 
 /**
  * Whether an event is the last of its task but for a `ContinueRequested`.

@@ -3,9 +3,13 @@ import { Tool, Toolkit } from "@effect/ai"
 import { it } from "@effect/vitest"
 import { Chunk, Effect, Layer, Option, Queue, Schema, Stream } from "effect"
 import {
+  ApprovalId,
+  ApprovalRequired,
+  CurrentTask,
   RoutingDecision,
   RoutingPolicy,
   SessionId,
+  type TaskApproval,
   TaskId,
   TaskLaunchRequest,
   TaskManager,
@@ -30,6 +34,20 @@ const launchOf = (index: number, toolName: string) =>
 
 const Tools = ToolExecutor.fromHandlers({
   echo: ({ input }) => Effect.succeed(`${String(input)} is done`),
+  ask: () =>
+    Effect.flatMap(CurrentTask, ({ answers, approval }) =>
+      Option.isSome(approval)
+        ? Effect.succeed(`${String(answers["count"])} ${String(answers["name"])}`)
+        : new ApprovalRequired({
+          approval: {
+            id: ApprovalId.make("ask"),
+            requestKind: "k",
+            reason: "r",
+            summary: "s",
+            metadata: {},
+            questions: [{ id: "count", text: "?", schema: { type: "integer" } }, { id: "name", text: "?" }]
+          }
+        })),
   manual: ({ input }) => Effect.succeed(String(input)),
   park: () => Effect.never
 })
@@ -86,6 +104,38 @@ describe("a client over several groups", () => {
         manual.map((index) => `task-${index}`).sort()
       )
       assert.deepStrictEqual(yield* handle.drainReadyItems, [])
+    }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+
+  it.live("shows what waits for a human in all of them, and answers it one by one", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { handle } = manager
+      const inbox = yield* Stream.toPull(handle.inbox)
+      const few = all.slice(0, 4)
+      const pull = Effect.map(inbox, (lists) => Chunk.toReadonlyArray(lists).at(-1) ?? [])
+      /** The first list of which that holds. */
+      const until = (holds: (list: ReadonlyArray<TaskApproval>) => boolean) =>
+        pull.pipe(Effect.repeat({ until: holds }), Effect.timeout("10 seconds"))
+      yield* until((list) => list.length === 0)
+      yield* Effect.forEach(few, (index) => manager.startTask(launchOf(300 + index, "ask")))
+      const asked = yield* until((list) => list.length === few.length)
+      assert.isAbove(new Set(asked.map(({ toolRequest }) => toolRequest.sessionId)).size, 1)
+      const [one, ...others] = asked
+      if (one === undefined) return assert.fail("nothing is asked")
+      const refused = yield* Effect.flip(manager.answerApproval(one, { answers: { count: "many" } }))
+      assert.deepInclude(refused, { _tag: "InvalidAnswer", field: "answers.count", reason: "Invalid" })
+      assert.strictEqual(refused.message, "`answers.count` must be an integer")
+      assert.isUndefined(yield* manager.answerApproval(one, { answers: { count: 3 } }))
+      const partly = yield* until((list) => list.some(({ answered }) => answered !== undefined))
+      assert.deepStrictEqual(partly.find(({ answered }) => answered !== undefined)?.taskId, one.taskId)
+      assert.strictEqual((yield* manager.answerApproval(one, { answers: { name: "me" } }))?._tag, "Pending")
+      const rest = yield* until((list) => list.length === others.length)
+      assert.isFalse(rest.some(({ taskId }) => taskId === one.taskId))
+      yield* handle.waitForIdle
+      const result = Option.getOrThrow(yield* handle.result(one.taskId))
+      assert.deepInclude(result.output, { text: "3 me" })
+      yield* Effect.forEach(others, ({ taskId }) => handle.cancel(taskId))
+      yield* until((list) => list.length === 0)
     }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
 
   it.live("finds a task by its id alone", () =>

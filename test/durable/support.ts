@@ -1,10 +1,12 @@
 /** Durable managers on one database, one after the other, as processes would have it. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Effect, Exit, Layer, Logger, LogLevel, Option, Queue, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, LogLevel, Option, Queue, Schema, Scope } from "effect"
 import {
+  type ApprovalAnswer,
   ApprovalId,
   ApprovalRequired,
   CurrentTask,
+  Question,
   RoutingDecision,
   RoutingPolicy,
   SessionId,
@@ -12,7 +14,9 @@ import {
   TaskLaunchRequest,
   TaskManager,
   TaskManagerConfig,
+  type TaskManagerError,
   type TaskManagerSettings,
+  type TaskStartOutcome,
   ToolCallId,
   ToolExecutor,
   ToolOutput,
@@ -42,12 +46,19 @@ const answer = (text: string, { callId }: ToolRequest) => ({
   metadata: {}
 })
 
+const colour = Question.make("colour", { text: "Which?", schema: Schema.Literal("red", "green") })
+const amount = Question.make("amount", {
+  text: "How many?",
+  // what no JSON Schema says is known to the process that has asked
+  schema: Schema.Int.pipe(Schema.filter((value) => value !== 13))
+})
+
 /**
- * `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
+ * `choose` asks two questions, and `chooseAndPark` does not end before the third process; `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
  * `write` writes each text of its input, `writeAndPark` does not end then; `parkSafely` and `writeAndPark` may run twice.
  */
 const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
-  specs: Effect.succeed(["parkSafely", "writeAndPark"].map((name) => ({
+  specs: Effect.succeed(["parkSafely", "writeAndPark", "chooseAndPark"].map((name) => ({
     name,
     description: "",
     inputSchema: {},
@@ -79,6 +90,15 @@ const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
           return request.toolName === "write" ? answer("done", request) : yield* Effect.never
         case "stubborn":
           return yield* Effect.uninterruptible(Effect.never)
+        case "choose":
+        case "chooseAndPark": {
+          const chosen = yield* Question.ask({
+            approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} },
+            questions: { colour, amount }
+          })
+          if (request.toolName === "chooseAndPark" && task.epoch < 3) return yield* Effect.never
+          return answer(`${chosen.amount} ${chosen.colour}`, request)
+        }
         case "ask":
           if (isApproved) return answer("approved", request)
           return yield* new ApprovalRequired({
@@ -94,6 +114,11 @@ export interface Process {
   readonly manager: TaskManager["Type"]
   readonly journal: TaskJournal["Type"]
   readonly runs: Array<Run>
+  /** Answers what a task asks now, as `answerApproval` does. */
+  readonly answer: (
+    name: string,
+    answer: ApprovalAnswer
+  ) => Effect.Effect<TaskStartOutcome | undefined, TaskManagerError>
   readonly start: (
     name: string,
     tool: string,
@@ -104,6 +129,7 @@ export interface Process {
   readonly close: Effect.Effect<void>
 }
 
+const routed = new Map<string, number>()
 const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
   bg: () => RoutingDecision.Background({}),
   manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
@@ -112,6 +138,12 @@ const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
   unanswered: () => RoutingDecision.Background({ approvalTimeout: "10 minutes" }),
   ended: () => RoutingDecision.Background({ backgroundTimeout: "1 second" }),
   timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
+  // what is routed for the second time is not answered
+  busy: ({ callId }) => {
+    const times = (routed.get(callId) ?? 0) + 1
+    routed.set(callId, times)
+    return times === 2 ? Effect.never : RoutingDecision.Foreground({})
+  },
   detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
 }
 
@@ -159,6 +191,12 @@ export class Database {
               metadata: { how }
             }
           })).pipe(Effect.orDie, Effect.provide(context), Effect.zipRight(settled)),
+        answer: (name, given) =>
+          Effect.gen(function*() {
+            const asked = (yield* manager.handle.listSuspended).find(({ taskId }) => taskId === id(name))
+            if (asked === undefined) return yield* Effect.dieMessage(`${name} asks nothing`)
+            return yield* manager.answerApproval(asked, given)
+          }).pipe(Effect.provide(context), Effect.tap(() => settled)),
         told: Effect.map(
           Queue.takeAll(events),
           (all) => [...all].map((event) => `${event.seq} ${event._tag} ${event.taskId ?? ""}`)

@@ -228,8 +228,8 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[secret, "approve"], "Invalid approval: must be an object with"],
     [[{ taskId: "x", toolRequest: request }, "approve"], "Invalid approval: must be an object."],
     [[{}, "approve"], noId],
-    [[asked, "aprove"], "Invalid answer: must be \"approve\" or an object with `reject`."],
-    [[asked], "Invalid answer: must be \"approve\" or an object with `reject`."],
+    [[asked, "aprove"], "Invalid answer: must be \"approve\", or an object with `reject` or `answers`."],
+    [[asked], "Invalid answer: must be \"approve\", or an object with `reject` or `answers`."],
     [[asked, {}], "Invalid reason: `reject` is missing."],
     [[asked, { reject: 5 }], "Invalid reason: `reject` must be a string."]
   ],
@@ -247,6 +247,7 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
   subscribe: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   watch: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   changes: [[[{ signal: {} }], badSignal], [[5], noOptions]],
+  inbox: [[[{ signal: {} }], badSignal], [[5], noOptions]],
   get: [[[], noId], [[""], emptyId], [[{ taskId: "x" }], "Invalid task id: `taskId` must be a"]],
   result: [[[], noId], [[""], emptyId]],
   output: [

@@ -27,6 +27,7 @@ const currentTask: CurrentTask["Type"] = {
   idempotencyKey: "manager/task",
   epoch: 0,
   approval: Option.none(),
+  answers: {},
   kind: Effect.succeed("Foreground"),
   cancelReason: Effect.never,
   reportProgress: () => Effect.void,

@@ -3,7 +3,7 @@ import { assert, beforeEach, describe, it } from "vitest"
 import { isFull } from "../support/fullMode.js"
 import { formatDurableSimulation, simulateDurable, simulateDurables } from "./durable/simulateDurable.js"
 
-const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 200)
+const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 500)
 
 // those whose traces are compared
 const traced = isFull ? 15 : 5
@@ -60,12 +60,12 @@ describe("the simulated durable manager", () => {
     const play = (seed: number) => formatDurableSimulation(simulateDurable({ seed, trace: true }))
     const once = Array.from({ length: traced }, (_, seed) => play(seed))
     // other runs in between must not matter
-    const again = Array.from({ length: 15 }, (_, seed) => play(traced - 1 - seed))
+    const again = Array.from({ length: traced }, (_, seed) => play(traced - 1 - seed))
     assert.deepStrictEqual(again.reverse(), once)
     for (let seed = 0; seed < traced; seed++) {
-      const { trace: _, ...traced } = simulateDurable({ seed, trace: true })
+      const { trace: _, ...withTrace } = simulateDurable({ seed, trace: true })
       const { trace, ...plain } = simulateDurable({ seed })
-      assert.deepStrictEqual(plain, traced)
+      assert.deepStrictEqual(plain, withTrace)
       assert.deepStrictEqual(trace, [])
     }
   })

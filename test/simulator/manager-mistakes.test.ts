@@ -15,10 +15,12 @@ import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
 import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
+import type * as Questions from "../../src/machine/questions.js"
 import type * as Start from "../../src/machine/start.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
+import type { TaskApproval } from "../../src/model/Approval.js"
 import type * as EventReplay from "../../src/runtime/events/EventReplay.js"
 import type * as Launch from "../../src/runtime/launch/Launch.js"
 import type * as Retried from "../../src/runtime/launch/retried.js"
@@ -40,6 +42,7 @@ interface Modules {
   "machine/output": typeof Output
   "machine/pending": typeof Pending
   "machine/places": typeof Places
+  "machine/questions": typeof Questions
   "machine/start": typeof Start
   "machine/TaskTable": typeof TaskTable
   "machine/waitGraph": typeof WaitGraph
@@ -76,6 +79,12 @@ const findsWith = (
     seeds: enough,
     inARow: 200
   })
+
+const withQuestions = (plan: Plan): Plan => ({
+  ...plan,
+  watchers: 1,
+  features: { ...plan.features, approvals: true, questions: true }
+})
 
 /**
  * `invariants`: what the mistake breaks; it may show in other ways before. `focus` makes what the mistake needs come up in
@@ -516,6 +525,80 @@ describe("the simulator finds other mistakes", () => {
         })
     })
   }, (plan) => ({ ...plan, features: { ...plan.features, failures: true, retries: true } }))
+
+  finds("a question takes a second answer", [9], {
+    "machine/questions": (original) => ({
+      findAsking: (table, shown) => original.findAsking(table, shown, []),
+      answer: (table, shown, answers, isSmall, now) => {
+        const task = table.tasks.get(shown.taskId)
+        if (task?.isLive === true && task.asked?.answered !== undefined) {
+          task.asked = { ...task.asked, answered: task.asked.answered.filter((id) => !answers.has(id)) }
+        }
+        return original.answer(table, shown, answers, isSmall, now)
+      }
+    })
+  }, withQuestions)
+
+  finds("a yes approves what has open questions", [9], {
+    "machine/questions": () => ({ openQuestions: () => [] })
+  }, withQuestions)
+
+  finds("an answer is taken for what is asked by now", [9], {
+    "machine/questions": (original) => {
+      const now = (table: TaskTable.TaskTable, shown: TaskApproval): TaskApproval => {
+        const task = table.tasks.get(shown.taskId)
+        return task?.isLive === true ? task.asked ?? shown : shown
+      }
+      return {
+        findAsking: (table, shown, ids) => original.findAsking(table, now(table, shown), ids),
+        answer: (table, shown, answers, isSmall, at) => original.answer(table, now(table, shown), answers, isSmall, at)
+      }
+    }
+  }, withQuestions)
+
+  finds("of several answers those count that come before a wrong one", [6, 9], {
+    "machine/questions": (original) => ({
+      findAsking: (table, shown) => original.findAsking(table, shown, []),
+      answer: (table, shown, answers, isSmall, now) => {
+        for (const [id, value] of answers) {
+          const one = original.answer(table, shown, new Map([[id, value]]), isSmall, now)
+          if (one._tag !== "Accepted") return one
+        }
+        return original.answer(table, shown, new Map(), isSmall, now)
+      }
+    })
+  }, withQuestions)
+
+  finds("answers are forgotten when their task is launched", [9], {
+    "machine/start": (original) => ({
+      resume: (table, task, ...rest) => {
+        task.answers = undefined
+        original.resume(table, task, ...rest)
+      }
+    })
+  }, withQuestions)
+
+  finds("nobody who watches is told what was answered", [5], {
+    "machine/questions": (original) => ({
+      answer: (table, ...rest) => {
+        const { inbox } = table
+        const { version } = inbox
+        const answered = original.answer(table, ...rest)
+        inbox.version = version
+        return answered
+      }
+    })
+  }, withQuestions)
+
+  finds("what is not asked any more still waits for a human", [5], {
+    "machine/finish": (original) => ({
+      forgetQuestion: (table, task) => {
+        const { version } = table.inbox
+        original.forgetQuestion(table, task)
+        table.inbox.version = version
+      }
+    })
+  }, withQuestions)
 
   finds("children are left when their parent is cancelled", [7], {
     "machine/family": () => ({ cancelledWith: () => [] })

@@ -221,6 +221,7 @@ export const checkTable = (table: TaskTable.TaskTable): void => {
     }
   }
   assert.isEmpty(overIn(waitsOf(table)), "waits that are over")
+  checkQuestions(table)
   checkTies(table)
   checkHistory(table)
   checkOutputs(table)
@@ -253,6 +254,16 @@ const checkTies = (table: TaskTable.TaskTable): void => {
     return task?.isLive === false && task.result === item.parts[0]
   })
   assert.strictEqual(tied, ofKept.length, "results tied to their tasks")
+}
+
+/** Whoever asks shows what it was answered to what it asks now, and nobody else has what was asked. */
+const checkQuestions = (table: TaskTable.TaskTable): void => {
+  for (const { answers, asked, snapshot } of table.live) {
+    assert.strictEqual(asked !== undefined, snapshot.status === "Suspended")
+    const { answered = [], approval: { questions = [] } = {} } = asked ?? {}
+    const ids = questions.map(({ id }) => id)
+    assert.sameMembers([...answered], ids.filter((id) => answers?.has(id) === true))
+  }
 }
 
 const checkHistory = (table: TaskTable.TaskTable): void => {

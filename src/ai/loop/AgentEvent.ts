@@ -118,7 +118,8 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  * - `Task`: an event of a task of the session, also of the background and between turns. All events of the tasks that the
  *   model was told of come before what it says to that, and all that happened in a turn before its `TurnEnded`. Those of
  *   the tasks that `close` cancels come before the end, the last one is `SessionClosed`.
- * - `ApprovalRequested`: a task waits for `approve` or `reject`. It follows the `Task` event that says so.
+ * - `ApprovalRequested`: a task waits for `approve`, `answer` or `reject`. It follows the `Task` event that says so. What is answered of its
+ *   questions are `Task` events (`QuestionsAnswered`).
  * - `TranscriptRewritten`: the conversation was changed, by the host or because a provider refused it.
  * - `LateResult`: a background result became part of the conversation; `WakeHeld`: the budget of wake-ups is used up, so
  *   results wait for the next message.

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
   ApprovalMismatch,
+  InvalidAnswer,
   TaskCancelled,
   TaskDoesNotListen,
   TaskInboxFull,
@@ -225,13 +226,27 @@ export interface AgentSession {
   /**
    * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
    * question only. Should the task ask something else by now, or nothing, or should the approval be of an earlier process,
-   * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed).
+   * nothing happens, and this fails with `ApprovalMismatch` (field `asking`; another field where it was changed; `answers` while a
+   * question of it has no answer).
    * `TaskNotFound` also for a task of another session, `TaskManagerShutdown` while the manager is shut down,
    * `TaskCancelled` from inside of a task that is cancelled.
    */
   readonly approve: (
     answered: TaskApproval | ApprovalRef
   ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch | TaskLimitReached | TaskCancelled | TaskManagerShutdown>
+  /**
+   * Answers questions of a suspended task, all that are open or some; it goes on with the last answer. `answers` are JSON by the
+   * ids of the questions. Takes what `approve` takes and fails as it does, and with `InvalidAnswer`, where none of the answers
+   * counts: one is to no question, to one that has its answer, or does not fit. Every part that is answered is told as a `Task` event
+   * (`QuestionsAnswered`).
+   */
+  readonly answer: (
+    answered: TaskApproval | ApprovalRef,
+    answers: Readonly<Record<string, unknown>>
+  ) => Effect.Effect<
+    void,
+    TaskNotFound | ApprovalMismatch | InvalidAnswer | TaskLimitReached | TaskCancelled | TaskManagerShutdown
+  >
   /**
    * Ends a suspended task with an error result that tells the model `reason`. Takes what `approve` takes, and fails with
    * `ApprovalMismatch` and `TaskNotFound` as it does.

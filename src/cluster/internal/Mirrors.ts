@@ -61,6 +61,10 @@ export class Mirror {
       const approval = asked.find(({ taskId }) => taskId === event.taskId)
       if (approval !== undefined) this.asked.set(event.taskId, approval)
     }
+    if (event._tag === "QuestionsAnswered") {
+      const approval = this.asked.get(event.taskId)
+      if (approval !== undefined) this.asked.set(event.taskId, { ...approval, answered: event.answered })
+    }
     for (const listener of this.listeners) listener.hear(event)
   }
 

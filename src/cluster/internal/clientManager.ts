@@ -20,6 +20,7 @@ import { TaskId } from "../../model/ids.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { answerApprovalWith } from "../../runtime/starting/answerApproval.js"
+import { readAnswers } from "../../runtime/starting/answerQuestions.js"
 import { readLaunch } from "../../runtime/starting/readLaunch.js"
 import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
 import { limitedBy } from "../../runtime/waiting/parking.js"
@@ -31,6 +32,7 @@ import { wellFormedText } from "../../shared/wellFormed.js"
 import { connect } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
+import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
@@ -126,7 +128,22 @@ export const makeClient = (options: {
         ...(reason === undefined ? undefined : { reason }),
         ...(asking === undefined ? undefined : { asking })
       })
-    const answerApproval = answerApprovalWith({ startTask, rejectApproval })
+    const answerApproval = answerApprovalWith({
+      startTask,
+      rejectApproval,
+      // the runner approves with the last answer: this client may be gone by then
+      answerQuestions: (asked, given) =>
+        Effect.gen(function*() {
+          const { taskId, toolRequest: { sessionId } } = asked
+          if (connection.isClosed()) return yield* new TaskManagerShutdown()
+          const answers = [...yield* readAnswers(taskId, given)]
+          const group = (yield* locate(taskId)) ?? groupOf(sessionId)
+          const outcome = yield* ask(group, (client, header) => client.Answer({ header, asked, answers }), {
+            sessionId
+          })
+          return outcome ?? undefined
+        })
+    })
 
     const find = (taskId: TaskId) =>
       Effect.flatMap(
@@ -173,24 +190,27 @@ export const makeClient = (options: {
           )
         }))
     const list: TaskManagerHandle["list"] = (filter = {}) => unlessClosed([], journals.list(filter))
+    const suspendedOf = (group: number) => ask(group, (client, header) => client.Suspended({ header }))
     const listSuspended = Effect.map(
       Effect.flatMap(
         unlessClosed([], groups === 1 ? Effect.succeed([0]) : journals.groupsWith(["Suspended"])),
-        Effect.forEach((group) => ask(group, (client, header) => client.Suspended({ header })))
+        Effect.forEach(suspendedOf)
       ),
       (all) => all.flat()
     )
+    const events = eventsWith({
+      connection,
+      feeds,
+      mirrors,
+      numbering,
+      bounds: { eventBuffer, eventBytes },
+      locate,
+      open: subscriptions
+    })
 
     const handle: TaskManagerHandle = {
-      ...eventsWith({
-        connection,
-        feeds,
-        mirrors,
-        numbering,
-        bounds: { eventBuffer, eventBytes },
-        locate,
-        open: subscriptions
-      }),
+      ...events,
+      inbox: inboxWith(connection, events.subscribeTo({}), suspendedOf),
       turnUpdates: taking.turnUpdates,
       answerApproval,
       get: (id) => Effect.map(find(id), ({ snapshot }) => snapshot),

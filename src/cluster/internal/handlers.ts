@@ -89,6 +89,12 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
         )
         : started
     })),
+  Answer: ({ payload: { answers, asked, header } }) =>
+    keeping.during(group.answer(header, (open) => {
+      const answered = open.manager.answerApproval(asked, { answers: Object.fromEntries(answers) })
+      return Effect.map(Effect.provideService(answered, ToolExecutor, executor), (outcome) => outcome ?? null)
+      // once: a question takes one answer
+    }, { isKept: true })),
   TakeUpdate: ({ payload: { header, timeout, turn } }) =>
     group.answer(
       header,

@@ -12,6 +12,7 @@ import {
   ApprovalMismatch,
   ConcurrencyRefused,
   DuplicateCallId,
+  InvalidAnswer,
   TaskAlreadyExists,
   TaskCancelled,
   TaskDoesNotListen,
@@ -159,6 +160,23 @@ export const GroupCalls = RpcGroup.make(
       ApprovalMismatch,
       TaskCancelled,
       TaskManagerShutdown
+    )
+  ),
+  /** Answers questions, and with the last of them starts the task: null while one is open. */
+  call(
+    "Answer",
+    { asked: TaskApproval, answers: Schema.Array(Schema.Tuple(Schema.String, Schema.Unknown)) },
+    Schema.NullOr(TaskStartOutcome),
+    Schema.Union(
+      TaskAlreadyExists,
+      DuplicateCallId,
+      TaskLimitReached,
+      ApprovalMismatch,
+      InvalidAnswer,
+      TaskCancelled,
+      TaskManagerShutdown,
+      TaskNotFound,
+      TaskNotSuspended
     )
   ),
   call("TakeUpdate", { turn: Turn, timeout: Timeout }, given(TurnTaskUpdate), WaitTimedOut),

@@ -75,8 +75,8 @@ export const makeScriptedTools = (handle: TaskManagerHandle): {
     execute: (request) =>
       Effect.gen(function*() {
         const task = yield* CurrentTask
-        const { approval, launch, taskId } = task
-        const recorded: RecordedLaunch = { taskId, request, launch, approval }
+        const { answers, approval, launch, taskId } = task
+        const recorded: RecordedLaunch = { taskId, request, launch, approval, answers }
         launches.push(recorded)
         running.set(taskId, task)
         yield* Deferred.succeed(launchOf(request.callId, launch), recorded)

@@ -150,10 +150,17 @@ export const answeredOf = (asked: unknown): TaskApproval => {
   })
 }
 
+/** What they say is for the manager to check. */
+const answersOf = (answers: unknown): Readonly<Record<string, unknown>> => {
+  if (isObject(answers)) return answers
+  throw invalid("answer", "`answers` must be an object")
+}
+
 /** What is answered. */
 export const answerOf = (answer: unknown): ApprovalAnswer => {
   if (answer === "approve") return answer
-  if (!isObject(answer)) throw invalid("answer", "must be \"approve\" or an object with `reject`")
+  if (!isObject(answer)) throw invalid("answer", "must be \"approve\", or an object with `reject` or `answers`")
+  if ("answers" in answer) return { answers: answersOf(answer["answers"]) }
   return { reject: reasonOf(answer["reject"], "reject") }
 }
 

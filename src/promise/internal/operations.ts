@@ -181,6 +181,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
         ({ events, live, seq }, read) => ({ seq, live, events: read(events) })
       ),
     changes: (options) => iteratorOf(handle.changes, options),
+    inbox: (options) => iteratorOf(handle.inbox, options),
     get: (taskId) => call(() => handle.get(taskOf(taskId))),
     result: (taskId) => orUndefined(call(() => handle.result(taskOf(taskId)))),
     output: (taskId, range) => call(() => handle.output(taskOf(taskId), rangeOf(range))),

@@ -43,6 +43,7 @@ const contextOf = (
     request,
     launch: task.launch,
     approval: Option.getOrUndefined(task.approval),
+    answers: task.answers,
     kind: () => runSync(task.kind),
     cancelReason: () => reasonNow(task, runtime),
     reportProgress: (progress) => runSync(task.reportProgress(progressOf(progress))),

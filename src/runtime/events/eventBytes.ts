@@ -34,6 +34,8 @@ export const makeEventBytes = (): (event: TaskEvent) => number => {
         return ofSnapshot(event.snapshot) + progressMemory(event.progress)
       case "AwaitingApproval":
         return ofSnapshot(event.snapshot) + memoryOf(event.approval)
+      case "QuestionsAnswered":
+        return ofSnapshot(event.snapshot) + memoryOf([event.answered, event.open])
       case "Completed":
         return ofSnapshot(event.snapshot) + resultMemory(event.result, event.snapshot)
       case "Failed":

@@ -47,6 +47,7 @@ export const holdReplies = (
     turnUpdates: handle.turnUpdates,
     answerApproval: holdMethod(handle.answerApproval),
     changes: Stream.mapEffect(handle.changes, (live) => Effect.as(synced, live)),
+    inbox: Stream.mapEffect(handle.inbox, (asked) => Effect.as(synced, asked)),
     get: holdMethod(handle.get),
     result: holdMethod(handle.result),
     output: holdMethod(handle.output),

@@ -63,6 +63,8 @@ const Doc = Schema.Struct({
   askedAt: maybe(Finite),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
+  // answers keep the order in which they came, which an object with an id such as "1" does not
+  answers: maybe(Schema.Array(Schema.Tuple(NonEmptyText, Schema.Unknown))),
   result: maybe(ToolResultPart),
   itemMetadata: maybe(Metadata),
   detached: maybe(State),
@@ -152,7 +154,7 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, overrun } = task
+  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, overrun } = task
   const { session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
@@ -169,6 +171,7 @@ export const docText = (
     askedAt,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
+    answers: isLive && answers !== undefined && answers.size > 0 ? [...answers] : undefined,
     result: settled?.result,
     itemMetadata: more.itemMetadata,
     detached: more.detached === undefined ? undefined : stateOf(more.detached),
@@ -245,6 +248,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
     askedAt: rest.askedAt,
     asked: rest.asked,
     approval: rest.approval,
+    answers: rest.answers === undefined ? undefined : new Map(rest.answers),
     settled: row.settled ?? undefined,
     result: rest.result,
     itemMetadata: rest.itemMetadata,

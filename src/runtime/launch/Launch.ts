@@ -19,6 +19,7 @@ import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../mac
 import { write } from "../../machine/output.js"
 import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
 import type { TaskId } from "../../model/ids.js"
+import { jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
@@ -40,6 +41,7 @@ import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
 import { warnOfTool } from "./toolWarning.js"
 
+const noAnswers = Object.freeze({})
 const cancelled: LaunchEnd = { _tag: "Cancelled" }
 
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
@@ -347,12 +349,14 @@ class RunningTask implements CurrentTaskService {
   readonly launch: number
   readonly approval: CurrentTaskService["approval"]
   readonly #launch: Launch
+  readonly #answers: TaskRecord["answers"]
 
   constructor(launch: Launch, task: TaskRecord, number: number, request: TaskRecord["request"]) {
     this.taskId = task.snapshot.id
     this.request = request
     this.launch = number
     this.approval = Option.fromNullable(task.approval)
+    this.#answers = task.answers
     this.#launch = launch
   }
 
@@ -362,6 +366,11 @@ class RunningTask implements CurrentTaskService {
 
   get idempotencyKey(): string {
     return this.#launch.idempotencyKey(this.taskId)
+  }
+
+  get answers(): CurrentTaskService["answers"] {
+    // a copy: the next launch finds what was answered, whatever this one does with it
+    return this.#answers === undefined ? noAnswers : jsonCopy(Object.fromEntries(this.#answers))
   }
 
   get kind(): CurrentTaskService["kind"] {

@@ -166,6 +166,18 @@ export const capError = (limits: OutputLimits, error: ToolError): ToolError => {
   return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })
 }
 
+/** Cut, a question would be another one: a tool that asks too much is told so. */
+const refuseLargeQuestions = (limits: OutputLimits, questions: ApprovalRequest["questions"]): void => {
+  // the list and its questions are two levels
+  const within = { ...limits, maxResultDepth: limits.maxResultDepth + 2 }
+  if (questions === undefined || fits(within, questions, limits.maxResultBytes)) return
+  throw new TypeError("The questions of a tool are larger than maxResultBytes, or nested deeper than maxResultDepth")
+}
+
+/** Whether the answers to one task, by their questions, may be so large together. */
+export const answersFit = (limits: OutputLimits, answers: Readonly<Record<string, unknown>>): boolean =>
+  fits({ ...limits, maxResultDepth: limits.maxResultDepth + 1 }, answers, limits.maxResultBytes)
+
 const capApproval = (limits: OutputLimits, approval: ApprovalRequest): ApprovalRequest => ({
   ...approval,
   requestKind: cutText(approval.requestKind, limits.maxResultBytes).text,
@@ -187,6 +199,7 @@ export const capExit = (limits: OutputLimits, exit: LaunchExit): LaunchExit => {
     case "Failed":
       return { _tag: "Failed", error: capError(limits, exit.error) }
     case "ApprovalRequired":
+      refuseLargeQuestions(limits, exit.approval.questions)
       return { _tag: "ApprovalRequired", approval: capApproval(limits, exit.approval) }
     case "Cancelled":
       return exit

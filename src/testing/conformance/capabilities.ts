@@ -19,6 +19,8 @@ export interface ConformanceCapabilities {
   readonly detach: boolean
   /** A tool can ask for approval and be resumed. */
   readonly approvals: boolean
+  /** An approval may carry questions, which are answered one by one, and `handle.inbox` shows what is asked. */
+  readonly questions: boolean
   /** `TaskManagerConfig` is read when the layer is built. */
   readonly config: boolean
   /** `TaskManagerConfig.concurrency` holds. */
@@ -66,6 +68,7 @@ export const allCapabilities: ConformanceCapabilities = {
   background: true,
   detach: true,
   approvals: true,
+  questions: true,
   config: true,
   concurrency: true,
   lanes: true,

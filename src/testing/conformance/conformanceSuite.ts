@@ -28,6 +28,7 @@ import { limits } from "./internal/limits.js"
 import { messages } from "./internal/messages.js"
 import { operations } from "./internal/operations.js"
 import { output } from "./internal/output.js"
+import { questions } from "./internal/questions.js"
 import { reentrancy } from "./internal/reentrancy.js"
 import { retries } from "./internal/retries.js"
 import { routing } from "./internal/routing.js"
@@ -71,6 +72,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
   ...retries,
   ...families,
   ...endings,
+  ...questions,
   ...badInput,
   ...bounds,
   ...output,

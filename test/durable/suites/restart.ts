@@ -95,6 +95,69 @@ export const restartSuite = (databases: Databases): void => {
         assert.strictEqual((yield* second.manager.handle.get(id("a"))).launch, 2)
       }))
 
+    it.scoped("answers are kept: a task asks what is still open, and its next launch finds all of them", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "choose")
+        assert.isUndefined(yield* first.answer("a", { answers: { amount: 3 } }))
+        const refused = yield* Effect.flip(first.answer("a", { answers: { colour: "blue" } }))
+        assert.deepInclude(refused, { _tag: "InvalidAnswer", field: "answers.colour", reason: "Invalid" })
+        const second = yield* database.open()
+        const [asked] = yield* second.manager.handle.listSuspended
+        assert.deepStrictEqual(asked?.answered, ["amount"])
+        assert.deepStrictEqual(asked?.approval.questions?.map(({ id }) => id), ["colour", "amount"])
+        // the next process checks by the JSON Schema
+        for (
+          const [answers, field, reason] of [
+            [{ colour: 5 }, "answers.colour", "Invalid"],
+            [{ amount: 4 }, "answers.amount", "Answered"]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(second.answer("a", { answers }))
+          assert.deepInclude(error, { _tag: "InvalidAnswer", field, reason })
+        }
+        assert.isDefined(yield* second.answer("a", { answers: { colour: "red" } }))
+        assert.deepStrictEqual(yield* taken(second), { ...nothing, turn: ["a: 3 red"] })
+        // a settled task holds no answers
+        const third = yield* database.open()
+        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Completed")
+      }))
+
+    it.scoped("an answer that only the schema of the program refuses is asked for again, and no other one", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "choose")
+        assert.deepInclude(yield* Effect.flip(first.answer("a", { answers: { amount: 13 } })), {
+          _tag: "InvalidAnswer",
+          field: "answers.amount"
+        })
+        const second = yield* database.open()
+        yield* second.answer("a", { answers: { amount: 13, colour: "red" } })
+        const [asked] = yield* second.manager.handle.listSuspended
+        assert.deepStrictEqual(asked?.approval.questions?.map(({ id }) => id), ["amount"])
+        yield* second.answer("a", { answers: { amount: 12 } })
+        assert.deepStrictEqual(yield* taken(second), { ...nothing, turn: ["a: 12 red"] })
+      }))
+
+    it.scoped("a task that was answered and not launched asks for a yes, and one that runs again has its answers", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "chooseAndPark")
+        yield* first.start("b", "choose", { how: "busy" })
+        yield* first.answer("a", { answers: { amount: 1, colour: "red" } })
+        yield* Effect.fork(first.answer("b", { answers: { amount: 2, colour: "green" } }))
+        yield* settled
+        const second = yield* database.open()
+        const [asked] = yield* second.manager.handle.listSuspended
+        assert.deepStrictEqual(asked?.answered, ["amount", "colour"])
+        yield* second.answer("b", "approve")
+        const third = yield* database.open()
+        assert.deepStrictEqual(yield* taken(third), { ...nothing, turn: ["b: 2 green", "a: 1 red"] })
+      }))
+
     it.scoped("onInterrupted decides", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

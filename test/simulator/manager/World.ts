@@ -18,10 +18,12 @@ import { isTerminal } from "../../../src/testing/eventOrder.js"
 import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
 import { afterStep, isEarly, overIn, waitsOf } from "../../support/waitOracle.js"
 import type {
+  AnswerRecord,
   CallRecord,
   DeliveryRecord,
   DetachedRecord,
   EventRecord,
+  InboxReader,
   LeftSuspended,
   MessageRecord,
   Moment,
@@ -99,6 +101,9 @@ export class World {
   readonly routed: Array<Moment & { readonly key: string }> = []
   /** The approvals that were given. */
   readonly given: Array<TaskApproval> = []
+  /** The answers to questions that were given. */
+  readonly answers: Array<AnswerRecord> = []
+  readonly inboxReaders: Array<InboxReader> = []
   readonly violations: Array<Violation> = []
   /** Every task, oldest first. */
   readonly taskIds: Array<TaskId> = []
@@ -121,6 +126,7 @@ export class World {
   private lastBatch = 0
   private lastAsking = 0
   private lastKey = 0
+  private lastAnswer = 0
   /** Events that subscribers lost because they did not read. */
   lagged = 0
   /** How often readers with a filter were told that they had missed events. */
@@ -161,6 +167,11 @@ export class World {
 
   nextKey(): string {
     return `k${++this.lastKey}`
+  }
+
+  /** A number that no other answer has. */
+  nextAnswer(): number {
+    return ++this.lastAnswer
   }
 
   /** In a simulation tokens are known beforehand, so that a seed gives the same trace. */
@@ -311,6 +322,7 @@ export class World {
         inHand: [],
         refused: undefined,
         peak: { live: this.live.size, undelivered: this.undeliveredOf(target.sessionId) },
+        hasApproved: false,
         handed: undefined,
         receipt: undefined
       }

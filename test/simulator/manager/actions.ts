@@ -2,17 +2,21 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { InvalidAnswer } from "../../../src/errors.js"
+import { listSuspended } from "../../../src/machine/queries.js"
+import { openQuestions } from "../../../src/machine/questions.js"
 import type { TaskApproval } from "../../../src/model/Approval.js"
-import { ApprovalId, SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../src/model/ids.js"
+import { SessionId, TaskId, ToolCallId, TurnId, type TurnRef } from "../../../src/model/ids.js"
 import { TaskLaunchRequest } from "../../../src/model/Task.js"
 import type { TaskResolution, TaskStartOutcome } from "../../../src/model/TaskResolution.js"
 import type { ToolRequest } from "../../../src/model/ToolCall.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import type { ToolExecutor } from "../../../src/services/ToolExecutor.js"
-import type { CallRecord } from "./history.js"
+import type { AnswerRecord, CallRecord } from "./history.js"
 import { overtaking } from "./overtaking.js"
 import { forgets, scriptOf, tick } from "./plan.js"
 import { type Actor, noting, type World } from "./World.js"
+import { askingOfAnother, wrongAnswers, wrongly } from "./wrongAnswers.js"
 
 export const sessionOf = (index: number): SessionId => SessionId.make(`s${index + 1}`)
 
@@ -168,43 +172,7 @@ export const startCall = (
     )
   })
 
-const askingOfAnother = (world: World, asking: string | undefined): string =>
-  world.random.pickFrom(world.given.filter(({ approval }) => approval.asking !== asking))?.approval.asking ??
-    "of another manager"
-
-const withoutAsking = (shown: TaskApproval["approval"]): TaskApproval["approval"] => {
-  const { asking: _, ...approval } = shown
-  return approval
-}
-
-const wrongly = (world: World, { approval, taskId, toolRequest }: TaskApproval): TaskLaunchRequest => {
-  const request: ToolRequest = { ...toolRequest }
-  switch (world.random.int(8)) {
-    case 0:
-      return TaskLaunchRequest.approved({ taskId, request: { ...request, input: { lines: [] } }, approval })
-    case 1:
-      return TaskLaunchRequest.approved({ taskId, request: { ...request, toolName: "delete" }, approval })
-    case 2:
-      return TaskLaunchRequest.approved({ taskId, request: { ...request, sessionId: SessionId.make("s9") }, approval })
-    case 3:
-      return TaskLaunchRequest.approved({ taskId, request: { ...request, turnId: TurnId.make("t9") }, approval })
-    case 4:
-      return TaskLaunchRequest.approved({ taskId, request, approval: { ...approval, id: ApprovalId.make("other") } })
-    case 5:
-      return TaskLaunchRequest.approved({ taskId, request, approval: withoutAsking(approval) })
-    case 6:
-      // the answer to another question
-      return TaskLaunchRequest.approved({
-        taskId,
-        request,
-        approval: { ...approval, asking: askingOfAnother(world, approval.asking) }
-      })
-    default:
-      return TaskLaunchRequest.approved({ taskId: TaskId.make("nobody"), request, approval })
-  }
-}
-
-export const approve = (
+const approve = (
   world: World,
   actor: Actor,
   asked: TaskApproval
@@ -214,6 +182,78 @@ export const approve = (
     world.given.push(asked)
     return launch(world, actor, "approve", TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
   })
+
+/** Answers questions, and writes down whether they count. */
+const answerWith = (
+  world: World,
+  actor: Actor,
+  operation: "answer" | "answerWrongly",
+  asked: TaskApproval,
+  answers: Readonly<Record<string, unknown>>,
+  records: ReadonlyArray<AnswerRecord>
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> => {
+  const { approval, taskId, toolRequest } = asked
+  const { sessionId, turnId } = toolRequest
+  const launched = TaskLaunchRequest.approved({ taskId, request: toolRequest, approval })
+  // as in `refusable`
+  const refused = <A, E, R>(answering: Effect.Effect<A, E | InvalidAnswer, R>) =>
+    Effect.catchIf(answering, (error): error is InvalidAnswer => error instanceof InvalidAnswer, (error) => {
+      for (const answered of records) answered.isRefused = true
+      return Effect.fail(error)
+    })
+  return patiently(
+    world,
+    actor,
+    launched,
+    routingMayFail(quietly(world.call(
+      actor,
+      operation,
+      { taskId, sessionId, turnId, asking: approval.asking },
+      (record) =>
+        noting(refused(world.manager.answerApproval(asked, { answers })), (outcome) => {
+          for (const answered of records) answered.isTaken = true
+          if (outcome === undefined) return
+          record.hasApproved = true
+          noteOutcome(world, actor, toolRequest, outcome)
+          if (outcome._tag === "Ready") record.inHand.push(outcome.resolution)
+        }),
+      world.plan.manager === "Live" ? () => isOvertaken(world, launched) : undefined
+    )))
+  )
+}
+
+/** Answers as one call, each with a number that no other answer has. */
+const give = (
+  world: World,
+  actor: Actor,
+  asked: TaskApproval,
+  ids: ReadonlyArray<string>
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> =>
+  Effect.suspend(() => {
+    const values = Object.fromEntries(ids.map((id) => [id, world.nextAnswer()]))
+    const { approval: { asking }, taskId } = asked
+    const records: ReadonlyArray<AnswerRecord> = ids.map((id) => ({
+      taskId,
+      asking,
+      id,
+      value: values[id] ?? 0,
+      isTaken: false,
+      isRefused: false
+    }))
+    world.answers.push(...records)
+    world.given.push(asked)
+    return answerWith(world, actor, "answer", asked, values, records)
+  })
+
+/** Answers all that is open, or says yes where nothing is. */
+export const approveFully = (
+  world: World,
+  actor: Actor,
+  asked: TaskApproval
+): Effect.Effect<TaskStartOutcome | undefined, never, ToolExecutor> => {
+  const open = openQuestions(asked)
+  return open.length === 0 ? approve(world, actor, asked) : give(world, actor, asked, open.map(({ id }) => id))
+}
 
 /** A click that comes again, perhaps much later: an answer that was given before. */
 const approveAgain = (
@@ -252,6 +292,7 @@ export const answer = (
     if (dice < 0.15) {
       return Effect.zipRight(launch(world, actor, "approveWrongly", wrongly(world, asked)), answer(world, actor, asked))
     }
+    if (dice < 0.6 && (asked.approval.questions ?? []).length > 0) return answerSome(world, actor, asked)
     if (dice < 0.6) {
       const approved = Effect.flatMap(approve(world, actor, asked), (outcome) => follow(world, actor, outcome))
       const earlier = world.random.pickFrom(world.given)
@@ -270,6 +311,33 @@ export const answer = (
       return cancel(world, actor, asked.taskId)
     }
     return Effect.void
+  })
+
+/** Answers what was shown in some way, some of it or all, also what has an answer by now. */
+const answerSome = (
+  world: World,
+  actor: Actor,
+  asked: TaskApproval
+): Effect.Effect<void, never, ToolExecutor> =>
+  Effect.gen(function*() {
+    const { random } = world
+    const ids = (asked.approval.questions ?? []).map(({ id }) => id)
+    if (random.chance(0.2)) {
+      yield* answerWith(world, actor, "answerWrongly", asked, wrongAnswers(world, asked), [])
+    }
+    if (random.chance(0.15)) yield* approve(world, actor, asked)
+    const some = random.chance(0.4) ? ids : ids.filter(() => random.chance(0.5))
+    const other = random.chance(0.3)
+      ? yield* Effect.fork(give(world, actor, asked, ids.filter(() => random.chance(0.5))))
+      : undefined
+    const outcome = yield* give(world, actor, asked, some)
+    if (other !== undefined) yield* Fiber.await(other)
+    yield* follow(world, actor, outcome)
+    // as it was shown, or as it is by now
+    if (random.chance(0.6)) {
+      const current = listSuspended(world.subject.engine.state.table).find(({ taskId }) => taskId === asked.taskId)
+      yield* answer(world, actor, random.chance(0.5) ? asked : current ?? asked)
+    }
   })
 
 /** What an inline start handed back may ask for approval, again and again. */

@@ -15,6 +15,7 @@ import type {
   ToolRun
 } from "./history.js"
 import { overtaking } from "./overtaking.js"
+import { checkQuestions } from "./questions.js"
 import { keyOf } from "./reading.js"
 import type { World } from "./World.js"
 
@@ -60,7 +61,8 @@ const launchesOf = (
   for (const record of events) {
     const { event } = record
     if (
-      !("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying"
+      !("snapshot" in event) || event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying" ||
+      event._tag === "QuestionsAnswered"
     ) continue
     if (event._tag === "Detached") continue
     if (event._tag === "Queued" || event._tag === "Started") {
@@ -203,7 +205,7 @@ const checkDelivery = (world: World, task: TaskLog): void => {
 
 const answersOf = ({ calls }: TaskLog): ReadonlyArray<CallRecord> =>
   calls.filter(({ operation }) =>
-    operation === "approve" || operation === "approveAgain" || operation === "rejectApproval"
+    operation === "approve" || operation === "approveAgain" || operation === "answer" || operation === "rejectApproval"
   )
 
 const checkApprovals = (world: World, task: TaskLog): void => {
@@ -212,7 +214,8 @@ const checkApprovals = (world: World, task: TaskLog): void => {
     if (end?.event._tag !== "AwaitingApproval") continue
     const { order } = end
     const next = events.find((record) =>
-      record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval"
+      record.order > order && record.event._tag !== "ContinueRequested" && record.event._tag !== "AwaitingApproval" &&
+      record.event._tag !== "QuestionsAnswered"
     )
     const { asking } = end.event.approval
     const given = approvals.filter((delivery) =>
@@ -271,7 +274,8 @@ const toldBy: Partial<Record<Operation, CancelReason>> = {
   shutdown: "Shutdown",
   startTask: "Cancelled",
   approve: "Cancelled",
-  approveAgain: "Cancelled"
+  approveAgain: "Cancelled",
+  answer: "Cancelled"
 }
 
 const parentOf = (world: World, { terminal }: TaskLog): TaskLog | undefined => {
@@ -318,6 +322,7 @@ const isCancelExplained = (world: World, task: TaskLog, order: number): boolean 
       case "startTask":
       case "approve":
       case "approveAgain":
+      case "answer":
         // the caller of an inline start was interrupted
         return world.plan.manager === "Simple" && (call.outcome === "interrupted" || call.ended === undefined) &&
           call.turnId === request.turnId && call.sessionId === request.sessionId
@@ -414,7 +419,8 @@ const isUnanswered = (world: World, { calls, events, launches, terminal }: TaskL
     const at = terminal?.event.at ?? -1
     // an answer that is still being routed holds the timer up
     const isAnswered = calls.some(({ began, operation }) =>
-      (operation === "approve" || operation === "approveAgain") && began.at <= due + world.plan.jitterMillis
+      (operation === "approve" || operation === "approveAgain" || operation === "answer") &&
+      began.at <= due + world.plan.jitterMillis
     )
     return at >= due && (isAnswered || at <= due + world.plan.jitterMillis)
   }) === true
@@ -611,9 +617,11 @@ const checkCallIds = (world: World, tasks: ReadonlyArray<TaskLog>): void => {
 /** A question is answered once, and by the answer that was meant for it. */
 const checkAnswers = (world: World): void => {
   const taken = new Map<string, number>()
-  for (const { asking, operation, outcome } of world.calls) {
+  for (const { asking, hasApproved, operation, outcome } of world.calls) {
     if (asking === undefined || outcome !== "ok") continue
-    if (operation !== "approve" && operation !== "approveAgain" && operation !== "rejectApproval") continue
+    if (operation !== "approve" && operation !== "approveAgain" && operation !== "rejectApproval" && !hasApproved) {
+      continue
+    }
     taken.set(asking, (taken.get(asking) ?? 0) + 1)
   }
   for (const [asking, times] of taken) {
@@ -676,6 +684,7 @@ export const check = (world: World): ReadonlyMap<TaskId, TaskLog> => {
   checkWrongApprovals(world)
   checkAnswers(world)
   checkRefusals(world)
+  checkQuestions(world)
   const logs = taskLogs(world)
   for (const task of logs.values()) for (const checkTask of perTask) checkTask(world, task)
   checkCallIds(world, [...logs.values()])

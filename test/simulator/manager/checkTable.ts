@@ -85,5 +85,5 @@ export const checkNothingLeft = (world: World, when: string): void => {
   none("timers", timers.size())
   for (const { undelivered } of table.history) none("results tied to a settled task", undelivered === undefined ? 0 : 1)
   none("settled tasks too many", Math.max(0, table.history.length - table.limits.history))
-  if (table.closed) none("watchers", table.changeWaiters.size)
+  if (table.closed) none("watchers", table.changeWaiters.size + table.inbox.waiters.size)
 }

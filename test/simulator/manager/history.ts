@@ -24,6 +24,8 @@ export type Operation =
   | "approve"
   | "approveWrongly"
   | "approveAgain"
+  | "answer"
+  | "answerWrongly"
   | "waitForTurn"
   | "consumeTurnUpdate"
   | "takePendingLoopUpdates"
@@ -73,6 +75,8 @@ export interface CallRecord {
   refused: { readonly limit: "maxLive" | "maxUndelivered"; readonly max: number } | undefined
   /** The most that was live, and undelivered in its session, while it was in progress. */
   readonly peak: { live: number; undelivered: number }
+  /** Its answers were the last ones: they approved. */
+  hasApproved: boolean
   /** When `use` got what is in hand. */
   handed: Moment | undefined
   receipt: ReadonlyArray<TaskSnapshot> | undefined
@@ -102,6 +106,8 @@ export interface ToolRun {
   readonly launch: number
   readonly request: ToolRequest
   readonly approvalId: string | undefined
+  /** What it found answered. */
+  readonly answers: Readonly<Record<string, unknown>>
   readonly began: Moment
   ended: Moment | undefined
   outcome: "Succeeded" | "Failed" | "AskedForApproval" | "Died" | "Interrupted" | undefined
@@ -115,6 +121,24 @@ export interface ToolRun {
 
 export interface EventRecord extends Moment {
   readonly event: TaskEvent
+}
+
+/** An answer to one question, and whether it is known to count. */
+export interface AnswerRecord {
+  readonly taskId: TaskId
+  readonly asking: string | undefined
+  readonly id: string
+  readonly value: number
+  isTaken: boolean
+  isRefused: boolean
+}
+
+/** Somebody who watches what is asked. */
+export interface InboxReader {
+  readonly name: string
+  last: string | undefined
+  /** It does not wait for the next list. */
+  isBusy: boolean
 }
 
 /** What a tool wrote, and when it had; `order` is endless for a write that did not return. */

@@ -38,6 +38,8 @@ export interface ToolScript {
   readonly steps: ReadonlyArray<ToolStep>
   readonly end: ToolEnd
   readonly approvals: number
+  /** How many questions each of them has. */
+  readonly questions: number
 }
 
 /** Which features a seed uses: a few at a time go deeper than all of them always. */
@@ -54,6 +56,8 @@ interface Features {
   /** Tools that read what the host says to them. */
   readonly messages: boolean
   readonly output: boolean
+  /** Approvals with questions, and those who watch them. */
+  readonly questions: boolean
   readonly singleResults: boolean
   /** Routing that takes time, does not answer, or cannot be interrupted. */
   readonly slowRouting: boolean
@@ -112,7 +116,7 @@ export const planOf = (seed: number): Plan => {
   const random = new SimRandom(seed ^ 0x5bd1e995)
   const some = () => random.chance(0.6)
   const plan: Omit<Plan, "maxLive" | "maxUndelivered" | "duplicateCallIds" | "features" | "perSession" | "lanes"> & {
-    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries">
+    readonly features: Omit<Features, "slowRouting" | "messages" | "budgets" | "retries" | "questions">
   } = {
     seed,
     manager: random.chance(0.3) ? "Simple" : "Live",
@@ -155,7 +159,7 @@ export const planOf = (seed: number): Plan => {
     // nothing at all, one task or a few
     historyBytes: random.chance(0.15) ? random.pick([0, 800, 2_500]) : 67_108_864
   }
-  return {
+  const drawn: Omit<Plan, "features"> & { readonly features: Omit<Features, "questions"> } = {
     ...plan,
     eventReplay: Math.min(plan.eventReplay, plan.eventBuffer),
     maxLive: random.chance(0.2) ? 1 + random.int(4) : Infinity,
@@ -171,6 +175,7 @@ export const planOf = (seed: number): Plan => {
     perSession: random.chance(0.2) ? random.pick([1, 1, 2]) : Infinity,
     lanes: random.chance(0.3) ? random.pick([{ one: 1 }, { one: 1, two: 2 }]) : {}
   }
+  return { ...drawn, features: { ...drawn.features, questions: drawn.features.approvals && random.chance(0.4) } }
 }
 
 const millis = (random: SimRandom): number => tick * (1 + random.int(4))
@@ -215,12 +220,18 @@ const stepOf = (random: SimRandom, { features, graceMillis }: Plan): ToolStep =>
 }
 
 /** Throws the dice for what a call does. */
-export const scriptOf = (random: SimRandom, plan: Plan): ToolScript => ({
+export const scriptOf = (random: SimRandom, plan: Plan): ToolScript => {
+  const script = withoutQuestions(random, plan)
+  return plan.features.questions && script.approvals > 0 ? { ...script, questions: random.int(4) } : script
+}
+
+const withoutQuestions = (random: SimRandom, plan: Plan): ToolScript => ({
   steps: Array.from({ length: random.int(4) }, () => stepOf(random, plan)),
   end: plan.features.failures
     ? random.pick(["Succeed", "Succeed", "Succeed", "Fail", "Die", "Throw", "ThrowAtOnce", "Garbage", "Interrupt"])
     : "Succeed",
-  approvals: plan.features.approvals && random.chance(0.5) ? 1 + random.int(2) : 0
+  approvals: plan.features.approvals && random.chance(0.5) ? 1 + random.int(2) : 0,
+  questions: 0
 })
 
 /** How long the script sleeps. */

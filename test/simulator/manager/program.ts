@@ -21,6 +21,7 @@ import { agentLoop, host, watcher } from "./actors.js"
 import { checkNothingLeft } from "./checkTable.js"
 import { eventReader } from "./eventReaders.js"
 import { routeOf, tick } from "./plan.js"
+import { inboxReader } from "./questions.js"
 import { drainManual, drainTurn, takeLoop } from "./reading.js"
 import { keyOf, makeTools } from "./tools.js"
 import { type Actor, step, workingFor, type World } from "./World.js"
@@ -126,7 +127,7 @@ const answerTheRest = (world: World): Effect.Effect<void, never, ToolExecutor> =
         const dice = world.random.next()
         if (dice < 0.2) yield* actions.cancel(world, root, asked.taskId)
         else if (dice < 0.4) yield* actions.reject(world, root, asked)
-        else yield* Effect.flatMap(actions.approve(world, root, asked), (o) => actions.follow(world, root, o))
+        else yield* Effect.flatMap(actions.approveFully(world, root, asked), (o) => actions.follow(world, root, o))
       }
     }
   })
@@ -161,6 +162,10 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
         index),
       (index) => Scope.extend(eventReader(world, index), watching)
     )
+    const inboxes = yield* Effect.forEach(
+      plan.features.questions ? Array.from({ length: plan.watchers }, (_, index) => index) : [],
+      (index) => Scope.extend(inboxReader(world, index), watching)
+    )
     const loops = yield* Effect.forEach(
       Array.from({ length: plan.sessions }, (_, index) => index),
       (index) => Effect.fork(agentLoop(world, index))
@@ -184,7 +189,7 @@ const play = (world: World): Effect.Effect<void, never, ToolExecutor> =>
     }
     yield* drainEverything(world)
     yield* tryClosed(world)
-    for (const fiber of [...watchers, ...readers]) yield* Fiber.await(fiber)
+    for (const fiber of [...watchers, ...readers, ...inboxes]) yield* Fiber.await(fiber)
     yield* Scope.close(watching, Exit.void)
     checkNothingLeft(world, "after the shutdown")
   })

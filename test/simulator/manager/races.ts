@@ -254,6 +254,27 @@ export const races: Readonly<Record<string, Race>> = {
     }
   ),
   "a rejection of an earlier question": callRace(["rejectApproval"], ({ outcome }) => outcome === "ApprovalMismatch"),
+  "a question is answered one by one": taskRace(({ events }) =>
+    events.some(({ event }) => event._tag === "QuestionsAnswered" && event.open.length > 0) &&
+    events.some(({ event }) => event._tag === "QuestionsAnswered" && event.open.length === 0)
+  ),
+  "a question is answered twice": callRace(["answer"], ({ outcome }) => outcome === "InvalidAnswer"),
+  "an answer to what is not asked any more": callRace(["answer"], ({ outcome }) => outcome === "ApprovalMismatch"),
+  "the last answer is overtaken while it is being routed": callRace(
+    ["answer"],
+    ({ began, ended, outcome }) => outcome === "ApprovalMismatch" && (ended?.at ?? 0) > began.at
+  ),
+  "a task ends that was answered in part": taskRace(({ events, terminal }) =>
+    terminal !== undefined &&
+    events.filter(({ event }) => event._tag !== "ContinueRequested").at(-2)?.event._tag === "QuestionsAnswered"
+  ),
+  "an approval while a question is open": callRace(
+    ["approve"],
+    ({ asking, outcome, taskId }, { world }) =>
+      outcome === "ApprovalMismatch" && taskId !== undefined && world.askingOf(taskId) === asking
+  ),
+  "not all questions are answered in time": taskRace(failsWith("not all of its questions")),
+  "a wrong answer": callRace(["answerWrongly"], ({ outcome }) => outcome === "InvalidAnswer"),
   "a wrong approval": callRace(["approveWrongly"], (call) => call.outcome === "ApprovalMismatch"),
   "an approval is withdrawn from a consumer's hands": callRace(
     consumers,
@@ -262,7 +283,9 @@ export const races: Readonly<Record<string, Race>> = {
         if (resolution._tag !== "Approval") return false
         const task = tasks.find(({ id }) => id === resolution.approval.taskId)
         const answered = task?.events.find(({ event, order }) =>
-          order > (call.handed?.order ?? 0) && event._tag !== "ContinueRequested" && event._tag !== "AwaitingApproval"
+          order > (call.handed?.order ?? 0) && event._tag !== "ContinueRequested" &&
+          event._tag !== "AwaitingApproval" &&
+          event._tag !== "QuestionsAnswered"
         )
         return answered !== undefined && answered.order < (call.ended?.order ?? 0)
       })

@@ -8,6 +8,7 @@ import { checkTable } from "./checkTable.js"
 import { checkMessages } from "./messages.js"
 import { type Plan, planOf } from "./plan.js"
 import { program } from "./program.js"
+import { checkInbox } from "./questions.js"
 import { races, racesOf } from "./races.js"
 import { workingFor, World } from "./World.js"
 
@@ -88,6 +89,7 @@ export const simulate = (options: {
       world.checkWaiting()
       checkTable(world)
       checkMessages(world)
+      checkInbox(world)
     },
     onEnd: () => {
       for (const fiber of worlds[0]?.scheduler.liveFibers() ?? []) {

@@ -15,7 +15,8 @@ import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import * as actions from "./actions.js"
 import type { ToolRun } from "./history.js"
 import { listen, steer } from "./messages.js"
-import { tick, type ToolEnd, type ToolStep } from "./plan.js"
+import { tick, type ToolEnd, type ToolScript, type ToolStep } from "./plan.js"
+import { questionsOf } from "./questions.js"
 import { drainTurn, readTurn } from "./reading.js"
 import { takeResult, waitForTask, write } from "./results.js"
 import { type Actor, step, workingFor, type World } from "./World.js"
@@ -183,7 +184,7 @@ const stopReason = ({ cancelReason }: CurrentTask["Type"]): CancelReason | undef
 
 /** An executor whose tools do what was made up for their call. Whatever it runs is written down. */
 export const makeTools = (world: World): ToolExecutor["Type"] => {
-  const body = (run: ToolRun, end: ToolEnd, approvals: number, steps: ReadonlyArray<ToolStep>) => {
+  const body = (run: ToolRun, { approvals, end, questions, steps }: ToolScript) => {
     const { launch, request, taskId } = run
     const actor: Actor = { name: `${taskId}#${launch}`, inTask: taskId }
     const asks = launch <= approvals
@@ -203,7 +204,8 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
           requestKind: "simulated",
           reason: "Because",
           summary: "May it go on?",
-          metadata: {}
+          metadata: {},
+          ...(questions === 0 ? undefined : { questions: questionsOf(questions) })
         }
       })
     })).pipe(
@@ -218,16 +220,18 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
     execute: (request) => {
       const planned = world.planned.get(keyOf(request))
       if (planned === undefined) throw new Error("Nobody made this call up")
-      const { approvals, end, steps } = planned.script
+      const { script } = planned
+      const { approvals, end } = script
       if (end === "ThrowAtOnce" && approvals === 0) throw new Error("the executor threw")
       return Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(CurrentTask, (task) => {
-          const { approval, launch, taskId } = task
+          const { answers, approval, launch, taskId } = task
           const run: ToolRun = {
             taskId,
             launch,
             request,
             approvalId: Option.getOrUndefined(approval)?.id,
+            answers,
             began: world.moment(),
             ended: undefined,
             outcome: undefined,
@@ -238,7 +242,7 @@ export const makeTools = (world: World): ToolExecutor["Type"] => {
           }
           world.toolRuns.push(run)
           world.say(`${taskId}#${launch}`, () => "begins")
-          return restore(body(run, end, approvals, steps)).pipe(
+          return restore(body(run, script)).pipe(
             Effect.onExit((exit) =>
               Effect.sync(() => {
                 run.ended = world.moment()

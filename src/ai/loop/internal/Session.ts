@@ -579,6 +579,7 @@ export const makeSession = (
         ),
       approvals: approvals.approvals,
       approve: approvals.approve,
+      answer: approvals.answer,
       reject: approvals.reject,
       steer: (taskId, message) =>
         Effect.flatMap(manager.handle.get(taskId), (task) =>

@@ -4,8 +4,7 @@ import * as Predicate from "effect/Predicate"
 import { ApprovalMismatch, TaskNotFound } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
-import { TaskLaunchRequest } from "../../../model/Task.js"
-import { TaskManager } from "../../../services/TaskManager.js"
+import { type ApprovalAnswer, TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { shown } from "../../../shared/text.js"
 import type { AgentEvent } from "../AgentEvent.js"
@@ -13,7 +12,7 @@ import type { AgentSession, ApprovalRef } from "../AgentSession.js"
 import { countResuming, inlineCall, isRunning, startedCall, type StartedCalls } from "./calls.js"
 import { readNow } from "./readNow.js"
 
-export interface Approvals extends Pick<AgentSession, "approvals" | "approve" | "reject"> {
+export interface Approvals extends Pick<AgentSession, "answer" | "approvals" | "approve" | "reject"> {
   /** Those of the current step. */
   readonly unsafeApprovals: () => ReadonlyArray<TaskApproval>
   /** Announces the approvals that are asked for and were not announced before, of one task or of all, in the current step. */
@@ -76,11 +75,13 @@ export const make = (options: {
       })
     }
 
-    const resume = ({ approval, taskId, toolRequest }: TaskApproval) =>
+    const resume = (asked: TaskApproval, answer: Exclude<ApprovalAnswer, { readonly reject: string }>) =>
       Effect.gen(function*() {
-        const { callId, toolName } = toolRequest
+        const { taskId, toolRequest: { callId, toolName } } = asked
         countResuming(started, callId, taskId, 1)
-        const outcome = yield* manager.startTask(TaskLaunchRequest.approved({ taskId, request: toolRequest, approval }))
+        const outcome = yield* manager.answerApproval(asked, answer)
+        // a question is still open
+        if (outcome === undefined) return
         // in the operation that gives it to the caller: an interrupt after it would lose it
         if (outcome._tag === "Ready") {
           // one that asks once more runs on, and who is resuming it is counted there
@@ -90,11 +91,15 @@ export const make = (options: {
         }
       }).pipe(
         Effect.ensuring(Effect.sync(() => {
-          countResuming(started, toolRequest.callId, taskId, -1)
+          countResuming(started, asked.toolRequest.callId, asked.taskId, -1)
           onResumed()
         })),
-        // those are for new tasks alone
-        Effect.catchTags({ TaskAlreadyExists: Effect.die, DuplicateCallId: Effect.die }),
+        // those are for new tasks alone, and for a rejection
+        Effect.catchTags({
+          TaskAlreadyExists: Effect.die,
+          DuplicateCallId: Effect.die,
+          TaskNotSuspended: Effect.die
+        }),
         Effect.provide(context)
       )
 
@@ -120,7 +125,12 @@ export const make = (options: {
       forget: (taskId) => {
         announced.delete(taskId)
       },
-      approve: (answered) => Effect.flatMap(find("approve", answered), resume),
+      approve: (answered) =>
+        Effect.flatMap(find("approve", answered), (asked) => resume(asked, "approve")).pipe(
+          // only answers are checked
+          Effect.catchTag("InvalidAnswer", Effect.die)
+        ),
+      answer: (answered, answers) => Effect.flatMap(find("answer", answered), (asked) => resume(asked, { answers })),
       reject: (answered, reason) =>
         Effect.flatMap(find("reject", answered), ({ approval: { asking = "" }, taskId }) =>
           manager.rejectApproval({ taskId, reason, asking })).pipe(

@@ -79,7 +79,8 @@ export const make = (options: {
       }
       if (
         event._tag === "Progress" || event._tag === "OutputGrew" || event._tag === "Retrying" ||
-        event._tag === "SessionClosed"
+        // it asks the same as before
+        event._tag === "QuestionsAnswered" || event._tag === "SessionClosed"
       ) return
       post({ _tag: "TaskChanged" })
       approvals.forget(event.taskId)
