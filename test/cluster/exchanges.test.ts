@@ -50,6 +50,13 @@ const rested = Effect.promise(async () => {
   for (let round = 0; round < 5; round++) await new Promise((resume) => void setImmediate(resume))
 })
 
+const settle = (id: number) => ({
+  id,
+  group: 1,
+  tag: "Settle",
+  payload: callCodecs.get("Settle")?.encodePayload({ header })
+})
+
 const answered = (runner: string, groups: ReadonlyArray<number> | null, ids: ReadonlyArray<number>) =>
   Exit.succeed({
     runner,
@@ -68,7 +75,7 @@ describe("the exchanges of a client", () => {
       const first = yield* Effect.fork(peers.of(1).Settle({ header }))
       yield* rested
       assert.deepStrictEqual(asked.map(({ exchange, group }) => [group, exchange.runner, exchange.calls.length]), [
-        [1, null, 1]
+        [1, null, 0]
       ])
       // it is asked once at a time, until it is known which runner it is
       yield* Effect.fork(peers.of(1).Settle({ header }))
@@ -77,13 +84,13 @@ describe("the exchanges of a client", () => {
       asked[0]?.answer(answered("runner", [1, 2, 3], []))
       yield* rested
       assert.deepStrictEqual(asked.slice(1).map(({ exchange }) => [exchange.runner, exchange.calls.length]), [
-        ["runner", 1]
+        ["runner", 2]
       ])
       yield* Effect.forEach([1, 2, 3], (group) => Effect.fork(peers.of(group).Settle({ header })))
       yield* rested
       assert.deepStrictEqual(asked[2]?.exchange.calls.map(({ group }) => group), [1, 2, 3])
       // its answer comes with whichever exchange of that runner
-      asked[2]?.answer(answered("runner", null, [asked[0]?.exchange.calls[0]?.id ?? 0]))
+      asked[2]?.answer(answered("runner", null, [asked[1]?.exchange.calls[0]?.id ?? 0]))
       assert.deepStrictEqual(yield* Fiber.join(first), { _tag: "Done", news: [], value: null })
     }).pipe(Effect.scoped, Effect.orDie))
 
@@ -107,6 +114,31 @@ describe("the exchanges of a client", () => {
       assert.strictEqual(asked.at(-1)?.exchange.runner, null)
     }).pipe(Effect.scoped, Effect.orDie))
 
+  it.live("calls that another runner was asked for are made again: it has not begun them", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      assert.deepStrictEqual(asked[1]?.exchange.calls.map(({ group }) => group), [1])
+      asked[1]?.answer(answered("another", [1, 2], []))
+      assert.instanceOf(yield* Effect.flip(Fiber.join(waiting)), GroupNotReady)
+      yield* Effect.fork(peers.of(2).Settle({ header }))
+      yield* rested
+      assert.strictEqual(asked.at(-1)?.exchange.runner, "another")
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("what no lost connection explains is told to the caller", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked[0]?.answer(Exit.die(new Error("another version")))
+      const exit = yield* Fiber.await(waiting)
+      assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die")
+    }).pipe(Effect.scoped, Effect.orDie))
+
   it.live("after its client has closed, a call fails at once", () =>
     Effect.gen(function*() {
       const { peers } = yield* clientOf
@@ -119,39 +151,85 @@ describe("the exchanges of a client", () => {
     }).pipe(Effect.scoped, Effect.orDie))
 })
 
+/** A runner with one group, which settles at once or as the test says. */
+const runnerOf = (settles: () => Effect.Effect<unknown> = () => Effect.void) =>
+  Effect.gen(function*() {
+    const exchanges = yield* makeExchanges
+    const handlers = {
+      Settle: () => Effect.as(settles(), { _tag: "Done", news: [], value: null })
+      // no other call is made
+    } as unknown as GroupHandlers
+    yield* exchanges.enter(1, handlers, yield* Effect.runtime<never>())
+    let count = 0
+    const exchange = (
+      runner: string | null,
+      ids: ReadonlyArray<number>,
+      { ended = [], number = ++count, oldest = 0 }: Partial<Pick<Exchange, "ended" | "number" | "oldest">> = {}
+    ) =>
+      exchanges.exchange(1, {
+        version: 1,
+        client: "client",
+        number,
+        oldest,
+        runner,
+        calls: ids.map(settle),
+        ended,
+        list: 0
+      })
+    return { exchange, exchanges }
+  })
+
+const idsOf = ({ answers }: Exchanged) => answers.map(({ id }) => id).sort()
+
 describe("the exchanges of a runner", () => {
-  it.live("one that takes it for another runner is answered at once, and brings no answers", () =>
+  it.live("one that takes it for another runner is answered at once, brings no answers, and begins no calls", () =>
     Effect.gen(function*() {
-      const exchanges = yield* makeExchanges
-      const handlers = {
-        Settle: () => Effect.succeed({ _tag: "Done", news: [], value: null })
-        // no other call is made
-      } as unknown as GroupHandlers
-      yield* exchanges.enter(1, handlers, yield* Effect.runtime<never>())
-      const exchange = (runner: string | null, ids: ReadonlyArray<number>) =>
-        exchanges.exchange(1, {
-          version: 1,
-          client: "client",
-          runner,
-          calls: ids.map((id) => ({
-            id,
-            group: 1,
-            tag: "Settle",
-            payload: callCodecs.get("Settle")?.encodePayload({ header })
-          })),
-          ended: [],
-          list: 0
-        })
+      const { exchange, exchanges } = yield* runnerOf()
       const first = yield* exchange(null, [1])
       assert.deepStrictEqual([first.answers, first.groups], [[], [1]])
       const second = yield* exchange(first.runner, [2])
-      assert.deepStrictEqual(second.answers.map(({ id }) => id).sort(), [1, 2])
+      assert.deepStrictEqual(idsOf(second), [2])
       const another = yield* exchange("another", [3])
       assert.deepStrictEqual(another.answers, [])
       // a group that is not there is to be asked for elsewhere
       yield* exchanges.leave(1)
       const third = yield* exchange(first.runner, [4])
-      assert.deepStrictEqual(third.answers.map(({ id }) => id).sort(), [3, 4])
+      assert.deepStrictEqual(idsOf(third), [4])
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("one that comes a second time fails, and is not carried out again", () =>
+    Effect.gen(function*() {
+      let settled = 0
+      const { exchange } = yield* runnerOf(() => Effect.sync(() => settled++))
+      const { runner } = yield* exchange(null, [])
+      assert.deepStrictEqual(idsOf(yield* exchange(runner, [1], { number: 7, oldest: 7 })), [1])
+      const isNotReady = (error: unknown): boolean => error instanceof GroupNotReady
+      assert.isTrue(isNotReady(yield* Effect.flip(exchange(runner, [1], { number: 7, oldest: 7 }))))
+      assert.deepStrictEqual(idsOf(yield* exchange(runner, [2], { number: 8, oldest: 8 })), [2])
+      // also one that its client has given up
+      assert.isTrue(isNotReady(yield* Effect.flip(exchange(runner, [1], { number: 6, oldest: 6 }))))
+      assert.strictEqual(settled, 2)
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("a call begins once what its caller has interrupted has ended", () =>
+    Effect.gen(function*() {
+      const steps: Array<string> = []
+      const step = (name: string) => Effect.sync(() => steps.push(name))
+      const { exchange } = yield* runnerOf(() =>
+        steps.length === 0
+          ? Effect.onInterrupt(
+            Effect.zipRight(step("first begun"), Effect.never),
+            () =>
+              Effect.zipRight(Effect.promise(() => new Promise((done) => void setImmediate(done))), step("first ended"))
+          )
+          : step("second begun")
+      )
+      const { runner } = yield* exchange(null, [])
+      const first = yield* Effect.fork(exchange(runner, [1]))
+      yield* rested
+      yield* Effect.fork(exchange(runner, [2], { ended: [1] }))
+      assert.deepStrictEqual(idsOf(yield* Fiber.join(first)), [2])
+      assert.deepStrictEqual(steps, ["first begun", "first ended", "second begun"])
     }).pipe(Effect.scoped, Effect.orDie))
 })
 

@@ -2,18 +2,22 @@
  * The runners as a client knows them. Calls that are made in the same moment travel in one exchange, to whichever group of a runner is
  * asked; answers come with any exchange that is open at that runner, and one is open for as long as something is awaited from it.
  *
- * | a group's runner is | a call to the group         | an exchange of it is answered          | an exchange of it fails            |
- * | ------------------- | --------------------------- | -------------------------------------- | ---------------------------------- |
- * | unknown             | asks the group itself       | known, with all groups that it has     | the calls of the exchange fail      |
- * | known               | asks any group of the runner | another runner answers: unknown again  | unknown, and all its calls fail    |
+ * | a group's runner is | a call to the group                   | an exchange of it is answered                          | an exchange of it fails         |
+ * | ------------------- | ------------------------------------- | ------------------------------------------------------ | ------------------------------- |
+ * | unknown             | waits: the group is asked who has it  | known, with all groups that it has                     | the calls that wait fail        |
+ * | known               | asks any group of the runner          | by another runner: that one, and its calls fail        | unknown, and all its calls fail |
  *
- * A call that fails here fails with `GroupNotReady`: it is made again, under the same number.
+ * A call that fails here fails with `GroupNotReady`: it is made again, under the same number. So does one that was sent and has no
+ * answer for too long. A defect that no lost connection explains is that of the calls of the exchange.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
 import { type Exchange, type Exchanged, type GroupClient, GroupNotReady, protocolVersion } from "./protocol.js"
-import { answeredWithin, onWire } from "./wire.js"
+import { answeredWithin, forgottenAfter, onWire, wireMillis } from "./wire.js"
 
 interface Call {
   readonly id: number
@@ -23,6 +27,7 @@ interface Call {
   readonly payload: unknown
   readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
   peer: Peer
+  sentAt: number
 }
 
 /** A runner, or a group whose runner is not known. */
@@ -44,6 +49,18 @@ interface Peer {
 
 const notReady = Exit.fail(new GroupNotReady())
 
+/** What an exchange dies of where the wire is cut in the middle of it. */
+const cut: ReadonlySet<unknown> = new Set([
+  "SocketError",
+  "RpcClientError",
+  "RunnerUnavailable",
+  "EntityNotAssignedToRunner"
+])
+
+/** What no lost connection explains would come again each time. */
+const defectOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Option.filter(Cause.dieOption(cause), (defect) => !Predicate.hasProperty(defect, "_tag") || !cut.has(defect._tag))
+
 export class Peers {
   private readonly client: string
   private readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, unknown>
@@ -55,6 +72,9 @@ export class Peers {
   private readonly sent = new Map<number, Call>()
   private isClosed = false
   private calls = 0
+  private exchanges = 0
+  /** The numbers of those that are not over, the oldest first. */
+  private readonly unended = new Set<number>()
   private flushing = 0
 
   constructor(options: {
@@ -95,7 +115,16 @@ export class Peers {
     return Effect.async((resume) => {
       if (this.isClosed) return resume(notReady)
       const peer = this.peerOf(group)
-      const call: Call = { id: ++this.calls, group, tag, codec, payload: codec.encodePayload(payload), resume, peer }
+      const call: Call = {
+        id: ++this.calls,
+        group,
+        tag,
+        codec,
+        payload: codec.encodePayload(payload),
+        resume,
+        peer,
+        sentAt: 0
+      }
       peer.outgoing.push(call)
       this.flushSoon(peer)
       return Effect.sync(() => this.end(call))
@@ -145,22 +174,27 @@ export class Peers {
 
   private flush(peer: Peer): Effect.Effect<void> {
     const [group] = peer.groups
-    const { ended, outgoing: calls } = peer
-    peer.outgoing = []
+    if (group === undefined) return Effect.sync(() => this.lose(peer))
+    // what is not known to be begun by a certain runner may be begun by two of them, one after the other
+    const calls = peer.runner === undefined ? [] : peer.outgoing
+    const { ended } = peer
+    if (peer.runner !== undefined) peer.outgoing = []
     peer.ended = []
-    if (group === undefined) {
-      for (const { resume } of calls) resume(notReady)
-      this.lose(peer)
-      return Effect.void
-    }
+    const now = wireMillis()
     for (const call of calls) {
+      call.sentAt = now
       peer.waiting.set(call.id, call)
       this.sent.set(call.id, call)
     }
     peer.open++
+    const number = ++this.exchanges
+    this.unended.add(number)
+    const [oldest = number] = this.unended
     const exchange: Exchange = {
       version: protocolVersion,
       runner: peer.runner ?? null,
+      number,
+      oldest,
       client: this.client,
       calls: calls.map(({ group: of, id, payload, tag }) => ({
         id,
@@ -175,8 +209,13 @@ export class Peers {
       Effect.exit(onWire(Effect.timeout(this.exchange(group, exchange), answeredWithin))),
       (exit) => {
         peer.open--
-        if (Exit.isSuccess(exit)) this.answered(peer, group, calls, exit.value)
-        else this.lose(peer)
+        this.unended.delete(number)
+        if (Exit.isSuccess(exit)) return this.answered(peer, group, calls, exit.value)
+        const defect = defectOf(exit.cause)
+        if (Option.isSome(defect)) {
+          for (const call of calls.length > 0 ? calls : [...peer.outgoing]) this.fail(call, Exit.die(defect.value))
+        }
+        this.lose(peer)
       }
     )
   }
@@ -192,11 +231,8 @@ export class Peers {
     if (asked !== peer) {
       // the runner of the group is known now, or is another one
       this.move(group, peer)
-      for (const call of calls) {
-        if (!asked.waiting.delete(call.id)) continue
-        call.peer = peer
-        peer.waiting.set(call.id, call)
-      }
+      // it has not begun them
+      for (const call of calls) this.fail(call, notReady)
     }
     if (groups !== null && list > peer.list) {
       peer.list = list
@@ -210,12 +246,31 @@ export class Peers {
       if (isNotReady(answer) && this.ofGroups.get(call.group) === peer) this.forget(call.group, peer)
       call.resume(answer)
     }
+    this.failOld(peer)
     for (const one of asked === peer ? [peer] : [asked, peer]) {
       // what is left cannot be asked for any more
       if (one.open > 0 || one.waiting.size === 0) continue
       if (one.groups.size === 0) this.lose(one)
       else this.flushSoon(one)
     }
+  }
+
+  /** Nothing is waited for without end, whatever becomes of a call at its runner: under the same number it is found again there. */
+  private failOld(peer: Peer): void {
+    const before = wireMillis() - forgottenAfter / 2
+    for (const call of peer.waiting.values()) {
+      if (call.sentAt > before) return
+      this.fail(call, notReady)
+    }
+  }
+
+  private fail(call: Call, exit: Exit.Exit<never, unknown>): void {
+    const { peer } = call
+    if (!this.left(call)) {
+      if (!peer.outgoing.includes(call)) return
+      peer.outgoing = peer.outgoing.filter((other) => other !== call)
+    }
+    call.resume(exit)
   }
 
   private move(group: number, peer: Peer): void {

@@ -132,7 +132,10 @@ export class Calls {
       // its client does not wait any more
       if (Exit.isFailure(asked) && Cause.isInterruptedOnly(asked.cause) && running.asking === 0) {
         this.running.delete(call)
-        return Effect.asVoid(Effect.fork(running.fiber.interruptAsFork(running.fiber.id())))
+        // who interrupted it hears when it has ended
+        return Effect.asVoid(
+          running.fiber.interruptAsFork(running.fiber.id()).pipe(Effect.zipRight(running.fiber.await))
+        )
       }
       return Effect.void
     })

@@ -27,11 +27,23 @@ interface Held {
 }
 
 interface Client {
+  /** What the client knows the runner by. A client that was forgotten gets another one, for its answers are gone. */
+  readonly token: string
+  /** The exchanges that have come, from the oldest one on that is not over at the client. */
+  readonly seen: Set<number>
+  oldest: number
   answers: Array<Answer>
   held: Array<Held>
-  readonly running: Map<number, Fiber.RuntimeFiber<unknown, unknown>>
+  readonly running: Map<number, Running>
+  /** Calls that were ended and still end. */
+  readonly ending: Set<Running>
   isFlushing: boolean
   lastAsked: number
+}
+
+interface Running {
+  readonly group: number
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
 }
 
 interface Here {
@@ -39,6 +51,8 @@ interface Here {
   readonly fork: (self: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
   /** How many calls wait for their answers. */
   running: number
+  /** Whether a call has come since that was asked last. */
+  isUsed: boolean
 }
 
 /** How many exchanges of one client wait at once: each brings the calls of a moment, and takes back those of another one. */
@@ -53,9 +67,9 @@ export interface Exchanges {
   ) => Effect.Effect<void, never, Scope.Scope>
   /** The group is about to leave: nothing of it waits here any more. */
   readonly leave: (group: number) => Effect.Effect<void>
-  /** Groups that somebody waits for. */
+  /** Groups that somebody waits for, or has called since this was asked last. */
   readonly awaited: () => ReadonlyArray<number>
-  readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged>
+  readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, GroupNotReady>
 }
 
 const gone = Exit.fail(new GroupNotReady())
@@ -67,8 +81,10 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
   let list = 0
   const fork = yield* FiberSet.makeRuntime<never, unknown, unknown>()
 
-  const exchanged = (answers: ReadonlyArray<Answer>, known: number): Exchanged => ({
-    runner,
+  let clientsSeen = 0
+
+  const exchanged = ({ token }: Client, answers: ReadonlyArray<Answer>, known: number): Exchanged => ({
+    runner: token,
     answers,
     list,
     groups: known === list ? null : [...groups.keys()]
@@ -79,7 +95,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     if (held === undefined) return
     const { answers } = client
     client.answers = []
-    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(answers, held.list)))
+    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
   }
 
   const flushSoon = (client: Client): void => {
@@ -98,9 +114,45 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
   const clientOf = (name: string): Client => {
     const known = clients.get(name)
     if (known !== undefined) return known
-    const client: Client = { answers: [], held: [], running: new Map(), isFlushing: false, lastAsked: wireMillis() }
+    const client: Client = {
+      token: `${runner}/${++clientsSeen}`,
+      seen: new Set(),
+      oldest: 0,
+      answers: [],
+      held: [],
+      running: new Map(),
+      ending: new Set(),
+      isFlushing: false,
+      lastAsked: wireMillis()
+    }
     clients.set(name, client)
     return client
+  }
+
+  /** Whether an exchange has come before, as far as its client still waits for it. */
+  const isSeen = (client: Client, { number, oldest }: Pick<Exchange, "number" | "oldest">): boolean => {
+    for (const one of client.seen) if (one < oldest) client.seen.delete(one)
+    client.oldest = Math.max(client.oldest, oldest)
+    if (number < client.oldest || client.seen.has(number)) return true
+    client.seen.add(number)
+    return false
+  }
+
+  /** What a caller has interrupted has ended before its next call to that group begins, or takes too long. */
+  const untilEnded = ({ ending }: Client, group: number): Effect.Effect<unknown> | undefined => {
+    const fibers = [...ending].flatMap((one) => one.group === group ? [one.fiber] : [])
+    return fibers.length === 0
+      ? undefined
+      : onWire(Effect.timeoutOption(Effect.forEach(fibers, (fiber) => fiber.await, { discard: true }), answersWithin))
+  }
+
+  const end = (client: Client, id: number): void => {
+    const running = client.running.get(id)
+    if (running === undefined) return
+    client.running.delete(id)
+    client.ending.add(running)
+    running.fiber.addObserver(() => client.ending.delete(running))
+    running.fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
   const begin = (client: Client, { group, id, payload, tag }: Exchange["calls"][number]): void => {
@@ -112,16 +164,19 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     }
     const here = groups.get(group)
     if (here === undefined || codec === undefined) return end(gone)
-    const fiber = here.fork(Effect.suspend(() =>
+    const carriedOut = Effect.suspend(() =>
       // the payload is that of the call: the schema of the call has read it
       (here.handlers[tag as keyof GroupHandlers] as (
         request: { readonly payload: unknown }
       ) => Effect.Effect<unknown, unknown>)({
         payload: codec.decodePayload(payload)
       })
-    ))
+    )
+    const ended = untilEnded(client, group)
+    const fiber = here.fork(ended === undefined ? carriedOut : Effect.zipRight(ended, carriedOut))
     here.running++
-    client.running.set(id, fiber)
+    here.isUsed = true
+    client.running.set(id, { group, fiber })
     fiber.addObserver((exit) => {
       here.running--
       // its caller does not wait any more
@@ -130,8 +185,9 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     })
   }
 
-  const exchange = (group: number, { calls, client: name, ended, list: known, runner: asked, version }: Exchange) =>
+  const exchange = (group: number, asking: Exchange): Effect.Effect<Exchanged, GroupNotReady> =>
     Effect.suspend(() => {
+      const { calls, client: name, ended, list: known, runner: asked, version } = asking
       if (version !== protocolVersion) {
         return Effect.die(
           new Error(
@@ -141,17 +197,14 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
       }
       const client = clientOf(name)
       client.lastAsked = wireMillis()
-      for (const id of ended) {
-        const fiber = client.running.get(id)
-        client.running.delete(id)
-        fiber?.unsafeInterruptAsFork(FiberId.none)
-      }
+      if (asked !== client.token) return Effect.succeed(exchanged(client, [], -1))
+      if (isSeen(client, asking)) return Effect.fail(new GroupNotReady())
+      for (const id of ended) end(client, id)
       for (const call of calls) begin(client, call)
-      if (asked !== runner) return Effect.succeed(exchanged([], known))
       if (!groups.has(group)) {
         const { answers } = client
         client.answers = []
-        return Effect.succeed(exchanged(answers, known))
+        return Effect.succeed(exchanged(client, answers, known))
       }
       const held: Held = { group, list: known, answered: Deferred.unsafeMake(FiberId.none) }
       client.held.push(held)
@@ -166,7 +219,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
         Effect.flatMap(Option.match({
           onSome: Effect.succeed,
           // it may have been answered in this step
-          onNone: () => letGo() ? Effect.succeed(exchanged([], known)) : Deferred.await(held.answered)
+          onNone: () => letGo() ? Effect.succeed(exchanged(client, [], known)) : Deferred.await(held.answered)
         })),
         Effect.onInterrupt(() => Effect.sync(letGo))
       )
@@ -177,7 +230,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     for (const [name, client] of clients) {
       if (client.held.length > 0 || now - client.lastAsked < forgottenAfter) continue
       clients.delete(name)
-      for (const fiber of client.running.values()) fiber.unsafeInterruptAsFork(FiberId.none)
+      for (const { fiber } of client.running.values()) fiber.unsafeInterruptAsFork(FiberId.none)
     }
   })
   yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
@@ -191,7 +244,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
           FiberSet.unsafeAdd(set, fiber)
           return fiber
         }
-        const here: Here = { handlers, fork: run, running: 0 }
+        const here: Here = { handlers, fork: run, running: 0, isUsed: false }
         groups.set(group, here)
         list++
         yield* Effect.addFinalizer(() =>
@@ -209,11 +262,16 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
             client.held = client.held.filter((one) => one !== held)
             const { answers } = client
             client.answers = []
-            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(answers, held.list)))
+            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
           }
         }
       }),
-    awaited: () => [...groups].flatMap(([group, { running }]) => running > 0 ? [group] : []),
+    awaited: () =>
+      [...groups].flatMap(([group, here]) => {
+        const { isUsed, running } = here
+        here.isUsed = false
+        return isUsed || running > 0 ? [group] : []
+      }),
     exchange
   }
 })

@@ -241,13 +241,19 @@ export type GroupClient = {
 
 /**
  * Brings calls to a runner and answers back. The answers are those that the runner has for this client when it answers, whichever
- * exchange their calls came with. It is answered once there are some, or after a while without; at once and without any, where the
- * client takes it for another runner or knows none: it would not know whose answers it has lost if this one does not arrive.
+ * exchange their calls came with. It is answered once there are some, or after a while without. Where the client takes the runner for
+ * another one, or knows none, it is answered at once, without any, and its calls are not begun: the client would not know whose answers
+ * it has lost if this one does not arrive. The engine sends a message again whose connection broke: an exchange that comes a second
+ * time fails, for the answers of the first time are lost.
  */
 const Exchange = Rpc.make("Exchange", {
   payload: {
     version: Schema.Number,
     client: Schema.String,
+    /** Counts the exchanges of the client. */
+    number: Schema.Number,
+    /** The oldest one that is not over. */
+    oldest: Schema.Number,
     /** The runner that is asked, as far as the client knows. */
     runner: Schema.NullOr(Schema.String),
     calls: Schema.Array(
@@ -258,7 +264,9 @@ const Exchange = Rpc.make("Exchange", {
     /** Which list of the runner's groups the client knows. */
     list: Schema.Number
   },
+  error: GroupNotReady,
   success: Schema.Struct({
+    /** The runner as this client knows it: another one where it has forgotten the client. */
     runner: Schema.String,
     answers: Schema.Array(Schema.Struct({ id: Schema.Number, exit: Schema.Unknown })),
     list: Schema.Number,

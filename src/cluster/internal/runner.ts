@@ -17,7 +17,7 @@ import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
 import { GroupEntity } from "./protocol.js"
 import { makeSharedWriter } from "./sharedWriter.js"
-import { onWire, wireSleep } from "./wire.js"
+import { answeredWithin, onWire, wireSleep } from "./wire.js"
 
 /** How often it is looked whether a group is still on this runner. */
 const lookEvery = "250 millis"
@@ -85,9 +85,11 @@ export const makeRunner = (options: {
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
     const one = yield* GroupEntity.client
     const touch = Effect.suspend(() =>
-      Effect.forEach(exchanges.awaited(), (group) => Effect.ignore(Effect.sandbox(one(String(group)).Touch())), {
-        discard: true
-      })
+      Effect.forEach(
+        exchanges.awaited(),
+        (group) => Effect.ignore(Effect.sandbox(onWire(Effect.timeout(one(String(group)).Touch(), answeredWithin)))),
+        { concurrency: "unbounded", discard: true }
+      )
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(maxIdleTime / 3), touch))))
     yield* Effect.addFinalizer(() =>

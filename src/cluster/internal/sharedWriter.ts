@@ -3,6 +3,7 @@
  * the next one. A journal that was taken over, or that the database refuses, fails alone.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -46,7 +47,7 @@ export const makeSharedWriter = (
   leaseMillis: number
 ): Effect.Effect<WriteGroup, never, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
-    const writeAll = groupsWriter(yield* SqlClient.SqlClient, { atOnce: true })
+    const writeAll = groupsWriter(yield* SqlClient.SqlClient)
     // rows are dated by the clock of the tasks
     const clock = yield* Effect.clock
     let queue: Array<Waiting> = []
@@ -58,29 +59,41 @@ export const makeSharedWriter = (
         leaseMillis,
         Effect.withClock(writeAll(waiting.map(({ writing }) => writing)), clock)
       ))
+    const tell = (waiting: ReadonlyArray<Waiting>, written: ReadonlyArray<Writing>): void => {
+      const held = new Set(written)
+      for (const { writing, written: end } of waiting) {
+        Deferred.unsafeDone(end, held.has(writing) ? Effect.void : Effect.fail(fencedOf(writing)))
+      }
+    }
+    const refuse = (waiting: ReadonlyArray<Waiting>, cause: Cause.Cause<SqlError | JournalError>): void => {
+      for (const { writing, written } of waiting) {
+        Deferred.unsafeDone(written, Effect.mapError(Effect.failCause(cause), (error) => unwrittenOf(writing, error)))
+      }
+    }
     const write = (waiting: ReadonlyArray<Waiting>): Effect.Effect<void> =>
       Effect.matchCauseEffect(attempt(waiting), {
-        onSuccess: (written) =>
-          Effect.sync(() => {
-            const held = new Set(written)
-            for (const { writing, written: end } of waiting) {
-              Deferred.unsafeDone(end, held.has(writing) ? Effect.void : Effect.fail(fencedOf(writing)))
-            }
-          }),
-        onFailure: (cause) => {
-          // which of them it was is found by writing each alone; a database that does not answer refuses none of them
-          if (waiting.length > 1 && !isUnanswered(cause)) {
-            return Effect.forEach(waiting, (one) => write([one]), { concurrency: 4, discard: true })
-          }
-          return Effect.sync(() => {
-            for (const { writing, written } of waiting) {
-              Deferred.unsafeDone(
-                written,
-                Effect.mapError(Effect.failCause(cause), (error) => unwrittenOf(writing, error))
-              )
-            }
+        onSuccess: (written) => Effect.sync(() => tell(waiting, written)),
+        // which of them it was is found by writing each alone; a database that does not answer refuses none of them
+        onFailure: (cause) =>
+          waiting.length > 1 && !isUnanswered(cause) ? writeEach(waiting) : Effect.sync(() => refuse(waiting, cause))
+      })
+    const writeEach = (waiting: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        let unanswered: Cause.Cause<SqlError | JournalError> | undefined
+        const writeOne = (one: Waiting) =>
+          Effect.suspend(() => {
+            // those behind it would wait as long, one after the other
+            if (unanswered !== undefined) return Effect.succeed(refuse([one], unanswered))
+            return Effect.matchCauseEffect(attempt([one]), {
+              onSuccess: (written) => Effect.sync(() => tell([one], written)),
+              onFailure: (cause) =>
+                Effect.sync(() => {
+                  if (isUnanswered(cause)) unanswered = cause
+                  refuse([one], cause)
+                })
+            })
           })
-        }
+        return Effect.forEach(waiting, writeOne, { concurrency: 4, discard: true })
       })
     const run = Effect.forever(Effect.suspend(() => {
       if (queue.length === 0) {

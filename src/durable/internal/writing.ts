@@ -53,8 +53,6 @@ const onConflict = `on conflict (manager, number) do update set status = exclude
   ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
   settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
 
-const settledAtNow = `case when given.settled is null then null else ${serverMillis} end`
-
 /** How many rows one statement writes: a few sizes, so that a few statements are prepared. */
 const batchSizes = [64, 8, 1] as const
 
@@ -90,32 +88,7 @@ export interface WriteGroups {
   (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Writing>, SqlError | JournalError>
 }
 
-/** Rows and their fences in one statement, which is a transaction of its own: no lock is held while its sender is asked for more. */
-const atOnceText = `with held as (
-    update etm_managers set lease_until = ${serverMillis} + holder.lease, seq = holder.seq, last_task = holder.last_task,
-      last_delivery = holder.last_delivery
-    from json_to_recordset(cast($1 as json))
-      as holder(name text, epoch bigint, lease bigint, seq bigint, last_task bigint, last_delivery bigint)
-    where etm_managers.name = holder.name and etm_managers.epoch = holder.epoch returning etm_managers.name as name
-  ), written as (
-    insert into etm_tasks (${columns.join(", ")})
-    select ${columns.map((column) => column === "settled_at" ? settledAtNow : `given.${column}`).join(", ")}
-    from json_to_recordset(cast($2 as json)) as given(manager text, number bigint, id text, session_id text, turn_id text,
-      status text, settled bigint, result bigint, approval bigint, detached bigint, request text, doc text, version integer)
-    join held on held.name = given.manager
-    ${onConflict}
-  )
-  select name from held`
-
-/** Whether there is nothing of a group but rows. */
-const isRows = ({ group: { closedSessions, output, outputForgotten, removed } }: Writing): boolean =>
-  closedSessions.length + output.length + outputForgotten.length + removed.length === 0
-
-/** With `atOnce`, what is but rows is one statement in Postgres. */
-export const groupsWriter = (
-  client: SqlClient.SqlClient,
-  { atOnce = false }: { readonly atOnce?: boolean } = {}
-): WriteGroups => {
+export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
   const sql = client.withoutTransforms()
   const dialect = dialectOf(sql)
   const inTransaction = transactionsOf(sql)
@@ -170,14 +143,6 @@ export const groupsWriter = (
       }),
       (all) => JSON.stringify(all)
     )
-  const namedBy = (
-    writings: ReadonlyArray<Writing>,
-    found: ReadonlyArray<{ readonly name: string }>
-  ): ReadonlyArray<Writing> => {
-    const names = new Set(found.map(({ name }) => name))
-    return writings.filter(({ tables }) => names.has(tables.name))
-  }
-
   /** Renews the leases of those that are held by their epoch, and gives those. */
   const held = (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Writing>, SqlError> =>
     Effect.gen(function*() {
@@ -190,7 +155,8 @@ export const groupsWriter = (
         return (yield* sql.unsafe(fence + ends, params)).length === 0 ? [] : writings
       }
       const found = yield* sql.unsafe<{ readonly name: string }>(fences + ends, [yield* holders(writings)])
-      return namedBy(writings, found)
+      const names = new Set(found.map(({ name }) => name))
+      return writings.filter(({ tables }) => names.has(tables.name))
     })
 
   const encoded = (
@@ -246,27 +212,16 @@ export const groupsWriter = (
       }
     })
 
-  const writeAtOnce = (writings: ReadonlyArray<Writing>) =>
-    Effect.gen(function*() {
-      const rows = (yield* paramsOfRows(writings)).map((row) =>
-        Object.fromEntries(row.map((value, index) => [columns[index] ?? "", value]))
-      )
-      const params = [yield* holders(writings), JSON.stringify(rows)]
-      return namedBy(writings, yield* sql.unsafe<{ readonly name: string }>(atOnceText, params))
-    })
-
   return (writings) =>
-    atOnce && dialect === "pg" && writings.every(isRows) ?
-      writeAtOnce(writings) :
-      inTransaction(Effect.gen(function*() {
-        const written = yield* held(writings)
-        for (const { group: { closedSessions }, tables: { name } } of written) {
-          for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
-        }
-        yield* writeRows(written)
-        for (const writing of written) yield* writeRest(writing)
-        return written
-      }))
+    inTransaction(Effect.gen(function*() {
+      const written = yield* held(writings)
+      for (const { group: { closedSessions }, tables: { name } } of written) {
+        for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
+      }
+      yield* writeRows(written)
+      for (const writing of written) yield* writeRest(writing)
+      return written
+    }))
 }
 
 export const fencedOf = ({ tables }: Writing): JournalError =>
