@@ -114,6 +114,25 @@ describe("the exchanges of a client", () => {
       assert.strictEqual(asked.at(-1)?.exchange.runner, null)
     }).pipe(Effect.scoped, Effect.orDie))
 
+  it.live("of the runners that are not known one is asked at a time: the others may be the same one", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      yield* Effect.forEach([1, 2, 3], (group) => Effect.fork(peers.of(group).Settle({ header })))
+      yield* rested
+      assert.deepStrictEqual(asked.map(({ group }) => group), [1])
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      const ofRunner = asked.filter(({ exchange }) => exchange.runner === "runner")
+      assert.deepStrictEqual(
+        ofRunner.flatMap(({ exchange }) => exchange.calls.map(({ group }) => group)).sort(),
+        [1, 2]
+      )
+      assert.deepStrictEqual(
+        asked.filter(({ exchange }) => exchange.runner === null).map(({ group }) => group),
+        [1, 3]
+      )
+    }).pipe(Effect.scoped, Effect.orDie))
+
   it.live("calls that another runner was asked for are made again: it has not begun them", () =>
     Effect.gen(function*() {
       const { asked, peers } = yield* clientOf

@@ -17,7 +17,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
 import { type Exchange, type Exchanged, type GroupClient, GroupNotReady, protocolVersion } from "./protocol.js"
-import { answeredWithin, forgottenAfter, onWire, wireMillis } from "./wire.js"
+import { answeredWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
 
 interface Call {
   readonly id: number
@@ -47,6 +47,9 @@ interface Peer {
   isFlushing: boolean
 }
 
+/** How long a runner that is not known is asked alone, in milliseconds. */
+const aloneMillis = 250
+
 const notReady = Exit.fail(new GroupNotReady())
 
 /** What an exchange dies of where the wire is cut in the middle of it. */
@@ -70,6 +73,7 @@ export class Peers {
   private readonly clients = new Map<number, GroupClient>()
   /** Calls that were sent and have no answer. */
   private readonly sent = new Map<number, Call>()
+  private readonly asking = Effect.unsafeMakeSemaphore(1)
   private isClosed = false
   private calls = 0
   private exchanges = 0
@@ -158,18 +162,36 @@ export class Peers {
     if (peer.isFlushing) return
     peer.isFlushing = true
     this.flushing++
+    const flush = Effect.suspend(() => {
+      peer.isFlushing = false
+      this.flushing--
+      // whose runner is not known is asked once at a time
+      if (peer.runner === undefined && peer.open > 0) return Effect.void
+      const isIdle = peer.outgoing.length === 0 && peer.ended.length === 0
+      return isIdle && (peer.open > 0 || peer.waiting.size === 0) ? Effect.void : this.flush(peer)
+    })
     // whoever is ready now comes into the same exchange
-    this.fork(Effect.zipRight(
-      Effect.yieldNow({ priority: 1 }),
+    this.fork(Effect.zipRight(Effect.yieldNow({ priority: 1 }), peer.runner === undefined ? this.alone(flush) : flush))
+  }
+
+  /**
+   * Runs what asks for a runner that is not known before the next such begins, or for a moment: the engine makes a connection for each
+   * that asks for the same runner at once, and closes only the last of them.
+   */
+  private alone(self: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.zipRight(
+      this.asking.take(1),
       Effect.suspend(() => {
-        peer.isFlushing = false
-        this.flushing--
-        // whose runner is not known is asked once at a time
-        if (peer.runner === undefined && peer.open > 0) return Effect.void
-        const isIdle = peer.outgoing.length === 0 && peer.ended.length === 0
-        return isIdle && (peer.open > 0 || peer.waiting.size === 0) ? Effect.void : this.flush(peer)
+        let isAlone = true
+        const next = Effect.suspend(() => {
+          if (!isAlone) return Effect.void
+          isAlone = false
+          return Effect.asVoid(this.asking.release(1))
+        })
+        this.fork(Effect.zipRight(wireSleep(aloneMillis), next))
+        return Effect.ensuring(self, next)
       })
-    ))
+    )
   }
 
   private flush(peer: Peer): Effect.Effect<void> {
