@@ -47,7 +47,7 @@ const Positions = Schema.Array(Schema.Struct({ reader: Schema.String, has: Schem
 export type Positions = typeof Positions.Type
 
 /** What a reader has missed. */
-export const Batch = Schema.Struct({
+const batchSchema = Schema.Struct({
   reader: Schema.String,
   /** `Unknown`: the runner does not have this reader, it begins again. `Ended`: nothing comes after these. */
   state: Schema.Literal("Open", "Ended", "Unknown"),
@@ -57,7 +57,10 @@ export const Batch = Schema.Struct({
   /** To a mirror: what tasks ask, whole. */
   asked: Schema.Array(TaskApproval)
 })
-export type Batch = typeof Batch.Type
+export interface Batch extends Schema.Schema.Type<typeof batchSchema> {}
+export interface BatchEncoded extends Schema.Schema.Encoded<typeof batchSchema> {}
+// named: in each of the calls below its type would be written out, which is more than the compiler writes
+export const Batch: Schema.Schema<Batch, BatchEncoded> = batchSchema
 
 /** What every call says. */
 export const CallHeader = Schema.Struct({
