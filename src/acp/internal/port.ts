@@ -1,6 +1,6 @@
 /** What a session needs of its client, in either version of the protocol. */
 import * as Data from "effect/Data"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { Sent } from "./updates.js"
 
@@ -42,3 +42,41 @@ export interface ClientPort {
   /** Whether the client takes questions only while it waits for the answer to a prompt. */
   readonly asksInPromptsOnly: boolean
 }
+
+/** What the user can choose. */
+export const optionsOf = ({ offersAlways }: Question) => [
+  { optionId: "allow", name: "Allow", kind: "allow_once" as const },
+  ...(offersAlways ? [{ optionId: "always", name: "Always allow", kind: "allow_always" as const }] : []),
+  { optionId: "reject", name: "Reject", kind: "reject_once" as const }
+]
+
+/** The answer of either version to a request for permission. */
+interface PermissionResponse {
+  readonly outcome: { readonly outcome: string; readonly optionId?: unknown }
+}
+
+const answerOf = ({ outcome: { optionId, outcome } }: PermissionResponse): Answer => {
+  if (outcome !== "selected") return "Cancelled"
+  switch (optionId) {
+    case "allow":
+      return "Allow"
+    case "always":
+      return "Always"
+    default:
+      return "Reject"
+  }
+}
+
+/** Sends something, and returns when it was written. */
+export const sending = (send: () => Promise<void>): Effect.Effect<void, ClientGone> =>
+  Effect.tryPromise({ try: send, catch: () => new ClientGone() })
+
+/** Asks for permission. A client that fails while it is connected cannot ask. */
+export const asking = (
+  isGone: () => boolean,
+  ask: (signal: AbortSignal) => Promise<PermissionResponse>
+): Effect.Effect<Answer, ClientGone> =>
+  Effect.tryPromise({ try: ask, catch: () => new ClientGone() }).pipe(
+    Effect.map(answerOf),
+    Effect.catchAll((gone) => isGone() ? Effect.fail(gone) : Effect.succeed<Answer>("Failed"))
+  )

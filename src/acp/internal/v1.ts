@@ -5,15 +5,7 @@ import type { AcpMcpServer } from "../AcpAgentOptions.js"
 import type { Ended } from "./ClientSession.js"
 import { type Connection, defaultInfo, detachMethod, detachParams, extensions } from "./Connection.js"
 import { type Block, blockOf } from "./content.js"
-import {
-  type Answer,
-  ClientGone,
-  type ClientPort,
-  internalError,
-  noSuchSession,
-  type Question,
-  type Refused
-} from "./port.js"
+import { asking, type ClientPort, internalError, noSuchSession, optionsOf, type Refused, sending } from "./port.js"
 import type { CallStatus, CallUpdate, Sent } from "./updates.js"
 
 const { methods } = acp
@@ -131,41 +123,19 @@ const updatesOf = (sent: Sent, hasTerminals: boolean): ReadonlyArray<acp.Session
   }
 }
 
-const optionsOf = ({ offersAlways }: Question): Array<acp.PermissionOption> => [
-  { optionId: "allow", name: "Allow", kind: "allow_once" },
-  ...(offersAlways
-    ? [{ optionId: "always", name: "Always allow", kind: "allow_always" } satisfies acp.PermissionOption]
-    : []),
-  { optionId: "reject", name: "Reject", kind: "reject_once" }
-]
-
-const answerOf = ({ outcome }: acp.RequestPermissionResponse): Answer => {
-  if (outcome.outcome !== "selected") return "Cancelled"
-  switch (outcome.optionId) {
-    case "allow":
-      return "Allow"
-    case "always":
-      return "Always"
-    default:
-      return "Reject"
-  }
-}
-
 /** `connection` is there before the client asks for anything. */
 const portOf = (connection: () => acp.AgentConnection, hasTerminals: () => boolean): ClientPort => ({
   asksInPromptsOnly: true,
   send: (sessionId, sent) =>
-    Effect.tryPromise({
-      try: async () => {
-        for (const update of updatesOf(sent, hasTerminals())) {
-          await connection().client.notify(methods.client.session.update, { sessionId, update })
-        }
-      },
-      catch: () => new ClientGone()
+    sending(async () => {
+      for (const update of updatesOf(sent, hasTerminals())) {
+        await connection().client.notify(methods.client.session.update, { sessionId, update })
+      }
     }),
   ask: (question) =>
-    Effect.tryPromise({
-      try: (signal) =>
+    asking(
+      () => connection().signal.aborted,
+      (signal) =>
         connection().client.request(methods.client.session.requestPermission, {
           sessionId: question.sessionId,
           toolCall: {
@@ -177,11 +147,7 @@ const portOf = (connection: () => acp.AgentConnection, hasTerminals: () => boole
             content: [{ type: "content", content: { type: "text", text: question.approval.approval.reason } }]
           },
           options: optionsOf(question)
-        }, { cancellationSignal: signal, stopWaitingOnCancel: true }),
-      catch: () => new ClientGone()
-    }).pipe(
-      Effect.map(answerOf),
-      Effect.catchAll((gone) => connection().signal.aborted ? Effect.fail(gone) : Effect.succeed<Answer>("Failed"))
+        }, { cancellationSignal: signal, stopWaitingOnCancel: true })
     )
 })
 

@@ -5,7 +5,7 @@ import type { TurnEnd } from "../../ai/loop/AgentEvent.js"
 import type { AcpMcpServer } from "../AcpAgentOptions.js"
 import { type Connection, defaultInfo, detachMethod, detachParams, extensions } from "./Connection.js"
 import { type Block, blockOf, bytesOf } from "./content.js"
-import { type Answer, ClientGone, type ClientPort, invalidParams, type Question, requestCancelled } from "./port.js"
+import { asking, type ClientPort, invalidParams, optionsOf, requestCancelled, sending } from "./port.js"
 import type { CallUpdate, Sent } from "./updates.js"
 
 const { methods } = acp
@@ -129,40 +129,19 @@ const updatesOf = (sent: Sent): ReadonlyArray<acp.SessionUpdate> => {
   }
 }
 
-const optionsOf = ({ offersAlways }: Question): Array<acp.PermissionOption> => [
-  { optionId: "allow", name: "Allow", kind: "allow_once" },
-  ...(offersAlways ? [{ optionId: "always", name: "Always allow", kind: "allow_always" }] : []),
-  { optionId: "reject", name: "Reject", kind: "reject_once" }
-]
-
-const answerOf = (response: acp.RequestPermissionResponse): Answer => {
-  const { outcome } = response
-  if (outcome.outcome !== "selected") return "Cancelled"
-  switch (outcome["optionId"]) {
-    case "allow":
-      return "Allow"
-    case "always":
-      return "Always"
-    default:
-      return "Reject"
-  }
-}
-
 /** `connection` is there before the client asks for anything. */
 const portOf = (connection: () => acp.AgentConnection): ClientPort => ({
   asksInPromptsOnly: false,
   send: (sessionId, sent) =>
-    Effect.tryPromise({
-      try: async () => {
-        for (const update of updatesOf(sent)) {
-          await connection().client.notify(methods.client.session.update, { sessionId, update })
-        }
-      },
-      catch: () => new ClientGone()
+    sending(async () => {
+      for (const update of updatesOf(sent)) {
+        await connection().client.notify(methods.client.session.update, { sessionId, update })
+      }
     }),
   ask: (question) =>
-    Effect.tryPromise({
-      try: (signal) =>
+    asking(
+      () => connection().signal.aborted,
+      (signal) =>
         connection().client.request(methods.client.session.requestPermission, {
           sessionId: question.sessionId,
           title: question.approval.approval.summary,
@@ -176,11 +155,7 @@ const portOf = (connection: () => acp.AgentConnection): ClientPort => ({
             }
           },
           options: optionsOf(question)
-        }, { cancellationSignal: signal, stopWaitingOnCancel: true }),
-      catch: () => new ClientGone()
-    }).pipe(
-      Effect.map(answerOf),
-      Effect.catchAll((gone) => connection().signal.aborted ? Effect.fail(gone) : Effect.succeed<Answer>("Failed"))
+        }, { cancellationSignal: signal, stopWaitingOnCancel: true })
     )
 })
 
