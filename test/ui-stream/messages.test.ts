@@ -192,12 +192,20 @@ describe("the UI message stream of a session", () => {
       Effect.gen(function*() {
         yield* (yield* TaskManagerTestControl).script("later", asks("a?", asks("b?")))
         const session = yield* open()
-        const { chat } = yield* say(session, "go")
+        const chat = yield* follow(session)
+        const first = yield* toChunks(yield* chat.send("go"))
         const [asked] = yield* session.approvals
         yield* session.approve(asked!)
         yield* settle
-        const shown = yield* read(Option.getOrThrow(yield* chat.resume))
-        assert.deepStrictEqual(shown, ["start", "start-step", "asked call-1 b?", "finish-step", "finish other"])
+        const shown = yield* toChunks(Option.getOrThrow(yield* chat.resume))
+        assert.deepStrictEqual(shown.map(line), [
+          "start",
+          "start-step",
+          "asked call-1 b?",
+          "finish-step",
+          "finish other"
+        ])
+        assert.notDeepEqual(shown[0], first[0])
       })
     ))
 

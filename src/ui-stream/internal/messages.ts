@@ -55,11 +55,9 @@ interface Message {
 /** What is known of a session. */
 export interface UiState {
   readonly turnId: TurnId | undefined
-  /** The running turn, or the one before. */
-  readonly lastTurn: TurnId | undefined
-  /** Of the running turn; undefined between turns. */
+  /** The one that is told; undefined between turns. */
   readonly message: Message | undefined
-  /** How many messages and blocks there were in this turn: their ids. */
+  /** How many messages and blocks there were: their ids. */
   readonly messages: number
   readonly blocks: number
   /** The tasks in the background that bring a turn: they have not ended, or their result is about to be taken. */
@@ -70,32 +68,27 @@ export interface UiState {
   readonly prefix: string
 }
 
-/** What a step does: it collects, in order, what comes of one event. */
-class Step {
+/** What comes of an event. */
+export interface UiStep {
+  readonly state: UiState
+  readonly outcomes: ReadonlyArray<UiOutcome>
+}
+
+/** A step that is being made: it collects, in order, what comes of one event. */
+class Step implements UiStep {
   readonly outcomes: Array<UiOutcome> = []
-  turnId: TurnId | undefined
-  lastTurn: TurnId | undefined
-  message: Message | undefined
-  messages: number
-  blocks: number
-  background: ReadonlySet<TaskId>
-  collected: ReadonlyArray<TaskId>
-  private readonly prefix: string
+  state: UiState
 
   constructor(state: UiState) {
-    this.prefix = state.prefix
-    this.turnId = state.turnId
-    this.lastTurn = state.lastTurn
-    this.message = state.message
-    this.messages = state.messages
-    this.blocks = state.blocks
-    this.background = state.background
-    this.collected = state.collected
+    this.state = state
   }
 
-  get state(): UiState {
-    const { background, blocks, collected, lastTurn, message, messages, prefix, turnId } = this
-    return { background, blocks, collected, lastTurn, message, messages, prefix, turnId }
+  private get message(): Message | undefined {
+    return this.state.message
+  }
+
+  private set(change: Partial<UiState>): void {
+    this.state = { ...this.state, ...change }
   }
 
   private put(chunk: UiMessageChunk): void {
@@ -105,14 +98,16 @@ class Step {
   private begin(message: Message, isContinued: boolean): Message {
     this.outcomes.push({ _tag: "Opened", messageId: message.id, isContinued })
     this.put({ type: "start", messageId: message.id })
-    return this.message = message
+    this.set({ message })
+    return message
   }
 
-  /** Another message of the turn. */
-  open(name: string): void {
-    this.messages++
+  /** Another message. */
+  open(): void {
+    const messages = this.state.messages + 1
+    this.set({ messages })
     this.begin({
-      id: `${this.prefix}-${name}-${this.messages}`,
+      id: `${this.state.prefix}-${messages}`,
       isOpen: true,
       hasSaid: false,
       hasCalls: false,
@@ -135,7 +130,7 @@ class Step {
   }
 
   private change(change: Partial<Message>): void {
-    if (this.message !== undefined) this.message = { ...this.message, ...change }
+    if (this.message !== undefined) this.set({ message: { ...this.message, ...change } })
   }
 
   endBlock(): void {
@@ -180,7 +175,9 @@ class Step {
     if (message === undefined) return
     if (message.block?.type !== type) {
       this.endBlock()
-      const id = `${type}-${++this.blocks}`
+      const blocks = this.state.blocks + 1
+      const id = `${type}-${blocks}`
+      this.set({ blocks })
       this.put({ type: `${type}-start`, id })
       this.change({ block: { type, id }, hasSaid: true })
     }
@@ -223,7 +220,7 @@ class Step {
     const { callId, continuePolicy, deliveryMode, id, kind, status, toolName } = snapshot
     const asksToContinue = deliveryMode === "ToLoop" && continuePolicy === "RequestContinue"
     if (isSettled(snapshot) && !asksToContinue) this.leaveBackground([id])
-    else this.background = new Set(this.background).add(id)
+    else this.set({ background: new Set(this.state.background).add(id) })
     this.answered(callId, {
       type: "tool-output-available",
       toolCallId: callId,
@@ -237,13 +234,13 @@ class Step {
   }
 
   leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
-    const background = new Set(this.background)
+    const background = new Set(this.state.background)
     for (const id of taskIds) background.delete(id)
-    this.background = background
+    this.set({ background })
   }
 
   late(taskId: TaskId): void {
-    if (this.turnId === undefined) this.collected = [...this.collected, taskId]
+    if (this.state.turnId === undefined) this.set({ collected: [...this.state.collected, taskId] })
     else this.leaveBackground([taskId])
   }
 
@@ -287,7 +284,7 @@ class Step {
       const { reason, summary } = approval
       // between turns it is a message of its own
       const isIdle = this.message === undefined
-      if (isIdle) this.open(taskId)
+      if (isIdle) this.open()
       this.say({
         type: "data-approval",
         id: approvalId,
@@ -295,7 +292,7 @@ class Step {
       })
       if (isIdle) {
         this.finish("other")
-        this.message = undefined
+        this.set({ message: undefined })
       }
     }
     this.pauseIfBlocked()
@@ -323,10 +320,10 @@ class Step {
   }
 
   /** A message of the user becomes part of the turn: what the model says from here on is another message. */
-  taken(turnId: TurnId, userMessageId: string): void {
+  taken(userMessageId: string): void {
     if (this.message?.hasSaid === true) {
       this.finish("stop")
-      this.open(turnId)
+      this.open()
     }
     this.outcomes.push({ _tag: "Answers", userMessageId })
   }
@@ -345,29 +342,27 @@ class Step {
       this.refuse(["Said", "Running"])
       this.finish(finishReasons[reason.end] ?? "other")
     }
-    this.message = undefined
-    this.turnId = undefined
+    this.set({ message: undefined, turnId: undefined })
   }
 
   reset(session: AgentSessionState): void {
     this.abandon({ type: "error", errorText: "Events were missed. Load the page again." })
     this.outcomes.push({ _tag: "Missed" })
-    const begun = beginFrom(session, this.state)
-    this.outcomes.push(...begun.outcomes)
-    Object.assign(this, begun.state)
+    this.look(session)
+  }
+
+  /** The session as it is. What its turn has said before is not known. */
+  look({ approvals, live, turnId }: AgentSessionState): void {
+    const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
+    this.set({ turnId, message: undefined, background, collected: [] })
+    if (turnId !== undefined) this.start(turnId)
+    for (const approval of approvals) this.ask(approval)
   }
 
   start(turnId: TurnId): void {
-    // a turn that is seen anew after a Reset goes on counting
-    if (this.lastTurn !== turnId) {
-      this.messages = 0
-      this.blocks = 0
-    }
-    this.turnId = turnId
-    this.lastTurn = turnId
-    this.leaveBackground(this.collected)
-    this.collected = []
-    this.open(turnId)
+    this.leaveBackground(this.state.collected)
+    this.set({ turnId, collected: [] })
+    this.open()
   }
 }
 
@@ -389,25 +384,10 @@ const outputOf = (output: ToolOutput): unknown => {
   }
 }
 
-/** What comes of an event. */
-export interface UiStep {
-  readonly state: UiState
-  readonly outcomes: ReadonlyArray<UiOutcome>
-}
-
-const beginFrom = ({ approvals, live, turnId }: AgentSessionState, before: UiState): UiStep => {
-  const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
-  const step = new Step({ ...before, turnId, message: undefined, background, collected: [] })
-  if (turnId !== undefined) step.start(turnId)
-  for (const approval of approvals) step.ask(approval)
-  return { state: step.state, outcomes: step.outcomes }
-}
-
-/** A session as it is when it is first looked at. What its turn has said before is not known. */
-export const begin = (session: AgentSessionState, prefix: string): UiStep =>
-  beginFrom(session, {
+/** A session as it is when it is first looked at. */
+export const begin = (session: AgentSessionState, prefix: string): UiStep => {
+  const step = new Step({
     turnId: undefined,
-    lastTurn: undefined,
     message: undefined,
     messages: 0,
     blocks: 0,
@@ -415,6 +395,9 @@ export const begin = (session: AgentSessionState, prefix: string): UiStep =>
     collected: [],
     prefix
   })
+  step.look(session)
+  return step
+}
 
 /**
  * Whether nothing of the open message can go on without an answer: `Answers`; or `Maybe`, where calls have no task and may be about to
@@ -436,7 +419,7 @@ export const blockedBy = ({ message }: UiState): "Answers" | "Maybe" | undefined
 export const pause = (state: UiState): UiStep => {
   const step = new Step(state)
   if (blockedBy(state) === "Maybe") step.pause()
-  return { state: step.state, outcomes: step.outcomes }
+  return step
 }
 
 /** The next state, and what comes of the event. */
@@ -447,7 +430,7 @@ export const next = (state: UiState, event: AgentEvent): UiStep => {
       step.start(event.turnId)
       break
     case "MessageTaken":
-      step.taken(event.turnId, event.messageId)
+      step.taken(event.messageId)
       break
     case "TextDelta":
       step.speak("text", event.delta)
@@ -483,5 +466,5 @@ export const next = (state: UiState, event: AgentEvent): UiStep => {
     case "TranscriptRewritten":
       break
   }
-  return { state: step.state, outcomes: step.outcomes }
+  return step
 }
