@@ -355,10 +355,10 @@ const tellClosed = (table: TaskTable, id: SessionId, now: number): void => {
 export const closeSession = (table: TaskTable, id: SessionId, now: number): Interruption => {
   const session = table.sessions.get(id)
   if (session === undefined || session.live === 0) tellClosed(table, id, now)
-  if (session === undefined) closeSums(table, id)
+  // also where only its loop has used something
+  closeSums(table, id)
   if (session === undefined) return { cancelled: [], kept: [], unsettled: [] }
   session.closed = true
-  closeSums(table, id)
   table.journal?.closed(session)
   discardUndelivered(table, session)
   table.sessions.delete(id)

@@ -89,6 +89,12 @@ export class Sums {
   }
 }
 
+/** Of what nothing is known yet. */
+const unused = new Sums()
+
+/** What has used nothing. */
+export const nothingUsed: Usage = Object.freeze({ ...unused.usage, costs: Object.freeze({}) })
+
 interface TurnSums {
   readonly sums: Sums
   /** How many of its tasks are live: then it is not forgotten. */
@@ -333,11 +339,10 @@ export const limitReachedBy = (
   const known = ledger?.sessions.get(sessionId)
   if (ledger === undefined || sessions.get(sessionId)?.turns.get(turnId)?.interrupted === true) return undefined
   const { limits } = ledger
-  // nothing may be used at all
-  const sums = known?.sums ?? new Sums()
+  // also where nothing was used: a limit may be that nothing is
   return firstOf(
-    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? new Sums(), now),
-    reachedOf("session", limits.session, sums, now)
+    reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? unused, now),
+    reachedOf("session", limits.session, known?.sums ?? unused, now)
   )
 }
 

@@ -6,7 +6,7 @@ import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
 import type { Usage, UsageFilter } from "../model/Usage.js"
-import { Sums, usageNow } from "./ledger.js"
+import { nothingUsed, usageNow } from "./ledger.js"
 import { laneOf, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
@@ -131,7 +131,7 @@ export const usage = (
   if (taskId !== undefined) {
     const task = tasks.get(taskId)
     // one that an earlier process has settled, without a ledger
-    if (task?.isLive !== true || task.meter === undefined) return task && (task.snapshot.usage ?? new Sums().usage)
+    if (task?.isLive !== true || task.meter === undefined) return task && (task.snapshot.usage ?? nothingUsed)
     return usageNow(task, task.meter, now)
   }
   if (sessionId !== undefined) {

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import type { SessionId, TaskId, TurnId } from "./ids.js"
+import { SessionId, TaskId, TurnId } from "./ids.js"
 import { Count, Finite, oneOf, struct, takes, Text } from "./schemas.js"
 
 /**
@@ -50,6 +50,19 @@ export interface Usage extends Schema.Schema.Type<typeof Usage> {}
 
 /**
  * Whose usage: that of a task, of a session, of a turn (`sessionId` and `turnId`), of a lane, or of everything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const UsageFilter = struct({
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  turnId: Schema.optionalWith(TurnId, { exact: true }),
+  lane: Schema.optionalWith(Text, { exact: true })
+})
+
+/**
+ * A value of the `UsageFilter` schema.
  *
  * @since 0.1.0
  * @category models

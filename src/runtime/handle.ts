@@ -6,7 +6,7 @@ import { ConcurrencyRefused, TaskDoesNotListen, TaskInboxFull, TaskNotFound, Tas
 import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
-import { Sums } from "../machine/ledger.js"
+import { nothingUsed } from "../machine/ledger.js"
 import { send } from "../machine/messages.js"
 import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
@@ -155,7 +155,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         }
         return found === undefined && taskId !== undefined
           ? new TaskNotFound({ taskId })
-          : Effect.succeed(found ?? new Sums().usage)
+          : Effect.succeed(found ?? nothingUsed)
       }),
     drainReadyItems: state.modify((table) => takeManual(table)),
     drainReadyItemsOf: (sessionId) => state.modify((table) => takeManual(table, sessionId)),

@@ -327,7 +327,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * waiting for the tool, which may have taken its first steps by then; `TaskManagerSimple` runs the call and answers
    * `Ready`. The tool runs in the context of the caller, without its `Scope`, and continues after the caller has ended. Fails
    * with `TaskAlreadyExists` for an id in use, with `TaskLimitReached` when `maxLive` or `maxUndelivered` is reached, with
-   * `UsageLimitReached` when its turn or session may use no more, with
+   * `UsageLimitReached` when its turn or session may use no more, with `DuplicateCall` where its route rejects the same call, with
    * `ApprovalMismatch` when what is approved is not what is asked, with `TaskCancelled` from inside of a task that is
    * cancelled, with `TaskManagerShutdown` once the layer closes. An
    * approval answers one question once: pass the approval that was shown, `asking` included.

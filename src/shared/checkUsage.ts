@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { millisOf } from "./durations.js"
-import { integerOf, refuseUnless, refuseUnlessObject } from "./refusals.js"
+import { integerOf, refuseUnknownFields, refuseUnless, refuseUnlessObject } from "./refusals.js"
 import { escaped, shown } from "./text.js"
 
 const longestName = 128
@@ -56,10 +56,7 @@ export const checkUsageLimit = (
 ): CheckedLimit => {
   refuseUnlessObject(field, "an object of limits", limit)
   const given: { readonly [Name in "costs" | "launches" | "runTime" | "onLimit"]?: unknown } = Object(limit)
-  const unknown = Object.keys(given).find((name) => !takes.some((known) => known === name))
-  if (unknown !== undefined) {
-    throw new TypeError(`${field} has no field ${shown(unknown)}: it takes ${takes.join(", ")}`)
-  }
+  refuseUnknownFields(field, given, takes)
   const { costs, launches, onLimit, runTime } = given
   refuseUnless(onLimits.includes(onLimit), `${field}.onLimit`, "one of fail, ask", onLimit)
   return {

@@ -39,6 +39,20 @@ export const refuseUnlessOneOf = (values: ReadonlyArray<string>, field: string, 
 export const refuseUnlessObject = (field: string, takes: string, value: unknown): void =>
   refuseUnless(typeof value === "object" && value !== null && !Array.isArray(value), field, takes, value)
 
+/** What is wrong with an object that has a field which there is not: with a typo, what was meant would be left out unseen. */
+export const unknownField = (owner: string, given: object, takes: ReadonlyArray<string>): TypeError | undefined => {
+  const unknown = Object.keys(given).find((field) => !takes.includes(field))
+  return unknown === undefined
+    ? undefined
+    : new TypeError(`${owner} has no field ${shown(unknown)}: it takes ${takes.join(", ")}`)
+}
+
+/** Throws for the first such field. */
+export const refuseUnknownFields = (owner: string, given: object, takes: ReadonlyArray<string>): void => {
+  const wrong = unknownField(owner, given, takes)
+  if (wrong !== undefined) throw wrong
+}
+
 const longestPage = 1_000
 const usualPage = 100
 

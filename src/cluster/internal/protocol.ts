@@ -29,7 +29,7 @@ import { ContinuePolicy, DeliveryMode, TaskLaunchRequest, TaskSnapshot } from ".
 import { FilteredTaskEvent } from "../../model/TaskEvent.js"
 import { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
-import { Usage, UsageCosts } from "../../model/Usage.js"
+import { Usage, UsageCosts, UsageFilter } from "../../model/Usage.js"
 
 /** The form of the calls below. A runner of another one is not asked. */
 export const protocolVersion = 1
@@ -192,19 +192,7 @@ export const GroupEntity = Entity.make("TaskSessions", [
   call("TakeManual", { sessionId: Schema.NullOr(SessionId) }, given(Schema.Array(TaskResolution)), Schema.Never),
   call("TakeResult", { taskId: TaskId }, given(TaskResolution), TaskNotFound),
   call("AddUsage", { turn: Turn, costs: UsageCosts }, Schema.Null, Schema.Never),
-  call(
-    "Usage",
-    {
-      filter: Schema.Struct({
-        taskId: Schema.optionalWith(TaskId, { exact: true }),
-        sessionId: Schema.optionalWith(SessionId, { exact: true }),
-        turnId: Schema.optionalWith(TurnId, { exact: true }),
-        lane: Schema.optionalWith(Schema.String, { exact: true })
-      })
-    },
-    Usage,
-    TaskNotFound
-  ),
+  call("Usage", { filter: UsageFilter }, Usage, TaskNotFound),
   /** Answers once what the header tells of is done. */
   call("Settle", {}, Schema.Null, Schema.Never),
   call(

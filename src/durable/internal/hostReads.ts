@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { TaskAlreadyExists, TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
-import { Sums } from "../../machine/ledger.js"
+import { nothingUsed } from "../../machine/ledger.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
@@ -195,8 +195,11 @@ export const withStoredTasks = <Stored>(
       usage: (filter = {}) =>
         filter.taskId === undefined
           ? handle.usage(filter)
-          : orStored(handle.usage(filter), filter.taskId, ({ snapshot }) =>
-            Effect.succeed(snapshot.usage ?? new Sums().usage)),
+          : orStored(
+            handle.usage(filter),
+            filter.taskId,
+            ({ snapshot }) => Effect.succeed(snapshot.usage ?? nothingUsed)
+          ),
       cancel: (id) => orStored(handle.cancel(id), id, () => Effect.void),
       detach: (id) => orStored(handle.detach(id), id, hasSettled),
       steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),

@@ -23,7 +23,7 @@ import { TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange } from "../../model/TaskOutput.js"
 import { ToolRequest } from "../../model/ToolCall.js"
-import { UsageCosts } from "../../model/Usage.js"
+import { UsageCosts, UsageFilter } from "../../model/Usage.js"
 import type { ApprovalAnswer } from "../../services/TaskManager.js"
 import { isAbortSignal } from "../../shared/abortSignals.js"
 import { durationMillis } from "../../shared/durations.js"
@@ -61,16 +61,7 @@ const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
 const askingOf = reader("asking", "asking", Text)
 export const costsOf = reader("costs", "costs", UsageCosts)
-export const usageFilterOf = reader(
-  "filter",
-  "",
-  struct({
-    taskId: Schema.optionalWith(TaskId, { exact: true }),
-    sessionId: Schema.optionalWith(SessionId, { exact: true }),
-    turnId: Schema.optionalWith(TurnId, { exact: true }),
-    lane: Schema.optionalWith(Text, { exact: true })
-  })
-)
+export const usageFilterOf = reader("filter", "", UsageFilter)
 export const laneOf = reader("lane", "lane", Text)
 export const numberOf = reader("number", "number", AnyNumber)
 export const messageOf = reader("message", "message", Text)

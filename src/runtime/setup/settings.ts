@@ -5,7 +5,15 @@ import { TaskManagerConfig, type TaskManagerSettings } from "../../services/Task
 import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"
 import { maxOutputBuffer } from "../../shared/OutputRing.js"
-import { integerOf, isIntegerFrom, limitOf, refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
+import {
+  integerOf,
+  isIntegerFrom,
+  limitOf,
+  refuseUnknownFields,
+  refuseUnless,
+  refuseUnlessObject,
+  unknownField
+} from "../../shared/refusals.js"
 import { escaped, shown } from "../../shared/text.js"
 import { maxJsonDepth } from "../../shared/toJson.js"
 
@@ -56,22 +64,16 @@ const ledger = ({ ledger, limits }: TaskManagerSettings) =>
   Effect.sync((): LedgerLimits | undefined => {
     refuseUnless(typeof ledger === "boolean", "TaskManagerConfig.ledger", "a boolean", ledger)
     refuseUnlessObject("TaskManagerConfig.limits", "an object with task, turn, session", limits)
-    const unknown = Object.keys(limits).find((name) => name !== "task" && name !== "turn" && name !== "session")
-    if (unknown !== undefined) {
-      throw new TypeError(`TaskManagerConfig.limits has no field ${shown(unknown)}: it takes task, turn, session`)
-    }
-    const { session, task, turn } = limits
-    if (!ledger && session === undefined && task === undefined && turn === undefined) return undefined
-    const limitOf = (scope: "turn" | "session", limit: unknown) =>
-      limit === undefined
+    refuseUnknownFields("TaskManagerConfig.limits", limits, ["task", "turn", "session"])
+    if (!ledger && Object.values(limits).every((limit) => limit === undefined)) return undefined
+    const checkedLimit = (scope: keyof LedgerLimits, takes: Parameters<typeof checkUsageLimit>[2]) =>
+      limits[scope] === undefined
         ? undefined
-        : checkUsageLimit(`TaskManagerConfig.limits.${scope}`, limit, ["costs", "launches", "runTime", "onLimit"])
+        : checkUsageLimit(`TaskManagerConfig.limits.${scope}`, limits[scope], takes)
     return {
-      task: task === undefined
-        ? undefined
-        : checkUsageLimit("TaskManagerConfig.limits.task", task, ["costs", "onLimit"]),
-      turn: limitOf("turn", turn),
-      session: limitOf("session", session)
+      task: checkedLimit("task", ["costs", "onLimit"]),
+      turn: checkedLimit("turn", ["costs", "launches", "runTime", "onLimit"]),
+      session: checkedLimit("session", ["costs", "launches", "runTime", "onLimit"])
     }
   })
 
@@ -105,12 +107,9 @@ const onToolDefect = ({ onToolDefect }: TaskManagerSettings): Effect.Effect<Pick
     return { onToolDefect }
   })
 
-/** A typo would otherwise leave a limit at its default, unseen. */
 const noUnknown = (config: TaskManagerSettings): Effect.Effect<void> => {
-  const unknown = Object.keys(config).find((field) => !Object.hasOwn(fields, field))
-  return unknown === undefined ? Effect.void : Effect.die(
-    new TypeError(`TaskManagerConfig has no field ${shown(unknown)}: it takes ${Object.keys(fields).join(", ")}`)
-  )
+  const wrong = unknownField("TaskManagerConfig", config, Object.keys(fields))
+  return wrong === undefined ? Effect.void : Effect.die(wrong)
 }
 
 /** Dies with the name of the first field that is unknown or out of range, and what it takes. */
