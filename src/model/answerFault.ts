@@ -5,8 +5,9 @@
  * @since 0.1.0
  */
 import { remainder } from "effect/Number"
+import { isString } from "effect/Predicate"
 import { printable } from "../shared/text.js"
-import { articles, isObject, isText, type JsonObject, patternOf, referred } from "./answerSchema.js"
+import { articles, isObject, type JsonObject, patternOf, referred } from "./answerSchema.js"
 import { jsonEquals } from "./json.js"
 
 /**
@@ -95,7 +96,7 @@ class Check {
 
   /** How many steps it takes to go through a value. */
   private sizeOf(value: unknown): number {
-    if (isText(value)) return 1 + Math.floor(value.length / charactersInStep)
+    if (isString(value)) return 1 + Math.floor(value.length / charactersInStep)
     if (typeof value !== "object" || value === null) return 1
     const known = this.sizes.get(value)
     if (known !== undefined) return known
@@ -115,8 +116,8 @@ class Check {
   }
 
   private equals(choice: unknown, value: unknown): boolean {
-    const isLong = isText(choice)
-      ? isText(value) && choice.length === value.length
+    const isLong = isString(choice)
+      ? isString(value) && choice.length === value.length
       : typeof choice === "object" && typeof value === "object"
     return this.mayTake(isLong ? this.sizeOf(choice) + this.sizeOf(value) : 1) && jsonEquals(choice, value)
   }
@@ -129,7 +130,7 @@ class Check {
     if (!isObject(schema)) return undefined
     const inner = (other: unknown) => this.find(other, value, path, depth + 1)
     const { $ref, allOf, anyOf, enum: choices, not, oneOf: forms, type } = schema
-    if (isText($ref) && this.mayTake(this.sizeOf($ref))) {
+    if (isString($ref) && this.mayTake(this.sizeOf($ref))) {
       const found = inner(referred(this.root, $ref))
       if (found !== undefined) return found
     }
@@ -162,7 +163,7 @@ class Check {
       if (fitting === 0) return nearest(found, path)
     }
     if (not !== undefined && inner(not) === undefined) return finding(path, () => "is not allowed")
-    if (isText(value)) return this.mayTake(this.sizeOf(value)) ? textFinding(schema, value, path) : undefined
+    if (isString(value)) return this.mayTake(this.sizeOf(value)) ? textFinding(schema, value, path) : undefined
     if (typeof value === "number") return numberFinding(schema, value, path)
     if (Array.isArray(value)) return this.findInList(schema, value, path, depth)
     return isObject(value) ? this.findInObject(schema, value, path, depth) : undefined
@@ -270,7 +271,7 @@ const textFinding = (
   if (maxLength !== undefined && !isShorter(value, Number(maxLength) + 1)) {
     return finding(path, () => `must have at most ${Number(maxLength)} characters`)
   }
-  return isText(pattern) && patternOf(pattern)?.test(value) === false
+  return isString(pattern) && patternOf(pattern)?.test(value) === false
     ? finding(path, () => `must match ${printable(pattern)}`)
     : undefined
 }

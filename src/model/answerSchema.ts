@@ -26,18 +26,10 @@ export type JsonObject = Readonly<Record<string, unknown>>
  * @since 0.1.0
  * @category guards
  */
-export const isObject = (value: unknown): value is JsonObject => Predicate.isRecord(value) && !Array.isArray(value)
+export const isObject = (value: unknown): value is JsonObject => Predicate.isRecord(value)
 
 const isSchema = (value: unknown): boolean => typeof value === "boolean" || isObject(value)
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0
-
-/**
- * Whether a value is a text.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isText = (value: unknown): value is string => typeof value === "string"
 
 const isListOf = (is: (value: unknown) => boolean) => (value: unknown): boolean =>
   Array.isArray(value) && value.length > 0 && value.every(is)
@@ -57,9 +49,9 @@ export const articles: Readonly<Record<string, string>> = {
   array: "an array",
   null: "null"
 }
-const isType = (value: unknown): boolean => isText(value) && Object.hasOwn(articles, value)
+const isType = (value: unknown): boolean => Predicate.isString(value) && Object.hasOwn(articles, value)
 
-const isPattern = (value: unknown): boolean => isText(value) && patternOf(value) !== undefined
+const isPattern = (value: unknown): boolean => Predicate.isString(value) && patternOf(value) !== undefined
 
 /**
  * The regular expression of a `pattern`; undefined where it is none.
@@ -127,7 +119,7 @@ const count: Keyword = { takes: "an integer from 0", is: isCount }
 
 const keywords: Readonly<Record<string, Keyword>> = {
   $defs: byName,
-  $ref: { takes: "`#`, or the name of one of its own `$defs` or `definitions`", is: isText },
+  $ref: { takes: "`#`, or the name of one of its own `$defs` or `definitions`", is: Predicate.isString },
   additionalItems: one,
   additionalProperties: one,
   allOf: list,
@@ -152,7 +144,7 @@ const keywords: Readonly<Record<string, Keyword>> = {
   prefixItems: list,
   properties: byName,
   propertyNames: one,
-  required: { takes: "a list of names", is: (value) => Array.isArray(value) && value.every(isText) },
+  required: { takes: "a list of names", is: (value) => Array.isArray(value) && value.every(Predicate.isString) },
   type: { takes: "a type or a list of types", is: (value) => isType(value) || isListOf(isType)(value) }
 }
 

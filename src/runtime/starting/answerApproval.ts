@@ -13,7 +13,7 @@ const isRejection = (answer: unknown): answer is Rejection =>
   Predicate.hasProperty(answer, "reject") && Predicate.isString(answer.reject)
 
 const isAnswers = (answer: unknown): answer is Answers =>
-  Predicate.hasProperty(answer, "answers") && Predicate.isRecord(answer.answers) && !Array.isArray(answer.answers)
+  Predicate.hasProperty(answer, "answers") && Predicate.isRecord(answer.answers)
 
 export const answerApprovalWith = (
   { answerQuestions, rejectApproval, startTask }: Pick<TaskManager["Type"], "rejectApproval" | "startTask"> & {
