@@ -17,6 +17,15 @@ export const runsUnder = (ancestry: Ancestry | undefined, task: TaskRecord): boo
   return false
 }
 
+/** Whether the task was started by a tool of the other, or of one that was started by it. */
+export const isStartedUnder = (table: TaskTable, task: TaskRecord, other: TaskRecord): boolean => {
+  // what an earlier process had started has no fiber here, and knows its parent by name
+  for (let up = task.snapshot.parentTaskId; up !== undefined; up = table.tasks.get(up)?.snapshot.parentTaskId) {
+    if (up === other.snapshot.id) return true
+  }
+  return runsUnder(task.runtime?.parent, other)
+}
+
 /** The tasks that stand still while something waits: its own, and those that run it inline. */
 export const tasksStandingStill = (
   table: TaskTable,

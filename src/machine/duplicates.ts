@@ -24,7 +24,7 @@
 import type { ToolRequest } from "../model/ToolCall.js"
 import { canonicalJson } from "../shared/canonicalJson.js"
 import { LinkedList } from "../shared/LinkedList.js"
-import { runsUnder } from "./ancestry.js"
+import { isStartedUnder } from "./ancestry.js"
 import * as events from "./events.js"
 import { admit } from "./places.js"
 import type { TaskRecord, TaskTable, TaskWait, Waiter } from "./TaskTable.js"
@@ -105,15 +105,6 @@ const unlead = (task: TaskRecord): void => {
   if (duplicates === undefined) return
   const live = session.calls?.get(duplicates.key)
   if (live?.delete(task) === true && live.size === 0) session.calls?.delete(duplicates.key)
-}
-
-/** Whether the task was started by a tool of the other, or of one that was started by it. */
-const isStartedUnder = (table: TaskTable, task: TaskRecord, other: TaskRecord): boolean => {
-  // what an earlier process had started has no fiber here, and knows its parent by name
-  for (let up = task.snapshot.parentTaskId; up !== undefined; up = table.tasks.get(up)?.snapshot.parentTaskId) {
-    if (up === other.snapshot.id) return true
-  }
-  return runsUnder(task.runtime?.parent, other)
 }
 
 /** The task that a new launch of this one joins, if any. */

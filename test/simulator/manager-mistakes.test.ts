@@ -4,6 +4,7 @@
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import type * as Ancestry from "../../src/machine/ancestry.js"
 import type * as Budgets from "../../src/machine/budgets.js"
 import type * as Control from "../../src/machine/control.js"
 import type * as Delivery from "../../src/machine/delivery.js"
@@ -34,6 +35,7 @@ import { findMistake, mutationsIn } from "./findMistake.js"
 import type { Plan } from "./manager/plan.js"
 
 interface Modules {
+  "machine/ancestry": typeof Ancestry
   "machine/budgets": typeof Budgets
   "machine/control": typeof Control
   "machine/delivery": typeof Delivery
@@ -669,17 +671,7 @@ describe("the simulator finds other mistakes", () => {
   }, withDuplicates)
 
   finds("a call joins the one that it runs under", [4, 5], {
-    "machine/duplicates": (original) => ({
-      joinOrLead: (table, task, now) => {
-        const { runtime } = task
-        if (runtime === undefined) return original.joinOrLead(table, task, now)
-        const { parent } = runtime
-        runtime.parent = undefined
-        const joins = original.joinOrLead(table, task, now)
-        runtime.parent = parent
-        return joins
-      }
-    })
+    "machine/ancestry": () => ({ isStartedUnder: () => false })
   }, (plan) => ({
     ...withDuplicates(plan),
     features: { ...withDuplicates(plan).features, children: true, waitingTools: true }

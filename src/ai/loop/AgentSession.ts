@@ -177,6 +177,7 @@ export interface AgentSession {
    * Takes back a message of `submit` that no turn has taken. True: no turn takes it, in this process or the next. False: a turn has
    * taken it (`MessageTaken`), or there is no such message, or the session is closed. Fails with a `TurnFailure` of the reason `Store`
    * where the store could not drop it: no turn of this process takes it, but the next process may. It can be taken back again.
+   * What the message has rejected before (`whileAwaitingApproval`) stays rejected, with its words as the reason.
    */
   readonly withdraw: (messageId: string) => Effect.Effect<boolean, TurnFailure>
   /**

@@ -265,7 +265,8 @@ export const checkSession = (world: AgentWorld, session: SessionLog): Effect.Eff
       if (task.sessionId !== sessionId || generation !== world.generation || old.has(callId)) continue
       if (terminal === undefined || terminal._tag === "Cancelled") continue
       const output = JSON.stringify(terminal.result.output)
-      const marks = marksOf(output)
+      // a message that rejects a call is in its result, and may be taken back: it is looked at below
+      const marks = marksOf(output).filter((mark) => !mark.startsWith("[m:"))
       // of one that is cut, the mark at its beginning is seen
       for (const mark of output.length > world.plan.maxNoteBytes ? marks.slice(0, 1) : marks) {
         if (session.seen.has(mark) || session.dropped.has(mark) || session.taken.has(callId)) continue
