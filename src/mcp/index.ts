@@ -1,0 +1,6 @@
+/**
+ * `effect-task-manager/mcp`: the Model Context Protocol.
+ *
+ * @since 0.1.0
+ */
+export * from "./server/McpServer.js"
