@@ -4,3 +4,5 @@
  * @since 0.1.0
  */
 export * from "./server/McpServer.js"
+export * from "./tools/McpTools.js"
+export * from "./tools/McpToolsOptions.js"

@@ -1,7 +1,7 @@
 /** Two executors as one. */
 import { it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { RoutingDecision, ToolError, ToolExecutor, type ToolSpec } from "effect-task-manager"
+import { RoutingDecision, type ToolError, ToolExecutor, type ToolSpec } from "effect-task-manager"
 import { assert, describe } from "vitest"
 import { goodResult } from "../../src/model/ToolCall.js"
 import { request } from "../support/world.js"
