@@ -148,13 +148,29 @@ const rawOptions = (client: Client, wire: Wire): ClientSessionPortOptions =>
     }
     : {}
 
+/**
+ * Before 2026-07-28 a server sends what its task asks on the answer to the request for the result, which it is asked for early then; the
+ * session asks for it again when the task has ended.
+ */
+const hearQuestions = (client: Client, call: OpenCall): void => {
+  if (client.getProtocolEra() === "modern" || call.taskId === undefined) return
+  client.request({ method: "tasks/result", params: { taskId: call.taskId } }, anything, {
+    signal: call.signal,
+    timeout: forever
+  }).catch(() => {})
+}
+
 const run = async (
-  session: TaskEnabledSession<OpenCall>,
-  wire: Wire,
+  { client, session, wire }: {
+    readonly client: Client
+    readonly session: TaskEnabledSession<OpenCall>
+    readonly wire: Wire
+  },
   call: OpenCall,
   { taskSupport, tool }: ListedTool,
   input: Readonly<Record<string, unknown>>
 ): Promise<unknown> => {
+  let isHeard = false
   const stop = wire.listen(call.token, {
     onProgress: (params) => call.report(params),
     onSent: () => {
@@ -174,8 +190,12 @@ const run = async (
     if (execution.kind === "task") call.runsAs(execution)
     const { outcome } = await execution.settle({
       onEvent: (event) => {
-        if (event.type === "task" && event.task.statusMessage !== undefined) {
-          call.report({ message: event.task.statusMessage })
+        if (event.type !== "task") return
+        const { status, statusMessage } = event.task
+        if (statusMessage !== undefined) call.report({ message: statusMessage })
+        if (status === "input_required" && !isHeard) {
+          isHeard = true
+          hearQuestions(client, call)
         }
       }
     })
@@ -232,12 +252,13 @@ export const connect = (
         }
       }
     })
+    // nobody waits for what they give: a server that does not answer must not hold up the end
     yield* Effect.addFinalizer(() =>
-      Effect.promise(async () => {
+      Effect.sync(() => {
         life.abort()
-        await client.close().catch(() => {})
-        await wire.close().catch(() => {})
-      }).pipe(Effect.interruptible, Effect.timeoutOption("1 second"))
+        client.close().catch(() => {})
+        wire.close().catch(() => {})
+      })
     )
     yield* Effect.tryPromise({
       try: (signal) => client.connect(wire, { signal, timeout: options.timeoutMillis }),
@@ -256,19 +277,14 @@ export const connect = (
       tools: { currentTool: () => undefined },
       ...rawOptions(client, wire)
     })
-    yield* Effect.addFinalizer(() =>
-      Effect.promise(() => session.close().catch(() => {})).pipe(
-        Effect.interruptible,
-        Effect.timeoutOption("1 second")
-      )
-    )
+    yield* Effect.addFinalizer(() => Effect.sync(() => void session.close().catch(() => {})))
     return {
       tools: () => tools,
       isClosed: () => isClosed,
       closed: Deferred.await(closed),
       begin: (call, listed, input) => {
         calls.add(call)
-        run(session, wire, call, listed, input)
+        run({ client, session, wire }, call, listed, input)
           .then((result) => call.ends({ _tag: "Answered", result }), (error: unknown) =>
             call.ends({ _tag: "Failed", error }))
           .finally(() =>

@@ -235,8 +235,11 @@ export class Wire implements Transport {
     }
     this.open.clear()
     this.listeners.clear()
-    this.onclose?.()
-    this.onlost()
+    try {
+      this.onclose?.()
+    } finally {
+      this.onlost()
+    }
   }
 
   private receive(message: JSONRPCMessage, extra?: MessageExtraInfo): void {

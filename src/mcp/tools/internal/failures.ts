@@ -57,7 +57,7 @@ export const failureOf = (
         `${server} could not be reached${status === undefined ? "" : ` (HTTP ${status})`}. The call was not made.`
       )
   }
-  if (errors.some(isLost)) {
+  if (errors.some(isLost) || about.isClosed) {
     return make("Interrupted", `${server} ended before it answered: nobody knows what the call has done.`)
   }
   if (errors.some((one) => one instanceof TaskCancelledError)) {
@@ -74,8 +74,8 @@ export const failureOf = (
       `${server} answered with an error: ${refused.message}`
     )
   }
-  if (about.isClosed || http !== undefined) {
-    return make("Interrupted", `${server} did not answer: nobody knows what the call has done.`)
+  if (http !== undefined) {
+    return make("Interrupted", `${server} did not answer (HTTP ${http.status}): nobody knows what the call has done.`)
   }
   return make("Internal", `${server} answered with something that is no result.`)
 }
