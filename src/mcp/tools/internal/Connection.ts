@@ -173,8 +173,8 @@ const run = async (
   let isHeard = false
   const stop = wire.listen(call.token, {
     onProgress: (params) => call.report(params),
-    onSent: () => {
-      call.isSent = true
+    onSent: (isSent) => {
+      call.isSent = isSent
     }
   })
   try {

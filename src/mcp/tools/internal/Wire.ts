@@ -59,11 +59,12 @@ const codesOf = (error: unknown): ReadonlyArray<string> => {
 
 const unreachable = ["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH", "EAI_AGAIN"]
 
-/** Whether an error of the transport of HTTP says that nobody has seen the request. */
-const isUnsent = (error: unknown): boolean =>
+/** Whether an error of a transport says that nothing was done with the request: nobody has seen it, or it was turned away. */
+export const isUnsent = (error: unknown): boolean =>
   error instanceof SdkHttpError
-    ? error.status !== undefined && error.status >= 400 && error.status < 500
-    : codesOf(error).some((code) => unreachable.includes(code))
+    // 408 is said by what stands between, which does not know
+    ? error.status !== undefined && error.status >= 400 && error.status < 500 && error.status !== 408
+    : error instanceof NotSent || codesOf(error).some((code) => unreachable.includes(code))
 
 /** Whether it says that the session of the connection is no more. */
 const isLost = (error: unknown, hadSession: boolean): boolean =>
@@ -76,8 +77,8 @@ export const isUnanswered = (error: unknown): boolean =>
 /** Who waits for what a server says of a call. */
 export interface CallListener {
   readonly onProgress: (params: Readonly<Record<string, unknown>>) => void
-  /** From now on the server may have seen the call. */
-  readonly onSent: () => void
+  /** Whether the server may have seen the call, each time that this changes. */
+  readonly onSent: (isSent: boolean) => void
 }
 
 /** Over one connection. */
@@ -190,7 +191,8 @@ export class Wire implements Transport {
     const given = options?.requestSignal
     given?.addEventListener("abort", () => own.abort(given.reason), { once: true })
     if (given?.aborted === true) own.abort(given.reason)
-    this.listenerOf(message.params?._meta?.progressToken)?.onSent()
+    const listener = this.listenerOf(message.params?._meta?.progressToken)
+    listener?.onSent(true)
     try {
       await this.inner.send(message, {
         ...options,
@@ -202,13 +204,9 @@ export class Wire implements Transport {
       })
     } catch (error) {
       this.open.delete(id)
-      const isOurs = own.signal.aborted
-      const lost = !isOurs && this.hasPerRequestStream && isLost(error, this.sessionId !== undefined)
-      const told = isOurs || !isUnsent(error) && this.hasPerRequestStream
-        ? error
-        : new NotSent("The request was not sent", { cause: error })
-      if (lost) this.lose()
-      throw told
+      if (isUnsent(error)) listener?.onSent(false)
+      if (!own.signal.aborted && this.hasPerRequestStream && isLost(error, this.sessionId !== undefined)) this.lose()
+      throw error
     }
   }
 

@@ -7,7 +7,7 @@ import { cutText } from "../../../shared/cutText.js"
 import { printable } from "../../../shared/text.js"
 import { FormRefused } from "./elicitation.js"
 import { readableText } from "./listing.js"
-import { isUnanswered, NotAnswered, NotSent } from "./Wire.js"
+import { isUnanswered, isUnsent, NotAnswered } from "./Wire.js"
 
 const invalidParams = -32_602
 
@@ -34,21 +34,28 @@ const refusalOf = (error: unknown): { readonly code: number | undefined; readonl
     ? { code: error.code, message: cutText(readableText(error.message, mostBytes), mostBytes).text }
     : undefined
 
+/** How far a call was: whether a server may have seen it, and the task that it is there. */
+interface CallState {
+  readonly isSent: boolean
+  readonly taskId: string | undefined
+}
+
 /** Whether the server has seen nothing of the call, so that it can be made again. */
-export const wasNotSent = (error: unknown, call: { readonly isSent: boolean }): boolean =>
-  !call.isSent || chain(error).some((one) => one instanceof NotSent)
+export const wasNotSent = (error: unknown, { isSent, taskId }: CallState): boolean =>
+  // what is said of a request about its task says nothing of the call
+  !isSent || taskId === undefined && chain(error).some(isUnsent)
 
 /** `isClosed`: whether the connection has ended by now. */
 export const failureOf = (
   error: unknown,
-  about: { readonly toolName: string; readonly server: string; readonly isSent: boolean; readonly isClosed: boolean }
+  about: { readonly toolName: string; readonly server: string; readonly call: CallState; readonly isClosed: boolean }
 ): ToolError => {
   const server = `The MCP server "${printable(about.server)}"`
   const make = (reason: ToolErrorReason, message: string) =>
     new ToolError({ reason, toolName: about.toolName, message, cause: error })
   const errors = chain(error)
   const http = errors.find((one) => one instanceof SdkHttpError)
-  if (wasNotSent(error, about)) {
+  if (wasNotSent(error, about.call)) {
     const status = http?.status
     return status === 401 || status === 403
       ? make("PermissionDenied", `${server} has refused the call (HTTP ${status}). It was not made.`)

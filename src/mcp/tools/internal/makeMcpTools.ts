@@ -135,7 +135,7 @@ export const makeMcpTools = (
                 const error = failureOf(end.error, {
                   toolName,
                   server: entry.server,
-                  isSent: call.isSent,
+                  call,
                   isClosed: call.isCutOff()
                 })
                 return yield* wasNotSent(end.error, call) ? Effect.fail(new NotMade(error)) : error
