@@ -62,9 +62,9 @@ const schemaOf = (given: unknown): Readonly<Record<string, unknown>> | string =>
   const reading = toJson(given)
   const schema = reading._tag === "Json" ? reading.value : undefined
   if (!Predicate.isRecord(schema) || schema["type"] !== "object") return "its input is no object"
-  if (depthOf(schema, listingLimits.schemaDepth) === Infinity) return "its schema is nested too deep"
   const text = jsonText(schema)
   if (text === undefined || text.length > listingLimits.schemaBytes) return "its schema is too long"
+  if (depthOf(schema, listingLimits.schemaDepth) === Infinity) return "its schema is nested too deep"
   const { properties } = schema
   if (properties !== undefined && !Predicate.isRecord(properties)) return "its schema is none"
   if (Object.keys(properties ?? {}).some((name) => !/^[a-zA-Z0-9_.-]{1,64}$/.test(name))) {
