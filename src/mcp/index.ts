@@ -4,3 +4,4 @@
  * @since 0.1.0
  */
 export * from "./server/McpServer.js"
+export * from "./server/McpServerOptions.js"
