@@ -63,7 +63,7 @@ const program = Effect.gen(function*() {
     Effect.sync(() => mkdtempSync(join(tmpdir(), "mcp-conformance-"))),
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
   )
-  const results = yield* Effect.forEach(scenarios, (scenario) => run(scenario, port, cwd), { concurrency: 3 })
+  const results = yield* Effect.forEach(scenarios, (scenario) => run(scenario, port, cwd), { concurrency: 5 })
   let passed = 0
   for (const [index, result] of results.entries()) {
     passed += result.passed

@@ -125,7 +125,8 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
 
     const cancel = (record: TaskRecord) => Effect.ignore(handle.cancel(record.id))
 
-    const cancelSoon = (record: TaskRecord) => Effect.asVoid(FiberSet.run(background, cancel(record)))
+    const cancelSoon = (record: TaskRecord) =>
+      Effect.asVoid(FiberSet.run(background, Effect.interruptible(cancel(record))))
 
     const reject = (record: TaskRecord, reason: string) =>
       Effect.suspend(() => {
@@ -147,7 +148,7 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
 
     const afterChange = (record: TaskRecord) =>
       record.state._tag === "Asking" && !record.asks
-        ? Effect.asVoid(FiberSet.run(background, reject(record, cannotAsk)))
+        ? Effect.asVoid(FiberSet.run(background, Effect.interruptible(reject(record, cannotAsk))))
         : Effect.void
 
     /** After events were missed. */
@@ -255,7 +256,9 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
               return internalError("Too many tasks: ask again when some have ended")
             }
             const record = prepare(call)
-            const timer = record.ttl === Infinity ? Effect.void : FiberMap.run(timers, record.id, expire(record))
+            const timer = record.ttl === Infinity
+              ? Effect.void
+              : FiberMap.run(timers, record.id, Effect.interruptible(expire(record)))
             return Effect.zipRight(
               timer,
               resume(record, restore(Effect.zipRight(launch(record), Effect.suspend(() => use(record)))))

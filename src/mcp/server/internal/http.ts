@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import { millisOf } from "../../../shared/durations.js"
 import { integerOf, refuseUnless } from "../../../shared/refusals.js"
 import type { McpHttpOptions } from "../McpServerOptions.js"
+import { makeRun } from "./bridge.js"
 import type { Guard } from "./guard.js"
 import * as LegacySessions from "./legacySessions.js"
 import { makeClient, serverOf } from "./serverOf.js"
@@ -37,12 +38,14 @@ export const makeApp = (
   Effect.gen(function*() {
     const { path = "/mcp" } = options
     const limits = yield* Effect.sync(() => meant(options))
-    const legacySessions = yield* LegacySessions.make(settings, limits)
-
     /** Clients without sessions are known by their tokens: as many as there are names. */
     const handlers = new Map<string, McpHttpHandler>()
     const scope = yield* Effect.scope
     const opening = yield* Effect.makeSemaphore(1)
+
+    // not the fiber of the request that comes first: it is uninterruptible, and so would be what it starts
+    const run = yield* makeRun
+    const legacySessions = yield* LegacySessions.make(settings, limits, run)
 
     const open = (name: string) =>
       Effect.gen(function*() {
@@ -53,12 +56,12 @@ export const makeApp = (
         )
         handlers.set(name, handler)
         return handler
-      }).pipe(Effect.provideService(Scope.Scope, scope), Effect.uninterruptible)
+      }).pipe(Effect.provideService(Scope.Scope, scope))
 
     const handlerOf = (name: string) =>
       Effect.suspend(() => {
         const handler = handlers.get(name)
-        return handler === undefined ? open(name) : Effect.succeed(handler)
+        return handler === undefined ? Effect.promise(() => run(open(name))) : Effect.succeed(handler)
       }).pipe(opening.withPermits(1))
 
     const answer = (name: string, exchange: Exchange): Effect.Effect<Response> =>
@@ -80,5 +83,8 @@ export const makeApp = (
         return HttpServerResponse.fromWeb(refusal(verdict.status, -32000, verdict.message, headers))
       }
       return yield* exchanged(incoming, limits.maxBodyBytes, (exchange) => answer(verdict.name, exchange))
-    })
+    }).pipe(
+      // an app is run uninterruptible unless it says otherwise, and a client that is gone interrupts
+      Effect.interruptible
+    )
   })

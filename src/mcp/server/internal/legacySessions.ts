@@ -5,6 +5,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { randomToken } from "../../../shared/randomToken.js"
+import type { Run } from "./bridge.js"
 import { makeClient, serverOf } from "./serverOf.js"
 import type { Settings } from "./settings.js"
 import { type Exchange, refusal } from "./web.js"
@@ -27,7 +28,8 @@ const sessionHeader = "mcp-session-id"
 
 export const make = (
   settings: Settings,
-  limits: { readonly maxSessions: number; readonly idle: number }
+  limits: { readonly maxSessions: number; readonly idle: number },
+  run: Run
 ): Effect.Effect<LegacySessions, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
@@ -47,7 +49,8 @@ export const make = (
         const client = yield* Scope.extend(makeClient(settings), its)
         const transport = new WebStandardStreamableHTTPServerTransport({
           sessionIdGenerator: () => id,
-          onsessionclosed: () => client.run(Effect.asVoid(Effect.forkIn(close, scope)))
+          // not in a fiber of its own, which ends with it
+          onsessionclosed: () => run(Effect.asVoid(Effect.forkIn(close, scope)))
         })
         const server = serverOf(client, "legacy")
         yield* Effect.promise(() => server.connect(transport))
@@ -56,6 +59,14 @@ export const make = (
         sessions.set(id, session)
         yield* Effect.forkIn(closeWhenIdle(session), its)
         return session
+      })
+
+    /** How many are being opened. */
+    let opening = 0
+    const opened = (owner: string) =>
+      Effect.promise(() => {
+        opening++
+        return run(open(owner)).finally(() => opening--)
       })
 
     const closeWhenIdle = (session: Session): Effect.Effect<void> =>
@@ -96,10 +107,10 @@ export const make = (
           if (!isInitializeRequest(exchange.body)) {
             return Effect.succeed(refusal(400, -32000, "Bad Request: Mcp-Session-Id header is required"))
           }
-          if (sessions.size >= limits.maxSessions) {
+          if (sessions.size + opening >= limits.maxSessions) {
             return Effect.succeed(refusal(503, -32000, "Too many sessions are open"))
           }
-          return Effect.flatMap(Effect.uninterruptible(open(owner)), (session) => answer(session, exchange))
+          return Effect.flatMap(opened(owner), (session) => answer(session, exchange))
         })
     }
   })
