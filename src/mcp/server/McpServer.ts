@@ -99,7 +99,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
    *
    * const Tools = ToolExecutor.fromHandlers({ now: () => Effect.map(Effect.clock, (clock) => clock.unsafeCurrentTimeMillis()) })
    *
-   * McpServer.layerHttp({ token: Redacted.make("a long random text") }).pipe(
+   * McpServer.layerHttp({ token: Redacted.make("a-long-random-text") }).pipe(
    *   Layer.provide([Tools, TaskManagerLive, NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 3333 })]),
    *   Layer.launch,
    *   NodeRuntime.runMain

@@ -69,7 +69,7 @@ export interface McpServerOptions {
 export interface McpHttpOptions {
   /**
    * The bearer token that every request must have, or tokens by the names of the clients that have them: what one client starts,
-   * another one does not see. Not empty. Default: a token is made, and written once to the error output.
+   * another one does not see. Of letters, digits and `-._~+/=`. Default: a token is made, and written once to the error output.
    */
   readonly token?:
     | Redacted.Redacted<string>

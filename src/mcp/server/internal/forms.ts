@@ -21,13 +21,16 @@ const fieldName = "answer"
 
 const mostReferences = 16
 
-/** The schema that is meant, at the end of its references. */
+/** The schema that is meant, with its references in place: what stands beside one is added to it. */
 const resolved = (root: unknown, schema: unknown): JsonObject | undefined => {
   let found = schema
   for (let steps = 0; steps < mostReferences; steps++) {
     if (!isObject(found)) return undefined
-    if (!Predicate.isString(found["$ref"])) return found
-    found = referred(root, found["$ref"])
+    const { $ref, ...beside } = found
+    if (!Predicate.isString($ref)) return found
+    const meant = referred(root, $ref)
+    if (!isObject(meant)) return undefined
+    found = { ...meant, ...beside }
   }
   return undefined
 }

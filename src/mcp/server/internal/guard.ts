@@ -19,13 +19,18 @@ const isSame = (one: Uint8Array, other: Uint8Array): boolean => {
   return difference === 0
 }
 
+const bearer = /^[\w\-.~+/]+=*$/
+
 /** The names of the clients, and the tokens that they have. */
 const tokensOf = (token: McpHttpOptions["token"]): ReadonlyArray<readonly [name: string, token: string]> => {
   const given = token === undefined || Redacted.isRedacted(token) ? { client: token } : token
   const tokens: Array<readonly [string, string]> = []
   for (const [name, redacted] of Object.entries(given)) {
     const value = redacted === undefined ? randomToken() : Redacted.value(redacted)
-    refuseUnless(value !== "", "McpHttpOptions.token", "tokens that are not empty", "")
+    if (!bearer.test(value)) {
+      // the token itself is not shown
+      throw new TypeError("McpHttpOptions.token takes texts that a header can carry: letters, digits and -._~+/=")
+    }
     tokens.push([name, value])
   }
   refuseUnless(tokens.length > 0, "McpHttpOptions.token", "at least one token", token)
@@ -64,11 +69,11 @@ export const makeGuard = ({ hosts = localHosts, origins = [], token }: McpHttpOp
           if (origin !== undefined && !origins.includes(origin)) {
             return refused(403, "Pages of this origin are not let in")
           }
-          const bearer = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1]
-          if (bearer === undefined) {
+          const given = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1]
+          if (given === undefined) {
             return refused(401, "A bearer token is required")
           }
-          const hash = yield* digest(bearer)
+          const hash = yield* digest(given)
           // all of them, so that the time says nothing of which one it is
           const found = known.filter((one) => isSame(one.hash, hash))
           return found[0] === undefined
