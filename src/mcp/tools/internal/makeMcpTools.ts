@@ -36,12 +36,17 @@ class NotMade {
   }
 }
 
+/** Tells the server to stop. A task of its own is asked to by a request, whose answer is waited for: the connection may be closed next. */
 const cancelled = (call: OpenCall, reason: string): Effect.Effect<void> =>
-  Effect.promise(() => call.cancel(reason).catch(() => {})).pipe(
-    Effect.interruptible,
-    Effect.timeoutOption("5 seconds"),
-    Effect.asVoid
-  )
+  Effect.suspend(() => {
+    const told = call.cancel(reason).catch(() => {})
+    return call.taskId === undefined ? Effect.void : Effect.promise(() => told).pipe(
+      Effect.interruptible,
+      Effect.disconnect,
+      Effect.timeoutOption("5 seconds"),
+      Effect.asVoid
+    )
+  })
 
 export const makeMcpTools = (
   options: McpToolsOptions,
