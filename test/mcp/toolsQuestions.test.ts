@@ -1,6 +1,7 @@
 /** What a server asks its user while a call is open, and who is asked before a call. */
 import { it } from "@effect/vitest"
-import { Deferred, Effect, FiberId } from "effect"
+import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
+import { Deferred, Effect, FiberId, Schedule } from "effect"
 import { type ApprovalRequest, TaskManager } from "effect-task-manager"
 import type { McpApproval } from "effect-task-manager/mcp"
 import { describe } from "vitest"
@@ -107,6 +108,50 @@ describe("an elicitation", () => {
           assert.include(said, why)
         }).pipe(Effect.provide(world({ servers: [asking(schema)] })))
     ))
+
+  it.live("of a server that ends meanwhile leaves the outcome of its call unknown, whatever is answered", () => {
+    const servers: Array<McpServer> = []
+    const server = inMemory("s", (mcp) => {
+      servers.push(mcp)
+      mcp.registerTool("deploy", {}, async () => {
+        await mcp.server.elicitInput({ message: "?", requestedSchema: form } as never)
+        return text("went on")
+      })
+    })
+    return Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const task = yield* start("s__deploy")
+      const asked = yield* approvalOf(task)
+      yield* Effect.promise(async () => servers[0]?.close())
+      yield* manager.answerApproval(asked, { answers: { "mcp-1": { branch: "main" } } })
+      const { reason, result } = yield* endOf(task)
+      assert.strictEqual(reason, "Interrupted")
+      assert.include(outputOf(result), "nobody knows what the call has done")
+      // it was not made again by itself
+      assert.lengthOf(servers, 1)
+    }).pipe(Effect.provide(world({ servers: [server], restart: Schedule.stop })))
+  })
+
+  it.live("that nobody answers in time cancels its call in the server, and a later answer says so", () => {
+    const stopped = signal<void>()
+    const server = inMemory("s", (mcp) => {
+      mcp.registerTool("deploy", {}, async (extra) => {
+        extra.signal.addEventListener("abort", () => stopped.say())
+        await mcp.server.elicitInput({ message: "?", requestedSchema: form } as never)
+        return text("went on")
+      })
+    })
+    return Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const task = yield* start("s__deploy")
+      const asked = yield* approvalOf(task)
+      yield* stopped.said
+      yield* manager.answerApproval(asked, { answers: { "mcp-1": { branch: "main" } } })
+      const { reason, result } = yield* endOf(task)
+      assert.strictEqual(reason, "Interrupted")
+      assert.include(outputOf(result), "was given up before the answer")
+    }).pipe(Effect.provide(world({ servers: [server], questionTimeout: "50 millis" })))
+  })
 
   it.live("of a call that is not known among several is refused", () => {
     const both = Deferred.unsafeMake<void>(FiberId.none)
