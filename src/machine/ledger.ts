@@ -273,9 +273,7 @@ const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
 }
 
 /** The first name that is one too many; if there is none, all are known from now on. */
-export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | undefined => {
-  if (ledger === undefined) return undefined
-  const { names } = ledger
+const nameTooMany = ({ names }: Ledger, costs: UsageCosts): string | undefined => {
   const more = Object.keys(costs).filter((name) => !names.has(name) && !namesOfModels.has(name))
   const free = Math.max(0, maxNames - names.size)
   if (more.length > free) return more[free]
@@ -283,12 +281,20 @@ export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | 
   return undefined
 }
 
+/** A name of costs for which there is no room: nothing of the report counts. */
+export interface NameTooMany {
+  readonly nameTooMany: string
+}
+
 /** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any: one that fails before one that asks. */
 export const report = (
-  { limits }: Ledger,
+  ledger: Ledger,
   { limit, own, session, targets, turn }: Meter,
   costs: UsageCosts
-): Broken | undefined => {
+): Broken | NameTooMany | undefined => {
+  const name = nameTooMany(ledger, costs)
+  if (name !== undefined) return { nameTooMany: name }
+  const { limits } = ledger
   for (const sums of targets) addTo(sums, costs)
   return firstOf(
     passed("task", limit, own),
@@ -347,10 +353,17 @@ export const limitReachedBy = (
 }
 
 /** Adds what the loop of a turn has reported. */
-export const reportOfTurn = ({ ledger }: TaskTable, { sessionId, turnId }: TurnRef, costs: UsageCosts): void => {
-  if (ledger === undefined) return
+export const reportOfTurn = (
+  { ledger }: TaskTable,
+  { sessionId, turnId }: TurnRef,
+  costs: UsageCosts
+): NameTooMany | undefined => {
+  if (ledger === undefined) return undefined
+  const name = nameTooMany(ledger, costs)
+  if (name !== undefined) return { nameTooMany: name }
   const session = sessionSums(ledger, sessionId)
   for (const sums of [turnSums(session, turnId).sums, session.sums, ledger.all]) addTo(sums, costs)
+  return undefined
 }
 
 /** The session is closed: what its tasks still use is counted nowhere but for the lanes and for all. */

@@ -37,8 +37,8 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
 import { capError, capExit, capProgress } from "./outputLimits.js"
-import { readCosts } from "./readCosts.js"
 import { readProgress } from "./readProgress.js"
+import { reportCosts } from "./reportCosts.js"
 import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
@@ -258,13 +258,12 @@ export class Launch implements TaskRuntime {
 
   /** The tool reports what it has used; after the end of the launch this is ignored. */
   addUsage(costs: UsageCosts): Effect.Effect<void> {
-    const { engine, number } = this
-    return Effect.suspend(() => {
-      const checked = readCosts(engine, costs)
-      return engine.state.modify((table, now) => {
-        if (this.task !== undefined) addUsage(table, this.task, number, checked, now)
-      })
-    })
+    return reportCosts(
+      this.engine,
+      costs,
+      (table, checked, now) =>
+        this.task === undefined ? undefined : addUsage(table, this.task, this.number, checked, now)
+    )
   }
 
   /** What is said to the task; nothing once the launch is over. */
