@@ -1,5 +1,6 @@
 /** How long a task may take, beside the timeout of its launch. Few tasks have such limits, and the others pay nothing for them. */
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
 
 /** Times are milliseconds, Infinity for no limit. */
 export interface Budgets {

@@ -14,8 +14,10 @@ import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { movedInLine, setLimit, stopSharing } from "./places.js"
 import * as results from "./results.js"
+import { ensureSession, ensureTurn } from "./Session.js"
 import { cancelling } from "./snapshots.js"
-import { ensureSession, ensureTurn, laneOf, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import { laneOf, type TaskTable } from "./TaskTable.js"
 import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
 
 /** An operation that means nothing in the task's state, or the lack of a task. */

@@ -27,7 +27,9 @@ import { LinkedList } from "../shared/LinkedList.js"
 import { isStartedUnder } from "./ancestry.js"
 import * as events from "./events.js"
 import { admit } from "./places.js"
-import type { TaskRecord, TaskTable, TaskWait, Waiter } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
+import type { TaskWait, Waiter } from "./Waiter.js"
 import { enterTasks, leave, leaveTasks, park } from "./waiting.js"
 
 /** What becomes of a call that is the same as a live one; one that just runs has none. */

@@ -1,6 +1,8 @@
 /** Which tasks were started from inside of a task, and what becomes of them when that is cancelled. */
 import type { TaskId } from "../model/ids.js"
-import type { Ancestry, TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
+import type { Ancestry } from "./Waiter.js"
 
 /** A task that a live one has started. */
 export const adopt = (parent: TaskRecord, child: TaskRecord): void => {

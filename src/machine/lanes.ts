@@ -11,7 +11,9 @@
  */
 import { Heap, type HeapEntry } from "../shared/Heap.js"
 import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
-import type { Session, TaskRecord, Waiter } from "./TaskTable.js"
+import type { Session } from "./Session.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { Waiter } from "./Waiter.js"
 
 /** Tasks of one priority, first come first served. */
 interface Rank extends HeapEntry {

@@ -14,7 +14,8 @@ import type { TaskSnapshot } from "../model/Task.js"
 import type { ReachedLimit, Usage, UsageCosts } from "../model/Usage.js"
 import { modelCosts } from "../shared/modelCosts.js"
 import type { Lane } from "./lanes.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
 
 const maxSessions = 4_096
 const maxTurns = 64

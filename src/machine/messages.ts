@@ -14,7 +14,8 @@
 import type { TaskId } from "../model/ids.js"
 import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
 import type { Refusal } from "./control.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
 
 /** A message and its place among those of its task. */
 export interface Message {

@@ -7,7 +7,9 @@
  */
 import type { ToolCallId, TurnRef } from "../model/ids.js"
 import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
-import { ensureSession, ensureTurn, releaseTurn, type TaskRecord, type TaskTable, type Turn } from "./TaskTable.js"
+import { ensureSession, ensureTurn, releaseTurn, type Turn } from "./Session.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
 
 /** Why a call that is not accepted yet is refused. `Answered`: the task that it would resume does not ask any more. */
 type PendingRefusal = "Shutdown" | "Answered"

@@ -3,8 +3,11 @@ import { hears } from "./budgets.js"
 import * as events from "./events.js"
 import { type Lane, Line, nextLine, place } from "./lanes.js"
 import { meterBegins } from "./ledger.js"
+import type { Session } from "./Session.js"
 import { started } from "./snapshots.js"
-import type { Session, TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
+import type { Waiter } from "./Waiter.js"
 
 /** The task of a chain in whose place all of it runs. */
 const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>

@@ -33,19 +33,11 @@ import { type Limit, meterAgain, meterSpends, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
 import { askAgain } from "./questions.js"
 import * as results from "./results.js"
+import { ensureSession, ensureTurn, releaseTurn, type Session } from "./Session.js"
 import { assignLane, handOver } from "./start.js"
-import {
-  type Answers,
-  type Brings,
-  ensureSession,
-  ensureTurn,
-  releaseTurn,
-  type Session,
-  type SettledTask,
-  TaskRecord,
-  type TaskRuntime,
-  type TaskTable
-} from "./TaskTable.js"
+import { type Answers, type SettledTask, TaskRecord, type TaskRuntime } from "./TaskRecord.js"
+import type { TaskTable } from "./TaskTable.js"
+import type { Brings } from "./Undelivered.js"
 import { count } from "./waiting.js"
 
 /** A task as it was written down last. */

@@ -14,15 +14,9 @@ import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import { differs, openQuestions } from "./questions.js"
 import * as results from "./results.js"
-import {
-  ensureSession,
-  ensureTurn,
-  type InlineCaller,
-  laneOf,
-  TaskRecord,
-  type TaskRuntime,
-  type TaskTable
-} from "./TaskTable.js"
+import { ensureSession, ensureTurn } from "./Session.js"
+import { type InlineCaller, TaskRecord, type TaskRuntime } from "./TaskRecord.js"
+import { laneOf, type TaskTable } from "./TaskTable.js"
 import { count } from "./waiting.js"
 
 /** What routing decided for one launch. Times are milliseconds, Infinity for never. */

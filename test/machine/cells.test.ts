@@ -4,7 +4,7 @@ import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import { Inbox, send } from "../../src/machine/messages.js"
 import * as start from "../../src/machine/start.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/TaskRecord.js"
 import { request, routeOf, shownApproval, toolError, turnRef, World } from "../support/world.js"
 
 const a = TaskId.make("a")

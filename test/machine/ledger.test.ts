@@ -11,7 +11,8 @@ import {
   sumOf
 } from "../../src/machine/ledger.js"
 import { usage } from "../../src/machine/queries.js"
-import type { Limits, TaskRecord } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/TaskRecord.js"
+import type { Limits } from "../../src/machine/TaskTable.js"
 import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)

@@ -3,7 +3,7 @@ import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as messages from "../../src/machine/messages.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/TaskRecord.js"
 import { routeOf, World } from "../support/world.js"
 
 const a = TaskId.make("a")

@@ -20,7 +20,9 @@ import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Questions from "../../src/machine/questions.js"
 import type * as Start from "../../src/machine/start.js"
+import type { TaskRecord } from "../../src/machine/TaskRecord.js"
 import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type { Waiter } from "../../src/machine/Waiter.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type { TaskApproval } from "../../src/model/Approval.js"
@@ -119,7 +121,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
             // between the two the condition may come true, and its wake-up finds nobody
             : Effect.async<"Woken">((resume) => {
               engine.state.unsafeModify((table) => {
-                const waiter: TaskTable.Waiter = {
+                const waiter: Waiter = {
                   ancestry: undefined,
                   tasks: [],
                   target: undefined,
@@ -186,7 +188,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     }),
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        own: TaskTable.TaskRecord | undefined
+        own: TaskRecord | undefined
         override setTimers(): void {
           this.own = this.task
           super.setTimers()
@@ -498,7 +500,7 @@ describe("the simulator finds other mistakes", () => {
   finds("who came last is first in its lane", [4], {
     "machine/lanes": ({ Line }) => ({
       Line: class extends Line {
-        override append(task: TaskTable.TaskRecord) {
+        override append(task: TaskRecord) {
           const node = super.append(task)
           const { list } = node
           if (list === undefined) return node

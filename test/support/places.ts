@@ -1,6 +1,9 @@
 /** Who waits for a place in a table, and whether the counts and lines of its limits are true. */
 import type { Line } from "../../src/machine/lanes.js"
-import type { Session, TaskRecord, TaskTable, Waiter } from "../../src/machine/TaskTable.js"
+import type { Session } from "../../src/machine/Session.js"
+import type { TaskRecord } from "../../src/machine/TaskRecord.js"
+import type { TaskTable } from "../../src/machine/TaskTable.js"
+import type { Waiter } from "../../src/machine/Waiter.js"
 
 /** The tasks that are held back, in the order in which they came. */
 export const queueOf = (table: TaskTable): ReadonlyArray<TaskRecord> =>

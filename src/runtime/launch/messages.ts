@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { listen, type Message, messageRead, putBackMessage, takeMessage } from "../../machine/messages.js"
-import type { TaskRecord } from "../../machine/TaskTable.js"
+import type { TaskRecord } from "../../machine/TaskRecord.js"
 import type { Engine } from "../Engine.js"
 
 /**
