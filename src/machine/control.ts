@@ -1,10 +1,10 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { ToolError } from "../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { UsageCosts } from "../model/Usage.js"
-import { type Overrun, timeoutOf } from "./budgets.js"
+import { timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { cancelledWith } from "./family.js"
@@ -13,17 +13,14 @@ import { closeSums, type NameTooMany, report } from "./ledger.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { movedInLine, setLimit, stopSharing } from "./places.js"
+import type { Refusal } from "./refusal.js"
 import * as results from "./results.js"
-import { ensureSession, ensureTurn } from "./Session.js"
 import { cancelling } from "./snapshots.js"
-import type { TaskRecord } from "./TaskRecord.js"
-import { laneOf, type TaskTable } from "./TaskTable.js"
+import type { Overrun } from "./state/Budgets.js"
+import { ensureSession, ensureTurn } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import { laneOf, type TaskTable } from "./state/TaskTable.js"
 import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
-
-/** An operation that means nothing in the task's state, or the lack of a task. */
-export type Refusal =
-  | { readonly _tag: "NotFound" }
-  | { readonly _tag: "WrongStatus"; readonly status: TaskStatus }
 
 const notFound: Refusal = { _tag: "NotFound" }
 

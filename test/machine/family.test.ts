@@ -3,8 +3,8 @@ import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import { type Starter, startPlain } from "../../src/machine/start.js"
-import type { TaskRecord } from "../../src/machine/TaskRecord.js"
-import * as TaskTable from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import * as TaskTable from "../../src/machine/state/TaskTable.js"
 import { request, routeOf, turnRef, World } from "../support/world.js"
 
 describe("a cancel", () => {

@@ -2,17 +2,11 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import {
-  type LedgerLimits,
-  type Limit,
-  limitReachedBy,
-  meterAgain,
-  reportOfTurn,
-  sumOf
-} from "../../src/machine/ledger.js"
+import { limitReachedBy, meterAgain, reportOfTurn, sumOf } from "../../src/machine/ledger.js"
 import { usage } from "../../src/machine/queries.js"
-import type { TaskRecord } from "../../src/machine/TaskRecord.js"
-import type { Limits } from "../../src/machine/TaskTable.js"
+import type { LedgerLimits, Limit } from "../../src/machine/state/Ledger.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { Limits } from "../../src/machine/state/TaskTable.js"
 import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)

@@ -2,8 +2,8 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import { ensureSession, ensureTurn } from "../../src/machine/Session.js"
-import type { TaskRecord } from "../../src/machine/TaskRecord.js"
+import { ensureSession, ensureTurn } from "../../src/machine/state/Session.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { drain, sessionId, turnRef, World } from "../support/world.js"
 

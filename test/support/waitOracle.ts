@@ -3,9 +3,9 @@
  * shortcuts: every wait as the list of the tasks that it needs.
  */
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
-import type { TaskRecord } from "../../src/machine/TaskRecord.js"
-import type { TaskTable } from "../../src/machine/TaskTable.js"
-import type { Ancestry, Waiter } from "../../src/machine/Waiter.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { TaskTable } from "../../src/machine/state/TaskTable.js"
+import type { Ancestry, Waiter } from "../../src/machine/state/Waiter.js"
 
 export interface Wait {
   readonly waiter: Waiter

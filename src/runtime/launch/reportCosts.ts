@@ -1,7 +1,7 @@
 /** What is reported as used: checked, and added in one step. */
 import * as Effect from "effect/Effect"
 import type { NameTooMany } from "../../machine/ledger.js"
-import type { TaskTable } from "../../machine/TaskTable.js"
+import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { UsageCosts } from "../../model/Usage.js"
 import { checkCosts } from "../../shared/checkUsage.js"
 import { shown } from "../../shared/text.js"

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { ApprovalMismatch, InvalidAnswer, type InvalidAnswerReason } from "../../errors.js"
 import * as questions from "../../machine/questions.js"
-import type { Answers } from "../../machine/TaskRecord.js"
+import type { Answers } from "../../machine/state/TaskRecord.js"
 import { answerFault, type CheckSteps, makeCheckSteps } from "../../model/answerFault.js"
 import type { ApprovalQuestion, TaskApproval } from "../../model/Approval.js"
 import { firstFinding } from "../../model/describeIssue.js"

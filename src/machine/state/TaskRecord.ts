@@ -1,20 +1,19 @@
 /** A task: its record while it is live, and what is kept of it once it has settled. */
-import type { ApprovalRequest, TaskApproval } from "../model/Approval.js"
-import type { RetryRule } from "../model/RetryRule.js"
-import type { CancelReason, TaskKind, TaskSnapshot } from "../model/Task.js"
-import type { TaskProgress } from "../model/TaskEvent.js"
-import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
-import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
-import type { ReachedLimit } from "../model/Usage.js"
-import type { LinkedList, LinkedNode } from "../shared/LinkedList.js"
-import type { OutputRing } from "../shared/OutputRing.js"
-import type { Budgets, Overrun } from "./budgets.js"
-import type { Duplicates } from "./duplicates.js"
-import { leaveFamily } from "./family.js"
+import type { ApprovalRequest, TaskApproval } from "../../model/Approval.js"
+import type { RetryRule } from "../../model/RetryRule.js"
+import type { CancelReason, TaskKind, TaskSnapshot } from "../../model/Task.js"
+import type { TaskProgress } from "../../model/TaskEvent.js"
+import type { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import type { ToolRequest, ToolResultPart } from "../../model/ToolCall.js"
+import type { ReachedLimit } from "../../model/Usage.js"
+import type { LinkedList, LinkedNode } from "../../shared/LinkedList.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
+import type { Budgets, Overrun } from "./Budgets.js"
+import type { Duplicates } from "./Duplicates.js"
+import type { Inbox } from "./Inbox.js"
 import type { Lane } from "./lanes.js"
-import type { Meter } from "./ledger.js"
-import type { Inbox } from "./messages.js"
-import type { PendingStart } from "./pending.js"
+import type { Meter } from "./Ledger.js"
+import type { PendingStart } from "./PendingStart.js"
 import type { Session, Turn } from "./Session.js"
 import type { TaskTable } from "./TaskTable.js"
 import type { Delivery, Undelivered } from "./Undelivered.js"
@@ -169,6 +168,15 @@ export class TaskRecord {
     if (this.suspendedNode !== undefined) table.suspended.remove(this.suspendedNode)
     if (--this.session.live === 0 && this.session.closed) endClosed(table, this.session)
   }
+}
+
+/** A task has settled: it is nobody's child any more, and nobody's parent. */
+const leaveFamily = (task: TaskRecord): void => {
+  task.parent?.children?.delete(task)
+  task.parent = undefined
+  // a task that starts its successor and ends would otherwise keep each of its ancestors in memory
+  for (const child of task.children ?? []) child.parent = undefined
+  task.children = undefined
 }
 
 /** Nothing of a closed session is live any more. */

@@ -1,6 +1,6 @@
 /** Who waits, and for what: the foreground of a turn, every task of the manager, or the first of several tasks. */
-import type { TaskId } from "../model/ids.js"
-import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
+import type { TaskId } from "../../model/ids.js"
+import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
 import type { Turn } from "./Session.js"
 import type { TaskRecord } from "./TaskRecord.js"
 import type { TaskTable } from "./TaskTable.js"

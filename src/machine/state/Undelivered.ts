@@ -1,6 +1,6 @@
 /** What waits for a reader: an update of a turn, a resolution for a loop, a result for the host. */
-import type { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
-import type { LinkedNode } from "../shared/LinkedList.js"
+import type { TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import type { LinkedNode } from "../../shared/LinkedList.js"
 import type { Session } from "./Session.js"
 import type { SettledTask } from "./TaskRecord.js"
 

@@ -1,9 +1,9 @@
 /** Sessions and their turns, which are made when they are first needed and forgotten when nothing is left in them. */
-import type { SessionId, ToolCallId, TurnId } from "../model/ids.js"
-import type { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
-import { LinkedList, type Tally } from "../shared/LinkedList.js"
+import type { SessionId, ToolCallId, TurnId } from "../../model/ids.js"
+import type { TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { LinkedList, type Tally } from "../../shared/LinkedList.js"
 import type { Lane, Line } from "./lanes.js"
-import type { PendingStart } from "./pending.js"
+import type { PendingStart } from "./PendingStart.js"
 import type { TaskRecord } from "./TaskRecord.js"
 import type { TaskTable } from "./TaskTable.js"
 import type { Delivery, ManualDelivery } from "./Undelivered.js"

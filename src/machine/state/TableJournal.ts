@@ -1,6 +1,6 @@
 /** What a manager that writes its tasks down is told. */
-import type { Metadata } from "../model/json.js"
-import type { OutputRing } from "../shared/OutputRing.js"
+import type { Metadata } from "../../model/json.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
 import type { Session } from "./Session.js"
 import type { SettledTask, TaskRecord } from "./TaskRecord.js"
 import type { Brings, Undelivered } from "./Undelivered.js"

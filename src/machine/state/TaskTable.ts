@@ -2,14 +2,14 @@
  * The state of a manager: every task, turn, session and queue, and the indexes over them. It is mutable and lives in one
  * `Ref`; only the transitions in this folder change it, each in one synchronous step.
  */
-import type { SessionId, TaskId } from "../model/ids.js"
-import type { TaskEvent } from "../model/TaskEvent.js"
-import { LinkedList } from "../shared/LinkedList.js"
-import { Outbox } from "../shared/Outbox.js"
-import type { OutputRing } from "../shared/OutputRing.js"
-import { SizedQueue } from "../shared/SizedQueue.js"
+import type { SessionId, TaskId } from "../../model/ids.js"
+import type { TaskEvent } from "../../model/TaskEvent.js"
+import { LinkedList } from "../../shared/LinkedList.js"
+import { Outbox } from "../../shared/Outbox.js"
+import type { OutputRing } from "../../shared/OutputRing.js"
+import { SizedQueue } from "../../shared/SizedQueue.js"
 import { Lane } from "./lanes.js"
-import { type Ledger, type LedgerLimits, makeLedger } from "./ledger.js"
+import { type Ledger, type LedgerLimits, makeLedger } from "./Ledger.js"
 import type { Session } from "./Session.js"
 import type { TableJournal } from "./TableJournal.js"
 import type { SettledTask, TaskRecord, TaskRuntime } from "./TaskRecord.js"
