@@ -1,6 +1,6 @@
 /** The MCP server on a real socket, for clients of 2026-07-28: what a task is told as, who is let in, and what becomes of clients that go. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Redacted } from "effect"
+import { Cause, Deferred, Effect, Exit, Redacted } from "effect"
 import { TaskId } from "effect-task-manager"
 import { request as httpRequest } from "node:http"
 import { ask, callTool, startServer, taskIn, tasksExtension, token } from "./server/support.js"
@@ -80,7 +80,7 @@ describe("a task", () => {
         const completed = yield* taskIn(url, taskId, "completed")
         assert.isTrue(completed.result.isError)
         assert.isUndefined(completed.error)
-        assert.notInclude(JSON.stringify(completed), "42")
+        assert.notInclude(JSON.stringify(completed), "secret")
       }
     }))
 
@@ -301,6 +301,55 @@ describe("nobody is let in", () => {
         assert.strictEqual(headers.get("www-authenticate"), "Bearer")
       }
       assert.strictEqual(yield* withHeaders(port, { ...good, authorization: `Basic ${token}` }), 401)
+    }))
+
+  it.scopedLive("without a token that was made, which is said once", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const console = yield* Effect.console
+      const listening = {
+        ...console,
+        error: (...words: ReadonlyArray<unknown>) => Effect.sync(() => said.push(words.join(" ")))
+      }
+      const { url } = yield* startServer({ token: undefined }).pipe(
+        Effect.withConsole({ ...listening } as typeof console)
+      )
+      assert.lengthOf(said, 1)
+      const made = /^The bearer token of the MCP server is ([0-9a-f]{32})$/.exec(said[0] ?? "")?.[1]
+      assert.strictEqual((yield* ask(url, "tools/list", {}, { token: made })).status, 200)
+      assert.strictEqual((yield* ask(url, "tools/list")).status, 401)
+    }))
+
+  it.scopedLive("from other machines, unless it is said under which names", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(startServer({}, "0.0.0.0"))
+      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "reached by other machines")
+      const { port, url } = yield* startServer({ hosts: ["mcp.example"] }, "0.0.0.0")
+      assert.strictEqual((yield* ask(url, "tools/list")).status, 403)
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", host: "mcp.example" }
+      assert.strictEqual(yield* withHeaders(port, headers), 400)
+    }))
+
+  it.live("with options that are out of range", () =>
+    Effect.gen(function*() {
+      for (
+        const wrong of [
+          { maxTasks: 0 },
+          { ttl: -1 },
+          { pollInterval: 0 },
+          { maxBodyBytes: 0 },
+          { maxSessions: 1.5 },
+          { sessionIdle: 0 },
+          { token: Redacted.make("") },
+          { token: Redacted.make("two words") },
+          { token: {} }
+        ]
+      ) {
+        const exit = yield* Effect.exit(Effect.scoped(startServer(wrong)))
+        const told = String(Exit.isFailure(exit) && Cause.squash(exit.cause))
+        assert.match(told, /Mcp(Server|Http)Options\.\w+ takes/)
+        assert.notInclude(told, "two words")
+      }
     }))
 
   it.scopedLive("to the tasks of another client", () =>

@@ -94,14 +94,14 @@ export const options: McpServerOptions = {
 export const token = "a-token-of-the-tests"
 
 /** A server on a free port of this machine. */
-export const startServer = (more: McpServerOptions & McpHttpOptions = {}) =>
+export const startServer = (more: McpServerOptions & McpHttpOptions = {}, host = "127.0.0.1") =>
   Effect.gen(function*() {
     const gates = new Gates()
     const context = yield* Layer.build(
       McpServer.layerHttp({ ...options, token: Redacted.make(token), ...more }).pipe(
         Layer.provide(toolsOf(gates)),
         Layer.provideMerge(TaskManagerLive),
-        Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
+        Layer.provideMerge(NodeHttpServer.layer(createServer, { host, port: 0 }))
       )
     )
     const { manager, port } = yield* Effect.gen(function*() {
