@@ -3,10 +3,10 @@ import type { Task } from "@modelcontextprotocol/server"
 import * as DateTime from "effect/DateTime"
 import type { TaskRecord } from "./TaskRecord.js"
 
-export type Status = "working" | "input_required" | "completed" | "failed" | "cancelled"
+type Status = "working" | "input_required" | "completed" | "failed" | "cancelled"
 
 /** A call that has failed is completed: `failed` says that the protocol has. */
-export const statusOf = ({ state }: TaskRecord): Status => {
+const statusOf = ({ state }: TaskRecord): Status => {
   switch (state._tag) {
     case "Working":
       return "working"
