@@ -189,6 +189,29 @@ describe("a task", () => {
       assert.strictEqual(body.error.code, -32602)
     }))
 
+  it.scopedLive("is what it is, also where events of it were missed", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startServer({}, "127.0.0.1", { eventBuffer: 1 })
+      const failed = (yield* callTool(url, "burst", { end: "fail" })).body.result
+      assert.isTrue((yield* taskIn(url, failed.taskId, "completed")).result.isError)
+      const asking = (yield* callTool(url, "burst", { end: "ask" })).body.result
+      const { inputRequests } = yield* taskIn(url, asking.taskId, "input_required")
+      const inputResponses = Object.fromEntries(Object.keys(inputRequests).map((key) => [key, accept()]))
+      yield* ask(url, "tasks/update", { taskId: asking.taskId, inputResponses })
+      assert.strictEqual((yield* taskIn(url, asking.taskId, "completed")).result.content[0].text, "done")
+    }))
+
+  it.scopedLive("whose result the history does not keep is not found", () =>
+    Effect.gen(function*() {
+      const { gates, url } = yield* startServer({}, "127.0.0.1", { historyLimit: 0 })
+      const { taskId } = (yield* callTool(url, "wait")).body.result
+      yield* Deferred.succeed(gates.go, undefined)
+      const { body } = yield* ask(url, "tasks/get", { taskId }).pipe(
+        Effect.repeat({ until: ({ body }) => body.error !== undefined })
+      )
+      assert.strictEqual(body.error.code, -32602)
+    }))
+
   it.scopedLive("is refused where there are too many", () =>
     Effect.gen(function*() {
       const { gates, url } = yield* startServer({ maxTasks: 1 })
