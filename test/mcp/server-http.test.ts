@@ -1,6 +1,6 @@
 /** The MCP server on a real socket, for clients of 2026-07-28: what a task is told as, who is let in, and what becomes of clients that go. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Redacted } from "effect"
+import { Cause, Deferred, Effect, Exit, Redacted } from "effect"
 import { TaskId } from "effect-task-manager"
 import { request as httpRequest } from "node:http"
 import { ask, callTool, startServer, taskIn, tasksExtension, token } from "./server/support.js"
@@ -80,7 +80,7 @@ describe("a task", () => {
         const completed = yield* taskIn(url, taskId, "completed")
         assert.isTrue(completed.result.isError)
         assert.isUndefined(completed.error)
-        assert.notInclude(JSON.stringify(completed), "42")
+        assert.notInclude(JSON.stringify(completed), "secret")
       }
     }))
 
@@ -184,6 +184,29 @@ describe("a task", () => {
       assert.strictEqual(created.ttlMs, 300)
       yield* Deferred.await(gates.interrupted)
       const { body } = yield* ask(url, "tasks/get", { taskId: created.taskId }).pipe(
+        Effect.repeat({ until: ({ body }) => body.error !== undefined })
+      )
+      assert.strictEqual(body.error.code, -32602)
+    }))
+
+  it.scopedLive("is what it is, also where events of it were missed", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startServer({}, "127.0.0.1", { eventBuffer: 1 })
+      const failed = (yield* callTool(url, "burst", { end: "fail" })).body.result
+      assert.isTrue((yield* taskIn(url, failed.taskId, "completed")).result.isError)
+      const asking = (yield* callTool(url, "burst", { end: "ask" })).body.result
+      const { inputRequests } = yield* taskIn(url, asking.taskId, "input_required")
+      const inputResponses = Object.fromEntries(Object.keys(inputRequests).map((key) => [key, accept()]))
+      yield* ask(url, "tasks/update", { taskId: asking.taskId, inputResponses })
+      assert.strictEqual((yield* taskIn(url, asking.taskId, "completed")).result.content[0].text, "done")
+    }))
+
+  it.scopedLive("whose result the history does not keep is not found", () =>
+    Effect.gen(function*() {
+      const { gates, url } = yield* startServer({}, "127.0.0.1", { historyLimit: 0 })
+      const { taskId } = (yield* callTool(url, "wait")).body.result
+      yield* Deferred.succeed(gates.go, undefined)
+      const { body } = yield* ask(url, "tasks/get", { taskId }).pipe(
         Effect.repeat({ until: ({ body }) => body.error !== undefined })
       )
       assert.strictEqual(body.error.code, -32602)
@@ -301,6 +324,55 @@ describe("nobody is let in", () => {
         assert.strictEqual(headers.get("www-authenticate"), "Bearer")
       }
       assert.strictEqual(yield* withHeaders(port, { ...good, authorization: `Basic ${token}` }), 401)
+    }))
+
+  it.scopedLive("without a token that was made, which is said once", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const console = yield* Effect.console
+      const listening = {
+        ...console,
+        error: (...words: ReadonlyArray<unknown>) => Effect.sync(() => said.push(words.join(" ")))
+      }
+      const { url } = yield* startServer({ token: undefined }).pipe(
+        Effect.withConsole({ ...listening } as typeof console)
+      )
+      assert.lengthOf(said, 1)
+      const made = /^The bearer token of the MCP server is ([0-9a-f]{32})$/.exec(said[0] ?? "")?.[1]
+      assert.strictEqual((yield* ask(url, "tools/list", {}, { token: made })).status, 200)
+      assert.strictEqual((yield* ask(url, "tools/list")).status, 401)
+    }))
+
+  it.scopedLive("from other machines, unless it is said under which names", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(startServer({}, "0.0.0.0"))
+      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "reached by other machines")
+      const { port, url } = yield* startServer({ hosts: ["mcp.example"] }, "0.0.0.0")
+      assert.strictEqual((yield* ask(url, "tools/list")).status, 403)
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", host: "mcp.example" }
+      assert.strictEqual(yield* withHeaders(port, headers), 400)
+    }))
+
+  it.live("with options that are out of range", () =>
+    Effect.gen(function*() {
+      for (
+        const wrong of [
+          { maxTasks: 0 },
+          { ttl: -1 },
+          { pollInterval: 0 },
+          { maxBodyBytes: 0 },
+          { maxSessions: 1.5 },
+          { sessionIdle: 0 },
+          { token: Redacted.make("") },
+          { token: Redacted.make("two words") },
+          { token: {} }
+        ]
+      ) {
+        const exit = yield* Effect.exit(Effect.scoped(startServer(wrong)))
+        const told = String(Exit.isFailure(exit) && Cause.squash(exit.cause))
+        assert.match(told, /Mcp(Server|Http)Options\.\w+ takes/)
+        assert.notInclude(told, "two words")
+      }
     }))
 
   it.scopedLive("to the tasks of another client", () =>

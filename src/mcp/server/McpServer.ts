@@ -5,6 +5,8 @@
  */
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { Transport } from "@modelcontextprotocol/server"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
@@ -46,6 +48,13 @@ export interface McpStdioOptions extends McpServerOptions {
 
 const defaultMaxLineBytes = 4_194_304
 
+/** The app at its path, and nothing beside it. */
+const at = <E, R>(path: string, app: HttpApp.Default<E, R>) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    ({ url }) => url.split("?")[0] === path ? app : Effect.succeed(HttpServerResponse.empty({ status: 404 }))
+  )
+
 /**
  * Serves the tools of a `ToolExecutor` to MCP clients. A call is a task of the `TaskManager`, and for clients that have tasks (the extension of
  * 2026-07-28, or the experimental ones of 2025-11-25) one that they ask about later; others wait for it. Approvals and questions ask the user
@@ -58,10 +67,10 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
   /** Serves one client on a transport of the official SDK, and returns when it is closed and the tasks of the client have ended. */
   readonly serve: (transport: Transport) => Effect.Effect<void>
   /**
-   * The endpoint, for a server that has more than it. Without a `token` one is made, and written once to the error output. Clients that
+   * The endpoint, at whatever path your server has it. Without a `token` one is made, and written once to the error output. Clients that
    * have no sessions are there until the scope closes.
    */
-  readonly httpApp: (options?: McpHttpOptions) => Effect.Effect<HttpApp.Default, never, Scope.Scope>
+  readonly httpApp: (options?: McpHttpOptions) => Effect.Effect<HttpApp.Default<never, Scope.Scope>, never, Scope.Scope>
 }>() {
   /**
    * A server for clients that are reached by transports of their own, and for those of HTTP.
@@ -76,12 +85,11 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
       Effect.map(makeSettings(options), (settings) => ({
         serve: (transport) => serve(settings, transport),
         httpApp: (http = {}) =>
-          Effect.gen(function*() {
-            const guard = yield* makeGuard(http)
-            const app = yield* makeApp(settings, http, guard)
-            if (guard.made !== undefined) yield* Console.error(`The bearer token of the MCP server is ${guard.made}`)
-            return app
-          })
+          Effect.flatMap(makeGuard(http), (guard) =>
+            Effect.tap(makeApp(settings, http, guard), () =>
+              guard.made === undefined
+                ? Effect.void
+                : Console.error(`The bearer token of the MCP server is ${guard.made}`)))
       }))
     )
 
@@ -120,7 +128,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
           )
         }
         const { httpApp } = yield* McpServer
-        yield* HttpServer.serveEffect(yield* httpApp(options))
+        yield* HttpServer.serveEffect(at(options.path ?? "/mcp", yield* httpApp(options)))
       })
     ).pipe(Layer.provideMerge(McpServer.layer(options)))
 

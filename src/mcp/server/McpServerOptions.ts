@@ -75,7 +75,7 @@ export interface McpHttpOptions {
     | Redacted.Redacted<string>
     | Readonly<Record<string, Redacted.Redacted<string>>>
     | undefined
-  /** The path of the endpoint. Default: `/mcp`. */
+  /** The path of the endpoint, for `layerHttp`. Default: `/mcp`. */
   readonly path?: `/${string}` | undefined
   /**
    * The host names, without ports, under which clients may ask for the server. Default: those of this machine alone; then a server that

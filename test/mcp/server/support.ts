@@ -8,7 +8,9 @@ import {
   CurrentTask,
   Question,
   TaskManager,
+  TaskManagerConfig,
   TaskManagerLive,
+  type TaskManagerSettings,
   ToolError,
   ToolExecutor,
   ToolHandler,
@@ -81,6 +83,17 @@ export const toolsOf = (gates: Gates) =>
         const answers = yield* Question.ask({ approval, questions: { region, replicas } })
         return `${answers.replicas} in ${answers.region}`
       }),
+    // more at once than a reader with a small buffer can be told of
+    burst: ({ toolName, input }) =>
+      Effect.gen(function*() {
+        yield* Effect.yieldNow()
+        const task = yield* CurrentTask
+        for (let step = 0; step < 20; step++) yield* task.reportProgress({ message: `step ${step}` })
+        const { end } = input as { readonly end: string }
+        if (end === "fail") return yield* new ToolError({ reason: "ExecutionFailed", toolName, message: "It broke." })
+        if (end === "ask" && Option.isNone(task.approval)) return yield* new ApprovalRequired({ approval })
+        return "done"
+      }),
     configure_at_once: () =>
       Effect.map(Question.ask({ approval, questions: { region } }), (answers) => `in ${answers.region}`)
   })
@@ -94,14 +107,18 @@ export const options: McpServerOptions = {
 export const token = "a-token-of-the-tests"
 
 /** A server on a free port of this machine. */
-export const startServer = (more: McpServerOptions & McpHttpOptions = {}) =>
+export const startServer = (
+  more: McpServerOptions & McpHttpOptions = {},
+  host = "127.0.0.1",
+  config: Partial<TaskManagerSettings> = {}
+) =>
   Effect.gen(function*() {
     const gates = new Gates()
     const context = yield* Layer.build(
       McpServer.layerHttp({ ...options, token: Redacted.make(token), ...more }).pipe(
         Layer.provide(toolsOf(gates)),
-        Layer.provideMerge(TaskManagerLive),
-        Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
+        Layer.provideMerge(TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer(config)))),
+        Layer.provideMerge(NodeHttpServer.layer(createServer, { host, port: 0 }))
       )
     )
     const { manager, port } = yield* Effect.gen(function*() {

@@ -21,7 +21,7 @@ import type { Settings } from "./settings.js"
 import { TaskRecord, type TaskState } from "./TaskRecord.js"
 
 /** A call of a tool. */
-export interface Call {
+interface Call {
   readonly toolName: string
   readonly input: Readonly<Record<string, unknown>>
   /** For how long the client wants the task, in milliseconds; it is not kept longer than the server does. */

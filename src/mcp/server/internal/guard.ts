@@ -39,7 +39,7 @@ const tokensOf = (token: McpHttpOptions["token"]): ReadonlyArray<readonly [name:
 
 const localHosts: ReadonlyArray<string> = ["localhost", "127.0.0.1", "[::1]"]
 
-export type Verdict =
+type Verdict =
   | { readonly _tag: "Client"; readonly name: string }
   | { readonly _tag: "Refused"; readonly status: 401 | 403; readonly message: string }
 

@@ -28,16 +28,14 @@ const meant = ({ maxBodyBytes = 1_048_576, maxSessions = 100, sessionIdle = "30 
   }
 }
 
-const pathOf = ({ url }: HttpServerRequest.HttpServerRequest): string => url.split("?")[0] ?? ""
+type Limits = ReturnType<typeof meant>
 
-export const makeApp = (
+/** Answers requests of the clients of these names, in the generation that each speaks. */
+const makeAnswer = (
   settings: Settings,
-  options: McpHttpOptions,
-  guard: Guard
-): Effect.Effect<HttpApp.Default, never, Scope.Scope> =>
+  limits: Limits
+): Effect.Effect<(name: string, exchange: Exchange) => Effect.Effect<Response>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { path = "/mcp" } = options
-    const limits = yield* Effect.sync(() => meant(options))
     /** Clients without sessions are known by their tokens: as many as there are names. */
     const handlers = new Map<string, McpHttpHandler>()
     const scope = yield* Effect.scope
@@ -64,7 +62,7 @@ export const makeApp = (
         return handler === undefined ? Effect.promise(() => run(open(name))) : Effect.succeed(handler)
       }).pipe(opening.withPermits(1))
 
-    const answer = (name: string, exchange: Exchange): Effect.Effect<Response> =>
+    return (name, exchange) =>
       Effect.gen(function*() {
         const { body, request } = exchange
         if (yield* Effect.promise(() => isLegacyRequest(request, body))) {
@@ -73,18 +71,27 @@ export const makeApp = (
         const { fetch } = yield* handlerOf(name)
         return yield* Effect.promise(() => fetch(request, { parsedBody: body }))
       })
-
-    return Effect.gen(function*() {
-      const incoming = yield* HttpServerRequest.HttpServerRequest
-      if (pathOf(incoming) !== path) return HttpServerResponse.empty({ status: 404 })
-      const verdict = yield* guard.check(incoming)
-      if (verdict._tag === "Refused") {
-        const headers: Record<string, string> = verdict.status === 401 ? { "www-authenticate": "Bearer" } : {}
-        return HttpServerResponse.fromWeb(refusal(verdict.status, -32000, verdict.message, headers))
-      }
-      return yield* exchanged(incoming, limits.maxBodyBytes, (exchange) => answer(verdict.name, exchange))
-    }).pipe(
-      // an app is run uninterruptible unless it says otherwise, and a client that is gone interrupts
-      Effect.interruptible
-    )
   })
+
+export const makeApp = (
+  settings: Settings,
+  options: McpHttpOptions,
+  guard: Guard
+): Effect.Effect<HttpApp.Default<never, Scope.Scope>, never, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.sync(() => meant(options)),
+    (limits) =>
+      Effect.map(makeAnswer(settings, limits), (answer) =>
+        Effect.gen(function*() {
+          const incoming = yield* HttpServerRequest.HttpServerRequest
+          const verdict = yield* guard.check(incoming)
+          if (verdict._tag === "Refused") {
+            const headers: Record<string, string> = verdict.status === 401 ? { "www-authenticate": "Bearer" } : {}
+            return HttpServerResponse.fromWeb(refusal(verdict.status, -32000, verdict.message, headers))
+          }
+          return yield* exchanged(incoming, limits.maxBodyBytes, (exchange) => answer(verdict.name, exchange))
+        }).pipe(
+          // an app is run uninterruptible unless it says otherwise, and a client that is gone interrupts
+          Effect.interruptible
+        ))
+  )

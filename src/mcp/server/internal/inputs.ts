@@ -6,7 +6,7 @@ import type { ApprovalAnswer } from "../../../services/TaskManager.js"
 import { formOf, readForm, type Reading } from "./forms.js"
 
 /** One request to the client. `question` is the id of what it answers; without one it is a yes. */
-export interface Input {
+interface Input {
   readonly params: ElicitRequestFormParams
   readonly question?: { readonly id: string; readonly reading: Reading }
 }

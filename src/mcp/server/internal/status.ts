@@ -1,11 +1,12 @@
 /** A task in the words of the two generations. Plain functions. */
 import type { Task } from "@modelcontextprotocol/server"
+import * as DateTime from "effect/DateTime"
 import type { TaskRecord } from "./TaskRecord.js"
 
-export type Status = "working" | "input_required" | "completed" | "failed" | "cancelled"
+type Status = "working" | "input_required" | "completed" | "failed" | "cancelled"
 
 /** A call that has failed is completed: `failed` says that the protocol has. */
-export const statusOf = ({ state }: TaskRecord): Status => {
+const statusOf = ({ state }: TaskRecord): Status => {
   switch (state._tag) {
     case "Working":
       return "working"
@@ -16,7 +17,7 @@ export const statusOf = ({ state }: TaskRecord): Status => {
   }
 }
 
-const isoTime = (millis: number): string => new Date(millis).toISOString()
+const isoTime = (millis: number): string => DateTime.formatIso(DateTime.unsafeMake(millis))
 
 const common = (record: TaskRecord) => ({
   taskId: record.id,

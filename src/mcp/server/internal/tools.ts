@@ -5,7 +5,7 @@ import type { ToolSpec } from "../../../model/ToolCall.js"
 import type { McpTaskSupport } from "../McpServerOptions.js"
 
 /** The word of 2025-11-25 for each. Since 2026-07-28 a server decides, and says nothing of it. */
-export const supportWords = { never: "forbidden", optional: "optional", required: "required" } as const
+const supportWords = { never: "forbidden", optional: "optional", required: "required" } as const
 
 const hints = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] as const
 

@@ -5,7 +5,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 
 /** One request with its body, which has been read. */
 export interface Exchange {
@@ -37,72 +37,57 @@ type Body = { readonly _tag: "Body"; readonly body: unknown } | {
   readonly response: Response
 }
 
-const tooLarge: Body = {
+const refusedBody = (status: number, code: number, message: string): Body => ({
   _tag: "Refused",
-  get response() {
-    return refusal(413, -32000, "The body is too large")
-  }
-}
+  response: refusal(status, code, message)
+})
+
+const tooLarge = (): Body => refusedBody(413, -32000, "The body is too large")
 
 /** The body of a request: bounded JSON, and none where there is none. */
 const readBody = (request: HttpServerRequest.HttpServerRequest, maxBytes: number): Effect.Effect<Body> => {
   if (request.method !== "POST") return Effect.succeed({ _tag: "Body", body: undefined })
   const { "content-length": length, "content-type": type } = request.headers
   if (type?.split(";")[0]?.trim().toLowerCase() !== "application/json") {
-    return Effect.succeed({ _tag: "Refused", response: refusal(415, -32000, "The body must be application/json") })
+    return Effect.succeed(refusedBody(415, -32000, "The body must be application/json"))
   }
-  if (Number(length ?? 0) > maxBytes) return Effect.succeed(tooLarge)
+  if (Number(length ?? 0) > maxBytes) return Effect.succeed(tooLarge())
   return request.text.pipe(
     HttpIncomingMessage.withMaxBodySize(Option.some(maxBytes)),
     Effect.match({
-      onFailure: () => tooLarge,
+      onFailure: tooLarge,
       onSuccess: (text): Body => {
         try {
           return { _tag: "Body", body: JSON.parse(text) }
         } catch {
-          return { _tag: "Refused", response: refusal(400, -32700, "Parse error") }
+          return refusedBody(400, -32700, "Parse error")
         }
       }
     })
   )
 }
 
-/** Answers a request of the platform with what `handle` answers. A client that is gone aborts the signal of the request, or ends its stream. */
+/**
+ * Answers a request of the platform with what `handle` answers. A client that is gone aborts the signal of the request: the scope of
+ * a request closes when its response was written, or cannot be.
+ */
 export const exchanged = (
   incoming: HttpServerRequest.HttpServerRequest,
   maxBytes: number,
   handle: (exchange: Exchange) => Effect.Effect<Response>
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, Scope.Scope> =>
   Effect.gen(function*() {
     const read = yield* readBody(incoming, maxBytes)
     if (read._tag === "Refused") return HttpServerResponse.fromWeb(read.response)
     const url = Option.getOrElse(HttpServerRequest.toURL(incoming), () => new URL("http://localhost"))
     const controller = new AbortController()
-    let end = (): void => {}
-    const ended = Effect.sync(() => {
-      const first = end
-      end = () => {}
-      first()
-    })
-    const exchange: Exchange = {
-      request: new Request(url, { method: incoming.method, headers: incoming.headers, signal: controller.signal }),
+    const { signal } = controller
+    yield* Effect.addFinalizer(() => Effect.sync(() => controller.abort()))
+    const response = yield* handle({
+      request: new Request(url, { method: incoming.method, headers: incoming.headers, signal }),
       body: read.body,
       requestIds: requestIdsOf(read.body),
-      onEnd: (given) => {
-        end = given
-      }
-    }
-    const gone = Effect.zipRight(Effect.sync(() => controller.abort()), ended)
-    const response = yield* Effect.onInterrupt(handle(exchange), () => gone)
-    const { body } = response
-    if (body === null) {
-      yield* ended
-      return HttpServerResponse.fromWeb(response)
-    }
-    const bytes = Stream.fromReadableStream({ evaluate: () => body, onError: (error) => error })
-    return HttpServerResponse.stream(Stream.ensuring(bytes, ended), {
-      status: response.status,
-      headers: Object.fromEntries(response.headers),
-      contentType: response.headers.get("content-type") ?? "application/json"
+      onEnd: (end) => signal.addEventListener("abort", end, { once: true })
     })
+    return HttpServerResponse.fromWeb(response)
   })
