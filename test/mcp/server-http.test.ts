@@ -1,6 +1,6 @@
 /** The MCP server on a real socket, for clients of 2026-07-28: what a task is told as, who is let in, and what becomes of clients that go. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Redacted } from "effect"
+import { Cause, Deferred, Effect, Exit, Option, Redacted } from "effect"
 import { TaskId } from "effect-task-manager"
 import { request as httpRequest } from "node:http"
 import { ask, callTool, startServer, taskIn, tasksExtension, token } from "./server/support.js"
@@ -63,12 +63,15 @@ describe("a task", () => {
       const working = yield* taskIn(url, created.taskId, "working")
       assert.strictEqual(working.statusMessage, "halfway")
       assert.isUndefined(working.result)
+      // which tells its turn, and sends its result elsewhere
+      yield* manager.handle.detach(TaskId.make(created.taskId))
       yield* Deferred.succeed(gates.go, undefined)
       const completed = yield* taskIn(url, created.taskId, "completed")
       assert.deepEqual(completed.result.content, [{ type: "text", text: "done" }])
       assert.isUndefined(completed.result.isError)
       // nothing is left in a queue of the manager
-      const { sessionId } = yield* manager.handle.get(TaskId.make(created.taskId))
+      const { sessionId, turnId } = yield* manager.handle.get(TaskId.make(created.taskId))
+      assert.isTrue(Option.isNone(yield* manager.waitForTurn({ sessionId, turnId }, { timeout: 0 })))
       assert.lengthOf((yield* manager.takePendingLoopUpdates(sessionId)).resolutions, 0)
     }))
 

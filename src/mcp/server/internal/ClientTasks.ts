@@ -180,11 +180,12 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
         if (event._tag === "SessionClosed" || event._tag === "ContinueRequested") return
         const record = records.get(event.taskId)
         if (record === undefined) return
-        record.apply(event, options.protocolError)
-        yield* afterChange(record)
+        // before the client can be told
         if (event._tag === "AwaitingApproval" || event._tag === "Detached" || isSettled(event.snapshot)) {
           yield* takeUpdates(record)
         }
+        record.apply(event, options.protocolError)
+        yield* afterChange(record)
       })
 
     yield* Queue.take(events).pipe(
