@@ -105,6 +105,8 @@ export default defineConfig(({ mode }) => ({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
+      // a browser runs it
+      exclude: ["src/http/board/page/{net,view}/**", "src/http/board/built/**"],
       reporter: ["text", "json-summary", "html"],
       reportsDirectory: "coverage",
       thresholds: { lines: 95, branches: 90 }
