@@ -1,5 +1,6 @@
 /** What the page knows: a state that events change, without a browser. */
 import { assert, describe, it } from "@effect/vitest"
+import { JSONSchema, Schema } from "effect"
 import { lengthsOf, spansOf } from "../../../src/http/board/page/model/bars.js"
 import {
   addSnapshots,
@@ -287,6 +288,10 @@ describe("questions", () => {
       _tag: "Answer",
       value: false
     })
+    assert.deepStrictEqual(
+      fieldOf({ schema: JSONSchema.make(Schema.Int.pipe(Schema.between(1, 9))) }),
+      { _tag: "Number", isWhole: true }
+    )
     assert.deepStrictEqual(answerOf(fieldOf({}), " as it is "), { _tag: "Answer", value: " as it is " })
     assert.deepStrictEqual(answerOf(fieldOf({ schema: { type: "array" } }), "[1"), {
       _tag: "Fault",

@@ -139,6 +139,28 @@ const tidy = (board: Board, row: Row): void => {
   }
 }
 
+/** What the charts count of a task whose events were before this page. */
+const countPast = (board: Board, { createdAt, settledAt, startedAt, status }: TaskSnapshot): void => {
+  if (startedAt !== undefined) countStart(board, startedAt, startedAt - createdAt)
+  if (settledAt !== undefined) countEnd(board, settledAt, status)
+}
+
+const countStart = (board: Board, at: number, waited: number): void => {
+  const second = secondOf(board.seconds, at)
+  if (second === undefined) return
+  second.began++
+  second.waited += Math.max(0, waited)
+  second.longest = Math.max(second.longest, waited)
+}
+
+const countEnd = (board: Board, at: number, status: TaskStatus): void => {
+  const second = secondOf(board.seconds, at)
+  if (second === undefined) return
+  if (status === "Completed") second.completed++
+  if (status === "Failed") second.failed++
+  if (status === "Cancelled") second.cancelled++
+}
+
 /** Takes tasks as they are at `seq`, as a list gives them: what an event has told later stays. */
 export const addSnapshots = (board: Board, snapshots: ReadonlyArray<TaskSnapshot>, seq: number): void => {
   for (const snapshot of snapshots) {
@@ -146,6 +168,7 @@ export const addSnapshots = (board: Board, snapshots: ReadonlyArray<TaskSnapshot
     if (there !== undefined && (there.seq > seq || isSettled(there.snapshot))) continue
     if (there !== undefined) update(board, there, snapshot)
     const row = there ?? keep(board, snapshot, seq)
+    if (there === undefined) countPast(board, snapshot)
     if (row !== undefined) tidy(board, row)
   }
   board.version++
@@ -183,30 +206,6 @@ const note = (row: Row, event: UsualEvent<TaskEvent>): void => {
   if (row.happenings.length > mostHappenings) row.happenings.shift()
 }
 
-/** What the charts count. */
-const count = (board: Board, event: UsualEvent<TaskEvent>, wasQueuedSince: number | undefined): void => {
-  const second = secondOf(board.seconds, event.at)
-  if (second === undefined) return
-  switch (event._tag) {
-    case "Started": {
-      if (wasQueuedSince === undefined) return
-      const waited = Math.max(0, event.at - wasQueuedSince)
-      second.began++
-      second.waited += waited
-      second.longest = Math.max(second.longest, waited)
-      return
-    }
-    case "Completed":
-      second.completed++
-      return
-    case "Failed":
-      second.failed++
-      return
-    case "Cancelled":
-      second.cancelled++
-  }
-}
-
 const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): void => {
   const { snapshot } = event
   const there = board.rows.get(snapshot.id)
@@ -214,7 +213,11 @@ const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): 
   // what is replayed of a task that has settled and was forgotten
   const row = there ?? keep(board, { ...snapshot }, event.seq)
   const last = row?.phases.at(-1)
-  count(board, event, last?.phase === "Queued" ? last.from : undefined)
+  if (event._tag === "Started" && last?.phase === "Queued") countStart(board, event.at, event.at - last.from)
+  // a list may have told it already
+  if (isSettled(snapshot) && (there === undefined || !isSettled(there.snapshot))) {
+    countEnd(board, event.at, snapshot.status)
+  }
   if (row === undefined) return
   if (there !== undefined) update(board, row, snapshot)
   row.seq = event.seq

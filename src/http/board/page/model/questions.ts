@@ -18,9 +18,19 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const isChoice = (value: unknown): value is string | number | boolean | null =>
   value === null || typeof value === "string" || typeof value === "number" || typeof value === "boolean"
 
-export const fieldOf = ({ schema }: Pick<ApprovalQuestion, "schema">): Field => {
-  if (schema === undefined) return { _tag: "Text", isLong: false }
-  if (!isObject(schema)) return { _tag: "Json" }
+/** What a schema says of a value as a whole: what it refers to, and what it has to fit besides, counts too. */
+const whole = (schema: unknown, root: unknown, depth = 0): Readonly<Record<string, unknown>> => {
+  if (!isObject(schema) || depth > 8) return {}
+  const { $ref: reference, allOf } = schema
+  const [, name] = typeof reference === "string" ? /^#\/\$defs\/([^/]+)$/.exec(reference) ?? [] : []
+  const named = name === undefined || !isObject(root) || !isObject(root["$defs"]) ? undefined : root["$defs"][name]
+  const parts = [named, ...(Array.isArray(allOf) ? allOf.slice(0, 20) : [])]
+  return Object.assign({}, ...parts.map((part) => whole(part, root, depth + 1)), schema)
+}
+
+export const fieldOf = ({ schema: given }: Pick<ApprovalQuestion, "schema">): Field => {
+  if (given === undefined) return { _tag: "Text", isLong: false }
+  const schema = whole(given, given)
   const choices = schema["enum"]
   if (Array.isArray(choices) && choices.length > 0 && choices.length <= mostChoices && choices.every(isChoice)) {
     return { _tag: "Choice", choices }

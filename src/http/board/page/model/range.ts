@@ -36,6 +36,11 @@ export const moved = (range: Range, by: number, now: number): Range => {
   return by > 0 && next >= now ? { length: range.length } : { length: range.length, until: next }
 }
 
+/** The piece with which the page begins: the tasks that live are seen from their beginning, within an hour. */
+export const beginning = (earliest: number, now: number): Range => ({
+  length: Math.min(3_600_000, Math.max(60_000, (now - earliest) * 1.25))
+})
+
 /** A piece in which everything between two moments is seen. */
 export const fitting = (from: number, until: number, now: number): Range => {
   const length = within((until - from) * 1.04)

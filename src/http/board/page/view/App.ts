@@ -4,7 +4,7 @@ import type { SessionId, TaskId } from "../../../../model/ids.js"
 import type { TaskStatus } from "../../../../model/Task.js"
 import type { FilteredTaskEvent } from "../../../../model/TaskEvent.js"
 import { addSnapshots, applyEvent, type Board, emptyBoard, nowOn, setAsked } from "../model/Board.js"
-import { edges, fitting, moved, type Range, zoomed } from "../model/range.js"
+import { beginning, edges, fitting, moved, type Range, zoomed } from "../model/range.js"
 import { type Grouping, groupings, type Line, linesOf, type View } from "../model/rows.js"
 import { isSettled, showsTask } from "../model/told.js"
 import { api, type ApprovalAnswer, CallFailed, type Scope } from "../net/api.js"
@@ -86,6 +86,7 @@ export class App {
   #asksInbox = false
   #nextNotice = 1
   #hasSeen = false
+  #hasMoved = false
   readonly #resized = new ResizeObserver(() => this.changed())
 
   constructor(render: (app: App) => void) {
@@ -125,10 +126,22 @@ export class App {
       // what the events say of them is newer
       addSnapshots(this.board, [...tasks].reverse(), 0)
       this.#asksInbox = true
-      this.changed()
+      this.#begin()
     } catch (error) {
       this.failed("Reading the tasks", error)
     }
+  }
+
+  /** Until a person has moved the time line. */
+  #begin(): void {
+    if (this.#hasMoved) return
+    const now = this.now()
+    let earliest = now
+    for (const { snapshot } of this.board.rows.values()) {
+      if (!isSettled(snapshot)) earliest = Math.min(earliest, snapshot.createdAt)
+    }
+    this.ui.range = beginning(earliest, now)
+    this.changed()
   }
 
   // ---- when it is drawn
@@ -218,6 +231,7 @@ export class App {
     if (event._tag === "AwaitingApproval" || event._tag === "QuestionsAnswered" || event._tag === "Reset") {
       this.#asksInbox = true
     }
+    if (event._tag === "Reset") this.#begin()
     if (event._tag !== "Reset" && showsTask(event)) this.opened?.heard(event)
   }
 
@@ -341,11 +355,13 @@ export class App {
   // ---- what a person can do
 
   zoom(factor: number, around?: number): void {
+    this.#hasMoved = true
     this.ui.range = zoomed(this.ui.range, factor, this.now(), around)
     this.changed()
   }
 
   #pan(share: number): void {
+    this.#hasMoved = true
     this.ui.range = moved(this.ui.range, share * this.ui.range.length, this.now())
     this.changed()
   }
@@ -361,6 +377,7 @@ export class App {
 
   /** Shows all of the selected task, or of everything that the list has. */
   fit(): void {
+    this.#hasMoved = true
     const now = this.now()
     const { selected } = this.ui
     let from = Infinity

@@ -10,6 +10,8 @@ import type { Colours } from "./colours.js"
 const length = 300
 const step = 5
 const height = 76
+/** How many of the last steps the number beside the name is of. */
+const recent = 6
 
 interface ChartProps {
   readonly name: string
@@ -18,6 +20,8 @@ interface ChartProps {
   readonly lines: ReadonlyArray<{ readonly name: string; readonly colour: string; readonly isFilled: boolean }>
   readonly data: uPlot.AlignedData
   readonly format: (value: number) => string
+  /** The least that the axis goes up to. */
+  readonly least: number
 }
 
 class Chart extends Component<ChartProps> {
@@ -38,7 +42,7 @@ class Chart extends Component<ChartProps> {
         padding: [6, 8, 0, 0],
         legend: { show: false },
         cursor: { show: false },
-        scales: { y: { range: (_plot, _least, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
+        scales: { y: { range: (_plot, _least, most) => [0, Math.max(this.props.least, (most ?? 0) * 1.1)] } },
         axes: [
           {
             ...axis,
@@ -147,9 +151,10 @@ export class Charts extends Component<{ readonly app: App }> {
       <div class="charts">
         <Chart
           name="Throughput"
-          value={`${rate(columns.completed.at(-1) ?? 0)} per second`}
+          value={`${rate(columns.completed.slice(-recent).reduce((sum, one) => sum + one, 0) / recent)} per second`}
           colours={colours}
           format={rate}
+          least={1}
           data={data.finished}
           lines={[
             { name: "completed", colour: colours.statuses.Completed, isFilled: true },
@@ -161,6 +166,7 @@ export class Charts extends Component<{ readonly app: App }> {
           value={wait === undefined ? "none" : `${lasting(wait)} on average`}
           colours={colours}
           format={lasting}
+          least={10}
           data={data.waits}
           lines={[
             { name: "average", colour: colours.phases.Foreground, isFilled: true },
@@ -172,6 +178,7 @@ export class Charts extends Component<{ readonly app: App }> {
           value={`${Math.round(failed)} in 5 minutes`}
           colours={colours}
           format={rate}
+          least={1}
           data={data.failures}
           lines={[{ name: "failed per second", colour: colours.statuses.Failed, isFilled: true }]}
         />

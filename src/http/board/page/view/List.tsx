@@ -72,7 +72,9 @@ const TaskLine = (
             ? `${Math.round(Math.min(1, Math.max(0, progress.fraction)) * 100)} %`
             : snapshot.status === "Running" || isSettled(snapshot)
             ? lasting((snapshot.settledAt ?? now) - since)
-            : wordOf(snapshot.status)}
+            : snapshot.status === "Suspended"
+            ? "Approval"
+            : snapshot.status}
         </span>
       </div>
     </div>

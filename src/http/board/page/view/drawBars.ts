@@ -54,14 +54,16 @@ const fillPhase = (
     return
   }
   if (phase !== "Approval") {
-    context.fillRect(x, y, width, height)
+    context.beginPath()
+    context.roundRect(x, y, width, height, Math.min(2, width / 2))
+    context.fill()
     return
   }
-  context.globalAlpha = 0.3
+  context.globalAlpha = 0.25
   context.fillRect(x, y, width, height)
   context.globalAlpha = 1
-  context.fillRect(x, y, width, 2)
-  context.fillRect(x, y + height - 2, width, 2)
+  context.fillRect(x, y, width, 1.5)
+  context.fillRect(x, y + height - 1.5, width, 1.5)
 }
 
 /** Draws the bars of the lines, the first of them at the top of the canvas. */
