@@ -66,10 +66,17 @@ class Announced extends Context.Tag("test/http/Announced")<Announced, ServerAnno
 
 export type Config = Parameters<typeof TaskManagerConfig.layer>[0]
 
+export interface Served {
+  readonly config?: Config
+  readonly host?: string
+  readonly port?: number
+  readonly logger?: Layer.Layer<never>
+}
+
 /** Everything, on a port of loopback that the system chooses; or another one of this machine. */
 export const served = (
   options: TaskManagerHttpOptions = {},
-  { config = {}, host = "127.0.0.1", port = 0 }: { config?: Config; host?: string; port?: number } = {}
+  { config = {}, host = "127.0.0.1", port = 0 }: Served = {}
 ) =>
   Layer.unwrapEffect(
     Effect.map(Deferred.make<ServerAnnouncement>(), (announced) =>
@@ -271,11 +278,11 @@ const world = Effect.map(
 export const withServer = <A, E>(
   use: (world: World) => Effect.Effect<A, E, TaskManager | ToolExecutor>,
   options: TaskManagerHttpOptions = {},
-  more: Parameters<typeof served>[1] = {}
+  more: Served = {}
 ) =>
   Effect.flatMap(world, use).pipe(
     Effect.provide(served(options, more)),
-    Effect.provide(Logger.remove(Logger.defaultLogger)),
+    Effect.provide(more.logger ?? Logger.remove(Logger.defaultLogger)),
     Effect.scoped
   )
 
