@@ -91,10 +91,10 @@ const execute = (manager: () => TaskManager["Type"]) => (request: ToolRequest) =
       const call = { id: `child of ${task.taskId}`, callId: `${request.callId}-child`, session: request.sessionId }
       yield* Effect.orDie(Effect.provide(manager().startTask(launchOf(child, {}, call)), executor(manager)))
     }
-    if (echo) return yield* Effect.zipRight(Stream.runForEach(task.messages, task.write), Effect.never)
     const { ask, fail, millis, progress, questions = false, result, write } = inputOf(request)
     if (write !== undefined) yield* task.write(write)
     if (progress !== undefined) yield* task.reportProgress(progress)
+    if (echo) return yield* Effect.zipRight(Stream.runForEach(task.messages, task.write), Effect.never)
     if (ask !== undefined && questions) {
       const answers = yield* Question.ask({ approval: approval(ask), questions: { region, replicas } })
       return goodResult(request.callId, `${answers.replicas} in ${answers.region}`)
