@@ -1,6 +1,18 @@
 /** A real manager behind a real server, with tools that do what a test tells them. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Deferred, Effect, FiberId, Layer, ManagedRuntime, Option, Redacted, Schema, Stream } from "effect"
+import {
+  Deferred,
+  Effect,
+  FiberId,
+  Layer,
+  Logger,
+  LogLevel,
+  ManagedRuntime,
+  Option,
+  Redacted,
+  Schema,
+  Stream
+} from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -144,7 +156,9 @@ export const startHost = async ({ config = {}, http = {}, port = 0 }: HostOption
     Layer.provideMerge(TaskManagerLive),
     Layer.provide(TaskManagerConfig.layer(config)),
     Layer.provide(routing),
-    Layer.provideMerge(executor(() => manager))
+    Layer.provideMerge(executor(() => manager)),
+    // each write is logged
+    Layer.provide(Logger.minimumLogLevel(LogLevel.None))
   )
   const runtime = ManagedRuntime.make(layer)
   const manager: TaskManager["Type"] = await runtime.runPromise(TaskManager)

@@ -5,8 +5,10 @@ import { lengthsOf, spansOf } from "../../../src/http/board/page/model/bars.js"
 import {
   addSnapshots,
   applyEvent,
+  beginLists,
   type Board,
   emptyBoard,
+  endLists,
   mostHappenings,
   mostRows,
   mostSettled,
@@ -147,15 +149,28 @@ describe("the board", () => {
     // of another manager, which counts from 1 again
     applyEvent(board, { _tag: "Reset", seq: 4, live: [snapshot(2), snapshot(7)] }, 0)
     assert.deepStrictEqual([...board.rows.keys()], ["task-2", "task-3", "task-7"])
-    assert.strictEqual(board.seq, 4)
     applyEvent(board, told("Cancelled", snapshot(2, { status: "Cancelled", settledAt: 9 }), 5, 9_000), 0)
     assert.strictEqual(rowOf(board, 2).snapshot.status, "Cancelled")
+  })
+
+  it("has after a new connection what the lists have, and what events have told meanwhile", () => {
+    const board = emptyBoard()
+    for (const number of [1, 2, 3]) applyEvent(board, told("Started", snapshot(number), 100 + number, 1_000), 0)
+    beginLists(board)
+    addSnapshots(board, [snapshot(2)], 0)
+    applyEvent(board, told("Started", snapshot(4), 1, 4_000), 0)
+    applyEvent(board, told("Completed", snapshot(2, { status: "Completed", settledAt: 5_000 }), 2, 5_000), 0)
+    // the second page was made before that
+    addSnapshots(board, [snapshot(2), snapshot(3)], 0)
+    endLists(board)
+    assert.deepStrictEqual([...board.rows.keys()], ["task-2", "task-3", "task-4"])
+    assert.deepStrictEqual([board.counts.Completed, board.counts.Running], [1, 2])
   })
 
   it("goes on after an event that shows no task", () => {
     const board = emptyBoard()
     applyEvent(board, closed("s", 12), 0)
-    assert.deepStrictEqual([board.seq, board.rows.size], [12, 0])
+    assert.strictEqual(board.rows.size, 0)
   })
 
   it("counts what ended, and how long it waited before it began, by the second", () => {

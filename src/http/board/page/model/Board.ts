@@ -42,8 +42,8 @@ export interface Board {
   readonly asked: Map<TaskId, TaskApproval>
   readonly counts: Record<TaskStatus, number>
   readonly seconds: Seconds
-  /** The last event that was seen. */
-  seq: number
+  /** While lists are read after a connection: the tasks that are known to be there. */
+  found: Set<TaskId> | undefined
   /** How much the clock of the server is ahead of the one here, as far as events show it: in milliseconds. */
   ahead: number
   version: number
@@ -66,7 +66,7 @@ export const emptyBoard = (): Board => ({
   asked: new Map(),
   counts: { Queued: 0, Running: 0, Suspended: 0, Cancelling: 0, Completed: 0, Failed: 0, Cancelled: 0 },
   seconds: noSeconds(),
-  seq: 0,
+  found: undefined,
   ahead: 0,
   version: 0,
   shape: 0,
@@ -164,6 +164,7 @@ const countEnd = (board: Board, at: number, status: TaskStatus): void => {
 /** Takes tasks as they are at `seq`, as a list gives them: what an event has told later stays. */
 export const addSnapshots = (board: Board, snapshots: ReadonlyArray<TaskSnapshot>, seq: number): void => {
   for (const snapshot of snapshots) {
+    board.found?.add(snapshot.id)
     const there = board.rows.get(snapshot.id)
     if (there !== undefined && (there.seq > seq || isSettled(there.snapshot))) continue
     if (there !== undefined) update(board, there, snapshot)
@@ -208,6 +209,7 @@ const note = (row: Row, event: UsualEvent<TaskEvent>): void => {
 
 const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): void => {
   const { snapshot } = event
+  board.found?.add(snapshot.id)
   const there = board.rows.get(snapshot.id)
   if (there !== undefined && there.seq >= event.seq) return
   // what is replayed of a task that has settled and was forgotten
@@ -234,25 +236,28 @@ const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): 
 export const applyEvent = (board: Board, event: FilteredTaskEvent, here: number): void => {
   board.version++
   if (event._tag === "Reset") {
-    restart(board, event.live, event.seq)
+    beginLists(board)
+    addSnapshots(board, event.live, event.seq)
+    endLists(board)
     return
   }
-  board.seq = Math.max(board.seq, event.seq)
   if (showsTask(event)) applyToTask(board, event, here)
 }
 
-/** Events were missed: live tasks are those of the list, and what settled meanwhile is not known. */
-export const restart = (board: Board, live: ReadonlyArray<TaskSnapshot>, seq: number): void => {
-  const alive = new Set(live.map(({ id }) => id))
-  for (const row of board.rows.values()) if (!isSettled(row.snapshot) && !alive.has(row.id)) forget(board, row.id)
-  board.seq = seq
+/** There is a new connection, perhaps to another manager, whose events count from one again. Lists come next. */
+export const beginLists = (board: Board): void => {
+  board.found = new Set()
   board.hidden = 0
-  for (const snapshot of live) {
-    const row = board.rows.get(snapshot.id)
-    // of an earlier manager, whose events had higher numbers
-    if (row !== undefined) row.seq = Math.min(row.seq, seq)
-  }
-  addSnapshots(board, live, seq)
+  for (const row of board.rows.values()) row.seq = 0
+}
+
+/** All lists were read: what was live before, and is in no list and in no event, is gone. */
+export const endLists = (board: Board): void => {
+  const { found } = board
+  if (found === undefined) return
+  for (const row of board.rows.values()) if (!isSettled(row.snapshot) && !found.has(row.id)) forget(board, row.id)
+  board.found = undefined
+  board.version++
 }
 
 /** Takes the list of what waits for an answer. */

@@ -23,6 +23,11 @@ export interface Caller {
   readonly scopes: ReadonlyArray<Scope>
 }
 
+interface TaskPage {
+  readonly tasks: ReadonlyArray<TaskSnapshot>
+  readonly next?: string
+}
+
 /** The answer to a request for approval. */
 export type ApprovalAnswer =
   | "approve"
@@ -63,9 +68,16 @@ const task = (id: TaskId): string => `api/tasks/${encodeURIComponent(id)}`
 
 export const api = {
   caller: () => call<Caller>("api/caller"),
+  /** Live tasks, page by page. */
+  live: (cursor?: string) =>
+    call<TaskPage>(
+      `api/tasks?status=Queued&status=Running&status=Suspended&status=Cancelling&limit=1000${
+        cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`
+      }`
+    ),
   /** Settled tasks, the one that settled last first. */
   settled: (limit: number) =>
-    call<{ readonly tasks: ReadonlyArray<TaskSnapshot> }>(
+    call<TaskPage>(
       `api/tasks?status=Completed&status=Failed&status=Cancelled&limit=${limit}`
     ),
   get: (id: TaskId) => call<TaskSnapshot>(task(id)),

@@ -1,28 +1,25 @@
-/** The events of the server, for as long as the page is open. The browser connects again by itself, and says what it saw last. */
+/**
+ * The events of the server, for as long as the page is open: each connection begins with what happens from now on. The number of the last
+ * event is not used: a server that was started again counts from one again.
+ */
+import { api, CallFailed } from "./api.js"
 
-/** `Denied`: the login of the page does not count any more. `Full`: too many pages are open. */
+/** `Denied`: the login of the page does not count any more. `Full`: the server has no place for one more page. */
 export type Connection = "Connecting" | "Live" | "Lost" | "Denied" | "Full"
 
-/** Between two attempts where the browser has given up, in milliseconds. */
+/** Between two attempts, in milliseconds. */
 const firstPause = 1_000
 const longestPause = 15_000
 
 /** Tells what the server says, one event after the other, as the text that came. */
 export const listen = (options: {
-  /** The number of the last event that was seen; undefined before the first. */
-  readonly after: () => number | undefined
   readonly told: (data: string) => void
   readonly connection: (connection: Connection) => void
 }): void => {
   let pause = firstPause
 
-  const address = (): URL => {
-    const after = options.after()
-    return new URL(`api/events?${after === undefined ? "from=snapshot" : `after=${after}`}`, document.baseURI)
-  }
-
   const connect = (): void => {
-    const source = new EventSource(address())
+    const source = new EventSource(new URL("api/events?from=now", document.baseURI))
     source.addEventListener("open", () => {
       pause = firstPause
       options.connection("Live")
@@ -30,11 +27,12 @@ export const listen = (options: {
     const tell = (event: MessageEvent<unknown>): void => {
       if (typeof event.data === "string") options.told(event.data)
     }
-    for (const name of ["task", "reset", "snapshot"]) source.addEventListener(name, tell)
+    for (const name of ["task", "reset"]) source.addEventListener(name, tell)
     source.addEventListener("error", () => {
-      options.connection("Lost")
-      // while it is CONNECTING the browser tries by itself; it gives up where the server answers with anything but events
-      if (source.readyState === EventSource.CLOSED) later()
+      // a connection that ends is tried again; one that is refused is CLOSED
+      options.connection(source.readyState === EventSource.CLOSED ? "Full" : "Lost")
+      source.close()
+      later()
     })
   }
 
@@ -43,20 +41,17 @@ export const listen = (options: {
     pause = Math.min(longestPause, pause * 2)
   }
 
-  /** A browser does not say why it has given up. */
   const again = async (): Promise<void> => {
-    const asking = new AbortController()
     try {
-      const { status } = await fetch(address(), { signal: asking.signal, cache: "no-store" })
-      if (status === 200) return void setTimeout(connect, 100)
-      if (status === 401 || status === 403) return options.connection("Denied")
-      if (status === 429) options.connection("Full")
-    } catch {
-      // the server is away
-    } finally {
-      asking.abort()
+      await api.caller()
+      connect()
+    } catch (error) {
+      if (error instanceof CallFailed && (error.status === 401 || error.status === 403)) {
+        return options.connection("Denied")
+      }
+      options.connection("Lost")
+      later()
     }
-    later()
   }
 
   connect()

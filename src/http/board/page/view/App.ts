@@ -3,7 +3,16 @@ import type { TaskApproval } from "../../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../../model/ids.js"
 import type { TaskStatus } from "../../../../model/Task.js"
 import type { FilteredTaskEvent } from "../../../../model/TaskEvent.js"
-import { addSnapshots, applyEvent, type Board, emptyBoard, nowOn, setAsked } from "../model/Board.js"
+import {
+  addSnapshots,
+  applyEvent,
+  beginLists,
+  type Board,
+  emptyBoard,
+  endLists,
+  nowOn,
+  setAsked
+} from "../model/Board.js"
 import { beginning, edges, fitting, moved, type Range, zoomed } from "../model/range.js"
 import { type Grouping, groupings, type Line, linesOf, type View } from "../model/rows.js"
 import { isSettled, showsTask } from "../model/told.js"
@@ -85,8 +94,8 @@ export class App {
   #bars: HTMLCanvasElement | null = null
   #asksInbox = false
   #nextNotice = 1
-  #hasSeen = false
   #hasMoved = false
+  #connections = 0
   readonly #resized = new ResizeObserver(() => this.changed())
 
   constructor(render: (app: App) => void) {
@@ -102,14 +111,13 @@ export class App {
   /** Connects, and shows what comes. */
   start(): void {
     listen({
-      after: () => this.#hasSeen ? this.board.seq : undefined,
       told: (data) => {
         this.#waiting.push(data)
         this.#schedule()
       },
       connection: (connection) => {
         this.ui.connection = connection
-        if (connection === "Live") void this.#greet()
+        if (connection === "Live") void this.#readLists()
         this.changed()
       }
     })
@@ -118,17 +126,30 @@ export class App {
 
   readonly now = (): number => nowOn(this.board, Date.now())
 
-  async #greet(): Promise<void> {
+  /** Reads what was before the connection, page by page, while events come. */
+  async #readLists(): Promise<void> {
+    const connection = ++this.#connections
+    const isOver = (): boolean => connection !== this.#connections
+    beginLists(this.board)
     try {
-      const caller = await api.caller()
-      this.ui.scopes = new Set(caller.scopes)
+      this.ui.scopes = new Set((await api.caller()).scopes)
+      let cursor: string | undefined
+      do {
+        const { next, tasks } = await api.live(cursor)
+        if (isOver()) return
+        // what events have said of them is newer
+        addSnapshots(this.board, tasks, 0)
+        this.changed()
+        cursor = next
+      } while (cursor !== undefined)
       const { tasks } = await api.settled(askedSettled)
-      // what the events say of them is newer
+      if (isOver()) return
       addSnapshots(this.board, [...tasks].reverse(), 0)
+      endLists(this.board)
       this.#asksInbox = true
       this.#begin()
     } catch (error) {
-      this.failed("Reading the tasks", error)
+      if (!isOver()) this.failed("Reading the tasks", error)
     }
   }
 
@@ -209,7 +230,6 @@ export class App {
       } catch {
         continue
       }
-      this.#hasSeen = true
       applyEvent(this.board, event, here)
       this.#heard(event)
       if (performance.now() - begin > readingTime) break
@@ -231,7 +251,6 @@ export class App {
     if (event._tag === "AwaitingApproval" || event._tag === "QuestionsAnswered" || event._tag === "Reset") {
       this.#asksInbox = true
     }
-    if (event._tag === "Reset") this.#begin()
     if (event._tag !== "Reset" && showsTask(event)) this.opened?.heard(event)
   }
 
