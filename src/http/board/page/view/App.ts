@@ -13,14 +13,12 @@ import {
   nowOn,
   setAsked
 } from "../model/Board.js"
-import { beginning, edges, fitting, moved, type Range, zoomed } from "../model/range.js"
-import { type Grouping, groupings, type Line, linesOf, type View } from "../model/rows.js"
+import { beginning, fitting, moved, type Range, zoomed } from "../model/range.js"
+import { type Grouping, groupings, type View } from "../model/rows.js"
 import { isSettled, showsTask } from "../model/told.js"
 import { api, type ApprovalAnswer, CallFailed, type Scope } from "../net/api.js"
 import { type Connection, listen } from "../net/events.js"
-import { type Colours, readColours } from "./colours.js"
-import { drawAxis, drawBars } from "./drawBars.js"
-import { type Geometry, geometryOf } from "./geometry.js"
+import { ListView } from "./ListView.js"
 import { type Opened, openTask } from "./opened.js"
 
 /** What is shown beside the list. */
@@ -51,10 +49,6 @@ export interface Ui {
 const readingTime = 10
 /** Between two drawings while events come, in milliseconds. */
 const drawingPause = 80
-/** Between two new orders of the list while many tasks are there: so many times what it takes. */
-const orderingShare = 6
-/** Rows beyond the edge, so that a scroll finds them there. */
-const overscan = 8
 /** Settled tasks that are asked for at the start. */
 const askedSettled = 500
 
@@ -72,16 +66,16 @@ export class App {
     notices: [],
     busy: new Set()
   }
-  geometry: Geometry = geometryOf(innerWidth)
-  colours: Colours = readColours()
+  readonly list = new ListView({
+    changed: () => this.changed(),
+    now: () => this.now(),
+    range: () => this.ui.range,
+    zoom: (factor, around) => this.zoom(factor, around),
+    pan: (share) => this.#pan(share)
+  })
   opened: Opened | undefined
 
   readonly #render: (app: App) => void
-  #lines: ReadonlyArray<Line> = []
-  #orderedShape = -1
-  #orderedView: View | undefined
-  #orderedAt = 0
-  #orderingTook = 0
   #drawnVersion = -1
   #drawnAt = 0
   #isUrgent = true
@@ -89,22 +83,13 @@ export class App {
   #timer: ReturnType<typeof setTimeout> | undefined
   #waiting: Array<string> = []
   #read = 0
-  #scroller: HTMLElement | null = null
-  #axis: HTMLCanvasElement | null = null
-  #bars: HTMLCanvasElement | null = null
   #asksInbox = false
   #nextNotice = 1
   #hasMoved = false
   #connections = 0
-  readonly #resized = new ResizeObserver(() => this.changed())
 
   constructor(render: (app: App) => void) {
     this.#render = render
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.colours = readColours()
-      this.changed()
-    })
-    addEventListener("resize", () => this.changed())
     document.addEventListener("visibilitychange", () => this.changed())
   }
 
@@ -194,7 +179,7 @@ export class App {
     this.#readWaiting(begin)
     const isStale = this.board.version !== this.#drawnVersion
     if (this.#isUrgent || (isStale && begin - this.#drawnAt >= drawingPause)) {
-      this.#order(begin)
+      if (this.list.order(this.board, this.ui.view, begin)) this.#later(drawingPause)
       this.#drawnVersion = this.board.version
       this.#drawnAt = begin
       this.#isUrgent = false
@@ -202,7 +187,7 @@ export class App {
       this.#follow()
       this.#render(this)
     }
-    this.#draw()
+    if (!document.hidden) this.list.draw()
     if (this.#waiting.length > 0) this.#schedule()
     else if (this.board.version !== this.#drawnVersion) this.#later(drawingPause)
     else this.#later(this.#pauseOfBars())
@@ -211,11 +196,9 @@ export class App {
   /** A bar that grows moves by a pixel now and then; texts that count time change each second at most. */
   #pauseOfBars(): number {
     if (document.hidden) return 2_000
-    const { left, right } = this.geometry
-    const pixel = this.ui.range.length / Math.max(1, right - left)
     const isLive = this.board.rows.size > this.board.settled.size
     if (isLive && performance.now() - this.#drawnAt > 1_000) this.#isUrgent = true
-    return isLive || this.ui.range.until === undefined ? Math.min(1_000, Math.max(50, pixel)) : 1_000
+    return isLive || this.ui.range.until === undefined ? Math.min(1_000, Math.max(50, this.list.pixel)) : 1_000
   }
 
   #readWaiting(begin: number): void {
@@ -272,103 +255,12 @@ export class App {
     }
   }
 
-  #order(now: number): void {
-    const { view } = this.ui
-    const isOther = this.#orderedView !== view
-    const isDue = now - this.#orderedAt >= this.#orderingTook * orderingShare
-    if (!isOther && (this.#orderedShape === this.board.shape || !isDue)) {
-      if (this.#orderedShape !== this.board.shape) this.#later(drawingPause)
-      return
-    }
-    const begin = performance.now()
-    this.#lines = linesOf(this.board, view)
-    this.#orderingTook = performance.now() - begin
-    this.#orderedAt = now
-    this.#orderedShape = this.board.shape
-    this.#orderedView = view
-  }
-
   /** What is known of the selected task goes with it. */
   #follow(): void {
     const { panel, selected } = this.ui
     const wanted = panel === "Details" ? selected : undefined
     if (this.opened?.id === wanted) return
     this.opened = wanted === undefined ? undefined : openTask(wanted, this.changed)
-  }
-
-  #draw(): void {
-    const bars = this.#bars
-    if (bars === null || document.hidden) return
-    const width = this.#scroller?.clientWidth ?? 0
-    const geometry = geometryOf(width)
-    const { first, shown } = this.seen()
-    const now = this.now()
-    const { colours, ui: { range } } = this
-    if (geometry.right !== this.geometry.right || geometry.isNarrow !== this.geometry.isNarrow) {
-      this.geometry = geometry
-      this.changed()
-    }
-    bars.style.top = `${first * geometry.height}px`
-    drawBars(bars, { colours, geometry, lines: shown, now, range })
-    if (this.#axis !== null) drawAxis(this.#axis, { colours, geometry, now, range }, 26)
-  }
-
-  // ---- what the list is told by its elements
-
-  /** The lines of the list, and those of them that are elements now. */
-  seen(): { readonly lines: ReadonlyArray<Line>; readonly first: number; readonly shown: ReadonlyArray<Line> } {
-    const { height } = this.geometry
-    const top = this.#scroller?.scrollTop ?? 0
-    const room = this.#scroller?.clientHeight ?? innerHeight
-    const first = Math.max(0, Math.min(Math.floor(top / height) - overscan, this.#lines.length - 1))
-    const last = Math.min(this.#lines.length, Math.ceil((top + room) / height) + overscan)
-    return { lines: this.#lines, first, shown: this.#lines.slice(first, last) }
-  }
-
-  readonly scrolled = (): void => this.changed()
-  readonly scrollerIs = (element: HTMLElement | null): void => {
-    if (element === this.#scroller) return
-    this.#scroller = element
-    this.#resized.disconnect()
-    if (element === null) return
-    this.#resized.observe(element)
-    element.addEventListener("wheel", this.#wheeled, { passive: false })
-  }
-  readonly axisIs = (element: HTMLCanvasElement | null): void => {
-    if (element === this.#axis) return
-    this.#axis = element
-    element?.addEventListener("pointerdown", this.#grabbed)
-  }
-  readonly barsAre = (element: HTMLCanvasElement | null): void => {
-    this.#bars = element
-  }
-
-  /** The moment under a place of the time line. */
-  #momentAt(x: number): number {
-    const { left, right } = this.geometry
-    const { from, until } = edges(this.ui.range, this.now())
-    return from + ((x - left) / Math.max(1, right - left)) * (until - from)
-  }
-
-  readonly #wheeled = (event: WheelEvent): void => {
-    if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return
-    event.preventDefault()
-    const x = event.clientX - (this.#scroller?.getBoundingClientRect().left ?? 0)
-    if (event.shiftKey) this.#pan((event.deltaY + event.deltaX) / 800)
-    else this.zoom(Math.exp(event.deltaY / 300), this.#momentAt(x))
-  }
-
-  readonly #grabbed = (event: PointerEvent): void => {
-    const axis = this.#axis
-    if (axis === null) return
-    axis.setPointerCapture(event.pointerId)
-    let x = event.clientX
-    const over = new AbortController()
-    axis.addEventListener("pointermove", (next) => {
-      this.#pan((x - next.clientX) / Math.max(1, this.geometry.right - this.geometry.left))
-      x = next.clientX
-    }, over)
-    axis.addEventListener("lostpointercapture", () => over.abort(), over)
   }
 
   // ---- what a person can do
@@ -401,7 +293,7 @@ export class App {
     const { selected } = this.ui
     let from = Infinity
     let until = -Infinity
-    for (const line of this.#lines) {
+    for (const line of this.list.lines) {
       if (line._tag !== "Task" || (selected !== undefined && line.row.id !== selected)) continue
       from = Math.min(from, line.row.snapshot.createdAt)
       until = Math.max(until, line.row.snapshot.settledAt ?? now)
@@ -440,19 +332,14 @@ export class App {
 
   /** Selects the task so many lines further down, and brings it into sight. */
   step(by: number): void {
-    const { height } = this.geometry
-    let place = this.#lines.findIndex((line) => line._tag === "Task" && line.row.id === this.ui.selected)
+    const { lines } = this.list
+    let place = lines.findIndex((line) => line._tag === "Task" && line.row.id === this.ui.selected)
     const direction = by < 0 ? -1 : 1
-    place = Math.min(this.#lines.length - 1, Math.max(0, place + by))
-    for (let line = this.#lines[place]; line !== undefined; place += direction, line = this.#lines[place]) {
+    place = Math.min(lines.length - 1, Math.max(0, place + by))
+    for (let line = lines[place]; line !== undefined; place += direction, line = lines[place]) {
       if (line._tag !== "Task") continue
       this.ui.selected = line.row.id
-      if (this.#scroller !== null) {
-        const top = place * height
-        const { clientHeight, scrollTop } = this.#scroller
-        if (top < scrollTop) this.#scroller.scrollTop = top
-        else if (top + height > scrollTop + clientHeight) this.#scroller.scrollTop = top + height - clientHeight
-      }
+      this.list.reveal(place)
       break
     }
     this.changed()
@@ -471,10 +358,6 @@ export class App {
   help(isShown: boolean): void {
     this.ui.hasHelp = isShown
     this.changed()
-  }
-
-  focusList(): void {
-    this.#scroller?.focus()
   }
 
   /** Tells a person what happened, for some seconds. */

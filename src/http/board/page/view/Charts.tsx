@@ -144,7 +144,7 @@ export class Charts extends Component<{ readonly app: App }> {
     this.#columns = columns
     this.#data = data
     this.#end = end
-    const { colours } = app
+    const { colours } = app.list
     const failed = columns.failed.reduce((sum, one) => sum + one * step, 0)
     const wait = lastOf(columns.meanWait)
     return (

@@ -88,7 +88,7 @@ const pressed = (app: App, event: KeyboardEvent): boolean => {
     case "Escape":
       if (panel !== undefined) app.show(undefined)
       else if (selected !== undefined) app.select(undefined)
-      app.focusList()
+      app.list.focus()
       return true
     case "a":
       app.show(panel === "Inbox" ? undefined : "Inbox")
@@ -136,7 +136,7 @@ export const listenToKeys = (app: App): void => {
     if (isTyping(event.target)) {
       if (event.key === "Escape" && event.target instanceof HTMLElement) {
         event.target.blur()
-        app.focusList()
+        app.list.focus()
       }
       return
     }

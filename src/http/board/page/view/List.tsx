@@ -55,7 +55,7 @@ const TaskLine = (
       aria-label={`${wordOf(snapshot.status)}: ${barInWords(line, now)}`}
       data-task={snapshot.id}
       data-status={snapshot.status}
-      style={{ top: `${index * app.geometry.height}px`, height: `${app.geometry.height}px` }}
+      style={{ top: `${index * app.list.geometry.height}px`, height: `${app.list.geometry.height}px` }}
       onClick={() => app.select(snapshot.id)}
     >
       <div class="cells" role="presentation">
@@ -93,7 +93,7 @@ const SessionLine = (
     role="row"
     id={`line-${index}`}
     aria-rowindex={index + 1}
-    style={{ top: `${index * app.geometry.height}px`, height: `${app.geometry.height}px` }}
+    style={{ top: `${index * app.list.geometry.height}px`, height: `${app.list.geometry.height}px` }}
   >
     <span role="gridcell">
       <button
@@ -114,30 +114,31 @@ const SessionLine = (
 
 /** The lines, and the canvas of their bars. */
 export const List = ({ app }: { readonly app: App }): JSX.Element => {
-  const { first, lines, shown } = app.seen()
-  const { height } = app.geometry
+  const { lines } = app.list
+  const { first, shown } = app.list.seen()
+  const { height } = app.list.geometry
   const selected = lines.findIndex((line) => line._tag === "Task" && line.row.id === app.ui.selected)
   const isShown = selected >= first && selected < first + shown.length
   return (
-    <div class={`list${app.geometry.isNarrow ? " is-narrow" : ""}`}>
+    <div class={`list${app.list.geometry.isNarrow ? " is-narrow" : ""}`}>
       <div class="axis" aria-hidden="true">
         <span class="head name">Task</span>
         <span class="head session">Session</span>
         <span class="head state">State</span>
-        <canvas ref={app.axisIs} />
+        <canvas ref={app.list.axisIs} />
       </div>
       <div
         class="scroller"
-        ref={app.scrollerIs}
+        ref={app.list.scrollerIs}
         role="grid"
         tabIndex={0}
         aria-label="Tasks"
         aria-rowcount={lines.length}
         aria-activedescendant={isShown ? `line-${selected}` : undefined}
-        onScroll={app.scrolled}
+        onScroll={app.list.scrolled}
       >
         <div class="content" role="rowgroup" style={{ height: `${lines.length * height}px` }}>
-          <canvas class="bars" ref={app.barsAre} aria-hidden="true" style={{ top: `${first * height}px` }} />
+          <canvas class="bars" ref={app.list.barsAre} aria-hidden="true" style={{ top: `${first * height}px` }} />
           {shown.map((line, place) =>
             line._tag === "Task"
               ? <TaskLine key={line.key} app={app} line={line} index={first + place} />
