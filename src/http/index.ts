@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-export * from "./api/Problem.js"
+export type { Problem, ProblemOf } from "./api/Problem.js"
 export * from "./api/TaskManagerApi.js"
+export * from "./TaskManagerClient.js"
 export * from "./TaskManagerHttp.js"
 export * from "./TaskManagerHttpOptions.js"
+export * from "./TaskManagerUnreachable.js"

@@ -129,8 +129,7 @@ describe("pages of others", () => {
             "evil.example:80",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
-            "0.0.0.0",
-            ""
+            "0.0.0.0"
           ]
         ) {
           yield* refused(world, "/api/tasks", { headers: { host } }, 421, "UnknownHost")

@@ -70,13 +70,14 @@ export interface Served {
   readonly config?: Config
   readonly host?: string
   readonly port?: number
+  readonly manager?: Layer.Layer<TaskManager>
   readonly logger?: Layer.Layer<never>
 }
 
 /** Everything, on a port of loopback that the system chooses; or another one of this machine. */
 export const served = (
   options: TaskManagerHttpOptions = {},
-  { config = {}, host = "127.0.0.1", port = 0 }: Served = {}
+  { config = {}, host = "127.0.0.1", manager, port = 0 }: Served = {}
 ) =>
   Layer.unwrapEffect(
     Effect.map(Deferred.make<ServerAnnouncement>(), (announced) =>
@@ -87,10 +88,9 @@ export const served = (
           ...options
         })),
         Layer.provide(NodeHttpServer.layer(createServer, { host, port })),
-        Layer.provideMerge(TaskManagerLive.pipe(
-          Layer.provide(Routing),
-          Layer.provide(TaskManagerConfig.layer(config))
-        )),
+        Layer.provideMerge(
+          manager ?? TaskManagerLive.pipe(Layer.provide(Routing), Layer.provide(TaskManagerConfig.layer(config)))
+        ),
         Layer.provideMerge(Tools)
       ))
   )

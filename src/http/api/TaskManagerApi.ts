@@ -13,6 +13,7 @@ import { Transcript } from "../../ai/transcript/Transcript.js"
 import { SessionId, TaskId } from "../../model/ids.js"
 import { list, NonEmptyText, struct } from "../../model/schemas.js"
 import { TaskSnapshot } from "../../model/Task.js"
+import { TaskHistoryPage } from "../../model/TaskHistory.js"
 import { TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { Usage } from "../../model/Usage.js"
@@ -34,6 +35,7 @@ const { get, post, put } = HttpApiEndpoint
 class Tasks extends HttpApiGroup.make("tasks")
   .add(get("caller", "/caller").addSuccess(bodies.Caller))
   .add(get("list", "/tasks").setUrlParams(queries.listQuery).addSuccess(bodies.TaskPage))
+  .add(get("history", "/history").setUrlParams(queries.historyQuery).addSuccess(TaskHistoryPage))
   .add(get("get", "/tasks/:id").setPath(byTask).addSuccess(TaskSnapshot).addError(NotFound))
   .add(get("result", "/tasks/:id/result").setPath(byTask).addSuccess(bodies.TaskResultAnswer).addError(NotFound))
   .add(

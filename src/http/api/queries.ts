@@ -28,6 +28,13 @@ export const listQuery = Schema.Struct({
   cursor: optional(Schema.String.pipe(Schema.maxLength(4_096)))
 })
 
+export const historyQuery = Schema.Struct({
+  status: optional(Schema.Array(TaskStatus)),
+  sessionId: optional(SessionId),
+  before: optional(countText),
+  limit: optional(counted(1, 1_000))
+})
+
 export const outputQuery = Schema.Struct({
   start: optional(countText),
   maxBytes: optional(counted(0, 1_048_576))

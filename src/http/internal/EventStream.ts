@@ -52,11 +52,12 @@ export class EventStream {
     }
   }
 
-  /** Nothing comes after this frame. */
-  unsafeEnd(last: Uint8Array): void {
+  /** Nothing comes after this frame, or after what waits. */
+  unsafeEnd(last?: Uint8Array): void {
     if (this.isClosed) return
-    this.push(last)
     this.isClosed = true
+    if (last !== undefined) this.push(last)
+    else this.unsafeWake()
   }
 
   /** Cuts off a reader that has not taken what waits for it. */
@@ -81,6 +82,10 @@ export class EventStream {
   private push(frame: Uint8Array): void {
     this.waiting.push(frame)
     this.bytes += frame.length
+    this.unsafeWake()
+  }
+
+  private unsafeWake(): void {
     const { wake } = this
     this.wake = undefined
     wake?.()

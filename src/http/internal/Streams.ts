@@ -1,5 +1,6 @@
 /** The event streams that are open: how many there may be, and their heartbeat. */
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -14,6 +15,8 @@ import type { Settings } from "./settings.js"
 const tooMany = problem(429, "TooManyStreams", "Too many requests", "Too many event streams are open.")
 
 export interface Streams {
+  /** Returns once the server closes. */
+  readonly closing: Effect.Effect<void>
   /** A stream for the caller, until the request ends. */
   readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
   /** Gives a stream all that a queue does, until one of them ends. */
@@ -38,6 +41,17 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
   Effect.gen(function*() {
     const { dropGraceMillis, heartbeatMillis, maxStreams, maxStreamsPerToken, maxWaitingBytes } = settings
     const streams = new Set<EventStream>()
+
+    const isClosing = yield* Deferred.make<void>()
+    // the server waits for its connections: clients come back when it is there again
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(
+        Deferred.succeed(isClosing, undefined),
+        Effect.sync(() => {
+          for (const stream of streams) stream.unsafeEnd()
+        })
+      )
+    )
 
     // idle as long as nobody listens
     const beating = Effect.unsafeMakeLatch(false)
@@ -110,5 +124,5 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
         headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
       })
 
-    return { open, feed, replay, respond }
+    return { open, feed, replay, respond, closing: Deferred.await(isClosing) }
   })

@@ -3,8 +3,9 @@ import type { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { TaskEventFilter } from "../../model/TaskEvent.js"
+import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { ProblemOf } from "../api/Problem.js"
 import type { eventsQuery } from "../api/queries.js"
@@ -30,19 +31,29 @@ export const streamEvents = (
   { from = "replay", ...query }: typeof eventsQuery.Type
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpApiDecodeError | ProblemOf<429>, Scope.Scope> =>
   Effect.gen(function*() {
-    const after = yield* lastSeen(request, query.after)
+    // it keeps the address that it had when it comes back
+    const seen = yield* lastSeen(request, undefined)
     const filter: TaskEventFilter = { sessionId: query.sessionId, taskId: query.taskId }
     const stream = yield* streams.open
-    stream.unsafeOffer(opening)
-    if (after !== undefined) {
-      yield* streams.feed(stream, yield* handle.subscribeTo({ ...filter, after }), frameOf)
+    const feed = (events: Queue.Dequeue<FilteredTaskEvent>) => streams.feed(stream, events, frameOf)
+    if (seen !== undefined) {
+      stream.unsafeOffer(opening(seen))
+      yield* feed(yield* handle.subscribeTo({ ...filter, after: seen }))
     } else if (from === "snapshot") {
-      const watch = yield* handle.watchOf(filter)
-      stream.unsafeOffer(snapshotFrame(watch))
-      yield* streams.feed(stream, watch.events, frameOf)
+      const { after } = query
+      const watch = yield* handle.watchOf({ ...filter, after })
+      stream.unsafeOffer(opening(after))
+      stream.unsafeOffer(snapshotFrame(watch, after === undefined))
+      yield* feed(watch.events)
+    } else if (query.after !== undefined) {
+      stream.unsafeOffer(opening(query.after))
+      yield* feed(yield* handle.subscribeTo({ ...filter, after: query.after }))
     } else if (from === "now") {
-      yield* streams.feed(stream, yield* handle.subscribeTo(filter), frameOf)
+      const { events, seq } = yield* handle.watchOf(filter)
+      stream.unsafeOffer(opening(seq))
+      yield* feed(events)
     } else {
+      stream.unsafeOffer(opening())
       yield* streams.replay(stream, handle.eventsOf(filter), frameOf)
     }
     return streams.respond(stream)

@@ -26,13 +26,15 @@ export const frameOf = (event: FilteredTaskEvent): Uint8Array => {
   return made
 }
 
-/** How the stream begins, so that its head is sent at once, and how soon a browser comes back. */
-export const opening: Uint8Array = encoder.encode("retry: 1000\n\n")
+/** How the stream begins, so that its head is sent at once: how soon a browser comes back, and behind which event. */
+export const opening = (id?: number): Uint8Array =>
+  encoder.encode(`retry: 1000\n${id === undefined ? "" : `id: ${id}\n`}\n`)
 
 export const heartbeat: Uint8Array = encoder.encode(":\n\n")
 
-export const snapshotFrame = ({ live, seq }: FilteredTaskWatch): Uint8Array =>
-  frame("snapshot", seq, encodeReset({ _tag: "Reset", seq, live }))
+/** `isPosition`: what comes next is what came after it. */
+export const snapshotFrame = ({ live, seq }: FilteredTaskWatch, isPosition: boolean): Uint8Array =>
+  frame("snapshot", isPosition ? seq : undefined, encodeReset({ _tag: "Reset", seq, live }))
 
 /** The client was too slow, and what it has not read is gone: it comes back with the last id that it has seen. */
 export const dropped: Uint8Array = frame("dropped", undefined, { reason: "slow" })

@@ -18,7 +18,8 @@ export const tailOf = (
   handle: TaskManagerHandle,
   id: TaskId,
   start: number | undefined,
-  heartbeatMillis: number
+  heartbeatMillis: number,
+  closing: Effect.Effect<void>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, TaskNotFound, Scope.Scope> =>
   Effect.gen(function*() {
     const events = yield* handle.subscribeTo({ taskId: id })
@@ -43,8 +44,8 @@ export const tailOf = (
         onSome: next
       })
     )
-    const lines = Stream.filter(Stream.concat(Stream.make(opening), frames), ({ length }) => length > 0)
-    return HttpServerResponse.stream(lines, {
+    const lines = Stream.filter(Stream.concat(Stream.make(opening()), frames), ({ length }) => length > 0)
+    return HttpServerResponse.stream(Stream.interruptWhen(lines, closing), {
       contentType: "text/event-stream",
       headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
     })

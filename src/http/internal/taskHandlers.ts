@@ -52,6 +52,7 @@ export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, streams }: Ta
           sessions: hasSessions
         })))
       .handle("list", ({ urlParams }) => taskPage(handle, urlParams))
+      .handle("history", ({ urlParams: { before, limit, ...filter } }) => handle.history({ before, limit, filter }))
       .handle("get", ({ path }) => orNotFound(handle.get(path.id)))
       .handle("result", ({ path }) =>
         orNotFound(Effect.map(
@@ -63,7 +64,7 @@ export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, streams }: Ta
         Effect.gen(function*() {
           const start = yield* lastSeen(request, urlParams.start)
           yield* streams.open
-          return yield* orNotFound(tailOf(handle, path.id, start, heartbeatMillis))
+          return yield* orNotFound(tailOf(handle, path.id, start, heartbeatMillis, streams.closing))
         }))
       .handle("usage", ({ urlParams }) =>
         handle.usage(urlParams).pipe(
@@ -73,7 +74,8 @@ export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, streams }: Ta
       .handle("idle", ({ urlParams: { within = 0 } }) =>
         handle.waitForIdleWithin(within).pipe(
           Effect.as({ idle: true }),
-          Effect.catchAll(() => Effect.succeed({ idle: false }))
+          Effect.catchAll(() => Effect.succeed({ idle: false })),
+          Effect.raceFirst(Effect.as(streams.closing, { idle: false }))
         ))
       .handleRaw("events", ({ request, urlParams }) => streamEvents(handle, streams, request, urlParams)))
 
