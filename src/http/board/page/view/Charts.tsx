@@ -39,7 +39,7 @@ class Chart extends Component<ChartProps> {
       {
         width: Math.max(80, box.clientWidth),
         height,
-        padding: [6, 8, 0, 0],
+        padding: [6, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: { y: { range: (_plot, _least, most) => [0, Math.max(this.props.least, (most ?? 0) * 1.1)] } },

@@ -3,7 +3,7 @@ import type { ComponentChildren, JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import type { TaskSnapshot } from "../../../../model/Task.js"
 import type { ToolOutputPart, ToolResultPart } from "../../../../model/ToolCall.js"
-import { lengthsOf } from "../model/bars.js"
+import { lengthsOf, phasesOf } from "../model/bars.js"
 import type { Happening, Row } from "../model/Board.js"
 import { isSettled } from "../model/told.js"
 import { bytes, laidOut, lasting } from "../model/words.js"
@@ -38,9 +38,10 @@ const Facts = (
 ) => {
   const now = app.now()
   const end = snapshot.settledAt ?? now
-  const lengths = row === undefined ? new Map() : lengthsOf(row.phases, end)
+  const lengths = lengthsOf(row?.phases ?? phasesOf(snapshot), end)
   const queued = lengths.get("Queued")
   const approval = lengths.get("Approval")
+  const worked = (lengths.get("Foreground") ?? 0) + (lengths.get("Background") ?? 0)
   const { parentTaskId } = snapshot
   return (
     <dl class="facts">
@@ -76,9 +77,7 @@ const Facts = (
       </Fact>
       {queued === undefined || queued < 1 ? undefined : <Fact name="In the queue">{lasting(queued)}</Fact>}
       {approval === undefined ? undefined : <Fact name="For approval">{lasting(approval)}</Fact>}
-      {snapshot.startedAt === undefined
-        ? undefined
-        : <Fact name="Running for">{lasting(end - snapshot.startedAt)}</Fact>}
+      {worked === 0 ? undefined : <Fact name="At work">{lasting(worked)}</Fact>}
       {snapshot.settledAt === undefined ? undefined : (
         <Fact name="Ended">
           <When at={snapshot.settledAt} now={now} />

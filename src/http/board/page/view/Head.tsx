@@ -6,7 +6,6 @@ import { counted, lasting } from "../model/words.js"
 import type { Connection } from "../net/events.js"
 import type { App } from "./App.js"
 import { pictures, StatusIcon } from "./icons.js"
-import { wordOf } from "./List.js"
 
 const statuses: ReadonlyArray<TaskStatus> = [
   "Running",
@@ -95,7 +94,7 @@ export const Filters = ({ app }: { readonly app: App }): JSX.Element => {
             onClick={() => app.toggle(status)}
           >
             <StatusIcon status={status} />
-            <span class="label">{wordOf(status)}</span>
+            <span class="label">{status === "Suspended" ? "Approval" : status}</span>
             <span class="count">{counted(app.board.counts[status])}</span>
           </button>
         ))}

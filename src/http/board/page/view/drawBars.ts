@@ -91,7 +91,11 @@ export const drawBars = (
     context.globalAlpha = 1
   }
   for (const [index, line] of lines.entries()) {
-    if (line._tag !== "Task") continue
+    if (line._tag !== "Task") {
+      // its text may reach as far as here
+      context.clearRect(left, index * height, width, height)
+      continue
+    }
     const { phases, snapshot } = line.row
     const y = index * height + barTop
     const end = snapshot.settledAt ?? now
