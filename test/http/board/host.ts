@@ -114,7 +114,7 @@ const execute = (manager: () => TaskManager["Type"]) => (request: ToolRequest) =
     if (ask !== undefined && Option.isNone(task.approval)) {
       return yield* new ApprovalRequired({ approval: approval(ask) })
     }
-    if (millis === undefined && fail === undefined && ask === undefined) yield* Effect.never
+    if (millis === undefined && fail === undefined && ask === undefined) return yield* Effect.never
     yield* Effect.sleep(millis ?? 0)
     if (fail !== undefined) {
       return yield* new ToolError({ reason: "ExecutionFailed", toolName: request.toolName, message: fail })

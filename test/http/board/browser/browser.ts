@@ -20,11 +20,11 @@ const flags = [
   "--disable-sync"
 ]
 
-export const launch = (more: ReadonlyArray<string> = []): Promise<Browser> =>
+const launch = (more: ReadonlyArray<string> = []): Promise<Browser> =>
   chromium.launch({ executablePath, args: [...flags, ...more] })
 
 /** What a page has said that it should not: errors, and requests to somewhere else. */
-export interface Complaints {
+interface Complaints {
   readonly errors: Array<string>
   readonly strangers: Array<string>
 }

@@ -26,7 +26,7 @@ export const phasesOf = (snapshot: TaskSnapshot): Array<PhaseFrom> => {
 }
 
 /** Begins a phase; one of no length, or of the same name, is not kept twice. */
-export const beginPhase = (phases: Array<PhaseFrom>, phase: Phase, from: number): void => {
+const beginPhase = (phases: Array<PhaseFrom>, phase: Phase, from: number): void => {
   while ((phases.at(-1)?.from ?? -Infinity) >= from && phases.length > 0) phases.pop()
   if (phases.at(-1)?.phase === phase) return
   phases.push({ phase, from })

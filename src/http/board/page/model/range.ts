@@ -6,8 +6,8 @@ export interface Range {
   readonly until?: number
 }
 
-export const shortest = 1_000
-export const longest = 7 * 24 * 3_600_000
+const shortest = 1_000
+const longest = 7 * 24 * 3_600_000
 
 const within = (length: number): number => Math.min(longest, Math.max(shortest, length))
 

@@ -48,7 +48,7 @@ const fieldTests: Readonly<Record<string, (value: string) => Test>> = {
 export const searchFields: ReadonlyArray<string> = Object.keys(fieldTests)
 
 /** What a search asks: every word must be in the task, `tool:shell` in its field, `-word` nowhere. */
-export const testOf = (search: string): Test => {
+const testOf = (search: string): Test => {
   const tests = search.toLowerCase().split(/\s+/).filter((word) => word !== "").map((word): Test => {
     const isNot = word.startsWith("-") && word.length > 1
     const positive = isNot ? word.slice(1) : word

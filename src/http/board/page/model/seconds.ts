@@ -12,7 +12,7 @@ export interface Second {
 }
 
 /** How many seconds are kept. */
-export const keptSeconds = 900
+const keptSeconds = 900
 
 /** The seconds, in a ring: the place of a second is what is left of it after division by its length. */
 export type Seconds = Array<Second | undefined>

@@ -25,7 +25,7 @@ const phaseWords: Readonly<Record<Phase, string>> = {
 const namesOfPhases: ReadonlyArray<Phase> = ["Queued", "Foreground", "Background", "Approval", "Retry"]
 
 /** The bar in words: what a reader that cannot see it is told. */
-export const barInWords = (line: Extract<Line, { readonly _tag: "Task" }>, now: number): string => {
+const barInWords = (line: Extract<Line, { readonly _tag: "Task" }>, now: number): string => {
   const lengths = lengthsOf(line.row.phases, line.row.snapshot.settledAt ?? now)
   return namesOfPhases.flatMap((phase) => {
     const length = lengths.get(phase)

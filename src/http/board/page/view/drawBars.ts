@@ -8,7 +8,7 @@ import type { Colours } from "./colours.js"
 import type { Geometry } from "./geometry.js"
 
 /** Makes a canvas as large as it is shown, on any screen; undefined where there is no room. */
-export const canvasOf = (
+const canvasOf = (
   canvas: HTMLCanvasElement,
   width: number,
   height: number

@@ -13,7 +13,7 @@ export interface Geometry {
 }
 
 /** Below this width a bar is under its text, and not beside it. */
-export const narrowBelow = 700
+const narrowBelow = 700
 
 /** How wide the text of a row is beside its bar. board.css has the same number. */
 const textWidth = (width: number): number => width < 1_000 ? 320 : 430
