@@ -70,9 +70,12 @@ export interface TaskManagerHttpOptions {
   readonly maxStreamsPerToken?: number | undefined
   /** How often a stream that has nothing to say sends a comment. More than 0; a number is milliseconds. Default: 15 seconds. */
   readonly heartbeat?: Duration.DurationInput | undefined
-  /** How many bytes of events wait for a client that reads too slowly, before it is dropped: an integer from 1. Default: 1 048 576. */
+  /** How many bytes of events wait for a client, of which one may be larger: an integer from 1. Beyond it no more are taken for it. Default: 1 048 576. */
   readonly maxWaitingBytes?: number | undefined
-  /** How long a dropped client that reads nothing keeps its connection. A number is milliseconds. Default: 10 seconds. */
+  /**
+   * How long a client may read nothing while more waits than that: then it is told that it is dropped, and after as long again it is cut off.
+   * A number is milliseconds. Default: 10 seconds.
+   */
   readonly dropGracePeriod?: Duration.DurationInput | undefined
   /** How long a cookie of the page is good. A number is milliseconds. Default: 12 hours. */
   readonly pageSession?: Duration.DurationInput | undefined

@@ -17,29 +17,36 @@ export class EventStream {
   private waiting: Array<Uint8Array> = []
   private bytes = 0
   private isClosed = false
-  /** Whether it has been told that it was too slow. */
-  isDropped = false
   /** How many heartbeats have come while the same bytes waited. */
   private stalled = 0
   private wake: (() => void) | undefined = undefined
+  private onTaken: (() => void) | undefined = undefined
   private reader: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
   }
 
-  /** Adds one frame; false once there are too many, or after the end. One frame may be larger than the bound. */
+  /** Adds one frame; false where there is no room for it now. One frame may be larger than the bound. */
   unsafeOffer(frame: Uint8Array): boolean {
-    if (this.isClosed) return false
-    if (this.waiting.length > 0 && this.bytes + frame.length > this.maxBytes) {
-      this.waiting = []
-      this.bytes = 0
-      this.isDropped = true
-      this.unsafeEnd(dropped)
-      return false
-    }
-    this.push(frame)
+    if (this.waiting.length > 0 && this.bytes + frame.length > this.maxBytes) return false
+    if (!this.isClosed) this.push(frame)
     return true
+  }
+
+  /** Returns once its reader has taken what waits. */
+  get awaitRoom(): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.waiting.length === 0) resume(Effect.void)
+      else this.onTaken = () => resume(Effect.void)
+    })
+  }
+
+  /** Its reader is too slow: in place of what waits it is told so, and nothing more. */
+  unsafeDrop(): void {
+    this.waiting = []
+    this.bytes = 0
+    this.unsafeEnd(dropped)
   }
 
   /** Says that it is still there, if it has nothing to say; cuts off a reader that has taken nothing for several of them. */
@@ -92,7 +99,9 @@ export class EventStream {
   }
 
   private take(): Chunk.Chunk<Uint8Array> {
-    const { waiting } = this
+    const { onTaken, waiting } = this
+    this.onTaken = undefined
+    onTaken?.()
     this.stalled = 0
     this.waiting = []
     this.bytes = 0

@@ -1,5 +1,6 @@
 /** The event streams that are open: how many there may be, and their heartbeat. */
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
@@ -83,20 +84,34 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
         }))
     })
 
-    const offerAll = <A>(to: EventStream, values: Iterable<A>, frameOf: (value: A) => Uint8Array): boolean => {
-      for (const value of values) {
-        if (!to.unsafeOffer(frameOf(value))) return false
-      }
-      return true
-    }
+    /** Whoever leaves the stream unread for too long is told that it is dropped, and has as long to read that. */
+    const drop = (to: EventStream) =>
+      Effect.sync(() => to.unsafeDrop()).pipe(
+        Effect.zipRight(Effect.logWarning("A client has not read its event stream, and is dropped")),
+        Effect.zipRight(Effect.sleep(dropGraceMillis)),
+        Effect.zipRight(Effect.sync(() => to.unsafeCutOff()))
+      )
 
-    /** What was told that it is dropped has some time to read that. */
-    const cutOff = (to: EventStream) =>
-      Effect.zipRight(Effect.sleep(dropGraceMillis), Effect.sync(() => to.unsafeCutOff()))
+    /** Gives it what it has room for, and the rest once it has; false if it never has. */
+    const offerAll = (to: EventStream, frames: ReadonlyArray<Uint8Array>, from = 0): Effect.Effect<boolean> =>
+      Effect.suspend(() => {
+        for (let at = from; at < frames.length; at++) {
+          const frame = frames[at]
+          if (frame === undefined || to.unsafeOffer(frame)) continue
+          return Effect.flatMap(Effect.timeoutOption(to.awaitRoom, dropGraceMillis), (room) =>
+            room._tag === "Some" ? offerAll(to, frames, at) : Effect.as(drop(to), false))
+        }
+        return Effect.succeed(true)
+      })
 
     // a queue that is over interrupts who takes
     const inBackground = (to: EventStream, forward: Effect.Effect<void>) =>
-      Effect.ensuring(forward, Effect.sync(() => to.unsafeEnd(ended("shutdown")))).pipe(
+      Effect.ensuring(
+        forward,
+        Effect.sync(() =>
+          to.unsafeEnd(ended("shutdown"))
+        )
+      ).pipe(
         Effect.interruptible,
         Effect.forkScoped,
         Effect.asVoid
@@ -104,19 +119,17 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
 
     const feed: Streams["feed"] = (to, from, frameOf) => {
       const forward: Effect.Effect<void> = Effect.suspend(() =>
-        Effect.flatMap(from.takeBetween(1, batch), (values) => offerAll(to, values, frameOf) ? forward : cutOff(to))
+        Effect.flatMap(from.takeBetween(1, batch), (values) =>
+          Effect.flatMap(
+            offerAll(to, Chunk.toReadonlyArray(values).map(frameOf)),
+            (isRead) => isRead ? forward : Effect.void
+          ))
       )
       return inBackground(to, forward)
     }
 
     const replay: Streams["replay"] = (to, from, frameOf) =>
-      inBackground(
-        to,
-        Effect.flatMap(
-          Stream.runForEachWhile(from, (value) => Effect.sync(() => to.unsafeOffer(frameOf(value)))),
-          () => to.isDropped ? cutOff(to) : Effect.void
-        )
-      )
+      inBackground(to, Stream.runForEachWhile(from, (value) => Effect.suspend(() => offerAll(to, [frameOf(value)]))))
 
     const respond: Streams["respond"] = (from) =>
       HttpServerResponse.stream(from.stream, {
