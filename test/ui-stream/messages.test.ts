@@ -1,7 +1,7 @@
 /** What the pages of a session are told, chunk by chunk. */
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, Fiber, Option, Stream, TestClock } from "effect"
-import { ScriptedOutcome, TaskManagerTestControl, ToolError } from "effect-task-manager"
+import { ScriptedOutcome, TaskId, TaskManager, TaskManagerTestControl, ToolError } from "effect-task-manager"
 import type { AgentSession } from "effect-task-manager/ai"
 import { type UiMessageChunk, UiMessageStream } from "effect-task-manager/ui-stream"
 import {
@@ -252,6 +252,22 @@ describe("the UI message stream of a session", () => {
         yield* settle
         yield* complete("task-1", "found")
         assert.strictEqual((yield* next).at(-1), "finish stop")
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+      })
+    ))
+
+  it.effect("waits for no result that somebody else took before the model was asked again", () =>
+    withWorld(
+      { model: [[ToolCall("later", {}), ToolCall("first", {})], [Text("Done.")], [Text("It is back.")]] },
+      Effect.gen(function*() {
+        yield* hang("later", "first")
+        const chat = yield* follow(yield* open())
+        const said = yield* reading(yield* chat.send("go"))
+        yield* settle
+        yield* complete("task-1", "found")
+        assert.isTrue(Option.isSome(yield* (yield* TaskManager).takeResult(TaskId.make("task-1"))))
+        yield* complete("task-2", "done")
+        assert.strictEqual((yield* said).at(-1), "finish stop")
         assert.deepStrictEqual(yield* chat.resume, Option.none())
       })
     ))

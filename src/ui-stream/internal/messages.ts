@@ -37,6 +37,9 @@ export type UiOutcome =
 /** `Said`: it has no task. `Refused`: the page was told that it did not run. */
 type CallState = "Said" | "Refused" | "Running" | "Suspended" | "Ended"
 
+/** `Due`: it had settled before a request to the model that is about to be answered, which has its result unless somebody else took it. */
+type BackgroundState = "Lives" | "Settled" | "Due"
+
 interface Message {
   readonly id: string
   readonly isOpen: boolean
@@ -60,8 +63,8 @@ export interface UiState {
   /** How many messages and blocks there were: their ids. */
   readonly messages: number
   readonly blocks: number
-  /** The tasks in the background that bring a turn: they have not ended, or their result is about to be taken. */
-  readonly background: ReadonlySet<TaskId>
+  /** The tasks in the background that bring a turn. */
+  readonly background: ReadonlyMap<TaskId, BackgroundState>
   /** Those of them whose result was taken between turns: the next turn is theirs. */
   readonly collected: ReadonlyArray<TaskId>
   /** What the ids of messages begin with, so that those of another process differ. */
@@ -151,6 +154,7 @@ class Step implements UiStep {
   /** The model makes a reply: after `isAfter` it is another step, and what is left of the calls before did not run. */
   private reply(isAfter: boolean): Message | undefined {
     const message = this.shown()
+    if (isAfter || message?.hasSaid === false) this.leaveBackground(this.inState("Due"))
     if (message === undefined || !isAfter) return message
     this.refuse(["Said", "Running"])
     this.endBlock()
@@ -214,13 +218,28 @@ class Step implements UiStep {
     if (!this.knows(callId)) return
     this.say(chunk, { hasResults: true })
     this.setCall(callId, "Ended")
+    this.request()
+  }
+
+  private inState(wanted: BackgroundState): ReadonlyArray<TaskId> {
+    return [...this.state.background].flatMap(([id, state]) => state === wanted ? [id] : [])
+  }
+
+  /** The next request to the model comes after this. */
+  private request(): void {
+    const settled = this.inState("Settled")
+    if (settled.length === 0) return
+    const background = new Map(this.state.background)
+    for (const id of settled) background.set(id, "Due")
+    this.set({ background })
   }
 
   private inBackground(snapshot: TaskSnapshot): void {
     const { callId, continuePolicy, deliveryMode, id, kind, status, toolName } = snapshot
     const asksToContinue = deliveryMode === "ToLoop" && continuePolicy === "RequestContinue"
-    if (isSettled(snapshot) && !asksToContinue) this.leaveBackground([id])
-    else this.set({ background: new Set(this.state.background).add(id) })
+    const isOver = isSettled(snapshot)
+    if (isOver && !asksToContinue) this.leaveBackground([id])
+    else this.set({ background: new Map(this.state.background).set(id, isOver ? "Settled" : "Lives") })
     this.answered(callId, {
       type: "tool-output-available",
       toolCallId: callId,
@@ -234,7 +253,8 @@ class Step implements UiStep {
   }
 
   leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
-    const background = new Set(this.state.background)
+    if (taskIds.length === 0) return
+    const background = new Map(this.state.background)
     for (const id of taskIds) background.delete(id)
     this.set({ background })
   }
@@ -353,7 +373,11 @@ class Step implements UiStep {
 
   /** The session as it is. What its turn has said before is not known. */
   look({ approvals, live, turnId }: AgentSessionState): void {
-    const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
+    const background = new Map(
+      live.flatMap(({ id, kind }): ReadonlyArray<[TaskId, BackgroundState]> =>
+        kind === "Background" ? [[id, "Lives"]] : []
+      )
+    )
     this.set({ turnId, message: undefined, background, collected: [] })
     if (turnId !== undefined) this.start(turnId)
     for (const approval of approvals) this.ask(approval)
@@ -362,6 +386,7 @@ class Step implements UiStep {
   start(turnId: TurnId): void {
     this.leaveBackground(this.state.collected)
     this.set({ turnId, collected: [] })
+    this.request()
     this.open()
   }
 }
@@ -391,7 +416,7 @@ export const begin = (session: AgentSessionState, prefix: string): UiStep => {
     message: undefined,
     messages: 0,
     blocks: 0,
-    background: new Set(),
+    background: new Map(),
     collected: [],
     prefix
   })
