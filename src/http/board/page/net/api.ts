@@ -82,7 +82,6 @@ export const api = {
     ),
   get: (id: TaskId) => call<TaskSnapshot>(task(id)),
   result: (id: TaskId) => call<{ readonly result?: ToolResultPart }>(`${task(id)}/result`),
-  input: (id: TaskId) => call<{ readonly input?: unknown }>(`${task(id)}/input`),
   /** The newest piece of what a task has written, or the one from `start` on. */
   output: (id: TaskId, maxBytes: number, start?: number) =>
     call<TaskOutput>(`${task(id)}/output?maxBytes=${maxBytes}${start === undefined ? "" : `&start=${start}`}`),

@@ -166,6 +166,10 @@ export const Approval = ({ app, asked }: { readonly app: App; readonly asked: Ta
           <Text text={approval.reason} />
         </p>
       )}
+      <details>
+        <summary>Input of the call</summary>
+        <Lines text={laidOut(toolRequest.input)} label="Input" />
+      </details>
       {!app.may("approve")
         ? <p class="quiet">This login may not answer.</p>
         : hasQuestions

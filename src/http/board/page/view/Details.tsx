@@ -223,11 +223,6 @@ export const Details = ({ app }: { readonly app: App }): JSX.Element | null => {
               {row === undefined ? undefined : <Progress row={row} />}
               {opened === undefined || opened.output.total === 0 ? undefined : <Log opened={opened} />}
               {opened?.result === undefined ? undefined : <Result result={opened.result} />}
-              {opened?.input === undefined ? undefined : (
-                <Section name="Input">
-                  <Lines text={laidOut(opened.input.value)} label="Input" />
-                </Section>
-              )}
               {row === undefined || row.happenings.length === 0 ? undefined : <Events happenings={row.happenings} />}
             </div>
           )}

@@ -11,8 +11,6 @@ export interface Opened {
   /** What is not on the board any more is read. */
   readonly snapshot: TaskSnapshot | undefined
   readonly result: ToolResultPart | undefined
-  /** Undefined where the server does not show it. */
-  readonly input: { readonly value: unknown } | undefined
   readonly output: { readonly text: string; readonly start: number; readonly end: number; readonly total: number }
   readonly fault: string | undefined
   readonly heard: (event: UsualEvent<TaskEvent>) => void
@@ -69,21 +67,10 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
     changed()
   }
 
-  const readInput = async (): Promise<void> => {
-    try {
-      const answer = await api.input(id)
-      opened.input = "input" in answer ? { value: answer.input } : undefined
-      changed()
-    } catch {
-      // the server does not show it
-    }
-  }
-
   const opened: Loaded = {
     id,
     snapshot: undefined,
     result: undefined,
-    input: undefined,
     output: { text: "", start: 0, end: 0, total: 0 },
     fault: undefined,
     heard: (event) => {
@@ -101,7 +88,6 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
       opened.snapshot = await api.get(id)
       if (isSettled(opened.snapshot)) void readResult()
       void readOutput()
-      void readInput()
     } catch (error) {
       opened.fault = wordsOf(error)
     }
