@@ -82,7 +82,8 @@ inBrowser("the board", ({ visit }) => {
       await page.waitForFunction(() => document.title === "(2) Tasks")
       await page.getByRole("button", { name: "Approvals: 2 waiting" }).click()
       const inbox = page.getByLabel("Approvals", { exact: true })
-      await inbox.locator(`[data-approval="${other}"]`).getByText("git push --force").waitFor()
+      await inbox.locator(`[data-approval="${other}"]`).getByLabel("What is asked").getByText("git push --force")
+        .waitFor()
       await inbox.locator(`[data-approval="${one}"]`).getByText("Input of the call").click()
       await inbox.locator(`[data-approval="${one}"]`).getByLabel("Input").getByText("\"ask\": \"rm -r build\"")
         .waitFor()
@@ -191,9 +192,10 @@ inBrowser("the board", ({ visit }) => {
     "is used with the keyboard alone",
     withHost({}, async (host) => {
       const older = await host.start("older")
-      const newer = await host.start("newer")
       const visitor = await visit(host)
       const { page } = visitor
+      await sees(page, older, "Running")
+      const newer = await host.start("newer")
       await sees(page, newer, "Running")
       await page.keyboard.press("j")
       await page.locator(`[data-task="${newer}"][aria-selected=true]`).waitFor()
@@ -205,7 +207,7 @@ inBrowser("the board", ({ visit }) => {
       await page.keyboard.press("Shift+C")
       await sees(page, older, "Cancelled")
       await page.keyboard.press("Escape")
-      assert.strictEqual(await page.getByLabel("Details of the task").count(), 0)
+      await expect.poll(() => page.getByLabel("Details of the task").count()).toBe(0)
       // what is focused is seen
       const outline = await page.locator(".scroller").evaluate((element) => [
         document.activeElement === element,
@@ -348,7 +350,8 @@ inBrowser("the board", ({ visit }) => {
       await page.getByLabel("Group by").selectOption("session")
       await page.locator(".group").filter({ hasText: "constructor" }).waitFor()
       await page.keyboard.press("a")
-      await page.locator(`[data-approval="${asks}"] .lines`).getByText("invoice\\u{202e}gpj.exe").waitFor()
+      await page.locator(`[data-approval="${asks}"]`).getByLabel("What is asked").getByText("invoice\\u{202e}gpj.exe")
+        .waitFor()
       // a path is made of the id, whatever is in it
       await line.click()
       await page.getByRole("button", { name: "Cancel", exact: true }).click()
