@@ -17,15 +17,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { JournalError } from "../../errors.js"
-import type {
-  Brings,
-  Session,
-  SettledTask,
-  TableJournal,
-  TaskRecord,
-  TaskTable,
-  Undelivered
-} from "../../machine/TaskTable.js"
+import type { Session } from "../../machine/state/Session.js"
+import type { TableJournal } from "../../machine/state/TableJournal.js"
+import type { SettledTask, TaskRecord } from "../../machine/state/TaskRecord.js"
+import type { TaskTable } from "../../machine/state/TaskTable.js"
+import type { Brings, Undelivered } from "../../machine/state/Undelivered.js"
 import type { TaskId } from "../../model/ids.js"
 import type { Metadata } from "../../model/json.js"
 import type { TaskSnapshot } from "../../model/Task.js"
