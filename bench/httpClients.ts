@@ -1,18 +1,11 @@
-/** Many clients of one event stream, in a thread of their own: says when all are connected, and when each has got what it waits for. */
+/** Many clients of one event stream, in a process of their own: says when all are connected, and when each has got what it waits for. */
 import { connect } from "node:net"
-import { parentPort, workerData } from "node:worker_threads"
 
-const { clients, frames, path, port, token } = workerData as {
-  readonly clients: number
-  readonly frames: number
-  readonly path: string
-  readonly port: number
-  readonly token: string
-}
+const [clients = 0, frames = 0, port = 0] = process.argv.slice(2, 5).map(Number)
+const [path, token] = process.argv.slice(5)
 
 const marker = Buffer.from("event: task")
-// oxlint-disable-next-line require-post-message-target-origin -- a thread has no origin
-const tell = (message: string): void => parentPort?.postMessage(message)
+const tell = (message: string): boolean | undefined => process.send?.(message)
 let connected = 0
 let done = 0
 

@@ -17,10 +17,10 @@ import {
   TurnId
 } from "effect-task-manager"
 import { TaskManagerHttp } from "effect-task-manager/http"
+import { fork } from "node:child_process"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { Worker } from "node:worker_threads"
 import { spread } from "./stats.js"
 
 const { values } = parseArgs({
@@ -89,29 +89,37 @@ const ours = Layer.build(TaskManagerHttp.layer({
 
 const portOf = Effect.map(HttpServer.HttpServer, ({ address }) => address._tag === "TcpAddress" ? address.port : 0)
 
-/** How many milliseconds pass until every client has every event. */
+/** What one run took: by the clock, until every client had every event, and of the processor. */
+interface Took {
+  readonly clock: number
+  readonly processor: number
+}
+
 const fanOut = (path: string) =>
   Effect.gen(function*() {
     const port = yield* portOf
-    const workerData = { clients, frames: 2 * calls, path, port, token }
-    const worker = new Worker(join(import.meta.dirname, "httpClients.mjs"), { workerData })
+    const child = fork(
+      join(import.meta.dirname, "httpClients.mjs"),
+      [clients, 2 * calls, port, path, token].map(String)
+    )
     const told = (message: string) =>
       Effect.promise(() =>
-        new Promise<void>((resolve) => worker.on("message", (said) => said === message ? resolve() : undefined))
+        new Promise<void>((resolve) => child.on("message", (said) => said === message ? resolve() : undefined))
       )
     const done = yield* Effect.fork(told("done"))
     yield* told("connected")
     const began = performance.now()
+    const before = process.cpuUsage()
     yield* runCalls(calls)
     yield* Fiber.join(done)
-    const took = performance.now() - began
-    yield* Effect.promise(() => worker.terminate())
-    return took
+    const { system, user } = process.cpuUsage(before)
+    child.kill()
+    return { clock: performance.now() - began, processor: (system + user) / 1_000 }
   })
 
 const Server = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
 
-const once = (kind: "bare" | "ours"): Promise<number> => {
+const once = (kind: "bare" | "ours"): Promise<Took> => {
   const serving = kind === "bare" ? bare : Effect.asVoid(ours)
   return Effect.runPromise(
     Effect.zipRight(serving, fanOut(kind === "bare" ? "/events" : "/api/events?from=now")).pipe(
@@ -122,19 +130,18 @@ const once = (kind: "bare" | "ours"): Promise<number> => {
   )
 }
 
-const took: { readonly bare: Array<number>; readonly ours: Array<number> } = { bare: [], ours: [] }
+const took: { readonly bare: Array<Took>; readonly ours: Array<Took> } = { bare: [], ours: [] }
 // in turns, so that what else the machine does is in both
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const kind of ["bare", "ours"] as const) took[kind].push(await once(kind))
 }
-const perSecond = (millis: number): string => `${Math.round(2 * calls * clients / millis)} k events/s`
-const medians = { bare: spread(took.bare).median, ours: spread(took.ours).median }
-console.log(
-  `${2 * calls} events to ${clients} clients: ${medians.ours.toFixed(0)} ms (${perSecond(medians.ours)}), bare ${
-    medians.bare.toFixed(0)
-  } ms (${perSecond(medians.bare)}), ratio ${(medians.ours / medians.bare).toFixed(2)}`
-)
-console.log(`  ours ${took.ours.map(Math.round).join(" ")}, bare ${took.bare.map(Math.round).join(" ")}`)
+const medianOf = (kind: "bare" | "ours", what: keyof Took): number => spread(took[kind].map((one) => one[what])).median
+
+console.log(`${2 * calls} events to ${clients} clients`)
+for (const what of ["processor", "clock"] as const) {
+  const [ours, bare] = [medianOf("ours", what), medianOf("bare", what)]
+  console.log(`  ${what}: ${ours.toFixed(0)} ms, bare ${bare.toFixed(0)} ms, ratio ${(ours / bare).toFixed(2)}`)
+}
 
 const percentile = (all: ReadonlyArray<number>, part: number): number =>
   [...all].sort((left, right) => left - right)[Math.floor(all.length * part)] ?? 0

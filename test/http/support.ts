@@ -74,6 +74,19 @@ export interface Served {
   readonly logger?: Layer.Layer<never>
 }
 
+/** A server for a manager that is there already, until the scope closes. */
+export const serve = (options: TaskManagerHttpOptions) =>
+  Effect.gen(function*() {
+    const announced = yield* Deferred.make<ServerAnnouncement>()
+    yield* Layer.build(
+      TaskManagerHttp.layer({
+        announce: (announcement) => Effect.asVoid(Deferred.succeed(announced, announcement)),
+        ...options
+      }).pipe(Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })))
+    )
+    return worldOf(yield* Deferred.await(announced))
+  })
+
 /** Everything, on a port of loopback that the system chooses; or another one of this machine. */
 export const served = (
   options: TaskManagerHttpOptions = {},
@@ -269,10 +282,10 @@ export class Events {
   }
 }
 
-const world = Effect.map(
-  Announced,
-  ({ pageUrl, token, url }) => new World(url, token === undefined ? "" : Redacted.value(token), Redacted.value(pageUrl))
-)
+const worldOf = ({ pageUrl, token, url }: ServerAnnouncement) =>
+  new World(url, token === undefined ? "" : Redacted.value(token), Redacted.value(pageUrl))
+
+const world = Effect.map(Announced, worldOf)
 
 /** Runs a test against a server of its own. */
 export const withServer = <A, E>(

@@ -177,10 +177,9 @@ describe("the UI message stream of a session", () => {
         yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
         const chat = yield* follow(yield* open())
         const first = yield* toChunks(yield* chat.send("go"))
-        const next = yield* reading(Option.getOrThrow(yield* chat.resume))
-        yield* settle
+        // a page that waits for the background would not send its answer
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
         yield* complete("task-1", "found")
-        assert.deepStrictEqual(yield* next, [])
         const answered = yield* read(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
         assert.includeMembers(answered, ["task call-1 Completed", "output call-2 \"deleted\"", "finish stop"])
       })

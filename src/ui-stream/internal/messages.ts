@@ -21,8 +21,8 @@ import type { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
-import type { ToolOutput } from "../../model/ToolCall.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
+import { outputOf } from "./outputs.js"
 
 /** What comes of an event. `Opened` begins a stream of chunks, and `Ended` is the end of it. */
 export type UiOutcome =
@@ -42,6 +42,8 @@ type BackgroundState = "Lives" | "Settled" | "Due"
 
 interface Message {
   readonly id: string
+  /** The message of the user that its turn took last before it began. */
+  readonly userMessageId: string | undefined
   readonly isOpen: boolean
   /** Whether there is more in it than its beginning. */
   readonly hasSaid: boolean
@@ -106,11 +108,12 @@ class Step implements UiStep {
   }
 
   /** Another message. */
-  open(): void {
+  open(userMessageId?: string): void {
     const messages = this.state.messages + 1
     this.set({ messages })
     this.begin({
       id: `${this.state.prefix}-${messages}`,
+      userMessageId,
       isOpen: true,
       hasSaid: false,
       hasCalls: false,
@@ -343,8 +346,8 @@ class Step implements UiStep {
   taken(userMessageId: string): void {
     if (this.message?.hasSaid === true) {
       this.finish("stop")
-      this.open()
-    }
+      this.open(userMessageId)
+    } else this.change({ userMessageId })
     this.outcomes.push({ _tag: "Answers", userMessageId })
   }
 
@@ -396,17 +399,6 @@ const finishReasons: Partial<Record<string, Extract<UiMessageChunk, { readonly t
   length: "length",
   "content-filter": "content-filter",
   "tool-calls": "tool-calls"
-}
-
-const outputOf = (output: ToolOutput): unknown => {
-  switch (output._tag) {
-    case "Text":
-      return output.text
-    case "Structured":
-      return output.value
-    case "Parts":
-      return output.parts
-  }
 }
 
 /** A session as it is when it is first looked at. */
