@@ -22,6 +22,8 @@ const longestFirst = [
   "test/cluster/processes.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
+  "test/http/board/browser/load.test.ts",
+  "test/http/board/browser/page.test.ts",
   "test/durable/kill-postgres.test.ts",
   "test/durable/postgres.test.ts",
   "test/conformance.test.ts",
@@ -62,6 +64,7 @@ const onlyInFull = [
   "test/cluster/processes.test.ts",
   "test/acp/processes.test.ts",
   "test/demo-agent.test.ts",
+  "test/demo-board.test.ts",
   "test/demo-durable.test.ts"
 ]
 
