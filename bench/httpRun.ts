@@ -124,8 +124,7 @@ const once = (kind: "bare" | "ours"): Promise<Took> => {
   return Effect.runPromise(
     Effect.zipRight(serving, fanOut(kind === "bare" ? "/events" : "/api/events?from=now")).pipe(
       Effect.scoped,
-      Effect.provide(Layer.merge(Server, Manager({}))),
-      Effect.provide(Logger.remove(Logger.defaultLogger))
+      Effect.provide(Layer.mergeAll(Server, Manager({}), Logger.remove(Logger.defaultLogger)))
     )
   )
 }
@@ -172,8 +171,11 @@ const pagesOf = (tasks: number) =>
   Effect.runPromise(
     Effect.zipRight(ours, paging(tasks)).pipe(
       Effect.scoped,
-      Effect.provide(Layer.merge(Server, Manager({ historyLimit: tasks, historyBytes: 1_000_000_000 }))),
-      Effect.provide(Logger.remove(Logger.defaultLogger))
+      Effect.provide(Layer.mergeAll(
+        Server,
+        Manager({ historyLimit: tasks, historyBytes: 1_000_000_000 }),
+        Logger.remove(Logger.defaultLogger)
+      ))
     )
   )
 

@@ -60,7 +60,7 @@ export interface TaskManagerClientOptions {
  * @since 0.1.0
  * @category services
  */
-export class TaskManagerClient extends Context.Tag("effect-task-manager/http/TaskManagerClient")<
+export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskManagerClient")<
   TaskManagerClient,
   TaskManagerHandle
 >() {

@@ -64,7 +64,7 @@ const Routing = Layer.succeed(RoutingPolicy, (call) =>
 
 class Announced extends Context.Tag("test/http/Announced")<Announced, ServerAnnouncement>() {}
 
-export type Config = Parameters<typeof TaskManagerConfig.layer>[0]
+type Config = Parameters<typeof TaskManagerConfig.layer>[0]
 
 export interface Served {
   readonly config?: Config
@@ -294,8 +294,7 @@ export const withServer = <A, E>(
   more: Served = {}
 ) =>
   Effect.flatMap(world, use).pipe(
-    Effect.provide(served(options, more)),
-    Effect.provide(more.logger ?? Logger.remove(Logger.defaultLogger)),
+    Effect.provide(Layer.provideMerge(served(options, more), more.logger ?? Logger.remove(Logger.defaultLogger))),
     Effect.scoped
   )
 

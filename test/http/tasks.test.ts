@@ -33,4 +33,49 @@ describe("tasks over HTTP", () => {
         events.close()
       })
     ))
+
+  it.live("answers what is asked, to whoever brings the token of the question", () =>
+    withServer((world) =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const id = yield* start("call-1", "ask")
+        const { approvals } = (yield* world.ask("/api/approvals")).json
+        assert.deepStrictEqual(approvals.map((asked: any) => asked.taskId), [id])
+        const answer = (body: unknown) => world.ask(`/api/approvals/${id}/answer`, { body })
+        const stale = yield* answer({ asking: "0".repeat(32), answer: "approve" })
+        assert.deepStrictEqual([stale.status, stale.json.error], [409, { _tag: "ApprovalMismatch", field: "asking" }])
+        assert.strictEqual((yield* handle.get(id)).status, "Suspended")
+        const { asking } = approvals[0].approval
+        // what is shown of one question is no answer to another one
+        const mixed = yield* answer({ asking: "0".repeat(32), answer: "approve", approval: approvals[0] })
+        assert.deepStrictEqual([mixed.status, mixed.json.field], [400, "approval"])
+        const approved = yield* answer({ asking, answer: "approve" })
+        assert.deepStrictEqual(approved.json, { outcome: { _tag: "Pending", taskId: id, kind: "Foreground" } })
+        yield* handle.waitForIdle
+        assert.strictEqual((yield* handle.get(id)).status, "Completed")
+        const again = yield* answer({ asking, answer: { reject: "no" } })
+        assert.deepStrictEqual([again.status, again.json.error], [409, {
+          _tag: "TaskNotSuspended",
+          status: "Completed"
+        }])
+        assert.strictEqual(
+          (yield* world.ask("/api/approvals/none/answer", { body: { asking, answer: "approve" } })).status,
+          404
+        )
+      })
+    ))
+
+  it.live("gives what a drain has taken again to whoever asks with the same key", () =>
+    withServer((world) =>
+      Effect.gen(function*() {
+        const id = yield* start("call-1", "echo", "x", { background: true })
+        yield* (yield* TaskManager).handle.waitForIdle
+        const drain = (key: string) =>
+          Effect.map(world.ask("/api/results/drain", { body: { key } }), ({ json }) =>
+            json.items.map((item: any) => item.taskId))
+        assert.deepStrictEqual(yield* drain("one"), [id])
+        assert.deepStrictEqual(yield* drain("one"), [id])
+        assert.deepStrictEqual(yield* drain("two"), [])
+      })
+    ))
 })

@@ -1,3 +1,5 @@
+// what a check needs is there for every request of HttpApi
+// @effect-diagnostics leakingRequirements:off
 /** What a caller may do, checked for each endpoint, and shown in the OpenAPI document. */
 import * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
 import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"

@@ -32,7 +32,7 @@ export const ConcurrencyChange = struct({ limit: Schema.NullOr(Schema.Int.pipe(S
 
 export const Message = struct({ text: Text })
 
-export const Answer = Schema.Union(
+const Answer = Schema.Union(
   Schema.Literal("approve"),
   struct({ reject: Text }),
   // not Schema.Record, which takes `__proto__` for more than a name

@@ -27,7 +27,7 @@ const answered = (
   Effect.gen(function*() {
     if (approval !== undefined) {
       if (approval.taskId === taskId && approval.approval.asking === asking) return approval
-      return yield* Effect.fail(invalidField("approval"))
+      return yield* invalidField("approval")
     }
     const found = (yield* handle.listSuspended).find((asked) => asked.taskId === taskId)
     if (found !== undefined) return { ...found, approval: { ...found.approval, asking } } satisfies TaskApproval

@@ -165,6 +165,8 @@ export interface GuardOptions {
   readonly maxBodyBytes: number
 }
 
+const noGrant: Effect.Effect<Grant | undefined> = Effect.sync(() => undefined)
+
 /** Lets in who may, and answers everything that goes wrong with a problem document. */
 export const guard =
   ({ access, maxBodyBytes, names }: GuardOptions) => <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<never, R> => {
@@ -174,9 +176,9 @@ export const guard =
       const cookie = request.cookies[cookieName(request)]
       // what a cookie allows, a page of this origin asks for, and none of those that are listed
       if (cookie === undefined || (!isRead(request) && !isOwnPage(request.headers, { ...names, origins: [] }))) {
-        return Effect.succeed(undefined)
+        return noGrant
       }
-      return isForeign(request.headers, { ...names, origins: [] }) ? Effect.succeed(undefined) : access.ofCookie(cookie)
+      return isForeign(request.headers, { ...names, origins: [] }) ? noGrant : access.ofCookie(cookie)
     }
 
     const run = (request: Request): Effect.Effect<Response, E, R | HttpServerRequest.HttpServerRequest> =>

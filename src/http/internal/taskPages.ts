@@ -56,9 +56,14 @@ const isWanted = ({ callId, kind, lane, parent, text, tool, turnId }: Query): (t
 const isFiltered = ({ callId, kind, lane, parent, text, tool, turnId }: Query): boolean =>
   [callId, kind, lane, parent, text, tool, turnId].some((field) => field !== undefined)
 
-/** The newest first; those of one moment by their ids, so that a page can begin behind any of them. */
-const newestFirst = (left: TaskSnapshot, right: TaskSnapshot): number =>
-  right.createdAt - left.createdAt || (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)
+/** Where a live task stands in the list. */
+type Place = Pick<TaskSnapshot, "createdAt"> & { readonly id: string }
+
+const byName = (left: string, right: string): number => left < right ? -1 : left > right ? 1 : 0
+
+/** The newest first; those of one moment by their ids, of which `task-10` comes after `task-9`, so that a page can begin behind any of them. */
+const newestFirst = (left: Place, right: Place): number =>
+  right.createdAt - left.createdAt || right.id.length - left.id.length || byName(right.id, left.id)
 
 interface Page {
   readonly tasks: Array<TaskSnapshot>
@@ -76,9 +81,7 @@ const livePage = (handle: TaskManagerHandle, query: Query, from: Cursor | undefi
     const found = (yield* handle.list(filter)).filter(isMeant)
     const behind = from === undefined || !("id" in from)
       ? found
-      : found.filter((task) =>
-        task.createdAt < from.createdAt || (task.createdAt === from.createdAt && task.id > from.id)
-      )
+      : found.filter((task) => newestFirst(task, from) > 0)
     // they come oldest first, and are nearly in order then
     const sorted = behind.reverse().sort(newestFirst)
     const tasks = sorted.slice(0, limit)
@@ -133,7 +136,7 @@ export const taskPage = (
   Effect.gen(function*() {
     const { cursor, limit = usualPage } = query
     const decoded = cursor === undefined ? Either.right(undefined) : decodeCursor(cursor)
-    if (Either.isLeft(decoded)) return yield* Effect.fail(invalidField("cursor"))
+    if (Either.isLeft(decoded)) return yield* invalidField("cursor")
     const from = decoded.right
     const first = from !== undefined && "before" in from
       ? { tasks: [], next: undefined }

@@ -53,7 +53,7 @@ export const unreachable = (error: unknown): TaskManagerUnreachable => {
 /** What may be over when it is tried again. */
 export const mayPass = ({ reason }: TaskManagerUnreachable): boolean => reason !== "Refused" && reason !== "Request"
 
-export interface LinkOptions {
+interface LinkOptions {
   readonly url: string
   readonly token: Redacted.Redacted
   readonly patienceMillis: number

@@ -14,7 +14,7 @@ import type { TaskManagerHandle } from "../../../services/TaskManager.js"
 import { EventSubscription } from "../../../shared/EventSubscription.js"
 import { integerOf } from "../../../shared/refusals.js"
 import type { Link } from "./Link.js"
-import { type Begin, subscribeAt } from "./subscribing.js"
+import { type Begin, sizeOf, subscribeAt } from "./subscribing.js"
 
 type RemoteEvents = Pick<
   TaskManagerHandle,
@@ -42,7 +42,7 @@ const withoutResets = (
       (subscription) => Effect.sync(() => subscription.unsafeClose())
     )
     const roomFor: Effect.Effect<void> = Effect.suspend(() =>
-      Effect.runSync(only.size) > 256 ? Effect.zipRight(Effect.sleep("20 millis"), roomFor) : Effect.void
+      sizeOf(only) > 256 ? Effect.zipRight(Effect.sleep("20 millis"), roomFor) : Effect.void
     )
     const end = Effect.sync(() => {
       isEnded = true

@@ -6,6 +6,8 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -36,6 +38,9 @@ const paramsOf = (from: Begin, { after, sessionId, taskId }: TaskEventFilter): R
   ...(sessionId === undefined ? undefined : { sessionId }),
   ...(taskId === undefined ? undefined : { taskId })
 })
+
+/** How many wait to be read. */
+export const sizeOf = (events: Queue.Dequeue<unknown>): number => Option.getOrElse(events.unsafeSize(), () => 0)
 
 class Ended {
   readonly _tag = "Ended"
@@ -75,7 +80,7 @@ export const subscribeAt = (
     }
 
     const unlessFull: Effect.Effect<void> = Effect.suspend(() =>
-      events.unsafeSize()._tag === "Some" && Effect.runSync(events.size) > mostWaiting
+      sizeOf(events) > mostWaiting
         ? Effect.zipRight(Effect.sleep("20 millis"), unlessFull)
         : Effect.void
     )
