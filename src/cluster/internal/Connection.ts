@@ -76,7 +76,7 @@ export interface Connection {
 }
 
 /** What passes by itself: the runner is gone, or busy, or not ready. */
-type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
+export type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
 
 const passing: ReadonlySet<unknown> = new Set([
   "GroupNotReady",
@@ -85,7 +85,7 @@ const passing: ReadonlySet<unknown> = new Set([
   "PersistenceError"
 ])
 
-const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+export const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
 
 /** What a call dies of where the wire is cut in the middle of it. */
 const cut: ReadonlySet<unknown> = new Set([
@@ -95,16 +95,16 @@ const cut: ReadonlySet<unknown> = new Set([
   "EntityNotAssignedToRunner"
 ])
 
-const isCut = (cause: Cause.Cause<unknown>): boolean =>
+export const isCut = (cause: Cause.Cause<unknown>): boolean =>
   Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
 
-const betweenTries = "50 millis"
+export const betweenTries = "50 millis"
 const flushAfter = "2 millis"
 /** Longer than a takeover may take, in milliseconds. */
 const rememberedFor = 60_000
 
 /** Any number that spreads texts well and is the same everywhere. */
-const hashOf = (text: string): number => {
+export const hashOf = (text: string): number => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)

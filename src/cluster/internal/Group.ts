@@ -42,6 +42,9 @@ export interface OpenGroup extends DurableManager {
   readonly managerScope: Scope.CloseableScope
 }
 
+/** What else lives in a group for as long as its manager is open. */
+export type OnOpen = (group: OpenGroup) => Effect.Effect<void, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope>
+
 export interface Group {
   /** Carries out a call with the manager, and answers in time. */
   readonly answer: <A, E>(
@@ -74,7 +77,8 @@ const ancestryOf = (
 
 const open = (
   options: DurableOptions,
-  leaving: Effect.Effect<void>
+  leaving: Effect.Effect<void>,
+  onOpen: OnOpen
 ): Effect.Effect<OpenGroup, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const managerScope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
@@ -107,6 +111,7 @@ const open = (
       return Effect.zipRight(Fiber.interruptAll(group.calls.sweep()), readers.sweep)
     })
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
+    yield* onOpen(group)
     return group
   })
 
@@ -117,7 +122,8 @@ const isLost = (cause: Cause.Cause<unknown>): boolean =>
 /** The group on this runner, until the scope closes. Everything of it runs with `runtime`. */
 export const makeGroup = (
   options: DurableOptions,
-  runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>
+  runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>,
+  onOpen: OnOpen = () => Effect.void
 ): Effect.Effect<Group, never, Scope.Scope> =>
   Effect.gen(function*() {
     const left = yield* Deferred.make<void>()
@@ -125,7 +131,7 @@ export const makeGroup = (
     let ready = yield* Deferred.make<OpenGroup>()
 
     const openOnce = Effect.scoped(Effect.gen(function*() {
-      const group = yield* open(options, Deferred.await(left))
+      const group = yield* open(options, Deferred.await(left), onOpen)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           current = undefined
