@@ -83,7 +83,8 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|ai\/cluster|acp|promise|durable|otel|cluster|ui-stream)$/,
+        find:
+          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|ai\/cluster|acp|promise|durable|otel|cluster|ui-stream)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }

@@ -85,7 +85,8 @@ const passing: ReadonlySet<unknown> = new Set([
   "PersistenceError"
 ])
 
-export const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+export const isPassing = (error: unknown): error is Passing =>
+  Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
 
 /** What a call dies of where the wire is cut in the middle of it. */
 const cut: ReadonlySet<unknown> = new Set([

@@ -43,7 +43,9 @@ export interface OpenGroup extends DurableManager {
 }
 
 /** What else lives in a group for as long as its manager is open. */
-export type OnOpen = (group: OpenGroup) => Effect.Effect<void, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope>
+export type OnOpen = (
+  group: OpenGroup
+) => Effect.Effect<void, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope>
 
 export interface Group {
   /** Carries out a call with the manager, and answers in time. */

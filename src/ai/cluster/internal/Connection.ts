@@ -122,7 +122,8 @@ export const connect = (options: {
                 return Effect.die(
                   new ClusterError({
                     reason: "Unavailable",
-                    detail: `No runner of AgentCluster has answered for ${patienceMillis} ms: is one running, and can it be reached?`
+                    detail:
+                      `No runner of AgentCluster has answered for ${patienceMillis} ms: is one running, and can it be reached?`
                   })
                 )
               }

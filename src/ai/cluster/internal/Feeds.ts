@@ -103,11 +103,13 @@ export class Feeds {
   private openAgain(group: number, feed: Feed): void {
     if (feed.state !== "Open") return
     feed.state = "Opening"
-    this.connection.fork(this.watch(group, feed).pipe(
-      // it was closed meanwhile, or cannot be read any more
-      Effect.catchAllCause(() => Effect.sync(() => this.end(group, feed))),
-      Effect.zipRight(Effect.sync(() => this.restart(group)))
-    ))
+    this.connection.fork(
+      this.watch(group, feed).pipe(
+        // it was closed meanwhile, or cannot be read any more
+        Effect.catchAllCause(() => Effect.sync(() => this.end(group, feed))),
+        Effect.zipRight(Effect.sync(() => this.restart(group)))
+      )
+    )
   }
 
   open(

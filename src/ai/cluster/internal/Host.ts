@@ -67,13 +67,16 @@ interface Entry {
 
 /** How many sessions are opened at once after a takeover. */
 const openedAtOnce = 8
+/** How often it is looked for sessions of which nothing is live, at least, in milliseconds. */
+const longestPause = 5_000
 
 const unreadable = (cause: SqlError): TranscriptStoreError =>
   new TranscriptStoreError({ message: "The open sessions could not be read.", reason: "Unavailable", cause })
 
 export class Host {
-  readonly readers = new Readers()
+  readonly readers: Readers
   readonly sessions: TranscriptSessions
+  private hasLeft = false
   private readonly entries = new Map<SessionId, Entry>()
   private readonly loop: AgentLoop["Type"]
   private readonly stored: StoredSessions
@@ -95,6 +98,12 @@ export class Host {
     this.options = parts.options
     this.group = parts.group
     this.fork = parts.fork
+    this.readers = new Readers(() => this.isLeaving)
+  }
+
+  /** The group is about to leave, or has lost its journal: nothing that is said from then on counts. */
+  get isLeaving(): boolean {
+    return this.hasLeft || this.group.engine.state.journal?.isGone === true
   }
 
   /** Does something with a session; `SessionClosed` if it is not stored as open. */
@@ -193,7 +202,7 @@ export class Host {
         Effect.onExit(() =>
           Effect.sync(() => {
             this.readers.wake()
-            if (!this.readers.isLeaving) this.fork(onOver)
+            if (!this.isLeaving) this.fork(onOver)
           })
         ),
         Effect.interruptible,
@@ -276,22 +285,25 @@ export class Host {
 
   /** Goes on with what the runner before this one has left. */
   reopen(): Effect.Effect<void> {
-    return Effect.flatMap(this.stored.toReopen, (found) =>
-      Effect.forEach(found, (sessionId) =>
-        this.use(sessionId, () => Effect.void).pipe(
-          Effect.catchTag("SessionClosed", () => Effect.void),
-          Effect.catchAllCause((cause) =>
-            Effect.logWarning(`Session ${shown(sessionId)} cannot be opened`).pipe(withCause(cause))
-          )
-        ), { concurrency: openedAtOnce, discard: true })).pipe(
-        Effect.catchAllCause((cause) =>
-          Effect.logWarning("The open sessions of a group cannot be read, and it is tried again").pipe(
-            withCause(cause),
-            Effect.zipRight(wireSleep("1 second")),
-            Effect.zipRight(Effect.suspend(() => this.reopen()))
-          )
+    return Effect.flatMap(
+      this.stored.toReopen,
+      (found) =>
+        Effect.forEach(found, (sessionId) =>
+          this.use(sessionId, () => Effect.void).pipe(
+            Effect.catchTag("SessionClosed", () => Effect.void),
+            Effect.catchAllCause((cause) =>
+              Effect.logWarning(`Session ${shown(sessionId)} cannot be opened`).pipe(withCause(cause))
+            )
+          ), { concurrency: openedAtOnce, discard: true })
+    ).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.logWarning("The open sessions of a group cannot be read, and it is tried again").pipe(
+          withCause(cause),
+          Effect.zipRight(wireSleep("1 second")),
+          Effect.zipRight(Effect.suspend(() => this.reopen()))
         )
       )
+    )
   }
 
   /** Opens sessions that are not here when a result asks for a turn of them. */
@@ -327,7 +339,7 @@ export class Host {
   /** The sessions go on at another runner. */
   get leave(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.readers.isLeaving = true
+      this.hasLeft = true
       return Effect.forEach([...this.entries], ([sessionId, entry]) => this.close(sessionId, entry), {
         concurrency: "unbounded",
         discard: true
@@ -375,6 +387,7 @@ export const openHost = (
     yield* Effect.addFinalizer(() => Effect.zipRight(host.leave, host.readers.closeAll))
     yield* host.wakeUp
     const sweep = Effect.zipRight(host.readers.sweep, host.sweep)
-    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
+    const pause = wireSleep(Math.min(longestPause, options.maxIdleTime))
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(pause, sweep))))
     yield* Effect.forkScoped(Effect.interruptible(host.reopen()))
   })

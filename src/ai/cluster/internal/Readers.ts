@@ -39,8 +39,12 @@ const isEmpty = (queue: Queue.Dequeue<unknown>): boolean => {
 export class Readers {
   private readonly readers = new Map<string, Reader>()
   private readonly parked = new ParkedReaders()
-  /** The sessions go on at another runner: their readers begin again there. */
-  isLeaving = false
+  /** Whether the sessions go on elsewhere: what they say from then on is told to nobody, and their readers begin again there. */
+  private readonly isLeaving: () => boolean
+
+  constructor(isLeaving: () => boolean) {
+    this.isLeaving = isLeaving
+  }
 
   /** Something was told, or nothing will be any more. */
   wake(): void {
@@ -116,7 +120,7 @@ export class Readers {
 
   private batch(id: string, has: number): ReadonlyArray<Batch> {
     const reader = this.readers.get(id)
-    if (reader === undefined) return [{ reader: id, state: "Unknown", before: 0, events: [] }]
+    if (reader === undefined || this.isLeaving()) return [{ reader: id, state: "Unknown", before: 0, events: [] }]
     reader.lastAsked = wireMillis()
     const held = reader.pending.slice(Math.max(0, has - reader.before))
     reader.before += reader.pending.length - held.length
@@ -127,7 +131,6 @@ export class Readers {
     const events = held.concat(more)
     reader.pending = events
     const ends = isOver(reader.queue)
-    if (ends && this.isLeaving) return [{ reader: id, state: "Unknown", before: 0, events: [] }]
     return events.length === 0 && !ends
       ? []
       : [{ reader: id, state: ends ? "Ended" : "Open", before: reader.before, events }]

@@ -74,10 +74,10 @@ export const clientSession = (options: {
       isOver() ? instead : Effect.catchAll(
         unreadable(self),
         (error): Effect.Effect<B, Exclude<E, TranscriptStoreError | SessionClosed> | E2> =>
-        error instanceof SessionClosed
-          ? instead
-          // it is another one
-          : Effect.fail(error as Exclude<E, TranscriptStoreError | SessionClosed>)
+          error instanceof SessionClosed
+            ? instead
+            // it is another one
+            : Effect.fail(error as Exclude<E, TranscriptStoreError | SessionClosed>)
       )
     )
   const orClosed = <A, E>(self: Effect.Effect<A, E>) => unlessClosed(self, Effect.suspend(closed))
@@ -166,8 +166,7 @@ export const clientSession = (options: {
 
   const submit = (message: UserInput, messageId: string): Effect.Effect<string, SessionClosed> =>
     orClosed(Effect.as(
-      ask(group, (client, header) =>
-        client.Submit({ header, sessionId, messageId, content: partsOf(message) })),
+      ask(group, (client, header) => client.Submit({ header, sessionId, messageId, content: partsOf(message) })),
       messageId
     ))
   // none that a session makes itself: it counts those
@@ -221,8 +220,9 @@ export const clientSession = (options: {
     Effect.flatMap(transcript, (now) => {
       const changed = change(now)
       return Effect.flatMap(
-        orClosed(ask(group, (client, header) =>
-          client.Rewrite({ header, sessionId, base: baseOf(now), transcript: changed }))),
+        orClosed(
+          ask(group, (client, header) => client.Rewrite({ header, sessionId, base: baseOf(now), transcript: changed }))
+        ),
         (isDone) => isDone ? Effect.void : rewrite(change)
       )
     })
@@ -283,8 +283,10 @@ export const clientSession = (options: {
       )),
     answer: (answered, answers) =>
       Effect.asVoid(unlessClosed(
-        ask(group, (client, header) =>
-          client.Answer({ header, sessionId, answered, answers: Object.entries(answers) })),
+        ask(
+          group,
+          (client, header) => client.Answer({ header, sessionId, answered, answers: Object.entries(answers) })
+        ),
         Effect.suspend(() => new TaskNotFound({ taskId: answered.taskId }))
       )),
     reject: (answered, reason) =>

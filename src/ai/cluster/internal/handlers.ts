@@ -1,6 +1,7 @@
 /** The calls of the protocol, carried out with the conversations of a group. */
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
+import * as Queue from "effect/Queue"
 import type { Group } from "../../../cluster/internal/Group.js"
 import type { KeepingAlive } from "../../../cluster/internal/keepingAlive.js"
 import { type CallHeader, GroupNotReady } from "../../../cluster/internal/protocol.js"
@@ -24,6 +25,15 @@ const isBase = (transcript: Transcript, { entries, hash }: Base): boolean => {
 
 const hasMessage = ({ entries }: Transcript, messageId: string): boolean =>
   entries.some((entry) => entry._tag === "UserMessage" && entry.messageId === messageId)
+
+/** Returns once a turn is running, or none is about to begin. */
+const turnOrIdle = (session: AgentSession): Effect.Effect<void> => {
+  const turn = Effect.scoped(Effect.flatMap(session.watch, ({ events, turnId }) =>
+    turnId !== undefined
+      ? Effect.void
+      : Effect.asVoid(Effect.repeat(Queue.take(events), { until: ({ _tag }) => _tag === "TurnStarted" }))))
+  return Effect.race(session.waitForIdle, turn)
+}
 
 /** The transcript is another one by now. */
 const isOther = Symbol()
@@ -58,13 +68,20 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
     Effect.map(
       group.answer({ ...header, readers: [] }, (open): Effect.Effect<Told<A>, E | GroupNotReady> => {
         const host = hostOf(open)
-        return host === undefined ? new GroupNotReady() : Effect.map(
-          use(host),
-          (value) => ({ value, news: host.readers.news(header.readers) })
+        return host === undefined ? new GroupNotReady() : Effect.flatMap(
+          Effect.exit(use(host)),
+          (exit): Effect.Effect<Told<A>, E | GroupNotReady> =>
+            // what came of it does not count: whoever has the sessions next is asked again
+            host.isLeaving ? new GroupNotReady() : Effect.map(exit, (value) => ({
+              value,
+              news: host.readers.news(header.readers)
+            }))
         )
       }, options),
       (answered): Answer<A> =>
-        answered._tag === "Waiting" ? answered : { _tag: "Done", news: answered.value.news, value: answered.value.value }
+        answered._tag === "Waiting"
+          ? answered
+          : { _tag: "Done", news: answered.value.news, value: answered.value.value }
     )
 
   const withSession = <A, E>(
@@ -98,8 +115,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
       withSession(of, (session) => nothing(session.steer(taskId, message)), once),
     Rewrite: ({ payload: { base, transcript, ...of } }) =>
       withSession(of, (session) => rewrite(session, base, transcript), once),
-    Read: ({ payload: { header, sessionId } }) =>
-      answer(header, (host) => host.sessions.read(sessionId)),
+    Read: ({ payload: { header, sessionId } }) => answer(header, (host) => host.sessions.read(sessionId)),
     Remove: ({ payload: { header, sessionId } }) => answer(header, (host) => nothing(host.sessions.remove(sessionId))),
     HasMessage: ({ payload: { messageId, ...of } }) =>
       withSession(of, (session) => Effect.map(session.transcript, (read) => hasMessage(read, messageId))),
@@ -109,12 +125,14 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
       answer(header, (host) =>
         host.use(sessionId, (session) =>
           Effect.gen(function*() {
+            if (messageId === null) return { state: yield* host.readers.open(reader, session), hasMessage: false }
+            // one that was opened just now is about to go on
+            yield* turnOrIdle(session)
             // before the reader begins: what a turn stores from then on is told
-            const isStored = messageId !== null && hasMessage(yield* session.transcript, messageId)
+            const isStored = hasMessage(yield* session.transcript, messageId)
             return { state: yield* host.readers.open(reader, session), hasMessage: isStored }
           }))),
-    Unwatch: ({ payload: { header, readers } }) =>
-      answer(header, (host) => nothing(host.readers.close(readers))),
+    Unwatch: ({ payload: { header, readers } }) => answer(header, (host) => nothing(host.readers.close(readers))),
     Poll: ({ payload: { header } }) => answer(header, (host) => nothing(host.readers.awaitNews(header.readers)))
   })
 }
