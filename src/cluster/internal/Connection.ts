@@ -76,7 +76,7 @@ export interface Connection {
 }
 
 /** What passes by itself: the runner is gone, or busy, or not ready. */
-export type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
+type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
 
 const passing: ReadonlySet<unknown> = new Set([
   "GroupNotReady",
@@ -85,8 +85,7 @@ const passing: ReadonlySet<unknown> = new Set([
   "PersistenceError"
 ])
 
-export const isPassing = (error: unknown): error is Passing =>
-  Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
 
 /** What a call dies of where the wire is cut in the middle of it. */
 const cut: ReadonlySet<unknown> = new Set([
@@ -96,10 +95,10 @@ const cut: ReadonlySet<unknown> = new Set([
   "EntityNotAssignedToRunner"
 ])
 
-export const isCut = (cause: Cause.Cause<unknown>): boolean =>
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
   Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
 
-export const betweenTries = "50 millis"
+const betweenTries = "50 millis"
 const flushAfter = "2 millis"
 /** Longer than a takeover may take, in milliseconds. */
 const rememberedFor = 60_000

@@ -40,7 +40,8 @@ export interface Outcome {
 
 let schemas = 0
 
-const inSchema = async (server: PostgresServer) => {
+/** A database of its own. */
+export const inSchema = async (server: PostgresServer) => {
   const schema = `cluster_${process.pid}_${++schemas}`
   await Effect.runPromise(
     Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(`create schema ${schema}`)).pipe(

@@ -5,15 +5,23 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { ClusterError } from "../../../cluster/ClusterError.js"
-import { betweenTries, hashOf, isCut, isPassing, type Passing } from "../../../cluster/internal/Connection.js"
-import { type CallHeader, GroupNotReady, type Positions, protocolVersion } from "../../../cluster/internal/protocol.js"
+import { hashOf } from "../../../cluster/internal/Connection.js"
+import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire, wireMillis, wireSleep } from "../../../cluster/internal/wire.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
 import { ancestryOf } from "../../../runtime/launch/RunningIn.js"
 import { randomToken } from "../../../shared/randomToken.js"
-import { AgentEntity, type Answer, type Batch } from "./protocol.js"
+import {
+  AgentEntity,
+  agentProtocolVersion,
+  type Answer,
+  type Batch,
+  type CallHeader,
+  type Positions
+} from "./protocol.js"
 
 type AgentClient = ReturnType<Effect.Effect.Success<typeof AgentEntity.client>>
 
@@ -45,6 +53,31 @@ export interface Connection {
   readonly isClosed: () => boolean
   news: NewsReaders
 }
+
+/** What passes by itself: the runner is gone, or busy, or not ready. */
+type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
+
+const passing: ReadonlySet<unknown> = new Set([
+  "GroupNotReady",
+  "MailboxFull",
+  "AlreadyProcessingMessage",
+  "PersistenceError"
+])
+
+const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+
+/** What a call dies of where the wire is cut in the middle of it. */
+const cut: ReadonlySet<unknown> = new Set([
+  "SocketError",
+  "RpcClientError",
+  "RunnerUnavailable",
+  "EntityNotAssignedToRunner"
+])
+
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
+
+const betweenTries = "50 millis"
 
 export const connect = (options: {
   readonly groups: number
@@ -80,13 +113,10 @@ export const connect = (options: {
         let contactAt = wireMillis()
         const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
           const header: CallHeader = {
-            version: protocolVersion,
+            version: agentProtocolVersion,
             call,
             under,
             stopped: ancestry?.stopped ?? null,
-            taken: [],
-            putBack: [],
-            dropped: [],
             readers: isSilent ? [] : connection.news.positions(group, sessionId)
           }
           const sent = Effect.timeoutFail(send(one, header), {

@@ -2,14 +2,13 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type { Positions } from "../../../cluster/internal/protocol.js"
 import { wireSleep } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
 import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
 import type { Connection } from "./Connection.js"
-import type { Batch, Began } from "./protocol.js"
+import type { Batch, Began, Positions } from "./protocol.js"
 
 /** Who is told. */
 export interface Listener {

@@ -7,13 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
-import type { Positions } from "../../../cluster/internal/protocol.js"
 import { forgottenAfter, wireMillis } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { ParkedReaders } from "../../../shared/ParkedReaders.js"
 import type { AgentEvent, AgentSessionState } from "../../loop/AgentEvent.js"
 import type { AgentSession } from "../../loop/AgentSession.js"
-import type { Batch } from "./protocol.js"
+import type { Batch, Positions } from "./protocol.js"
 
 interface Reader {
   readonly sessionId: SessionId

@@ -4,13 +4,13 @@ import * as Hash from "effect/Hash"
 import * as Queue from "effect/Queue"
 import type { Group } from "../../../cluster/internal/Group.js"
 import type { KeepingAlive } from "../../../cluster/internal/keepingAlive.js"
-import { type CallHeader, GroupNotReady } from "../../../cluster/internal/protocol.js"
+import { GroupNotReady, protocolVersion } from "../../../cluster/internal/protocol.js"
 import type { SessionId } from "../../../model/ids.js"
 import type { AgentSession } from "../../loop/AgentSession.js"
 import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
 import type { Transcript } from "../../transcript/Transcript.js"
 import { type Host, hostOf } from "./Host.js"
-import { AgentEntity, type Answer, type Base, type Batch } from "./protocol.js"
+import { AgentEntity, agentProtocolVersion, type Answer, type Base, type Batch, type CallHeader } from "./protocol.js"
 
 /** Names a transcript, so that a change is put in the place of the one that it was made of. */
 export const baseOf = ({ entries }: Transcript): Base => ({
@@ -53,6 +53,26 @@ const rewrite = (session: AgentSession, base: Base, transcript: Transcript) =>
     )
   })
 
+/** A client that is of another version is told so: it must not wait for its patience. */
+const otherVersion = ({ version }: CallHeader): Effect.Effect<never> =>
+  Effect.die(
+    new Error(
+      `The client speaks version ${version} of the protocol of conversations, and this runner ${agentProtocolVersion}`
+    )
+  )
+
+/** What a group is told of a call that takes nothing of tasks. */
+const headerOf = ({ call, stopped, under }: CallHeader) => ({
+  version: protocolVersion,
+  call,
+  under,
+  stopped,
+  taken: [],
+  putBack: [],
+  dropped: [],
+  readers: []
+})
+
 interface Told<A> {
   readonly news: ReadonlyArray<Batch>
   readonly value: A
@@ -65,8 +85,8 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
     use: (host: Host) => Effect.Effect<A, E>,
     options?: { readonly isKept?: boolean | undefined }
   ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
-    Effect.map(
-      group.answer({ ...header, readers: [] }, (open): Effect.Effect<Told<A>, E | GroupNotReady> => {
+    header.version !== agentProtocolVersion ? otherVersion(header) : Effect.map(
+      group.answer(headerOf(header), (open): Effect.Effect<Told<A>, E | GroupNotReady> => {
         const host = hostOf(open)
         return host === undefined ? new GroupNotReady() : Effect.flatMap(
           Effect.exit(use(host)),

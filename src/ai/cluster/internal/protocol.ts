@@ -5,7 +5,7 @@
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
-import { CallHeader, GroupNotReady } from "../../../cluster/internal/protocol.js"
+import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import {
   ApprovalMismatch,
   InvalidAnswer,
@@ -24,6 +24,24 @@ import { AgentEvent, AgentSessionState } from "../../loop/AgentEvent.js"
 import { RewriteRefused, SessionClosed, TranscriptStoreError, TurnFailure } from "../../loop/errors.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import { UserPart } from "../../transcript/TranscriptEntry.js"
+
+/** The form of the calls below. A runner of another one does not answer. */
+export const agentProtocolVersion = 1
+
+/** What every call says. */
+export const CallHeader = Schema.Struct({
+  version: Schema.Number,
+  /** The call; one that comes again has the same. */
+  call: Schema.String,
+  /** The tasks that the caller works for, the innermost first. */
+  under: Schema.Array(TaskId),
+  /** The task whose tool was stopped, and that the caller has worked for. */
+  stopped: Schema.NullOr(TaskId),
+  /** Readers of events that must not be behind the answer, and how many events they have. */
+  readers: Schema.Array(Schema.Struct({ reader: Schema.String, has: Schema.Number }))
+})
+export type CallHeader = typeof CallHeader.Type
+export type Positions = CallHeader["readers"]
 
 /** What a reader has missed. */
 const batchSchema = Schema.Struct({
