@@ -204,9 +204,9 @@ export const clientSession = (options: {
             isReset = true
             const known = wasStored(event)
             return Effect.map(known === undefined ? hasMessage(messageId) : Effect.succeed(known), (isStored) => {
-              if (!isStored) return false
-              turnId = event.turnId
-              return done(turnId === undefined)
+              // a turn that had taken it and did not store it is over: it comes again, perhaps in one that is running now
+              turnId = isStored ? event.turnId : undefined
+              return done(isStored && turnId === undefined)
             })
           }
           default:
