@@ -19,7 +19,7 @@ import { assert, describe } from "vitest"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
 
-const { Text, ToolCall } = ScriptedStep
+const { Hold, Text, ToolCall } = ScriptedStep
 
 const toolkit = Toolkit.make(
   Tool.make("quick", { success: Schema.String }),
@@ -46,10 +46,11 @@ const plan =
 const world = (
   options: AgentClusterRunnerOptions & {
     readonly model?: Parameters<typeof TestLanguageModel.layer>[0] | undefined
+    readonly before?: (text: string) => void
     readonly otherwise?: NonNullable<Parameters<typeof TestLanguageModel.layer>[1]>["otherwise"]
   } = {}
 ) => {
-  const { groups = 5, model = [], otherwise, ...runner } = options
+  const { before = () => {}, groups = 5, model = [], otherwise, ...runner } = options
   const clients = Layer.mergeAll(
     AgentCluster.layer({ groups, patience: "4 seconds" }),
     TaskManagerCluster.layer({ groups, patience: "4 seconds" })
@@ -63,7 +64,7 @@ const world = (
   }).pipe(
     Layer.provideMerge(clients),
     Layer.provide(memoryCluster()),
-    Layer.provideMerge(sqliteLayer()),
+    Layer.provideMerge(sqliteLayer({ before })),
     Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers))),
     Layer.provideMerge(TestLanguageModel.layer(model, otherwise === undefined ? {} : { otherwise }))
   )
@@ -351,6 +352,45 @@ describe("a takeover", () => {
         otherwise: plan([[ToolCall("quick", {}), ToolCall("park", {})], [ToolCall("ask", {})], [Text("done")]])
       }))
     ))
+
+  it.live("of a message that a turn has taken and not stored: the host sees the end of the one that takes it again", () => {
+    let refuses = false
+    let refused = 0
+    return Effect.gen(function*() {
+      const session = yield* openSession
+      const events = yield* session.subscribe
+      // a turn that leaves no trace of its number
+      yield* session.submit("first")
+      yield* untilEvent(events, "MessageTaken")
+      yield* session.interrupt
+      refuses = true
+      const running = yield* Effect.fork(Stream.runCollect(session.run("second")))
+      yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => refused > 0 })
+      yield* takeJournals
+      refuses = false
+      const told = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "20 seconds"))
+      assert.include(tagsOf(told), "Reset")
+      // the failure of the one that was taken over is told to nobody
+      const ends = told.filter((event) => event._tag === "TurnEnded")
+      assert.deepStrictEqual(ends.map(({ reason }) => reason._tag), told.at(-1)?._tag === "Reset" ? [] : ["Completed"])
+      yield* session.waitForIdle
+      const { transcript } = yield* proveEachOnce
+      assert.deepStrictEqual(tagsOfEntries(transcript), ["UserMessage", "UserMessage", "AssistantMessage"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world({
+        lease: "1 second",
+        shutdown: "keep",
+        otherwise: ({ prompt }) =>
+          prompt.content.filter(({ role }) => role === "user").length === 1 ? [Hold] : [Text("done")],
+        before: (text) => {
+          if (!refuses || !text.includes("insert into etm_entries")) return
+          refused++
+          throw new Error("refused")
+        }
+      }))
+    )
+  })
 
   it.live("what waits for a human waits on, and is answered after it", () =>
     Effect.gen(function*() {

@@ -226,7 +226,8 @@ const explained = (sql: SqlClient.SqlClient, dialect: "pg" | "sqlite", text: str
     )
     : Effect.map(
       sql.unsafe<{ readonly detail: string }>(`explain query plan ${text}`),
-      (rows) => rows.map(({ detail }) => detail).filter((detail) => /^SCAN etm_/.test(detail) && grows.test(detail))
+      (rows) =>
+        rows.map(({ detail }) => detail).filter((detail) => detail.startsWith("SCAN etm_") && grows.test(detail))
     )
 
 export const statementsSuite = (databases: AgentDatabases): void => {

@@ -2,10 +2,11 @@
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Queue from "effect/Queue"
-import type { Group } from "../../../cluster/internal/Group.js"
+import type { Group, OpenGroup } from "../../../cluster/internal/Group.js"
 import type { KeepingAlive } from "../../../cluster/internal/keepingAlive.js"
 import { GroupNotReady, protocolVersion } from "../../../cluster/internal/protocol.js"
 import type { SessionId } from "../../../model/ids.js"
+import type { AgentEvent } from "../../loop/AgentEvent.js"
 import type { AgentSession } from "../../loop/AgentSession.js"
 import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
 import type { Transcript } from "../../transcript/Transcript.js"
@@ -73,6 +74,19 @@ const headerOf = ({ call, stopped, under }: CallHeader) => ({
   readers: []
 })
 
+/** Whether a turn has ended because nothing could be written. */
+const mayBeFenced = (event: AgentEvent): boolean =>
+  event._tag === "TurnEnded" && event.reason._tag === "Failed" &&
+  (event.reason.error.reason === "Store" || event.reason.error.reason === "Internal")
+
+/** A runner that was taken over, and has not seen it by its own journal yet, must not tell that a turn has failed of it. */
+const unlessFenced = ({ journal }: OpenGroup): Effect.Effect<void, GroupNotReady> =>
+  journal.acknowledge({ resolutions: [] }).pipe(
+    // the database is away: that is what the turn has failed of
+    Effect.catchTag("SqlError", () => Effect.void),
+    Effect.mapError(() => new GroupNotReady())
+  )
+
 interface Told<A> {
   readonly news: ReadonlyArray<Batch>
   readonly value: A
@@ -90,12 +104,15 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
         const host = hostOf(open)
         return host === undefined ? new GroupNotReady() : Effect.flatMap(
           Effect.exit(use(host)),
-          (exit): Effect.Effect<Told<A>, E | GroupNotReady> =>
+          (exit): Effect.Effect<Told<A>, E | GroupNotReady> => {
             // what came of it does not count: whoever has the sessions next is asked again
-            host.isLeaving ? new GroupNotReady() : Effect.map(exit, (value) => ({
-              value,
-              news: host.readers.news(header.readers)
-            }))
+            if (host.isLeaving) return new GroupNotReady()
+            const news = host.readers.news(header.readers)
+            const told = Effect.map(exit, (value) => ({ value, news }))
+            return news.some(({ events }) => events.some(mayBeFenced))
+              ? Effect.zipRight(unlessFenced(open), told)
+              : told
+          }
         )
       }, options),
       (answered): Answer<A> =>
