@@ -210,20 +210,20 @@ export const measure = async (): Promise<Inputs> => {
     const runners = [first.process.pid ?? 0, second.process.pid ?? 0]
     const written = "select n_tup_ins + n_tup_upd as count from pg_stat_user_tables where relname = 'etm_tasks'"
     const rowsOf = async () => Number((await ask<{ count: unknown }>(written))?.count)
-    const count = 3_000
+    const count = 1_500
     const spent = await run(
       Effect.gen(function*() {
         const manager = yield* TaskManager
-        yield* lifecycles(manager, "warm", 500, 256)
+        yield* lifecycles(manager, "warm", 200, 32)
         // the statistics of a connection come a second later
         yield* Effect.sleep("2 seconds")
         const before = { runners: processorMillis(runners), own: ownMillis(), rows: yield* Effect.promise(rowsOf) }
-        yield* lifecycles(manager, "work", count, 256)
+        yield* lifecycles(manager, "work", count, 32)
         const own = ownMillis() - before.own
         const ofRunners = processorMillis(runners) - before.runners
         yield* Effect.sleep("2 seconds")
         return { own, runners: ofRunners, rows: (yield* Effect.promise(rowsOf)) - before.rows }
-      }).pipe(Effect.provide(cluster.client()))
+      }).pipe(Effect.provide(cluster.client({ patience: 300_000 })))
     )
     const size = await ask<{ bytes: unknown }>(
       "select pg_total_relation_size('etm_tasks') / (select count(*) from etm_tasks) as bytes"

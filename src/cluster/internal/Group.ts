@@ -131,6 +131,7 @@ export const makeGroup = (
     const left = yield* Deferred.make<void>()
     let current: OpenGroup | undefined = undefined
     let ready = yield* Deferred.make<OpenGroup>()
+    let refusal: GroupNotReady["refusal"] = undefined
 
     const openOnce = Effect.scoped(Effect.gen(function*() {
       const group = yield* open(options, Deferred.await(left), onOpen)
@@ -141,23 +142,24 @@ export const makeGroup = (
         })
       )
       current = group
+      refusal = undefined
       yield* Deferred.succeed(ready, group)
       const lost = yield* group.journal.lost
       yield* Effect.logWarning("A group of sessions has lost its journal, and is opened again.", lost.message)
     }))
     const supervised = openOnce.pipe(
-      Effect.catchAllCause((cause) =>
-        Option.exists(
-            Cause.failureOption(cause),
-            (error) => error instanceof JournalError && error.reason === "Owned"
-          )
+      Effect.catchAllCause((cause) => {
+        const error = Option.getOrUndefined(Cause.failureOption(cause))
+        if (error instanceof JournalError) {
           // it has waited for a lease
-          ? Effect.void
-          : Effect.zipRight(
-            Effect.logWarning("A group of sessions cannot be opened, and is tried again.", cause),
-            wireSleep("1 second")
-          )
-      ),
+          if (error.reason === "Owned") return Effect.void
+          refusal = { isVersion: error.reason === "Version", detail: error.message }
+        }
+        return Effect.zipRight(
+          Effect.logWarning("A group of sessions cannot be opened, and is tried again.", cause),
+          wireSleep("1 second")
+        )
+      }),
       Effect.forever
     )
     yield* Effect.acquireRelease(
@@ -169,7 +171,7 @@ export const makeGroup = (
       current === undefined
         ? Effect.flatMap(
           onWire(Effect.timeoutOption(Deferred.await(ready), answersWithin)),
-          Option.match({ onNone: () => Effect.fail(new GroupNotReady()), onSome: Effect.succeed })
+          Option.match({ onNone: () => Effect.fail(new GroupNotReady({ refusal })), onSome: Effect.succeed })
         )
         : Effect.succeed(current)
     )

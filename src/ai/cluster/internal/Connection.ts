@@ -7,8 +7,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import { ClusterError } from "../../../cluster/ClusterError.js"
-import { hashOf } from "../../../cluster/internal/Connection.js"
+import { hashOf, noAnswer } from "../../../cluster/internal/Connection.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire, wireMillis, wireSleep } from "../../../cluster/internal/wire.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
@@ -111,6 +110,7 @@ export const connect = (options: {
         }
         const one = clients(String(group))
         let contactAt = wireMillis()
+        let refusal: GroupNotReady["refusal"]
         const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
           const header: CallHeader = {
             version: agentProtocolVersion,
@@ -140,6 +140,9 @@ export const connect = (options: {
                 return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
               }
               const failure = Cause.failureOption(exit.cause)
+              if (Option.isSome(failure) && failure.value instanceof GroupNotReady) {
+                refusal = failure.value.refusal ?? refusal
+              }
               if (Option.isSome(failure) && !isPassing(failure.value)) {
                 // what passes is handled below
                 return Effect.fail(failure.value as Exclude<E, Passing>)
@@ -149,13 +152,7 @@ export const connect = (options: {
                 return Effect.failCause(exit.cause as Cause.Cause<never>)
               }
               if (wireMillis() - contactAt > patienceMillis) {
-                return Effect.die(
-                  new ClusterError({
-                    reason: "Unavailable",
-                    detail:
-                      `No runner of AgentCluster has answered for ${patienceMillis} ms: is one running, and can it be reached?`
-                  })
-                )
+                return Effect.die(noAnswer("No runner of AgentCluster has answered", patienceMillis, refusal))
               }
               return Effect.zipRight(wireSleep(betweenTries), once)
             }
