@@ -81,14 +81,14 @@ const resting = ({ idleServerMillisPerRunner, idleTransactionsPerRunner }: Input
       "clients",
       "transactions/s of the engine",
       "rows of runners read/s",
-      "leases renewed/s",
+      "leases renewed/s, all groups open",
       "cores of the database"
     ],
     [2, 10, scenario.runners, 300].map((runners) => {
       const clients = runners
       // every process reads the list of runners each second
       const read = (runners + clients) * runners
-      const leases = runners / (scenario.leaseSeconds / 3)
+      const leases = scenario.groups / (scenario.leaseSeconds / 3)
       return [
         count(runners),
         count(clients),
