@@ -4,7 +4,7 @@ import { runnersOfGroups, sessionsOfGroups, shards } from "./placing.js"
 import { write } from "./writing.js"
 
 /** What the document asks about. */
-export const scenario = {
+const scenario = {
   runners: 100,
   clients: 100,
   groups: 1_024,

@@ -26,7 +26,7 @@ export interface Written {
 }
 
 /** Numbers from 0 to 1 that follow from a seed (mulberry32). */
-export const randomOf = (seed: number) => () => {
+const randomOf = (seed: number) => () => {
   seed = seed + 0x6d2b79f5 | 0
   let mixed = Math.imul(seed ^ seed >>> 15, 1 | seed)
   mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed

@@ -426,7 +426,7 @@ describe("a session of which nothing is live", () => {
       const manager = yield* TaskManager
       const other = yield* Effect.flatMap(AgentLoop, (loop) => loop.open({ sessionId: SessionId.make("other") }))
       // keeps the group here
-      yield* other.subscribe
+      yield* Effect.asVoid(other.subscribe)
       const session = yield* openSession
       const isResting = Effect.map(
         sql<{ is_resting: number }>`select is_resting from etm_sessions where session_id = ${sessionId}`,

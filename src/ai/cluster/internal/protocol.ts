@@ -67,12 +67,12 @@ export interface Began extends Schema.Schema.Type<typeof beganSchema> {}
 export interface BeganEncoded extends Schema.Schema.Encoded<typeof beganSchema> {}
 const Began: Schema.Schema<Began, BeganEncoded> = beganSchema
 
-interface Conversation extends Schema.Schema.Type<typeof Transcript> {}
-interface ConversationEncoded extends Schema.Schema.Encoded<typeof Transcript> {}
+export interface Conversation extends Schema.Schema.Type<typeof Transcript> {}
+export interface ConversationEncoded extends Schema.Schema.Encoded<typeof Transcript> {}
 const Conversation: Schema.Schema<Conversation, ConversationEncoded> = Transcript
 
-interface Asked extends Schema.Schema.Type<typeof TaskApproval> {}
-interface AskedEncoded extends Schema.Schema.Encoded<typeof TaskApproval> {}
+export interface Asked extends Schema.Schema.Type<typeof TaskApproval> {}
+export interface AskedEncoded extends Schema.Schema.Encoded<typeof TaskApproval> {}
 const Asked: Schema.Schema<Asked, AskedEncoded> = TaskApproval
 
 /** A whole approval, or what names it. */

@@ -16,25 +16,25 @@ const idsIn = (rows: ReadonlyArray<Row>): ReadonlyArray<SessionId> =>
 type Place = (index: number) => string
 
 /** The statement for the open sessions of a journal that go on by themselves. */
-export const awakeQuery = (place: Place): string =>
+const awakeQuery = (place: Place): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and opened_as is not null and is_resting = 0`
 
 /** The statement for the open sessions of a journal that have a live task, or are owed a result. */
-export const owedQuery = (place: Place): string =>
+const owedQuery = (place: Place): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and opened_as is not null and session_id in (
     select session_id from etm_tasks where manager = ${place(2)} and ${isOpen})`
 
 /** The statement that finds a session, if it is open. */
-export const openSessionQuery = (place: Place): string =>
+const openSessionQuery = (place: Place): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and session_id = ${place(2)}
     and opened_as is not null`
 
 /** The statement that finds a task of a session which is live, or of which somebody is owed something. */
-export const openTaskQuery = (place: Place): string =>
+const openTaskQuery = (place: Place): string =>
   `select session_id from etm_tasks where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen} limit 1`
 
 /** The statement for the open sessions of a journal, the longest open first. */
-export const openSessionsQuery = (place: Place): string =>
+const openSessionsQuery = (place: Place): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and opened_as is not null order by opened_as`
 
 export interface StoredSessions {
