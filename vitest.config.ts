@@ -86,7 +86,7 @@ export default defineConfig(({ mode }) => ({
     alias: [
       {
         find:
-          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|ai\/cluster|acp|promise|durable|otel|cluster|ui-stream)$/,
+          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|ai\/cluster|acp|promise|durable|otel|cluster|ui-stream|mcp)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
