@@ -20,6 +20,7 @@ const longestFirst = [
   "test/simulator/durable-mistakes.test.ts",
   // they wait most of the time: each has its place next to files that compute
   "test/cluster/processes.test.ts",
+  "test/cluster/agentProcesses.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
   "test/http/board/browser/load.test.ts",
@@ -62,6 +63,7 @@ const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
+  "test/cluster/agentProcesses.test.ts",
   "test/acp/processes.test.ts",
   "test/demo-agent.test.ts",
   "test/demo-board.test.ts",
@@ -87,7 +89,7 @@ export default defineConfig(({ mode }) => ({
     alias: [
       {
         find:
-          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream|http|mcp)$/,
+          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|ai\/cluster|acp|promise|durable|otel|cluster|ui-stream|http|mcp)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }

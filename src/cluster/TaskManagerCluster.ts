@@ -13,17 +13,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { DurableOptions } from "../durable/DurableOptions.js"
-import { checkChoices, checkName } from "../durable/internal/checks.js"
-import * as schema from "../durable/internal/schema.js"
 import type { JournalCodec } from "../durable/JournalCodec.js"
 import { TaskManager } from "../services/TaskManager.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
-import { millisOf } from "../shared/durations.js"
-import { integerOf } from "../shared/refusals.js"
 import type { ClusterError } from "./ClusterError.js"
 import { makeClient } from "./internal/clientManager.js"
-import { checkLayout } from "./internal/layout.js"
 import { makeRunner } from "./internal/runner.js"
+import { patienceOf, readRunnerOptions, setUp } from "./internal/settingUp.js"
 
 /**
  * What every process of a cluster is told, the same everywhere.
@@ -78,13 +74,6 @@ export interface ClusterRunnerOptions
   readonly maxIdleTime?: Duration.DurationInput | undefined
 }
 
-const layoutOf = (
-  { groups = 64, name = "cluster" }: ClusterOptions
-): { readonly name: string; readonly groups: number } => {
-  checkName(name)
-  return { name, groups: integerOf("TaskManagerCluster: groups", groups, 1, 4_096) }
-}
-
 /**
  * Makes the two sides of a cluster.
  *
@@ -113,26 +102,17 @@ export const TaskManagerCluster: {
 } = {
   runner: (options = {}) =>
     Layer.scopedDiscard(Effect.gen(function*() {
-      const { groups, name } = layoutOf(options)
-      const { lease = "4 seconds", maxIdleTime = "1 minute", shutdown = "keep", ...durable } = options
-      checkChoices({ ...durable, shutdown })
-      yield* schema.migrate
-      yield* checkLayout(name, groups)
-      yield* makeRunner({
-        name,
-        durable: { ...durable, lease, shutdown, onOwned: "wait" },
-        maxIdleTime: millisOf("TaskManagerCluster.runner: maxIdleTime", maxIdleTime)
-      })
+      const read = readRunnerOptions(options)
+      const { name } = yield* setUp(options)
+      yield* makeRunner({ ...read, name })
     })),
   layer: (options = {}) =>
     Layer.scoped(
       TaskManager,
       Effect.gen(function*() {
-        const { groups, name } = layoutOf(options)
-        const patienceMillis = millisOf("TaskManagerCluster.layer: patience", options.patience ?? "1 minute")
-        yield* schema.migrate
-        yield* checkLayout(name, groups)
-        return yield* makeClient({ name, groups, codec: options.codec, patienceMillis })
+        const patienceMillis = patienceOf(options)
+        const place = yield* setUp(options)
+        return yield* makeClient({ ...place, codec: options.codec, patienceMillis })
       })
     )
 }

@@ -142,6 +142,17 @@ export interface ReopenedSessions {
 export type UserInput = string | ReadonlyArray<UserPart>
 
 /**
+ * How a message is handed in. `messageId`: its id, where the caller has one, such as a client that asks again because the answer was
+ * lost: a message with the id of one that waits, or that a turn has stored, is not handed in again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SubmitOptions {
+  readonly messageId?: string | undefined
+}
+
+/**
  * Names what a task asks: the task and the `asking` of the approval that was shown (`approval.approval.asking`). It is for a
  * host that keeps no approvals, such as a server whose pages send back what they show.
  *
@@ -176,9 +187,10 @@ export interface AgentSession {
    * Hands in a message and returns its id, at once or as soon as a `TranscriptStore` of sessions has it. Without a running turn it
    * starts one. During a turn it becomes part of that turn's next request to the model; if there is none any more, it starts the next
    * turn. `SessionClosed` once the session is closed: nothing of the message is kept then. One that was stored while the session is
-   * left succeeds, and the next process takes it.
+   * left succeeds, and the next process takes it. Dies on a `messageId` that is empty, longer than 170 characters, or holds NUL or half
+   * of a character.
    */
-  readonly submit: (message: UserInput) => Effect.Effect<string, SessionClosed>
+  readonly submit: (message: UserInput, options?: SubmitOptions) => Effect.Effect<string, SessionClosed>
   /**
    * Takes back a message of `submit` that no turn has taken. True: no turn takes it, in this process or the next. False: a turn has
    * taken it (`MessageTaken`), or there is no such message, or the session is closed. Fails with a `TurnFailure` of the reason `Store`

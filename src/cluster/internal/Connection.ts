@@ -104,12 +104,23 @@ const flushAfter = "2 millis"
 const rememberedFor = 60_000
 
 /** Any number that spreads texts well and is the same everywhere. */
-const hashOf = (text: string): number => {
+export const hashOf = (text: string): number => {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   }
   return hash >>> 0
+}
+
+/** What a caller dies of that nobody has answered: of a group that its runners cannot open, it says why. */
+export const noAnswer = (who: string, patienceMillis: number, refusal: GroupNotReady["refusal"]): ClusterError => {
+  const detail = `${who} for ${patienceMillis} ms`
+  return refusal === undefined
+    ? new ClusterError({ reason: "Unavailable", detail: `${detail}: is one running, and can it be reached?` })
+    : new ClusterError({
+      reason: refusal.isVersion ? "Version" : "Unavailable",
+      detail: `${detail}: the one that has the group cannot open it. ${refusal.detail}`
+    })
 }
 
 class Outbox {
@@ -202,6 +213,7 @@ export const connect = (options: {
         const one = clients(String(group))
         let isAgain = false
         let contactAt = wireMillis()
+        let refusal: GroupNotReady["refusal"]
         const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
           const told = outboxOf(group).take()
           const { positions } = connection.news
@@ -243,6 +255,9 @@ export const connect = (options: {
                 return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
               }
               const failure = Cause.failureOption(exit.cause)
+              if (Option.isSome(failure) && failure.value instanceof GroupNotReady) {
+                refusal = failure.value.refusal ?? refusal
+              }
               if (Option.isSome(failure) && !isPassing(failure.value)) {
                 // what passes is handled below
                 return Effect.fail(failure.value as Exclude<E, Passing>)
@@ -252,12 +267,7 @@ export const connect = (options: {
                 return Effect.failCause(exit.cause as Cause.Cause<never>)
               }
               if (wireMillis() - contactAt > patienceMillis) {
-                return Effect.die(
-                  new ClusterError({
-                    reason: "Unavailable",
-                    detail: `No runner has answered for ${patienceMillis} ms: is one running, and can it be reached?`
-                  })
-                )
+                return Effect.die(noAnswer("No runner has answered", patienceMillis, refusal))
               }
               return Effect.zipRight(wireSleep(betweenTries), once)
             }

@@ -42,6 +42,11 @@ export interface OpenGroup extends DurableManager {
   readonly managerScope: Scope.CloseableScope
 }
 
+/** What else lives in a group for as long as its manager is open. */
+export type OnOpen = (
+  group: OpenGroup
+) => Effect.Effect<void, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope>
+
 export interface Group {
   /** Carries out a call with the manager, and answers in time. */
   readonly answer: <A, E>(
@@ -74,7 +79,8 @@ const ancestryOf = (
 
 const open = (
   options: DurableOptions,
-  leaving: Effect.Effect<void>
+  leaving: Effect.Effect<void>,
+  onOpen: OnOpen
 ): Effect.Effect<OpenGroup, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const managerScope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
@@ -107,6 +113,7 @@ const open = (
       return Effect.zipRight(Fiber.interruptAll(group.calls.sweep()), readers.sweep)
     })
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
+    yield* onOpen(group)
     return group
   })
 
@@ -117,15 +124,17 @@ const isLost = (cause: Cause.Cause<unknown>): boolean =>
 /** The group on this runner, until the scope closes. Everything of it runs with `runtime`. */
 export const makeGroup = (
   options: DurableOptions,
-  runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>
+  runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>,
+  onOpen: OnOpen = () => Effect.void
 ): Effect.Effect<Group, never, Scope.Scope> =>
   Effect.gen(function*() {
     const left = yield* Deferred.make<void>()
     let current: OpenGroup | undefined = undefined
     let ready = yield* Deferred.make<OpenGroup>()
+    let refusal: GroupNotReady["refusal"] = undefined
 
     const openOnce = Effect.scoped(Effect.gen(function*() {
-      const group = yield* open(options, Deferred.await(left))
+      const group = yield* open(options, Deferred.await(left), onOpen)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           current = undefined
@@ -133,23 +142,24 @@ export const makeGroup = (
         })
       )
       current = group
+      refusal = undefined
       yield* Deferred.succeed(ready, group)
       const lost = yield* group.journal.lost
       yield* Effect.logWarning("A group of sessions has lost its journal, and is opened again.", lost.message)
     }))
     const supervised = openOnce.pipe(
-      Effect.catchAllCause((cause) =>
-        Option.exists(
-            Cause.failureOption(cause),
-            (error) => error instanceof JournalError && error.reason === "Owned"
-          )
+      Effect.catchAllCause((cause) => {
+        const error = Option.getOrUndefined(Cause.failureOption(cause))
+        if (error instanceof JournalError) {
           // it has waited for a lease
-          ? Effect.void
-          : Effect.zipRight(
-            Effect.logWarning("A group of sessions cannot be opened, and is tried again.", cause),
-            wireSleep("1 second")
-          )
-      ),
+          if (error.reason === "Owned") return Effect.void
+          refusal = { isVersion: error.reason === "Version", detail: error.message }
+        }
+        return Effect.zipRight(
+          Effect.logWarning("A group of sessions cannot be opened, and is tried again.", cause),
+          wireSleep("1 second")
+        )
+      }),
       Effect.forever
     )
     yield* Effect.acquireRelease(
@@ -161,7 +171,7 @@ export const makeGroup = (
       current === undefined
         ? Effect.flatMap(
           onWire(Effect.timeoutOption(Deferred.await(ready), answersWithin)),
-          Option.match({ onNone: () => Effect.fail(new GroupNotReady()), onSome: Effect.succeed })
+          Option.match({ onNone: () => Effect.fail(new GroupNotReady({ refusal })), onSome: Effect.succeed })
         )
         : Effect.succeed(current)
     )

@@ -34,10 +34,15 @@ import { Usage, UsageCosts, UsageFilter } from "../../model/Usage.js"
 /** The form of the calls below. A runner of another one is not asked. */
 export const protocolVersion = 1
 
-/** The group has no manager at the moment: it is being opened, or has moved. Ask again. */
+/**
+ * The group has no manager at the moment: it is being opened, or has moved. Ask again. `refusal`: its runner cannot open it; another
+ * one may, such as one of a later version.
+ */
 export class GroupNotReady extends Schema.TaggedError<GroupNotReady>("effect-task-manager/cluster/GroupNotReady")(
   "GroupNotReady",
-  {}
+  {
+    refusal: Schema.optional(Schema.Struct({ isVersion: Schema.Boolean, detail: Schema.String }))
+  }
 ) {}
 
 const Numbers = Schema.Array(Schema.Number)

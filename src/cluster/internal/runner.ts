@@ -1,16 +1,18 @@
 /** A runner: it has the groups whose shards are its own, and runs their tools. */
 import * as Entity from "@effect/cluster/Entity"
-import type { EntityAddress } from "@effect/cluster/EntityAddress"
+import type * as EntityId from "@effect/cluster/EntityId"
 import type * as MessageStorage from "@effect/cluster/MessageStorage"
+import type * as ShardId from "@effect/cluster/ShardId"
 import { Sharding } from "@effect/cluster/Sharding"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as RcMap from "effect/RcMap"
+import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
-import { type Group, makeGroup } from "./Group.js"
+import { type Group, makeGroup, type OnOpen } from "./Group.js"
 import { handlersOf } from "./handlers.js"
 import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
@@ -20,36 +22,56 @@ import { onWire, wireSleep } from "./wire.js"
 /** How often it is looked whether a group is still on this runner. */
 const lookEvery = "250 millis"
 
+export interface Runner {
+  /** The group of an entity, which is open as long as an entity of it is here. */
+  readonly groupOf: (entityId: EntityId.EntityId) => Effect.Effect<Group, never, Scope.Scope>
+}
+
+/** Whether something of a group goes on that another runner is to go on with by itself. */
+export const isBusy = (group: Group): boolean => {
+  for (const { snapshot } of group.current()?.engine.state.table.live ?? []) {
+    if (snapshot.status !== "Suspended") return true
+  }
+  return false
+}
+
 export const makeRunner = (options: {
   readonly name: string
   readonly durable: DurableOptions
   readonly maxIdleTime: number
+  readonly onOpen?: OnOpen | undefined
 }): Effect.Effect<
-  void,
+  Runner,
   never,
   Sharding | MessageStorage.MessageStorage | SqlClient.SqlClient | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
-    const { durable, maxIdleTime, name } = options
+    const { durable, maxIdleTime, name, onOpen } = options
     // what is wrong with them is told where the layer is built, not at the first call
     yield* settings
     const sharding = yield* Sharding
     const executor = yield* ToolExecutor
     // a group lives with what the layer was built with, not with what the call brings that it begins with
     const runtime = yield* Effect.runtime<SqlClient.SqlClient | ToolExecutor>()
-    const here = new Map<Group, EntityAddress>()
+    const here = new Map<Group, ShardId.ShardId>()
+    // groups end with their entities, which answer for a while after this layer is closed
+    const apart = yield* Scope.make()
+    const making = RcMap.make({
+      lookup: (entityId: EntityId.EntityId) =>
+        Effect.gen(function*() {
+          const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(entityId)) }, runtime, onOpen)
+          here.set(group, sharding.getShardId(entityId, GroupEntity.getShardGroup(entityId)))
+          yield* Effect.addFinalizer(() => Effect.sync(() => here.delete(group)))
+          return group
+        })
+    })
+    const groups = yield* Scope.extend(making, apart)
+    const groupOf: Runner["groupOf"] = (entityId) => RcMap.get(groups, entityId)
 
     const build = Effect.gen(function*() {
-      const address = yield* Entity.CurrentAddress
-      const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(address.entityId)) }, runtime)
-      here.set(group, address)
-      yield* Effect.addFinalizer(() => Effect.sync(() => here.delete(group)))
-      const keeping = yield* keepingAlive(() => {
-        for (const { snapshot } of group.current()?.engine.state.table.live ?? []) {
-          if (snapshot.status !== "Suspended") return true
-        }
-        return false
-      })
+      const { entityId } = yield* Entity.CurrentAddress
+      const group = yield* groupOf(entityId)
+      const keeping = yield* keepingAlive(() => isBusy(group))
       return handlersOf(group, keeping, executor)
     })
     yield* onWire(Layer.build(GroupEntity.toLayer(build, {
@@ -61,7 +83,7 @@ export const makeRunner = (options: {
 
     // what waits for a group that is on its way to another runner would hold it up
     const look = Effect.suspend(() =>
-      Effect.forEach(here, ([group, { shardId }]) => sharding.hasShardId(shardId) ? Effect.void : group.leave, {
+      Effect.forEach(here, ([group, shardId]) => sharding.hasShardId(shardId) ? Effect.void : group.leave, {
         discard: true
       })
     )
@@ -72,4 +94,5 @@ export const makeRunner = (options: {
         discard: true
       })
     )
+    return { groupOf }
   })

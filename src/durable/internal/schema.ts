@@ -150,12 +150,25 @@ const timeSessions = Effect.gen(function*() {
   yield* sql.unsafe("create index etm_sessions_closed on etm_sessions (manager, closed_at) where closed_at is not null")
 })
 
+/** What a takeover reads of the sessions: those that are open, and those that go on by themselves, however many are closed. */
+const findOpenSessions = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const isOpenSession = "opened_as is not null"
+  yield* sql.unsafe(
+    `create index etm_sessions_open on etm_sessions (manager, opened_as, session_id) where ${isOpenSession}`
+  )
+  yield* sql.unsafe(
+    `create index etm_sessions_awake on etm_sessions (manager, session_id) where ${isOpenSession} and is_resting = 0`
+  )
+})
+
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
   [2, "keep_history", Effect.succeed(keepHistory)],
   [3, "create_sessions", Effect.succeed(createSessions)],
   [4, "order_open_rows", Effect.succeed(orderOpenRows)],
-  [5, "time_sessions", Effect.succeed(timeSessions)]
+  [5, "time_sessions", Effect.succeed(timeSessions)],
+  [6, "find_open_sessions", Effect.succeed(findOpenSessions)]
 ]
 
 /** The newest form of the tables that this version knows. */

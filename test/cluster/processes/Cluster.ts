@@ -58,6 +58,11 @@ export class Cluster {
     return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"))
   }
 
+  /** Its runners have conversations, and tools and a model of their own. */
+  static async withAgents(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
+    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"))
+  }
+
   private logOf(name: string): string {
     return join(this.folder, `${name}.log`)
   }

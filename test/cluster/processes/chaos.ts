@@ -19,8 +19,9 @@ import { Proxy } from "./Proxy.js"
 /**
  * `kill`: SIGKILL. `stop`: SIGSTOP, and SIGCONT after 20 seconds. `term`: SIGTERM. `cut`: the wire to one runner is cut for 10
  * seconds. `database`: Postgres crashes and comes back after 2 seconds. `join`: a third runner begins, then the first one ends.
+ * `clock`: the clock of one runner jumps ten minutes forward, then twenty back.
  */
-export const faults = ["kill", "stop", "term", "cut", "database", "join"] as const
+export const faults = ["kill", "stop", "term", "cut", "database", "join", "clock"] as const
 export type Fault = typeof faults[number]
 
 export interface Outcome {
@@ -40,7 +41,8 @@ export interface Outcome {
 
 let schemas = 0
 
-const inSchema = async (server: PostgresServer) => {
+/** A database of its own. */
+export const inSchema = async (server: PostgresServer) => {
   const schema = `cluster_${process.pid}_${++schemas}`
   await Effect.runPromise(
     Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(`create schema ${schema}`)).pipe(
@@ -85,6 +87,9 @@ export const runChaos = async (
           await server.crash()
           await sleep(2_000)
           return await server.restart()
+        case "clock":
+          first.process.kill("SIGUSR2")
+          return void await sleep(5_000)
         case "join":
           await cluster.start("third")
           await sleep(500)

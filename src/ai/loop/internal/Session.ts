@@ -27,13 +27,14 @@ import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
 import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
-import type { AgentSession, AgentSessionDefaults, UserInput } from "../AgentSession.js"
+import type { AgentSession, AgentSessionDefaults, SubmitOptions, UserInput } from "../AgentSession.js"
 import { RewriteRefused, SessionClosed, type TranscriptStoreError, TurnFailure } from "../errors.js"
 import type { StoredSession, TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
 import { AgentEvents } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
 import { callsLeftOpen, known, type StartedCalls } from "./calls.js"
+import { checkMessageId } from "./checks.js"
 import { Conversation } from "./Conversation.js"
 import { makeSessionIds } from "./ids.js"
 import * as Interrupts from "./interrupts.js"
@@ -507,14 +508,22 @@ export const makeSession = (
 
     const open = Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.void)
 
+    /** Ids that callers gave to messages which are just being handed in. */
+    const handingIn = new Set<string>()
+    const handedIn = (given: string | undefined) => Effect.sync(() => given !== undefined && handingIn.delete(given))
+
     /** Hands in a message; says under which id, first of all to the turn that follows it, and whether it is stored for the next process. */
     const handIn = (
       message: UserInput,
-      turn?: MessageTurn
+      { messageId: given, turn }: SubmitOptions & { readonly turn?: MessageTurn | undefined } = {}
     ): Effect.Effect<{ readonly messageId: string; readonly isStored: boolean }, SessionClosed> =>
       Effect.suspend(() => {
         if (isOver()) return new SessionClosed({ sessionId })
-        const messageId = ids.nextMessage()
+        if (given !== undefined) {
+          if (handingIn.has(given) || steps.knows(given)) return Effect.succeed({ messageId: given, isStored: true })
+          handingIn.add(given)
+        }
+        const messageId = given ?? ids.nextMessage()
         // a turn may take it before whoever hands it in goes on
         if (turn !== undefined) turn.messageId = messageId
         const content = partsOf(message)
@@ -529,7 +538,7 @@ export const makeSession = (
           return { messageId, isStored }
         }
         const { sessions } = store
-        if (sessions === undefined) return Effect.sync(keep(false))
+        if (sessions === undefined) return Effect.sync(keep(false)).pipe(Effect.ensuring(handedIn(given)))
         // in the step that has looked whether the session is over
         beingKept++
         allKept.unsafeClose()
@@ -546,7 +555,8 @@ export const makeSession = (
                 unlessRefused("A message could not be stored, and is kept in memory", Effect.failCause(cause)),
                 Effect.map(open, keep(false))
               )
-          })
+          }),
+          Effect.ensuring(handedIn(given))
         )
       }).pipe(Effect.uninterruptible)
 
@@ -568,7 +578,11 @@ export const makeSession = (
 
     const session: AgentSession = {
       sessionId,
-      submit: (message) => Effect.map(handIn(message), ({ messageId }) => messageId),
+      submit: (message, options) =>
+        Effect.map(
+          Effect.zipRight(checkMessageId(options?.messageId), handIn(message, options)),
+          ({ messageId }) => messageId
+        ),
       withdraw: (messageId) =>
         Effect.suspend(() => {
           if (isOver()) return Effect.succeed(false)
@@ -582,7 +596,7 @@ export const makeSession = (
           const turn = new MessageTurn()
           // before the message: none of its events is missed
           const subscription = yield* subscribe(turn.isLast)
-          const { isStored, messageId } = yield* handIn(message, turn)
+          const { isStored, messageId } = yield* handIn(message, { turn })
           return Stream.concat(
             Stream.fromQueue(subscription),
             Stream.suspend(() =>

@@ -1,9 +1,11 @@
 /** Checks what a session is made of when it is opened, and what all have when the loop is made. */
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { millisOf } from "../../../shared/durations.js"
 import { integerOf, limitOf, refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../../shared/refusals.js"
 import { shown } from "../../../shared/text.js"
+import { isWellFormedText } from "../../../shared/wellFormed.js"
 import type { AgentSessionDefaults, AgentSessionOptions } from "../AgentSession.js"
 import type { WakePolicy } from "../WakePolicy.js"
 
@@ -91,3 +93,18 @@ export const checkSession = (options: AgentSessionOptions): void => {
     sessionId
   )
 }
+
+/** As many characters as every store takes. */
+const longestMessageId = 170
+
+/** Dies of an id of a message that could not be stored. */
+export const checkMessageId = (messageId: unknown): Effect.Effect<void> =>
+  messageId === undefined ? Effect.void : Effect.sync(() =>
+    refuseUnless(
+      typeof messageId === "string" && messageId !== "" && messageId.length <= longestMessageId &&
+        !messageId.includes("\0") && isWellFormedText(messageId),
+      "submit: messageId",
+      `1 to ${longestMessageId} characters that can be stored`,
+      messageId
+    )
+  )

@@ -100,6 +100,11 @@ export class Steps {
     this.messages.set(messageId, content)
   }
 
+  /** Whether the message was handed in: it is kept, or a turn has stored it. */
+  knows(messageId: string): boolean {
+    return this.messages.has(messageId) || this.options.conversation.stored.hasMessage(messageId)
+  }
+
   /** Drops a message that no turn takes. */
   forget(messageId: string): void {
     this.messages.delete(messageId)

@@ -111,6 +111,11 @@ export class GrowingTranscript {
     return this.late.has(this.taskKey(task))
   }
 
+  /** Whether the user has said it: a message with the id is there. */
+  hasMessage(messageId: string): boolean {
+    return this.messageIds.has(messageId)
+  }
+
   /** Whether a call of ours or of the provider has the id, or a late result. */
   usesCallId(id: string): boolean {
     return this.calls.has(id) || this.otherCallIds.has(id)

@@ -1,0 +1,173 @@
+/** Calls of a client to the conversations of the groups: each is made again until it is answered. */
+import type { Sharding } from "@effect/cluster/Sharding"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import { hashOf, noAnswer } from "../../../cluster/internal/Connection.js"
+import { GroupNotReady } from "../../../cluster/internal/protocol.js"
+import { answeredWithin, onWire, wireMillis, wireSleep } from "../../../cluster/internal/wire.js"
+import type { SessionId, TaskId } from "../../../model/ids.js"
+import { ancestryOf } from "../../../runtime/launch/RunningIn.js"
+import { randomToken } from "../../../shared/randomToken.js"
+import {
+  AgentEntity,
+  agentProtocolVersion,
+  type Answer,
+  type Batch,
+  type CallHeader,
+  type Positions
+} from "./protocol.js"
+
+type AgentClient = ReturnType<Effect.Effect.Success<typeof AgentEntity.client>>
+
+/** Who reads events of a group. */
+interface NewsReaders {
+  readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
+  readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
+}
+
+interface CallOptions<A> {
+  /** Which session, or every one of the group: its readers are not behind the answer. */
+  readonly sessionId?: SessionId | undefined
+  /** No reader of events is asked for. */
+  readonly isSilent?: boolean | undefined
+  /** Is given the answer in the step in which it arrives. */
+  readonly receive?: ((value: A) => void) | undefined
+}
+
+export interface Connection {
+  readonly groups: number
+  readonly groupOf: (sessionId: SessionId) => number
+  /** Asks a group. An answer that is lost is asked for again; without one for the `patience` of the client it dies with `ClusterError`. */
+  readonly ask: <A, E>(
+    group: number,
+    send: (client: AgentClient, header: CallHeader) => Effect.Effect<Answer<A>, E>,
+    options?: CallOptions<A>
+  ) => Effect.Effect<A, Exclude<E, Passing>>
+  readonly fork: (self: Effect.Effect<void>) => void
+  readonly isClosed: () => boolean
+  news: NewsReaders
+}
+
+/** What passes by itself: the runner is gone, or busy, or not ready. */
+type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
+
+const passing: ReadonlySet<unknown> = new Set([
+  "GroupNotReady",
+  "MailboxFull",
+  "AlreadyProcessingMessage",
+  "PersistenceError"
+])
+
+const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
+
+/** What a call dies of where the wire is cut in the middle of it. */
+const cut: ReadonlySet<unknown> = new Set([
+  "SocketError",
+  "RpcClientError",
+  "RunnerUnavailable",
+  "EntityNotAssignedToRunner"
+])
+
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
+
+const betweenTries = "50 millis"
+
+export const connect = (options: {
+  readonly groups: number
+  readonly patienceMillis: number
+}): Effect.Effect<Connection, never, Sharding | Scope.Scope> =>
+  Effect.gen(function*() {
+    const clients = yield* AgentEntity.client
+    const { groups, patienceMillis } = options
+    const client = randomToken()
+    const set = yield* FiberSet.make<unknown, unknown>()
+    const run = yield* FiberSet.runtime(set)<never>()
+    let calls = 0
+    let isClosed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+      })
+    )
+
+    const ask: Connection["ask"] = <A, E>(
+      group: number,
+      send: (one: AgentClient, header: CallHeader) => Effect.Effect<Answer<A>, E>,
+      { isSilent = false, receive, sessionId }: CallOptions<A> = {}
+    ): Effect.Effect<A, Exclude<E, Passing>> =>
+      Effect.withFiberRuntime((fiber) => {
+        const call = `${client}/${++calls}`
+        const ancestry = ancestryOf(fiber)
+        const under: Array<TaskId> = []
+        for (let link = ancestry; link !== undefined; link = link.parent) {
+          if (link.task !== undefined) under.push(link.task.snapshot.id)
+        }
+        const one = clients(String(group))
+        let contactAt = wireMillis()
+        let refusal: GroupNotReady["refusal"]
+        const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
+          const header: CallHeader = {
+            version: agentProtocolVersion,
+            call,
+            under,
+            stopped: ancestry?.stopped ?? null,
+            readers: isSilent ? [] : connection.news.positions(group, sessionId)
+          }
+          const sent = Effect.timeoutFail(send(one, header), {
+            duration: answeredWithin,
+            onTimeout: () => new GroupNotReady()
+          })
+          return Effect.flatMap(
+            Effect.uninterruptibleMask((restore) =>
+              Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
+                // in this very step: an interrupt behind it would lose what is told
+                if (Exit.isSuccess(exit) && exit.value._tag === "Done") {
+                  connection.news.hear(group, exit.value.news)
+                  receive?.(exit.value.value)
+                }
+                return exit
+              })
+            ),
+            (exit) => {
+              if (Exit.isSuccess(exit)) {
+                contactAt = wireMillis()
+                return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
+              }
+              const failure = Cause.failureOption(exit.cause)
+              if (Option.isSome(failure) && failure.value instanceof GroupNotReady) {
+                refusal = failure.value.refusal ?? refusal
+              }
+              if (Option.isSome(failure) && !isPassing(failure.value)) {
+                // what passes is handled below
+                return Effect.fail(failure.value as Exclude<E, Passing>)
+              }
+              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause) && !isCut(exit.cause)) {
+                // it has no failure
+                return Effect.failCause(exit.cause as Cause.Cause<never>)
+              }
+              if (wireMillis() - contactAt > patienceMillis) {
+                return Effect.die(noAnswer("No runner of AgentCluster has answered", patienceMillis, refusal))
+              }
+              return Effect.zipRight(wireSleep(betweenTries), once)
+            }
+          )
+        })
+        return once
+      })
+
+    const connection: Connection = {
+      groups,
+      groupOf: (sessionId) => hashOf(sessionId) % groups,
+      ask,
+      fork: (self) => void run(Effect.interruptible(self)),
+      isClosed: () => isClosed,
+      news: { positions: () => [], hear: () => {} }
+    }
+    return connection
+  })

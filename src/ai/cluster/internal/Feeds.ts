@@ -1,0 +1,176 @@
+/** The readers of events that a client has at the groups. One call for each group waits for news of all of them. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import { wireSleep } from "../../../cluster/internal/wire.js"
+import type { SessionId } from "../../../model/ids.js"
+import { randomToken } from "../../../shared/randomToken.js"
+import type { AgentEvent } from "../../loop/AgentEvent.js"
+import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
+import type { Connection } from "./Connection.js"
+import type { Batch, Began, Positions } from "./protocol.js"
+
+/** Who is told. */
+export interface Listener {
+  readonly hear: (event: AgentEvent) => void
+  /** In the step in which the reader is there: first, and again where events were lost. */
+  readonly began: (began: Began) => void
+  /** Nothing more comes: the session is closed. */
+  readonly ended: () => void
+}
+
+interface Feed {
+  readonly id: string
+  readonly sessionId: SessionId
+  /** A message of which the reader wants to know whether it is stored. */
+  readonly messageId: string | undefined
+  readonly listener: Listener
+  /** How many events it has had. */
+  has: number
+  state: "Open" | "Opening" | "Ended"
+}
+
+export interface OpenedFeed {
+  /** Begins again with the session as it is then. What is told until then is passed over. */
+  readonly beginAgain: () => void
+  readonly close: () => void
+}
+
+export class Feeds {
+  private readonly connection: Connection
+  private readonly ofGroups: ReadonlyArray<Map<string, Feed>>
+  private readonly changed: Array<Deferred.Deferred<void> | undefined> = []
+  private readonly client = randomToken()
+  private count = 0
+
+  constructor(connection: Connection) {
+    this.connection = connection
+    this.ofGroups = Array.from({ length: connection.groups }, () => new Map<string, Feed>())
+  }
+
+  private of(group: number): Map<string, Feed> {
+    return this.ofGroups[group] ?? new Map()
+  }
+
+  positions(group: number, sessionId: SessionId | undefined): Positions {
+    const positions = []
+    for (const feed of this.of(group).values()) {
+      const isMeant = sessionId === undefined || feed.sessionId === sessionId
+      if (feed.state === "Open" && isMeant) positions.push({ reader: feed.id, has: feed.has })
+    }
+    return positions
+  }
+
+  hear(group: number, news: ReadonlyArray<Batch>): void {
+    const feeds = this.of(group)
+    for (const { before, events, reader, state } of news) {
+      const feed = feeds.get(reader)
+      if (feed === undefined || feed.state !== "Open") continue
+      // some may have come with another call
+      for (const event of events.slice(Math.max(0, feed.has - before))) {
+        feed.has++
+        feed.listener.hear(event)
+      }
+      if (state === "Unknown") this.openAgain(group, feed)
+      else if (state === "Ended") this.end(group, feed)
+    }
+  }
+
+  private end(group: number, feed: Feed): void {
+    feed.state = "Ended"
+    feed.listener.ended()
+    this.unwatch(group, feed.id)
+  }
+
+  private watch(group: number, feed: Feed): Effect.Effect<void, SessionClosed | TranscriptStoreError> {
+    const { id, messageId, sessionId } = feed
+    return Effect.asVoid(this.connection.ask(
+      group,
+      (client, header) => client.Watch({ header, sessionId, reader: id, messageId: messageId ?? null }),
+      {
+        isSilent: true,
+        receive: (began) => {
+          feed.has = 0
+          feed.state = "Open"
+          feed.listener.began(began)
+        }
+      }
+    ))
+  }
+
+  /** The group has moved, or the reader was too slow. */
+  private openAgain(group: number, feed: Feed): void {
+    if (feed.state !== "Open") return
+    feed.state = "Opening"
+    this.connection.fork(
+      this.watch(group, feed).pipe(
+        // it was closed meanwhile, or cannot be read any more
+        Effect.catchAllCause(() => Effect.sync(() => this.end(group, feed))),
+        Effect.zipRight(Effect.sync(() => this.restart(group)))
+      )
+    )
+  }
+
+  open(
+    group: number,
+    sessionId: SessionId,
+    options: { readonly messageId: string | undefined; readonly listener: Listener }
+  ): Effect.Effect<OpenedFeed, SessionClosed | TranscriptStoreError> {
+    return Effect.suspend(() => {
+      const feed: Feed = {
+        id: `${this.client}/${++this.count}`,
+        sessionId,
+        ...options,
+        has: 0,
+        state: "Opening"
+      }
+      const close = () => this.unwatch(group, feed.id)
+      this.of(group).set(feed.id, feed)
+      return Effect.map(
+        Effect.onExit(
+          this.watch(group, feed),
+          (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
+        ),
+        () => {
+          this.restart(group)
+          return { beginAgain: () => this.openAgain(group, feed), close }
+        }
+      )
+    })
+  }
+
+  private unwatch(group: number, id: string): void {
+    if (!this.of(group).delete(id) || this.connection.isClosed()) return
+    this.connection.fork(Effect.ignoreLogged(
+      this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), { isSilent: true })
+    ))
+  }
+
+  /** The call that waits for news begins again, with all the readers that there are now. */
+  private restart(group: number): void {
+    const changed = this.changed[group]
+    this.changed[group] = Deferred.unsafeMake(FiberId.none)
+    if (changed === undefined) this.connection.fork(this.listen(group))
+    else Deferred.unsafeDone(changed, Effect.void)
+  }
+
+  private listen(group: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const changed = this.changed[group]
+      const isIdle = this.positions(group, undefined).length === 0
+      if (isIdle && this.of(group).size === 0) {
+        this.changed[group] = undefined
+        return Effect.void
+      }
+      const changes = changed === undefined ? Effect.never : Deferred.await(changed)
+      const news = isIdle
+        ? Effect.never
+        : this.connection.ask(group, (client, header) => client.Poll({ header })).pipe(
+          Effect.asVoid,
+          // no runner answers: the readers wait on
+          Effect.catchAllDefect(() => wireSleep("1 second"))
+        )
+      return Effect.zipRight(Effect.raceFirst(news, changes), this.listen(group))
+    })
+  }
+}
