@@ -189,6 +189,19 @@ describe("what a model sends", () => {
       { path: null, maybe: null, other: null, nested: { again: {} }, list: [{}, { a: "x" }] }
     )
   })
+
+  it("is read once, however often a schema refers to the same", () => {
+    const twice = (at: number) => ({ anyOf: [{ $ref: `#/$defs/a${at}` }, { $ref: `#/$defs/a${at}` }] })
+    const chain = Array.from({ length: 60 }, (_, at) => [`a${at}`, at === 59 ? { const: 1 } : twice(at + 1)])
+    const $defs = { ...Object.fromEntries(chain), itself: { anyOf: [{ $ref: "#/$defs/itself" }, { type: "string" }] } }
+    assert.deepStrictEqual(
+      withoutNulls(
+        { $defs, properties: { x: { $ref: "#/$defs/a0" }, y: { $ref: "#/$defs/itself" } } },
+        { x: null, y: null }
+      ),
+      {}
+    )
+  })
 })
 
 describe("what a server answers", () => {

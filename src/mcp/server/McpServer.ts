@@ -22,9 +22,6 @@ import { withCause } from "../../shared/logging.js"
 import { integerOf } from "../../shared/refusals.js"
 import { ndjsonStream } from "../../shared/stdio/ndjson.js"
 import { withStderrConsole } from "../../shared/stdio/stderrConsole.js"
-import { serve, transportOf } from "./internal/connection.js"
-import { isLocalAddress, makeGuard } from "./internal/guard.js"
-import { makeApp } from "./internal/http.js"
 import { makeSettings } from "./internal/settings.js"
 import { type McpHttpOptions, type McpServerOptions, McpStreamError } from "./McpServerOptions.js"
 
@@ -47,6 +44,8 @@ export interface McpStdioOptions extends McpServerOptions {
 }
 
 const defaultMaxLineBytes = 4_194_304
+
+const endpoints = Effect.promise(() => import("./internal/endpoints.js"))
 
 /** The app at its path, and nothing beside it. */
 const at = <E, R>(path: string, app: HttpApp.Default<E, R>) =>
@@ -82,7 +81,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
   ): Layer.Layer<McpServer, never, TaskManager | ToolExecutor> =>
     Layer.effect(
       McpServer,
-      Effect.map(makeSettings(options), (settings) => ({
+      Effect.zipWith(makeSettings(options), endpoints, (settings, { makeApp, makeGuard, serve }) => ({
         serve: (transport) => serve(settings, transport),
         httpApp: (http = {}) =>
           Effect.flatMap(makeGuard(http), (guard) =>
@@ -122,6 +121,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
     Layer.scopedDiscard(
       Effect.gen(function*() {
         const { address } = yield* HttpServer.HttpServer
+        const { isLocalAddress } = yield* endpoints
         if (options.hosts === undefined && address._tag === "TcpAddress" && !isLocalAddress(address.hostname)) {
           return yield* Effect.dieMessage(
             "McpServer.layerHttp: the server is reached by other machines: bind it to 127.0.0.1, or say in `hosts` under which names"
@@ -162,6 +162,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
       const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
       const maxBytes = yield* Effect.sync(() => integerOf("McpStdioOptions.maxLineBytes", maxLineBytes, 1))
       const settings = yield* makeSettings(options)
+      const { serve, transportOf } = yield* endpoints
       const { check, stream } = yield* ndjsonStream(stdin, stdout, maxBytes)
       yield* serve(settings, transportOf(stream))
       yield* Effect.mapError(check, ({ cause, message }) => new McpStreamError({ cause, message }))

@@ -8,7 +8,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
-import { makeMcpTools } from "./internal/makeMcpTools.js"
 import type {
   McpHttpServer,
   McpServerUnavailable,
@@ -107,6 +106,8 @@ export class McpTools extends Context.Tag("effect-task-manager/McpTools")<McpToo
     [Extract<Server, McpStdioServer>] extends [never] ? never : CommandExecutor.CommandExecutor
   > =>
     Layer.scopedContext(Effect.gen(function*() {
+      // not with the module: who only serves does not have the SDK for clients
+      const { makeMcpTools } = yield* Effect.promise(() => import("./internal/makeMcpTools.js"))
       const { executor, servers } = yield* makeMcpTools(
         options,
         yield* Effect.serviceOption(CommandExecutor.CommandExecutor)

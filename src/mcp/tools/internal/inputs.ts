@@ -19,13 +19,16 @@ const resolved = (root: JsonSchema, schema: unknown): JsonSchema | undefined => 
   return isRecord(found) ? found : undefined
 }
 
-const takesNull = (root: JsonSchema, given: unknown, left: number): boolean => {
+/** `seen`: the schemas that were looked at, each once: one that others refer to again and again would be looked at without an end. */
+const takesNull = (root: JsonSchema, given: unknown, seen = new Set<JsonSchema>()): boolean => {
   const schema = resolved(root, given)
   // what is not understood is left to the server
-  if (schema === undefined || left === 0) return true
+  if (schema === undefined) return true
+  if (seen.has(schema)) return false
+  seen.add(schema)
   const { anyOf, const: constant, enum: values, oneOf, type } = schema
   const members = Array.isArray(anyOf) ? anyOf : Array.isArray(oneOf) ? oneOf : undefined
-  if (members !== undefined) return members.some((member) => takesNull(root, member, left - 1))
+  if (members !== undefined) return members.some((member) => takesNull(root, member, seen))
   if (Array.isArray(values)) return values.includes(null)
   if (Object.hasOwn(schema, "const")) return constant === null
   return type === undefined || type === "null" || Array.isArray(type) && type.includes("null")
@@ -46,7 +49,7 @@ const without = (root: JsonSchema, given: unknown, value: unknown, left: number)
     Object.entries(value).flatMap(([key, child]) => {
       const property = Object.hasOwn(properties, key) ? properties[key] : undefined
       if (property === undefined) return [[key, child]]
-      if (child === null && !needed.includes(key) && !takesNull(root, property, deepest)) return []
+      if (child === null && !needed.includes(key) && !takesNull(root, property)) return []
       return [[key, without(root, property, child, left - 1)]]
     })
   )
