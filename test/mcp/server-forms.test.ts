@@ -132,14 +132,13 @@ describe("what is known of a task", () => {
   /** The fields that a record looks at. */
   const event = (_tag: string, at: number, more: Readonly<Record<string, unknown>> = {}) =>
     ({ _tag, at, ...more }) as unknown as TaskEventOfTask
-  const none = () => undefined
 
   it("follows the events, and nothing changes it once it is settled", () => {
     const record = make()
     const seen: Array<string> = []
     const look = (events: ReadonlyArray<TaskEventOfTask>) => {
       for (const one of events) {
-        record.apply(one, none)
+        record.apply(one)
         seen.push(taskOf(record, 10).status)
       }
     }
@@ -178,10 +177,10 @@ describe("what is known of a task", () => {
 
   it("is completed by a failure, unless the host says that the protocol has failed", () => {
     const completed = make(Infinity)
-    completed.apply(event("Failed", 2_000, { error: {} }), none)
+    completed.apply(event("Failed", 2_000, { error: {} }))
     assert.deepInclude(experimentalTaskOf(completed, 10), { status: "completed", ttl: null, pollInterval: 10 })
     const failed = make()
-    failed.apply(event("Failed", 2_000, { error: {} }), () => ({ code: 1, message: "m" }))
+    failed.apply(event("Failed", 2_000, { error: {} }), { code: 1, message: "m" })
     assert.strictEqual(taskOf(failed, 10).status, "failed")
   })
 
@@ -189,9 +188,9 @@ describe("what is known of a task", () => {
     const record = make()
     const keys: Array<string> = []
     for (const at of [1, 2]) {
-      record.apply(event("AwaitingApproval", at, { approval }), none)
+      record.apply(event("AwaitingApproval", at, { approval }))
       if (record.state._tag === "Asking") keys.push(...record.state.inputs.keys())
-      record.apply(event("Started", at), none)
+      record.apply(event("Started", at))
     }
     assert.deepEqual(keys, ["1", "2"])
   })

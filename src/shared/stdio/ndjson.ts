@@ -14,6 +14,9 @@ import { type Line, LineReader } from "./LineReader.js"
 /** How many lines wait to be written: who writes more waits. */
 const linesAhead = 64
 
+/** With how many messages that it has not read a client is not heard any more, until it reads: who asks without an end costs no more. */
+const mostUnread = 1_000
+
 const errorOf = (id: string | number | null, code: number, message: string) =>
   ({ jsonrpc: "2.0", id, error: { code, message } }) as const
 
@@ -111,8 +114,21 @@ export const ndjsonStream = <E, E2>(
         end = () => {}
       }
     })
+    const room = yield* Effect.makeLatch(true)
+    let unread = 0
     const writable = new WritableStream<object>({
-      write: (message) => run(write(`${JSON.stringify(message)}\n`))
+      write: (message) =>
+        run(write(`${JSON.stringify(message)}\n`)).finally(() => {
+          unread--
+          if (unread < mostUnread) room.unsafeOpen()
+        })
+    }, {
+      // asked once for each message, when it is given to the stream
+      size: () => {
+        unread++
+        if (unread >= mostUnread) room.unsafeClose()
+        return 1
+      }
     })
 
     const hear = (heard: ReadonlyArray<Line>) =>
@@ -122,7 +138,8 @@ export const ndjsonStream = <E, E2>(
         const { answer, message, warning } = read
         if (answer !== undefined) return write(answer)
         const warned = warning === undefined ? Effect.void : Effect.logWarning(warning)
-        return message === undefined ? warned : Effect.zipRight(Effect.sync(() => enqueue(message)), warned)
+        if (message === undefined) return warned
+        return Effect.zipRight(room.await, Effect.zipRight(Effect.sync(() => enqueue(message)), warned))
       }, { discard: true })
 
     let failure: StreamFailed | undefined

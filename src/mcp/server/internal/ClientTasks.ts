@@ -14,11 +14,12 @@ import { TaskLaunchRequest, type TaskSnapshot } from "../../../model/Task.js"
 import type { FilteredTaskEvent, TaskProgress } from "../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
+import { withCause } from "../../../shared/logging.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { readResponses } from "./inputs.js"
 import { internalError, invalidParams, noSuchTask, type RpcError } from "./rpc.js"
 import type { Settings } from "./settings.js"
-import { TaskRecord, type TaskState } from "./TaskRecord.js"
+import { type TaskEventOfTask, TaskRecord, type TaskState } from "./TaskRecord.js"
 
 /** A call of a tool. */
 interface Call {
@@ -174,6 +175,14 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
         }
       })
 
+    /** The host's function is not of this library: one that throws must not end the reading of the events. */
+    const protocolErrorOf = (event: TaskEventOfTask) =>
+      event._tag !== "Failed" ? Effect.succeed(undefined) : Effect.sync(() => options.protocolError(event.error)).pipe(
+        Effect.catchAllCause((cause) =>
+          Effect.logError("McpServerOptions.protocolError has thrown").pipe(withCause(cause), Effect.as(undefined))
+        )
+      )
+
     const hear = (event: FilteredTaskEvent) =>
       Effect.gen(function*() {
         if (event._tag === "Reset") return yield* catchUp(event.live)
@@ -184,7 +193,7 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
         if (event._tag === "AwaitingApproval" || event._tag === "Detached" || isSettled(event.snapshot)) {
           yield* takeUpdates(record)
         }
-        record.apply(event, options.protocolError)
+        record.apply(event, yield* protocolErrorOf(event))
         yield* afterChange(record)
       })
 

@@ -9,7 +9,6 @@
  * | QuestionsAnswered                              | –       | Asking for the others, or Working | – |
  * | Completed, Failed, Cancelled                   | Settled | Settled                    | –       |
  */
-import type { ToolError } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { TaskId } from "../../../model/ids.js"
 import type { TaskEvent, TaskProgress } from "../../../model/TaskEvent.js"
@@ -78,13 +77,14 @@ export class TaskRecord {
     this.become(at, { _tag: "Asking", shown, inputs: inputsOf(shown, this.rounds) })
   }
 
-  apply(event: TaskEventOfTask, protocolErrorOf: (error: ToolError) => McpProtocolError | undefined): void {
+  /** `protocolError`: as what a failure is told, if not as a result. */
+  apply(event: TaskEventOfTask, protocolError?: McpProtocolError): void {
     switch (event._tag) {
       case "Completed":
       case "Cancelled":
         return this.settle(event.at, event._tag)
       case "Failed":
-        return this.settle(event.at, "Failed", protocolErrorOf(event.error))
+        return this.settle(event.at, "Failed", protocolError)
       case "AwaitingApproval":
         return this.ask(event.at, { taskId: this.id, toolRequest: this.request, approval: event.approval })
       case "QuestionsAnswered": {

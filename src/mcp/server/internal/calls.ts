@@ -5,6 +5,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { TaskProgress } from "../../../model/TaskEvent.js"
 import type { ToolSpec } from "../../../model/ToolCall.js"
 import type { McpTaskSupport } from "../McpServerOptions.js"
 import type { Run } from "./bridge.js"
@@ -62,7 +63,10 @@ export const resultOf = (
 export const lastResultOf = (client: Client, record: TaskRecord): Effect.Effect<CallToolResult, RpcError> =>
   Effect.ensuring(resultOf(client, record), client.tasks.forget(record))
 
-/** The progress of a call, where its client wants it: numbers that only grow. */
+// so little that it shows nowhere: what is told is to be more each time
+const leastProgress = 1e-6
+
+/** The progress of a call, where its client wants it. While it does not read, only the latest is kept. */
 export const tellProgress = (
   { tasks }: Client,
   record: TaskRecord,
@@ -71,22 +75,36 @@ export const tellProgress = (
   Effect.suspend(() => {
     const progressToken = mcpReq._meta?.progressToken
     if (!(Predicate.isString(progressToken) || Predicate.isNumber(progressToken))) return Effect.void
-    let count = 0
     let last = -Infinity
-    return tasks.onProgress(record, ({ fraction, message }) => {
-      const progress = fraction ?? ++count
-      if (progress <= last) return
-      last = progress
+    let isTelling = false
+    let latest: TaskProgress | undefined
+    const tell = ({ fraction, message }: TaskProgress): void => {
+      isTelling = true
+      last = fraction !== undefined && fraction > last ? fraction : Math.max(0, last + leastProgress)
       mcpReq.notify({
         method: "notifications/progress",
         params: {
           progressToken,
-          progress,
+          progress: last,
           ...(fraction === undefined ? undefined : { total: 1 }),
           ...(message === undefined ? undefined : { message })
         }
-      }).catch(() => {})
+      }).catch(() => {}).finally(() => {
+        isTelling = false
+        const next = latest
+        latest = undefined
+        if (next !== undefined) tell(next)
+      })
+    }
+    const listening = tasks.onProgress(record, (progress) => {
+      if (isTelling) latest = progress
+      else tell(progress)
     })
+    return Effect.zipRight(
+      listening,
+      // nothing is told of a call that has been answered
+      Effect.addFinalizer(() => Effect.sync(() => latest = undefined))
+    )
   })
 
 export type Answer = Effect.Effect<Result, RpcError>
