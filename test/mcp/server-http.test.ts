@@ -329,6 +329,32 @@ describe("nobody is let in", () => {
       assert.strictEqual(yield* withHeaders(port, { ...good, authorization: `Basic ${token}` }), 401)
     }))
 
+  it.scopedLive("but a page of an origin that is, whose browser asks first", () =>
+    Effect.gen(function*() {
+      const page = "https://chat.example"
+      const { url } = yield* startServer({ origins: [page, "https://other.example"] })
+      const preflight = (origin: string) =>
+        Effect.promise(() =>
+          fetch(url, {
+            method: "OPTIONS",
+            headers: {
+              origin,
+              "access-control-request-method": "POST",
+              "access-control-request-headers": "authorization,content-type,mcp-session-id"
+            }
+          })
+        )
+      const { headers, status } = yield* preflight(page)
+      assert.strictEqual(status, 204)
+      assert.strictEqual(headers.get("access-control-allow-origin"), page)
+      assert.include(headers.get("access-control-allow-headers"), "authorization")
+      assert.isNull((yield* preflight("https://evil.example")).headers.get("access-control-allow-origin"))
+      const told = yield* ask(url, "tools/list", {}, { headers: { origin: page } })
+      assert.strictEqual(told.headers.get("access-control-allow-origin"), page)
+      assert.include(told.headers.get("access-control-expose-headers"), "mcp-session-id")
+      assert.strictEqual(told.status, 200)
+    }))
+
   it.scopedLive("without a token that was made, which is said once", () =>
     Effect.gen(function*() {
       const said: Array<string> = []

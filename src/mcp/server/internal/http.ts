@@ -1,5 +1,6 @@
 /** The endpoint on HTTP: who is let in, and which generation answers. */
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { createMcpHandler, isLegacyRequest, type McpHttpHandler } from "@modelcontextprotocol/server"
@@ -73,6 +74,10 @@ const makeAnswer = (
       })
   })
 
+/** What browsers ask for before a page of another origin may read an answer. */
+const forPages = (origins: ReadonlyArray<string>) =>
+  HttpMiddleware.cors({ allowedOrigins: origins, exposedHeaders: ["mcp-session-id", "www-authenticate"] })
+
 export const makeApp = (
   settings: Settings,
   options: McpHttpOptions,
@@ -81,8 +86,8 @@ export const makeApp = (
   Effect.flatMap(
     Effect.sync(() => meant(options)),
     (limits) =>
-      Effect.map(makeAnswer(settings, limits), (answer) =>
-        Effect.gen(function*() {
+      Effect.map(makeAnswer(settings, limits), (answer) => {
+        const app = Effect.gen(function*() {
           const incoming = yield* HttpServerRequest.HttpServerRequest
           const verdict = yield* guard.check(incoming)
           if (verdict._tag === "Refused") {
@@ -93,5 +98,8 @@ export const makeApp = (
         }).pipe(
           // an app is run uninterruptible unless it says otherwise, and a client that is gone interrupts
           Effect.interruptible
-        ))
+        )
+        const { origins = [] } = options
+        return origins.length === 0 ? app : forPages(origins)(app)
+      })
   )
