@@ -217,6 +217,19 @@ describe("what a server answers", () => {
     assert.deepStrictEqual(read({}), { _tag: "Text", text: "" })
   })
 
+  it("is data with what is beside it, and without the same in words", () => {
+    const link = { type: "resource_link", name: "report", uri: "file:///report" }
+    const words = { type: "text", text: "{\"size\":3}" }
+    assert.deepStrictEqual(read({ structuredContent: { size: 3 }, content: [words] }), {
+      _tag: "Structured",
+      value: { size: 3 }
+    })
+    assert.deepStrictEqual(read({ structuredContent: { size: 3 }, content: [words, link] }), {
+      _tag: "Parts",
+      parts: [{ _tag: "Text", text: "{\"size\":3}" }, { _tag: "Text", text: "[a resource: report: file:///report]" }]
+    })
+  })
+
   it("has a bound in parts, and in the text of an error", () => {
     const many = read({ content: Array.from({ length: 1_100 }, () => ({ type: "text", text: "x" })) })
     assert.lengthOf("parts" in many ? many.parts : [], 1_001)

@@ -54,6 +54,11 @@ export class OpenCall {
     return this.end !== undefined
   }
 
+  /** Whether its server has asked something, and so has begun it. */
+  get hasAsked(): boolean {
+    return this.questions > 0
+  }
+
   get taskId(): string | undefined {
     return this.execution?.handle?.taskId
   }

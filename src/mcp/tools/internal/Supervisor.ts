@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -82,18 +83,15 @@ export const supervise = (
     const once = (versions: Versions) =>
       Effect.gen(function*() {
         const transport = yield* transportOf(server, settings, executor)
-        let warned = ""
+        const say = Runtime.runSync(yield* Effect.runtime<never>())
         return yield* connect({ name: server.name, isStdio: server._tag !== "Http" }, transport, {
           versions,
           timeoutMillis: settings.connectMillis,
           onListed: (leftOut) => {
-            warned = leftOut.slice(0, 10).join("; ")
+            if (leftOut.length === 0) return
+            say(warn("Tools of an MCP server are left out", server, { tools: leftOut.slice(0, 10).join("; ") }))
           }
-        }).pipe(
-          Effect.tap(() =>
-            warned === "" ? Effect.void : warn("Tools of an MCP server are left out", server, { tools: warned })
-          )
-        )
+        })
       })
 
     /** In a scope of its own: when it fails, nothing of it is left. */

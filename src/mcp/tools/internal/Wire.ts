@@ -24,6 +24,9 @@ export class NotSent extends Error {}
 /** The request was sent, and the server will not answer any more. */
 export class NotAnswered extends Error {}
 
+/** How many responses to the server are on their way at the same time. */
+const mostResponses = 100
+
 /** What a raw request is answered with. */
 export type RawAnswer =
   | { readonly kind: "result"; readonly result: unknown }
@@ -96,6 +99,7 @@ export class Wire implements Transport {
   private readonly listeners = new Map<string, CallListener>()
   private readonly questions = new Map<Id, AbortController>()
   private rawCount = 0
+  private responding = 0
   private isOver = false
 
   constructor(inner: Transport) {
@@ -136,7 +140,7 @@ export class Wire implements Transport {
     // a server that was told so need not answer: without this, its stream would stay open
     if (isJSONRPCNotification(message) && message.method === "notifications/cancelled") {
       const id = message.params?.["requestId"]
-      if (typeof id === "string" || typeof id === "number") this.open.get(id)?.abort()
+      if (typeof id === "string" || typeof id === "number") this.stop(id)
     }
   }
 
@@ -152,7 +156,7 @@ export class Wire implements Transport {
         const meta = request.params?.["_meta"]
         const params = { requestId: id, ...(Predicate.isRecord(meta) ? { _meta: meta } : undefined) }
         // where each request has a stream of its own, to close it is how it is cancelled
-        if (this.hasPerRequestStream) this.open.get(id)?.abort()
+        if (this.hasPerRequestStream) this.stop(id)
         else this.send({ jsonrpc: "2.0", method: "notifications/cancelled", params }).catch(() => {})
         reject(signal?.reason instanceof Error ? signal.reason : new Error("The request was cancelled"))
       }
@@ -178,6 +182,12 @@ export class Wire implements Transport {
   listen(token: string, listener: CallListener): () => void {
     this.listeners.set(token, listener)
     return () => void this.listeners.delete(token)
+  }
+
+  /** Waits for no answer to a request any more. */
+  private stop(id: Id): void {
+    this.open.get(id)?.abort()
+    this.open.delete(id)
   }
 
   private listenerOf(token: unknown): CallListener | undefined {
@@ -251,7 +261,7 @@ export class Wire implements Transport {
       else answer({ kind: "result", result: message.result })
       return
     }
-    if (isJSONRPCRequest(message)) return this.receiveRequest(message, extra)
+    if (isJSONRPCRequest(message)) return this.receiveRequest(message)
     if (isJSONRPCNotification(message)) {
       const { method, params } = message
       if (method === "notifications/progress") {
@@ -267,16 +277,19 @@ export class Wire implements Transport {
   }
 
   /** A server may ask for a form, and whether we are there. It may ask for no reply of a model, and for no folders. */
-  private receiveRequest(message: JSONRPCRequest, extra?: MessageExtraInfo): void {
+  private receiveRequest(message: JSONRPCRequest): void {
     const { id, method } = message
     const respond = (
       response: { readonly result: Readonly<Record<string, unknown>> } | {
         readonly error: { code: number; message: string }
       }
     ) => {
-      this.inner.send({ jsonrpc: "2.0", id, ...response }).catch(() => {})
+      // of a server that asks without an end, and takes no answer
+      if (this.responding >= mostResponses) return
+      this.responding++
+      this.inner.send({ jsonrpc: "2.0", id, ...response }).catch(() => {}).finally(() => this.responding--)
     }
-    if (method === "ping") return this.onmessage?.(message, extra)
+    if (method === "ping") return respond({ result: {} })
     if (method !== "elicitation/create") {
       return respond({ error: { code: methodNotFound, message: `Method not found: ${method.slice(0, 100)}` } })
     }

@@ -34,16 +34,17 @@ const refusalOf = (error: unknown): { readonly code: number | undefined; readonl
     ? { code: error.code, message: cutText(readableText(error.message, mostBytes), mostBytes).text }
     : undefined
 
-/** How far a call was: whether a server may have seen it, and the task that it is there. */
+/** How far a call was: whether a server may have seen it, or has even asked something, and the task that it is there. */
 interface CallState {
   readonly isSent: boolean
+  readonly hasAsked: boolean
   readonly taskId: string | undefined
 }
 
 /** Whether the server has seen nothing of the call, so that it can be made again. */
-export const wasNotSent = (error: unknown, { isSent, taskId }: CallState): boolean =>
-  // what is said of a request about its task says nothing of the call
-  !isSent || taskId === undefined && chain(error).some(isUnsent)
+export const wasNotSent = (error: unknown, { hasAsked, isSent, taskId }: CallState): boolean =>
+  // what is said of a later request, about its task or with an answer, says nothing of the call
+  !hasAsked && (!isSent || taskId === undefined && chain(error).some(isUnsent))
 
 /** `isClosed`: whether the connection has ended by now. */
 export const failureOf = (
@@ -83,6 +84,9 @@ export const failureOf = (
   }
   if (http !== undefined) {
     return make("Interrupted", `${server} did not answer (HTTP ${http.status}): nobody knows what the call has done.`)
+  }
+  if (errors.some(isUnsent)) {
+    return make("Interrupted", `${server} could not be reached any more: nobody knows what the call has done.`)
   }
   return make("Internal", `${server} answered with something that is no result.`)
 }

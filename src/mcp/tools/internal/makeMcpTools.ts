@@ -36,6 +36,11 @@ class NotMade {
   }
 }
 
+/** A call whose server waits for an answer. Each question parks it anew: the time of one is not that of another. */
+interface Parked {
+  readonly call: OpenCall
+}
+
 /** Tells the server to stop. A task of its own is asked to by a request, whose answer is waited for: the connection may be closed next. */
 const cancelled = (call: OpenCall, reason: string): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -63,17 +68,17 @@ export const makeMcpTools = (
       concurrency: "unbounded"
     })
     const catalog = makeCatalog(servers)
-    /** Calls whose server waits for an answer, by their tasks, while no launch of these runs. */
-    const parked = new Map<string, OpenCall>()
+    /** By their tasks, while no launch of these runs. */
+    const parked = new Map<string, Parked>()
     yield* Effect.addFinalizer(() =>
-      Effect.forEach([...parked.values()], (call) => cancelled(call, "The tools are closed"), {
+      Effect.forEach([...parked.values()], ({ call }) => cancelled(call, "The tools are closed"), {
         concurrency: "unbounded",
         discard: true
       })
     )
 
     /** Gives up a call that nobody will go on with: its task has ended while it was asked, or nobody answers. */
-    const watch = (call: OpenCall, task: Task) =>
+    const watch = (mine: Parked, task: Task) =>
       Effect.gen(function*() {
         const manager = yield* Effect.serviceOption(TaskManager)
         const isLive = Option.match(manager, {
@@ -90,16 +95,17 @@ export const makeMcpTools = (
             )
         })
         yield* Effect.timeoutOption(ended, settings.questionMillis)
-        if (parked.get(task.idempotencyKey) !== call) return
+        if (parked.get(task.idempotencyKey) !== mine) return
         parked.delete(task.idempotencyKey)
-        yield* cancelled(call, "Nobody has answered")
+        yield* cancelled(mine.call, "Nobody has answered")
       })
 
     const park = (call: OpenCall, { listed }: Entry, task: Task, asked: AskedForm) =>
       Effect.uninterruptible(Effect.suspend(() => {
-        parked.set(task.idempotencyKey, call)
+        const mine: Parked = { call }
+        parked.set(task.idempotencyKey, mine)
         return Effect.zipRight(
-          Effect.forkIn(Effect.interruptible(watch(call, task)), scope),
+          Effect.forkIn(Effect.interruptible(watch(mine, task)), scope),
           questionOf(task, listed.tool, asked)
         )
       }))
@@ -174,10 +180,10 @@ export const makeMcpTools = (
         const entry = entries.get(request.toolName)
         if (entry === undefined) return yield* unknownTool(request.toolName, entries.keys())
         const task = yield* CurrentTask
-        const call = parked.get(task.idempotencyKey)
-        if (call !== undefined) {
+        const waiting = parked.get(task.idempotencyKey)
+        if (waiting !== undefined) {
           parked.delete(task.idempotencyKey)
-          return yield* resumed(call, entry, task)
+          return yield* resumed(waiting.call, entry, task)
         }
         if (goesOn(task)) {
           return yield* new ToolError({

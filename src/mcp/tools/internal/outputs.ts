@@ -56,21 +56,25 @@ const partOf = (content: unknown): ToolOutputPart => {
   }
 }
 
-const partsOf = (content: unknown): ReadonlyArray<ToolOutputPart> => {
-  const list: ReadonlyArray<unknown> = Array.isArray(content) ? content : []
+const isText = (content: unknown): boolean => Predicate.isRecord(content) && content["type"] === "text"
+
+const partsOf = (content: unknown, withTexts = true): ReadonlyArray<ToolOutputPart> => {
+  const given: ReadonlyArray<unknown> = Array.isArray(content) ? content : []
+  const list = withTexts ? given : given.filter((one) => !isText(one))
   const parts = list.slice(0, mostParts).map(partOf)
   return list.length > mostParts ? [...parts, textPart(`[${list.length - mostParts} more parts left out]`)] : parts
 }
 
-const outputOf = (parts: ReadonlyArray<ToolOutputPart>, structured: unknown): ToolOutput => {
+const outputOf = (content: unknown, structured: unknown): ToolOutput => {
   const reading = structured === undefined ? undefined : toJson(structured)
   if (reading?._tag === "Json") {
-    const media = parts.filter(({ _tag }) => _tag === "Media")
     // its texts are the same in words, for those who do not read it
-    return media.length === 0
+    const beside = partsOf(content, false)
+    return beside.length === 0
       ? ToolOutput.Structured({ value: reading.value })
-      : ToolOutput.Parts({ parts: [textPart(JSON.stringify(reading.value) ?? ""), ...media] })
+      : ToolOutput.Parts({ parts: [textPart(JSON.stringify(reading.value) ?? ""), ...beside] })
   }
+  const parts = partsOf(content)
   const [first] = parts
   if (first === undefined) return ToolOutput.Text({ text: "" })
   return parts.length === 1 && first._tag === "Text"
@@ -86,9 +90,8 @@ export const readResult = (toolName: string, result: unknown): ToolOutput | Tool
   if (!Predicate.isRecord(result)) {
     return new ToolError({ reason: "Internal", toolName, message: "The MCP server answered with no result." })
   }
-  const parts = partsOf(result["content"])
-  if (result["isError"] !== true) return outputOf(parts, result["structuredContent"])
-  const text = errorText(parts)
+  if (result["isError"] !== true) return outputOf(result["content"], result["structuredContent"])
+  const text = errorText(partsOf(result["content"]))
   return new ToolError({
     reason: "ExecutionFailed",
     toolName,

@@ -69,11 +69,15 @@ class StdioTransport implements Transport {
   private readonly input: Mailbox.Mailbox<Uint8Array>
   private readonly lines: Lines
   private readonly encoder = new TextEncoder()
+  private readonly most: number
   private isOver = false
   private isStarted = false
+  /** How many bytes wait to be read by the server. */
+  private waiting = 0
 
   constructor(input: Mailbox.Mailbox<Uint8Array>, maxMessageBytes: number, closing: Deferred.Deferred<void>) {
     this.closing = closing
+    this.most = maxMessageBytes
     this.input = input
     this.lines = new Lines(maxMessageBytes)
   }
@@ -84,9 +88,25 @@ class StdioTransport implements Transport {
   }
 
   send(message: JSONRPCMessage): Promise<void> {
-    return this.isOver || !this.input.unsafeOffer(this.encoder.encode(serializeMessage(message)))
-      ? Promise.reject(new NotSent("The server has ended"))
-      : Promise.resolve()
+    const bytes = this.encoder.encode(serializeMessage(message))
+    // a server that asks without an end, and reads nothing, has its questions answered no more
+    if (this.waiting > 0 && this.waiting + bytes.length > this.most) {
+      return Promise.reject(new NotSent("The server does not read"))
+    }
+    if (this.isOver || !this.input.unsafeOffer(bytes)) return Promise.reject(new NotSent("The server has ended"))
+    this.waiting += bytes.length
+    return Promise.resolve()
+  }
+
+  /** What the process is given, one message after the other, as fast as it reads. */
+  get written(): Stream.Stream<Uint8Array> {
+    return Mailbox.toStream(this.input).pipe(
+      Stream.rechunk(1),
+      Stream.map((bytes) => {
+        this.waiting -= bytes.length
+        return bytes
+      })
+    )
   }
 
   /** To end its input is how a server is asked to end; who has started it sees to it that it does. */
@@ -170,7 +190,7 @@ export const stdioTransport = (
     const background = <A, E, R>(work: Effect.Effect<A, E, R>) =>
       work.pipe(Effect.catchAllCause(() => Effect.void), Effect.interruptible, Effect.forkScoped)
     const transport = new StdioTransport(input, settings.maxMessageBytes, Deferred.unsafeMake(FiberId.none))
-    yield* background(Stream.run(Mailbox.toStream(input), process.stdin))
+    yield* background(Stream.run(transport.written, process.stdin))
     const reading = yield* background(
       Stream.runForEach(process.stdout, (chunk) => Effect.sync(() => transport.read(chunk)))
     )
