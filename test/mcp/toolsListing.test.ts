@@ -83,6 +83,7 @@ describe("a hostile list", () => {
           tool("good"),
           tool(""),
           tool(5),
+          tool({ toString: 5 }),
           tool("x".repeat(1_000)),
           null,
           tool("noObject", { inputSchema: { type: "string" } }),

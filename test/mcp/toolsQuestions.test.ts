@@ -91,6 +91,7 @@ describe("an elicitation", () => {
       [
         [{ type: "object", properties: { a: { type: "string", pattern: "^(a+)+$" } } }, "has a pattern"],
         [{ type: "object", properties: { a: { type: "object", properties: {} } } }, "neither a text"],
+        [{ type: "object", properties: { a: { type: "string", minLength: 1e300 } } }, "`minLength` must be"],
         [{
           type: "object",
           properties: Object.fromEntries(Array.from({ length: 51 }, (_, at) => [`f${at}`, { type: "boolean" }]))

@@ -34,6 +34,11 @@ const tokensOf = (token: McpHttpOptions["token"]): ReadonlyArray<readonly [name:
     tokens.push([name, value])
   }
   refuseUnless(tokens.length > 0, "McpHttpOptions.token", "at least one token", token)
+  if (new Set(tokens.map(([, value]) => value)).size < tokens.length) {
+    throw new TypeError(
+      "McpHttpOptions.token takes a token of its own for each client: what one starts, another does not see"
+    )
+  }
   return tokens
 }
 

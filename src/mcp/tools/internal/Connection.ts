@@ -73,7 +73,8 @@ const listTools = async (
       const read = readTool(server, one)
       const isFull = tools.size >= listingLimits.tools
       if (typeof read === "string") {
-        leftOut.push(`${printable(String(Predicate.isRecord(one) ? one["name"] : ""))}: ${read}`)
+        const name: unknown = Predicate.isRecord(one) ? one["name"] : undefined
+        leftOut.push(`${typeof name === "string" ? printable(name) : "?"}: ${read}`)
       } else if (isFull) leftOut.push(`${printable(read.tool.name)}: there are too many`)
       else if (!tools.has(read.tool.name)) tools.set(read.tool.name, read)
       if (leftOut.length > listingLimits.tools) return { tools: [...tools.values()], leftOut }

@@ -3,6 +3,7 @@
  * shown: a form is made anew of what was understood.
  */
 import * as Predicate from "effect/Predicate"
+import { schemaFault } from "../../../model/answerSchema.js"
 import { listingLimits, readableText } from "./listing.js"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -108,6 +109,9 @@ const fieldOf = (given: unknown): Fields => {
   }
 }
 
+/** What a human may answer: the form, or null, which declines it. */
+export const schemaOf = ({ schema }: Form): Fields => ({ anyOf: [schema, { type: "null", title: "Decline" }] })
+
 const read = (params: unknown): Form => {
   if (!isRecord(params)) return refuse("it has no parameters")
   if (params["mode"] !== undefined && params["mode"] !== "form") return refuse("only forms are taken")
@@ -122,7 +126,7 @@ const read = (params: unknown): Form => {
     return refuse("a field has a name that is not taken")
   }
   const required: ReadonlyArray<unknown> = Array.isArray(schema["required"]) ? schema["required"] : []
-  return {
+  const form: Form = {
     message: readableText(message, limits.message),
     schema: {
       type: "object",
@@ -131,6 +135,8 @@ const read = (params: unknown): Form => {
       additionalProperties: false
     }
   }
+  const fault = schemaFault(schemaOf(form), { patterns: false })
+  return fault === undefined ? form : refuse(fault)
 }
 
 /** The form that a server asks with, or why it is refused. */
@@ -148,6 +154,3 @@ export const answerOf = (
   answer: unknown
 ): { readonly action: "accept"; readonly content: Fields } | { readonly action: "decline" } =>
   isRecord(answer) ? { action: "accept", content: answer } : { action: "decline" }
-
-/** What a human may answer: the form, or null, which declines it. */
-export const schemaOf = ({ schema }: Form): Fields => ({ anyOf: [schema, { type: "null", title: "Decline" }] })
