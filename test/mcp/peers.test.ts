@@ -20,11 +20,11 @@ describe("without the SDK", () => {
   it("for clients there is a server", async () => {
     assert.strictEqual(await run(client, "serves"), "listens")
     assert.include(await run(server, "serves"), "Cannot find package '@modelcontextprotocol/server'")
-  }, 60_000)
+  }, 120_000)
 
   it("for servers there are tools", async () => {
     // after the warning that it is not there
     assert.match(await run(server, "calls"), /Connecting$/)
     assert.include(await run(client, "calls"), "Cannot find package '@modelcontextprotocol/client'")
-  }, 60_000)
+  }, 120_000)
 })

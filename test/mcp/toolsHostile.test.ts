@@ -3,7 +3,7 @@ import { CommandExecutor } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { it } from "@effect/vitest"
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client"
-import { Effect, Logger, TestClock } from "effect"
+import { Effect, Layer, Logger, TestClock } from "effect"
 import { TaskManager } from "effect-task-manager"
 import { McpTools } from "effect-task-manager/mcp"
 import { describe } from "vitest"
@@ -116,6 +116,6 @@ describe("a list that changes", () => {
     return Effect.gen(function*() {
       yield* call("s__grow")
       assert.include(yield* warned.said, "its name is too long")
-    }).pipe(Effect.provide(world({ servers: [server] })), Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+    }).pipe(Effect.provide(Layer.provide(world({ servers: [server] }), Logger.replace(Logger.defaultLogger, logger))))
   }, 10_000)
 })

@@ -177,7 +177,7 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
 
     /** The host's function is not of this library: one that throws must not end the reading of the events. */
     const protocolErrorOf = (event: TaskEventOfTask) =>
-      event._tag !== "Failed" ? Effect.succeed(undefined) : Effect.sync(() => options.protocolError(event.error)).pipe(
+      Effect.sync(() => event._tag === "Failed" ? options.protocolError(event.error) : undefined).pipe(
         Effect.catchAllCause((cause) =>
           Effect.logError("McpServerOptions.protocolError has thrown").pipe(withCause(cause), Effect.as(undefined))
         )
