@@ -87,7 +87,7 @@ export default defineConfig(({ mode }) => ({
     alias: [
       {
         find:
-          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream|http)$/,
+          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream|http|mcp)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
