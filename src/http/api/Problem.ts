@@ -41,22 +41,52 @@ export interface ProblemOf<Status extends number> {
   readonly error?: { readonly [key: string]: unknown }
 }
 
-/** 401: no token, or one that is not known. */
+/**
+ * 401: no token, or one that is not known.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const Unauthorized: ProblemSchema<401> = problemOf(401, "No token, or none that is known")
 
-/** 403: the token has not the scope that this takes, or the page is of another origin. */
+/**
+ * 403: the token has not the scope that this takes, or the page is of another origin.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const Forbidden: ProblemSchema<403> = problemOf(403, "The token has not the scope, or the origin is not let in")
 
-/** 404: there is no such task, session or page. */
+/**
+ * 404: there is no such task, session or page.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const NotFound: ProblemSchema<404> = problemOf(404, "There is none")
 
-/** 409: the task or session is not in a state that allows it; `error` is the typed error of the handle. */
+/**
+ * 409: the task or session is not in a state that allows it; `error` is the typed error of the handle.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const Conflict: ProblemSchema<409> = problemOf(409, "Not in this state; `error` is the error of the handle")
 
-/** 429: too many event streams, or too many open sessions. */
+/**
+ * 429: too many event streams, or too many open sessions.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const TooMany: ProblemSchema<429> = problemOf(429, "Too many event streams or sessions")
 
-/** 503: the manager is shut down. */
+/**
+ * 503: the manager is shut down.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 export const Unavailable: ProblemSchema<503> = problemOf(503, "The manager is shut down")
 
 /**

@@ -17,11 +17,11 @@ import { TaskHistoryPage } from "../../model/TaskHistory.js"
 import { TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { Usage } from "../../model/Usage.js"
-import { MayApprove, MayControl, MayRead } from "./access.js"
-import * as bodies from "./bodies.js"
-import { describeErrors } from "./openApi.js"
+import { MayApprove, MayControl, MayRead } from "./internal/access.js"
+import * as bodies from "./internal/bodies.js"
+import { describeErrors } from "./internal/openApi.js"
+import * as queries from "./internal/queries.js"
 import { Conflict, NotFound, TooMany, Unavailable } from "./Problem.js"
-import * as queries from "./queries.js"
 
 const byTask = Schema.Struct({ id: TaskId })
 const bySession = Schema.Struct({ id: SessionId })

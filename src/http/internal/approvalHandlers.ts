@@ -7,7 +7,7 @@ import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId } from "../../model/ids.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
-import type { ApprovalAnswerBody } from "../api/bodies.js"
+import type { ApprovalAnswerBody } from "../api/internal/bodies.js"
 import { TaskManagerApi } from "../api/TaskManagerApi.js"
 import { conflict, invalidField, notFound, shutDown } from "./problems.js"
 

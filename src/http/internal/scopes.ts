@@ -2,7 +2,7 @@
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { MayApprove, MayControl, MayRead } from "../api/access.js"
+import { MayApprove, MayControl, MayRead } from "../api/internal/access.js"
 import type { ProblemOf } from "../api/Problem.js"
 import type { AccessScope } from "../TaskManagerHttpOptions.js"
 import { CurrentCaller } from "./CurrentCaller.js"

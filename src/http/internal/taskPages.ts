@@ -11,8 +11,8 @@ import { TaskId } from "../../model/ids.js"
 import { liveStatuses, settledStatuses } from "../../model/settled.js"
 import type { TaskFilter, TaskSnapshot } from "../../model/Task.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import type { TaskPage } from "../api/bodies.js"
-import type { listQuery } from "../api/queries.js"
+import type { TaskPage } from "../api/internal/bodies.js"
+import type { listQuery } from "../api/internal/queries.js"
 import { invalidField } from "./problems.js"
 
 type Query = typeof listQuery.Type

@@ -11,6 +11,9 @@ const row = (page: Page, id: TaskId) => page.locator(`[data-task="${id}"]`)
 const sees = (page: Page, id: TaskId, status: TaskStatus): Promise<void> =>
   page.locator(`[data-task="${id}"][data-status="${status}"]`).waitFor()
 
+/** Waits until it is so; a machine that is busy takes long. */
+const eventually = <A>(look: () => A | Promise<A>) => expect.poll(look, { timeout: 30_000 })
+
 const isLive = (page: Page): Promise<void> => page.locator(".connection.is-Live").waitFor()
 
 const isClean = ({ complaints }: Visitor): void => {
@@ -168,22 +171,22 @@ inBrowser("the board", ({ visit }) => {
       await host.start("agent", { child: "grep" }, { session: "two" })
       const visitor = await visit(host)
       const { page } = visitor
-      await expect.poll(() => tools(page)).toHaveLength(4)
+      await eventually(() => tools(page)).toHaveLength(4)
       await page.locator("[data-filter=Failed]").click()
-      await expect.poll(() => tools(page)).toEqual(["fetch"])
+      await eventually(() => tools(page)).toEqual(["fetch"])
       assert.strictEqual(await page.locator("[data-filter=Failed]").getAttribute("aria-pressed"), "true")
       await page.locator("[data-filter=Failed]").click()
       await page.getByLabel("Search").fill("session:two -status:failed")
-      await expect.poll(async () => [...await tools(page)].sort()).toEqual(["agent", "grep"])
+      await eventually(async () => [...await tools(page)].sort()).toEqual(["agent", "grep"])
       await page.getByLabel("Group by").selectOption("family")
-      await expect.poll(() => tools(page)).toEqual(["agent", "grep"])
+      await eventually(() => tools(page)).toEqual(["agent", "grep"])
       const indent = (name: string) =>
         page.locator(".line.task", { hasText: name }).locator(".name").evaluate((element) => element.style.paddingLeft)
       assert.deepStrictEqual([await indent("agent"), await indent("grep")], ["0px", "14px"])
       await page.getByLabel("Search").fill("")
       await page.getByLabel("Group by").selectOption("session")
       await page.locator(".group").filter({ hasText: "two" }).getByRole("button").click()
-      await expect.poll(() => tools(page)).toEqual(["shell"])
+      await eventually(() => tools(page)).toEqual(["shell"])
       isClean(visitor)
     })
   )
@@ -207,7 +210,7 @@ inBrowser("the board", ({ visit }) => {
       await page.keyboard.press("Shift+C")
       await sees(page, older, "Cancelled")
       await page.keyboard.press("Escape")
-      await expect.poll(() => page.getByLabel("Details of the task").count()).toBe(0)
+      await eventually(() => page.getByLabel("Details of the task").count()).toBe(0)
       // what is focused is seen
       const outline = await page.locator(".scroller").evaluate((element) => [
         document.activeElement === element,
@@ -218,12 +221,12 @@ inBrowser("the board", ({ visit }) => {
       assert.strictEqual(await page.locator(`#${selected}`).getAttribute("data-task"), older)
       await page.keyboard.press("/")
       await page.keyboard.type("newer")
-      await expect.poll(() => tools(page)).toEqual(["newer"])
+      await eventually(() => tools(page)).toEqual(["newer"])
       await page.keyboard.press("Escape")
       await page.keyboard.press("?")
       await page.getByRole("dialog").waitFor()
       await page.keyboard.press("Escape")
-      await expect.poll(() => page.getByRole("dialog").count()).toBe(0)
+      await eventually(() => page.getByRole("dialog").count()).toBe(0)
       isClean(visitor)
     })
   )
@@ -235,14 +238,14 @@ inBrowser("the board", ({ visit }) => {
       const visitor = await visit(host)
       const { page } = visitor
       const length = page.locator(".zoom .span")
-      await expect.poll(() => length.innerText()).toBe("1:00 min")
+      await eventually(() => length.innerText()).toBe("1:00 min")
       await page.getByRole("button", { name: "Shorter" }).click()
-      await expect.poll(() => length.innerText()).toBe("37 s")
+      await eventually(() => length.innerText()).toBe("37 s")
       await page.keyboard.press("ArrowLeft")
       const live = page.getByRole("button", { name: "Live" })
-      await expect.poll(() => live.getAttribute("aria-pressed")).toBe("false")
+      await eventually(() => live.getAttribute("aria-pressed")).toBe("false")
       await live.click()
-      await expect.poll(() => live.getAttribute("aria-pressed")).toBe("true")
+      await eventually(() => live.getAttribute("aria-pressed")).toBe("true")
       // the colour of a bar that runs is somewhere on the canvas
       const isDrawn = () =>
         page.locator("canvas.bars").evaluate((element) => {
@@ -253,7 +256,7 @@ inBrowser("the board", ({ visit }) => {
           }
           return false
         })
-      await expect.poll(isDrawn).toBe(true)
+      await eventually(isDrawn).toBe(true)
       isClean(visitor)
     })
   )
@@ -272,7 +275,7 @@ inBrowser("the board", ({ visit }) => {
         const found = await again.start("after", {}, { id: "another" })
         await isLive(page)
         await sees(page, found, "Running")
-        await expect.poll(() => row(page, lost).count()).toBe(0)
+        await eventually(() => row(page, lost).count()).toBe(0)
         await row(page, found).click()
         await page.getByRole("button", { name: "Cancel", exact: true }).click()
         await sees(page, found, "Cancelled")
@@ -303,7 +306,7 @@ inBrowser("the board", ({ visit }) => {
       await late.waitFor()
       await one.page.getByRole("button", { name: "Approve" }).click()
       await sees(other.page, asks, "Completed")
-      await expect.poll(() => late.count()).toBe(0)
+      await eventually(() => late.count()).toBe(0)
       isClean(one)
       isClean(other)
     })
@@ -355,7 +358,7 @@ inBrowser("the board", ({ visit }) => {
       // a path is made of the id, whatever is in it
       await line.click()
       await page.getByRole("button", { name: "Cancel", exact: true }).click()
-      await expect.poll(() => host.status(task)).toBe("Cancelled")
+      await eventually(() => host.status(task)).toBe("Cancelled")
       const found = await page.evaluate(() => ({
         images: document.querySelectorAll("img, #root script, b").length,
         hacked: "hacked" in window

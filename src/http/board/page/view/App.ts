@@ -80,6 +80,7 @@ export class App {
   #drawnAt = 0
   #isUrgent = true
   #frame = 0
+  #due = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #waiting: Array<string> = []
   #read = 0
@@ -166,7 +167,10 @@ export class App {
   }
 
   #later(pause: number): void {
-    if (this.#timer !== undefined) return
+    const due = performance.now() + pause
+    if (this.#timer !== undefined && this.#due <= due) return
+    clearTimeout(this.#timer)
+    this.#due = due
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.#schedule()

@@ -102,6 +102,7 @@ export const Filters = ({ app }: { readonly app: App }): JSX.Element => {
       <label class="grouping">
         <span class="label">Group by</span>
         <select
+          aria-label="Group by"
           aria-keyshortcuts="g"
           value={view.grouping}
           onChange={(event) => app.group(groupings.find((one) => one === event.currentTarget.value) ?? "None")}

@@ -114,7 +114,8 @@ export const drawBars = (
   if (now > from && now < until) {
     context.fillStyle = colours.muted
     context.globalAlpha = 0.5
-    context.fillRect(Math.round(x(now)), 0, 1, lines.length * height)
+    // under a text it would cross it
+    if (!geometry.isNarrow) context.fillRect(Math.round(x(now)), 0, 1, lines.length * height)
   }
   context.restore()
 }

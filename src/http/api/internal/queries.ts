@@ -1,7 +1,7 @@
 /** What can be asked in a query string. Messages of these schemas are shown to nobody: a problem names the field alone. */
 import * as Schema from "effect/Schema"
-import { SessionId, TaskId, ToolCallId, TurnId } from "../../model/ids.js"
-import { TaskKind, TaskStatus } from "../../model/Task.js"
+import { SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
+import { TaskKind, TaskStatus } from "../../../model/Task.js"
 
 const counted = (minimum: number, maximum: number) =>
   Schema.NumberFromString.pipe(Schema.int(), Schema.between(minimum, maximum))

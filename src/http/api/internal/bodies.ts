@@ -1,11 +1,11 @@
 /** What is sent in the body of a request, and what comes back where the model has no schema of it. */
 import * as Schema from "effect/Schema"
-import { TaskApproval } from "../../model/Approval.js"
-import { SessionId } from "../../model/ids.js"
-import { Metadata } from "../../model/json.js"
-import { Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../model/schemas.js"
-import { ContinuePolicy, DeliveryMode, TaskSnapshot } from "../../model/Task.js"
-import { ToolResultPart } from "../../model/ToolCall.js"
+import { TaskApproval } from "../../../model/Approval.js"
+import { SessionId } from "../../../model/ids.js"
+import { Metadata } from "../../../model/json.js"
+import { Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../../model/schemas.js"
+import { ContinuePolicy, DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
+import { ToolResultPart } from "../../../model/ToolCall.js"
 
 /** A write that says nothing more: `{}`. */
 export const Nothing = struct({}).annotations({ identifier: "Nothing" })

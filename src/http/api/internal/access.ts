@@ -4,7 +4,7 @@
 import * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
 import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as Schema from "effect/Schema"
-import { Forbidden, Unauthorized } from "./Problem.js"
+import { Forbidden, Unauthorized } from "../Problem.js"
 
 const security = {
   bearer: HttpApiSecurity.bearer,
