@@ -66,6 +66,7 @@ const onlyInFull = [
   "test/cluster/agentProcesses.test.ts",
   "test/acp/processes.test.ts",
   "test/mcp/toolsProcesses.test.ts",
+  "test/mcp/peers.test.ts",
   "test/mcp/server-stdio.test.ts",
   "test/http/board/browser/*.test.ts",
   "test/demo-agent.test.ts",
