@@ -30,6 +30,9 @@ export interface Notice {
   readonly isBad: boolean
 }
 
+/** What a button does. */
+export type Press = "Cancelling" | "Detaching" | "Answering"
+
 /** What of the page is not about tasks. */
 export interface Ui {
   connection: Connection
@@ -41,8 +44,8 @@ export interface Ui {
   hasCharts: boolean
   hasHelp: boolean
   notices: ReadonlyArray<Notice>
-  /** Tasks for which a button was pressed that is not answered yet. */
-  readonly busy: Set<TaskId>
+  /** Tasks for which a button was pressed that is not answered yet, with what it does. */
+  readonly busy: Map<TaskId, Press>
 }
 
 /** What is waiting to be read is read for so long in one go, in milliseconds: the page stays responsive. */
@@ -64,7 +67,7 @@ export class App {
     hasCharts: innerWidth >= 700,
     hasHelp: false,
     notices: [],
-    busy: new Set()
+    busy: new Map()
   }
   readonly list = new ListView({
     changed: () => this.changed(),
@@ -115,6 +118,9 @@ export class App {
   async #readLists(): Promise<void> {
     const connection = ++this.#connections
     const isOver = (): boolean => connection !== this.#connections
+    // what the connection before has told, and nobody has read, is in the lists: another manager may count from one again
+    this.#waiting = []
+    this.#read = 0
     beginLists(this.board)
     try {
       this.ui.scopes = new Set((await api.caller()).scopes)
@@ -131,6 +137,7 @@ export class App {
       if (isOver()) return
       addSnapshots(this.board, [...tasks].reverse(), 0)
       endLists(this.board)
+      this.opened?.read()
       this.#asksInbox = true
       this.#begin()
     } catch (error) {
@@ -234,6 +241,7 @@ export class App {
     if (event._tag === "AwaitingApproval" || event._tag === "QuestionsAnswered" || event._tag === "Reset") {
       this.#asksInbox = true
     }
+    if (event._tag === "Reset") this.opened?.read()
     if (event._tag !== "Reset" && showsTask(event)) this.opened?.heard(event)
   }
 
@@ -383,9 +391,9 @@ export class App {
     return this.ui.scopes.has(scope)
   }
 
-  async #press(id: TaskId, what: string, press: () => Promise<unknown>): Promise<boolean> {
+  async #press(id: TaskId, what: Press, press: () => Promise<unknown>): Promise<boolean> {
     if (this.ui.busy.has(id)) return false
-    this.ui.busy.add(id)
+    this.ui.busy.set(id, what)
     this.changed()
     try {
       await press()
