@@ -76,6 +76,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
       streams,
       drained: makeDrained(handle),
       heartbeatMillis: settings.heartbeatMillis,
+      showInputs: settings.showInputs,
       hasSessions: options.agentLoop !== undefined || sessions.opened.size > 0
     }
     const groups = Layer.mergeAll(

@@ -161,6 +161,25 @@ inBrowser("the board", ({ visit }) => {
   )
 
   it(
+    "shows what a task was called with where the server does",
+    async () => {
+      for (const showInputs of [false, true]) {
+        await withHost({ http: { showInputs } }, async (host) => {
+          const task = await host.start("build", { echo: true, write: "<b>first</b>" })
+          const visitor = await visit(host)
+          const { page } = visitor
+          await row(page, task).click()
+          await page.getByLabel("Log").waitFor()
+          const input = page.getByLabel("Input", { exact: true })
+          if (showInputs) await input.getByText("\"write\": \"<b>first</b>\"").waitFor()
+          else assert.strictEqual(await input.count(), 0)
+          isClean(visitor)
+        })()
+      }
+    }
+  )
+
+  it(
     "filters, searches, and groups by session and by family",
     withHost({}, async (host) => {
       await host.start("shell", {}, { session: "one" })

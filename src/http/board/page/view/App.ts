@@ -37,6 +37,8 @@ export type Press = "Cancelling" | "Detaching" | "Answering"
 export interface Ui {
   connection: Connection
   scopes: ReadonlySet<Scope>
+  /** Whether the server shows what tasks were called with. */
+  hasInputs: boolean
   view: View
   range: Range
   selected: TaskId | undefined
@@ -60,6 +62,7 @@ export class App {
   readonly ui: Ui = {
     connection: "Connecting",
     scopes: new Set(),
+    hasInputs: false,
     view: { statuses: new Set(), search: "", grouping: "None", folded: new Set() },
     range: { length: 120_000 },
     selected: undefined,
@@ -123,7 +126,9 @@ export class App {
     this.#read = 0
     beginLists(this.board)
     try {
-      this.ui.scopes = new Set((await api.caller()).scopes)
+      const { inputs, scopes } = await api.caller()
+      this.ui.scopes = new Set(scopes)
+      this.ui.hasInputs = inputs
       let cursor: string | undefined
       do {
         const { next, tasks } = await api.live(cursor)
@@ -268,7 +273,7 @@ export class App {
     const { panel, selected } = this.ui
     const wanted = panel === "Details" ? selected : undefined
     if (this.opened?.id === wanted) return
-    this.opened = wanted === undefined ? undefined : openTask(wanted, this.changed)
+    this.opened = wanted === undefined ? undefined : openTask(wanted, this.changed, this.ui.hasInputs)
   }
 
   // ---- what a person can do

@@ -220,6 +220,11 @@ export const Details = ({ app }: { readonly app: App }): JSX.Element | null => {
               {asked === undefined ? undefined : <Approval key={keyOf(asked)} app={app} asked={asked} />}
               <Buttons app={app} snapshot={snapshot} />
               <Facts app={app} snapshot={snapshot} row={row} />
+              {opened?.input === undefined ? undefined : (
+                <Section name="Input">
+                  <Lines text={opened.input} label="Input" />
+                </Section>
+              )}
               {row === undefined ? undefined : <Progress row={row} />}
               {opened === undefined || opened.output.total === 0 ? undefined : <Log opened={opened} />}
               {opened?.result === undefined ? undefined : <Result result={opened.result} />}

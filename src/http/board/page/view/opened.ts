@@ -11,6 +11,8 @@ export interface Opened {
   readonly id: TaskId
   /** What is not on the board any more is read. */
   readonly snapshot: TaskSnapshot | undefined
+  /** What it was called with, where the server shows it: JSON text. */
+  readonly input: string | undefined
   readonly result: ToolResultPart | undefined
   readonly output: { readonly text: string; readonly isCut: boolean; readonly end: number; readonly total: number }
   readonly fault: string | undefined
@@ -29,7 +31,7 @@ type Loaded = { -readonly [Key in keyof Opened]: Opened[Key] }
 const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "it could not be read"
 
 /** Reads a task; `changed` is called whenever more of it is known. */
-export const openTask = (id: TaskId, changed: () => void): Opened => {
+export const openTask = (id: TaskId, changed: () => void, hasInputs: boolean): Opened => {
   let isReading = false
   let isGrown = false
 
@@ -75,6 +77,7 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
   const opened: Loaded = {
     id,
     snapshot: undefined,
+    input: undefined,
     result: undefined,
     output: nothing,
     fault: undefined,
@@ -95,6 +98,7 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
       const snapshot = await api.get(id)
       // of another manager, whose ids are counted from one again
       if (before !== undefined && before.createdAt !== snapshot.createdAt) {
+        opened.input = undefined
         opened.result = undefined
         opened.output = nothing
       }
@@ -102,6 +106,7 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
       opened.fault = undefined
       if (isSettled(snapshot)) void readResult()
       void readOutput()
+      if (hasInputs && opened.input === undefined) opened.input = (await api.input(id)).input
     } catch (error) {
       opened.fault = wordsOf(error)
     }
