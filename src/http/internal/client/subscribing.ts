@@ -150,7 +150,7 @@ export const subscribeAt = (
       Effect.catchAll((error) =>
         Effect.sync(() => {
           isEnded = true
-          Deferred.unsafeDone(opened, error._tag === "Ended" ? Effect.succeed(undefined) : Effect.die(error))
+          Deferred.unsafeDone(opened, error._tag === "Ended" ? Effect.sync(() => undefined) : Effect.die(error))
           events.unsafeWake()
         })
       ),
