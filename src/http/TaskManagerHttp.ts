@@ -70,11 +70,13 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const [first = { name: "default", token: made }, ...others] = options.tokens ?? []
     const access = yield* makeAccess([first, ...others])
     const sessions = yield* makeSessions(options.agentLoop, options.sessions ?? [], settings.maxSessions)
+    const streams = yield* makeStreams(settings)
     const parts: TaskParts = {
       handle,
-      streams: yield* makeStreams(settings),
+      streams,
       drained: makeDrained(handle),
       heartbeatMillis: settings.heartbeatMillis,
+      showInputs: settings.showInputs,
       hasSessions: options.agentLoop !== undefined || sessions.opened.size > 0
     }
     const groups = Layer.mergeAll(
@@ -85,7 +87,10 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     ).pipe(Layer.provideMerge(scopesLayer))
     const api = HttpApiBuilder.api(TaskManagerApi).pipe(Layer.provideMerge(groups))
     const names = { hosts: new Set([...loopbackNames, ...settings.hosts]), origins: settings.origins }
-    const app = Effect.map(HttpApiBuilder.httpApp, guard({ access, names, maxBodyBytes: settings.maxBodyBytes }))
+    const app = Effect.map(
+      HttpApiBuilder.httpApp,
+      guard({ access, names, maxBodyBytes: settings.maxBodyBytes, isClosing: streams.isClosing })
+    )
     const serving = Layer.unwrapEffect(Effect.map(app, (guarded) => HttpServer.serve(guarded)))
 
     const url = HttpServer.formatAddress(server.address)

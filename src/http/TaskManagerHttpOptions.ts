@@ -62,6 +62,11 @@ export interface TaskManagerHttpOptions {
   readonly hosts?: ReadonlyArray<string> | undefined
   /** Pages of other origins that may ask, such as `https://admin.example`; they need a token. Default: none. */
   readonly origins?: ReadonlyArray<string> | undefined
+  /**
+   * Whether tokens with the scope `read` may see what a live task was called with. It may hold what nobody is to see, so the default is `false`:
+   * then it is shown with a request for approval alone.
+   */
+  readonly showInputs?: boolean | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */
   readonly maxBodyBytes?: number | undefined
   /** How many event streams are open at once: an integer from 1. Default: 32. */

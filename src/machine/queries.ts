@@ -4,13 +4,19 @@ import type { SessionId, TaskId } from "../model/ids.js"
 import { settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
-import type { ToolResultPart } from "../model/ToolCall.js"
+import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import type { Usage, UsageFilter } from "../model/Usage.js"
 import { nothingUsed, usageNow } from "./ledger.js"
 import type { SettledTask, TaskRecord } from "./state/TaskRecord.js"
 import { laneOf, type TaskTable } from "./state/TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
+
+/** What a live task was called with; of a settled one it is not kept. */
+export const requestOf = (table: TaskTable, id: TaskId): ToolRequest | undefined => {
+  const task = table.tasks.get(id)
+  return task?.isLive === true ? task.request : undefined
+}
 
 /** The result of a settled task; undefined while it is live. */
 export const resultOf = (table: TaskTable, id: TaskId): ToolResultPart | undefined => {

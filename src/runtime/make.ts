@@ -4,10 +4,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
 import { reportOfTurn } from "../machine/ledger.js"
-import { listLive, undeliveredOf } from "../machine/queries.js"
+import { listLive, requestOf, undeliveredOf } from "../machine/queries.js"
 import * as TaskTable from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import { CurrentObserver } from "../services/internal/observer.js"
+import { withRequests } from "../services/internal/requests.js"
 import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
@@ -164,7 +165,7 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
     answerApproval,
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
     addUsage: (turn, costs) => reportCosts(engine, costs, (table, checked) => reportOfTurn(table, turn, checked)),
-    handle: makeHandle(engine, answerApproval)
+    handle: withRequests(makeHandle(engine, answerApproval), (id) => requestOf(engine.state.table, id))
   })
 }
 

@@ -1,7 +1,21 @@
 /** The handle of a manager in another process, over a real socket: the methods, streams and errors of the one here. */
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope, Stream } from "effect"
+import {
+  Cause,
+  Chunk,
+  Deferred,
+  type Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Queue,
+  Redacted,
+  Scope,
+  Stream
+} from "effect"
 import {
   SessionId,
   TaskDoesNotListen,
@@ -16,9 +30,12 @@ import {
 import { TaskManagerClient, TaskManagerUnreachable } from "effect-task-manager/http"
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
-import { type Served, sessionId, start, turnId, withServer, type World } from "./support.js"
+import { serve, type Served, sessionId, start, Tools, turnId, withServer, type World } from "./support.js"
 
-const clientOf = (world: { readonly url: string; readonly token: string }, patience = "5 seconds" as const) =>
+const clientOf = (
+  world: { readonly url: string; readonly token: string },
+  patience: Duration.DurationInput = "5 seconds"
+) =>
   TaskManagerClient.layer({ url: world.url, token: Redacted.make(world.token), patience }).pipe(
     Layer.provide(FetchHttpClient.layer)
   )
@@ -258,6 +275,124 @@ describe("TaskManagerClient", () => {
         assert.deepStrictEqual(seen, Array.from({ length: 20 }, (_, index) => index + 1))
       }))
     ))
+
+  it.live("lists nothing for no status", () =>
+    withClient((remote, here) =>
+      Effect.gen(function*() {
+        yield* start("call-1", "echo")
+        yield* start("call-2", "hang")
+        yield* same(remote.list({ status: [] }), here.list({ status: [] }))
+        yield* same(remote.history({ filter: { status: [] } }), here.history({ filter: { status: [] } }))
+      })
+    ))
+
+  it.live("is told that events were missed when another manager has taken the place of the one before", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const calls = (count: number) =>
+        Effect.flatMap(TaskManager, ({ handle }) =>
+          Effect.zipRight(
+            Effect.forEach(Array.from({ length: count }, (_, at) => at), (at) => start(`call-${at}`, "echo"), {
+              discard: true
+            }),
+            handle.waitForIdle
+          ))
+      const token = "the same token before and after"
+      const tokens = [{ name: "test", token: Redacted.make(token) }]
+      const first = yield* Scope.make()
+      const before = yield* Layer.buildWithScope(TaskManagerLive, first)
+      const server = yield* Scope.make()
+      const { url } = yield* serve({ tokens }).pipe(Effect.provide(before), Effect.provide(Tools), Scope.extend(server))
+      yield* Effect.provide(Effect.provide(calls(2), before), Tools)
+      yield* start("call-live", "hang").pipe(Effect.provide(before), Effect.provide(Tools))
+      const remote = yield* Effect.provide(TaskManagerClient, clientOf({ url, token }))
+      const events = yield* remote.subscribeTo({ after: 0 })
+      // it comes back at once, and does not keep the server from closing
+      const idle = yield* Effect.fork(remote.waitForIdle)
+      for (const seq of [1, 2, 3, 4, 5]) assert.strictEqual((yield* Queue.take(events)).seq, seq)
+      yield* Scope.close(server, Exit.void)
+      const after = yield* Layer.build(TaskManagerLive)
+      yield* Effect.provide(Effect.provide(calls(5), after), Tools)
+      yield* serve({ tokens }, Number(new URL(url).port)).pipe(Effect.provide(after), Effect.provide(Tools))
+      const next = yield* Queue.take(events)
+      assert.deepStrictEqual([next._tag, next.seq], ["Reset", 10])
+      yield* Fiber.join(idle)
+      yield* Scope.close(first, Exit.void)
+    })))
+
+  it.live("does not wait for ever for a stream that does not open", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const logged: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ cause, message }) => void logged.push(`${String(message)} ${Cause.pretty(cause)}`))
+      )
+      const reasonOf = (url: string) =>
+        Effect.flatMap(
+          Effect.provide(TaskManagerClient, clientOf({ url, token: "a token of a test" }, 200)),
+          (remote) => Effect.scoped(remote.watch)
+        ).pipe(
+          Effect.as("opened"),
+          Effect.catchAllDefect((defect) =>
+            defect instanceof TaskManagerUnreachable ? Effect.succeed(defect.reason) : Effect.die(defect)
+          ),
+          Effect.timeoutTo({ duration: "5 seconds", onSuccess: (reason) => reason, onTimeout: () => "waits" }),
+          Effect.provide(logger)
+        )
+      assert.strictEqual(yield* reasonOf("http://127.0.0.1:1"), "Network")
+      const answering = (answer: (count: number) => string) =>
+        Effect.map(
+          Effect.acquireRelease(
+            Effect.promise(() =>
+              new Promise<ReturnType<typeof createServer>>((resolve) => {
+                let count = 0
+                const server = createServer((_request, response) => {
+                  response.writeHead(200, { "content-type": "text/event-stream" }).end(answer(++count))
+                })
+                server.listen(0, "127.0.0.1", () => resolve(server))
+              })
+            ),
+            (server) => Effect.sync(() => server.close())
+          ),
+          (server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+        )
+      // of another version
+      assert.strictEqual(
+        yield* reasonOf(yield* answering(() => `event: snapshot\ndata: {"seq":"a secret"}\n\n`)),
+        "Request"
+      )
+      assert.isTrue(logged.length > 0 && logged.every((line) => !line.includes("a secret")), logged.join())
+    })))
+
+  it.live("asks for the snapshot again when the connection breaks before it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const asked: Array<string | undefined> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          new Promise<ReturnType<typeof createServer>>((resolve) => {
+            const server = createServer((request, response) => {
+              asked.push(request.headers["last-event-id"]?.toString())
+              response.writeHead(200, { "content-type": "text/event-stream" })
+              response.write("retry: 1000\nid: 5\n\n")
+              if (asked.length === 1) response.end()
+              else response.write(`event: snapshot\ndata: {"_tag":"Reset","seq":7,"live":[]}\n\n`)
+            })
+            server.listen(0, "127.0.0.1", () => resolve(server))
+          })
+        ),
+        (server) =>
+          Effect.sync(() => {
+            server.closeAllConnections()
+            server.close()
+          })
+      )
+      const { port } = server.address() as AddressInfo
+      const remote = yield* Effect.provide(
+        TaskManagerClient,
+        clientOf({ url: `http://127.0.0.1:${port}`, token: "a token of a test" })
+      )
+      assert.strictEqual((yield* remote.watchOf({ after: 5 })).seq, 7)
+      assert.deepStrictEqual(asked, [undefined, undefined])
+    })))
 
   it.live("ends its streams when the manager is shut down", () =>
     Effect.scoped(Effect.gen(function*() {

@@ -122,7 +122,8 @@ describe("what the server says of itself", () => {
           assert.deepStrictEqual((yield* world.ask("/api/caller")).json, {
             name: "default",
             scopes: ["read", "control", "approve"],
-            sessions: false
+            sessions: false,
+            inputs: false
           })
           assert.strictEqual((yield* world.ask("/api/usage")).json.launches, 1)
           assert.strictEqual((yield* world.ask("/api/usage?taskId=none")).status, 404)

@@ -24,7 +24,7 @@ export const turnId = TurnId.make("turn-1")
 
 const approval = { id: ApprovalId.make("ask"), requestKind: "test", reason: "Test", summary: "May it?", metadata: {} }
 
-const Tools = ToolExecutor.fromHandlers({
+export const Tools = ToolExecutor.fromHandlers({
   echo: ({ input }) => Effect.succeed(input),
   hang: () => Effect.never,
   write: ({ input }) =>
@@ -75,14 +75,14 @@ export interface Served {
 }
 
 /** A server for a manager that is there already, until the scope closes. */
-export const serve = (options: TaskManagerHttpOptions) =>
+export const serve = (options: TaskManagerHttpOptions, port = 0) =>
   Effect.gen(function*() {
     const announced = yield* Deferred.make<ServerAnnouncement>()
     yield* Layer.build(
       TaskManagerHttp.layer({
         announce: (announcement) => Effect.asVoid(Deferred.succeed(announced, announcement)),
         ...options
-      }).pipe(Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })))
+      }).pipe(Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port })))
     )
     return worldOf(yield* Deferred.await(announced))
   })

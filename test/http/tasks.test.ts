@@ -1,8 +1,8 @@
 /** What is read and changed of tasks, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { TaskManager } from "effect-task-manager"
-import { start, withServer } from "./support.js"
+import { start, withServer, World } from "./support.js"
 
 describe("tasks over HTTP", () => {
   it.live("lists, shows and cancels", () =>
@@ -18,6 +18,43 @@ describe("tasks over HTTP", () => {
         assert.strictEqual((yield* handle.get(id)).status, "Cancelled")
       })
     ))
+
+  it.live("shows what a live task was called with only where the host wants that", () =>
+    Effect.gen(function*() {
+      const asked = (world: World) =>
+        Effect.gen(function*() {
+          const live = yield* start("call-1", "hang", { path: "README.md", large: "x".repeat(200_000) })
+          const done = yield* start("call-2", "echo", { path: "done" })
+          yield* Effect.flatMap(TaskManager, ({ handle }) => Effect.ignore(handle.waitForIdleWithin(50)))
+          return {
+            caller: (yield* world.ask("/api/caller")).json.inputs,
+            live: yield* world.ask(`/api/tasks/${live}/input`),
+            done: yield* world.ask(`/api/tasks/${done}/input`),
+            none: yield* world.ask("/api/tasks/none/input"),
+            control: yield* world.ask(`/api/tasks/${live}/input`, { token: "a token that may only change" })
+          }
+        })
+      const hidden = yield* withServer(asked)
+      assert.deepStrictEqual([hidden.caller, hidden.live.status, hidden.done.status], [false, 404, 404])
+      assert.notInclude(hidden.live.text, "README")
+      const tokens = [
+        { name: "reader", token: Redacted.make("a token that may only read"), scopes: ["read"] },
+        { name: "other", token: Redacted.make("a token that may only change"), scopes: ["control"] }
+      ] as const
+      const shown = yield* withServer(
+        (world) => asked(new World(world.url, "a token that may only read", world.pageUrl)),
+        { showInputs: true, tokens }
+      )
+      assert.deepStrictEqual([shown.caller, shown.live.status, shown.done.json, shown.none.status], [
+        true,
+        200,
+        {},
+        404
+      ])
+      assert.isTrue(shown.live.json.input.startsWith(`{\n  "path": "README.md"`), shown.live.text.slice(0, 100))
+      assert.isBelow(shown.live.text.length, 70_000)
+      assert.strictEqual(shown.control.status, 403)
+    }))
 
   it.live("tells what happens", () =>
     withServer((world) =>

@@ -37,6 +37,7 @@ class Tasks extends HttpApiGroup.make("tasks")
   .add(get("list", "/tasks").setUrlParams(queries.listQuery).addSuccess(bodies.TaskPage))
   .add(get("history", "/history").setUrlParams(queries.historyQuery).addSuccess(TaskHistoryPage))
   .add(get("get", "/tasks/:id").setPath(byTask).addSuccess(TaskSnapshot).addError(NotFound))
+  .add(get("input", "/tasks/:id/input").setPath(byTask).addSuccess(bodies.TaskInput).addError(NotFound))
   .add(get("result", "/tasks/:id/result").setPath(byTask).addSuccess(bodies.TaskResultAnswer).addError(NotFound))
   .add(
     get("output", "/tasks/:id/output").setPath(byTask).setUrlParams(queries.outputQuery).addSuccess(TaskOutput)

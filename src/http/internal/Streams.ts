@@ -18,6 +18,7 @@ const tooMany = problem(429, "TooManyStreams", "Too many requests", "Too many ev
 export interface Streams {
   /** Returns once the server closes. */
   readonly closing: Effect.Effect<void>
+  readonly isClosing: () => boolean
   /** A stream for the caller, until the request ends. */
   readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
   /** Gives a stream all that a queue does, until one of them ends. */
@@ -35,6 +36,16 @@ export interface Streams {
   readonly respond: (from: EventStream) => HttpServerResponse.HttpServerResponse
 }
 
+/**
+ * A client whose stream has ended with the server comes back at once. On the same connection it would find nobody who answers, and the server
+ * would wait for that connection to end.
+ */
+export const headersOfStreams = {
+  "cache-control": "no-store",
+  "connection": "close",
+  "x-accel-buffering": "no"
+} as const
+
 /** How many events are taken at once. */
 const batch = 256
 
@@ -43,12 +54,14 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const { dropGraceMillis, heartbeatMillis, maxStreams, maxStreamsPerToken, maxWaitingBytes } = settings
     const streams = new Set<EventStream>()
 
-    const isClosing = yield* Deferred.make<void>()
+    const closing = yield* Deferred.make<void>()
+    let isClosing = false
     // the server waits for its connections: clients come back when it is there again
     yield* Effect.addFinalizer(() =>
       Effect.zipRight(
-        Deferred.succeed(isClosing, undefined),
+        Deferred.succeed(closing, undefined),
         Effect.sync(() => {
+          isClosing = true
           for (const stream of streams) stream.unsafeEnd()
         })
       )
@@ -132,10 +145,7 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
       inBackground(to, Stream.runForEachWhile(from, (value) => Effect.suspend(() => offerAll(to, [frameOf(value)]))))
 
     const respond: Streams["respond"] = (from) =>
-      HttpServerResponse.stream(from.stream, {
-        contentType: "text/event-stream",
-        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-      })
+      HttpServerResponse.stream(from.stream, { contentType: "text/event-stream", headers: headersOfStreams })
 
-    return { open, feed, replay, respond, closing: Deferred.await(isClosing) }
+    return { open, feed, replay, respond, closing: Deferred.await(closing), isClosing: () => isClosing }
   })

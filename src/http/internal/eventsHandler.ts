@@ -1,7 +1,7 @@
 /** The stream of events: where it begins, and what it is fed with. */
 import type { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -10,6 +10,7 @@ import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { eventsQuery } from "../api/internal/queries.js"
 import type { ProblemOf } from "../api/Problem.js"
 import { frameOf, opening, snapshotFrame } from "./frames.js"
+import { managerHeader, nameOf } from "./managerHeader.js"
 import { invalidField } from "./problems.js"
 import type { Streams } from "./Streams.js"
 
@@ -32,12 +33,16 @@ export const streamEvents = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, HttpApiDecodeError | ProblemOf<429>, Scope.Scope> =>
   Effect.gen(function*() {
     // it keeps the address that it had when it comes back
-    const seen = yield* lastSeen(request, undefined)
+    const given = yield* lastSeen(request, undefined)
+    const name = nameOf(handle)
+    // a number that has not come yet is answered with a reset, and so is one of another manager
+    const isOfAnother = (request.headers[managerHeader] ?? name) !== name
+    const seen = given !== undefined && isOfAnother ? Number.MAX_SAFE_INTEGER : given
     const filter: TaskEventFilter = { sessionId: query.sessionId, taskId: query.taskId }
     const stream = yield* streams.open
     const feed = (events: Queue.Dequeue<FilteredTaskEvent>) => streams.feed(stream, events, frameOf)
     if (seen !== undefined) {
-      stream.unsafeOffer(opening(seen))
+      stream.unsafeOffer(opening(isOfAnother ? undefined : given))
       yield* feed(yield* handle.subscribeTo({ ...filter, after: seen }))
     } else if (from === "snapshot") {
       const { after } = query
@@ -56,5 +61,5 @@ export const streamEvents = (
       stream.unsafeOffer(opening())
       yield* streams.replay(stream, handle.eventsOf(filter), frameOf)
     }
-    return streams.respond(stream)
+    return HttpServerResponse.setHeader(streams.respond(stream), managerHeader, name)
   })

@@ -46,8 +46,14 @@ const policyOfDocs = [
   "frame-ancestors 'none'"
 ].join("; ")
 
-const secured = (response: Response, path: string, names: Names, origin: string | undefined): Response =>
+const secured = (
+  response: Response,
+  path: string,
+  { isClosing, names }: GuardOptions,
+  origin: string | undefined
+): Response =>
   HttpServerResponse.setHeaders(response, {
+    ...(isClosing() ? { connection: "close" } : undefined),
     "content-security-policy": path === "/api/docs" ? policyOfDocs : policyOfPages,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -163,62 +169,64 @@ export interface GuardOptions {
   readonly access: Access
   readonly names: Names
   readonly maxBodyBytes: number
+  /** Whether nobody answers what comes next on the same connection. */
+  readonly isClosing: () => boolean
 }
 
 const noGrant: Effect.Effect<Grant | undefined> = Effect.sync(() => undefined)
 
 /** Lets in who may, and answers everything that goes wrong with a problem document. */
-export const guard =
-  ({ access, maxBodyBytes, names }: GuardOptions) => <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<never, R> => {
-    const grantOf = (request: Request): Effect.Effect<Grant | undefined> => {
-      const token = bearer(request)
-      if (token !== undefined) return access.ofToken(token)
-      const cookie = request.cookies[cookieName(request)]
-      // what a cookie allows, a page of this origin asks for, and none of those that are listed
-      if (cookie === undefined || (!isRead(request) && !isOwnPage(request.headers, { ...names, origins: [] }))) {
-        return noGrant
-      }
-      return isForeign(request.headers, { ...names, origins: [] }) ? noGrant : access.ofCookie(cookie)
+export const guard = (options: GuardOptions) => <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<never, R> => {
+  const { access, maxBodyBytes, names } = options
+  const grantOf = (request: Request): Effect.Effect<Grant | undefined> => {
+    const token = bearer(request)
+    if (token !== undefined) return access.ofToken(token)
+    const cookie = request.cookies[cookieName(request)]
+    // what a cookie allows, a page of this origin asks for, and none of those that are listed
+    if (cookie === undefined || (!isRead(request) && !isOwnPage(request.headers, { ...names, origins: [] }))) {
+      return noGrant
     }
+    return isForeign(request.headers, { ...names, origins: [] }) ? noGrant : access.ofCookie(cookie)
+  }
 
-    const run = (request: Request): Effect.Effect<Response, E, R | HttpServerRequest.HttpServerRequest> =>
-      isRead(request)
-        ? app
-        : Effect.flatMap(
-          refusalOfBody(request, maxBodyBytes),
-          (refusal) => refusal === undefined ? app : Effect.succeed(refusal)
-        )
-
-    const answered = (request: Request) => Effect.catchAllCause(run(request), answerTo)
-
-    const guarded = (
-      request: Request,
-      path: string
-    ): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
-      if (!isHostKnown(request.headers, names)) return Effect.succeed(refusals.host)
-      // a link on another page may lead to the board, which then asks for itself
-      const isNavigation = isPublic(request, path) && isRead(request) && request.headers["origin"] === undefined
-      if (!isNavigation && isForeign(request.headers, names)) return Effect.succeed(refusals.origin)
-      if (request.method === "OPTIONS" && request.headers["origin"] !== undefined) return Effect.succeed(preflight)
-      if (isPublic(request, path)) return answered(request)
-      return Effect.flatMap(grantOf(request), (grant) => {
-        if (grant === undefined) return Effect.succeed(refusals.token)
-        const caller: Caller = { grant, audit: { route: undefined, id: undefined } }
-        const response = Effect.provideService(answered(request), CurrentCaller, caller)
-        return isRead(request) ? response : Effect.tap(response, (given) => audit(request, caller, given))
-      })
-    }
-
-    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const path = pathOf(request)
-      return guarded(request, path).pipe(
-        Effect.tap((response) =>
-          response.status === 401 || response.status === 403 || response.status === 421
-            ? auditRefused(request, response)
-            : Effect.void
-        ),
-        Effect.map((response) => secured(response, path, names, request.headers["origin"])),
-        HttpIncomingMessage.withMaxBodySize(Option.some(maxBodyBytes))
+  const run = (request: Request): Effect.Effect<Response, E, R | HttpServerRequest.HttpServerRequest> =>
+    isRead(request)
+      ? app
+      : Effect.flatMap(
+        refusalOfBody(request, maxBodyBytes),
+        (refusal) => refusal === undefined ? app : Effect.succeed(refusal)
       )
+
+  const answered = (request: Request) => Effect.catchAllCause(run(request), answerTo)
+
+  const guarded = (
+    request: Request,
+    path: string
+  ): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
+    if (!isHostKnown(request.headers, names)) return Effect.succeed(refusals.host)
+    // a link on another page may lead to the board, which then asks for itself
+    const isNavigation = isPublic(request, path) && isRead(request) && request.headers["origin"] === undefined
+    if (!isNavigation && isForeign(request.headers, names)) return Effect.succeed(refusals.origin)
+    if (request.method === "OPTIONS" && request.headers["origin"] !== undefined) return Effect.succeed(preflight)
+    if (isPublic(request, path)) return answered(request)
+    return Effect.flatMap(grantOf(request), (grant) => {
+      if (grant === undefined) return Effect.succeed(refusals.token)
+      const caller: Caller = { grant, audit: { route: undefined, id: undefined } }
+      const response = Effect.provideService(answered(request), CurrentCaller, caller)
+      return isRead(request) ? response : Effect.tap(response, (given) => audit(request, caller, given))
     })
   }
+
+  return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+    const path = pathOf(request)
+    return guarded(request, path).pipe(
+      Effect.tap((response) =>
+        response.status === 401 || response.status === 403 || response.status === 421
+          ? auditRefused(request, response)
+          : Effect.void
+      ),
+      Effect.map((response) => secured(response, path, options, request.headers["origin"])),
+      HttpIncomingMessage.withMaxBodySize(Option.some(maxBodyBytes))
+    )
+  })
+}

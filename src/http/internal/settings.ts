@@ -11,6 +11,7 @@ const fields: ReadonlyArray<keyof TaskManagerHttpOptions> = [
   "announce",
   "hosts",
   "origins",
+  "showInputs",
   "maxBodyBytes",
   "maxStreams",
   "maxStreamsPerToken",
@@ -26,6 +27,7 @@ const fields: ReadonlyArray<keyof TaskManagerHttpOptions> = [
 export interface Settings {
   readonly hosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
+  readonly showInputs: boolean
   readonly maxBodyBytes: number
   readonly maxStreams: number
   readonly maxStreamsPerToken: number
@@ -72,7 +74,8 @@ const isOrigin = (origin: string): boolean => URL.canParse(origin) && new URL(or
 /** Throws for an option that is out of range, and names it. */
 export const settingsOf = (options: TaskManagerHttpOptions): Settings => {
   refuseUnknownFields(owner, options, fields)
-  const { hosts = [], origins = [] } = options
+  const { hosts = [], origins = [], showInputs = false } = options
+  refuseUnless(typeof showInputs === "boolean", `${owner}.showInputs`, "a boolean", showInputs)
   if (options.tokens !== undefined) checkTokens(options.tokens)
   for (const host of hosts) refuseUnless(isHost(host), `${owner}.hosts`, "names of hosts in lower case", host)
   for (const origin of origins) {
@@ -83,6 +86,7 @@ export const settingsOf = (options: TaskManagerHttpOptions): Settings => {
   return {
     hosts,
     origins,
+    showInputs,
     maxBodyBytes: count("maxBodyBytes", 1_048_576),
     maxStreams: count("maxStreams", 32),
     maxStreamsPerToken: count("maxStreamsPerToken", 4),

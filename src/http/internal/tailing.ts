@@ -9,6 +9,7 @@ import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { ended, heartbeat, opening, outputFrame } from "./frames.js"
+import { headersOfStreams } from "./Streams.js"
 
 /** How much is read at once. */
 const piece = 65_536
@@ -47,6 +48,6 @@ export const tailOf = (
     const lines = Stream.filter(Stream.concat(Stream.make(opening()), frames), ({ length }) => length > 0)
     return HttpServerResponse.stream(Stream.interruptWhen(lines, closing), {
       contentType: "text/event-stream",
-      headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+      headers: headersOfStreams
     })
   })

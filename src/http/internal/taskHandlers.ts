@@ -3,7 +3,11 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { TaskManagerError } from "../../errors.js"
+import type { TaskId } from "../../model/ids.js"
+import { requestOf } from "../../services/internal/requests.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import { cutText } from "../../shared/cutText.js"
+import type { TaskInput } from "../api/bodies.js"
 import type { ProblemOf } from "../api/Problem.js"
 import { TaskManagerApi } from "../api/TaskManagerApi.js"
 import { CurrentCaller } from "./CurrentCaller.js"
@@ -34,26 +38,42 @@ const noSums = problem(
   "The manager does not sum up what is used (ledger), or the filter mixes things."
 )
 
+const noInputs = problem(404, "InputsNotShown", "Not found", "The server does not show inputs: see `showInputs`.")
+
+/** The longest input that is shown whole, in bytes. */
+const longestInput = 65_536
+
+const inputOf = (handle: TaskManagerHandle, id: TaskId): Effect.Effect<typeof TaskInput.Type, NotFoundError> =>
+  Effect.map(handle.get(id), () => {
+    const request = requestOf(handle, id)
+    return request === undefined
+      ? {}
+      : { input: cutText(JSON.stringify(request.input, undefined, 2), longestInput).text }
+  })
+
 export interface TaskParts {
   readonly handle: TaskManagerHandle
   readonly streams: Streams
   readonly drained: Drained
   readonly heartbeatMillis: number
   readonly hasSessions: boolean
+  readonly showInputs: boolean
 }
 
-export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, streams }: TaskParts) =>
+export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, showInputs, streams }: TaskParts) =>
   HttpApiBuilder.group(TaskManagerApi, "tasks", (handlers) =>
     handlers
       .handle("caller", () =>
         Effect.map(CurrentCaller, (caller) => ({
           name: caller?.grant.name ?? "",
           scopes: [...caller?.grant.scopes ?? []],
-          sessions: hasSessions
+          sessions: hasSessions,
+          inputs: showInputs
         })))
       .handle("list", ({ urlParams }) => taskPage(handle, urlParams))
       .handle("history", ({ urlParams: { before, limit, ...filter } }) => handle.history({ before, limit, filter }))
       .handle("get", ({ path }) => orNotFound(handle.get(path.id)))
+      .handle("input", ({ path }) => showInputs ? orNotFound(inputOf(handle, path.id)) : Effect.fail(noInputs))
       .handle("result", ({ path }) =>
         orNotFound(Effect.map(
           handle.result(path.id),

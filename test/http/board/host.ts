@@ -139,7 +139,7 @@ export interface HostOptions {
   /** Default: any that is free. */
   readonly port?: number
   readonly http?: Partial<TaskManagerHttpOptions>
-  /** What `showInput` of the server says. */
+  /** Of the manager. */
   readonly config?: Parameters<typeof TaskManagerConfig.layer>[0]
 }
 
@@ -179,6 +179,8 @@ export const startHost = async ({ config = {}, http = {}, port = 0 }: HostOption
       return TaskId.make(call.id ?? `task-${number}`)
     },
     status: (id: TaskId) => runtime.runPromise(Effect.map(manager.handle.get(id), ({ status }) => status)),
+    /** As a network that breaks does. */
+    closeConnections: () => server.closeAllConnections(),
     stop: async () => {
       server.closeAllConnections()
       await runtime.dispose()

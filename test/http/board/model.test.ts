@@ -137,7 +137,45 @@ describe("the board", () => {
       Array.from({ length: mostRows + 3 }, (_, number) => ({ ...one, id: ids.task(`task-${number}`) })),
       1
     )
-    assert.deepStrictEqual([board.rows.size, board.hidden], [mostRows, 3])
+    assert.deepStrictEqual([board.rows.size, board.hidden.size], [mostRows, 3])
+    // each of them once, however much it tells, and not once it has settled
+    const hidden = { ...one, id: ids.task(`task-${mostRows}`) }
+    for (let seq = 2; seq < 9; seq++) applyEvent(board, progressed(hidden, seq, seq, "on"), 0)
+    assert.strictEqual(board.hidden.size, 3)
+    setAsked(board, [asked({ ...hidden, status: "Suspended" })])
+    applyEvent(board, told("Cancelled", { ...hidden, status: "Cancelled", settledAt: 9 }, 9, 9), 0)
+    assert.deepStrictEqual([board.hidden.size, board.approvals.size, board.asked.size], [2, 0, 0])
+  })
+
+  it("takes a task for another one than that of an earlier manager with the same id", () => {
+    const board = emptyBoard()
+    const old = snapshot(1, { status: "Completed", settledAt: 2_000, toolName: "old" })
+    applyEvent(board, told("Completed", old, 9, 2_000), 0)
+    beginLists(board)
+    const fresh = snapshot(1, { createdAt: 60_000, startedAt: 60_000, toolName: "new" })
+    addSnapshots(board, [fresh], 0)
+    endLists(board)
+    assert.deepStrictEqual(
+      [rowOf(board, 1).snapshot.status, rowOf(board, 1).happenings.length, board.counts.Completed],
+      ["Running", 0, 0]
+    )
+    assert.deepStrictEqual(names(linesOf(board, { ...everything, search: "new" })), ["c1"])
+    assert.strictEqual(board.settled.size, 0)
+    // an event may be first
+    const newest = snapshot(1, { createdAt: 90_000, startedAt: 90_000 })
+    beginLists(board)
+    applyEvent(board, told("Started", newest, 1, 90_000), 0)
+    assert.strictEqual(rowOf(board, 1).snapshot.createdAt, 90_000)
+  })
+
+  it("does not ask again what was answered while the list was on its way", () => {
+    const board = emptyBoard()
+    const waiting = snapshot(1, { status: "Suspended" })
+    applyEvent(board, suspended(waiting, 1, 1_000), 0)
+    const list = [asked(waiting)]
+    applyEvent(board, told("Cancelled", { ...waiting, status: "Cancelled", settledAt: 2_000 }, 2, 2_000), 0)
+    setAsked(board, list)
+    assert.deepStrictEqual([board.approvals.size, board.asked.size], [0, 0])
   })
 
   it("has the live tasks of a reset, and no other live ones", () => {

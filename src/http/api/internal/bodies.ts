@@ -17,6 +17,9 @@ export const TaskPage = struct({
 
 export const TaskResultAnswer = struct({ result: Schema.optionalWith(ToolResultPart, { exact: true }) })
 
+/** `input` is JSON text, laid out: the first and the last part of one that is too long. It is left out of a task that has settled. */
+export const TaskInput = struct({ input: Schema.optionalWith(Text, { exact: true }) })
+
 export const Detached = struct({ detached: Flag })
 
 export const Idle = struct({ idle: Flag })
@@ -52,7 +55,9 @@ export const Approvals = struct({ approvals: list(TaskApproval) })
 export const Caller = struct({
   name: Text,
   scopes: list(oneOf("read", "control", "approve")),
-  sessions: Flag
+  sessions: Flag,
+  /** Whether `input` tells what a task was called with. */
+  inputs: Flag
 })
 
 export const SessionOpened = struct({ sessionId: SessionId })

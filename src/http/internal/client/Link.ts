@@ -97,6 +97,7 @@ const makeLink = ({ patienceMillis, token, url }: LinkOptions) =>
     return {
       http,
       api,
+      patienceMillis,
       /** A request that changes nothing, or that does the same when it is made twice: it is made again while the server is away. */
       repeat: <A, Tag extends TaskManagerError["_tag"] = never, R = never>(
         request: Effect.Effect<A, unknown, R>,

@@ -38,9 +38,13 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
 
   const statusesOf = ({ status }: TaskFilter) => typeof status === "string" ? [status] : status
 
+  /** A query string cannot say it: it would mean every status. */
+  const hasNoStatus = ({ status }: TaskFilter): boolean => typeof status !== "string" && status?.length === 0
+
   /** The pages of the server begin with the newest; one that settles meanwhile comes again as what it has become. */
   const list = (filter: TaskFilter = {}): Effect.Effect<ReadonlyArray<TaskSnapshot>> =>
     Effect.gen(function*() {
+      if (hasNoStatus(filter)) return []
       const { status: _, ...others } = filter
       const query = defined({ ...others, status: statusesOf(filter), limit: 1_000 })
       const found = new Map<TaskId, TaskSnapshot>()
@@ -133,6 +137,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
       Effect.suspend(() => {
         checkHistoryQuery(query)
         const { before, filter = {}, limit } = query
+        if (hasNoStatus(filter)) return Effect.succeed({ tasks: [] })
         const urlParams = defined({ before, limit, sessionId: filter.sessionId, status: statusesOf(filter) })
         return repeat(api.tasks.history({ urlParams }))
       }),

@@ -4,6 +4,7 @@
  */
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,6 +15,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { EventReset, type FilteredTaskEvent, TaskEvent, type TaskEventFilter } from "../../../model/TaskEvent.js"
 import { EventSubscription } from "../../../shared/EventSubscription.js"
+import { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
+import { managerHeader } from "../managerHeader.js"
 import { type Frame, FrameReader } from "./FrameReader.js"
 import { type Link, mayPass, unreachable } from "./Link.js"
 
@@ -47,7 +50,7 @@ class Ended {
 }
 
 export const subscribeAt = (
-  { http }: Link,
+  { http, patienceMillis }: Link,
   from: Begin,
   filter: TaskEventFilter
 ): Effect.Effect<Subscribed, never, Scope.Scope> =>
@@ -55,7 +58,11 @@ export const subscribeAt = (
     let isEnded = false
     /** The number of the last event that has come. */
     let last: number | undefined = undefined
+    /** Which manager has counted it. */
+    let manager: string | undefined = undefined
     const opened = yield* Deferred.make<EventReset | undefined>()
+    const begin = yield* Clock.currentTimeMillis
+    const isOpened = Effect.map(Deferred.poll(opened), Option.isSome)
     const scope = yield* Effect.scope
     const events = yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -71,8 +78,11 @@ export const subscribeAt = (
       (subscription) => Effect.sync(() => subscription.unsafeClose())
     )
 
-    const hear = ({ data, event, id }: Frame): void => {
-      if (id !== undefined) last = id
+    const hear = ({ data, event, id }: Frame, of: string | undefined): void => {
+      if (id !== undefined) {
+        last = id
+        manager = of
+      }
       if (event === "task") events.unsafeOffer(decodeEvent(data), 0)
       else if (event === "reset") events.unsafeOffer(decodeReset(data), 0)
       else if (event === "snapshot") Deferred.unsafeDone(opened, Effect.succeed(decodeReset(data)))
@@ -85,17 +95,20 @@ export const subscribeAt = (
         : Effect.void
     )
 
-    const connect = Effect.suspend(() =>
+    // before it has opened, what came is nothing to go on from: the snapshot may be missing
+    const connect = Effect.flatMap(isOpened, (goesOn) =>
       http.execute(
         HttpClientRequest.get("/api/events").pipe(
           HttpClientRequest.setUrlParams(paramsOf(from, filter)),
-          last === undefined ? (request) => request : HttpClientRequest.setHeader("last-event-id", String(last))
+          HttpClientRequest.setHeaders({
+            ...(goesOn && last !== undefined ? { "last-event-id": String(last) } : undefined),
+            ...(goesOn && manager !== undefined ? { [managerHeader]: manager } : undefined)
+          })
         )
+      )).pipe(
+        Effect.flatMap(HttpClientResponse.filterStatusOk),
+        Effect.tap(() => from === "snapshot" ? Effect.void : Deferred.succeed(opened, undefined))
       )
-    ).pipe(
-      Effect.flatMap(HttpClientResponse.filterStatusOk),
-      Effect.tap(() => from === "snapshot" ? Effect.void : Deferred.succeed(opened, undefined))
-    )
 
     const read = (response: HttpClientResponse.HttpClientResponse) => {
       const reader = new FrameReader()
@@ -103,7 +116,7 @@ export const subscribeAt = (
         Effect.zipRight(
           unlessFull,
           Effect.suspend(() => {
-            for (const frame of reader.read(text)) hear(frame)
+            for (const frame of reader.read(text)) hear(frame, response.headers[managerHeader])
             return isEnded ? Effect.fail(new Ended()) : Effect.void
           })
         ))
@@ -116,6 +129,15 @@ export const subscribeAt = (
       return Effect.logWarning("An event stream waits: the server has as many open as it allows (maxStreamsPerToken)")
     })
 
+    /** Whether it is tried again. One that has not opened yet is not tried for longer than any other request, unless there are too many. */
+    const mayTryAgain = (error: TaskManagerUnreachable): Effect.Effect<boolean> =>
+      error.reason === "TooMany"
+        ? Effect.succeed(true)
+        : Effect.map(
+          Effect.zip(isOpened, Clock.currentTimeMillis),
+          ([goesOn, now]) => mayPass(error) && (goesOn || now - begin < patienceMillis)
+        )
+
     // one that was closed well is made again too: the server drops who is too slow
     const listen = Effect.scoped(Effect.flatMap(connect, read)).pipe(
       Effect.zipRight(Effect.fail("Closed")),
@@ -123,19 +145,21 @@ export const subscribeAt = (
       Effect.tapError((error) => error._tag !== "Ended" && error.reason === "TooMany" ? warnOnce : Effect.void),
       Effect.retry({
         schedule: Schedule.exponential("50 millis").pipe(Schedule.union(Schedule.spaced("1 second"))),
-        while: (error) => error._tag !== "Ended" && mayPass(error)
+        while: (error) => error._tag === "Ended" ? false : mayTryAgain(error)
       }),
       Effect.catchAll((error) =>
         Effect.sync(() => {
           isEnded = true
-          if (error._tag !== "Ended") Deferred.unsafeDone(opened, Effect.die(error))
+          Deferred.unsafeDone(opened, error._tag === "Ended" ? Effect.sync(() => undefined) : Effect.die(error))
           events.unsafeWake()
         })
       ),
-      Effect.catchAllDefect((defect) => {
+      // what cannot be read may hold secrets, and so does the error that shows it
+      Effect.catchAllDefect(() => {
         isEnded = true
+        Deferred.unsafeDone(opened, Effect.die(new TaskManagerUnreachable({ reason: "Request" })))
         events.unsafeWake()
-        return Effect.logError("The events of the task manager cannot be read", defect)
+        return Effect.logError("The events of the task manager cannot be read: is the server of this version?")
       })
     )
     yield* Effect.forkIn(Effect.interruptible(listen), scope)

@@ -164,6 +164,25 @@ inBrowser("the board", ({ visit }) => {
   )
 
   it(
+    "shows what a task was called with where the server does",
+    async () => {
+      for (const showInputs of [false, true]) {
+        await withHost({ http: { showInputs } }, async (host) => {
+          const task = await host.start("build", { echo: true, write: "<b>first</b>" })
+          const visitor = await visit(host)
+          const { page } = visitor
+          await row(page, task).click()
+          await page.getByLabel("Log").waitFor()
+          const input = page.getByLabel("Input", { exact: true })
+          if (showInputs) await input.getByText("\"write\": \"<b>first</b>\"").waitFor()
+          else assert.strictEqual(await input.count(), 0)
+          isClean(visitor)
+        })()
+      }
+    }
+  )
+
+  it(
     "filters, searches, and groups by session and by family",
     withHost({}, async (host) => {
       await host.start("shell", {}, { session: "one" })
@@ -258,6 +277,86 @@ inBrowser("the board", ({ visit }) => {
         })
       await eventually(isDrawn).toBe(true)
       isClean(visitor)
+    })
+  )
+
+  it(
+    "keeps to the newest part of a log that is long",
+    withHost({ config: { outputBuffer: 1_000_000 } }, async (host) => {
+      const task = await host.start("build", { echo: true, write: "begin\n" })
+      const visitor = await visit(host)
+      const { page } = visitor
+      await row(page, task).click()
+      const log = page.getByLabel("Log")
+      await log.getByText("begin").waitFor()
+      for (let part = 0; part < 6; part++) {
+        await host.run(host.manager.handle.steer(task, `${`${part}`.repeat(30_000)}\nend of ${part}\n`))
+        await expect.poll(async () => (await log.innerText()).includes(`end of ${part}\n`)).toBe(true)
+      }
+      assert.notInclude(await log.innerText(), "begin")
+      await page.getByRole("heading", { name: "the newest part" }).waitFor()
+      isClean(visitor)
+    })
+  )
+
+  it(
+    "says that it cancels only where it cancels",
+    withHost({}, async (host) => {
+      const task = await host.start("shell")
+      const visitor = await visit(host)
+      const { page } = visitor
+      await row(page, task).click()
+      let goOn = () => {}
+      const held = new Promise<void>((resolve) => goOn = resolve)
+      await page.route("**/detach", async (route) => {
+        await held
+        await route.continue()
+      })
+      await page.getByRole("button", { name: "Detach", exact: true }).click()
+      const cancel = page.getByLabel("Details of the task").getByRole("button", { name: /^Cancel/ })
+      await expect.poll(() => cancel.isDisabled()).toBe(true)
+      assert.strictEqual(await cancel.innerText(), "Cancel")
+      goOn()
+      await page.locator(".happenings .is-Detached").waitFor()
+    })
+  )
+
+  it(
+    "does not take what was typed into one request to another one, whose tool has given it the same id",
+    withHost({}, async (host) => {
+      const one = await host.start("shell", { ask: "rm -r build" })
+      const other = await host.start("shell", { ask: "rm -r build" })
+      const visitor = await visit(host)
+      const { page } = visitor
+      await page.getByRole("button", { name: "Approvals: 2 waiting" }).click()
+      const inbox = page.getByLabel("Approvals", { exact: true })
+      await inbox.locator(`[data-approval="${one}"]`).getByRole("button", { name: "Reject…" }).click()
+      await inbox.getByLabel("Why it is rejected").fill("this one is wrong")
+      await host.run(host.manager.handle.cancel(one))
+      await expect.poll(() => inbox.locator(`[data-approval="${one}"]`).count()).toBe(0)
+      await inbox.locator(`[data-approval="${other}"]`).waitFor()
+      assert.strictEqual(await inbox.getByLabel("Why it is rejected").count(), 0)
+      isClean(visitor)
+    })
+  )
+
+  it(
+    "shows of the open task what it did while the connection was lost",
+    withHost({}, async (host) => {
+      const task = await host.start("build", { echo: true, write: "first line\n" })
+      const visitor = await visit(host)
+      const { page } = visitor
+      await row(page, task).click()
+      await page.getByLabel("Log").getByText("first line").waitFor()
+      await page.route("**/api/caller", (route) => route.abort())
+      host.closeConnections()
+      await page.locator(".connection.is-Lost").waitFor()
+      await host.run(host.manager.handle.steer(task, "second line\n"))
+      await host.run(host.manager.handle.cancel(task))
+      await page.unroute("**/api/caller")
+      await page.getByLabel("Log").getByText("second line").waitFor()
+      await page.getByLabel("Failure").or(page.getByLabel("Result")).first().waitFor()
+      assert.deepStrictEqual(visitor.complaints, { errors: [], strangers: [] })
     })
   )
 

@@ -48,8 +48,8 @@ export interface Board {
   ahead: number
   version: number
   shape: number
-  /** How many live tasks are not shown, for there are too many. */
-  hidden: number
+  /** Live tasks that are not shown, for there are too many: as many as the server has beyond those that are kept. */
+  readonly hidden: Set<TaskId>
 }
 
 /** How many settled tasks the page keeps. */
@@ -70,7 +70,7 @@ export const emptyBoard = (): Board => ({
   ahead: 0,
   version: 0,
   shape: 0,
-  hidden: 0
+  hidden: new Set()
 })
 
 /** What time it is where the tasks run: in epoch milliseconds. */
@@ -79,13 +79,18 @@ export const nowOn = (board: Board, here: number): number => here + board.ahead
 const searched = ({ callId, id, kind, lane, sessionId, toolName, turnId }: TaskSnapshot): string =>
   `${toolName}\n${id}\n${callId}\n${sessionId}\n${turnId}\n${lane ?? ""}\n${kind}`.toLowerCase()
 
+/** It asks no more. */
+const withdraw = (board: Board, id: TaskId): void => {
+  board.approvals.delete(id)
+  board.asked.delete(id)
+}
+
 const forget = (board: Board, id: TaskId): void => {
   const row = board.rows.get(id)
   if (row === undefined) return
   board.rows.delete(id)
   board.settled.delete(id)
-  board.approvals.delete(id)
-  board.asked.delete(id)
+  withdraw(board, id)
   board.counts[row.snapshot.status]--
   board.shape++
 }
@@ -94,11 +99,13 @@ const keep = (board: Board, snapshot: TaskSnapshot, seq: number): Row | undefine
   if (board.rows.size >= mostRows) {
     const [oldest] = board.settled
     if (oldest === undefined) {
-      board.hidden++
+      if (isSettled(snapshot)) board.hidden.delete(snapshot.id)
+      else board.hidden.add(snapshot.id)
       return undefined
     }
     forget(board, oldest)
   }
+  board.hidden.delete(snapshot.id)
   const row: Row = {
     id: snapshot.id,
     snapshot,
@@ -124,12 +131,17 @@ const update = (board: Board, row: Row, snapshot: TaskSnapshot): void => {
   board.shape++
 }
 
+/** The row of a task, unless it is one of an earlier manager: ids are counted from one again, so a row is of its task if both are as old. */
+const rowOf = (board: Board, { createdAt, id }: TaskSnapshot): Row | undefined => {
+  const row = board.rows.get(id)
+  if (row === undefined || row.snapshot.createdAt === createdAt) return row
+  forget(board, id)
+  return undefined
+}
+
 /** What follows from a task that is settled, or asks no more. */
 const tidy = (board: Board, row: Row): void => {
-  if (row.snapshot.status !== "Suspended") {
-    board.approvals.delete(row.id)
-    board.asked.delete(row.id)
-  }
+  if (row.snapshot.status !== "Suspended") withdraw(board, row.id)
   if (!isSettled(row.snapshot)) return
   board.settled.add(row.id)
   while (board.settled.size > mostSettled) {
@@ -165,7 +177,7 @@ const countEnd = (board: Board, at: number, status: TaskStatus): void => {
 export const addSnapshots = (board: Board, snapshots: ReadonlyArray<TaskSnapshot>, seq: number): void => {
   for (const snapshot of snapshots) {
     board.found?.add(snapshot.id)
-    const there = board.rows.get(snapshot.id)
+    const there = rowOf(board, snapshot)
     if (there !== undefined && (there.seq > seq || isSettled(there.snapshot))) continue
     if (there !== undefined) update(board, there, snapshot)
     const row = there ?? keep(board, snapshot, seq)
@@ -210,7 +222,7 @@ const note = (row: Row, event: UsualEvent<TaskEvent>): void => {
 const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): void => {
   const { snapshot } = event
   board.found?.add(snapshot.id)
-  const there = board.rows.get(snapshot.id)
+  const there = rowOf(board, snapshot)
   if (there !== undefined && there.seq >= event.seq) return
   // what is replayed of a task that has settled and was forgotten
   const row = there ?? keep(board, { ...snapshot }, event.seq)
@@ -220,7 +232,11 @@ const applyToTask = (board: Board, event: UsualEvent<TaskEvent>, here: number): 
   if (isSettled(snapshot) && (there === undefined || !isSettled(there.snapshot))) {
     countEnd(board, event.at, snapshot.status)
   }
-  if (row === undefined) return
+  if (row === undefined) {
+    // one that is not shown may have asked
+    if (snapshot.status !== "Suspended") withdraw(board, snapshot.id)
+    return
+  }
   if (there !== undefined) update(board, row, snapshot)
   row.seq = event.seq
   followPhases(row.phases, event)
@@ -247,7 +263,7 @@ export const applyEvent = (board: Board, event: FilteredTaskEvent, here: number)
 /** There is a new connection, perhaps to another manager, whose events count from one again. Lists come next. */
 export const beginLists = (board: Board): void => {
   board.found = new Set()
-  board.hidden = 0
+  board.hidden.clear()
   for (const row of board.rows.values()) row.seq = 0
 }
 
@@ -260,10 +276,15 @@ export const endLists = (board: Board): void => {
   board.version++
 }
 
-/** Takes the list of what waits for an answer. */
+/**
+ * Takes the list of what waits for an answer. An event may have told meanwhile that one of them was answered; one that has asked since then
+ * has an event of its own, after which the list is read again.
+ */
 export const setAsked = (board: Board, asked: ReadonlyArray<TaskApproval>): void => {
   board.asked.clear()
   for (const approval of asked) {
+    const row = board.rows.get(approval.taskId)
+    if (row !== undefined && row.snapshot.status !== "Suspended") continue
     board.asked.set(approval.taskId, approval)
     board.approvals.set(approval.taskId, approval.approval)
   }

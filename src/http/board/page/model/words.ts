@@ -21,7 +21,7 @@ export const oneLine = (text: string, longest: number = longestLine): string => 
 const styles = /\u001b\[[0-9;:]*m/g
 
 /** The longest text of many lines: in characters. */
-const longestText = 100_000
+export const longestText = 100_000
 
 /** Text of many lines, such as a log: lines and tabs are kept, colours of a terminal are left out, what else does not show is written as an escape. */
 export const manyLines = (text: string): string => {

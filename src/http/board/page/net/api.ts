@@ -21,6 +21,8 @@ export type Scope = "read" | "control" | "approve"
 export interface Caller {
   readonly name: string
   readonly scopes: ReadonlyArray<Scope>
+  /** Whether the server shows what tasks were called with. */
+  readonly inputs: boolean
 }
 
 interface TaskPage {
@@ -81,6 +83,8 @@ export const api = {
       `api/tasks?status=Completed&status=Failed&status=Cancelled&limit=${limit}`
     ),
   get: (id: TaskId) => call<TaskSnapshot>(task(id)),
+  /** What a live task was called with, as JSON text. */
+  input: (id: TaskId) => call<{ readonly input?: string }>(`${task(id)}/input`),
   result: (id: TaskId) => call<{ readonly result?: ToolResultPart }>(`${task(id)}/result`),
   /** The newest piece of what a task has written, or the one from `start` on. */
   output: (id: TaskId, maxBytes: number, start?: number) =>

@@ -30,10 +30,15 @@ export interface Notice {
   readonly isBad: boolean
 }
 
+/** What a button does. */
+export type Press = "Cancelling" | "Detaching" | "Answering"
+
 /** What of the page is not about tasks. */
 export interface Ui {
   connection: Connection
   scopes: ReadonlySet<Scope>
+  /** Whether the server shows what tasks were called with. */
+  hasInputs: boolean
   view: View
   range: Range
   selected: TaskId | undefined
@@ -41,8 +46,8 @@ export interface Ui {
   hasCharts: boolean
   hasHelp: boolean
   notices: ReadonlyArray<Notice>
-  /** Tasks for which a button was pressed that is not answered yet. */
-  readonly busy: Set<TaskId>
+  /** Tasks for which a button was pressed that is not answered yet, with what it does. */
+  readonly busy: Map<TaskId, Press>
 }
 
 /** What is waiting to be read is read for so long in one go, in milliseconds: the page stays responsive. */
@@ -57,6 +62,7 @@ export class App {
   readonly ui: Ui = {
     connection: "Connecting",
     scopes: new Set(),
+    hasInputs: false,
     view: { statuses: new Set(), search: "", grouping: "None", folded: new Set() },
     range: { length: 120_000 },
     selected: undefined,
@@ -64,7 +70,7 @@ export class App {
     hasCharts: innerWidth >= 700,
     hasHelp: false,
     notices: [],
-    busy: new Set()
+    busy: new Map()
   }
   readonly list = new ListView({
     changed: () => this.changed(),
@@ -116,9 +122,14 @@ export class App {
   async #readLists(): Promise<void> {
     const connection = ++this.#connections
     const isOver = (): boolean => connection !== this.#connections
+    // what the connection before has told, and nobody has read, is in the lists: another manager may count from one again
+    this.#waiting = []
+    this.#read = 0
     beginLists(this.board)
     try {
-      this.ui.scopes = new Set((await api.caller()).scopes)
+      const { inputs, scopes } = await api.caller()
+      this.ui.scopes = new Set(scopes)
+      this.ui.hasInputs = inputs
       let cursor: string | undefined
       do {
         const { next, tasks } = await api.live(cursor)
@@ -132,6 +143,7 @@ export class App {
       if (isOver()) return
       addSnapshots(this.board, [...tasks].reverse(), 0)
       endLists(this.board)
+      this.opened?.read()
       this.#asksInbox = true
       this.#begin()
     } catch (error) {
@@ -238,6 +250,7 @@ export class App {
     if (event._tag === "AwaitingApproval" || event._tag === "QuestionsAnswered" || event._tag === "Reset") {
       this.#asksInbox = true
     }
+    if (event._tag === "Reset") this.opened?.read()
     if (event._tag !== "Reset" && showsTask(event)) this.opened?.heard(event)
   }
 
@@ -264,7 +277,7 @@ export class App {
     const { panel, selected } = this.ui
     const wanted = panel === "Details" ? selected : undefined
     if (this.opened?.id === wanted) return
-    this.opened = wanted === undefined ? undefined : openTask(wanted, this.changed)
+    this.opened = wanted === undefined ? undefined : openTask(wanted, this.changed, this.ui.hasInputs)
   }
 
   // ---- what a person can do
@@ -387,9 +400,9 @@ export class App {
     return this.ui.scopes.has(scope)
   }
 
-  async #press(id: TaskId, what: string, press: () => Promise<unknown>): Promise<boolean> {
+  async #press(id: TaskId, what: Press, press: () => Promise<unknown>): Promise<boolean> {
     if (this.ui.busy.has(id)) return false
-    this.ui.busy.add(id)
+    this.ui.busy.set(id, what)
     this.changed()
     try {
       await press()

@@ -144,6 +144,9 @@ const Reject = (
   )
 }
 
+/** What is typed into one request is not for another one: tools choose the ids of their requests, and several may have the same. */
+export const keyOf = ({ approval, taskId }: TaskApproval): string => `${approval.asking ?? approval.id} ${taskId}`
+
 /** What is asked, all of it: what is approved is what was shown. */
 export const Approval = ({ app, asked }: { readonly app: App; readonly asked: TaskApproval }): JSX.Element => {
   const { approval, taskId, toolRequest } = asked

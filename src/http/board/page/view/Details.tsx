@@ -8,7 +8,7 @@ import type { Happening, Row } from "../model/Board.js"
 import { isSettled } from "../model/told.js"
 import { bytes, laidOut, lasting } from "../model/words.js"
 import type { App } from "./App.js"
-import { Approval } from "./Approval.js"
+import { Approval, keyOf } from "./Approval.js"
 import { pictures, StatusIcon } from "./icons.js"
 import { When, wordOf } from "./List.js"
 import type { Opened } from "./opened.js"
@@ -131,7 +131,7 @@ const Log = ({ opened: { output } }: { readonly opened: Opened }): JSX.Element =
     isAtEnd.current = target.scrollTop + target.clientHeight >= target.scrollHeight - 8
   }
   return (
-    <Section name="Log" note={output.start > 0 ? `${bytes(output.total)}, the newest part` : bytes(output.total)}>
+    <Section name="Log" note={output.isCut ? `${bytes(output.total)}, the newest part` : bytes(output.total)}>
       <div ref={box} class="log" onScrollCapture={scrolled}>
         <Lines text={output.text} label="Log" />
       </div>
@@ -176,7 +176,7 @@ const Buttons = ({ app, snapshot }: { readonly app: App; readonly snapshot: Task
   return (
     <div class="buttons">
       <button type="button" class="button is-danger" disabled={isBusy} onClick={() => app.cancel(snapshot.id)}>
-        {isBusy ? "Cancelling…" : "Cancel"}
+        {app.ui.busy.get(snapshot.id) === "Cancelling" ? "Cancelling…" : "Cancel"}
       </button>
       {canDetach
         ? (
@@ -217,9 +217,14 @@ export const Details = ({ app }: { readonly app: App }): JSX.Element | null => {
           <p class="quiet">{opened?.fault === undefined ? "Reading…" : <Text text={opened.fault} />}</p> :
           (
             <div>
-              {asked === undefined ? undefined : <Approval key={asked.approval.id} app={app} asked={asked} />}
+              {asked === undefined ? undefined : <Approval key={keyOf(asked)} app={app} asked={asked} />}
               <Buttons app={app} snapshot={snapshot} />
               <Facts app={app} snapshot={snapshot} row={row} />
+              {opened?.input === undefined ? undefined : (
+                <Section name="Input">
+                  <Lines text={opened.input} label="Input" />
+                </Section>
+              )}
               {row === undefined ? undefined : <Progress row={row} />}
               {opened === undefined || opened.output.total === 0 ? undefined : <Log opened={opened} />}
               {opened?.result === undefined ? undefined : <Result result={opened.result} />}

@@ -139,7 +139,7 @@ export const Legend = ({ app }: { readonly app: App }): JSX.Element => (
     ))}
     <span class="total">
       {counted(app.board.rows.size - app.board.settled.size)} live
-      {app.board.hidden > 0 ? `, and ${counted(app.board.hidden)} that are not shown` : ""}
+      {app.board.hidden.size > 0 ? `, and ${counted(app.board.hidden.size)} that are not shown` : ""}
     </span>
   </footer>
 )

@@ -2,7 +2,7 @@
 import type { JSX } from "preact"
 import { plural } from "../model/words.js"
 import type { App } from "./App.js"
-import { Approval } from "./Approval.js"
+import { Approval, keyOf } from "./Approval.js"
 import { pictures } from "./icons.js"
 
 /** More are not shown at once. */
@@ -23,7 +23,7 @@ export const Inbox = ({ app }: { readonly app: App }): JSX.Element => {
       </header>
       <div class="panel-body">
         {asked.length === 0 ? <p class="empty">Nothing waits for an answer.</p> : undefined}
-        {asked.slice(0, mostShown).map((one) => <Approval key={one.approval.id} app={app} asked={one} />)}
+        {asked.slice(0, mostShown).map((one) => <Approval key={keyOf(one)} app={app} asked={one} />)}
         {asked.length > mostShown
           ? <p class="quiet">{asked.length - mostShown} more come once these are answered.</p>
           : undefined}

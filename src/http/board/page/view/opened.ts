@@ -4,28 +4,34 @@ import type { TaskSnapshot } from "../../../../model/Task.js"
 import type { TaskEvent } from "../../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../../model/ToolCall.js"
 import { isSettled, type UsualEvent } from "../model/told.js"
+import { longestText } from "../model/words.js"
 import { api, CallFailed } from "../net/api.js"
 
 export interface Opened {
   readonly id: TaskId
   /** What is not on the board any more is read. */
   readonly snapshot: TaskSnapshot | undefined
+  /** What it was called with, where the server shows it: JSON text. */
+  readonly input: string | undefined
   readonly result: ToolResultPart | undefined
-  readonly output: { readonly text: string; readonly start: number; readonly end: number; readonly total: number }
+  readonly output: { readonly text: string; readonly isCut: boolean; readonly end: number; readonly total: number }
   readonly fault: string | undefined
   readonly heard: (event: UsualEvent<TaskEvent>) => void
+  /** Reads it again: events were missed. */
+  readonly read: () => void
 }
 
-/** How much of an output is read at once, in bytes, and how much of it is shown, in characters. */
+/** How much of an output is read at once, in bytes. */
 const piece = 65_536
-const mostShown = 200_000
+
+const nothing: Opened["output"] = { text: "", isCut: false, end: 0, total: 0 }
 
 type Loaded = { -readonly [Key in keyof Opened]: Opened[Key] }
 
 const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "it could not be read"
 
 /** Reads a task; `changed` is called whenever more of it is known. */
-export const openTask = (id: TaskId, changed: () => void): Opened => {
+export const openTask = (id: TaskId, changed: () => void, hasInputs: boolean): Opened => {
   let isReading = false
   let isGrown = false
 
@@ -42,8 +48,9 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
         const isGap = next.start > output.end && output.end > 0
         const text = `${output.text}${isGap ? "\n…\n" : ""}${next.text}`
         opened.output = {
-          text: text.slice(-mostShown),
-          start: output.end === 0 ? next.start : output.start,
+          // the newest part: of a text that is too long only the first one is shown
+          text: text.slice(-longestText),
+          isCut: output.isCut || isGap || text.length > longestText || (output.end === 0 && next.start > 0),
           end: next.end,
           total: next.total
         }
@@ -70,8 +77,9 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
   const opened: Loaded = {
     id,
     snapshot: undefined,
+    input: undefined,
     result: undefined,
-    output: { text: "", start: 0, end: 0, total: 0 },
+    output: nothing,
     fault: undefined,
     heard: (event) => {
       if (event.taskId !== id) return
@@ -80,14 +88,25 @@ export const openTask = (id: TaskId, changed: () => void): Opened => {
       if (!isSettled(event.snapshot)) return
       void readOutput()
       if (opened.result === undefined) void readResult()
-    }
+    },
+    read: () => void read()
   }
 
   const read = async (): Promise<void> => {
     try {
-      opened.snapshot = await api.get(id)
-      if (isSettled(opened.snapshot)) void readResult()
+      const before = opened.snapshot
+      const snapshot = await api.get(id)
+      // of another manager, whose ids are counted from one again
+      if (before !== undefined && before.createdAt !== snapshot.createdAt) {
+        opened.input = undefined
+        opened.result = undefined
+        opened.output = nothing
+      }
+      opened.snapshot = snapshot
+      opened.fault = undefined
+      if (isSettled(snapshot)) void readResult()
       void readOutput()
+      if (hasInputs && opened.input === undefined) opened.input = (await api.input(id)).input
     } catch (error) {
       opened.fault = wordsOf(error)
     }
