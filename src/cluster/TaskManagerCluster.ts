@@ -121,6 +121,7 @@ export const TaskManagerCluster: {
       yield* makeRunner({
         name,
         durable: { ...durable, lease, shutdown, onOwned: "wait" },
+        leaseMillis: millisOf("TaskManagerCluster.runner: lease", lease),
         maxIdleTime: millisOf("TaskManagerCluster.runner: maxIdleTime", maxIdleTime)
       })
     })),

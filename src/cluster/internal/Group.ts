@@ -22,6 +22,7 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { type DurableManager, makeDurable } from "../../durable/internal/makeDurable.js"
+import type { WriteGroup } from "../../durable/internal/writing.js"
 import { JournalError } from "../../errors.js"
 import type { Ancestry } from "../../machine/TaskTable.js"
 import { RunningIn } from "../../runtime/launch/RunningIn.js"
@@ -74,11 +75,12 @@ const ancestryOf = (
 
 const open = (
   options: DurableOptions,
+  writeGroup: WriteGroup,
   leaving: Effect.Effect<void>
 ): Effect.Effect<OpenGroup, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const managerScope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
-    const durable = yield* Scope.extend(makeDurable(options), managerScope)
+    const durable = yield* Scope.extend(makeDurable(options, writeGroup), managerScope)
     const readers = new Readers(durable.engine)
     yield* Effect.addFinalizer(() => readers.closeAll)
     const bell = yield* durable.manager.handle.subscribe
@@ -117,6 +119,7 @@ const isLost = (cause: Cause.Cause<unknown>): boolean =>
 /** The group on this runner, until the scope closes. Everything of it runs with `runtime`. */
 export const makeGroup = (
   options: DurableOptions,
+  writeGroup: WriteGroup,
   runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>
 ): Effect.Effect<Group, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -125,7 +128,7 @@ export const makeGroup = (
     let ready = yield* Deferred.make<OpenGroup>()
 
     const openOnce = Effect.scoped(Effect.gen(function*() {
-      const group = yield* open(options, Deferred.await(left))
+      const group = yield* open(options, writeGroup, Deferred.await(left))
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           current = undefined

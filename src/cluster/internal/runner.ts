@@ -15,6 +15,7 @@ import { handlersOf } from "./handlers.js"
 import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
 import { GroupEntity } from "./protocol.js"
+import { makeSharedWriter } from "./sharedWriter.js"
 import { onWire, wireSleep } from "./wire.js"
 
 /** How often it is looked whether a group is still on this runner. */
@@ -23,6 +24,7 @@ const lookEvery = "250 millis"
 export const makeRunner = (options: {
   readonly name: string
   readonly durable: DurableOptions
+  readonly leaseMillis: number
   readonly maxIdleTime: number
 }): Effect.Effect<
   void,
@@ -30,7 +32,7 @@ export const makeRunner = (options: {
   Sharding | MessageStorage.MessageStorage | SqlClient.SqlClient | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
-    const { durable, maxIdleTime, name } = options
+    const { durable, leaseMillis, maxIdleTime, name } = options
     // what is wrong with them is told where the layer is built, not at the first call
     yield* settings
     const sharding = yield* Sharding
@@ -38,10 +40,11 @@ export const makeRunner = (options: {
     // a group lives with what the layer was built with, not with what the call brings that it begins with
     const runtime = yield* Effect.runtime<SqlClient.SqlClient | ToolExecutor>()
     const here = new Map<Group, EntityAddress>()
+    const writeGroup = yield* makeSharedWriter(leaseMillis)
 
     const build = Effect.gen(function*() {
       const address = yield* Entity.CurrentAddress
-      const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(address.entityId)) }, runtime)
+      const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(address.entityId)) }, writeGroup, runtime)
       here.set(group, address)
       yield* Effect.addFinalizer(() => Effect.sync(() => here.delete(group)))
       const keeping = yield* keepingAlive(() => {
