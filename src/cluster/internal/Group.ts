@@ -29,7 +29,7 @@ import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
 import { InHand } from "./inHand.js"
-import { type Answer, type CallHeader, GroupNotReady, protocolVersion } from "./protocol.js"
+import { type Answer, type CallHeader, GroupNotReady } from "./protocol.js"
 import { Readers } from "./readers.js"
 import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
@@ -54,7 +54,7 @@ export interface Group {
   readonly current: () => OpenGroup | undefined
   /** Ends every wait: the group is about to leave this runner. */
   readonly leave: Effect.Effect<void>
-  /** Shuts the manager down, and then waits until every reader was told so, for a second at most. */
+  /** Shuts the manager down, and then waits until every reader was told so, for 5 seconds at most. */
   readonly shutDown: Effect.Effect<void>
 }
 
@@ -95,13 +95,15 @@ const open = (
     const set = yield* FiberSet.make<unknown, unknown>()
     const runtime = yield* FiberSet.runtime(set)<never>()
     const run = <A, E>(self: Effect.Effect<A, E>) => runtime(Effect.interruptible(self))
+    const calls = new Calls(run)
+    yield* Effect.forkScoped(Effect.interruptible(Effect.zipRight(leaving, Effect.sync(() => calls.leave()))))
     const group: OpenGroup = {
       ...durable,
       managerScope,
       readers,
       // not from 0: a client may still have tokens of a manager before this one
       inHand: new InHand(wireMillis() * 1_000),
-      calls: new Calls({ fork: run, leaving }),
+      calls,
       fork: (self) => Effect.sync(() => run(self))
     }
     const sweep = Effect.suspend(() => {
@@ -175,13 +177,6 @@ export const makeGroup = (
       { isKept = false }: { readonly isKept?: boolean | undefined } = {}
     ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
       Effect.flatMap(opened, (group) => {
-        if (header.version !== protocolVersion) {
-          return Effect.die(
-            new Error(
-              `The client speaks version ${header.version} of the protocol of a cluster, and this runner ${protocolVersion}`
-            )
-          )
-        }
         group.inHand.settle(header)
         const ancestry = ancestryOf(group, header)
         // what was given back is there again, and what was taken makes room
@@ -209,7 +204,7 @@ export const makeGroup = (
         )
         return Scope.close(managerScope, Exit.void).pipe(
           Effect.provide(runtime),
-          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "1 second"))),
+          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "5 seconds"))),
           Effect.asVoid
         )
       })

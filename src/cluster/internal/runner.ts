@@ -10,13 +10,14 @@ import type * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { makeExchanges } from "./exchanges.js"
 import { type Group, makeGroup } from "./Group.js"
 import { handlersOf } from "./handlers.js"
 import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
 import { GroupEntity } from "./protocol.js"
 import { makeSharedWriter } from "./sharedWriter.js"
-import { onWire, wireSleep } from "./wire.js"
+import { answeredWithin, onWire, wireSleep } from "./wire.js"
 
 /** How often it is looked whether a group is still on this runner. */
 const lookEvery = "250 millis"
@@ -40,11 +41,13 @@ export const makeRunner = (options: {
     // a group lives with what the layer was built with, not with what the call brings that it begins with
     const runtime = yield* Effect.runtime<SqlClient.SqlClient | ToolExecutor>()
     const here = new Map<Group, EntityAddress>()
+    const exchanges = yield* makeExchanges
     const writeGroup = yield* makeSharedWriter(leaseMillis)
 
     const build = Effect.gen(function*() {
       const address = yield* Entity.CurrentAddress
-      const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(address.entityId)) }, writeGroup, runtime)
+      const number = Number(address.entityId)
+      const group = yield* makeGroup({ ...durable, name: journalOf(name, number) }, writeGroup, runtime)
       here.set(group, address)
       yield* Effect.addFinalizer(() => Effect.sync(() => here.delete(group)))
       const keeping = yield* keepingAlive(() => {
@@ -53,7 +56,11 @@ export const makeRunner = (options: {
         }
         return false
       })
-      return handlersOf(group, keeping, executor)
+      yield* exchanges.enter(number, handlersOf(group, keeping, executor), runtime)
+      return GroupEntity.of({
+        Exchange: ({ payload }) => exchanges.exchange(number, payload),
+        Touch: () => Effect.void
+      })
     })
     yield* onWire(Layer.build(GroupEntity.toLayer(build, {
       concurrency: "unbounded",
@@ -62,15 +69,31 @@ export const makeRunner = (options: {
       disableFatalDefects: true
     })))
 
+    const leave = (group: Group) => {
+      const address = here.get(group)
+      return Effect.zipRight(
+        group.leave,
+        address === undefined ? Effect.void : exchanges.leave(Number(address.entityId))
+      )
+    }
     // what waits for a group that is on its way to another runner would hold it up
     const look = Effect.suspend(() =>
-      Effect.forEach(here, ([group, { shardId }]) => sharding.hasShardId(shardId) ? Effect.void : group.leave, {
+      Effect.forEach(here, ([group, { shardId }]) => sharding.hasShardId(shardId) ? Effect.void : leave(group), {
         discard: true
       })
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
+    const one = yield* GroupEntity.client
+    const touch = Effect.suspend(() =>
+      Effect.forEach(
+        exchanges.awaited(),
+        (group) => Effect.ignore(Effect.sandbox(onWire(Effect.timeout(one(String(group)).Touch(), answeredWithin)))),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(maxIdleTime / 3), touch))))
     yield* Effect.addFinalizer(() =>
-      Effect.forEach(here.keys(), (group) => durable.shutdown === "cancel" ? group.shutDown : group.leave, {
+      Effect.forEach(here.keys(), (group) => durable.shutdown === "cancel" ? group.shutDown : leave(group), {
         concurrency: "unbounded",
         discard: true
       })
