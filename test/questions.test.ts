@@ -19,6 +19,7 @@ import {
 } from "effect-task-manager"
 import { ToolkitExecutor } from "effect-task-manager/ai"
 import { assert, describe, expectTypeOf } from "vitest"
+import { answerFault, makeCheckSteps } from "../src/model/answerFault.js"
 import { request } from "./support/world.js"
 
 const approval = {
@@ -189,6 +190,46 @@ describe("what becomes of answers", () => {
       }
       assert.strictEqual(checks, 0)
     }).pipe(Effect.provide(tools(Question.ask({ approval, questions: { free, short } }))))
+  })
+
+  it.effect("a hundred answers that take long to check take no longer than one", () => {
+    let looked = 0
+    const numbers = Array.from({ length: 900 }, (_, index) => index)
+    const choices = new Proxy(numbers, {
+      get: (target, key) => {
+        looked++
+        return Reflect.get(target, key)
+      }
+    })
+    // an answer fits that is not among them, and it is looked for a hundred times
+    const schemaOf = (all: ReadonlyArray<number>) => ({
+      not: { anyOf: Array.from({ length: 100 }, () => ({ $ref: "#/$defs/a" })) },
+      $defs: { a: { enum: all } }
+    })
+    const steps = makeCheckSteps()
+    const details = Array.from({ length: 100 }, () => answerFault(schemaOf(choices), "x", steps)?.detail)
+    assert.deepStrictEqual(details.slice(0, 3), [undefined, "takes too long to be checked", details[2]])
+    assert.isBelow(looked, 300_000)
+    const ids = ["first", "second", "third"]
+    const questions = ids.map((id) => ({ id, text: "?", schema: schemaOf(numbers) }))
+    return Effect.gen(function*() {
+      yield* start
+      const refused = yield* Effect.flip(answer({ answers: Object.fromEntries(ids.map((id) => [id, "x"])) }))
+      assert.deepInclude(refused, {
+        field: "answers.second",
+        reason: "Invalid",
+        detail: "takes too long to be checked"
+      })
+      assert.isUndefined((yield* asked).answered)
+      // one after the other they are answered
+      for (const id of ids) yield* answer({ answers: { [id]: "x" } })
+      assert.deepStrictEqual(yield* output, ToolOutput.Text({ text: "first, second, third" }))
+    }).pipe(Effect.provide(tools(Effect.gen(function*() {
+      const { answers, launch } = yield* CurrentTask
+      return launch === 1
+        ? yield* new ApprovalRequired({ approval: { ...approval, questions } })
+        : Object.keys(answers).join(", ")
+    }))))
   })
 
   it.effect("a tool may change what it is given: the next launch finds what was answered", () =>

@@ -1,5 +1,7 @@
 /** Which tasks something runs under. */
-import type { Ancestry, TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { Ancestry } from "./state/Waiter.js"
 
 /** The innermost task of one manager in a chain of launches. */
 export const taskOf = (table: TaskTable, ancestry: Ancestry | undefined): TaskRecord | undefined => {

@@ -1,23 +1,6 @@
 /** How long a task may take, beside the timeout of its launch. Few tasks have such limits, and the others pay nothing for them. */
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
-
-/** Times are milliseconds, Infinity for no limit. */
-export interface Budgets {
-  /** From the moment in which it runs in the background. */
-  readonly background: number
-  /** Without a progress report and without a word written. */
-  readonly idle: number
-  /** From a question to its answer. */
-  readonly approval: number
-  /** What becomes of a task in the foreground whose timeout has passed. */
-  readonly onTimeout: "fail" | "detach" | "ask"
-}
-
-/** The limit that a task has passed. */
-export interface Overrun {
-  readonly _tag: "Timeout" | "Background" | "Idle"
-  readonly millis: number
-}
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 /** The tool does not wait for others any more, or for its place after that: it is idle from now on at the earliest. */
 export const hears = (table: TaskTable, { budgets, runtime }: TaskRecord): void => {

@@ -1,27 +1,26 @@
 /** What the host and the loop do to a task that exists: the cells of the table of operations and states. */
 import type { ToolError } from "../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
-import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot, TaskStatus } from "../model/Task.js"
+import type { CancelReason, ContinuePolicy, DeliveryMode, TaskSnapshot } from "../model/Task.js"
 import type { TaskProgress } from "../model/TaskEvent.js"
 import type { UsageCosts } from "../model/Usage.js"
-import { type Overrun, timeoutOf } from "./budgets.js"
+import { timeoutOf } from "./budgets.js"
 import { deliverDetached, discardUndelivered } from "./delivery.js"
 import * as events from "./events.js"
 import { cancelledWith } from "./family.js"
 import { settle } from "./finish.js"
-import { closeSums, report } from "./ledger.js"
+import { closeSums, type NameTooMany, report } from "./ledger.js"
 import { endReading } from "./messages.js"
 import { acceptInterrupted, refuseEverything, refuseTurns } from "./pending.js"
 import { movedInLine, setLimit, stopSharing } from "./places.js"
+import type { Refusal } from "./refusal.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
-import { ensureSession, ensureTurn, laneOf, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import type { Overrun } from "./state/Budgets.js"
+import { ensureSession, ensureTurn } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import { laneOf, type TaskTable } from "./state/TaskTable.js"
 import { passOnWaits, uncountFromTurn, wakeAll, wakeUncounted } from "./waiting.js"
-
-/** An operation that means nothing in the task's state, or the lack of a task. */
-export type Refusal =
-  | { readonly _tag: "NotFound" }
-  | { readonly _tag: "WrongStatus"; readonly status: TaskStatus }
 
 const notFound: Refusal = { _tag: "NotFound" }
 
@@ -253,30 +252,36 @@ export const progress = (
   events.progressed(table, now, task.snapshot, said)
 }
 
-/** A launch reports what it has used. What is used while its tool is stopped was used, too. */
+/**
+ * A launch reports what it has used. What is used while its tool is stopped was used, too. What comes after its end is
+ * not counted, and makes no name known.
+ */
 export const addUsage = (
   table: TaskTable,
   task: TaskRecord,
   launch: number,
   costs: UsageCosts,
   now: number
-): void => {
+): NameTooMany | undefined => {
   const { meter, snapshot: { launch: current, overLimit, status } } = task
   const isRunning = status === "Running"
-  if (table.ledger === undefined || meter === undefined || current !== launch) return
-  if (!isRunning && status !== "Cancelling") return
+  if (table.ledger === undefined || meter === undefined || current !== launch) return undefined
+  if (!isRunning && status !== "Cancelling") return undefined
   const broken = report(table.ledger, meter, costs)
+  if (broken !== undefined && "nameTooMany" in broken) return broken
   events.change(table, task, { ...task.snapshot, usage: meter.own.usage })
-  if (broken === undefined || !isRunning) return
+  if (broken === undefined || !isRunning) return undefined
   if (broken.onLimit === "fail") {
     task.reached = broken.reached
-    return cancelTask(table, task, "LimitReached", now)
+    cancelTask(table, task, "LimitReached", now)
+    return undefined
   }
   // it was asked before
-  if (overLimit !== undefined) return
+  if (overLimit !== undefined) return undefined
   const why = { overLimit: broken.reached }
   if (task.snapshot.kind === "Foreground") detachTask(table, task, now, why)
   else events.change(table, task, { ...task.snapshot, ...why })
+  return undefined
 }
 
 /** A running tool has failed, and is tried again after `delay` milliseconds. */

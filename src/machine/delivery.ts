@@ -10,22 +10,10 @@ import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId, TurnRef } from "../model/ids.js"
 import { TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { LinkedList, LinkedNode } from "../shared/LinkedList.js"
-import {
-  type Brings,
-  Delivery,
-  ensureSession,
-  ensureTurn,
-  type InlineCaller,
-  type ManualDelivery,
-  releaseSession,
-  releaseTurn,
-  type Session,
-  type SettledTask,
-  type TaskRecord,
-  type TaskTable,
-  type Turn,
-  type Undelivered
-} from "./TaskTable.js"
+import { ensureSession, ensureTurn, releaseSession, releaseTurn, type Session, type Turn } from "./state/Session.js"
+import type { InlineCaller, SettledTask, TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import { type Brings, Delivery, type ManualDelivery, type Undelivered } from "./state/Undelivered.js"
 import { wakeAll } from "./waiting.js"
 
 // ---- sending ----

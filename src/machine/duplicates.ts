@@ -27,31 +27,11 @@ import { LinkedList } from "../shared/LinkedList.js"
 import { isStartedUnder } from "./ancestry.js"
 import * as events from "./events.js"
 import { admit } from "./places.js"
-import type { TaskRecord, TaskTable, TaskWait, Waiter } from "./TaskTable.js"
+import type { DuplicatePolicy, Duplicates } from "./state/Duplicates.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { TaskWait, Waiter } from "./state/Waiter.js"
 import { enterTasks, leave, leaveTasks, park } from "./waiting.js"
-
-/** What becomes of a call that is the same as a live one; one that just runs has none. */
-export type DuplicatePolicy = "join" | "reject"
-
-/** What a task has whose route says that the same call matters. */
-export interface Duplicates {
-  readonly policy: DuplicatePolicy
-  /** The same for the same calls of a session. */
-  readonly key: string
-  /** Those that have joined it, oldest first; made for the first of them. */
-  joined: Set<TaskRecord> | undefined
-  /** What it has joined itself. */
-  join: Join | undefined
-  /** The first launch that its tool sees: the second one where a limit has held the first. */
-  firstLaunch: number
-}
-
-/** The wait of a task for the result of the same call. */
-export interface Join {
-  readonly first: TaskRecord
-  readonly waiter: Waiter
-  readonly wait: TaskWait
-}
 
 /** In UTF-16 code units of JSON: the key of a live call is kept, and longer inputs are hardly made twice. */
 const longestInput = 1_048_576

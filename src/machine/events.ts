@@ -8,7 +8,8 @@ import type { SessionId } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { TaskEvent, TaskProgress } from "../model/TaskEvent.js"
 import type { ToolResultPart } from "../model/ToolCall.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const publish = (table: TaskTable, event: TaskEvent): void => {
   table.consequences.events.push(event)

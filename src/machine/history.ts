@@ -4,7 +4,8 @@ import type { ToolResultPart } from "../model/ToolCall.js"
 import { untie } from "./delivery.js"
 import { dropOutput, keepOutput } from "./output.js"
 import { resultMemory, snapshotMemory } from "./sizes.js"
-import type { SettledTask, TaskTable } from "./TaskTable.js"
+import type { SettledTask } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 /** Its record, and its places in the index and in the history. */
 const bareSettled = 160

@@ -13,8 +13,19 @@ import type { SessionId, TurnId, TurnRef } from "../model/ids.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import type { ReachedLimit, Usage, UsageCosts } from "../model/Usage.js"
 import { modelCosts } from "../shared/modelCosts.js"
-import type { Lane } from "./lanes.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import {
+  type Amount,
+  amounts,
+  type Ledger,
+  type Limit,
+  type Meter,
+  plus,
+  type SessionSums,
+  Sums,
+  type TurnSums
+} from "./state/Ledger.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const maxSessions = 4_096
 const maxTurns = 64
@@ -22,122 +33,11 @@ const maxTurns = 64
 const maxNames = 64
 const namesOfModels: ReadonlySet<string> = new Set(modelCosts)
 
-/** Infinity where there is no limit. */
-export interface Limit {
-  readonly costs: ReadonlyMap<string, number>
-  readonly launches: number
-  readonly runMillis: number
-  readonly onLimit: "fail" | "ask"
-}
-
-/** The limits of each task (where its route says nothing), turn and session. */
-export interface LedgerLimits {
-  readonly task: Limit | undefined
-  readonly turn: Limit | undefined
-  readonly session: Limit | undefined
-}
-
-const times = ["queueMillis", "runMillis", "approvalMillis"] as const
-type Time = (typeof times)[number]
-const amounts = ["launches", ...times, "outputBytes"] as const
-type Amount = (typeof amounts)[number]
-
-/** A sum ends at the largest number: a durable manager writes it down, and JSON has no Infinity. */
-const plus = (left: number, right: number): number => Math.min(left + right, Number.MAX_VALUE)
-
-/** Sums that grow: those of time by themselves, with each task that spends some now. */
-export class Sums {
-  launches = 0
-  queueMillis = 0
-  runMillis = 0
-  approvalMillis = 0
-  outputBytes = 0
-  readonly costs = new Map<string, number>()
-  /** How many tasks spend each time now, and until when that is in the sums, in epoch milliseconds. */
-  readonly spending = { queueMillis: 0, runMillis: 0, approvalMillis: 0 }
-  private until = 0
-  /** How many calls are accepted whose first launch has not begun. */
-  unbegun = 0
-
-  /** The time until now, with that of the tasks that spend it. */
-  timeAt(time: Time, now: number): number {
-    // a clock may be set back
-    return plus(this[time], this.spending[time] * Math.max(0, now - this.until))
-  }
-
-  /** Adds the time until now. To be called before `spending` changes. */
-  moveTo(now: number): void {
-    for (const time of times) this[time] = this.timeAt(time, now)
-    this.until = now
-  }
-
-  usageAt(now: number): Usage {
-    const { launches, outputBytes } = this
-    return {
-      launches,
-      queueMillis: this.timeAt("queueMillis", now),
-      runMillis: this.timeAt("runMillis", now),
-      approvalMillis: this.timeAt("approvalMillis", now),
-      outputBytes,
-      costs: Object.fromEntries(this.costs)
-    }
-  }
-
-  /** Where no task spends time. */
-  get usage(): Usage {
-    return this.usageAt(this.until)
-  }
-}
-
 /** Of what nothing is known yet. */
 const unused = new Sums()
 
 /** What has used nothing. */
 export const nothingUsed: Usage = Object.freeze({ ...unused.usage, costs: Object.freeze({}) })
-
-interface TurnSums {
-  readonly sums: Sums
-  /** How many of its tasks are live: then it is not forgotten. */
-  live: number
-}
-
-interface SessionSums extends TurnSums {
-  /** The one that was not used for longest first. */
-  readonly turns: Map<TurnId, TurnSums>
-}
-
-export interface Ledger {
-  readonly limits: LedgerLimits
-  readonly all: Sums
-  readonly lanes: Map<Lane, Sums>
-  /** The names of all costs that were reported, but for those of models. */
-  readonly names: Set<string>
-  /** The one that was not used for longest first. */
-  readonly sessions: Map<SessionId, SessionSums>
-}
-
-export const makeLedger = (limits: LedgerLimits): Ledger => ({
-  limits,
-  all: new Sums(),
-  lanes: new Map(),
-  names: new Set(),
-  sessions: new Map()
-})
-
-/** What is measured of a live task. */
-export interface Meter {
-  readonly own: Sums
-  readonly session: SessionSums
-  readonly turn: TurnSums
-  /** Its own sums and all others that its amounts are added to. */
-  readonly targets: ReadonlyArray<Sums>
-  /** What its time goes to; undefined once it has settled. */
-  spends: Time | undefined
-  /** Whether its first launch has begun. */
-  hasBegun: boolean
-  /** Of its own costs. */
-  readonly limit: Limit | undefined
-}
 
 const ensure = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   const known = map.get(key)
@@ -273,9 +173,7 @@ const addTo = ({ costs }: Sums, reported: UsageCosts): void => {
 }
 
 /** The first name that is one too many; if there is none, all are known from now on. */
-export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | undefined => {
-  if (ledger === undefined) return undefined
-  const { names } = ledger
+const nameTooMany = ({ names }: Ledger, costs: UsageCosts): string | undefined => {
   const more = Object.keys(costs).filter((name) => !names.has(name) && !namesOfModels.has(name))
   const free = Math.max(0, maxNames - names.size)
   if (more.length > free) return more[free]
@@ -283,12 +181,20 @@ export const nameTooMany = ({ ledger }: TaskTable, costs: UsageCosts): string | 
   return undefined
 }
 
+/** A name of costs for which there is no room: nothing of the report counts. */
+export interface NameTooMany {
+  readonly nameTooMany: string
+}
+
 /** Adds what a tool has reported. Returns the limit that is passed with it, and what it means, if any: one that fails before one that asks. */
 export const report = (
-  { limits }: Ledger,
+  ledger: Ledger,
   { limit, own, session, targets, turn }: Meter,
   costs: UsageCosts
-): Broken | undefined => {
+): Broken | NameTooMany | undefined => {
+  const name = nameTooMany(ledger, costs)
+  if (name !== undefined) return { nameTooMany: name }
+  const { limits } = ledger
   for (const sums of targets) addTo(sums, costs)
   return firstOf(
     passed("task", limit, own),
@@ -347,10 +253,17 @@ export const limitReachedBy = (
 }
 
 /** Adds what the loop of a turn has reported. */
-export const reportOfTurn = ({ ledger }: TaskTable, { sessionId, turnId }: TurnRef, costs: UsageCosts): void => {
-  if (ledger === undefined) return
+export const reportOfTurn = (
+  { ledger }: TaskTable,
+  { sessionId, turnId }: TurnRef,
+  costs: UsageCosts
+): NameTooMany | undefined => {
+  if (ledger === undefined) return undefined
+  const name = nameTooMany(ledger, costs)
+  if (name !== undefined) return { nameTooMany: name }
   const session = sessionSums(ledger, sessionId)
   for (const sums of [turnSums(session, turnId).sums, session.sums, ledger.all]) addTo(sums, costs)
+  return undefined
 }
 
 /** The session is closed: what its tasks still use is counted nowhere but for the lanes and for all. */

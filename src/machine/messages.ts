@@ -12,28 +12,11 @@
  * the task settles is dropped. Each message goes to one reader; one that a reader gives back keeps its place.
  */
 import type { TaskId } from "../model/ids.js"
-import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
-import type { Refusal } from "./control.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
-
-/** A message and its place among those of its task. */
-export interface Message {
-  readonly text: string
-  /** Of UTF-8. */
-  readonly bytes: number
-  readonly order: number
-}
-
-/** Messages that a tool has not read; made when it reads for the first time. */
-export class Inbox {
-  readonly waiting = new LinkedList<Message>()
-  /** Wake whoever waits for the next message. */
-  readonly readers = new LinkedList<() => void>()
-  /** How many messages wait or are in the hand of a reader, and their bytes. */
-  count = 0
-  bytes = 0
-  lastOrder = 0
-}
+import type { LinkedNode } from "../shared/LinkedList.js"
+import type { Refusal } from "./refusal.js"
+import { Inbox, type Message } from "./state/Inbox.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const encoder = new TextEncoder()
 

@@ -3,7 +3,8 @@ import type { TaskId } from "../model/ids.js"
 import type { OutputRange, TaskOutput } from "../model/TaskOutput.js"
 import { OutputRing } from "../shared/OutputRing.js"
 import { outputGrew } from "./events.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const noOutput: TaskOutput = { text: "", start: 0, end: 0, total: 0 }
 

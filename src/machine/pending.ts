@@ -6,34 +6,11 @@
  * answered and goes on (`leave`), it is accepted because its turn is interrupted, or it is refused.
  */
 import type { ToolCallId, TurnRef } from "../model/ids.js"
-import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
-import { ensureSession, ensureTurn, releaseTurn, type TaskRecord, type TaskTable, type Turn } from "./TaskTable.js"
-
-/** Why a call that is not accepted yet is refused. `Answered`: the task that it would resume does not ask any more. */
-type PendingRefusal = "Shutdown" | "Answered"
-
-/** What the runtime does when a call ends before it was answered; the machine only calls it. */
-export interface PendingCaller {
-  /** Its turn was interrupted: accepts the call now, as one that settles at once. Returns its task if there is one. */
-  readonly accept: (now: number) => TaskRecord | undefined
-  readonly refuse: (why: PendingRefusal) => void
-  /** Lets the caller go on. */
-  readonly wake: () => void
-}
-
-/** A call of `startTask` that is not accepted yet. */
-export interface PendingStart {
-  readonly caller: PendingCaller
-  readonly turn: Turn | undefined
-  /** Under which it stands among the calls of its turn, if that is looked at. */
-  callId: ToolCallId | undefined
-  /** Where it stands; undefined once it has ended. */
-  node: LinkedNode<PendingStart> | undefined
-  /** The suspended task that it would resume. */
-  readonly resumes: TaskRecord | undefined
-  /** Those who wait for this call to end, for theirs has the same call id. */
-  readonly others: LinkedList<() => void>
-}
+import { LinkedList } from "../shared/LinkedList.js"
+import type { PendingCaller, PendingRefusal, PendingStart } from "./state/PendingStart.js"
+import { ensureSession, ensureTurn, releaseTurn, type Turn } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 interface CallRef extends TurnRef {
   readonly callId: ToolCallId

@@ -1,10 +1,13 @@
 /** The places under the limits on how many tasks run at once: who holds one, and how they are given out, lent and taken back. */
 import { hears } from "./budgets.js"
 import * as events from "./events.js"
-import { type Lane, Line, nextLine, place } from "./lanes.js"
 import { meterBegins } from "./ledger.js"
 import { started } from "./snapshots.js"
-import type { Session, TaskRecord, TaskTable, Waiter } from "./TaskTable.js"
+import { type Lane, Line, nextLine, place } from "./state/lanes.js"
+import type { Session } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { Waiter } from "./state/Waiter.js"
 
 /** The task of a chain in whose place all of it runs. */
 const holderOf = (tasks: ReadonlyArray<TaskRecord>): TaskRecord | undefined =>

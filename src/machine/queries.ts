@@ -7,7 +7,8 @@ import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js
 import type { ToolResultPart } from "../model/ToolCall.js"
 import type { Usage, UsageFilter } from "../model/Usage.js"
 import { nothingUsed, usageNow } from "./ledger.js"
-import { laneOf, type SettledTask, type TaskRecord, type TaskTable } from "./TaskTable.js"
+import type { SettledTask, TaskRecord } from "./state/TaskRecord.js"
+import { laneOf, type TaskTable } from "./state/TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
 

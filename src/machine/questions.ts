@@ -23,7 +23,8 @@ import { jsonEquals } from "../model/json.js"
 import { TaskLaunchRequest } from "../model/Task.js"
 import { renewApproval } from "./delivery.js"
 import * as events from "./events.js"
-import type { Answers, TaskRecord, TaskTable } from "./TaskTable.js"
+import type { Answers, TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const none: ReadonlyArray<ApprovalQuestion> = []
 

@@ -22,30 +22,24 @@ import { TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
 import type { ReachedLimit } from "../model/Usage.js"
 import type { OutputRing } from "../shared/OutputRing.js"
-import type { Budgets, Overrun } from "./budgets.js"
 import { sendAgain } from "./delivery.js"
-import { type DuplicatePolicy, duplicatesOf, lead } from "./duplicates.js"
+import { duplicatesOf, lead } from "./duplicates.js"
 import * as events from "./events.js"
 import { adopt } from "./family.js"
 import { decidedEnding, frozenRequest, settle } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
-import { type Limit, meterAgain, meterSpends, openMeter } from "./ledger.js"
+import { meterAgain, meterSpends, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
 import { askAgain } from "./questions.js"
 import * as results from "./results.js"
 import { assignLane, handOver } from "./start.js"
-import {
-  type Answers,
-  type Brings,
-  ensureSession,
-  ensureTurn,
-  releaseTurn,
-  type Session,
-  type SettledTask,
-  TaskRecord,
-  type TaskRuntime,
-  type TaskTable
-} from "./TaskTable.js"
+import type { Budgets, Overrun } from "./state/Budgets.js"
+import type { DuplicatePolicy } from "./state/Duplicates.js"
+import type { Limit } from "./state/Ledger.js"
+import { ensureSession, ensureTurn, releaseTurn, type Session } from "./state/Session.js"
+import { type Answers, type SettledTask, TaskRecord, type TaskRuntime } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { Brings } from "./state/Undelivered.js"
 import { count } from "./waiting.js"
 
 /** A task as it was written down last. */

@@ -11,7 +11,7 @@ import type { ReachedLimit } from "../model/Usage.js"
 import { ownText } from "../shared/ownText.js"
 import { printable } from "../shared/text.js"
 import { wellFormedText } from "../shared/wellFormed.js"
-import type { Overrun } from "./budgets.js"
+import type { Overrun } from "./state/Budgets.js"
 
 // the fields are ours, so the constructor need not check them again
 const trusted = { disableValidation: true } as const

@@ -5,24 +5,20 @@ import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
-import type { Budgets } from "./budgets.js"
-import { type DuplicatePolicy, duplicatesOf, joinOrLead, lead } from "./duplicates.js"
+import { duplicatesOf, joinOrLead, lead } from "./duplicates.js"
 import { adopt } from "./family.js"
 import { forgetQuestion, settle, suspend } from "./finish.js"
-import { type Broken, type Limit, meterResumes, openMeter } from "./ledger.js"
+import { type Broken, meterResumes, openMeter } from "./ledger.js"
 import { refuseResumes, rememberCall } from "./pending.js"
 import { admit } from "./places.js"
 import { differs, openQuestions } from "./questions.js"
 import * as results from "./results.js"
-import {
-  ensureSession,
-  ensureTurn,
-  type InlineCaller,
-  laneOf,
-  TaskRecord,
-  type TaskRuntime,
-  type TaskTable
-} from "./TaskTable.js"
+import type { Budgets } from "./state/Budgets.js"
+import type { DuplicatePolicy } from "./state/Duplicates.js"
+import type { Limit } from "./state/Ledger.js"
+import { ensureSession, ensureTurn } from "./state/Session.js"
+import { type InlineCaller, TaskRecord, type TaskRuntime } from "./state/TaskRecord.js"
+import { laneOf, type TaskTable } from "./state/TaskTable.js"
 import { count } from "./waiting.js"
 
 /** What routing decided for one launch. Times are milliseconds, Infinity for never. */

@@ -1,6 +1,7 @@
 /** What a task had said before it ended without success: the model, and who reads the result, should know how far it had come. */
 import type { TaskProgress } from "../model/TaskEvent.js"
-import type { TaskRecord, TaskTable } from "./TaskTable.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
 
 const longestMessage = 300
 const longestTail = 2_048

@@ -14,7 +14,10 @@
  * backwards from one task, so its cost does not depend on other tasks.
  */
 import { runsUnder } from "./ancestry.js"
-import type { Ancestry, Drain, TaskRecord, TaskTable, TaskWait, Turn, Waiter } from "./TaskTable.js"
+import type { Turn } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { Ancestry, Drain, TaskWait, Waiter } from "./state/Waiter.js"
 
 /** Whether `waitForIdle` waits for the task, and `waitForTurn` too if it is in the foreground. */
 export const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>

@@ -9,7 +9,10 @@ import { LinkedList } from "../shared/LinkedList.js"
 import { tasksStandingStill } from "./ancestry.js"
 import { hears } from "./budgets.js"
 import { lend, reclaim, reclaimOf, wakeInPlace } from "./places.js"
-import type { Drain, TaskRecord, TaskTable, TaskWait, Turn, Waiter, WaitTarget } from "./TaskTable.js"
+import type { Turn } from "./state/Session.js"
+import type { TaskRecord } from "./state/TaskRecord.js"
+import type { TaskTable } from "./state/TaskTable.js"
+import type { Drain, TaskWait, Waiter, WaitTarget } from "./state/Waiter.js"
 import { isActive, isForeground, leftOut, overByEnd, overByWait } from "./waitGraph.js"
 
 const wake = (table: TaskTable, waiter: Waiter): void => {

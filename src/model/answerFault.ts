@@ -22,8 +22,24 @@ export interface AnswerFault {
   readonly detail: string
 }
 
-/** A schema can name itself, and a small one can take endless steps with a small value. */
-const mostSteps = 100_000
+/**
+ * How many steps are left to checks that share them: a schema can name itself, and a small one can take endless steps with a small value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CheckSteps {
+  left: number
+}
+
+/**
+ * The steps of the answers that are given in one call.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeCheckSteps = (): CheckSteps => ({ left: 100_000 })
+
 const deepest = 1_000
 
 /** How many characters are compared, or counted, in one step. */
@@ -79,18 +95,19 @@ const oneOf = (choices: ReadonlyArray<unknown>): string => {
 class Check {
   private readonly root: unknown
   private readonly sizes = new Map<object, number>()
-  private steps = 0
+  private readonly steps: CheckSteps
   /** It takes too many steps, or goes too deep. Nothing is found any more: not even `not` turns that into an answer that fits. */
   isGivenUp = false
 
-  constructor(root: unknown) {
+  constructor(root: unknown, steps: CheckSteps) {
     this.root = root
+    this.steps = steps
   }
 
   /** Counts steps before they are made. Returns whether they may be. */
   private mayTake(steps: number): boolean {
-    this.steps += steps
-    if (this.steps > mostSteps) this.isGivenUp = true
+    this.steps.left -= steps
+    if (this.steps.left < 0) this.isGivenUp = true
     return !this.isGivenUp
   }
 
@@ -296,13 +313,18 @@ const numberFinding = (
 }
 
 /**
- * What is wrong with a JSON value, undefined if it fits the schema. The schema must be one that `schemaFault` has nothing against.
+ * What is wrong with a JSON value, undefined if it fits the schema. The schema must be one that `schemaFault` has nothing against. Values
+ * that are checked together share their steps: where those are used up, the rest takes too long.
  *
  * @since 0.1.0
  * @category guards
  */
-export const answerFault = (schema: unknown, value: unknown): AnswerFault | undefined => {
-  const check = new Check(schema)
+export const answerFault = (
+  schema: unknown,
+  value: unknown,
+  steps: CheckSteps = makeCheckSteps()
+): AnswerFault | undefined => {
+  const check = new Check(schema, steps)
   const found = check.find(schema, value, [])
   if (check.isGivenUp) return { path: [], detail: "takes too long to be checked" }
   return found === undefined ? undefined : told(found)

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { beginShutdown, endShutdown } from "../machine/control.js"
 import { hasReady } from "../machine/delivery.js"
-import type * as TaskTable from "../machine/TaskTable.js"
+import type { GracePeriod, TaskRecord, TaskRuntime } from "../machine/state/TaskRecord.js"
+import type * as TaskTable from "../machine/state/TaskTable.js"
 import { wakeAll, wakeWatchers } from "../machine/waiting.js"
 import type { ManagerObserver } from "../services/internal/observer.js"
 import { Outbox } from "../shared/Outbox.js"
@@ -44,9 +45,9 @@ export const make = (options: {
   readonly events: EventHub
   readonly observer: ManagerObserver | undefined
   /** For the tools that a step interrupts. */
-  readonly startGracePeriod: () => TaskTable.GracePeriod
+  readonly startGracePeriod: () => GracePeriod
   /** Starts the timer of what a task asks, or stops it. */
-  readonly timeQuestion: (task: TaskTable.TaskRecord) => void
+  readonly timeQuestion: (task: TaskRecord) => void
   readonly journal: JournalWriter | undefined
 }): Effect.Effect<State> =>
   Effect.gen(function*() {
@@ -60,7 +61,7 @@ export const make = (options: {
     let isLaunching = false
     let isWaking = false
     /** Let out while others are launched; a group has outboxes of its own. */
-    const later = new Outbox<TaskTable.TaskRuntime>()
+    const later = new Outbox<TaskRuntime>()
 
     // a tool takes its first steps here and may call the manager again: its steps are whole, its launches wait their turn
     const launch = (launched: Outgoing["launched"]): void => {

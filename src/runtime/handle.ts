@@ -10,7 +10,9 @@ import { nothingUsed } from "../machine/ledger.js"
 import { send } from "../machine/messages.js"
 import { readOutput } from "../machine/output.js"
 import * as queries from "../machine/queries.js"
-import type { TaskRecord, TaskTable } from "../machine/TaskTable.js"
+import type { Refusal } from "../machine/refusal.js"
+import type { TaskRecord } from "../machine/state/TaskRecord.js"
+import type { TaskTable } from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
@@ -22,10 +24,10 @@ import { ancestryOf } from "./launch/RunningIn.js"
 import { type Condition, deadlineOf, waitUntil, waitUntilSettled, waitWithin } from "./waiting/parking.js"
 import { turnUpdates } from "./waiting/turnUpdates.js"
 
-const isRefusal = (outcome: unknown): outcome is control.Refusal =>
+const isRefusal = (outcome: unknown): outcome is Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
 
-const refuse = (taskId: TaskId, refusal: control.Refusal): Effect.Effect<never, TaskNotFound | TaskNotRunning> =>
+const refuse = (taskId: TaskId, refusal: Refusal): Effect.Effect<never, TaskNotFound | TaskNotRunning> =>
   refusal._tag === "NotFound"
     ? new TaskNotFound({ taskId })
     : new TaskNotRunning({ taskId, status: refusal.status })

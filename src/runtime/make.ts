@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
 import { reportOfTurn } from "../machine/ledger.js"
 import { listLive, undeliveredOf } from "../machine/queries.js"
-import * as TaskTable from "../machine/TaskTable.js"
+import * as TaskTable from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import { CurrentObserver } from "../services/internal/observer.js"
 import { Journal } from "../services/Journal.js"
@@ -17,7 +17,7 @@ import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
 import * as interrupting from "./interrupting.js"
 import { JournalWriter } from "./journal/JournalWriter.js"
-import { readCosts } from "./launch/readCosts.js"
+import { reportCosts } from "./launch/reportCosts.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
 import { answerApprovalWith } from "./starting/answerApproval.js"
@@ -163,11 +163,7 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
     rejectApproval,
     answerApproval,
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
-    addUsage: (turn, costs) =>
-      Effect.suspend(() => {
-        const checked = readCosts(engine, costs)
-        return engine.state.modify((table) => reportOfTurn(table, turn, checked))
-      }),
+    addUsage: (turn, costs) => reportCosts(engine, costs, (table, checked) => reportOfTurn(table, turn, checked)),
     handle: makeHandle(engine, answerApproval)
   })
 }

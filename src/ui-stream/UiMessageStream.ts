@@ -13,6 +13,7 @@ import type { SessionClosed } from "../ai/loop/errors.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
 import type { QuestionNotOpen, QuestionOpen } from "./errors.js"
 import { makeUiMessageStream } from "./internal/makeUiMessageStream.js"
+import type { UiMessage } from "./UiMessage.js"
 import type { UiMessageChunk } from "./UiMessageChunk.js"
 
 /**
@@ -76,9 +77,14 @@ export interface UiMessageStream {
   /**
    * The oldest message that was said while no page read it, or the one that is being said, from its beginning. Where there is none,
    * but tasks run in the background, the message that comes next: an empty stream if they have all ended and none of them
-   * brings one. `None` where nothing is to come.
+   * brings one. `None` where nothing is to come, and while the last message waits for answers: a page that reads a stream sends none.
    */
   readonly resume: Effect.Effect<Option.Option<Stream.Stream<UiMessageChunk>>>
+  /**
+   * The conversation for a page that opens late, such as the `messages` of `useChat`, oldest first: all that was said and is in the
+   * transcript, but for the message that is being said, which `resume` gives from its beginning. What no page had read counts as read with it.
+   */
+  readonly history: Effect.Effect<ReadonlyArray<UiMessage>>
   /** Interrupts the turn; what runs in the background goes on. */
   readonly stop: Effect.Effect<InterruptReceipt>
 }

@@ -146,6 +146,8 @@ const makeRouter = <E, R>(
     )
   )
 
+  const messages = withNamedChat((found) => Effect.map(found.history, (all) => HttpServerResponse.unsafeJson(all)))
+
   const stop = withNamedChat((found) =>
     Effect.map(found.stop, ({ cancelled, kept }) =>
       HttpServerResponse.unsafeJson({
@@ -157,6 +159,7 @@ const makeRouter = <E, R>(
   return HttpRouter.empty.pipe(
     HttpRouter.post("/", guarded(post)),
     HttpRouter.get("/:chatId/stream", guarded(resume)),
+    HttpRouter.get("/:chatId/messages", guarded(messages)),
     HttpRouter.post("/:chatId/stop", guarded(stop)),
     HttpRouter.post("/:chatId/answer", guarded(answer))
   )
@@ -174,6 +177,7 @@ export const UiMessageStreamHttp: {
    *
    * - `POST /`: a message of the user, or the answers to approvals: the stream of the message that comes of it.
    * - `GET /:chatId/stream`: what `resumeStream` asks: the message that is being said or comes next; 204 if nothing is to come.
+   * - `GET /:chatId/messages`: the conversation for a page that opens late, a list of `UiMessage`.
    * - `POST /:chatId/stop`: interrupts the turn. The page's own `stop()` only ends its stream.
    * - `POST /:chatId/answer`: answers one approval (`{ approvalId, approved, reason? }`), such as that of a `data-approval` part.
    *

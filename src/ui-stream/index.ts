@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * from "./errors.js"
+export * from "./UiMessage.js"
 export * from "./UiMessageChunk.js"
 export * from "./UiMessageStream.js"
 export * from "./UiMessageStreamHttp.js"

@@ -54,67 +54,79 @@ const amount = Question.make("amount", {
 })
 
 /**
- * `choose` asks two questions, and `chooseAndPark` does not end before the third process; `quick` ends at once, `park` and `parkSafely` never, `stubborn` not even when it is interrupted, `ask` asks for approval;
+ * `choose` asks two questions, and `chooseAndPark` does not end before the third process; `quick` ends at once, `park` and `parkSafely` never, `nestAndPark` neither and starts the same call first, in the first process, `stubborn` not even when it is interrupted, `ask` asks for approval;
  * `write` writes each text of its input, `writeAndPark` does not end then; `payAndPark` reports that it has used 2 `usd`, and ends in the
  * second process; what parks, but for `park`, may run twice.
  */
-const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => ({
-  specs: Effect.succeed(["parkSafely", "writeAndPark", "chooseAndPark", "payAndPark"].map((name) => ({
-    name,
-    description: "",
-    inputSchema: {},
-    annotations: { readOnlyHint: true },
-    metadata: {}
-  }))),
-  execute: (request) =>
-    Effect.gen(function*() {
-      const task = yield* CurrentTask
-      const isApproved = Option.isSome(task.approval)
-      runs.push({
-        task: task.taskId,
-        launch: task.launch,
-        isApproved,
-        key: task.idempotencyKey,
-        epoch: task.epoch
-      })
-      switch (request.toolName) {
-        case "park":
-        case "parkSafely":
-          return yield* Effect.never
-        case "write":
-        case "writeAndPark":
-          for (const text of Array.isArray(request.input) ? request.input : []) {
-            yield* task.write(String(text))
-            // each its own group
-            yield* settled
+const toolsOf = (runs: Array<Run>): ToolExecutor["Type"] => {
+  const tools: ToolExecutor["Type"] = {
+    specs: Effect.succeed(["parkSafely", "nestAndPark", "writeAndPark", "chooseAndPark", "payAndPark"].map((name) => ({
+      name,
+      description: "",
+      inputSchema: {},
+      annotations: { readOnlyHint: true },
+      metadata: {}
+    }))),
+    execute: (request) =>
+      Effect.gen(function*() {
+        const task = yield* CurrentTask
+        const isApproved = Option.isSome(task.approval)
+        runs.push({
+          task: task.taskId,
+          launch: task.launch,
+          isApproved,
+          key: task.idempotencyKey,
+          epoch: task.epoch
+        })
+        switch (request.toolName) {
+          case "nestAndPark": {
+            const manager = yield* Effect.serviceOption(TaskManager)
+            if (task.epoch === 1 && task.taskId === id(request.callId) && Option.isSome(manager)) {
+              const callId = ToolCallId.make(`${request.callId}-nested`)
+              const again = TaskLaunchRequest.plain({ request: { ...request, callId } })
+              yield* manager.value.startTask(again).pipe(Effect.provideService(ToolExecutor, tools), Effect.orDie)
+            }
+            return yield* Effect.never
           }
-          return request.toolName === "write" ? answer("done", request) : yield* Effect.never
-        case "payAndPark":
-          for (const usd of Array.isArray(request.input) ? request.input.map(Number) : [2]) {
-            yield* task.addUsage({ usd })
+          case "park":
+          case "parkSafely":
+            return yield* Effect.never
+          case "write":
+          case "writeAndPark":
+            for (const text of Array.isArray(request.input) ? request.input : []) {
+              yield* task.write(String(text))
+              // each its own group
+              yield* settled
+            }
+            return request.toolName === "write" ? answer("done", request) : yield* Effect.never
+          case "payAndPark":
+            for (const usd of Array.isArray(request.input) ? request.input.map(Number) : [2]) {
+              yield* task.addUsage({ usd })
+            }
+            return task.epoch > 1 ? answer("done", request) : yield* Effect.never
+          case "stubborn":
+            return yield* Effect.uninterruptible(Effect.never)
+          case "choose":
+          case "chooseAndPark": {
+            const chosen = yield* Question.ask({
+              approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} },
+              questions: { colour, amount }
+            })
+            if (request.toolName === "chooseAndPark" && task.epoch < 3) return yield* Effect.never
+            return answer(`${chosen.amount} ${chosen.colour}`, request)
           }
-          return task.epoch > 1 ? answer("done", request) : yield* Effect.never
-        case "stubborn":
-          return yield* Effect.uninterruptible(Effect.never)
-        case "choose":
-        case "chooseAndPark": {
-          const chosen = yield* Question.ask({
-            approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} },
-            questions: { colour, amount }
-          })
-          if (request.toolName === "chooseAndPark" && task.epoch < 3) return yield* Effect.never
-          return answer(`${chosen.amount} ${chosen.colour}`, request)
+          case "ask":
+            if (isApproved) return answer("approved", request)
+            return yield* new ApprovalRequired({
+              approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} }
+            })
+          default:
+            return answer("done", request)
         }
-        case "ask":
-          if (isApproved) return answer("approved", request)
-          return yield* new ApprovalRequired({
-            approval: { id: ApprovalId.make("ok"), requestKind: "k", reason: "r", summary: "s", metadata: {} }
-          })
-        default:
-          return answer("done", request)
-      }
-    })
-})
+      })
+  }
+  return tools
+}
 
 export interface Process {
   readonly manager: TaskManager["Type"]

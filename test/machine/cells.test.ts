@@ -2,9 +2,10 @@
 import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import { Inbox, send } from "../../src/machine/messages.js"
+import { send } from "../../src/machine/messages.js"
 import * as start from "../../src/machine/start.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import { Inbox } from "../../src/machine/state/Inbox.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import { request, routeOf, shownApproval, toolError, turnRef, World } from "../support/world.js"
 
 const a = TaskId.make("a")

@@ -3,7 +3,9 @@ import { TaskId, type TaskResolution } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
-import type { Delivery, InlineCaller, Session } from "../../src/machine/TaskTable.js"
+import type { Session } from "../../src/machine/state/Session.js"
+import type { InlineCaller } from "../../src/machine/state/TaskRecord.js"
+import type { Delivery } from "../../src/machine/state/Undelivered.js"
 import { resolutionText, sessionId, toolError, turnRef, updateText, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)

@@ -3,7 +3,7 @@ import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import { rejectedFor } from "../../src/machine/duplicates.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import { request, type StartOptions, toolError, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)

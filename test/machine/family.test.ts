@@ -3,14 +3,15 @@ import { TaskId, TaskLaunchRequest } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import { type Starter, startPlain } from "../../src/machine/start.js"
-import * as TaskTable from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import * as TaskTable from "../../src/machine/state/TaskTable.js"
 import { request, routeOf, turnRef, World } from "../support/world.js"
 
 describe("a cancel", () => {
   it("reaches a family that is deeper than the stack", () => {
     const table = TaskTable.make()
     const { makeRuntime } = new World()
-    let parent: TaskTable.TaskRecord | undefined = undefined
+    let parent: TaskRecord | undefined = undefined
     const deep = 20_000
     for (let depth = 0; depth < deep; depth++) {
       const name = `t${depth}`

@@ -2,17 +2,11 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import {
-  type LedgerLimits,
-  type Limit,
-  limitReachedBy,
-  meterAgain,
-  nameTooMany,
-  reportOfTurn,
-  sumOf
-} from "../../src/machine/ledger.js"
+import { limitReachedBy, meterAgain, reportOfTurn, sumOf } from "../../src/machine/ledger.js"
 import { usage } from "../../src/machine/queries.js"
-import type { Limits, TaskRecord } from "../../src/machine/TaskTable.js"
+import type { LedgerLimits, Limit } from "../../src/machine/state/Ledger.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { Limits } from "../../src/machine/state/TaskTable.js"
 import { request, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)
@@ -142,18 +136,30 @@ describe("what tasks use", () => {
     assert.isUndefined(used(world, turnRef("live")))
   })
 
-  it("has 64 names besides those of models, and none of a report that is refused", () => {
+  it("has 64 names besides those of models, and none of a report that is refused or comes too late", () => {
     const world = worldWith()
+    const task = world.start("a")
     const names = (length: number) => Object.fromEntries(Array.from({ length }, (_, index) => [`n${index}`, 1]))
-    assert.strictEqual(nameTooMany(world.table, names(70)), "n64")
-    assert.deepStrictEqual(world.table.ledger?.names.size, 0)
-    assert.isUndefined(nameTooMany(world.table, names(63)))
-    assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1, two: 1 }), "two")
-    assert.isUndefined(nameTooMany(world.table, { two: 1 }))
-    assert.strictEqual(nameTooMany(world.table, { n0: 1, one: 1 }), "one")
-    assert.isUndefined(
-      nameTooMany(world.table, { inputTokens: 1, outputTokens: 1, reasoningTokens: 1, cachedInputTokens: 1 })
-    )
+    const refusedOfTask = (costs: Record<string, number>, launch = 1) =>
+      world.step((table, now) => control.addUsage(table, task, launch, costs, now))?.nameTooMany
+    const refusedOfTurn = (costs: Record<string, number>) =>
+      world.step((table) => reportOfTurn(table, turnRef(), costs))?.nameTooMany
+    const known = () => world.table.ledger?.names.size
+    for (const refused of [refusedOfTask, refusedOfTurn]) assert.strictEqual(refused(names(70)), "n64")
+    assert.isUndefined(refusedOfTask(names(70), 2))
+    assert.strictEqual(known(), 0)
+    assert.deepInclude(used(world, turnRef()), { costs: {} })
+    assert.isUndefined(refusedOfTask(names(63)))
+    const both = [refusedOfTask, refusedOfTurn]
+    for (const refused of both) assert.strictEqual(refused({ n0: 1, one: 1, two: 1 }), "two")
+    assert.isUndefined(refusedOfTurn({ two: 1 }))
+    for (const refused of both) {
+      assert.strictEqual(refused({ n0: 1, one: 1 }), "one")
+      assert.isUndefined(refused({ inputTokens: 1, outputTokens: 1, reasoningTokens: 1, cachedInputTokens: 1 }))
+    }
+    world.complete(task)
+    assert.isUndefined(refusedOfTask({ late: 1 }))
+    assert.strictEqual(known(), 64)
   })
 
   it("ends at the largest number", () => {

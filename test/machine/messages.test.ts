@@ -3,7 +3,8 @@ import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as messages from "../../src/machine/messages.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { Message } from "../../src/machine/state/Inbox.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import { routeOf, World } from "../support/world.js"
 
 const a = TaskId.make("a")
@@ -22,7 +23,7 @@ const read = (world: World, task: TaskRecord, launch = 1) =>
     return `read ${taken.text}`
   })
 
-const take = (world: World, task: TaskRecord): messages.Message => {
+const take = (world: World, task: TaskRecord): Message => {
   const taken = world.step(() => messages.takeMessage(task, 1))
   return typeof taken === "string" ? assert.fail(taken) : taken
 }

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as pending from "../../src/machine/pending.js"
-import type { TaskRecord } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import { TaskId } from "../../src/model/ids.js"
 import { request, sessionId, turnRef, World } from "../support/world.js"
 

@@ -2,7 +2,7 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import type { InlineCaller } from "../../src/machine/TaskTable.js"
+import type { InlineCaller } from "../../src/machine/state/TaskRecord.js"
 import { leave } from "../../src/machine/waiting.js"
 import { queueOf, returningOf } from "../support/places.js"
 import { turnRef, World } from "../support/world.js"

@@ -13,7 +13,7 @@ import * as delivery from "../../src/machine/delivery.js"
 import * as queries from "../../src/machine/queries.js"
 import * as questions from "../../src/machine/questions.js"
 import * as start from "../../src/machine/start.js"
-import type { InlineCaller, TaskRecord } from "../../src/machine/TaskTable.js"
+import type { InlineCaller, TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import { approvalRequest, toolError, World } from "../support/world.js"
 
 const two: ReadonlyArray<ApprovalQuestion> = [{ id: "one", text: "1?" }, { id: "two", text: "2?" }]

@@ -9,16 +9,11 @@ import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
 import * as finish from "../../src/machine/finish.js"
 import { write } from "../../src/machine/output.js"
-import {
-  type Delivery,
-  type InlineCaller,
-  laneOf,
-  type Limits,
-  releaseTurn,
-  type Session,
-  type TaskRecord,
-  type Waiter
-} from "../../src/machine/TaskTable.js"
+import { releaseTurn, type Session } from "../../src/machine/state/Session.js"
+import type { InlineCaller, TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import { laneOf, type Limits } from "../../src/machine/state/TaskTable.js"
+import type { Delivery } from "../../src/machine/state/Undelivered.js"
+import type { Waiter } from "../../src/machine/state/Waiter.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { isFull } from "../support/fullMode.js"
 import { resolutionText, sessionId, toolError, turnRef, updateText, World } from "../support/world.js"

@@ -5,7 +5,7 @@ import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as delivery from "../../src/machine/delivery.js"
 import { limitReached } from "../../src/machine/start.js"
-import type { InlineCaller } from "../../src/machine/TaskTable.js"
+import type { InlineCaller } from "../../src/machine/state/TaskRecord.js"
 import { resolutionText, sessionId, type StartOptions, turnRef, World } from "../support/world.js"
 
 const id = (name: string): TaskId => TaskId.make(name)

@@ -1,7 +1,8 @@
 /** When the wait of a tool is over although not everything that it waits for has ended. */
 import { assert, beforeEach, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import type { TaskRecord, Waiter } from "../../src/machine/TaskTable.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { Waiter } from "../../src/machine/state/Waiter.js"
 import { SimRandom } from "../../src/testing/simulator/SimRandom.js"
 import { isFull } from "../support/fullMode.js"
 import { afterStep, couldEnd, isActive, isEarly, overIn, type Wait, waitOf, waitsOf } from "../support/waitOracle.js"

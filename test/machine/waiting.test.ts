@@ -2,7 +2,8 @@
 import { TaskId } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
-import * as TaskTable from "../../src/machine/TaskTable.js"
+import { ensureSession, ensureTurn } from "../../src/machine/state/Session.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { drain, sessionId, turnRef, World } from "../support/world.js"
 
@@ -205,7 +206,7 @@ describe("tasks that wait themselves", () => {
     assert.isFalse(b.isStanding)
     world.parkForIdle(world.waiter("b's tool", b))
     assert.isTrue(b.isStanding)
-    world.complete(world.table.tasks.get(id("blocker")) as TaskTable.TaskRecord)
+    world.complete(world.table.tasks.get(id("blocker")) as TaskRecord)
     assert.include(world.lines, "wake left behind")
     assert.include(world.lines, "wake left too")
     assert.include(world.lines, "wake b's tool")
@@ -249,7 +250,7 @@ describe("tasks that wait themselves", () => {
   it("that wait for news only are not looked at, and lend their place all the same", () => {
     const world = new World({ concurrency: 1 })
     const a = world.start("a")
-    const session = TaskTable.ensureSession(world.table, sessionId("s"))
+    const session = ensureSession(world.table, sessionId("s"))
     const waiter = world.waiter("a's tool", a)
     world.step((table, now) => waiting.park(table, waiter, session.waiters, () => false, now))
     assert.isFalse(a.isStanding)
@@ -302,7 +303,7 @@ describe("shutdown", () => {
     const waits = [running].map(() => world.waiter("turn"))
     world.parkForTurn(waits[0]!)
     world.parkForIdle(world.waiter("idle"))
-    const session = TaskTable.ensureSession(world.table, sessionId("s"))
+    const session = ensureSession(world.table, sessionId("s"))
     const waiter = world.waiter("loop")
     waiter.node = session.waiters.append(waiter)
     const { cancelled, unsettled } = world.step((table, now) => control.beginShutdown(table, now))
@@ -317,7 +318,7 @@ describe("shutdown", () => {
 
   it("wakes turns, idle and watchers that nothing else woke", () => {
     const world = new World()
-    const turn = TaskTable.ensureTurn(TaskTable.ensureSession(world.table, sessionId("s")), turnRef().turnId)
+    const turn = ensureTurn(ensureSession(world.table, sessionId("s")), turnRef().turnId)
     for (
       const [name, waiters] of [
         ["turn", turn.waiters],

@@ -14,7 +14,7 @@ import {
   TaskManagerTestControl
 } from "effect-task-manager"
 import { assert, describe } from "vitest"
-import * as TaskTable from "../../src/machine/TaskTable.js"
+import * as TaskTable from "../../src/machine/state/TaskTable.js"
 import { inlineRoute, toRoute } from "../../src/runtime/starting/routing.js"
 import { request } from "../support/world.js"
 

@@ -12,7 +12,6 @@ import type * as Duplicates from "../../src/machine/duplicates.js"
 import { sessionClosed as announceClosed } from "../../src/machine/events.js"
 import type * as Family from "../../src/machine/family.js"
 import type * as Finish from "../../src/machine/finish.js"
-import type * as Lanes from "../../src/machine/lanes.js"
 import type * as Ledger from "../../src/machine/ledger.js"
 import type * as Messages from "../../src/machine/messages.js"
 import type * as Output from "../../src/machine/output.js"
@@ -20,7 +19,10 @@ import type * as Pending from "../../src/machine/pending.js"
 import type * as Places from "../../src/machine/places.js"
 import type * as Questions from "../../src/machine/questions.js"
 import type * as Start from "../../src/machine/start.js"
-import type * as TaskTable from "../../src/machine/TaskTable.js"
+import type * as Lanes from "../../src/machine/state/lanes.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type * as TaskTable from "../../src/machine/state/TaskTable.js"
+import type { Waiter } from "../../src/machine/state/Waiter.js"
 import type * as WaitGraph from "../../src/machine/waitGraph.js"
 import type * as Waiting from "../../src/machine/waiting.js"
 import type { TaskApproval } from "../../src/model/Approval.js"
@@ -42,7 +44,7 @@ interface Modules {
   "machine/duplicates": typeof Duplicates
   "machine/family": typeof Family
   "machine/finish": typeof Finish
-  "machine/lanes": typeof Lanes
+  "machine/state/lanes": typeof Lanes
   "machine/ledger": typeof Ledger
   "machine/messages": typeof Messages
   "machine/output": typeof Output
@@ -50,7 +52,7 @@ interface Modules {
   "machine/places": typeof Places
   "machine/questions": typeof Questions
   "machine/start": typeof Start
-  "machine/TaskTable": typeof TaskTable
+  "machine/state/TaskTable": typeof TaskTable
   "machine/waitGraph": typeof WaitGraph
   "machine/waiting": typeof Waiting
   "runtime/events/EventReplay": typeof EventReplay
@@ -119,7 +121,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
             // between the two the condition may come true, and its wake-up finds nobody
             : Effect.async<"Woken">((resume) => {
               engine.state.unsafeModify((table) => {
-                const waiter: TaskTable.Waiter = {
+                const waiter: Waiter = {
                   ancestry: undefined,
                   tasks: [],
                   target: undefined,
@@ -186,7 +188,7 @@ describe("the simulator finds the mistakes of the seed crate", () => {
     }),
     "runtime/launch/Launch": (original) => ({
       Launch: class extends original.Launch {
-        own: TaskTable.TaskRecord | undefined
+        own: TaskRecord | undefined
         override setTimers(): void {
           this.own = this.task
           super.setTimers()
@@ -468,7 +470,7 @@ describe("the simulator finds other mistakes", () => {
   })
 
   finds("one task more than maxLive is accepted", [10], {
-    "machine/TaskTable": (original) => ({
+    "machine/state/TaskTable": (original) => ({
       make: (limits) => original.make({ ...limits, live: (limits?.live ?? Infinity) + 1 })
     })
   })
@@ -486,7 +488,7 @@ describe("the simulator finds other mistakes", () => {
   })
 
   finds("a full lane holds up the others", [5], {
-    "machine/lanes": (original) => ({
+    "machine/state/lanes": (original) => ({
       nextLine: (lanes) => {
         // of all that wait, also in lanes that are full
         const next = original.nextLine(lanes.map((lane) => Object.assign(Object.create(lane), { limit: Infinity })))
@@ -496,9 +498,9 @@ describe("the simulator finds other mistakes", () => {
   }, (plan) => ({ ...plan, concurrency: 2, lanes: { one: 1, two: 1 } }))
 
   finds("who came last is first in its lane", [4], {
-    "machine/lanes": ({ Line }) => ({
+    "machine/state/lanes": ({ Line }) => ({
       Line: class extends Line {
-        override append(task: TaskTable.TaskRecord) {
+        override append(task: TaskRecord) {
           const node = super.append(task)
           const { list } = node
           if (list === undefined) return node

@@ -13,7 +13,7 @@ const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 200)
 const traced = Array.from({ length: isFull ? 40 : 10 }, (_, seed) => seed)
 
 // in parts, so that the test runner hears of it meanwhile
-const part = 500
+const part = 200
 const parts = Array.from({ length: Math.ceil(seeds / part) }, (_, index) => ({
   from: index * part,
   seeds: Math.min(part, seeds - index * part)

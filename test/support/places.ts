@@ -1,6 +1,9 @@
 /** Who waits for a place in a table, and whether the counts and lines of its limits are true. */
-import type { Line } from "../../src/machine/lanes.js"
-import type { Session, TaskRecord, TaskTable, Waiter } from "../../src/machine/TaskTable.js"
+import type { Line } from "../../src/machine/state/lanes.js"
+import type { Session } from "../../src/machine/state/Session.js"
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { TaskTable } from "../../src/machine/state/TaskTable.js"
+import type { Waiter } from "../../src/machine/state/Waiter.js"
 
 /** The tasks that are held back, in the order in which they came. */
 export const queueOf = (table: TaskTable): ReadonlyArray<TaskRecord> =>

@@ -3,12 +3,12 @@
  * shortcuts: every wait as the list of the tasks that it needs.
  */
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
-import type * as TaskTable from "../../src/machine/TaskTable.js"
-
-type TaskRecord = TaskTable.TaskRecord
+import type { TaskRecord } from "../../src/machine/state/TaskRecord.js"
+import type { TaskTable } from "../../src/machine/state/TaskTable.js"
+import type { Ancestry, Waiter } from "../../src/machine/state/Waiter.js"
 
 export interface Wait {
-  readonly waiter: TaskTable.Waiter
+  readonly waiter: Waiter
   /** The task whose wait it is, then those that run it inline. */
   readonly tasks: ReadonlyArray<TaskRecord>
   /** Whether it waits for all that it needs, or for the first. */
@@ -19,10 +19,10 @@ export interface Wait {
 export const isActive = ({ snapshot: { status } }: TaskRecord): boolean =>
   status === "Queued" || status === "Running" || status === "Cancelling"
 
-const above = (ancestry: TaskTable.Ancestry | undefined): Array<TaskRecord> =>
+const above = (ancestry: Ancestry | undefined): Array<TaskRecord> =>
   ancestry === undefined ? [] : [...ancestry.task === undefined ? [] : [ancestry.task], ...above(ancestry.parent)]
 
-export const waitOf = (table: TaskTable.TaskTable, waiter: TaskTable.Waiter): Wait | undefined => {
+export const waitOf = (table: TaskTable, waiter: Waiter): Wait | undefined => {
   const { ancestry, target, tasks } = waiter
   if (target === undefined || tasks.length === 0) return undefined
   const active = [...table.live].filter(isActive)
@@ -35,7 +35,7 @@ export const waitOf = (table: TaskTable.TaskTable, waiter: TaskTable.Waiter): Wa
   return { waiter, tasks: [...tasks], all: target._tag === "Drain", needs }
 }
 
-export const waitsOf = (table: TaskTable.TaskTable): ReadonlyArray<Wait> =>
+export const waitsOf = (table: TaskTable): ReadonlyArray<Wait> =>
   [...new Set([...table.live].flatMap(({ waiting }) => [...waiting ?? []]))].flatMap((waiter) =>
     waitOf(table, waiter) ?? []
   )
@@ -114,7 +114,7 @@ export const couldEnd = (
  * Whether a wait was told of too early. A wait that began in the step and closed a circle is not among those before it: any
  * task that is active after the step may be the one that began to wait, and those that run it inline stand still with it.
  */
-export const isEarly = (table: TaskTable.TaskTable, graph: ReadonlyArray<Wait>, wait: Wait): boolean => {
+export const isEarly = (table: TaskTable, graph: ReadonlyArray<Wait>, wait: Wait): boolean => {
   const tasks = [...table.live].filter(isActive)
   return [[], ...tasks.map((task) => tasksStandingStill(table, task.runtime))].every((begun) =>
     couldEnd(graph, tasks.filter((task) => !begun.includes(task)), wait)

@@ -24,13 +24,17 @@ import {
 import type * as Types from "effect/Types"
 import { assert } from "vitest"
 import { tasksStandingStill } from "../../src/machine/ancestry.js"
-import { approvalDue, type Budgets } from "../../src/machine/budgets.js"
+import { approvalDue } from "../../src/machine/budgets.js"
 import * as delivery from "../../src/machine/delivery.js"
 import { goOn } from "../../src/machine/duplicates.js"
 import * as finish from "../../src/machine/finish.js"
-import type { Limit } from "../../src/machine/ledger.js"
 import * as start from "../../src/machine/start.js"
-import * as TaskTable from "../../src/machine/TaskTable.js"
+import type { Budgets } from "../../src/machine/state/Budgets.js"
+import type { Limit } from "../../src/machine/state/Ledger.js"
+import { ensureSession, ensureTurn, releaseTurn, type Turn } from "../../src/machine/state/Session.js"
+import type { GracePeriod, InlineCaller, TaskRecord, TaskRuntime } from "../../src/machine/state/TaskRecord.js"
+import * as TaskTable from "../../src/machine/state/TaskTable.js"
+import type { Drain, TaskWait, Waiter } from "../../src/machine/state/Waiter.js"
 import * as waiting from "../../src/machine/waiting.js"
 import { LinkedList } from "../../src/shared/LinkedList.js"
 import type { Outbox } from "../../src/shared/Outbox.js"
@@ -124,19 +128,19 @@ const inOrder = <A>(list: LinkedList<A>): Array<A> => {
   return forward
 }
 
-const isCounted = ({ snapshot: { status } }: TaskTable.TaskRecord): boolean =>
+const isCounted = ({ snapshot: { status } }: TaskRecord): boolean =>
   status === "Queued" || status === "Running" || status === "Cancelling"
 
 const checkDrain = (
-  drain: TaskTable.Drain,
-  tasks: ReadonlyArray<TaskTable.TaskRecord>,
-  awaited: ReadonlyArray<TaskTable.TaskRecord>,
+  drain: Drain,
+  tasks: ReadonlyArray<TaskRecord>,
+  awaited: ReadonlyArray<TaskRecord>,
   name: string
 ): void => {
   assert.strictEqual(drain.active, tasks.length, `active of ${name}`)
   assert.strictEqual(drain.standing, tasks.filter(({ isStanding }) => isStanding).length, `standing of ${name}`)
-  const waits = new Map<TaskTable.Turn, number>()
-  const add = (waiter: TaskTable.Waiter): void => {
+  const waits = new Map<Turn, number>()
+  const add = (waiter: Waiter): void => {
     for (const { turn } of waiter.tasks) waits.set(turn, (waits.get(turn) ?? 0) + 1)
   }
   for (const waiter of drain.waiters) add(waiter)
@@ -296,8 +300,8 @@ export interface StartOptions extends Call {
   readonly duplicates?: "join" | "reject" | undefined
   readonly limit?: Limit | undefined
   readonly asks?: start.Starter["asks"]
-  readonly inlineCaller?: TaskTable.InlineCaller
-  readonly parent?: TaskTable.TaskRecord
+  readonly inlineCaller?: InlineCaller
+  readonly parent?: TaskRecord
 }
 
 export const routeOf = (options: StartOptions = {}): start.Route => ({
@@ -315,7 +319,7 @@ export const routeOf = (options: StartOptions = {}): start.Route => ({
   limit: options.limit
 })
 
-const noGracePeriod: TaskTable.GracePeriod = { enter: () => {}, leave: () => {} }
+const noGracePeriod: GracePeriod = { enter: () => {}, leave: () => {} }
 
 /** Everything that a step sent out. */
 export const drain = <A>(outbox: Outbox<A>): Array<A> => {
@@ -330,7 +334,7 @@ export class World {
   /** Every event, launch, interrupt and wake-up of the last step, and what was asked of the runtime during it. */
   lines: Array<string> = []
   readonly events: Array<TaskEvent> = []
-  private readonly goingOn: Array<TaskTable.TaskRuntime> = []
+  private readonly goingOn: Array<TaskRuntime> = []
 
   constructor(limits: Partial<TaskTable.Limits> = {}) {
     this.table = TaskTable.make({ history: 100, ...limits })
@@ -366,13 +370,13 @@ export class World {
     return outcome
   }
 
-  readonly makeRuntime = (id: string, launch = 1, parent?: TaskTable.TaskRecord): TaskTable.TaskRuntime => {
+  readonly makeRuntime = (id: string, launch = 1, parent?: TaskRecord): TaskRuntime => {
     const name = `${id}#${launch}`
     const say = (what: string) => () => {
       this.lines.push(`${what} ${name}`)
     }
     const { table } = this
-    const runtime: Types.Mutable<TaskTable.TaskRuntime> = {
+    const runtime: Types.Mutable<TaskRuntime> = {
       table,
       task: undefined,
       stopped: undefined,
@@ -389,7 +393,7 @@ export class World {
     return runtime
   }
 
-  start(id: string, options: StartOptions = {}): TaskTable.TaskRecord {
+  start(id: string, options: StartOptions = {}): TaskRecord {
     const launch = TaskLaunchRequest.plain({ request: request(id, options), taskId: TaskId.make(id) })
     return this.step((table, now) => {
       assert.isUndefined(start.refusal(table, launch.taskId))
@@ -404,7 +408,7 @@ export class World {
     })
   }
 
-  resume(task: TaskTable.TaskRecord, options: StartOptions = {}): void {
+  resume(task: TaskRecord, options: StartOptions = {}): void {
     this.step((table, now) =>
       start.resume(
         table,
@@ -418,21 +422,21 @@ export class World {
   }
 
   /** The tool of the task's current launch ends. */
-  end(task: TaskTable.TaskRecord, exit: finish.LaunchExit | finish.LaunchEnd, launch = task.snapshot.launch): void {
+  end(task: TaskRecord, exit: finish.LaunchExit | finish.LaunchEnd, launch = task.snapshot.launch): void {
     const end = exit._tag === "ApprovalRequired" ? { asking: theAsking, ...exit } : exit
     this.step((table, now) => finish.launchEnded(table, task, launch, end, now))
   }
 
-  complete(task: TaskTable.TaskRecord, text = "done"): void {
+  complete(task: TaskRecord, text = "done"): void {
     this.end(task, { _tag: "Completed", result: toolResult(text, task.request.callId) })
   }
 
-  suspend(task: TaskTable.TaskRecord, approval = "approval", asking = theAsking): void {
+  suspend(task: TaskRecord, approval = "approval", asking = theAsking): void {
     this.end(task, { _tag: "ApprovalRequired", approval: approvalRequest(approval), asking })
   }
 
   /** Somebody who waits: a fiber of the task's tool, if there is a task. */
-  waiter(name: string, task?: TaskTable.TaskRecord): TaskTable.Waiter {
+  waiter(name: string, task?: TaskRecord): Waiter {
     return {
       ancestry: task?.runtime,
       wake: () => this.lines.push(`wake ${name}`),
@@ -446,8 +450,8 @@ export class World {
     }
   }
 
-  parkForTasks(waiter: TaskTable.Waiter, tasks: ReadonlyArray<TaskTable.TaskRecord>): TaskTable.TaskWait {
-    const wait: TaskTable.TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
+  parkForTasks(waiter: Waiter, tasks: ReadonlyArray<TaskRecord>): TaskWait {
+    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
     this.step((table, now) => {
       waiting.enterTasks(wait)
       const isReady = () =>
@@ -459,16 +463,16 @@ export class World {
     return wait
   }
 
-  parkForTurn(waiter: TaskTable.Waiter, ref = turnRef()): void {
+  parkForTurn(waiter: Waiter, ref = turnRef()): void {
     this.step((table, now) => {
-      const turn = TaskTable.ensureTurn(TaskTable.ensureSession(table, ref.sessionId), ref.turnId)
+      const turn = ensureTurn(ensureSession(table, ref.sessionId), ref.turnId)
       waiting.park(table, waiter, turn, () => delivery.isTurnReady(table, ref), now)
       // as the runtime does
-      if (!waiter.isWaiting) TaskTable.releaseTurn(table, turn)
+      if (!waiter.isWaiting) releaseTurn(table, turn)
     })
   }
 
-  parkForIdle(waiter: TaskTable.Waiter): void {
+  parkForIdle(waiter: Waiter): void {
     this.step((table, now) => waiting.park(table, waiter, table.idle, () => table.idle.active === 0, now))
   }
 

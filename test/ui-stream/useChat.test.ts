@@ -9,7 +9,7 @@ import { ScriptedOutcome, SessionId, TaskManagerTestControl } from "effect-task-
 import { AgentLoop } from "effect-task-manager/ai"
 import { UiMessageStream, UiMessageStreamHttp } from "effect-task-manager/ui-stream"
 import { createServer } from "node:http"
-import { asks, type Given, hang, Text, ToolCall, withWorld } from "../ai/loop/support.js"
+import { asks, type Given, hang, Reasoning, Text, ToolCall, withWorld } from "../ai/loop/support.js"
 
 type Message = ai6.UIMessage
 type Part = Message["parts"][number]
@@ -80,10 +80,11 @@ const partLine = (part: Part): string => {
   return part.type
 }
 
-const makePage = (ai: typeof ai6, api: string): Page => {
+const makePage = (ai: typeof ai6, api: string, messages: Array<Message> = []): Page => {
   class Chat extends ai.AbstractChat<Message> {}
   const errors: Array<Error> = []
   const state = new State()
+  state.messages = messages
   const chat = new Chat({
     id: "chat-1",
     state,
@@ -104,6 +105,17 @@ const makePage = (ai: typeof ai6, api: string): Page => {
     }
   }
 }
+
+/** A page that opens in the middle of a conversation: what was said before, and what is being said. */
+const openLate = (ai: typeof ai6, api: string) =>
+  Effect.promise(async () => {
+    const messages = await (await fetch(`${api}/chat-1/messages`)).json() as Array<Message>
+    const page = makePage(ai, api, messages)
+    return { page, resumed: page.chat.resumeStream() }
+  })
+
+const linesOf = ({ state: { messages } }: Page) =>
+  messages.map(({ parts, role }) => ({ role, parts: parts.map(partLine) }))
 
 /** Serves the session of a scripted model, and gives the address. */
 const served = (options: { readonly origins?: ReadonlyArray<string> } = {}) =>
@@ -256,6 +268,62 @@ for (const [version, ai] of versions) {
           yield* Effect.promise(() => Promise.all([sent, resumed]))
           assert.deepStrictEqual(page.last(), tab.last())
         })))
+
+    it.live("a page that opens late shows what one shows that was there, and answers what is asked", () =>
+      onPage(
+        {
+          model: [
+            [Reasoning("hm"), Text("I look."), ToolCall("first", {}), ToolCall("later", {})],
+            [Text("Found.")],
+            [ToolCall("second", {})],
+            [Text("Deleted.")]
+          ]
+        },
+        (page, api) =>
+          Effect.gen(function*() {
+            const control = yield* TaskManagerTestControl
+            yield* control.script("first", ScriptedOutcome.Succeed("found"))
+            yield* hang("later")
+            yield* control.script("second", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+            yield* Effect.promise(() => page.chat.sendMessage({ text: "look" }))
+            yield* Effect.promise(() => page.chat.sendMessage({ text: "delete" }))
+            assert.deepStrictEqual(page.last(), ["step-start", "second approval-requested"])
+            const { page: late } = yield* openLate(ai, api)
+            yield* late.idle
+            assert.deepStrictEqual(linesOf(late), linesOf(page))
+            assert.lengthOf(late.state.messages, 4)
+            yield* Effect.promise(async () =>
+              late.chat.addToolApprovalResponse({ id: late.approvalId(), approved: true })
+            )
+            yield* Effect.promise(() =>
+              late.state.until(() => late.last().includes("Deleted.") && late.state.status === "ready")
+            )
+            assert.lengthOf(late.state.messages, 4)
+            assert.deepStrictEqual([late.errors, page.errors], [[], []])
+          })
+      ))
+
+    it.live("a page that opens while something is said shows it once, from its beginning", () =>
+      onPage(
+        { model: [[Text("Hi.")], [Text("One moment."), ToolCall("first", {})], [Text("Done.")]] },
+        (page, api) =>
+          Effect.gen(function*() {
+            yield* hang("first")
+            yield* Effect.promise(() => page.chat.sendMessage({ text: "hi" }))
+            const sent = page.chat.sendMessage({ text: "go" })
+            yield* Effect.promise(() => page.state.until(() => page.last().includes("first input-available")))
+            const { page: late, resumed } = yield* openLate(ai, api)
+            yield* Effect.promise(() => late.state.until(() => late.last().includes("first input-available")))
+            yield* (yield* TaskManagerTestControl).complete("task-1" as never, "found")
+            yield* Effect.promise(() => Promise.all([sent, resumed]))
+            assert.deepStrictEqual(linesOf(late), linesOf(page))
+            assert.include(late.last(), "Done.")
+            // what is in the history is not told again
+            const { page: last } = yield* openLate(ai, api)
+            yield* last.idle
+            assert.deepStrictEqual(linesOf(last), linesOf(page))
+          })
+      ))
 
     it.live("a forged approval approves nothing", () =>
       onPage({ model: [[ToolCall("first", {})]] }, (page, api) =>

@@ -28,7 +28,8 @@ import type { TaskEvent } from "../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import type { AcpToolCallView } from "../AcpAgentOptions.js"
 import { contentOf, rawOutputOf, statusOf } from "./calls.js"
-import type { CallContent, CallStatus, CallUpdate, ForegroundState, Sent, Update } from "./updates.js"
+import type { CallContent } from "./content.js"
+import type { CallStatus, CallUpdate, ForegroundState, Sent, Update } from "./updates.js"
 
 /** A task that has not ended. */
 interface LiveCall {

@@ -4,7 +4,8 @@ import type { TaskSnapshot } from "../../model/Task.js"
 import type { ToolOutput } from "../../model/ToolCall.js"
 import { printable } from "../../shared/text.js"
 import type { AcpAgentOptions, AcpToolCallView } from "../AcpAgentOptions.js"
-import type { CallContent, CallStatus } from "./updates.js"
+import type { CallContent } from "./content.js"
+import type { CallStatus } from "./updates.js"
 
 const shells = new Set(["shell", "bash"])
 

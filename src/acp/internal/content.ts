@@ -2,13 +2,17 @@
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import type { UserPart } from "../../ai/transcript/TranscriptEntry.js"
-import type { CallContent } from "./updates.js"
 
 /** The content blocks that both versions of the protocol have, of which a client may send any. */
 export interface Block {
   readonly type: string
   readonly [key: string]: unknown
 }
+
+/** A piece of what a call shows. */
+export type CallContent =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "Media"; readonly mediaType: string; readonly data: string }
 
 /** A block that is made here. */
 export type MadeBlock =

@@ -3,15 +3,10 @@ import type { TurnEnd } from "../../ai/loop/AgentEvent.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId, TurnId } from "../../model/ids.js"
 import type { AcpToolCallView } from "../AcpAgentOptions.js"
-import type { Block } from "./content.js"
+import type { Block, CallContent } from "./content.js"
 
 /** The statuses of version 2; version 1 has no `paused` and no `cancelled`. */
 export type CallStatus = "pending" | "in_progress" | "paused" | "completed" | "failed" | "cancelled"
-
-/** A piece of what a call shows. */
-export type CallContent =
-  | { readonly _tag: "Text"; readonly text: string }
-  | { readonly _tag: "Media"; readonly mediaType: string; readonly data: string }
 
 /** What is new of a call. Its content takes the place of what it showed before; what is left out stays as it was. */
 export interface CallUpdate {

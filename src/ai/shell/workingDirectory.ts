@@ -39,20 +39,28 @@ export const workingDirectory = (options: {
     const path = yield* Path.Path
     const { cwd, root, toolName } = options
     const fail = (reason: ToolError["reason"], message: string) => new ToolError({ reason, toolName, message })
-    const realRoot = yield* Effect.mapError(
-      fileSystem.realPath(root),
-      () => fail("Unavailable", "The working directory of the shell does not exist.")
-    )
+    const noRoot = fail("Unavailable", "The working directory of the shell does not exist.")
     const noDirectory = fail("InvalidInput", "`cwd` must be a directory inside of the working directory.")
     // to node a path with NUL is a programming error, not a missing file
     if (cwd.includes("\0")) return yield* noDirectory
+    // a call waits for its two looks at the file system together
+    const [realRoot, ofRoot] = yield* Effect.mapError(
+      Effect.zip(fileSystem.realPath(root), fileSystem.stat(root), { concurrent: true }),
+      () => noRoot
+    )
     const asked = path.resolve(realRoot, cwd)
-    const real = asked === realRoot ? realRoot : yield* Effect.mapError(fileSystem.realPath(asked), () => noDirectory)
+    if (asked === realRoot) {
+      if (ofRoot.type !== "Directory") return yield* noDirectory
+      return { path: realRoot, root: realRoot, shown: "." }
+    }
+    const [real, info] = yield* Effect.mapError(
+      Effect.zip(fileSystem.realPath(asked), fileSystem.stat(asked), { concurrent: true }),
+      () => noDirectory
+    )
     const prefix = realRoot.endsWith(path.sep) ? realRoot : realRoot + path.sep
     if (real !== realRoot && !real.startsWith(prefix)) {
       return yield* fail("PermissionDenied", "`cwd` lies outside of the working directory.")
     }
-    const info = yield* Effect.mapError(fileSystem.stat(real), () => noDirectory)
     if (info.type !== "Directory") return yield* noDirectory
     return { path: real, root: realRoot, shown: path.relative(realRoot, real) || "." }
   })

@@ -1,6 +1,6 @@
 /** Which deliveries the updates of a consumer are. */
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
-import type { DeliveredRef } from "../../runtime/journal/JournalWriter.js"
+import type { DeliveredRef } from "../../runtime/journal/Unwritten.js"
 
 const ofResolution = (resolution: TaskResolution): DeliveredRef =>
   resolution._tag === "Item"

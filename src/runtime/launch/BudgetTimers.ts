@@ -1,6 +1,6 @@
 /** The timers of a launch that has more limits than a timeout. Those without have none of this. */
-import type { Budgets, Overrun } from "../../machine/budgets.js"
-import type { TaskRecord } from "../../machine/TaskTable.js"
+import type { Budgets, Overrun } from "../../machine/state/Budgets.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { Timer } from "../time/DeadlineQueue.js"
 import type { Timers } from "../time/Timers.js"
 

@@ -13,12 +13,14 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { ToolError } from "../../errors.js"
-import type { Overrun } from "../../machine/budgets.js"
 import { addUsage, detachAfter, progress, retry, timeOut } from "../../machine/control.js"
 import { goOn } from "../../machine/duplicates.js"
 import { abandon, type LaunchEnd, launchEnded, type LaunchExit } from "../../machine/finish.js"
 import { write } from "../../machine/output.js"
-import type { Ancestry, GracePeriod, TaskRecord, TaskRuntime, TaskTable } from "../../machine/TaskTable.js"
+import type { Overrun } from "../../machine/state/Budgets.js"
+import type { GracePeriod, TaskRecord, TaskRuntime } from "../../machine/state/TaskRecord.js"
+import type { TaskTable } from "../../machine/state/TaskTable.js"
+import type { Ancestry } from "../../machine/state/Waiter.js"
 import type { TaskId } from "../../model/ids.js"
 import { jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
@@ -37,8 +39,8 @@ import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
 import { capError, capExit, capProgress } from "./outputLimits.js"
-import { readCosts } from "./readCosts.js"
 import { readProgress } from "./readProgress.js"
+import { reportCosts } from "./reportCosts.js"
 import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
@@ -258,13 +260,12 @@ export class Launch implements TaskRuntime {
 
   /** The tool reports what it has used; after the end of the launch this is ignored. */
   addUsage(costs: UsageCosts): Effect.Effect<void> {
-    const { engine, number } = this
-    return Effect.suspend(() => {
-      const checked = readCosts(engine, costs)
-      return engine.state.modify((table, now) => {
-        if (this.task !== undefined) addUsage(table, this.task, number, checked, now)
-      })
-    })
+    return reportCosts(
+      this.engine,
+      costs,
+      (table, checked, now) =>
+        this.task === undefined ? undefined : addUsage(table, this.task, this.number, checked, now)
+    )
   }
 
   /** What is said to the task; nothing once the launch is over. */

@@ -1,7 +1,7 @@
 /** Which task a fiber works for. It is in the context, so every fiber that a tool forks has it. */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
-import type { Ancestry } from "../../machine/TaskTable.js"
+import type { Ancestry } from "../../machine/state/Waiter.js"
 import { runningInKey } from "../../shared/runningInKey.js"
 
 /** The innermost task that a fiber works for. */

@@ -3,8 +3,9 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { listen, type Message, messageRead, putBackMessage, takeMessage } from "../../machine/messages.js"
-import type { TaskRecord } from "../../machine/TaskTable.js"
+import { listen, messageRead, putBackMessage, takeMessage } from "../../machine/messages.js"
+import type { Message } from "../../machine/state/Inbox.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { Engine } from "../Engine.js"
 
 /**

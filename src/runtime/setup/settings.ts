@@ -1,6 +1,6 @@
 /** Checks the configuration of a manager when its layer is built. */
 import * as Effect from "effect/Effect"
-import type { LedgerLimits } from "../../machine/ledger.js"
+import type { LedgerLimits } from "../../machine/state/Ledger.js"
 import { TaskManagerConfig, type TaskManagerSettings } from "../../services/TaskManagerConfig.js"
 import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"

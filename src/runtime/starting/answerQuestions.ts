@@ -5,8 +5,8 @@
 import * as Effect from "effect/Effect"
 import { ApprovalMismatch, InvalidAnswer, type InvalidAnswerReason } from "../../errors.js"
 import * as questions from "../../machine/questions.js"
-import type { Answers } from "../../machine/TaskTable.js"
-import { answerFault } from "../../model/answerFault.js"
+import type { Answers } from "../../machine/state/TaskRecord.js"
+import { answerFault, type CheckSteps, makeCheckSteps } from "../../model/answerFault.js"
 import type { ApprovalQuestion, TaskApproval } from "../../model/Approval.js"
 import { firstFinding } from "../../model/describeIssue.js"
 import type { TaskId } from "../../model/ids.js"
@@ -24,9 +24,10 @@ const text = { type: "string" }
 const check = (
   taskId: TaskId,
   { id, schema = text }: ApprovalQuestion,
-  answer: unknown
+  answer: unknown,
+  steps: CheckSteps
 ): Effect.Effect<void, InvalidAnswer> => {
-  const fault = answerFault(schema, answer)
+  const fault = answerFault(schema, answer, steps)
   if (fault !== undefined) {
     const { detail, path } = fault
     return new InvalidAnswer({ taskId, field: fieldOf([id, ...path]), reason: "Invalid", detail })
@@ -86,8 +87,9 @@ const checked = (
     if (found._tag !== "Asking") return yield* refused(taskId, found)
     const [first] = answers.keys()
     if (first !== undefined && !isSmall(answers)) return yield* refused(taskId, { _tag: "TooLarge", id: first })
+    const steps = makeCheckSteps()
     for (const question of questions.openQuestions(found.asked)) {
-      if (answers.has(question.id)) yield* check(taskId, question, answers.get(question.id))
+      if (answers.has(question.id)) yield* check(taskId, question, answers.get(question.id), steps)
     }
     return answers
   })

@@ -1,7 +1,7 @@
 /** Turns what a routing policy answers into what the state machine needs. */
 import type * as Duration from "effect/Duration"
 import type { Route } from "../../machine/start.js"
-import { laneOf, type TaskTable } from "../../machine/TaskTable.js"
+import { laneOf, type TaskTable } from "../../machine/state/TaskTable.js"
 import { RoutingDecision } from "../../model/RoutingDecision.js"
 import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { checkRetryRule } from "../../shared/checkRetryRule.js"

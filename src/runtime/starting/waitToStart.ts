@@ -13,12 +13,14 @@ import * as Runtime from "effect/Runtime"
 import { ApprovalMismatch, TaskManagerShutdown } from "../../errors.js"
 import * as pendingStarts from "../../machine/pending.js"
 import { findSuspended, overtaken } from "../../machine/start.js"
-import type { TaskRecord, TaskTable } from "../../machine/TaskTable.js"
+import type { PendingCaller, PendingStart } from "../../machine/state/PendingStart.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
+import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { Engine } from "../Engine.js"
 
 /** Returns once a call that is not accepted yet has ended, however that was. */
-export const endOf = (call: pendingStarts.PendingStart): Effect.Effect<void> =>
+export const endOf = (call: PendingStart): Effect.Effect<void> =>
   Effect.async((resume) => {
     if (call.node === undefined) return resume(Effect.void)
     const node = call.others.append(() => resume(Effect.void))
@@ -60,7 +62,7 @@ export const waitToStart = <A, B, E>(
   // in the background, for it may not be interruptible
   const stopAsking = () => call.asking?.unsafeInterruptAsFork(FiberId.none)
 
-  const caller: pendingStarts.PendingCaller = {
+  const caller: PendingCaller = {
     accept: (now) => {
       const { answer, task } = acceptInterrupted(state.table, now)
       call.ended = answer

@@ -2,7 +2,7 @@
  * The time that cancelled tools have to end before they are abandoned. Tools that are interrupted in one step share one: a
  * timer each, and a look at the clock for it, took a sixth of the time in which a turn of 10,000 tools was interrupted.
  */
-import type { GracePeriod, TaskRuntime } from "../../machine/TaskTable.js"
+import type { GracePeriod, TaskRuntime } from "../../machine/state/TaskRecord.js"
 import type { Timer } from "./DeadlineQueue.js"
 import type { Timers } from "./Timers.js"
 

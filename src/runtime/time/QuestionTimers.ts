@@ -1,7 +1,7 @@
 /** The timers of what suspended tasks ask, where the answer has a limit. No launch has them: a task that asks has none. */
 import type * as Clock from "effect/Clock"
 import { approvalDue } from "../../machine/budgets.js"
-import type { TaskRecord } from "../../machine/TaskTable.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { Timer } from "./DeadlineQueue.js"
 import type { Timers } from "./Timers.js"
 

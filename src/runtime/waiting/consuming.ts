@@ -1,7 +1,9 @@
 /** What a consumer was given: delivered if all went well, and put back if not. The one place that decides it. */
 import * as Effect from "effect/Effect"
 import { consumed as delivered } from "../../machine/delivery.js"
-import type { Session, TaskTable, Undelivered } from "../../machine/TaskTable.js"
+import type { Session } from "../../machine/state/Session.js"
+import type { TaskTable } from "../../machine/state/TaskTable.js"
+import type { Undelivered } from "../../machine/state/Undelivered.js"
 import type { Engine } from "../Engine.js"
 
 export interface Consumed {

@@ -1,7 +1,8 @@
 /** Waiting for the first of several tasks to end. */
 import * as Effect from "effect/Effect"
 import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
-import type { TaskRecord, TaskWait } from "../../machine/TaskTable.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
+import type { TaskWait } from "../../machine/state/Waiter.js"
 import { enterTasks, leaveTasks } from "../../machine/waiting.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"

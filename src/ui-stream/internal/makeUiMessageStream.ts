@@ -13,6 +13,7 @@ import { integerOf } from "../../shared/refusals.js"
 import { QuestionNotOpen, QuestionOpen } from "../errors.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
 import type { UiAnswer, UiMessageStream, UiMessageStreamOptions } from "../UiMessageStream.js"
+import { historyOf } from "./history.js"
 import { begin, blockedBy, next, pause, type UiOutcome, type UiState, type UiStep } from "./messages.js"
 import { Segment } from "./Segment.js"
 
@@ -83,6 +84,11 @@ class Chat {
   get oldestUnread(): Segment | undefined {
     this.unread = this.unread.filter(({ isRead }) => !isRead)
     return this.unread[0]
+  }
+
+  /** Nothing that was said so far is kept for a page that asks: it has read it elsewhere. */
+  forgetUnread(): void {
+    this.unread = []
   }
 
   /** The message that is being said, from its very beginning. */
@@ -161,15 +167,34 @@ export const makeUiMessageStream = (
     const chat = new Chat(begin(state, prefix), maxBytes)
 
     let pausing: Fiber.RuntimeFiber<void> | undefined
+    let isFollowing = false
     const follow = Effect.gen(function*() {
-      const event = yield* Queue.take(events)
+      const event = yield* Effect.map(Queue.take(events), (taken) => {
+        isFollowing = true
+        return taken
+      })
       if (pausing !== undefined) yield* Fiber.interrupt(pausing)
       pausing = undefined
       chat.apply(next(chat.state, event))
+      isFollowing = false
       if (blockedBy(chat.state) !== "Maybe") return
       pausing = yield* Effect.fork(Effect.delay(Effect.sync(() => chat.apply(pause(chat.state))), period))
     })
     yield* Effect.forkScoped(Effect.ensuring(Effect.forever(follow), Effect.sync(() => chat.end())))
+
+    /** Whether something has happened that is not told yet. */
+    const isBehind = Effect.map(Queue.size(events), (waiting) => isFollowing || waiting > 0)
+
+    const history: UiMessageStream["history"] = Effect.gen(function*() {
+      const { approvals, live } = yield* Effect.scoped(session.watch)
+      const { entries } = yield* session.transcript
+      // what the transcript has must be in the messages, or it would be told twice
+      if (!chat.isOver && (yield* isBehind)) return yield* Effect.zipRight(Effect.yieldNow(), history)
+      chat.forgetUnread()
+      const { message, turnId } = chat.state
+      const current = message === undefined || turnId === undefined ? undefined : { ...message, turnId }
+      return historyOf(entries, { current, live, approvals })
+    })
 
     const answerOne = (answer: UiAnswer) =>
       Effect.gen(function*() {
@@ -205,7 +230,8 @@ export const makeUiMessageStream = (
       resume: Effect.suspend(() => {
         const said = chat.oldestUnread?.stream ?? chat.whole
         if (said !== undefined) return Effect.succeedSome(said)
-        if (!chat.hasBackground) return Effect.succeedNone
+        // a page that waits sends no answers
+        if (chat.isPaused || !chat.hasBackground) return Effect.succeedNone
         const next = Effect.gen(function*() {
           const segment = yield* chat.listen
           // what a paused message goes on with is for the page that answers
@@ -215,6 +241,7 @@ export const makeUiMessageStream = (
         })
         return Effect.succeedSome(Stream.unwrap(Effect.scoped(next)))
       }),
+      history,
       stop: session.interrupt
     }
   })

@@ -21,8 +21,8 @@ import type { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
-import type { ToolOutput } from "../../model/ToolCall.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
+import { outputOf } from "./outputs.js"
 
 /** What comes of an event. `Opened` begins a stream of chunks, and `Ended` is the end of it. */
 export type UiOutcome =
@@ -37,8 +37,13 @@ export type UiOutcome =
 /** `Said`: it has no task. `Refused`: the page was told that it did not run. */
 type CallState = "Said" | "Refused" | "Running" | "Suspended" | "Ended"
 
+/** `Due`: it had settled before a request to the model that is about to be answered, which has its result unless somebody else took it. */
+type BackgroundState = "Lives" | "Settled" | "Due"
+
 interface Message {
   readonly id: string
+  /** The message of the user that its turn took last before it began. */
+  readonly userMessageId: string | undefined
   readonly isOpen: boolean
   /** Whether there is more in it than its beginning. */
   readonly hasSaid: boolean
@@ -60,8 +65,8 @@ export interface UiState {
   /** How many messages and blocks there were: their ids. */
   readonly messages: number
   readonly blocks: number
-  /** The tasks in the background that bring a turn: they have not ended, or their result is about to be taken. */
-  readonly background: ReadonlySet<TaskId>
+  /** The tasks in the background that bring a turn. */
+  readonly background: ReadonlyMap<TaskId, BackgroundState>
   /** Those of them whose result was taken between turns: the next turn is theirs. */
   readonly collected: ReadonlyArray<TaskId>
   /** What the ids of messages begin with, so that those of another process differ. */
@@ -103,11 +108,12 @@ class Step implements UiStep {
   }
 
   /** Another message. */
-  open(): void {
+  open(userMessageId?: string): void {
     const messages = this.state.messages + 1
     this.set({ messages })
     this.begin({
       id: `${this.state.prefix}-${messages}`,
+      userMessageId,
       isOpen: true,
       hasSaid: false,
       hasCalls: false,
@@ -151,6 +157,7 @@ class Step implements UiStep {
   /** The model makes a reply: after `isAfter` it is another step, and what is left of the calls before did not run. */
   private reply(isAfter: boolean): Message | undefined {
     const message = this.shown()
+    if (isAfter || message?.hasSaid === false) this.leaveBackground(this.inState("Due"))
     if (message === undefined || !isAfter) return message
     this.refuse(["Said", "Running"])
     this.endBlock()
@@ -214,13 +221,28 @@ class Step implements UiStep {
     if (!this.knows(callId)) return
     this.say(chunk, { hasResults: true })
     this.setCall(callId, "Ended")
+    this.request()
+  }
+
+  private inState(wanted: BackgroundState): ReadonlyArray<TaskId> {
+    return [...this.state.background].flatMap(([id, state]) => state === wanted ? [id] : [])
+  }
+
+  /** The next request to the model comes after this. */
+  private request(): void {
+    const settled = this.inState("Settled")
+    if (settled.length === 0) return
+    const background = new Map(this.state.background)
+    for (const id of settled) background.set(id, "Due")
+    this.set({ background })
   }
 
   private inBackground(snapshot: TaskSnapshot): void {
     const { callId, continuePolicy, deliveryMode, id, kind, status, toolName } = snapshot
     const asksToContinue = deliveryMode === "ToLoop" && continuePolicy === "RequestContinue"
-    if (isSettled(snapshot) && !asksToContinue) this.leaveBackground([id])
-    else this.set({ background: new Set(this.state.background).add(id) })
+    const isOver = isSettled(snapshot)
+    if (isOver && !asksToContinue) this.leaveBackground([id])
+    else this.set({ background: new Map(this.state.background).set(id, isOver ? "Settled" : "Lives") })
     this.answered(callId, {
       type: "tool-output-available",
       toolCallId: callId,
@@ -234,7 +256,8 @@ class Step implements UiStep {
   }
 
   leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
-    const background = new Set(this.state.background)
+    if (taskIds.length === 0) return
+    const background = new Map(this.state.background)
     for (const id of taskIds) background.delete(id)
     this.set({ background })
   }
@@ -323,8 +346,8 @@ class Step implements UiStep {
   taken(userMessageId: string): void {
     if (this.message?.hasSaid === true) {
       this.finish("stop")
-      this.open()
-    }
+      this.open(userMessageId)
+    } else this.change({ userMessageId })
     this.outcomes.push({ _tag: "Answers", userMessageId })
   }
 
@@ -353,7 +376,11 @@ class Step implements UiStep {
 
   /** The session as it is. What its turn has said before is not known. */
   look({ approvals, live, turnId }: AgentSessionState): void {
-    const background = new Set(live.filter(({ kind }) => kind === "Background").map(({ id }) => id))
+    const background = new Map(
+      live.flatMap(({ id, kind }): ReadonlyArray<[TaskId, BackgroundState]> =>
+        kind === "Background" ? [[id, "Lives"]] : []
+      )
+    )
     this.set({ turnId, message: undefined, background, collected: [] })
     if (turnId !== undefined) this.start(turnId)
     for (const approval of approvals) this.ask(approval)
@@ -362,6 +389,7 @@ class Step implements UiStep {
   start(turnId: TurnId): void {
     this.leaveBackground(this.state.collected)
     this.set({ turnId, collected: [] })
+    this.request()
     this.open()
   }
 }
@@ -373,17 +401,6 @@ const finishReasons: Partial<Record<string, Extract<UiMessageChunk, { readonly t
   "tool-calls": "tool-calls"
 }
 
-const outputOf = (output: ToolOutput): unknown => {
-  switch (output._tag) {
-    case "Text":
-      return output.text
-    case "Structured":
-      return output.value
-    case "Parts":
-      return output.parts
-  }
-}
-
 /** A session as it is when it is first looked at. */
 export const begin = (session: AgentSessionState, prefix: string): UiStep => {
   const step = new Step({
@@ -391,7 +408,7 @@ export const begin = (session: AgentSessionState, prefix: string): UiStep => {
     message: undefined,
     messages: 0,
     blocks: 0,
-    background: new Set(),
+    background: new Map(),
     collected: [],
     prefix
   })

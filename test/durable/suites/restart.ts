@@ -235,6 +235,21 @@ export const restartSuite = (databases: Databases): void => {
         assert.strictEqual((yield* second.manager.handle.get(id("b"))).joinedTaskId, id("a"))
       }))
 
+    it.scoped("a call joins none that it was started by", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const one = { concurrency: 1 }
+        const first = yield* database.open({}, one)
+        yield* first.start("a", "nestAndPark", { how: "joins" })
+        assert.deepStrictEqual(first.runs.map(({ task }) => task), ["a"])
+        // in the place of its parent it would wait for it for ever
+        const second = yield* database.open()
+        assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2", "task-1 1"])
+        const nested = yield* second.manager.handle.get(id("task-1"))
+        assert.deepInclude(nested, { status: "Running", parentTaskId: id("a") })
+        assert.isUndefined(nested.joinedTaskId)
+      }))
+
     it.scoped("it ends as the other one where that cannot run again", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

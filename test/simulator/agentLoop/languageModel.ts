@@ -1,5 +1,5 @@
 /**
- * What `LanguageModel.make` is to a loop that runs the calls itself, with the schema of a reply made once for each toolkit:
+ * What `LanguageModel.make` is to a loop that runs the calls itself, with the schema of a reply made once:
  * `@effect/ai` makes it for each request, which takes a quarter of the time of a simulation. Its own is asked in test/ai/providers.
  */
 import * as AiError from "@effect/ai/AiError"
@@ -26,11 +26,13 @@ const makeDecoders = (toolkit: AnyToolkit) => ({
   streamed: Schema.decodeUnknown(Schema.ChunkFromSelf(Response.StreamPart(toolkit)))
 })
 
-const decoders = new WeakMap<AnyToolkit, ReturnType<typeof makeDecoders>>()
+// each loop makes a mirror of the one toolkit of tools.ts: those with the same names are alike
+const decoders = new Map<string, ReturnType<typeof makeDecoders>>()
 
 const decodersOf = (toolkit: AnyToolkit): ReturnType<typeof makeDecoders> => {
-  const made = decoders.get(toolkit) ?? makeDecoders(toolkit)
-  decoders.set(toolkit, made)
+  const names = Object.keys(toolkit.tools).join()
+  const made = decoders.get(names) ?? makeDecoders(toolkit)
+  decoders.set(names, made)
   return made
 }
 

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { JournalError } from "../../../src/errors.js"
-import type { Brings } from "../../../src/machine/TaskTable.js"
+import type { Brings } from "../../../src/machine/state/Undelivered.js"
 import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../../src/services/Journal.js"
 import { MemoryOutput } from "./MemoryOutput.js"
 import type { DurablePlan } from "./plan.js"

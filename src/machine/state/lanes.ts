@@ -9,9 +9,11 @@
  * 3. where sessions have a limit, the session that was served least recently: none waits for the backlog of another one;
  * 4. who came first.
  */
-import { Heap, type HeapEntry } from "../shared/Heap.js"
-import { LinkedList, type LinkedNode } from "../shared/LinkedList.js"
-import type { Session, TaskRecord, Waiter } from "./TaskTable.js"
+import { Heap, type HeapEntry } from "../../shared/Heap.js"
+import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
+import type { Session } from "./Session.js"
+import type { TaskRecord } from "./TaskRecord.js"
+import type { Waiter } from "./Waiter.js"
 
 /** Tasks of one priority, first come first served. */
 interface Rank extends HeapEntry {
