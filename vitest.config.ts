@@ -22,6 +22,8 @@ const longestFirst = [
   "test/cluster/processes.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
+  "test/http/board/browser/load.test.ts",
+  "test/http/board/browser/page.test.ts",
   "test/durable/kill-postgres.test.ts",
   "test/durable/postgres.test.ts",
   "test/conformance.test.ts",
@@ -62,6 +64,7 @@ const onlyInFull = [
   "test/cluster/processes.test.ts",
   "test/acp/processes.test.ts",
   "test/demo-agent.test.ts",
+  "test/demo-board.test.ts",
   "test/demo-durable.test.ts"
 ]
 
@@ -83,7 +86,8 @@ export default defineConfig(({ mode }) => ({
     // the longer name first: an alias given as a string also matches its sub-paths
     alias: [
       {
-        find: /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream)$/,
+        find:
+          /^effect-task-manager\/(testing|ai|ai\/testing|ai\/durable|acp|promise|durable|otel|cluster|ui-stream|http|mcp)$/,
         replacement: source("$1/index.ts")
       },
       { find: /^effect-task-manager$/, replacement: source("index.ts") }
@@ -105,6 +109,8 @@ export default defineConfig(({ mode }) => ({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
+      // a browser runs it
+      exclude: ["src/http/board/page/{net,view}/**", "src/http/board/built/**"],
       reporter: ["text", "json-summary", "html"],
       reportsDirectory: "coverage",
       thresholds: { lines: 95, branches: 90 }

@@ -13,10 +13,10 @@ import type * as Stream from "effect/Stream"
 import { AgentLoop } from "../ai/loop/AgentLoop.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { withCause } from "../shared/logging.js"
-import type { AcpAgentOptions, AcpStreamError } from "./AcpAgentOptions.js"
-import { ndjsonStream } from "./internal/ndjson.js"
+import { ndjsonStream } from "../shared/stdio/ndjson.js"
+import { withStderrConsole } from "../shared/stdio/stderrConsole.js"
+import { type AcpAgentOptions, AcpStreamError } from "./AcpAgentOptions.js"
 import { serve } from "./internal/serve.js"
-import { withStderrConsole } from "./internal/stderrConsole.js"
 
 /**
  * The two byte streams of a client, and what else can be set of an agent that it starts as a process.
@@ -111,8 +111,9 @@ export class AcpAgent extends Context.Tag("effect-task-manager/AcpAgent")<AcpAge
       const { check, stream } = yield* ndjsonStream(stdin, stdout, maxLineBytes)
       const loop = yield* AgentLoop
       const manager = yield* TaskManager
-      yield* serve({ loop, manager, options }, stream)
-      yield* check
+      // objects: which message one is, the connection looks itself
+      yield* serve({ loop, manager, options }, stream as AcpStream)
+      yield* Effect.mapError(check, ({ cause, message }) => new AcpStreamError({ cause, message }))
     }).pipe(
       Effect.scoped,
       Effect.provide(agent),

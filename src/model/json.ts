@@ -264,7 +264,8 @@ export const Json: Schema.Schema<unknown> = Schema.declare(
     description: "a JSON value",
     ...naming("a JSON value", toSomeJson),
     arbitrary: () => (fc) => fc.jsonValue(),
-    jsonSchema: {}
+    // anything; with no keyword at all it would not be taken for the whole of a schema
+    jsonSchema: { anyOf: [{}] }
   }
 )
 

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { ToolRequest, ToolResult, ToolSpec } from "../model/ToolCall.js"
 import type { CurrentTask } from "./CurrentTask.js"
+import { mergeExecutors } from "./mergeExecutors.js"
 import type { RouteToolCall } from "./RoutingPolicy.js"
 import { makeExecutor, type ToolHandlers } from "./toolHandlers.js"
 
@@ -79,6 +80,37 @@ export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor"
       Effect.map(
         Effect.context<Exclude<ToolHandlers.Context<H>, CurrentTask | Scope.Scope>>(),
         (context) => makeExecutor(handlers, context)
+      )
+    )
+
+  /**
+   * The tools of two executors as one. A call goes to the one that has a tool of its name at that moment, and where both have one to
+   * the first; it runs where the `route` of that executor says. A name that neither has is a `NotFound` result.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ToolExecutor } from "effect-task-manager"
+   *
+   * const Tools = ToolExecutor.merge(
+   *   ToolExecutor.fromHandlers({ echo: (request) => Effect.succeed(request.input) }),
+   *   ToolExecutor.fromHandlers({ now: () => Effect.map(Effect.clock, (clock) => clock.unsafeCurrentTimeMillis()) })
+   * )
+   * ```
+   *
+   * @since 0.1.0
+   */
+  static readonly merge = <E, R, E2, R2>(
+    first: Layer.Layer<ToolExecutor, E, R>,
+    second: Layer.Layer<ToolExecutor, E2, R2>
+  ): Layer.Layer<ToolExecutor, E | E2, R | R2> =>
+    Layer.scoped(
+      ToolExecutor,
+      Effect.zipWith(
+        Effect.map(Layer.build(first), Context.get(ToolExecutor)),
+        Effect.map(Layer.build(second), Context.get(ToolExecutor)),
+        mergeExecutors,
+        { concurrent: true }
       )
     )
 }

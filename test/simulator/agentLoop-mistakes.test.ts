@@ -314,7 +314,11 @@ describe("the simulator of the loop finds mistakes", () => {
   finds("an unknown tool fails the turn", ["turns"], {
     "loop/internal/modelCall": (original) => ({
       callModel: (model, prompt, listener) =>
-        original.callModel({ ...model, toolkit: { ...model.toolkit, tools: {} } }, prompt, listener)
+        original.callModel(
+          { ...model, toolkit: Effect.map(model.toolkit, (toolkit) => ({ ...toolkit, tools: {} })) },
+          prompt,
+          listener
+        )
     })
   })
 

@@ -174,6 +174,12 @@ export const make = (settings: {
 
     const ask = (approval: TaskApproval, toolCallId: string): Effect.Effect<void, ClientGone> =>
       Effect.gen(function*() {
+        // a yes does not do there, and the task would wait for ever
+        if ((approval.approval.questions ?? []).length > 0) {
+          return yield* answer(approval, {
+            reject: "The user could not be asked: the client takes a yes or a no, and no other answer."
+          })
+        }
         const offersAlways = Option.isSome(options.always?.(approval) ?? Option.none())
         while (true) {
           yield* mayAsk.await

@@ -40,6 +40,12 @@ import type { WakePolicy } from "./WakePolicy.js"
 export interface AgentSessionDefaults {
   /** What the model is told before the conversation. */
   readonly system?: string | undefined
+  /**
+   * Which tools the model is shown: those of the loop's toolkit (`"toolkit"`, the default), or also all others that
+   * `ToolExecutor.specs` has when a request is made (`"executor"`), such as those of MCP servers. One that providers refuse is then
+   * left out, with a warning.
+   */
+  readonly offer?: "toolkit" | "executor" | undefined
   /** When a background result starts a turn. Default: `WakePolicy.AtOnce()`. */
   readonly wake?: WakePolicy | undefined
   /** How a late result is shown. Default: `LateResultCodec.UserNote`. */

@@ -7,11 +7,13 @@ import * as Tool from "@effect/ai/Tool"
 import type * as Toolkit from "@effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { ToolSpec } from "../../model/ToolCall.js"
 import { advertisedSchema } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
 import { checkParameters, checkToolName } from "./internal/checkTool.js"
-import { strictSchema } from "./internal/strictSchema.js"
+import { closedSchema, strictSchema } from "./internal/strictSchema.js"
 import { isProviderDefined, isRunByProvider } from "./providerDefined.js"
 
 /** Parameters of any shape, undecoded. */
@@ -66,6 +68,9 @@ const mirrorProviderDefined = (tool: Tool.AnyProviderDefined): ModelTool => {
   return Object.assign(Object.create(Object.getPrototypeOf(tool)), tool, { parametersSchema }) as ModelTool
 }
 
+const handledElsewhere: ModelToolkit["handle"] = (name) =>
+  Effect.dieMessage(`"${String(name)}" was to be run by the model's toolkit: set disableToolCallResolution`)
+
 /**
  * Mirrors of the tools: names, descriptions, annotations and JSON Schemas (with the parameter `background` where the model
  * may choose) are the same, but parameters are neither checked nor decoded, so that wrong ones fail one call and not the
@@ -102,6 +107,39 @@ export const fromToolkit = (toolkit: Toolkit.Any): ModelToolkit => ({
       isProviderDefined(tool) ? mirrorProviderDefined(tool) : mirror(tool)
     ])
   ),
-  handle: (name) =>
-    Effect.dieMessage(`"${String(name)}" was to be run by the model's toolkit: set disableToolCallResolution`)
+  handle: handledElsewhere
+})
+
+const fromSpec = (spec: ToolSpec): ModelTool => {
+  const schema = strictSchema(closedSchema(spec.inputSchema))
+  const tool = Tool.make(spec.name, {
+    description: spec.description,
+    success: Schema.Unknown,
+    failure: Schema.Unknown
+  })
+  checkToolName(tool)
+  checkParameters(tool, schema)
+  return tool.setParameters(anyParameters(Predicate.isRecord(schema) ? schema : {}))
+}
+
+/**
+ * Tools that are known by what an executor says of them (`ToolExecutor.specs`), as a model is shown them: names, descriptions and JSON
+ * Schemas are passed on. An object whose schema does not say whether it takes more fields takes none, and an optional field may be
+ * null, for strict modes of providers want it so. Throws, with the tool's name, for one that providers refuse.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ToolExecutor } from "effect-task-manager"
+ * import { ModelToolkit } from "effect-task-manager/ai"
+ *
+ * const toolkit = Effect.flatMap(ToolExecutor, ({ specs }) => Effect.map(specs, ModelToolkit.fromSpecs))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromSpecs = (specs: ReadonlyArray<ToolSpec>): ModelToolkit => ({
+  tools: Object.fromEntries(specs.map((spec) => [spec.name, fromSpec(spec)])),
+  handle: handledElsewhere
 })

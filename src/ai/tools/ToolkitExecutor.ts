@@ -17,10 +17,11 @@ import type * as Scope from "effect/Scope"
 import { ApprovalRequired, ToolError } from "../../errors.js"
 import { describeIssue } from "../../model/describeIssue.js"
 import { ApprovalId } from "../../model/ids.js"
-import { emptyMetadata, isJson } from "../../model/json.js"
+import { emptyMetadata } from "../../model/json.js"
 import { notJson } from "../../model/readToolResult.js"
 import { badResult, goodResult, type ToolOutput, type ToolRequest, type ToolResult } from "../../model/ToolCall.js"
 import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
+import { callSummary } from "../../services/callSummary.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
@@ -73,17 +74,6 @@ const hasPrototypeKey = (input: unknown): boolean => {
     for (const child of Object.values(value)) pending.push(child)
   }
   return false
-}
-
-const longestSummary = 160
-
-const summaryOf = (toolName: string, input: unknown): string => {
-  const text = isJson(input) ? JSON.stringify(input) : ""
-  // what is cut says so: a summary that only looks whole could hide the rest from the person who approves it
-  const shown = text.length <= longestSummary
-    ? text
-    : `${text.slice(0, longestSummary)}… (cut, ${text.length} characters in all)`
-  return `${printable(toolName)} ${printable(shown)}`
 }
 
 /** The tag and the message of a failure. */
@@ -191,7 +181,7 @@ const askFirst = (
         id: ApprovalId.make(`approval-${task.taskId}-${task.launch}`),
         requestKind: "tool",
         reason: typeof reason === "string" && reason !== "" ? printable(reason) : "NeedsApproval",
-        summary: summaryOf(toolName, input),
+        summary: callSummary(toolName, input),
         metadata: emptyMetadata
       }
     })

@@ -36,6 +36,7 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     maxCallsPerReply,
     maxNoteBytes,
     maxRequestsPerTurn,
+    offer,
     provider,
     retry,
     streaming,
@@ -44,6 +45,7 @@ export const checkDefaults = (owner: string, options: AgentSessionDefaults): voi
     whileAwaitingApproval
   } = options
   refuseUnless(system === undefined || typeof system === "string", `${owner}.system`, "a string", system)
+  if (offer !== undefined) refuseUnlessOneOf(["toolkit", "executor"], `${owner}.offer`, offer)
   if (wake !== undefined) checkWake(owner, wake)
   refuseUnless(
     codec === undefined || Predicate.hasProperty(codec, "render") && typeof codec.render === "function",

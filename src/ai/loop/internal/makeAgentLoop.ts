@@ -23,6 +23,7 @@ import { RetryPolicy } from "../RetryPolicy.js"
 import { type StoredSession, TranscriptStore, type TranscriptStoreService } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
+import { withSpecs } from "./offered.js"
 import { claim, release } from "./openSessions.js"
 import { makeSession, type OpenedSession, type SessionSettings } from "./Session.js"
 
@@ -79,6 +80,7 @@ export const makeAgentLoop = (
       })
     )
     const modelToolkit = ModelToolkit.fromToolkit(toolkit)
+    const toolkitAlone = Effect.succeed(modelToolkit)
     const sessions = new Set<OpenedSession>()
 
     const settingsOf = (
@@ -93,7 +95,7 @@ export const makeAgentLoop = (
         left: stored?.wasOpen === true ? stored : undefined,
         model: {
           languageModel,
-          toolkit: modelToolkit,
+          toolkit: options.offer === "executor" ? withSpecs(modelToolkit, executor.specs) : toolkitAlone,
           isStreaming: options.streaming ?? true,
           retry: options.retry ?? RetryPolicy.standard,
           idleMillis: millisOf("AgentSessionOptions.idleTimeout", options.idleTimeout ?? "5 minutes"),

@@ -21,7 +21,8 @@ import { unlessIdle } from "./unlessIdle.js"
 /** What a session asks the model with. */
 export interface Model {
   readonly languageModel: LanguageModel.Service
-  readonly toolkit: ModelToolkit
+  /** The tools that it is shown, as they are when a request is made. */
+  readonly toolkit: Effect.Effect<ModelToolkit>
   readonly isStreaming: boolean
   readonly retry: RetryPolicy
   /** How long nothing of a streamed reply may come. */
@@ -67,7 +68,8 @@ const readable = <A, E, R>(ask: Effect.Effect<A, E, R>, carrier: Carrier | undef
   carrier === undefined ? ask : withReadableReplies(ask, carrier, onChunk)
 
 const attempt = (
-  { idleMillis, isStreaming, languageModel, toolkit }: Model,
+  { idleMillis, isStreaming, languageModel }: Model,
+  toolkit: ModelToolkit,
   prompt: Prompt.Prompt,
   reply: ReplyBuilder,
   listener: ModelListener
@@ -122,13 +124,13 @@ export const callModel = (
   prompt: Prompt.Prompt,
   listener: ModelListener
 ): Effect.Effect<ReplyBuilder, AiError.AiError> =>
-  Effect.suspend(() => {
+  Effect.flatMap(model.toolkit, (toolkit) => {
     let attempts = 0
     let failed: AiError.AiError | undefined
     const once = Effect.suspend(() => {
       const reply = new ReplyBuilder()
       listener.onAttempt(reply, ++attempts, failed)
-      return Effect.as(attempt(model, prompt, reply, listener), reply)
+      return Effect.as(attempt(model, toolkit, prompt, reply, listener), reply)
     }).pipe(
       Effect.tapError((error) =>
         Effect.sync(() => {

@@ -83,6 +83,44 @@ export const strictSchema = (given: unknown): unknown => {
   }
 }
 
+const naming = ["$schema", "$id", "$comment"]
+
+const closedChildren = (key: string, value: unknown): unknown => {
+  switch (key) {
+    case "properties":
+    case "$defs":
+    case "definitions":
+      return mapRecord(value, closedSchema)
+    case "anyOf":
+    case "allOf":
+    case "prefixItems":
+      return Array.isArray(value) ? value.map(closedSchema) : value
+    case "items":
+    case "additionalProperties":
+      return closedSchema(value)
+    default:
+      return value
+  }
+}
+
+/**
+ * A schema of somebody else in the words that strict modes know: an object that does not say whether it takes more fields takes none,
+ * `oneOf` is `anyOf`, and what only names a schema is left out.
+ */
+export const closedSchema = (given: unknown): unknown => {
+  if (!isRecord(given)) return given
+  const { oneOf, ...rest } = given
+  const schema = Array.isArray(oneOf) && rest["anyOf"] === undefined ? { ...rest, anyOf: oneOf } : given
+  const closed = Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key]) => !naming.includes(key))
+      .map(([key, value]) => [key, closedChildren(key, value)])
+  )
+  return isRecord(closed["properties"]) && closed["additionalProperties"] === undefined
+    ? { ...closed, additionalProperties: false }
+    : closed
+}
+
 const withField = (value: JsonSchema, key: string, child: unknown): JsonSchema =>
   Object.is(value[key], child) ? value : { ...value, [key]: child }
 

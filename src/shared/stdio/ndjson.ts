@@ -1,6 +1,6 @@
-/** Messages of the protocol as lines of JSON, from one byte stream and to another. */
-import type { AnyMessage, Stream as AcpStream } from "@agentclientprotocol/sdk"
+/** Messages of JSON-RPC as lines, from one byte stream and to another. */
 import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -9,7 +9,6 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import { AcpStreamError } from "../AcpAgentOptions.js"
 import { type Line, LineReader } from "./LineReader.js"
 
 /** How many lines wait to be written: who writes more waits. */
@@ -21,9 +20,20 @@ const errorOf = (id: string | number | null, code: number, message: string) =>
 const errorLine = (id: string | number | null, code: number, message: string): string =>
   `${JSON.stringify(errorOf(id, code, message))}\n`
 
+/** The objects that each side writes. Which message one is, if it is any, the connection looks itself. */
+export interface MessageStream {
+  readonly readable: ReadableStream<object>
+  readonly writable: WritableStream<object>
+}
+
+/** One of the two byte streams has failed. */
+export class StreamFailed
+  extends Data.TaggedError("StreamFailed")<{ readonly message: string; readonly cause: unknown }>
+{}
+
 /** What a line holds for the connection, what answers it at once, and what the host is told of it. */
 interface Read {
-  readonly message?: AnyMessage
+  readonly message?: object
   readonly answer?: string
   readonly warning?: string
 }
@@ -51,8 +61,7 @@ const readLine = (line: Line): Read | undefined => {
   try {
     const message: unknown = JSON.parse(line.text)
     return typeof message === "object" && message !== null && !Array.isArray(message)
-      // an object: which message it is, the connection looks itself
-      ? { message: message as AnyMessage }
+      ? { message }
       : { answer: errorLine(null, -32600, "Invalid request") }
   } catch {
     return { answer: errorLine(null, -32700, "Parse error") }
@@ -69,9 +78,9 @@ export const ndjsonStream = <E, E2>(
   maxLineBytes: number
 ): Effect.Effect<
   {
-    readonly stream: AcpStream
+    readonly stream: MessageStream
     /** Fails if one of the two streams has failed. */
-    readonly check: Effect.Effect<void, AcpStreamError>
+    readonly check: Effect.Effect<void, StreamFailed>
   },
   never,
   Scope.Scope
@@ -83,9 +92,9 @@ export const ndjsonStream = <E, E2>(
     const reader = new LineReader(maxLineBytes)
     const write = (line: string) => Effect.asVoid(Queue.offer(lines, Option.some(line)))
 
-    let enqueue = (_message: AnyMessage): void => {}
+    let enqueue = (_message: object): void => {}
     let end = (): void => {}
-    const readable = new ReadableStream<AnyMessage>({
+    const readable = new ReadableStream<object>({
       start: (controller) => {
         let isOver = false
         enqueue = (message) => {
@@ -102,7 +111,7 @@ export const ndjsonStream = <E, E2>(
         end = () => {}
       }
     })
-    const writable = new WritableStream<AnyMessage>({
+    const writable = new WritableStream<object>({
       write: (message) => run(write(`${JSON.stringify(message)}\n`))
     })
 
@@ -116,11 +125,11 @@ export const ndjsonStream = <E, E2>(
         return message === undefined ? warned : Effect.zipRight(Effect.sync(() => enqueue(message)), warned)
       }, { discard: true })
 
-    let failure: AcpStreamError | undefined
+    let failure: StreamFailed | undefined
     const failed = (message: string) =>
       Effect.catchAllCause((cause: Cause.Cause<unknown>) =>
         Effect.sync(() => {
-          if (!Cause.isInterruptedOnly(cause)) failure ??= new AcpStreamError({ message, cause: Cause.squash(cause) })
+          if (!Cause.isInterruptedOnly(cause)) failure ??= new StreamFailed({ message, cause: Cause.squash(cause) })
         })
       )
 

@@ -1,7 +1,7 @@
 /** Lines out of bytes, however they are cut: each line is one to itself, and of one that is too long its id is known, and which message it is. */
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { type Line, LineReader } from "../../src/acp/internal/LineReader.js"
+import { type Line, LineReader } from "../../src/shared/stdio/LineReader.js"
 
 const encoder = new TextEncoder()
 

@@ -1,0 +1,84 @@
+/**
+ * The handle of a manager in another process.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { TaskManagerHandle } from "../services/TaskManager.js"
+import { millisOf } from "../shared/durations.js"
+import { refuseUnless } from "../shared/refusals.js"
+import { openLink } from "./internal/client/Link.js"
+import { makeRemoteHandle } from "./internal/client/remoteHandle.js"
+
+/**
+ * What `TaskManagerClient.layer` takes. `url` is where the server listens: `http://127.0.0.1:4860`. `patience` is how long a request is made
+ * again while the server is away, if it can be made twice; a number is milliseconds. Default: 30 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskManagerClientOptions {
+  readonly url: string
+  readonly token: Redacted.Redacted
+  readonly patience?: Duration.DurationInput | undefined
+}
+
+/**
+ * The handle of a manager that `TaskManagerHttp` serves, for programs in other processes: the same methods, streams and typed errors.
+ *
+ * - Streams and subscriptions go on behind the last event that has come, when the connection breaks or the server starts again; each takes
+ *   one event stream of the server.
+ * - What cannot be asked dies with `TaskManagerUnreachable`.
+ * - `list` is read page by page: it is not one moment.
+ * - `turnUpdates` dies: the updates of a turn are for the loop that runs it. `answerApproval` runs the tool with the executor of the server,
+ *   and uses none of the caller.
+ *
+ * @example
+ * ```ts
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Effect, Layer, Redacted } from "effect"
+ * import { TaskManagerClient } from "effect-task-manager/http"
+ *
+ * const program = Effect.gen(function*() {
+ *   const handle = yield* TaskManagerClient
+ *   const running = yield* handle.listRunning
+ *   yield* Effect.forEach(running, ({ id }) => handle.cancel(id), { discard: true })
+ * })
+ *
+ * const Client = TaskManagerClient.layer({ url: "http://127.0.0.1:4860", token: Redacted.make("…") }).pipe(
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ *
+ * const main = Effect.provide(program, Client)
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskManagerClient")<
+  TaskManagerClient,
+  TaskManagerHandle
+>() {
+  /**
+   * A client of the server at an address. Asks nothing until it is used. Dies on an option that is none.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer = (
+    { patience = "30 seconds", token, url }: TaskManagerClientOptions
+  ): Layer.Layer<TaskManagerClient, never, HttpClient.HttpClient> =>
+    Layer.effect(
+      TaskManagerClient,
+      Effect.suspend(() => {
+        refuseUnless(URL.canParse(url), "TaskManagerClientOptions.url", "the address of a server", url)
+        refuseUnless(Redacted.isRedacted(token), "TaskManagerClientOptions.token", "a Redacted text", typeof token)
+        const patienceMillis = millisOf("TaskManagerClientOptions.patience", patience)
+        return Effect.map(openLink({ url, token, patienceMillis }), makeRemoteHandle)
+      })
+    )
+}

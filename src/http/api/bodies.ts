@@ -1,0 +1,75 @@
+/** What is sent in the body of a request, and what comes back where the model has no schema of it. */
+import * as Schema from "effect/Schema"
+import { TaskApproval } from "../../model/Approval.js"
+import { SessionId } from "../../model/ids.js"
+import { Metadata } from "../../model/json.js"
+import { Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../model/schemas.js"
+import { ContinuePolicy, DeliveryMode, TaskSnapshot } from "../../model/Task.js"
+import { ToolResultPart } from "../../model/ToolCall.js"
+
+/** A write that says nothing more: `{}`. */
+export const Nothing = struct({}).annotations({ identifier: "Nothing" })
+
+export const TaskPage = struct({
+  tasks: list(TaskSnapshot),
+  next: Schema.optionalWith(Text, { exact: true })
+}).annotations({ identifier: "TaskPage" })
+
+export const TaskResultAnswer = struct({ result: Schema.optionalWith(ToolResultPart, { exact: true }) })
+
+export const Detached = struct({ detached: Flag })
+
+export const Idle = struct({ idle: Flag })
+
+export const DeliveryModeChange = struct({ deliveryMode: DeliveryMode })
+
+export const ContinuePolicyChange = struct({ continuePolicy: ContinuePolicy })
+
+export const PriorityChange = struct({ priority: Finite })
+
+/** `null`: without a limit. */
+export const ConcurrencyChange = struct({ limit: Schema.NullOr(Schema.Int.pipe(Schema.greaterThanOrEqualTo(1))) })
+
+export const Message = struct({ text: Text })
+
+const Answer = Schema.Union(
+  Schema.Literal("approve"),
+  struct({ reject: Text }),
+  // not Schema.Record, which takes `__proto__` for more than a name
+  struct({ answers: Metadata })
+)
+
+export const ApprovalAnswerBody = struct({
+  /** `approval.asking` of what was shown. */
+  asking: Text,
+  answer: Answer,
+  /** What was shown, to be compared with what is asked. */
+  approval: Schema.optionalWith(TaskApproval, { exact: true })
+})
+
+export const Approvals = struct({ approvals: list(TaskApproval) })
+
+export const Caller = struct({
+  name: Text,
+  scopes: list(oneOf("read", "control", "approve")),
+  sessions: Flag
+})
+
+export const SessionOpened = struct({ sessionId: SessionId })
+
+export const SessionView = struct({
+  sessionId: SessionId,
+  phase: Text,
+  turnId: Schema.optionalWith(Text, { exact: true }),
+  approvals: list(TaskApproval),
+  live: list(TaskSnapshot)
+})
+
+export const Sessions = struct({ sessions: list(SessionOpened) })
+
+export const MessageTaken = struct({ messageId: Text })
+
+export const LoginBody = struct({ token: Text })
+
+/** `key` names the request: one that is made again with the same key is given what the first one took. */
+export const Drain = struct({ key: NonEmptyText, sessionId: Schema.optionalWith(SessionId, { exact: true }) })

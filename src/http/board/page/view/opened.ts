@@ -1,0 +1,98 @@
+/** What the details show of one task beyond its row: it is read when the details are opened, and again when it has changed. */
+import type { TaskId } from "../../../../model/ids.js"
+import type { TaskSnapshot } from "../../../../model/Task.js"
+import type { TaskEvent } from "../../../../model/TaskEvent.js"
+import type { ToolResultPart } from "../../../../model/ToolCall.js"
+import { isSettled, type UsualEvent } from "../model/told.js"
+import { api, CallFailed } from "../net/api.js"
+
+export interface Opened {
+  readonly id: TaskId
+  /** What is not on the board any more is read. */
+  readonly snapshot: TaskSnapshot | undefined
+  readonly result: ToolResultPart | undefined
+  readonly output: { readonly text: string; readonly start: number; readonly end: number; readonly total: number }
+  readonly fault: string | undefined
+  readonly heard: (event: UsualEvent<TaskEvent>) => void
+}
+
+/** How much of an output is read at once, in bytes, and how much of it is shown, in characters. */
+const piece = 65_536
+const mostShown = 200_000
+
+type Loaded = { -readonly [Key in keyof Opened]: Opened[Key] }
+
+const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "it could not be read"
+
+/** Reads a task; `changed` is called whenever more of it is known. */
+export const openTask = (id: TaskId, changed: () => void): Opened => {
+  let isReading = false
+  let isGrown = false
+
+  const readOutput = async (): Promise<void> => {
+    isGrown = true
+    if (isReading) return
+    isReading = true
+    try {
+      while (isGrown) {
+        isGrown = false
+        const { output } = opened
+        const next = await api.output(id, piece, output.end === 0 ? undefined : output.end)
+        // what it wrote in between is not kept any more, or was too much to read
+        const isGap = next.start > output.end && output.end > 0
+        const text = `${output.text}${isGap ? "\n…\n" : ""}${next.text}`
+        opened.output = {
+          text: text.slice(-mostShown),
+          start: output.end === 0 ? next.start : output.start,
+          end: next.end,
+          total: next.total
+        }
+        if (next.end < next.total && next.text !== "") isGrown = true
+        changed()
+      }
+    } catch (error) {
+      opened.fault = wordsOf(error)
+      changed()
+    } finally {
+      isReading = false
+    }
+  }
+
+  const readResult = async (): Promise<void> => {
+    try {
+      opened.result = (await api.result(id)).result
+    } catch (error) {
+      opened.fault = wordsOf(error)
+    }
+    changed()
+  }
+
+  const opened: Loaded = {
+    id,
+    snapshot: undefined,
+    result: undefined,
+    output: { text: "", start: 0, end: 0, total: 0 },
+    fault: undefined,
+    heard: (event) => {
+      if (event.taskId !== id) return
+      if (event._tag === "OutputGrew") void readOutput()
+      if (event._tag === "Completed" || event._tag === "Failed") opened.result = event.result
+      if (!isSettled(event.snapshot)) return
+      void readOutput()
+      if (opened.result === undefined) void readResult()
+    }
+  }
+
+  const read = async (): Promise<void> => {
+    try {
+      opened.snapshot = await api.get(id)
+      if (isSettled(opened.snapshot)) void readResult()
+      void readOutput()
+    } catch (error) {
+      opened.fault = wordsOf(error)
+    }
+    changed()
+  }
+  void read()
+  return opened
+}

@@ -1,0 +1,141 @@
+/** The event streams that are open: how many there may be, and their heartbeat. */
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { ProblemOf } from "../api/Problem.js"
+import { CurrentCaller } from "./CurrentCaller.js"
+import { EventStream } from "./EventStream.js"
+import { ended } from "./frames.js"
+import { problem } from "./problems.js"
+import type { Settings } from "./settings.js"
+
+const tooMany = problem(429, "TooManyStreams", "Too many requests", "Too many event streams are open.")
+
+export interface Streams {
+  /** Returns once the server closes. */
+  readonly closing: Effect.Effect<void>
+  /** A stream for the caller, until the request ends. */
+  readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
+  /** Gives a stream all that a queue does, until one of them ends. */
+  readonly feed: <A>(
+    to: EventStream,
+    from: Queue.Dequeue<A>,
+    frameOf: (value: A) => Uint8Array
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** As `feed`, with what a stream gives. */
+  readonly replay: <A>(
+    to: EventStream,
+    from: Stream.Stream<A>,
+    frameOf: (value: A) => Uint8Array
+  ) => Effect.Effect<void, never, Scope.Scope>
+  readonly respond: (from: EventStream) => HttpServerResponse.HttpServerResponse
+}
+
+/** How many events are taken at once. */
+const batch = 256
+
+export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { dropGraceMillis, heartbeatMillis, maxStreams, maxStreamsPerToken, maxWaitingBytes } = settings
+    const streams = new Set<EventStream>()
+
+    const isClosing = yield* Deferred.make<void>()
+    // the server waits for its connections: clients come back when it is there again
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(
+        Deferred.succeed(isClosing, undefined),
+        Effect.sync(() => {
+          for (const stream of streams) stream.unsafeEnd()
+        })
+      )
+    )
+
+    // idle as long as nobody listens
+    const beating = Effect.unsafeMakeLatch(false)
+    const beat = beating.await.pipe(
+      Effect.zipRight(Effect.sleep(heartbeatMillis)),
+      Effect.zipRight(Effect.sync(() => {
+        for (const stream of streams) stream.unsafeBeat()
+        if (streams.size === 0) beating.unsafeClose()
+      }))
+    )
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(beat)))
+
+    const open = Effect.gen(function*() {
+      const caller = yield* CurrentCaller
+      if (caller === undefined) return yield* Effect.dieMessage("An event stream is of a caller")
+      const { grant } = caller
+      const acquire = Effect.suspend(() => {
+        if (streams.size >= maxStreams || grant.streams >= maxStreamsPerToken) return Effect.fail(tooMany)
+        const stream = new EventStream(maxWaitingBytes)
+        streams.add(stream)
+        grant.streams++
+        beating.unsafeOpen()
+        return Effect.succeed(stream)
+      })
+      return yield* Effect.acquireRelease(acquire, (stream) =>
+        Effect.sync(() => {
+          streams.delete(stream)
+          grant.streams--
+        }))
+    })
+
+    /** Whoever leaves the stream unread for too long is told that it is dropped, and has as long to read that. */
+    const drop = (to: EventStream) =>
+      Effect.sync(() => to.unsafeDrop()).pipe(
+        Effect.zipRight(Effect.logWarning("A client has not read its event stream, and is dropped")),
+        Effect.zipRight(Effect.sleep(dropGraceMillis)),
+        Effect.zipRight(Effect.sync(() => to.unsafeCutOff()))
+      )
+
+    /** Gives it what it has room for, and the rest once it has; false if it never has. */
+    const offerAll = (to: EventStream, frames: ReadonlyArray<Uint8Array>, from = 0): Effect.Effect<boolean> =>
+      Effect.suspend(() => {
+        for (let at = from; at < frames.length; at++) {
+          const frame = frames[at]
+          if (frame === undefined || to.unsafeOffer(frame)) continue
+          return Effect.flatMap(Effect.timeoutOption(to.awaitRoom, dropGraceMillis), (room) =>
+            room._tag === "Some" ? offerAll(to, frames, at) : Effect.as(drop(to), false))
+        }
+        return Effect.succeed(true)
+      })
+
+    // a queue that is over interrupts who takes
+    const inBackground = (to: EventStream, forward: Effect.Effect<void>) =>
+      Effect.ensuring(
+        forward,
+        Effect.sync(() =>
+          to.unsafeEnd(ended("shutdown"))
+        )
+      ).pipe(
+        Effect.interruptible,
+        Effect.forkScoped,
+        Effect.asVoid
+      )
+
+    const feed: Streams["feed"] = (to, from, frameOf) => {
+      const forward: Effect.Effect<void> = Effect.suspend(() =>
+        Effect.flatMap(from.takeBetween(1, batch), (values) =>
+          Effect.flatMap(
+            offerAll(to, Chunk.toReadonlyArray(values).map(frameOf)),
+            (isRead) => isRead ? forward : Effect.void
+          ))
+      )
+      return inBackground(to, forward)
+    }
+
+    const replay: Streams["replay"] = (to, from, frameOf) =>
+      inBackground(to, Stream.runForEachWhile(from, (value) => Effect.suspend(() => offerAll(to, [frameOf(value)]))))
+
+    const respond: Streams["respond"] = (from) =>
+      HttpServerResponse.stream(from.stream, {
+        contentType: "text/event-stream",
+        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+      })
+
+    return { open, feed, replay, respond, closing: Deferred.await(isClosing) }
+  })

@@ -1,0 +1,208 @@
+/** The handle of a manager that is asked over HTTP. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { WaitTimedOut } from "../../../errors.js"
+import type { TaskId } from "../../../model/ids.js"
+import { isSettled, liveStatuses, settledStatuses } from "../../../model/settled.js"
+import type { TaskFilter, TaskSnapshot } from "../../../model/Task.js"
+import type { TaskManagerHandle } from "../../../services/TaskManager.js"
+import { checkUsageFilter } from "../../../shared/checkUsage.js"
+import { millisOf } from "../../../shared/durations.js"
+import { randomToken } from "../../../shared/randomToken.js"
+import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../../../shared/refusals.js"
+import { wellFormedText } from "../../../shared/wellFormed.js"
+import type { Link } from "./Link.js"
+import { remoteEvents } from "./remoteEvents.js"
+
+/** How long the server is asked to wait, before it is asked again. */
+const longestWait = 30_000
+
+const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]: Exclude<Fields[Key], undefined> } =>
+  // only fields that are undefined are left out, and a field that may be left out may be undefined before
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof Fields]: Exclude<Fields[Key], undefined>
+  }
+
+/** A part of a path: HttpApiClient puts it in as it is. */
+const inPath = <Text extends string>(text: Text): Text =>
+  // the brand says that it is not empty, and it is not
+  encodeURIComponent(wellFormedText(text)) as Text
+
+const now = Effect.clockWith((clock) => clock.currentTimeMillis)
+
+export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
+  const { api, once, repeat } = link
+
+  const listSuspended = Effect.map(repeat(api.approvals.inbox({})), ({ approvals }) => approvals)
+
+  const statusesOf = ({ status }: TaskFilter) => typeof status === "string" ? [status] : status
+
+  /** The pages of the server begin with the newest; one that settles meanwhile comes again as what it has become. */
+  const list = (filter: TaskFilter = {}): Effect.Effect<ReadonlyArray<TaskSnapshot>> =>
+    Effect.gen(function*() {
+      const { status: _, ...others } = filter
+      const query = defined({ ...others, status: statusesOf(filter), limit: 1_000 })
+      const found = new Map<TaskId, TaskSnapshot>()
+      let next: string | undefined = undefined
+      do {
+        const urlParams: typeof query & { readonly cursor?: string } = next === undefined
+          ? query
+          : { ...query, cursor: next }
+        const page: { readonly tasks: ReadonlyArray<TaskSnapshot>; readonly next?: string } = yield* repeat(
+          api.tasks.list({ urlParams })
+        )
+        for (const task of page.tasks) {
+          // behind those that come after it: it is the older one of the two
+          found.delete(task.id)
+          found.set(task.id, task)
+        }
+        next = page.next
+      } while (next !== undefined)
+      const oldestFirst = [...found.values()].reverse()
+      return [...oldestFirst.filter(isSettled), ...oldestFirst.filter((task) => !isSettled(task))]
+    })
+
+  const drain = (sessionId: Parameters<TaskManagerHandle["drainReadyItemsOf"]>[0] | undefined) =>
+    Effect.suspend(() => {
+      const key = randomToken()
+      return repeat(api.control.drain({ payload: sessionId === undefined ? { key } : { key, sessionId } }))
+    }).pipe(Effect.map(({ items }) => items.filter((item) => item._tag === "Item")))
+
+  const isIdleWithin = (within: number) =>
+    Effect.map(repeat(api.tasks.idle({ urlParams: { within } })), ({ idle }) => idle)
+
+  const waitForIdle: Effect.Effect<void> = Effect.flatMap(
+    isIdleWithin(longestWait),
+    (idle) => idle ? Effect.void : waitForIdle
+  )
+
+  const idleUntil = (until: number, millis: number): Effect.Effect<void, WaitTimedOut> =>
+    Effect.gen(function*() {
+      const left = Math.max(0, Math.ceil(until - (yield* now)))
+      if (yield* isIdleWithin(Math.min(left, longestWait))) return
+      if (left <= longestWait) return yield* new WaitTimedOut({ millis })
+      return yield* idleUntil(until, millis)
+    })
+
+  const changed = <R>(request: Effect.Effect<unknown, unknown, R>, taskId: TaskId) =>
+    Effect.asVoid(repeat(request, ["TaskNotFound", "TaskNotRunning"], { taskId }))
+
+  return {
+    ...remoteEvents(link, listSuspended),
+    turnUpdates: () =>
+      Stream.die(new TypeError("The updates of a turn are taken where its loop runs, and not over HTTP")),
+    answerApproval: (approval, answer) =>
+      Effect.map(
+        once(
+          api.approvals.answer({
+            path: { id: inPath(approval.taskId) },
+            payload: { asking: approval.approval.asking ?? "", answer, approval }
+          }),
+          [
+            "TaskNotFound",
+            "TaskNotSuspended",
+            "TaskAlreadyExists",
+            "DuplicateCallId",
+            "DuplicateCall",
+            "UsageLimitReached",
+            "TaskLimitReached",
+            "ApprovalMismatch",
+            "InvalidAnswer",
+            "TaskCancelled",
+            "TaskManagerShutdown"
+          ],
+          { taskId: approval.taskId }
+        ),
+        ({ outcome }) => outcome
+      ),
+    get: (taskId) => repeat(api.tasks.get({ path: { id: inPath(taskId) } }), ["TaskNotFound"], { taskId }),
+    result: (taskId) =>
+      Effect.map(
+        repeat(api.tasks.result({ path: { id: inPath(taskId) } }), ["TaskNotFound"], { taskId }),
+        ({ result }) => Option.fromNullable(result)
+      ),
+    output: (taskId, range = {}) =>
+      Effect.suspend(() => {
+        checkRange(range)
+        const urlParams = defined({ start: range.start, maxBytes: range.maxBytes })
+        return repeat(api.tasks.output({ path: { id: inPath(taskId) }, urlParams }), ["TaskNotFound"], { taskId })
+      }),
+    list,
+    history: (query = {}) =>
+      Effect.suspend(() => {
+        checkHistoryQuery(query)
+        const { before, filter = {}, limit } = query
+        const urlParams = defined({ before, limit, sessionId: filter.sessionId, status: statusesOf(filter) })
+        return repeat(api.tasks.history({ urlParams }))
+      }),
+    listRunning: list({ status: liveStatuses.filter((status) => status !== "Suspended") }),
+    listSuspended,
+    listCompleted: list({ status: settledStatuses.filter((status) => status !== "Cancelled") }),
+    cancel: (taskId) =>
+      Effect.asVoid(
+        repeat(api.control.cancel({ path: { id: inPath(taskId) }, payload: {} }), ["TaskNotFound"], { taskId })
+      ),
+    detach: (taskId) =>
+      Effect.map(
+        once(api.control.detach({ path: { id: inPath(taskId) }, payload: {} }), ["TaskNotFound", "TaskNotRunning"], {
+          taskId
+        }),
+        ({ detached }) => detached
+      ),
+    steer: (taskId, message) =>
+      Effect.suspend(() => {
+        refuseUnless(typeof message === "string", "steer", "a string", message)
+        return Effect.asVoid(once(
+          api.control.steer({ path: { id: inPath(taskId) }, payload: { text: message } }),
+          ["TaskNotFound", "TaskNotRunning", "TaskDoesNotListen", "TaskInboxFull"],
+          { taskId }
+        ))
+      }),
+    setContinuePolicy: (taskId, continuePolicy) =>
+      changed(api.control.setContinuePolicy({ path: { id: inPath(taskId) }, payload: { continuePolicy } }), taskId),
+    setDeliveryMode: (taskId, deliveryMode) =>
+      changed(api.control.setDeliveryMode({ path: { id: inPath(taskId) }, payload: { deliveryMode } }), taskId),
+    setPriority: (taskId, priority) =>
+      Effect.suspend(() =>
+        changed(
+          api.control.setPriority({
+            path: { id: inPath(taskId) },
+            payload: { priority: finiteOf("setPriority", priority) }
+          }),
+          taskId
+        )
+      ),
+    setConcurrency: (lane, limit) =>
+      Effect.suspend(() => {
+        refuseUnless(typeof lane === "string", "setConcurrency", "the name of a lane", lane)
+        const checked = limitOf("setConcurrency", limit, 1)
+        return Effect.asVoid(repeat(
+          api.control.setConcurrency({
+            path: { lane: inPath(lane) },
+            payload: { limit: checked === Infinity ? null : checked }
+          }),
+          ["ConcurrencyRefused"],
+          { lane }
+        ))
+      }),
+    usage: (filter = {}) =>
+      Effect.suspend(() => {
+        checkUsageFilter(filter)
+        const { lane, sessionId, taskId, turnId } = filter
+        return repeat(
+          api.tasks.usage({ urlParams: defined({ lane, sessionId, taskId, turnId }) }),
+          ["TaskNotFound"],
+          { taskId }
+        )
+      }),
+    drainReadyItems: drain(undefined),
+    drainReadyItemsOf: drain,
+    waitForIdle,
+    waitForIdleWithin: (timeout) =>
+      Effect.suspend(() => {
+        const millis = millisOf("waitForIdleWithin", timeout)
+        return Effect.flatMap(now, (start) => idleUntil(start + millis, millis))
+      })
+  }
+}

@@ -1,0 +1,45 @@
+/** Server-sent events, as bytes. */
+import * as Schema from "effect/Schema"
+import { EventReset, type FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
+import type { TaskOutput } from "../../model/TaskOutput.js"
+import type { FilteredTaskWatch } from "../../services/TaskManager.js"
+
+const encoder = new TextEncoder()
+
+const encodeEvent = Schema.encodeSync(TaskEvent)
+const encodeReset = Schema.encodeSync(EventReset)
+
+/** JSON has no line breaks outside of its texts, and none in them. */
+const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
+  encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
+
+// every reader is given the same event: it is written once for all of them
+const written = new WeakMap<FilteredTaskEvent, Uint8Array>()
+
+export const frameOf = (event: FilteredTaskEvent): Uint8Array => {
+  const known = written.get(event)
+  if (known !== undefined) return known
+  const made = event._tag === "Reset"
+    ? frame("reset", event.seq, encodeReset(event))
+    : frame("task", event.seq, encodeEvent(event))
+  written.set(event, made)
+  return made
+}
+
+/** How the stream begins, so that its head is sent at once: how soon a browser comes back, and behind which event. */
+export const opening = (id?: number): Uint8Array =>
+  encoder.encode(`retry: 1000\n${id === undefined ? "" : `id: ${id}\n`}\n`)
+
+export const heartbeat: Uint8Array = encoder.encode(":\n\n")
+
+/** `isPosition`: what comes next is what came after it. */
+export const snapshotFrame = ({ live, seq }: FilteredTaskWatch, isPosition: boolean): Uint8Array =>
+  frame("snapshot", isPosition ? seq : undefined, encodeReset({ _tag: "Reset", seq, live }))
+
+/** The client was too slow, and what it has not read is gone: it comes back with the last id that it has seen. */
+export const dropped: Uint8Array = frame("dropped", undefined, { reason: "slow" })
+
+/** The manager is shut down, or the task has settled: nothing more will come. */
+export const ended = (reason: string): Uint8Array => frame("end", undefined, { reason })
+
+export const outputFrame = (output: TaskOutput): Uint8Array => frame("output", output.end, output)

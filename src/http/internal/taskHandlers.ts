@@ -1,0 +1,105 @@
+/** The handlers of what is read and changed of tasks. */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { TaskManagerError } from "../../errors.js"
+import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import type { ProblemOf } from "../api/Problem.js"
+import { TaskManagerApi } from "../api/TaskManagerApi.js"
+import { CurrentCaller } from "./CurrentCaller.js"
+import type { Drained } from "./Drained.js"
+import { lastSeen, streamEvents } from "./eventsHandler.js"
+import { conflict, notFound, problem } from "./problems.js"
+import type { Streams } from "./Streams.js"
+import { tailOf } from "./tailing.js"
+import { taskPage } from "./taskPages.js"
+
+type NotFoundError = Extract<TaskManagerError, { _tag: "TaskNotFound" }>
+
+const orNotFound = <A, R>(effect: Effect.Effect<A, NotFoundError, R>): Effect.Effect<A, ProblemOf<404>, R> =>
+  Effect.mapError(effect, notFound)
+
+const orConflict = <A, E extends TaskManagerError, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, ProblemOf<404> | ProblemOf<409>, R> =>
+  Effect.mapError(
+    effect,
+    (error: TaskManagerError) => error._tag === "TaskNotFound" ? notFound(error) : conflict(error, "taskId")
+  )
+
+const noSums = problem(
+  409,
+  "NoLedger",
+  "Conflict",
+  "The manager does not sum up what is used (ledger), or the filter mixes things."
+)
+
+export interface TaskParts {
+  readonly handle: TaskManagerHandle
+  readonly streams: Streams
+  readonly drained: Drained
+  readonly heartbeatMillis: number
+  readonly hasSessions: boolean
+}
+
+export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, streams }: TaskParts) =>
+  HttpApiBuilder.group(TaskManagerApi, "tasks", (handlers) =>
+    handlers
+      .handle("caller", () =>
+        Effect.map(CurrentCaller, (caller) => ({
+          name: caller?.grant.name ?? "",
+          scopes: [...caller?.grant.scopes ?? []],
+          sessions: hasSessions
+        })))
+      .handle("list", ({ urlParams }) => taskPage(handle, urlParams))
+      .handle("history", ({ urlParams: { before, limit, ...filter } }) => handle.history({ before, limit, filter }))
+      .handle("get", ({ path }) => orNotFound(handle.get(path.id)))
+      .handle("result", ({ path }) =>
+        orNotFound(Effect.map(
+          handle.result(path.id),
+          Option.match({ onNone: () => ({}), onSome: (result) => ({ result }) })
+        )))
+      .handle("output", ({ path, urlParams }) => orNotFound(handle.output(path.id, urlParams)))
+      .handleRaw("tail", ({ path, request, urlParams }) =>
+        Effect.gen(function*() {
+          const start = yield* lastSeen(request, urlParams.start)
+          yield* streams.open
+          return yield* orNotFound(tailOf(handle, path.id, start, heartbeatMillis, streams.closing))
+        }))
+      .handle("usage", ({ urlParams }) =>
+        handle.usage(urlParams).pipe(
+          orNotFound,
+          Effect.catchAllDefect((defect) => defect instanceof TypeError ? Effect.fail(noSums) : Effect.die(defect))
+        ))
+      .handle("idle", ({ urlParams: { within = 0 } }) =>
+        handle.waitForIdleWithin(within).pipe(
+          Effect.as({ idle: true }),
+          Effect.catchAll(() => Effect.succeed({ idle: false })),
+          Effect.raceFirst(Effect.as(streams.closing, { idle: false }))
+        ))
+      .handleRaw("events", ({ request, urlParams }) => streamEvents(handle, streams, request, urlParams)))
+
+export const controlGroup = ({ drained, handle }: TaskParts) =>
+  HttpApiBuilder.group(TaskManagerApi, "control", (handlers) =>
+    handlers
+      .handle("cancel", ({ path }) => orNotFound(handle.cancel(path.id)))
+      .handle("detach", ({ path }) => orConflict(Effect.map(handle.detach(path.id), (detached) => ({ detached }))))
+      .handle("steer", ({ path, payload }) => orConflict(handle.steer(path.id, payload.text)))
+      .handle(
+        "setDeliveryMode",
+        ({ path, payload }) => orConflict(handle.setDeliveryMode(path.id, payload.deliveryMode))
+      )
+      .handle(
+        "setContinuePolicy",
+        ({ path, payload }) => orConflict(handle.setContinuePolicy(path.id, payload.continuePolicy))
+      )
+      .handle("setPriority", ({ path, payload }) => orConflict(handle.setPriority(path.id, payload.priority)))
+      .handle("setConcurrency", ({ path, payload }) =>
+        Effect.mapError(
+          handle.setConcurrency(path.lane, payload.limit ?? Infinity),
+          (error) => conflict(error, "lane")
+        ))
+      .handle(
+        "drain",
+        ({ payload }) => Effect.map(drained.take(payload.key, payload.sessionId), (items) => ({ items }))
+      ))

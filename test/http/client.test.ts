@@ -1,0 +1,306 @@
+/** The handle of a manager in another process, over a real socket: the methods, streams and errors of the one here. */
+import { FetchHttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope, Stream } from "effect"
+import {
+  SessionId,
+  TaskDoesNotListen,
+  TaskId,
+  TaskManager,
+  type TaskManagerHandle,
+  TaskManagerLive,
+  TaskNotFound,
+  TaskNotRunning,
+  WaitTimedOut
+} from "effect-task-manager"
+import { TaskManagerClient, TaskManagerUnreachable } from "effect-task-manager/http"
+import { createServer } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { type Served, sessionId, start, turnId, withServer, type World } from "./support.js"
+
+const clientOf = (world: { readonly url: string; readonly token: string }, patience = "5 seconds" as const) =>
+  TaskManagerClient.layer({ url: world.url, token: Redacted.make(world.token), patience }).pipe(
+    Layer.provide(FetchHttpClient.layer)
+  )
+
+/** Both handles of one manager. */
+const withClient = <A, E>(
+  use: (
+    remote: TaskManagerHandle,
+    here: TaskManagerHandle,
+    world: World
+  ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof start>>>,
+  more?: Served
+) =>
+  withServer(
+    (world) =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        return yield* Effect.flatMap(TaskManagerClient, (remote) => use(remote, handle, world)).pipe(
+          Effect.provide(clientOf(world))
+        )
+      }),
+    { maxStreamsPerToken: 16 },
+    more
+  )
+
+const same = <A, E, A2, E2>(left: Effect.Effect<A, E>, right: Effect.Effect<A2, E2>) =>
+  Effect.gen(function*() {
+    const expected = yield* Effect.exit(right)
+    const found = yield* Effect.exit(left)
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(found)), JSON.parse(JSON.stringify(expected)))
+    return found
+  })
+
+describe("TaskManagerClient", () => {
+  it.live("reads what the handle reads", () =>
+    withClient((remote, here) =>
+      Effect.gen(function*() {
+        const done = yield* start("call-1", "echo", { deep: [1, null, "two"] })
+        const written = yield* start("call-2", "write", "some output")
+        const asked = yield* start("call-3", "ask")
+        const hanging = yield* start("call-4", "hang", {}, { background: true })
+        for (const id of [done, written, asked, hanging, TaskId.make("none"), TaskId.make("a/b?c#d e%")]) {
+          yield* same(remote.get(id), here.get(id))
+          yield* same(remote.result(id), here.result(id))
+          yield* same(remote.output(id, { start: 5, maxBytes: 3 }), here.output(id, { start: 5, maxBytes: 3 }))
+          yield* same(remote.output(id), here.output(id))
+        }
+        for (
+          const filter of [
+            {},
+            { status: "Running" },
+            { status: ["Completed", "Suspended"] },
+            { kind: "Background" },
+            { sessionId, turnId },
+            { sessionId: SessionId.make("other") }
+          ] as const
+        ) {
+          yield* same(remote.list(filter), here.list(filter))
+          yield* same(remote.history({ limit: 2, filter }), here.history({ limit: 2, filter }))
+        }
+        yield* same(remote.listRunning, here.listRunning)
+        yield* same(remote.listSuspended, here.listSuspended)
+        yield* same(remote.listCompleted, here.listCompleted)
+      })
+    ))
+
+  it.live("fails with the errors of the handle", () =>
+    withClient((remote) =>
+      Effect.gen(function*() {
+        const none = TaskId.make("none")
+        const done = yield* start("call-1", "echo")
+        const running = yield* start("call-2", "hang")
+        assert.deepStrictEqual(yield* Effect.flip(remote.cancel(none)), new TaskNotFound({ taskId: none }))
+        assert.deepStrictEqual(
+          yield* Effect.flip(remote.detach(done)),
+          new TaskNotRunning({ taskId: done, status: "Completed" })
+        )
+        assert.deepStrictEqual(
+          yield* Effect.flip(remote.steer(running, "hi")),
+          new TaskDoesNotListen({ taskId: running })
+        )
+        const refused = yield* Effect.flip(remote.setConcurrency("nowhere", 1))
+        assert.deepStrictEqual([refused._tag, refused.lane, refused.reason], [
+          "ConcurrencyRefused",
+          "nowhere",
+          "UnknownLane"
+        ])
+        assert.deepStrictEqual(yield* Effect.flip(remote.waitForIdleWithin(5)), new WaitTimedOut({ millis: 5 }))
+        const usage = yield* Effect.exit(remote.usage({ sessionId, lane: "x" }))
+        assert.isTrue(Exit.isFailure(usage) && Cause.isDieType(usage.cause))
+      })
+    ))
+
+  it.live("changes what the handle changes", () =>
+    withClient((remote, here) =>
+      Effect.gen(function*() {
+        const id = yield* start("call-1", "hang")
+        assert.isTrue(yield* remote.detach(id))
+        assert.isFalse(yield* remote.detach(id))
+        yield* remote.setDeliveryMode(id, "Manual")
+        yield* remote.setContinuePolicy(id, "RequestContinue")
+        yield* remote.setPriority(id, 7)
+        const { continuePolicy, deliveryMode, kind, priority } = yield* here.get(id)
+        assert.deepStrictEqual([kind, deliveryMode, continuePolicy, priority], [
+          "Background",
+          "Manual",
+          "RequestContinue",
+          7
+        ])
+        const idle = yield* Effect.fork(remote.waitForIdle)
+        yield* remote.cancel(id)
+        yield* Fiber.join(idle)
+        assert.strictEqual((yield* here.get(id)).status, "Cancelled")
+        assert.deepStrictEqual((yield* remote.drainReadyItemsOf(sessionId)).map(({ taskId }) => taskId), [id])
+        assert.deepStrictEqual(yield* remote.drainReadyItems, [])
+      })
+    ))
+
+  it.live("answers approvals and questions", () =>
+    withClient((remote, here) =>
+      Effect.gen(function*() {
+        const lists = yield* Effect.scoped(Effect.gen(function*() {
+          const seen = yield* Queue.unbounded<number>()
+          yield* Effect.forkScoped(Stream.runForEach(remote.inbox, (asked) => Queue.offer(seen, asked.length)))
+          const counts = [yield* Queue.take(seen)]
+          const plain = yield* start("call-1", "ask")
+          counts.push(yield* Queue.take(seen))
+          const [approval] = yield* remote.listSuspended
+          if (approval === undefined) return yield* Effect.dieMessage("Nothing is asked")
+          // what was shown is compared with what is asked
+          const changed = { ...approval, toolRequest: { ...approval.toolRequest, input: "other" } }
+          assert.strictEqual((yield* Effect.flip(remote.answerApproval(changed, "approve")))._tag, "ApprovalMismatch")
+          const outcome = yield* remote.answerApproval(approval, "approve")
+          assert.deepStrictEqual(outcome, { _tag: "Pending", taskId: plain, kind: "Foreground" })
+          counts.push(yield* Queue.take(seen))
+          assert.strictEqual((yield* Effect.flip(remote.answerApproval(approval, "approve")))._tag, "ApprovalMismatch")
+          return counts
+        }))
+        assert.deepStrictEqual(lists, [0, 1, 0])
+        const question = yield* start("call-2", "question")
+        const [asked] = yield* remote.listSuspended
+        if (asked === undefined) return yield* Effect.dieMessage("Nothing is asked")
+        const wrong = yield* Effect.flip(remote.answerApproval(asked, { answers: { name: 7 } }))
+        assert.strictEqual(wrong._tag === "InvalidAnswer" ? wrong.field : wrong._tag, "answers.name")
+        yield* remote.answerApproval(asked, { answers: { name: "Ada" } })
+        yield* remote.waitForIdle
+        assert.strictEqual((yield* here.get(question)).status, "Completed")
+        const rejected = yield* start("call-3", "ask")
+        const [last] = yield* remote.listSuspended
+        if (last === undefined) return yield* Effect.dieMessage("Nothing is asked")
+        assert.isUndefined(yield* remote.answerApproval(last, { reject: "no" }))
+        assert.strictEqual((yield* here.get(rejected)).status, "Failed")
+      })
+    ))
+
+  it.live("streams what the handle streams", () =>
+    withClient((remote, here) =>
+      Effect.scoped(Effect.gen(function*() {
+        yield* start("call-1", "echo")
+        const watch = yield* remote.watch
+        const filtered = yield* remote.watchOf({ sessionId: SessionId.make("other"), after: 0 })
+        const subscribed = yield* remote.subscribeTo({ after: 1 })
+        const changes = yield* Queue.unbounded<ReadonlyArray<string>>()
+        yield* Effect.forkScoped(
+          Stream.runForEach(remote.changes, (live) => Queue.offer(changes, live.map(({ status }) => status)))
+        )
+        assert.deepStrictEqual(yield* Queue.take(changes), [])
+        assert.deepStrictEqual([watch.seq, watch.live], [2, []])
+        const id = yield* start("call-2", "hang")
+        assert.deepStrictEqual(yield* Queue.take(changes), ["Running"])
+        yield* remote.cancel(id)
+        let last = yield* Queue.take(changes)
+        while (last.length > 0) last = yield* Queue.take(changes)
+        const all = yield* Stream.runCollect(Stream.take(here.eventsOf({}), 4))
+        const three = Effect.all(Array.from({ length: 3 }, () => Queue.take(subscribed)))
+        const two = Effect.all([Queue.take(watch.events), Queue.take(watch.events)])
+        const seen = [
+          Chunk.fromIterable(yield* three),
+          yield* Stream.runCollect(Stream.take(remote.eventsOf({ sessionId }), 4)),
+          yield* Stream.runCollect(Stream.take(remote.events, 4)),
+          Chunk.fromIterable(yield* two)
+        ]
+        assert.deepStrictEqual(
+          seen.map(Chunk.toReadonlyArray),
+          [1, 0, 0, 2].map((from) => Chunk.toReadonlyArray(all).slice(from))
+        )
+        assert.strictEqual(filtered.live.length, 0)
+      }))
+    ))
+
+  it.live("sees every event once when the connection breaks", () =>
+    withClient((_remote, here, world) =>
+      Effect.scoped(Effect.gen(function*() {
+        // in between: everything passes, until the connections are cut
+        const sockets = new Set<Socket>()
+        const { port: to } = new URL(world.url)
+        const { connect } = yield* Effect.promise(() => import("node:net"))
+        const proxy = yield* Effect.acquireRelease(
+          Effect.promise(() =>
+            new Promise<ReturnType<typeof createServer>>((resolve) => {
+              const server = createServer()
+              server.removeAllListeners("connection")
+              server.on("connection", (socket: Socket) => {
+                const on = connect(Number(to), "127.0.0.1")
+                sockets.add(socket)
+                socket.on("error", () => {}).on("close", () => on.destroy())
+                on.on("error", () => {}).on("close", () => socket.destroy())
+                socket.pipe(on)
+                on.pipe(socket)
+              })
+              server.listen(0, "127.0.0.1", () => resolve(server))
+            })
+          ),
+          (server) =>
+            Effect.sync(() => {
+              for (const socket of sockets) socket.destroy()
+              server.close()
+            })
+        )
+        const { port } = proxy.address() as AddressInfo
+        const remote = yield* Effect.provide(
+          TaskManagerClient,
+          clientOf({ url: `http://127.0.0.1:${port}`, token: world.token })
+        )
+        const events = yield* remote.subscribe
+        const seen: Array<number> = []
+        for (let round = 0; round < 5; round++) {
+          yield* start(`call-${round}`, "echo")
+          while (seen.length < 2 * (round + 1)) seen.push((yield* Queue.take(events)).seq)
+          for (const socket of sockets) socket.destroy()
+          sockets.clear()
+          // while nobody listens
+          yield* start(`cut-${round}`, "echo", "", {}, SessionId.make(`cut-${round}`))
+          yield* here.waitForIdle
+          while (seen.length < 4 * (round + 1)) seen.push((yield* Queue.take(events)).seq)
+        }
+        assert.deepStrictEqual(seen, Array.from({ length: 20 }, (_, index) => index + 1))
+      }))
+    ))
+
+  it.live("ends its streams when the manager is shut down", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const manager = yield* Layer.buildWithScope(TaskManagerLive, scope)
+      yield* withServer(
+        (world) =>
+          Effect.gen(function*() {
+            const remote = yield* Effect.provide(TaskManagerClient, clientOf(world))
+            const first = yield* Deferred.make<void>()
+            const ended = yield* Effect.fork(
+              remote.eventsOf({}).pipe(Stream.tap(() => Deferred.succeed(first, undefined)), Stream.runCollect)
+            )
+            yield* start("call-1", "hang")
+            yield* Deferred.await(first)
+            yield* Scope.close(scope, Exit.void)
+            const tags = Chunk.toReadonlyArray(yield* Fiber.join(ended)).map(({ _tag }) => _tag)
+            assert.deepStrictEqual(tags, ["Started", "Cancelled"])
+          }),
+        {},
+        { manager: Layer.succeedContext(manager) }
+      )
+    })))
+
+  it.live("dies where it may not ask, and where nobody answers", () =>
+    withServer((world) =>
+      Effect.gen(function*() {
+        const died = (layer: ReturnType<typeof clientOf>) =>
+          Effect.flatMap(TaskManagerClient, (remote) => remote.listRunning).pipe(
+            Effect.provide(layer),
+            Effect.catchAllDefect((defect) => Effect.succeed(defect))
+          )
+        const refused = yield* died(clientOf({ url: world.url, token: "wrong" }))
+        assert.isTrue(refused instanceof TaskManagerUnreachable && refused.reason === "Refused")
+        assert.notInclude(String(refused), "wrong")
+        const nobody = yield* died(
+          TaskManagerClient.layer({
+            url: "http://127.0.0.1:1",
+            token: Redacted.make("0123456789abcdef"),
+            patience: 1
+          }).pipe(Layer.provide(FetchHttpClient.layer))
+        )
+        assert.isTrue(nobody instanceof TaskManagerUnreachable && nobody.reason === "Network")
+      })
+    ))
+})
