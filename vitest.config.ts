@@ -58,13 +58,16 @@ const everything = ["test/**/*.test.ts"]
 const simulators = ["test/simulator/*.test.ts"]
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators; Postgres runs the suites of
-// SQLite once more, on a server that has to be started; others start processes, or wait for real ones
+// SQLite once more, on a server that has to be started; others start processes or a browser, or wait for real ones
 const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
   "test/cluster/agentProcesses.test.ts",
   "test/acp/processes.test.ts",
+  "test/mcp/toolsProcesses.test.ts",
+  "test/mcp/server-stdio.test.ts",
+  "test/http/board/browser/*.test.ts",
   "test/demo-agent.test.ts",
   "test/demo-board.test.ts",
   "test/demo-durable.test.ts"

@@ -13,10 +13,12 @@
 import type { TranscriptEntry, UserPart } from "../../ai/transcript/TranscriptEntry.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { ToolCallId, TurnId } from "../../model/ids.js"
+import { outputText } from "../../model/outputText.js"
 import type { TaskSnapshot } from "../../model/Task.js"
+import { jsonText } from "../../shared/jsonText.js"
 import type { UiMessage, UiMessagePart, UiToolPart } from "../UiMessage.js"
 import type { UiTask } from "../UiMessageChunk.js"
-import { outputOf, textOf } from "./outputs.js"
+import { outputOf } from "./outputs.js"
 
 /** What the transcript does not say. */
 export interface Shown {
@@ -126,12 +128,16 @@ class History {
     if (call === undefined) return
     const { at, draft, part } = call
     draft.parts[at] = isError
-      ? { ...part, state: "output-error", errorText: typeof output === "string" ? output : JSON.stringify(output) }
+      ? {
+        ...part,
+        state: "output-error",
+        errorText: typeof output === "string" ? output : jsonText(output) ?? "It failed."
+      }
       : { ...part, state: "output-available", output }
   }
 
   result({ callId, isError, outcome, output, taskId }: TranscriptEntry.ToolResult): void {
-    if (outcome !== "Placeholder") return this.answer(callId, isError, isError ? textOf(output) : outputOf(output))
+    if (outcome !== "Placeholder") return this.answer(callId, isError, isError ? outputText(output) : outputOf(output))
     this.answer(callId, false, `Runs in the background as ${taskId}.`)
     const task = this.shown.live.find(({ id }) => id === taskId)
     if (task !== undefined) this.task(task)

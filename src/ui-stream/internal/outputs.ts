@@ -12,9 +12,3 @@ export const outputOf = (output: ToolOutput): unknown => {
       return output.parts
   }
 }
-
-/** As a text. */
-export const textOf = (output: ToolOutput): string => {
-  const shown = outputOf(output)
-  return typeof shown === "string" ? shown : JSON.stringify(shown)
-}
