@@ -40,7 +40,6 @@ try {
 } finally {
   await server.stop()
 }
-if (bad > 0) {
-  console.error(`${bad} runs were wrong`)
-  process.exitCode = 1
-}
+if (bad > 0) console.error(`${bad} runs were wrong`)
+// the engine may leave a connection of a client open that has lost a runner: github.com/Effect-TS/effect/issues/7515
+process.exit(bad > 0 ? 1 : 0)

@@ -141,7 +141,4 @@ const demo = Effect.gen(function*() {
   }
 })
 
-// everything of the demo is closed by then; a handle that the engine or its driver leaves open would keep the process for minutes
-const exit = Effect.sync(() => process.exit(0))
-
-runDemo(Effect.zipRight(Effect.scoped(demo), exit), usage)
+runDemo(Effect.scoped(demo), usage)

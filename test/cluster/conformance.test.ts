@@ -8,7 +8,7 @@ import { oneProcess, settled } from "./support.js"
 /** Many at once: each waits most of its time for shards to be taken. */
 const atOnce = Effect.unsafeMakeSemaphore(24)
 
-const capabilities = { forgets: false, callerContext: false, answersAfterShutdown: false }
+const capabilities = { forgets: false, callerContext: false, causes: false, answersAfterShutdown: false }
 // the clock of a case goes hours ahead, and the engine has a timer for every second of them: that takes longer than a loaded machine has in 5 seconds
 const patience = "30 seconds"
 const cases = conformanceSuite({ layer: oneProcess({ groups: 1 }), settle: settled, capabilities, patience })

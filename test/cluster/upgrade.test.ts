@@ -17,18 +17,19 @@ import { AgentCluster } from "effect-task-manager/ai/cluster"
 import { ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
 import { ClusterError, TaskManagerCluster } from "effect-task-manager/cluster"
 import { assert, describe } from "vitest"
+import { hashOf } from "../../src/cluster/internal/Connection.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
 
 const toolkit = Toolkit.make(Tool.make("quick", { success: Schema.String }))
 
-const turn = { sessionId: SessionId.make("session"), turnId: TurnId.make("turn") }
+const turnOf = (session: string) => ({ sessionId: SessionId.make(session), turnId: TurnId.make("turn") })
 
-const start = (name: string, toolName: string) =>
+const start = (name: string, toolName: string, session = "session") =>
   Effect.flatMap(TaskManager, ({ startTask }) =>
     startTask(TaskLaunchRequest.plain({
       taskId: TaskId.make(name),
-      request: { ...turn, callId: ToolCallId.make(name), toolName, input: {}, metadata: {} }
+      request: { ...turnOf(session), callId: ToolCallId.make(name), toolName, input: {}, metadata: {} }
     })))
 
 /** Whoever has the journals is fenced, and opens them again. */
@@ -37,12 +38,13 @@ const openAgain = Effect.flatMap(
   (sql) => sql`update etm_managers set epoch = epoch + 1, owner = 'nobody', lease_until = 0`
 )
 
-const World = TaskManagerCluster.runner({ groups: 1, lease: "300 millis", maxIdleTime: "1 day" }).pipe(
-  Layer.provideMerge(TaskManagerCluster.layer({ groups: 1, patience: "2 seconds" })),
-  Layer.provide(memoryCluster()),
-  Layer.provideMerge(sqliteLayer()),
-  Layer.provideMerge(ToolExecutor.fromHandlers({ park: () => Effect.never, quick: () => Effect.succeed("done") }))
-)
+const worldOf = (groups: number) =>
+  TaskManagerCluster.runner({ groups, lease: "300 millis", maxIdleTime: "1 day" }).pipe(
+    Layer.provideMerge(TaskManagerCluster.layer({ groups, patience: "2 seconds" })),
+    Layer.provide(memoryCluster()),
+    Layer.provideMerge(sqliteLayer()),
+    Layer.provideMerge(ToolExecutor.fromHandlers({ park: () => Effect.never, quick: () => Effect.succeed("done") }))
+  )
 
 /** The error that a caller dies with. */
 const diesWith = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<ClusterError, never, R> =>
@@ -82,12 +84,47 @@ describe("a row that a later version has written", () => {
           assert.strictEqual((yield* handle.get(TaskId.make("parked"))).status, "Failed")
         }).pipe(
           Effect.scoped,
-          Effect.provide(World),
+          Effect.provide(worldOf(1)),
           Logger.withMinimumLogLevel(LogLevel.None)
         ),
       20_000
     )
   }
+
+  it.live(
+    "of one group: whoever asks it is told so by name, and the other groups of its runner answer",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const groupOf = (session: string) => hashOf(session) % 2
+        const other = Array.from({ length: 16 }, (_, index) => `session-${index}`)
+          .find((name) => groupOf(name) !== groupOf("session")) ?? assert.fail("all of them are in one group")
+        yield* start("parked", "park")
+        yield* start("parked-too", "park", other)
+        yield* sql`update etm_tasks set version = 99 where id = 'parked'`
+        yield* openAgain
+        let count = 0
+        const refused = Effect.forever(Effect.suspend(() => start(`task-${++count}`, "quick")))
+        let answered = 0
+        const others = Effect.suspend(() => start(`other-${answered}`, "quick", other)).pipe(
+          Effect.zipRight(Effect.sync(() => answered++)),
+          Effect.zipRight(Effect.sleep("5 millis")),
+          Effect.forever
+        )
+        const error = yield* diesWith(Effect.raceFirst(refused, others))
+        assert.strictEqual(error.reason, "Version", error.detail)
+        const before = answered
+        yield* Effect.raceFirst(
+          others,
+          Effect.repeat(Effect.sleep("5 millis"), { until: () => answered > before })
+        )
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(worldOf(2)),
+        Logger.withMinimumLogLevel(LogLevel.None)
+      ),
+    20_000
+  )
 
   it.live("of a conversation: its host is told, and every other one goes on", () =>
     Effect.gen(function*() {

@@ -36,6 +36,8 @@ const nobody = 65_534
 export interface PostgresServer {
   /** Where clients connect; unqualified names are in `schema`, which the caller creates. `postgres` may do everything. */
   readonly url: (schema?: string, user?: string) => Redacted.Redacted
+  /** The process of the server, which has one of its own for each connection. */
+  readonly processId: () => number
   /** Ends the server at once, with all connections, as a crash does. */
   readonly crash: () => Promise<void>
   /** Starts it again on what is on its disk. */
@@ -99,6 +101,7 @@ export const startPostgres = async (): Promise<PostgresServer> => {
           encodeURIComponent(`-c search_path=${schema}`)
         }`
       ),
+    processId: () => server.pid ?? NaN,
     crash: () => ended("SIGQUIT"),
     restart: run,
     stop: async () => {

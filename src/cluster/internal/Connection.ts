@@ -12,18 +12,17 @@ import type { SessionId, TaskId } from "../../model/ids.js"
 import { ancestryOf } from "../../runtime/launch/RunningIn.js"
 import { randomToken } from "../../shared/randomToken.js"
 import { ClusterError } from "../ClusterError.js"
+import { Peers } from "./Peers.js"
 import {
   type Answer,
   type Batch,
   type CallHeader,
+  type GroupClient,
   GroupEntity,
   GroupNotReady,
-  type Positions,
-  protocolVersion
+  type Positions
 } from "./protocol.js"
-import { answeredWithin, onWire, wireMillis, wireSleep } from "./wire.js"
-
-type GroupClient = ReturnType<Effect.Effect.Success<typeof GroupEntity.client>>
+import { wireMillis, wireSleep } from "./wire.js"
 
 /** What was given, without what it brings. */
 interface Deliveries {
@@ -62,7 +61,7 @@ export interface Connection {
     group: number,
     send: (client: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
     options?: CallOptions<A>
-  ) => Effect.Effect<A, Exclude<E, Passing>>
+  ) => Effect.Effect<A, Exclude<E, GroupNotReady>>
   /** Something has reached its reader. */
   readonly taken: (group: number, given: Deliveries) => void
   readonly putBack: (group: number, given: Deliveries) => void
@@ -75,31 +74,12 @@ export interface Connection {
   news: NewsReaders
 }
 
-/** What passes by itself: the runner is gone, or busy, or not ready. */
-type Passing = GroupNotReady | { readonly _tag: "MailboxFull" | "AlreadyProcessingMessage" | "PersistenceError" }
-
-const passing: ReadonlySet<unknown> = new Set([
-  "GroupNotReady",
-  "MailboxFull",
-  "AlreadyProcessingMessage",
-  "PersistenceError"
-])
-
-const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
-
-/** What a call dies of where the wire is cut in the middle of it. */
-const cut: ReadonlySet<unknown> = new Set([
-  "SocketError",
-  "RpcClientError",
-  "RunnerUnavailable",
-  "EntityNotAssignedToRunner"
-])
-
-const isCut = (cause: Cause.Cause<unknown>): boolean =>
-  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
+const isPassing = Predicate.isTagged("GroupNotReady")
 
 const betweenTries = "50 millis"
-const flushAfter = "2 millis"
+/** What goes back is there for others at once; what has reached its reader rides on the next call to its group, for a moment. */
+const flushAfter = 2
+const rideMillis = 25
 /** Longer than a takeover may take, in milliseconds. */
 const rememberedFor = 60_000
 
@@ -153,12 +133,14 @@ export const connect = (options: {
   readonly patienceMillis: number
 }): Effect.Effect<Connection, never, Sharding | Scope.Scope> =>
   Effect.gen(function*() {
-    const clients = yield* GroupEntity.client
     const { groups, patienceMillis } = options
     const client = randomToken()
     const set = yield* FiberSet.make<unknown, unknown>()
     const run = yield* FiberSet.runtime(set)<never>()
     const fork: Connection["fork"] = (self) => void run(Effect.interruptible(self))
+    const entity = yield* GroupEntity.client
+    const peers = new Peers({ client, exchange: (group, exchange) => entity(String(group)).Exchange(exchange), fork })
+    yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
     const outboxes = Array.from({ length: groups }, () => new Outbox())
     let calls = 0
     let isClosed = false
@@ -182,14 +164,21 @@ export const connect = (options: {
       }
     }
 
-    const flushing = new Set<number>()
+    /** Until when the groups are told at the latest. */
+    const flushing = new Map<number, number>()
     const tell = (group: number, told: Partial<Told>): void => {
       outboxOf(group).add(told)
-      if (flushing.has(group) || isClosed) return
-      flushing.add(group)
+      if (isClosed) return
+      const isUrgent = (told.putBack ?? []).length > 0 || (told.dropped ?? []).length > 0
+      const pause = isUrgent ? flushAfter : rideMillis
+      const at = wireMillis() + pause
+      if (at >= (flushing.get(group) ?? Infinity)) return
+      flushing.set(group, at)
       fork(Effect.zipRight(
-        wireSleep(flushAfter),
+        wireSleep(pause),
         Effect.suspend(() => {
+          // told sooner by now
+          if (flushing.get(group) !== at) return Effect.void
           flushing.delete(group)
           return outboxOf(group).isEmpty || isClosed
             ? Effect.void
@@ -202,7 +191,7 @@ export const connect = (options: {
       group: number,
       send: (one: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
       { isSilent = false, receive, sessionId }: CallOptions<A> = {}
-    ): Effect.Effect<A, Exclude<E, Passing>> =>
+    ): Effect.Effect<A, Exclude<E, GroupNotReady>> =>
       Effect.withFiberRuntime((fiber) => {
         const call = `${client}/${++calls}`
         const under: Array<TaskId> = []
@@ -210,29 +199,25 @@ export const connect = (options: {
         for (let link = ancestry; link !== undefined; link = link.parent) {
           if (link.task !== undefined) under.push(link.task.snapshot.id)
         }
-        const one = clients(String(group))
+        const one = peers.of(group)
         let isAgain = false
         let contactAt = wireMillis()
         let refusal: GroupNotReady["refusal"]
-        const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
+        const once: Effect.Effect<A, Exclude<E, GroupNotReady>> = Effect.suspend(() => {
           const told = outboxOf(group).take()
           const { positions } = connection.news
           const header = {
-            version: protocolVersion,
             call,
             under,
             stopped: ancestry?.stopped ?? null,
             ...told,
             readers: isSilent ? [] : positions(group, sessionId)
           }
-          const sent = Effect.timeoutFail(send(one, header, isAgain), {
-            duration: answeredWithin,
-            onTimeout: () => new GroupNotReady()
-          })
+          const sent = send(one, header, isAgain)
           isAgain = true
           return Effect.flatMap(
             Effect.uninterruptibleMask((restore) =>
-              Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
+              Effect.map(Effect.exit(restore(sent)), (exit) => {
                 if (Exit.isSuccess(exit)) {
                   // in this very step: an interrupt behind it would lose what is given
                   if (exit.value._tag === "Done") {
@@ -260,9 +245,9 @@ export const connect = (options: {
               }
               if (Option.isSome(failure) && !isPassing(failure.value)) {
                 // what passes is handled below
-                return Effect.fail(failure.value as Exclude<E, Passing>)
+                return Effect.fail(failure.value as Exclude<E, GroupNotReady>)
               }
-              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause) && !isCut(exit.cause)) {
+              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause)) {
                 // it has no failure
                 return Effect.failCause(exit.cause as Cause.Cause<never>)
               }
@@ -286,7 +271,7 @@ export const connect = (options: {
       },
       putBack: (group, { token }) => tell(group, { putBack: [token] }),
       wasTaken: (group, order) => takenOf(group).has(order),
-      isQuiet: () => flushing.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
+      isQuiet: () => peers.isQuiet && flushing.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
       fork,
       isClosed: () => isClosed,
       news: { positions: () => [], hear: () => {} }

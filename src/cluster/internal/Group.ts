@@ -22,13 +22,14 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { type DurableManager, makeDurable } from "../../durable/internal/makeDurable.js"
+import type { WriteGroup } from "../../durable/internal/writing.js"
 import { JournalError } from "../../errors.js"
 import type { Ancestry } from "../../machine/state/Waiter.js"
 import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
 import { InHand } from "./inHand.js"
-import { type Answer, type CallHeader, GroupNotReady, protocolVersion } from "./protocol.js"
+import { type Answer, type CallHeader, GroupNotReady } from "./protocol.js"
 import { Readers } from "./readers.js"
 import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
@@ -58,7 +59,7 @@ export interface Group {
   readonly current: () => OpenGroup | undefined
   /** Ends every wait: the group is about to leave this runner. */
   readonly leave: Effect.Effect<void>
-  /** Shuts the manager down, and then waits until every reader was told so, for a second at most. */
+  /** Shuts the manager down, and then waits until every reader was told so, for 5 seconds at most. */
   readonly shutDown: Effect.Effect<void>
 }
 
@@ -79,12 +80,13 @@ const ancestryOf = (
 
 const open = (
   options: DurableOptions,
+  writeGroup: WriteGroup,
   leaving: Effect.Effect<void>,
   onOpen: OnOpen
 ): Effect.Effect<OpenGroup, unknown, SqlClient.SqlClient | ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
     const managerScope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
-    const durable = yield* Scope.extend(makeDurable(options), managerScope)
+    const durable = yield* Scope.extend(makeDurable(options, writeGroup), managerScope)
     const readers = new Readers(durable.engine)
     yield* Effect.addFinalizer(() => readers.closeAll)
     const bell = yield* durable.manager.handle.subscribe
@@ -99,13 +101,15 @@ const open = (
     const set = yield* FiberSet.make<unknown, unknown>()
     const runtime = yield* FiberSet.runtime(set)<never>()
     const run = <A, E>(self: Effect.Effect<A, E>) => runtime(Effect.interruptible(self))
+    const calls = new Calls(run)
+    yield* Effect.forkScoped(Effect.interruptible(Effect.zipRight(leaving, Effect.sync(() => calls.leave()))))
     const group: OpenGroup = {
       ...durable,
       managerScope,
       readers,
       // not from 0: a client may still have tokens of a manager before this one
       inHand: new InHand(wireMillis() * 1_000),
-      calls: new Calls({ fork: run, leaving }),
+      calls,
       fork: (self) => Effect.sync(() => run(self))
     }
     const sweep = Effect.suspend(() => {
@@ -124,6 +128,7 @@ const isLost = (cause: Cause.Cause<unknown>): boolean =>
 /** The group on this runner, until the scope closes. Everything of it runs with `runtime`. */
 export const makeGroup = (
   options: DurableOptions,
+  writeGroup: WriteGroup,
   runtime: Runtime.Runtime<SqlClient.SqlClient | ToolExecutor>,
   onOpen: OnOpen = () => Effect.void
 ): Effect.Effect<Group, never, Scope.Scope> =>
@@ -134,7 +139,7 @@ export const makeGroup = (
     let refusal: GroupNotReady["refusal"] = undefined
 
     const openOnce = Effect.scoped(Effect.gen(function*() {
-      const group = yield* open(options, Deferred.await(left), onOpen)
+      const group = yield* open(options, writeGroup, Deferred.await(left), onOpen)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           current = undefined
@@ -182,13 +187,6 @@ export const makeGroup = (
       { isKept = false }: { readonly isKept?: boolean | undefined } = {}
     ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
       Effect.flatMap(opened, (group) => {
-        if (header.version !== protocolVersion) {
-          return Effect.die(
-            new Error(
-              `The client speaks version ${header.version} of the protocol of a cluster, and this runner ${protocolVersion}`
-            )
-          )
-        }
         group.inHand.settle(header)
         const ancestry = ancestryOf(group, header)
         // what was given back is there again, and what was taken makes room
@@ -216,7 +214,7 @@ export const makeGroup = (
         )
         return Scope.close(managerScope, Exit.void).pipe(
           Effect.provide(runtime),
-          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "1 second"))),
+          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "5 seconds"))),
           Effect.asVoid
         )
       })

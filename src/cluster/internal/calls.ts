@@ -6,9 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type { Answer, Batch } from "./protocol.js"
-import { answersWithin, forgottenAfter, onWire, wireMillis } from "./wire.js"
+import { answersWithin, forgottenAfter, wireMillis, wireSleep } from "./wire.js"
 
 interface Running<A, E> {
   readonly fiber: Fiber.RuntimeFiber<A, E>
@@ -19,20 +18,23 @@ interface Running<A, E> {
   readonly isKept: boolean
 }
 
+/** Somebody who waits for the end of a call. */
+interface Wait {
+  readonly until: number
+  readonly giveUp: () => void
+}
+
 const waiting = { _tag: "Waiting" } as const
 
 export class Calls {
   private readonly running = new Map<string, Running<unknown, unknown>>()
   private readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
-  /** Ends every wait: the group is about to leave this runner. */
-  private readonly leaving: Effect.Effect<void>
+  private readonly waits = new Set<Wait>()
+  private isTimed = false
+  private isLeaving = false
 
-  constructor(options: {
-    readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
-    readonly leaving: Effect.Effect<void>
-  }) {
-    this.fork = options.fork
-    this.leaving = options.leaving
+  constructor(fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>) {
+    this.fork = fork
   }
 
   /** Carries out a call, or joins it, for as long as a runner lets a client wait. `news` is asked when it is done. */
@@ -47,20 +49,68 @@ export class Calls {
       const running = known ?? this.begin(call, self, options.isKept)
       running.asking++
       const { fiber } = running
-      const exit = fiber.unsafePoll()
       const done = (ended: Exit.Exit<A, E>): Exit.Exit<Answer<A>, E> =>
         Exit.map(ended, (value) => ({ _tag: "Done" as const, news: options.news(), value }))
-      const waits = exit === null
-        ? Effect.flatMap(
-          Effect.raceFirst(
-            onWire(Effect.timeoutOption(fiber.await, answersWithin)),
-            Effect.as(this.leaving, Option.none<Exit.Exit<A, E>>())
-          ),
-          Option.match({ onNone: () => Effect.succeed(waiting), onSome: done })
-        )
-        : done(exit)
+      const exit = fiber.unsafePoll()
+      const waits = exit === null ? this.wait(fiber, done) : done(exit)
       return Effect.onExit(waits, (asked) => this.left(call, running, asked))
     })
+  }
+
+  /** Waits for the end of a call as long as a runner lets a client wait: without a fiber and a timer for each. */
+  private wait<A, E>(
+    fiber: Fiber.RuntimeFiber<A, E>,
+    done: (exit: Exit.Exit<A, E>) => Exit.Exit<Answer<A>, E>
+  ): Effect.Effect<Answer<A>, E> {
+    return Effect.async((resume) => {
+      const ended = (exit: Exit.Exit<A, E>): void => {
+        this.waits.delete(wait)
+        resume(done(exit))
+      }
+      const wait: Wait = {
+        until: wireMillis() + answersWithin,
+        giveUp: () => {
+          fiber.removeObserver(ended)
+          resume(Effect.succeed(waiting))
+        }
+      }
+      if (this.isLeaving) return wait.giveUp()
+      this.waits.add(wait)
+      fiber.addObserver(ended)
+      if (!this.isTimed) {
+        this.isTimed = true
+        this.fork(this.time)
+      }
+      return Effect.sync(() => {
+        this.waits.delete(wait)
+        fiber.removeObserver(ended)
+      })
+    })
+  }
+
+  /** Ends the waits that are over, the oldest first: each is as long as the others. */
+  private readonly time: Effect.Effect<void> = Effect.suspend(() => {
+    const [oldest] = this.waits
+    if (oldest === undefined) {
+      this.isTimed = false
+      return Effect.void
+    }
+    return Effect.flatMap(wireSleep(Math.max(1, oldest.until - wireMillis())), () => {
+      const now = wireMillis()
+      for (const wait of this.waits) {
+        if (wait.until > now) break
+        this.waits.delete(wait)
+        wait.giveUp()
+      }
+      return this.time
+    })
+  })
+
+  /** Ends every wait: the group is about to leave this runner. */
+  leave(): void {
+    this.isLeaving = true
+    for (const { giveUp } of this.waits) giveUp()
+    this.waits.clear()
   }
 
   private begin<A, E>(call: string, self: Effect.Effect<A, E>, isKept: boolean): Running<A, E> {
@@ -82,7 +132,10 @@ export class Calls {
       // its client does not wait any more
       if (Exit.isFailure(asked) && Cause.isInterruptedOnly(asked.cause) && running.asking === 0) {
         this.running.delete(call)
-        return Effect.asVoid(Effect.fork(running.fiber.interruptAsFork(running.fiber.id())))
+        // who interrupted it hears when it has ended
+        return Effect.asVoid(
+          running.fiber.interruptAsFork(running.fiber.id()).pipe(Effect.zipRight(running.fiber.await))
+        )
       }
       return Effect.void
     })

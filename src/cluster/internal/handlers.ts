@@ -13,7 +13,7 @@ import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Group, OpenGroup } from "./Group.js"
 import type { Given, PutBack, Take } from "./inHand.js"
 import type { KeepingAlive } from "./keepingAlive.js"
-import { type CallHeader, type Change, GroupEntity } from "./protocol.js"
+import type { CallHeader, Change, GroupHandlers } from "./protocol.js"
 
 type ChangeError = Effect.Effect.Error<
   | ReturnType<TaskManagerHandle["steer"]>
@@ -77,98 +77,98 @@ const batch = (resolutions: ReadonlyArray<TaskResolution>) => ({ resolutions })
 
 const limitOf = (timeout: number | null) => ({ timeout: timeout ?? Infinity })
 
-export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolExecutor["Type"]) =>
-  GroupEntity.of({
-    Start: ({ payload: { again, header, launch } }) =>
-      keeping.during(group.answer(header, (open) => {
-        const started = Effect.provideService(open.manager.startTask(launch), ToolExecutor, executor)
-        return again
-          ? Effect.catchIf(
-            started,
-            (error): error is TaskAlreadyExists => error instanceof TaskAlreadyExists,
-            (error) => isSameCall(open, launch, error)
-          )
-          : started
-      })),
-    Answer: ({ payload: { answers, asked, header } }) =>
-      keeping.during(group.answer(header, (open) => {
-        const answered = open.manager.answerApproval(asked, { answers: Object.fromEntries(answers) })
-        return Effect.map(Effect.provideService(answered, ToolExecutor, executor), (outcome) => outcome ?? null)
-        // once: a question takes one answer
-      }, { isKept: true })),
-    TakeUpdate: ({ payload: { header, timeout, turn } }) =>
-      group.answer(header, (open) =>
-        give(open, header, itself, (use) => consumeTurnUpdate(open.engine, turn, use, limitOf(timeout)))),
-    TakeLoop: ({ payload: { header, sessionId } }) =>
-      group.answer(header, (open) =>
-        give(open, header, batch, (use) =>
-          consumePendingLoopUpdates(
-            open.engine,
-            sessionId,
-            ({ resolutions }) =>
-              resolutions.length === 0 ? Effect.void : use(resolutions)
-          ))),
-    TakeManual: ({ payload: { header, sessionId } }) =>
-      group.answer(header, (open) =>
-        give(open, header, batch, (use) =>
-          consumeReadyItems(
-            open.engine,
-            sessionId ?? undefined,
-            (items) => items.length === 0 ? Effect.void : use(items)
-          ))),
-    TakeResult: ({ payload: { header, taskId } }) =>
-      group.answer(header, (open) =>
+export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolExecutor["Type"]): GroupHandlers => ({
+  Start: ({ payload: { again, header, launch } }) =>
+    keeping.during(group.answer(header, (open) => {
+      const started = Effect.provideService(open.manager.startTask(launch), ToolExecutor, executor)
+      return again
+        ? Effect.catchIf(
+          started,
+          (error): error is TaskAlreadyExists => error instanceof TaskAlreadyExists,
+          (error) => isSameCall(open, launch, error)
+        )
+        : started
+    })),
+  Answer: ({ payload: { answers, asked, header } }) =>
+    keeping.during(group.answer(header, (open) => {
+      const answered = open.manager.answerApproval(asked, { answers: Object.fromEntries(answers) })
+      return Effect.map(Effect.provideService(answered, ToolExecutor, executor), (outcome) => outcome ?? null)
+      // once: a question takes one answer
+    }, { isKept: true })),
+  TakeUpdate: ({ payload: { header, timeout, turn } }) =>
+    group.answer(
+      header,
+      (open) => give(open, header, itself, (use) => consumeTurnUpdate(open.engine, turn, use, limitOf(timeout)))
+    ),
+  TakeLoop: ({ payload: { header, sessionId } }) =>
+    group.answer(header, (open) =>
+      give(open, header, batch, (use) =>
+        consumePendingLoopUpdates(
+          open.engine,
+          sessionId,
+          ({ resolutions }) => resolutions.length === 0 ? Effect.void : use(resolutions)
+        ))),
+  TakeManual: ({ payload: { header, sessionId } }) =>
+    group.answer(header, (open) =>
+      give(open, header, batch, (use) =>
+        consumeReadyItems(
+          open.engine,
+          sessionId ?? undefined,
+          (items) => items.length === 0 ? Effect.void : use(items)
+        ))),
+  TakeResult: ({ payload: { header, taskId } }) =>
+    group.answer(
+      header,
+      (open) =>
         give<TaskResolution.Item, TaskNotFound | PutBack>(open, header, itself, (use) =>
-          open.manager.consumeResult(taskId, use))),
-    AddUsage: ({ payload: { costs, header, turn } }) =>
-      group.answer(header, ({ manager }) =>
-        Effect.as(manager.addUsage(turn, costs), null), { isKept: true }),
-    Usage: ({ payload: { filter, header } }) =>
-      group.answer(header, ({ manager }) =>
-        manager.handle.usage(filter)),
-    // what the header tells of has ended by now, and is to be written
-    Settle: ({ payload: { header } }) =>
-      group.answer(header, ({ engine: { state: { journal } } }) => Effect.as(journal?.synced ?? Effect.void, null)),
-    Change: ({ payload: { change: what, header } }) =>
-      group.answer(header, (open) => change(open, what), { isKept: true }),
-    SetConcurrency: ({ payload: { header, lane, limit } }) =>
-      group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
-        isKept: true
-      }),
-    InterruptTurn: ({ payload: { header, turn } }) =>
-      group.answer(header, ({ manager }) => manager.onTurnInterrupted(turn), { isKept: true }),
-    CloseSession: ({ payload: { header, sessionId } }) =>
-      group.answer(header, ({ manager }) => manager.closeSession(sessionId), { isKept: true }),
-    WaitForLoop: ({ payload: { header, sessionId, timeout } }) =>
-      group.answer(header, ({ manager }) => Effect.as(manager.waitForLoopUpdate(sessionId, limitOf(timeout)), null)),
-    WaitForTask: ({ payload: { header, taskIds, timeout } }) =>
-      group.answer(header, ({ manager }) => Effect.as(manager.waitForTask(taskIds, limitOf(timeout)), null)),
-    WaitForIdle: ({ payload: { header, timeout } }) =>
-      group.answer(header, ({ manager: { handle } }) =>
-        Effect.as(timeout === null ? handle.waitForIdle : handle.waitForIdleWithin(timeout), null)),
-    Suspended: ({ payload: { header } }) =>
-      group.answer(header, ({ manager }) =>
-        manager.handle.listSuspended),
-    Output: ({ payload: { header, range, taskId } }) =>
-      group.answer(header, ({ manager }) =>
-        manager.handle.output(taskId, range)),
-    Watch: ({ payload: { filter, header, mirrors, reader, replays } }) =>
-      group.answer(header, ({ engine: { state: { journal, table } }, readers }) =>
-        Effect.gen(function*() {
-          yield* readers.open(reader, filter ?? undefined, { mirrors, replays })
-          const { sessionId } = filter ?? {}
-          const began = {
-            seq: table.seq,
-            live: listLive(table, filter ?? {}),
-            settled: mirrors ? list(table, { sessionId, status: settledStatuses }) : [],
-            asked: mirrors ? listSuspended(table).filter((asked) => asked.toolRequest.sessionId === sessionId) : []
-          }
-          // nothing is shown that is not written
-          yield* journal?.synced ?? Effect.void
-          return { ...began, news: readers.news([{ reader, has: 0 }]) }
-        })),
-    Unwatch: ({ payload: { header, readers: ids } }) =>
-      group.answer(header, ({ readers }) => Effect.as(readers.close(ids), null)),
-    Poll: ({ payload: { header } }) =>
-      group.answer(header, ({ readers }) => Effect.as(readers.awaitNews(header.readers), null))
-  })
+          open.manager.consumeResult(taskId, use))
+    ),
+  AddUsage: ({ payload: { costs, header, turn } }) =>
+    group.answer(header, ({ manager }) => Effect.as(manager.addUsage(turn, costs), null), { isKept: true }),
+  Usage: ({ payload: { filter, header } }) => group.answer(header, ({ manager }) => manager.handle.usage(filter)),
+  // what the header tells of has ended by now, and is to be written
+  Settle: ({ payload: { header } }) =>
+    group.answer(header, ({ engine: { state: { journal } } }) => Effect.as(journal?.synced ?? Effect.void, null)),
+  Change: ({ payload: { change: what, header } }) =>
+    group.answer(header, (open) => change(open, what), { isKept: true }),
+  SetConcurrency: ({ payload: { header, lane, limit } }) =>
+    group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
+      isKept: true
+    }),
+  InterruptTurn: ({ payload: { header, turn } }) =>
+    group.answer(header, ({ manager }) => manager.onTurnInterrupted(turn), { isKept: true }),
+  CloseSession: ({ payload: { header, sessionId } }) =>
+    group.answer(header, ({ manager }) => manager.closeSession(sessionId), { isKept: true }),
+  WaitForLoop: ({ payload: { header, sessionId, timeout } }) =>
+    group.answer(header, ({ manager }) => Effect.as(manager.waitForLoopUpdate(sessionId, limitOf(timeout)), null)),
+  WaitForTask: ({ payload: { header, taskIds, timeout } }) =>
+    group.answer(header, ({ manager }) => Effect.as(manager.waitForTask(taskIds, limitOf(timeout)), null)),
+  WaitForIdle: ({ payload: { header, timeout } }) =>
+    group.answer(
+      header,
+      ({ manager: { handle } }) =>
+        Effect.as(timeout === null ? handle.waitForIdle : handle.waitForIdleWithin(timeout), null)
+    ),
+  Suspended: ({ payload: { header } }) => group.answer(header, ({ manager }) => manager.handle.listSuspended),
+  Output: ({ payload: { header, range, taskId } }) =>
+    group.answer(header, ({ manager }) => manager.handle.output(taskId, range)),
+  Watch: ({ payload: { filter, header, mirrors, reader, replays } }) =>
+    group.answer(header, ({ engine: { state: { journal, table } }, readers }) =>
+      Effect.gen(function*() {
+        yield* readers.open(reader, filter ?? undefined, { mirrors, replays })
+        const { sessionId } = filter ?? {}
+        const began = {
+          seq: table.seq,
+          live: listLive(table, filter ?? {}),
+          settled: mirrors ? list(table, { sessionId, status: settledStatuses }) : [],
+          asked: mirrors ? listSuspended(table).filter((asked) => asked.toolRequest.sessionId === sessionId) : []
+        }
+        // nothing is shown that is not written
+        yield* journal?.synced ?? Effect.void
+        return { ...began, news: readers.news([{ reader, has: 0 }]) }
+      })),
+  Unwatch: ({ payload: { header, readers: ids } }) =>
+    group.answer(header, ({ readers }) => Effect.as(readers.close(ids), null)),
+  Poll: ({ payload: { header } }) =>
+    group.answer(header, ({ readers }) => Effect.as(readers.awaitNews(header.readers), null))
+})

@@ -25,6 +25,7 @@ interface Consumer {
 interface Holding {
   /** The call that it was given to. */
   readonly call: string
+  readonly given: Given<unknown>
   readonly end: Deferred.Deferred<void, PutBack>
   readonly since: number
   readonly consumer: Consumer
@@ -95,6 +96,13 @@ export class InHand {
     })
   }
 
+  /** What a call has in hand, for one that comes again because its answer was lost: otherwise it would be told that nothing is there. */
+  private ofCall<A>(call: string): Given<A> | undefined {
+    const token = this.ofCalls.get(call)
+    // a call that comes again is the same one, so it has asked for the same
+    return token === undefined ? undefined : this.holdings.get(token)?.given as Given<A> | undefined
+  }
+
   /**
    * Takes with one of the manager's `consume…` methods. `take` is given what its `use` does; it returns undefined where there was
    * nothing. `fork` runs the consumer for as long as the token is in hand.
@@ -105,15 +113,16 @@ export class InHand {
     ordersOf: (value: A) => ReadonlyArray<number>,
     fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
   ): Effect.Effect<Given<A> | null, Exclude<E, PutBack>> {
-    return Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
+    const taking = Effect.flatMap(Deferred.make<Given<A> | null, Exclude<E, PutBack>>(), (answer) => {
       const consumer: Consumer = { fiber: undefined }
       const use = (value: A): Effect.Effect<void, PutBack> =>
         Effect.flatMap(Deferred.make<void, PutBack>(), (end) => {
           const token = ++this.token
-          const holding: Holding = { call, end, since: wireMillis(), consumer }
+          const given = { token, orders: ordersOf(value), value }
+          const holding: Holding = { call, given, end, since: wireMillis(), consumer }
           this.holdings.set(token, holding)
           this.ofCalls.set(call, token)
-          Deferred.unsafeDone(answer, Effect.succeed({ token, orders: ordersOf(value), value }))
+          Deferred.unsafeDone(answer, Effect.succeed(given))
           return Effect.onInterrupt(Deferred.await(end), () => Effect.sync(() => this.forget(token, holding)))
         })
       const consuming = take(use).pipe(
@@ -134,6 +143,10 @@ export class InHand {
         forked.addObserver(() => this.ending.delete(forked))
         return Effect.onInterrupt(Deferred.await(answer), () => Fiber.interruptFork(forked))
       })
+    })
+    return Effect.suspend(() => {
+      const inHand = this.ofCall<A>(call)
+      return inHand === undefined ? taking : Effect.succeed(inHand)
     })
   }
 }

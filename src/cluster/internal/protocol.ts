@@ -1,9 +1,12 @@
 /**
  * What a client and a runner say to each other about one group of sessions. Every call is volatile, and the same call may come again
- * when its answer was lost: it has a number of its own, tasks have ids, and what was taken has a token.
+ * when its answer was lost: it has a number of its own, tasks have ids, and what was taken has a token. Calls travel in exchanges, many
+ * at once and for all groups that a runner has.
  */
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
+import * as RpcGroup from "@effect/rpc/RpcGroup"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import {
   ApprovalMismatch,
@@ -69,7 +72,6 @@ export const Batch: Schema.Schema<Batch, BatchEncoded> = batchSchema
 
 /** What every call says. */
 export const CallHeader = Schema.Struct({
-  version: Schema.Number,
   /** The call; one that comes again has the same. */
   call: Schema.String,
   /** The tasks that the caller works for, the innermost first. */
@@ -156,8 +158,8 @@ export const Began = Schema.Struct({
 })
 export type Began = typeof Began.Type
 
-/** The entity of a group of sessions. Its id is the number of the group. */
-export const GroupEntity = Entity.make("TaskSessions", [
+/** The calls of a group of sessions. */
+export const GroupCalls = RpcGroup.make(
   call(
     "Start",
     { launch: TaskLaunchRequest, again: Schema.Boolean },
@@ -236,4 +238,65 @@ export const GroupEntity = Entity.make("TaskSessions", [
   call("Unwatch", { readers: Schema.Array(Schema.String) }, Schema.Null, Schema.Never),
   /** Answers once the readers of the header have news. */
   call("Poll", {}, Schema.Null, Schema.Never)
+)
+
+type GroupCall = RpcGroup.Rpcs<typeof GroupCalls>
+
+/** How a group carries out its calls. */
+export type GroupHandlers = {
+  readonly [Call in GroupCall as Call["_tag"]]: (
+    request: { readonly payload: Rpc.Payload<Call> }
+  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
+}
+
+/** The calls of one group, as a client makes them. */
+export type GroupClient = {
+  readonly [Call in GroupCall as Call["_tag"]]: (
+    payload: Rpc.Payload<Call>
+  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
+}
+
+/**
+ * Brings calls to a runner and answers back. The answers are those that the runner has for this client when it answers, whichever
+ * exchange their calls came with. It is answered once there are some, or after a while without. Where the client takes the runner for
+ * another one, or knows none, it is answered at once, without any, and its calls are not begun: the client would not know whose answers
+ * it has lost if this one does not arrive. The engine sends a message again whose connection broke: an exchange that comes a second
+ * time fails, for the answers of the first time are lost.
+ */
+const Exchange = Rpc.make("Exchange", {
+  payload: {
+    version: Schema.Number,
+    client: Schema.String,
+    /** Counts the exchanges of the client. */
+    number: Schema.Number,
+    /** The oldest one that is not over. */
+    oldest: Schema.Number,
+    /** The runner that is asked, as far as the client knows. */
+    runner: Schema.NullOr(Schema.String),
+    calls: Schema.Array(
+      Schema.Struct({ id: Schema.Number, group: Schema.Number, tag: Schema.String, payload: Schema.Unknown })
+    ),
+    /** Calls whose callers do not wait any more. */
+    ended: Numbers,
+    /** Which list of the runner's groups the client knows. */
+    list: Schema.Number
+  },
+  error: GroupNotReady,
+  success: Schema.Struct({
+    /** The runner as this client knows it: another one where it has forgotten the client. */
+    runner: Schema.String,
+    answers: Schema.Array(Schema.Struct({ id: Schema.Number, exit: Schema.Unknown })),
+    list: Schema.Number,
+    /** The groups that the runner has, where the client knows another list: it can be asked about these as well. */
+    groups: Schema.NullOr(Numbers)
+  })
+})
+export type Exchange = Rpc.Payload<typeof Exchange>
+export type Exchanged = Rpc.Success<typeof Exchange>
+
+/** The entity of a group of sessions. Its id is the number of the group. */
+export const GroupEntity = Entity.make("TaskSessions", [
+  Exchange,
+  /** A runner keeps a group that somebody waits for: the engine does not see calls that came with an exchange of another group. */
+  Rpc.make("Touch")
 ])

@@ -12,12 +12,14 @@ import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { makeExchanges } from "./exchanges.js"
 import { type Group, makeGroup, type OnOpen } from "./Group.js"
 import { handlersOf } from "./handlers.js"
 import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
 import { GroupEntity } from "./protocol.js"
-import { onWire, wireSleep } from "./wire.js"
+import { makeSharedWriter } from "./sharedWriter.js"
+import { answeredWithin, onWire, wireSleep } from "./wire.js"
 
 /** How often it is looked whether a group is still on this runner. */
 const lookEvery = "250 millis"
@@ -25,6 +27,12 @@ const lookEvery = "250 millis"
 export interface Runner {
   /** The group of an entity, which is open as long as an entity of it is here. */
   readonly groupOf: (entityId: EntityId.EntityId) => Effect.Effect<Group, never, Scope.Scope>
+}
+
+/** Where a group is in the cluster. */
+interface Place {
+  readonly number: number
+  readonly shardId: ShardId.ShardId
 }
 
 /** Whether something of a group goes on that another runner is to go on with by itself. */
@@ -38,6 +46,7 @@ export const isBusy = (group: Group): boolean => {
 export const makeRunner = (options: {
   readonly name: string
   readonly durable: DurableOptions
+  readonly leaseMillis: number
   readonly maxIdleTime: number
   readonly onOpen?: OnOpen | undefined
 }): Effect.Effect<
@@ -46,21 +55,27 @@ export const makeRunner = (options: {
   Sharding | MessageStorage.MessageStorage | SqlClient.SqlClient | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
-    const { durable, maxIdleTime, name, onOpen } = options
+    const { durable, leaseMillis, maxIdleTime, name, onOpen } = options
     // what is wrong with them is told where the layer is built, not at the first call
     yield* settings
     const sharding = yield* Sharding
     const executor = yield* ToolExecutor
     // a group lives with what the layer was built with, not with what the call brings that it begins with
     const runtime = yield* Effect.runtime<SqlClient.SqlClient | ToolExecutor>()
-    const here = new Map<Group, ShardId.ShardId>()
+    const here = new Map<Group, Place>()
+    const exchanges = yield* makeExchanges
+    const writeGroup = yield* makeSharedWriter(leaseMillis)
     // groups end with their entities, which answer for a while after this layer is closed
     const apart = yield* Scope.make()
     const making = RcMap.make({
       lookup: (entityId: EntityId.EntityId) =>
         Effect.gen(function*() {
-          const group = yield* makeGroup({ ...durable, name: journalOf(name, Number(entityId)) }, runtime, onOpen)
-          here.set(group, sharding.getShardId(entityId, GroupEntity.getShardGroup(entityId)))
+          const number = Number(entityId)
+          const group = yield* makeGroup({ ...durable, name: journalOf(name, number) }, writeGroup, runtime, onOpen)
+          here.set(group, {
+            number,
+            shardId: sharding.getShardId(entityId, GroupEntity.getShardGroup(entityId))
+          })
           yield* Effect.addFinalizer(() => Effect.sync(() => here.delete(group)))
           return group
         })
@@ -70,9 +85,14 @@ export const makeRunner = (options: {
 
     const build = Effect.gen(function*() {
       const { entityId } = yield* Entity.CurrentAddress
+      const number = Number(entityId)
       const group = yield* groupOf(entityId)
       const keeping = yield* keepingAlive(() => isBusy(group))
-      return handlersOf(group, keeping, executor)
+      yield* exchanges.enter(number, handlersOf(group, keeping, executor), runtime)
+      return GroupEntity.of({
+        Exchange: ({ payload }) => exchanges.exchange(number, payload),
+        Touch: () => Effect.void
+      })
     })
     yield* onWire(Layer.build(GroupEntity.toLayer(build, {
       concurrency: "unbounded",
@@ -81,15 +101,25 @@ export const makeRunner = (options: {
       disableFatalDefects: true
     })))
 
+    const leave = (group: Group, { number }: Place) => Effect.zipRight(group.leave, exchanges.leave(number))
     // what waits for a group that is on its way to another runner would hold it up
     const look = Effect.suspend(() =>
-      Effect.forEach(here, ([group, shardId]) => sharding.hasShardId(shardId) ? Effect.void : group.leave, {
+      Effect.forEach(here, ([group, place]) => sharding.hasShardId(place.shardId) ? Effect.void : leave(group, place), {
         discard: true
       })
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
+    const one = yield* GroupEntity.client
+    const touch = Effect.suspend(() =>
+      Effect.forEach(
+        exchanges.awaited(),
+        (group) => Effect.ignore(Effect.sandbox(onWire(Effect.timeout(one(String(group)).Touch(), answeredWithin)))),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(maxIdleTime / 3), touch))))
     yield* Effect.addFinalizer(() =>
-      Effect.forEach(here.keys(), (group) => durable.shutdown === "cancel" ? group.shutDown : group.leave, {
+      Effect.forEach(here, ([group, place]) => durable.shutdown === "cancel" ? group.shutDown : leave(group, place), {
         concurrency: "unbounded",
         discard: true
       })

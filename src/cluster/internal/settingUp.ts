@@ -33,13 +33,14 @@ export const setUp = (
 /** Throws for an option that is out of range, and names it. */
 export const readRunnerOptions = (
   options: ClusterRunnerOptions
-): { readonly durable: DurableOptions; readonly maxIdleTime: number } => {
+): { readonly durable: DurableOptions; readonly leaseMillis: number; readonly maxIdleTime: number } => {
   const { codec, executorOf, onDamaged, onInterrupted, output, retention, lease = "4 seconds", shutdown = "keep" } =
     options
   const durable = { codec, executorOf, onDamaged, onInterrupted, output, retention, lease, shutdown }
   checkChoices(durable)
   return {
     durable: { ...durable, onOwned: "wait" },
+    leaseMillis: millisOf("TaskManagerCluster.runner: lease", lease),
     maxIdleTime: millisOf("TaskManagerCluster.runner: maxIdleTime", options.maxIdleTime ?? "1 minute")
   }
 }

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, WaitTimedOut } from "../../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
-import type { TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { TaskResolution, type TurnTaskUpdate } from "../../model/TaskResolution.js"
 import type { TaskManager, TaskManagerHandle, TurnWaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
@@ -56,6 +56,13 @@ interface Source<A, E> {
 
 const isItem = (resolution: TaskResolution): resolution is TaskResolution.Item => resolution._tag === "Item"
 
+/** What was read from the wire has its result beside its item; it is that in the item. */
+const asOne = (resolution: TaskResolution): TaskResolution =>
+  isItem(resolution) ? TaskResolution.Item(resolution) : resolution
+
+const updateAsOne = (update: TurnTaskUpdate): TurnTaskUpdate =>
+  update._tag === "Resolution" ? { ...update, resolution: asOne(update.resolution) } : update
+
 /** Something done at the group of a task, if that is known. */
 export const locatedBy = (locate: (id: TaskId) => Effect.Effect<number | undefined>) =>
 <A, E, R>(
@@ -84,11 +91,11 @@ export const takingWith = (
     const fresh = orders.length === value.length
       ? value.filter((_, index) => !connection.wasTaken(group, orders[index] ?? 0))
       : value
-    batches.put(place, group, { ...given, value: fresh })
+    batches.put(place, group, { ...given, value: fresh.map(asOne) })
   }
 
-  const shelve = <A>(shelf: Shelf<A>, place: string, group: number) => (given: Given<A> | null): void => {
-    if (given !== null) shelf.put(place, group, given)
+  const shelveUpdate = (place: string, group: number) => (given: Given<TurnTaskUpdate> | null): void => {
+    if (given !== null) updates.put(place, group, { ...given, value: updateAsOne(given.value) })
   }
 
   const ofTurn = (
@@ -104,7 +111,7 @@ export const takingWith = (
         Effect.map(
           ask(group, (client, header) => client.TakeUpdate({ header, turn: { sessionId, turnId }, timeout: limit }), {
             sessionId,
-            receive: shelve(updates, place, group)
+            receive: shelveUpdate(place, group)
           }),
           (given) => given !== null
         ))
@@ -150,7 +157,9 @@ export const takingWith = (
       fetch: Effect.map(
         ask(group, (client, header) => client.TakeResult({ header, taskId }), {
           receive: (given) => {
-            if (given !== null && isItem(given.value)) items.put(place, group, { ...given, value: given.value })
+            if (given !== null && isItem(given.value)) {
+              items.put(place, group, { ...given, value: TaskResolution.Item(given.value) })
+            }
           }
         }),
         (given) => given !== null

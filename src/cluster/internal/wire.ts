@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 const wireClock = Clock.make()
 
 /** A runner answers a wait after that time, with what it waited for or without. */
-export const answersWithin = "3 seconds"
+export const answersWithin = 3_000
 
 /** A client that has no answer by then asks again: its runner is frozen, or the wire is cut. */
 export const answeredWithin = Duration.millis(4_500)

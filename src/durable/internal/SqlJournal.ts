@@ -2,22 +2,21 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
-import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../services/Journal.js"
+import type { OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import type { WhenUnlocked } from "./locked.js"
-import { forgetOutput, writeOutput } from "./outputRows.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
-import { isOpen, latestMigration, newestMigration, serverMillis } from "./schema.js"
+import { isOpen, latestMigration, newestMigration } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
+import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
   readonly name: string
@@ -27,6 +26,8 @@ export interface SqlJournalOptions {
   readonly keepsSettled: boolean
   readonly keepsOutput: boolean
   readonly codec: JournalCodec | undefined
+  /** Writes groups; undefined for transactions of its own. */
+  readonly writeGroup?: WriteGroup | undefined
   /** What is done while the file of the database is locked. */
   readonly unlocked: WhenUnlocked
 }
@@ -51,35 +52,6 @@ export interface SqlJournal extends OpenJournal {
   readonly isInTransaction: Effect.Effect<boolean>
 }
 
-const columns = [
-  "manager",
-  "number",
-  "id",
-  "session_id",
-  "turn_id",
-  "status",
-  "settled",
-  "result",
-  "approval",
-  "detached",
-  "request",
-  "doc",
-  "version",
-  "settled_at"
-] as const
-const settledColumn = columns.indexOf("settled")
-
-const asStored = -1
-const kept = (column: Brings): string =>
-  `${column} = case excluded.${column} when ${asStored} then etm_tasks.${column} else excluded.${column} end`
-
-const onConflict = `on conflict (manager, number) do update set status = excluded.status, settled = excluded.settled,
-  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
-  settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
-
-/** How many rows one statement writes: a few sizes, so that a few statements are prepared. */
-const batchSizes = [64, 8, 1] as const
-
 const ManagerRow = Schema.Struct({
   epoch: Count,
   owner: Schema.String,
@@ -99,8 +71,6 @@ const byRow = (deliveries: ReadonlyArray<DeliveryRef>): ReadonlyArray<{ readonly
   }
   return [...rows.values()]
 }
-
-const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
 
 type Attempt =
   | { readonly _tag: "Owned"; readonly leaseUntil: number; readonly at: number }
@@ -134,103 +104,11 @@ export const open = (
   Effect.gen(function*() {
     const { codec, leaseMillis, name } = options
     const tables = tablesOf(yield* SqlClient.SqlClient, name, codec)
-    const { dialect, encode, fail, now, isNumberAt, place, sql } = tables
-    // Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends
-    // a transaction in which nothing happens for a lease. The setting ends with the transaction.
-    const endsIdle = dialect === "pg"
-      ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout`
-      : ""
-
-    /** When a row settled, on the clock of the rows. */
-    const settledAt = (first: number): string =>
-      dialect === "pg"
-        ? `case when cast(${place(first + settledColumn)} as bigint) is null then null else ${serverMillis} end`
-        : "?"
-    // `settled_at` is the last column
-    const rowPlaces = (first: number): string => `(${tables.places(columns.length - 1, first)}, ${settledAt(first)})`
-    const paramsOfRow = dialect === "pg" ? columns.length - 1 : columns.length
-    const insert = batchSizes.map((size) => ({
-      size,
-      text: `insert into etm_tasks (${columns.join(", ")}) values ${
-        Array.from({ length: size }, (_, row) => rowPlaces(row * paramsOfRow + 1)).join(", ")
-      } ${onConflict}`
-    }))
-    const fence = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
-      seq = ${place(2)}, last_task = ${place(3)}, last_delivery = ${place(4)} where name = ${place(5)} and epoch = ${
-      place(6)
-    }
-      returning epoch${endsIdle}`
-    const leaseUntil = dialect === "pg"
-      ? Effect.succeed(leaseMillis)
-      : Effect.map(Clock.currentTimeMillis, (at) => at + leaseMillis)
-    const close = `update etm_tasks set result = null, approval = null, detached = null
-      where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
-    const removeFrom = (table: string): string =>
-      `delete from ${table} where manager = ${place(1)} and ${isNumberAt(2)}`
-
-    type Params = ReadonlyArray<string | number | null>
-    const paramsOf = (row: JournalRow, request: string, doc: string, at: number): Params => {
-      const params = [
-        name,
-        row.number,
-        row.taskId,
-        row.sessionId,
-        row.turnId,
-        row.status,
-        row.settled,
-        stored(row.result),
-        stored(row.approval),
-        stored(row.detached),
-        request,
-        doc,
-        row.version
-      ]
-      if (dialect === "sqlite") params.push(row.settled === null ? null : at)
-      return params
-    }
-
-    const encoded = (row: JournalRow, at: number): Effect.Effect<Params, JournalError> =>
-      Effect.zipWith(
-        row.request === null ? Effect.succeed("") : encode(row.request),
-        encode(row.doc),
-        (request, doc) => paramsOf(row, request, doc, at)
-      )
-
-    const writeRows = (rows: ReadonlyArray<JournalRow>) =>
-      Effect.gen(function*() {
-        const now = yield* Clock.currentTimeMillis
-        // without a codec there is nothing to wait for, and an effect for each row is not cheap
-        const params = codec === undefined
-          ? rows.map((row) => paramsOf(row, row.request ?? "", row.doc, now))
-          : yield* Effect.forEach(rows, (row) => encoded(row, now))
-        let at = 0
-        for (const { size, text } of insert) {
-          for (; params.length - at >= size; at += size) {
-            yield* sql.unsafe(text, params.slice(at, at + size).flat())
-          }
-        }
-      })
+    const { dialect, fail, now, place, sql } = tables
+    const endsIdle = endsIdleAfter(tables, leaseMillis)
 
     const inTransaction = transactionsOf(sql)
-
-    const write = (epoch: number) => (group: JournalGroup): Effect.Effect<void, JournalError> =>
-      inTransaction(Effect.gen(function*() {
-        const { lastDelivery, lastTaskNumber, seq } = group
-        const held = yield* sql.unsafe(fence, [yield* leaseUntil, seq, lastTaskNumber, lastDelivery, name, epoch])
-        if (held.length === 0) return yield* fail("Fenced", "was taken over by another manager")
-        for (const sessionId of group.closedSessions) yield* sql.unsafe(close, [name, sessionId])
-        if (group.rows.length > 0) yield* writeRows(group.rows)
-        if (group.output.length > 0) yield* writeOutput(tables, group.output)
-        for (const { before, number } of group.outputForgotten) yield* forgetOutput(tables, number, before)
-        if (group.removed.length > 0) {
-          const removed = [name, JSON.stringify(group.removed)]
-          for (const table of ["etm_tasks", "etm_output"]) yield* sql.unsafe(removeFrom(table), removed)
-        }
-      })).pipe(
-        Effect.mapError((error) =>
-          error._tag === "JournalError" ? error : fail("Unavailable", "could not be written", error)
-        )
-      )
+    const writeGroup = options.writeGroup ?? ownWriter(sql)
 
     const owner = yield* Effect.acquireRelease(
       Effect.sync(enterOwner),
@@ -342,7 +220,7 @@ export const open = (
       lastDelivery: manager.last_delivery,
       tables,
       rows,
-      write: write(epoch),
+      write: (group) => writeGroup({ tables, epoch, leaseMillis, group }),
       acknowledge: (deliveries) =>
         Effect.gen(function*() {
           const fenced = Effect.flatMap(

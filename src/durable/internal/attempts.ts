@@ -4,6 +4,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
+/** What a try fails with that was not answered in time. */
+export class UnansweredError extends SqlError {}
+
 /** How long one try may take under a lease: so that there is time for another one. */
 export const attemptMillisOf = (leaseMillis: number): number => Math.max(1, Math.floor(leaseMillis / 3))
 
@@ -24,7 +27,7 @@ export const withinAttempt = <A, E, R>(
         Effect.zipRight(Effect.suspend(() =>
           Deferred.fail(
             answer,
-            new SqlError({ cause: undefined, message: `The database has not answered for ${millis} ms` })
+            new UnansweredError({ cause: undefined, message: `The database has not answered for ${millis} ms` })
           )
         )),
         Effect.interruptible,

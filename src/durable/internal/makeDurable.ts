@@ -34,6 +34,8 @@ import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
 import * as SqlJournal from "./SqlJournal.js"
 import { deliveriesIn } from "./updates.js"
+import type { WriteGroup } from "./writing.js"
+
 const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
   spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
 
@@ -106,7 +108,11 @@ export interface DurableManager {
   readonly journal: TaskJournal["Type"]
 }
 
-export const makeDurable = (options: DurableOptions): Effect.Effect<
+export const makeDurable = (
+  options: DurableOptions,
+  /** Writes the groups, where others write with it; undefined for transactions of its own. */
+  writeGroup?: WriteGroup
+): Effect.Effect<
   DurableManager,
   JournalError | Migrator.MigrationError | SqlError,
   SqlClient.SqlClient | ToolExecutor | Scope.Scope
@@ -128,7 +134,8 @@ export const makeDurable = (options: DurableOptions): Effect.Effect<
       keepsTasks: options.shutdown === "keep",
       keepsSettled: retention.settled > 0,
       keepsOutput: options.output === "keep",
-      codec: options.codec
+      codec: options.codec,
+      writeGroup
     })
     const { tables } = store
     const rows = settledRows(tables)

@@ -55,6 +55,8 @@ export interface ConformanceCapabilities {
    * another process, such as `TaskManagerCluster`, runs them with the executor of that process.
    */
   readonly callerContext: boolean
+  /** The host finds what a tool really failed with in `ToolError.cause`. It is an object of the process of the tool, and stays in it. */
+  readonly causes: boolean
   /** What is left can be read and taken after the layer has closed. A layer that asks another process has nobody to ask then. */
   readonly answersAfterShutdown: boolean
 }
@@ -85,5 +87,6 @@ export const allCapabilities: ConformanceCapabilities = {
   resultLimits: true,
   forgets: true,
   callerContext: true,
+  causes: true,
   answersAfterShutdown: true
 }

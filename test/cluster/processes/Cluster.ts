@@ -47,20 +47,28 @@ export class Cluster {
   private readonly child: Bundle
   private readonly runners: Array<StartedRunner> = []
 
-  private constructor(url: Redacted.Redacted, groups: number, child: Bundle) {
+  /** Where its processes write profiles of their processor time when they end. */
+  private readonly profiles: string | undefined
+
+  private constructor(url: Redacted.Redacted, groups: number, child: Bundle, profiles: string | undefined) {
     this.url = url
     this.groups = groups
     this.child = child
+    this.profiles = profiles
     this.folder = mkdtempSync(join(tmpdir(), "cluster-"))
   }
 
-  static async make(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
-    return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"))
+  static async make(url: Redacted.Redacted, groups = 16, profiles?: string): Promise<Cluster> {
+    return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"), profiles)
+  }
+
+  get processIds(): ReadonlyArray<number> {
+    return this.runners.map(({ process }) => process.pid ?? NaN)
   }
 
   /** Its runners have conversations, and tools and a model of their own. */
   static async withAgents(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
-    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"))
+    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"), undefined)
   }
 
   private logOf(name: string): string {
@@ -90,7 +98,8 @@ export class Cluster {
       groups: this.groups,
       log: this.logOf(name)
     }
-    const process = spawn(globalThis.process.execPath, [this.child.path, JSON.stringify(job)], {
+    const profiling = this.profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${this.profiles}`]
+    const process = spawn(globalThis.process.execPath, [...profiling, this.child.path, JSON.stringify(job)], {
       stdio: ["ignore", "inherit", "inherit"]
     })
     const runner: StartedRunner = {
@@ -133,6 +142,12 @@ export class Cluster {
       Layer.provide(PgClient.layer({ url: this.url, maxConnections: 6 })),
       Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
     )
+
+  /** Ends all runners, as one that leaves. */
+  async end(): Promise<void> {
+    for (const { process } of this.runners) process.kill("SIGTERM")
+    for (const { ended } of this.runners) await ended
+  }
 
   async remove(): Promise<void> {
     for (const { ended, process } of this.runners) {

@@ -4,7 +4,7 @@ import * as Hash from "effect/Hash"
 import * as Queue from "effect/Queue"
 import type { Group, OpenGroup } from "../../../cluster/internal/Group.js"
 import type { KeepingAlive } from "../../../cluster/internal/keepingAlive.js"
-import { GroupNotReady, protocolVersion } from "../../../cluster/internal/protocol.js"
+import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import type { SessionId } from "../../../model/ids.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
 import type { AgentSession } from "../../loop/AgentSession.js"
@@ -64,7 +64,6 @@ const otherVersion = ({ version }: CallHeader): Effect.Effect<never> =>
 
 /** What a group is told of a call that takes nothing of tasks. */
 const headerOf = ({ call, stopped, under }: CallHeader) => ({
-  version: protocolVersion,
   call,
   under,
   stopped,

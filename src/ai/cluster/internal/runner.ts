@@ -19,6 +19,7 @@ import { AgentEntity } from "./protocol.js"
 export const makeAgentRunner = (options: {
   readonly name: string
   readonly durable: DurableOptions
+  readonly leaseMillis: number
   readonly maxIdleTime: number
   readonly loop: LoopLayer
   readonly optionsOf: HostOptions["optionsOf"]
@@ -33,11 +34,12 @@ export const makeAgentRunner = (options: {
   | Scope.Scope
 > =>
   Effect.gen(function*() {
-    const { durable, loop, maxIdleTime, name, optionsOf } = options
+    const { durable, leaseMillis, loop, maxIdleTime, name, optionsOf } = options
     const model = yield* LanguageModel.LanguageModel
     const { groupOf } = yield* makeRunner({
       name,
       durable,
+      leaseMillis,
       maxIdleTime,
       onOpen: (group) =>
         Effect.provideService(

@@ -94,20 +94,24 @@ for (
     ["a Uint8Array", "$.b", () => ({ b: new Uint8Array(2) })]
   ] as const
 ) {
-  test(`${kind} cannot be made JSON: Failed with Internal, and the host is told where it is`, {}, function*(w) {
-    const { isError, output } = yield* ended(w, Effect.sync(() => ToolOutput.Structured({ value: make() })), {
-      toolName: "book"
-    })
-    yield* equal("whether it is an error", isError, true)
-    yield* isTrue("the model is told nothing of it", output._tag === "Text" && !output.text.includes(path))
-    const error = yield* errorOf(w)
-    yield* equal("the reason", error.reason, "Internal")
-    yield* equal(
-      "the cause",
-      error.cause instanceof Error ? error.cause.message : error.cause,
-      `The tool "book" returned what cannot be made JSON: ${path} is ${kind}`
-    )
-  })
+  test(
+    `${kind} cannot be made JSON: Failed with Internal, and the host is told where it is`,
+    { needs: ["causes"] },
+    function*(w) {
+      const { isError, output } = yield* ended(w, Effect.sync(() => ToolOutput.Structured({ value: make() })), {
+        toolName: "book"
+      })
+      yield* equal("whether it is an error", isError, true)
+      yield* isTrue("the model is told nothing of it", output._tag === "Text" && !output.text.includes(path))
+      const error = yield* errorOf(w)
+      yield* equal("the reason", error.reason, "Internal")
+      yield* equal(
+        "the cause",
+        error.cause instanceof Error ? error.cause.message : error.cause,
+        `The tool "book" returned what cannot be made JSON: ${path} is ${kind}`
+      )
+    }
+  )
 }
 
 for (
@@ -125,7 +129,7 @@ for (
     ]
   ] as const
 ) {
-  test(`an executor that returns ${what}: the host is told what is wrong`, {}, function*(w) {
+  test(`an executor that returns ${what}: the host is told what is wrong`, { needs: ["causes"] }, function*(w) {
     yield* w.start("a", executing(() => Effect.sync(() => JSON.parse(result))))
     const { cause } = yield* errorOf(w)
     yield* isTrue("the cause names it", cause instanceof Error && cause.message.endsWith(fault))

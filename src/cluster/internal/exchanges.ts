@@ -1,0 +1,277 @@
+/**
+ * The exchanges of clients with a runner: an exchange for one group brings calls for all groups that the runner has, and takes back
+ * the answers that are there. It waits for some, unless others of the same client already do.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import { randomToken } from "../../shared/randomToken.js"
+import { callCodecs } from "./callCodecs.js"
+import { type Exchange, type Exchanged, type GroupHandlers, GroupNotReady, protocolVersion } from "./protocol.js"
+import { answersWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
+
+type Answer = Exchanged["answers"][number]
+
+/** An exchange that has no answer yet. */
+interface Held {
+  readonly group: number
+  readonly list: number
+  readonly answered: Deferred.Deferred<Exchanged>
+}
+
+interface Client {
+  /** What the client knows the runner by. A client that was forgotten gets another one, for its answers are gone. */
+  readonly token: string
+  /** The exchanges that have come, from the oldest one on that is not over at the client. */
+  readonly seen: Set<number>
+  oldest: number
+  answers: Array<Answer>
+  held: Array<Held>
+  readonly running: Map<number, Running>
+  /** Calls that were ended and still end. */
+  readonly ending: Set<Running>
+  isFlushing: boolean
+  lastAsked: number
+}
+
+interface Running {
+  readonly group: number
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+}
+
+interface Here {
+  readonly handlers: GroupHandlers
+  readonly fork: (self: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
+  /** How many calls wait for their answers. */
+  running: number
+  /** Whether a call has come since that was asked last. */
+  isUsed: boolean
+}
+
+/** How many exchanges of one client wait at once: each brings the calls of a moment, and takes back those of another one. */
+const mostHeld = 4
+
+export interface Exchanges {
+  /** The group is on this runner until the scope closes. */
+  readonly enter: (
+    group: number,
+    handlers: GroupHandlers,
+    runtime: Runtime.Runtime<never>
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** The group is about to leave: nothing of it waits here any more. */
+  readonly leave: (group: number) => Effect.Effect<void>
+  /** Groups that somebody waits for, or has called since this was asked last. */
+  readonly awaited: () => ReadonlyArray<number>
+  readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, GroupNotReady>
+}
+
+const gone = Exit.fail(new GroupNotReady())
+
+export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effect.gen(function*() {
+  const runner = randomToken()
+  const groups = new Map<number, Here>()
+  const clients = new Map<string, Client>()
+  let list = 0
+  const fork = yield* FiberSet.makeRuntime<never, unknown, unknown>()
+
+  let clientsSeen = 0
+
+  const exchanged = ({ token }: Client, answers: ReadonlyArray<Answer>, known: number): Exchanged => ({
+    runner: token,
+    answers,
+    list,
+    groups: known === list ? null : [...groups.keys()]
+  })
+
+  const answer = (client: Client): void => {
+    const held = client.held.shift()
+    if (held === undefined) return
+    const { answers } = client
+    client.answers = []
+    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
+  }
+
+  const flushSoon = (client: Client): void => {
+    if (client.isFlushing || client.held.length === 0) return
+    client.isFlushing = true
+    // what is done in the same moment comes with the same answer
+    fork(Effect.zipRight(
+      Effect.yieldNow({ priority: 1 }),
+      Effect.sync(() => {
+        client.isFlushing = false
+        if (client.answers.length > 0) answer(client)
+      })
+    ))
+  }
+
+  const clientOf = (name: string): Client => {
+    const known = clients.get(name)
+    if (known !== undefined) return known
+    const client: Client = {
+      token: `${runner}/${++clientsSeen}`,
+      seen: new Set(),
+      oldest: 0,
+      answers: [],
+      held: [],
+      running: new Map(),
+      ending: new Set(),
+      isFlushing: false,
+      lastAsked: wireMillis()
+    }
+    clients.set(name, client)
+    return client
+  }
+
+  /** Whether an exchange has come before, as far as its client still waits for it. */
+  const isSeen = (client: Client, { number, oldest }: Pick<Exchange, "number" | "oldest">): boolean => {
+    for (const one of client.seen) if (one < oldest) client.seen.delete(one)
+    client.oldest = Math.max(client.oldest, oldest)
+    if (number < client.oldest || client.seen.has(number)) return true
+    client.seen.add(number)
+    return false
+  }
+
+  /** What a caller has interrupted has ended before its next call to that group begins, or takes too long. */
+  const untilEnded = ({ ending }: Client, group: number): Effect.Effect<unknown> | undefined => {
+    const fibers = [...ending].flatMap((one) => one.group === group ? [one.fiber] : [])
+    return fibers.length === 0
+      ? undefined
+      : onWire(Effect.timeoutOption(Effect.forEach(fibers, (fiber) => fiber.await, { discard: true }), answersWithin))
+  }
+
+  const end = (client: Client, id: number): void => {
+    const running = client.running.get(id)
+    if (running === undefined) return
+    client.running.delete(id)
+    client.ending.add(running)
+    running.fiber.addObserver(() => client.ending.delete(running))
+    running.fiber.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  const begin = (client: Client, { group, id, payload, tag }: Exchange["calls"][number]): void => {
+    const codec = callCodecs.get(tag)
+    const end = (exit: Exit.Exit<unknown, unknown>): void => {
+      if (codec === undefined) return
+      client.answers.push({ id, exit: codec.encodeExit(exit) })
+      flushSoon(client)
+    }
+    const here = groups.get(group)
+    if (here === undefined || codec === undefined) return end(gone)
+    const carriedOut = Effect.suspend(() =>
+      // the payload is that of the call: the schema of the call has read it
+      (here.handlers[tag as keyof GroupHandlers] as (
+        request: { readonly payload: unknown }
+      ) => Effect.Effect<unknown, unknown>)({
+        payload: codec.decodePayload(payload)
+      })
+    )
+    const ended = untilEnded(client, group)
+    const fiber = here.fork(ended === undefined ? carriedOut : Effect.zipRight(ended, carriedOut))
+    here.running++
+    here.isUsed = true
+    client.running.set(id, { group, fiber })
+    fiber.addObserver((exit) => {
+      here.running--
+      // its caller does not wait any more
+      if (!client.running.delete(id)) return
+      end(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? gone : exit)
+    })
+  }
+
+  const exchange = (group: number, asking: Exchange): Effect.Effect<Exchanged, GroupNotReady> =>
+    Effect.suspend(() => {
+      const { calls, client: name, ended, list: known, runner: asked, version } = asking
+      if (version !== protocolVersion) {
+        return Effect.die(
+          new Error(
+            `The client speaks version ${version} of the protocol of a cluster, and this runner ${protocolVersion}`
+          )
+        )
+      }
+      const client = clientOf(name)
+      client.lastAsked = wireMillis()
+      if (asked !== client.token) return Effect.succeed(exchanged(client, [], -1))
+      if (isSeen(client, asking)) return Effect.fail(new GroupNotReady())
+      for (const id of ended) end(client, id)
+      for (const call of calls) begin(client, call)
+      if (!groups.has(group)) {
+        const { answers } = client
+        client.answers = []
+        return Effect.succeed(exchanged(client, answers, known))
+      }
+      const held: Held = { group, list: known, answered: Deferred.unsafeMake(FiberId.none) }
+      client.held.push(held)
+      if (client.held.length > mostHeld) answer(client)
+      else if (client.answers.length > 0) flushSoon(client)
+      const letGo = (): boolean => {
+        const at = client.held.indexOf(held)
+        if (at >= 0) client.held.splice(at, 1)
+        return at >= 0
+      }
+      return onWire(Effect.timeoutOption(Deferred.await(held.answered), answersWithin)).pipe(
+        Effect.flatMap(Option.match({
+          onSome: Effect.succeed,
+          // it may have been answered in this step
+          onNone: () => letGo() ? Effect.succeed(exchanged(client, [], known)) : Deferred.await(held.answered)
+        })),
+        Effect.onInterrupt(() => Effect.sync(letGo))
+      )
+    })
+
+  const sweep = Effect.sync(() => {
+    const now = wireMillis()
+    for (const [name, client] of clients) {
+      if (client.held.length > 0 || now - client.lastAsked < forgottenAfter) continue
+      clients.delete(name)
+      for (const { fiber } of client.running.values()) fiber.unsafeInterruptAsFork(FiberId.none)
+    }
+  })
+  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
+
+  return {
+    enter: (group, handlers, runtime) =>
+      Effect.gen(function*() {
+        const set = yield* FiberSet.make<unknown, unknown>()
+        const run = (self: Effect.Effect<unknown, unknown>) => {
+          const fiber = Runtime.runFork(runtime)(self)
+          FiberSet.unsafeAdd(set, fiber)
+          return fiber
+        }
+        const here: Here = { handlers, fork: run, running: 0, isUsed: false }
+        groups.set(group, here)
+        list++
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            if (groups.get(group) === here && groups.delete(group)) list++
+          })
+        )
+      }),
+    leave: (group) =>
+      Effect.sync(() => {
+        if (!groups.delete(group)) return
+        list++
+        for (const client of clients.values()) {
+          for (const held of client.held.filter((one) => one.group === group)) {
+            client.held = client.held.filter((one) => one !== held)
+            const { answers } = client
+            client.answers = []
+            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
+          }
+        }
+      }),
+    awaited: () =>
+      [...groups].flatMap(([group, here]) => {
+        const { isUsed, running } = here
+        here.isUsed = false
+        return isUsed || running > 0 ? [group] : []
+      }),
+    exchange
+  }
+})

@@ -1,0 +1,128 @@
+/**
+ * The one writer of a runner: what the journals of all its groups have to write is collected while a transaction is under way, and is
+ * the next one. A journal that was taken over, or that the database refuses, fails alone.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { UnansweredError, withinAttempt } from "../../durable/internal/attempts.js"
+import { fencedOf, groupsWriter, unwrittenOf, type WriteGroup, type Writing } from "../../durable/internal/writing.js"
+import type { JournalError } from "../../errors.js"
+import { onWire } from "./wire.js"
+
+interface Waiting {
+  readonly writing: Writing
+  readonly written: Deferred.Deferred<void, JournalError>
+}
+
+const isUnanswered = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error instanceof UnansweredError)
+
+/** So many groups are in one transaction at most: one that is too long holds up every session. */
+const mostAtOnce = 256
+
+/**
+ * What is written next, and what waits on. A journal is in it once: one that was lost and opened again may still have something of its
+ * earlier epoch here, which must not be written under the fence of the later one.
+ */
+const cut = (
+  queue: ReadonlyArray<Waiting>
+): { readonly next: ReadonlyArray<Waiting>; readonly rest: Array<Waiting> } => {
+  const next = new Map<string, Waiting>()
+  const rest: Array<Waiting> = []
+  for (const waiting of queue) {
+    const { name } = waiting.writing.tables
+    if (next.size < mostAtOnce && !next.has(name)) next.set(name, waiting)
+    else rest.push(waiting)
+  }
+  return { next: [...next.values()], rest }
+}
+
+export const makeSharedWriter = (
+  leaseMillis: number
+): Effect.Effect<WriteGroup, never, SqlClient.SqlClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const writeAll = groupsWriter(yield* SqlClient.SqlClient)
+    // rows are dated by the clock of the tasks
+    const clock = yield* Effect.clock
+    let queue: Array<Waiting> = []
+    let signal: (() => void) | undefined
+
+    const attempt = (waiting: ReadonlyArray<Waiting>) =>
+      onWire(withinAttempt(
+        // after it they are lost anyway, and the next ones need another connection
+        leaseMillis,
+        Effect.withClock(writeAll(waiting.map(({ writing }) => writing)), clock)
+      ))
+    const tell = (waiting: ReadonlyArray<Waiting>, written: ReadonlyArray<Writing>): void => {
+      const held = new Set(written)
+      for (const { writing, written: end } of waiting) {
+        Deferred.unsafeDone(end, held.has(writing) ? Effect.void : Effect.fail(fencedOf(writing)))
+      }
+    }
+    const refuse = (waiting: ReadonlyArray<Waiting>, cause: Cause.Cause<SqlError | JournalError>): void => {
+      for (const { writing, written } of waiting) {
+        Deferred.unsafeDone(written, Effect.mapError(Effect.failCause(cause), (error) => unwrittenOf(writing, error)))
+      }
+    }
+    const write = (waiting: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+      Effect.matchCauseEffect(attempt(waiting), {
+        onSuccess: (written) => Effect.sync(() => tell(waiting, written)),
+        // which of them it was is found by writing each alone; a database that does not answer refuses none of them
+        onFailure: (cause) =>
+          waiting.length > 1 && !isUnanswered(cause) ? writeEach(waiting) : Effect.sync(() => refuse(waiting, cause))
+      })
+    const writeEach = (waiting: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        let unanswered: Cause.Cause<SqlError | JournalError> | undefined
+        const writeOne = (one: Waiting) =>
+          Effect.suspend(() => {
+            // those behind it would wait as long, one after the other
+            if (unanswered !== undefined) return Effect.succeed(refuse([one], unanswered))
+            return Effect.matchCauseEffect(attempt([one]), {
+              onSuccess: (written) => Effect.sync(() => tell([one], written)),
+              onFailure: (cause) =>
+                Effect.sync(() => {
+                  if (isUnanswered(cause)) unanswered = cause
+                  refuse([one], cause)
+                })
+            })
+          })
+        return Effect.forEach(waiting, writeOne, { concurrency: 4, discard: true })
+      })
+    const run = Effect.forever(Effect.suspend(() => {
+      if (queue.length === 0) {
+        return Effect.async<void>((resume) => {
+          if (queue.length > 0) resume(Effect.void)
+          else signal = () => resume(Effect.void)
+        })
+      }
+      // whoever is ready now comes into the same transaction
+      return Effect.zipRight(
+        Effect.yieldNow(),
+        Effect.suspend(() => {
+          const { next, rest } = cut(queue)
+          queue = rest
+          return write(next)
+        })
+      )
+    }))
+    yield* Effect.forkScoped(Effect.interruptible(run))
+
+    return (writing) =>
+      Effect.suspend(() => {
+        const waiting: Waiting = { writing, written: Deferred.unsafeMake(FiberId.none) }
+        queue.push(waiting)
+        signal?.()
+        signal = undefined
+        return Effect.onInterrupt(Deferred.await(waiting.written), () =>
+          Effect.sync(() => {
+            queue = queue.filter((one) => one !== waiting)
+          }))
+      })
+  })

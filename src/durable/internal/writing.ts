@@ -1,0 +1,241 @@
+/**
+ * Groups of journals, written to the database. What is written in one transaction may be of several journals, each of which is fenced
+ * by its own epoch: a journal that was taken over has nothing of it written, and holds up no other one.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { JournalError } from "../../errors.js"
+import type { Brings } from "../../machine/state/Undelivered.js"
+import type { JournalGroup, JournalRow, StoredDelivery } from "../../services/Journal.js"
+import { forgetOutput, writeOutput } from "./outputRows.js"
+import { dialectOf, isOpen, serverMillis } from "./schema.js"
+import type { Tables } from "./tables.js"
+import { transactionsOf } from "./transactions.js"
+
+/** A group of a journal. */
+export interface Writing {
+  readonly tables: Tables
+  readonly epoch: number
+  readonly leaseMillis: number
+  readonly group: JournalGroup
+}
+
+/** Writes a group in one transaction and renews the lease of its journal, as `OpenJournal.write` says. */
+export interface WriteGroup {
+  (writing: Writing): Effect.Effect<void, JournalError>
+}
+
+const columns = [
+  "manager",
+  "number",
+  "id",
+  "session_id",
+  "turn_id",
+  "status",
+  "settled",
+  "result",
+  "approval",
+  "detached",
+  "request",
+  "doc",
+  "version",
+  "settled_at"
+] as const
+const settledColumn = columns.indexOf("settled")
+
+const asStored = -1
+const kept = (column: Brings): string =>
+  `${column} = case excluded.${column} when ${asStored} then etm_tasks.${column} else excluded.${column} end`
+
+const onConflict = `on conflict (manager, number) do update set status = excluded.status, settled = excluded.settled,
+  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
+  settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
+
+/** How many rows one statement writes: a few sizes, so that a few statements are prepared. */
+const batchSizes = [64, 8, 1] as const
+
+const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
+
+type Params = ReadonlyArray<string | number | null>
+
+/**
+ * Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends a
+ * transaction in which nothing happens for a lease. The setting ends with the transaction.
+ */
+export const endsIdleAfter = ({ dialect }: Pick<Tables, "dialect">, leaseMillis: number): string =>
+  dialect === "pg" ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout` : ""
+
+const paramsOf = (name: string, row: JournalRow, request: string, doc: string): Array<string | number | null> => [
+  name,
+  row.number,
+  row.taskId,
+  row.sessionId,
+  row.turnId,
+  row.status,
+  row.settled,
+  stored(row.result),
+  stored(row.approval),
+  stored(row.detached),
+  request,
+  doc,
+  row.version
+]
+
+/** Writes groups of journals, each of another one, in a transaction; gives those that are still held by their epoch. */
+export interface WriteGroups {
+  (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Writing>, SqlError | JournalError>
+}
+
+export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
+  const sql = client.withoutTransforms()
+  const dialect = dialectOf(sql)
+  const inTransaction = transactionsOf(sql)
+  const place = (index: number): string => dialect === "pg" ? `$${index}` : "?"
+
+  /** When a row settled, on the clock of the rows. */
+  const settledAt = (first: number): string =>
+    dialect === "pg"
+      ? `case when cast(${place(first + settledColumn)} as bigint) is null then null else ${serverMillis} end`
+      : "?"
+  // `settled_at` is the last column
+  const rowPlaces = (first: number): string =>
+    `(${Array.from({ length: columns.length - 1 }, (_, column) => place(first + column)).join(", ")}, ${
+      settledAt(first)
+    })`
+  const paramsOfRow = dialect === "pg" ? columns.length - 1 : columns.length
+  const insert = batchSizes.map((size) => ({
+    size,
+    text: `insert into etm_tasks (${columns.join(", ")}) values ${
+      Array.from({ length: size }, (_, row) => rowPlaces(row * paramsOfRow + 1)).join(", ")
+    } ${onConflict}`
+  }))
+
+  const leaseUntil = (leaseMillis: number) =>
+    dialect === "pg"
+      ? Effect.succeed(leaseMillis)
+      : Effect.map(Clock.currentTimeMillis, (at) => at + leaseMillis)
+  const fence = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
+    seq = ${place(2)}, last_task = ${place(3)}, last_delivery = ${place(4)} where name = ${place(5)} and epoch = ${
+    place(6)
+  }
+    returning epoch`
+  /** Of several journals at once. */
+  const fences = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease,
+    seq = held.seq, last_task = held.last_task, last_delivery = held.last_delivery from ${
+    dialect === "pg"
+      ? `json_to_recordset(cast($1 as json))
+        as held(name text, epoch bigint, lease bigint, seq bigint, last_task bigint, last_delivery bigint)`
+      : `(select value ->> 'name' as name, value ->> 'epoch' as epoch, value ->> 'lease' as lease, value ->> 'seq' as seq,
+        value ->> 'last_task' as last_task, value ->> 'last_delivery' as last_delivery from json_each(?)) as held`
+  }
+    where etm_managers.name = held.name and etm_managers.epoch = held.epoch returning etm_managers.name as name`
+
+  const holders = (writings: ReadonlyArray<Writing>): Effect.Effect<string> =>
+    Effect.map(
+      Effect.forEach(writings, ({ epoch, group, leaseMillis, tables: { name } }) => {
+        const { lastDelivery: last_delivery, lastTaskNumber: last_task, seq } = group
+        return Effect.map(
+          leaseUntil(leaseMillis),
+          (lease) => ({ name, epoch, lease, seq, last_task, last_delivery })
+        )
+      }),
+      (all) => JSON.stringify(all)
+    )
+  /** Renews the leases of those that are held by their epoch, and gives those. */
+  const held = (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Writing>, SqlError> =>
+    Effect.gen(function*() {
+      const [only] = writings
+      const longest = writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
+      const ends = endsIdleAfter({ dialect }, longest)
+      if (writings.length === 1 && only !== undefined) {
+        const { epoch, group: { lastDelivery, lastTaskNumber, seq }, leaseMillis, tables: { name } } = only
+        const params = [yield* leaseUntil(leaseMillis), seq, lastTaskNumber, lastDelivery, name, epoch]
+        return (yield* sql.unsafe(fence + ends, params)).length === 0 ? [] : writings
+      }
+      const found = yield* sql.unsafe<{ readonly name: string }>(fences + ends, [yield* holders(writings)])
+      const names = new Set(found.map(({ name }) => name))
+      return writings.filter(({ tables }) => names.has(tables.name))
+    })
+
+  const encoded = (
+    { encode, name }: Tables,
+    row: JournalRow
+  ): Effect.Effect<Array<string | number | null>, JournalError> =>
+    Effect.zipWith(
+      row.request === null ? Effect.succeed("") : encode(row.request),
+      encode(row.doc),
+      (request, doc) => paramsOf(name, row, request, doc)
+    )
+
+  const paramsOfRows = (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Params>, JournalError> =>
+    Effect.gen(function*() {
+      const params: Array<Params> = []
+      const now = yield* Clock.currentTimeMillis
+      for (const { group: { rows }, tables } of writings) {
+        for (const row of rows) {
+          // without a codec there is nothing to wait for, and an effect for each row is not cheap
+          const ofRow = tables.isEncoded
+            ? yield* encoded(tables, row)
+            : paramsOf(tables.name, row, row.request ?? "", row.doc)
+          if (dialect === "sqlite") ofRow.push(row.settled === null ? null : now)
+          params.push(ofRow)
+        }
+      }
+      return params
+    })
+
+  const writeRows = (writings: ReadonlyArray<Writing>) =>
+    Effect.gen(function*() {
+      const params = yield* paramsOfRows(writings)
+      let at = 0
+      for (const { size, text } of insert) {
+        for (; params.length - at >= size; at += size) {
+          yield* sql.unsafe(text, params.slice(at, at + size).flat())
+        }
+      }
+    })
+
+  const close = `update etm_tasks set result = null, approval = null, detached = null
+    where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+
+  const writeRest = ({ group, tables }: Writing) =>
+    Effect.gen(function*() {
+      if (group.output.length > 0) yield* writeOutput(tables, group.output)
+      for (const { before, number } of group.outputForgotten) yield* forgetOutput(tables, number, before)
+      if (group.removed.length > 0) {
+        const removed = [tables.name, JSON.stringify(group.removed)]
+        for (const table of ["etm_tasks", "etm_output"]) {
+          yield* sql.unsafe(`delete from ${table} where manager = ${place(1)} and ${tables.isNumberAt(2)}`, removed)
+        }
+      }
+    })
+
+  return (writings) =>
+    inTransaction(Effect.gen(function*() {
+      const written = yield* held(writings)
+      for (const { group: { closedSessions }, tables: { name } } of written) {
+        for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
+      }
+      yield* writeRows(written)
+      for (const writing of written) yield* writeRest(writing)
+      return written
+    }))
+}
+
+export const fencedOf = ({ tables }: Writing): JournalError =>
+  tables.fail("Fenced", "was taken over by another manager")
+
+export const unwrittenOf = ({ tables }: Writing, error: SqlError | JournalError): JournalError =>
+  error._tag === "JournalError" ? error : tables.fail("Unavailable", "could not be written", error)
+
+/** A transaction for each group. */
+export const ownWriter = (client: SqlClient.SqlClient): WriteGroup => {
+  const writeAll = groupsWriter(client)
+  return (writing) =>
+    Effect.matchEffect(writeAll([writing]), {
+      onFailure: (error) => Effect.fail(unwrittenOf(writing, error)),
+      onSuccess: (written) => written.length === 0 ? Effect.fail(fencedOf(writing)) : Effect.void
+    })
+}

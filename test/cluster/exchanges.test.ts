@@ -1,0 +1,274 @@
+/** Calls of a client in exchanges: what travels together, and what becomes of calls whose exchange fails. */
+import { it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, FiberSet, Option } from "effect"
+import { TaskId } from "effect-task-manager"
+import { assert, describe } from "vitest"
+import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
+import { makeExchanges } from "../../src/cluster/internal/exchanges.js"
+import { InHand } from "../../src/cluster/internal/inHand.js"
+import { Peers } from "../../src/cluster/internal/Peers.js"
+import {
+  type CallHeader,
+  type Exchange,
+  type Exchanged,
+  type GroupHandlers,
+  GroupNotReady
+} from "../../src/cluster/internal/protocol.js"
+
+const header: CallHeader = {
+  call: "call",
+  under: [],
+  stopped: null,
+  taken: [],
+  putBack: [],
+  dropped: [],
+  readers: []
+}
+
+/** A client whose exchanges are answered, or fail, by the test. */
+const clientOf = Effect.gen(function*() {
+  const asked: Array<{
+    readonly group: number
+    readonly exchange: Exchange
+    readonly answer: (answered: Exit.Exit<Exchanged, string>) => void
+  }> = []
+  const set = yield* FiberSet.make<unknown, unknown>()
+  const run = yield* FiberSet.runtime(set)<never>()
+  const peers = new Peers({
+    client: "client",
+    exchange: (group, exchange) =>
+      Effect.flatMap(Deferred.make<Exchanged, string>(), (answered) => {
+        asked.push({ group, exchange, answer: (exit) => Deferred.unsafeDone(answered, exit) })
+        return Deferred.await(answered)
+      }),
+    fork: (self) => void run(self)
+  })
+  return { asked, peers }
+})
+
+const rested = Effect.promise(async () => {
+  for (let round = 0; round < 5; round++) await new Promise((resume) => void setImmediate(resume))
+})
+
+const settle = (id: number) => ({
+  id,
+  group: 1,
+  tag: "Settle",
+  payload: callCodecs.get("Settle")?.encodePayload({ header })
+})
+
+const answered = (runner: string, groups: ReadonlyArray<number> | null, ids: ReadonlyArray<number>) =>
+  Exit.succeed({
+    runner,
+    list: 1,
+    groups,
+    answers: ids.map((id) => ({
+      id,
+      exit: callCodecs.get("Settle")?.encodeExit(Exit.succeed({ _tag: "Done", news: [], value: null }))
+    }))
+  })
+
+describe("the exchanges of a client", () => {
+  it.live("calls of one moment travel together, to every group of a runner that is known", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const first = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.deepStrictEqual(asked.map(({ exchange, group }) => [group, exchange.runner, exchange.calls.length]), [
+        [1, null, 0]
+      ])
+      // it is asked once at a time, until it is known which runner it is
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.strictEqual(asked.length, 1)
+      asked[0]?.answer(answered("runner", [1, 2, 3], []))
+      yield* rested
+      assert.deepStrictEqual(asked.slice(1).map(({ exchange }) => [exchange.runner, exchange.calls.length]), [
+        ["runner", 2]
+      ])
+      yield* Effect.forEach([1, 2, 3], (group) => Effect.fork(peers.of(group).Settle({ header })))
+      yield* rested
+      assert.deepStrictEqual(asked[2]?.exchange.calls.map(({ group }) => group), [1, 2, 3])
+      // its answer comes with whichever exchange of that runner
+      asked[2]?.answer(answered("runner", null, [asked[1]?.exchange.calls[0]?.id ?? 0]))
+      assert.deepStrictEqual(yield* Fiber.join(first), { _tag: "Done", news: [], value: null })
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("where an exchange with a runner fails, every call that waits for that runner is made again", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const calls = yield* Effect.forEach([1, 2], (group) => Effect.fork(peers.of(group).Settle({ header })))
+      yield* rested
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      asked[1]?.answer(answered("runner", null, []))
+      yield* rested
+      const open = asked.filter(({ exchange }) => exchange.runner === "runner")
+      assert.isAbove(open.length, 0)
+      open[0]?.answer(Exit.fail("cut"))
+      for (const call of calls) {
+        assert.isTrue(Option.exists(Exit.causeOption(yield* Fiber.await(call)), (cause) => cause._tag === "Fail"))
+      }
+      // the group itself is asked next, for its runner may be another one
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.strictEqual(asked.at(-1)?.exchange.runner, null)
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("of the runners that are not known one is asked at a time: the others may be the same one", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      yield* Effect.forEach([1, 2, 3], (group) => Effect.fork(peers.of(group).Settle({ header })))
+      yield* rested
+      assert.deepStrictEqual(asked.map(({ group }) => group), [1])
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      const ofRunner = asked.filter(({ exchange }) => exchange.runner === "runner")
+      assert.deepStrictEqual(
+        ofRunner.flatMap(({ exchange }) => exchange.calls.map(({ group }) => group)).sort(),
+        [1, 2]
+      )
+      assert.deepStrictEqual(
+        asked.filter(({ exchange }) => exchange.runner === null).map(({ group }) => group),
+        [1, 3]
+      )
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("calls that another runner was asked for are made again: it has not begun them", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      assert.deepStrictEqual(asked[1]?.exchange.calls.map(({ group }) => group), [1])
+      asked[1]?.answer(answered("another", [1, 2], []))
+      assert.instanceOf(yield* Effect.flip(Fiber.join(waiting)), GroupNotReady)
+      yield* Effect.fork(peers.of(2).Settle({ header }))
+      yield* rested
+      assert.strictEqual(asked.at(-1)?.exchange.runner, "another")
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("what no lost connection explains is told to the caller", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked[0]?.answer(Exit.die(new Error("another version")))
+      const exit = yield* Fiber.await(waiting)
+      assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die")
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("after its client has closed, a call fails at once", () =>
+    Effect.gen(function*() {
+      const { peers } = yield* clientOf
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      peers.close()
+      const isNotReady = (error: unknown): boolean => error instanceof GroupNotReady
+      assert.isTrue(isNotReady(yield* Effect.flip(Fiber.join(waiting))))
+      assert.isTrue(isNotReady(yield* Effect.flip(peers.of(1).Settle({ header }))))
+    }).pipe(Effect.scoped, Effect.orDie))
+})
+
+/** A runner with one group, which settles at once or as the test says. */
+const runnerOf = (settles: () => Effect.Effect<unknown> = () => Effect.void) =>
+  Effect.gen(function*() {
+    const exchanges = yield* makeExchanges
+    const handlers = {
+      Settle: () => Effect.as(settles(), { _tag: "Done", news: [], value: null })
+      // no other call is made
+    } as unknown as GroupHandlers
+    yield* exchanges.enter(1, handlers, yield* Effect.runtime<never>())
+    let count = 0
+    const exchange = (
+      runner: string | null,
+      ids: ReadonlyArray<number>,
+      { ended = [], number = ++count, oldest = 0 }: Partial<Pick<Exchange, "ended" | "number" | "oldest">> = {}
+    ) =>
+      exchanges.exchange(1, {
+        version: 1,
+        client: "client",
+        number,
+        oldest,
+        runner,
+        calls: ids.map(settle),
+        ended,
+        list: 0
+      })
+    return { exchange, exchanges }
+  })
+
+const idsOf = ({ answers }: Exchanged) => answers.map(({ id }) => id).sort()
+
+describe("the exchanges of a runner", () => {
+  it.live("one that takes it for another runner is answered at once, brings no answers, and begins no calls", () =>
+    Effect.gen(function*() {
+      const { exchange, exchanges } = yield* runnerOf()
+      const first = yield* exchange(null, [1])
+      assert.deepStrictEqual([first.answers, first.groups], [[], [1]])
+      const second = yield* exchange(first.runner, [2])
+      assert.deepStrictEqual(idsOf(second), [2])
+      const another = yield* exchange("another", [3])
+      assert.deepStrictEqual(another.answers, [])
+      // a group that is not there is to be asked for elsewhere
+      yield* exchanges.leave(1)
+      const third = yield* exchange(first.runner, [4])
+      assert.deepStrictEqual(idsOf(third), [4])
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("one that comes a second time fails, and is not carried out again", () =>
+    Effect.gen(function*() {
+      let settled = 0
+      const { exchange } = yield* runnerOf(() => Effect.sync(() => settled++))
+      const { runner } = yield* exchange(null, [])
+      assert.deepStrictEqual(idsOf(yield* exchange(runner, [1], { number: 7, oldest: 7 })), [1])
+      const isNotReady = (error: unknown): boolean => error instanceof GroupNotReady
+      assert.isTrue(isNotReady(yield* Effect.flip(exchange(runner, [1], { number: 7, oldest: 7 }))))
+      assert.deepStrictEqual(idsOf(yield* exchange(runner, [2], { number: 8, oldest: 8 })), [2])
+      // also one that its client has given up
+      assert.isTrue(isNotReady(yield* Effect.flip(exchange(runner, [1], { number: 6, oldest: 6 }))))
+      assert.strictEqual(settled, 2)
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("a call begins once what its caller has interrupted has ended", () =>
+    Effect.gen(function*() {
+      const steps: Array<string> = []
+      const step = (name: string) => Effect.sync(() => steps.push(name))
+      const { exchange } = yield* runnerOf(() =>
+        steps.length === 0
+          ? Effect.onInterrupt(
+            Effect.zipRight(step("first begun"), Effect.never),
+            () =>
+              Effect.zipRight(Effect.promise(() => new Promise((done) => void setImmediate(done))), step("first ended"))
+          )
+          : step("second begun")
+      )
+      const { runner } = yield* exchange(null, [])
+      const first = yield* Effect.fork(exchange(runner, [1]))
+      yield* rested
+      yield* Effect.fork(exchange(runner, [2], { ended: [1] }))
+      assert.deepStrictEqual(idsOf(yield* Fiber.join(first)), [2])
+      assert.deepStrictEqual(steps, ["first begun", "first ended", "second begun"])
+    }).pipe(Effect.scoped, Effect.orDie))
+})
+
+describe("what a client has in hand", () => {
+  it.live("the same call is given the same again, for its answer was lost", () =>
+    Effect.gen(function*() {
+      const inHand = new InHand(0)
+      let taken = 0
+      const set = yield* FiberSet.make<void, never>()
+      const give = inHand.give<TaskId, never>(
+        "call",
+        (use) => Effect.orDie(use(TaskId.make(`task-${++taken}`))),
+        () => [],
+        (self) => FiberSet.run(set, self)
+      )
+      const first = yield* give
+      assert.deepStrictEqual(yield* give, first)
+      assert.strictEqual(taken, 1)
+      // what has reached its reader is not given again
+      inHand.settle({ taken: [first?.token ?? 0], putBack: [], dropped: [] })
+      assert.strictEqual((yield* give)?.value, TaskId.make("task-2"))
+    }).pipe(Effect.scoped, Effect.orDie))
+})

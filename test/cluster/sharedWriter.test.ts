@@ -1,0 +1,190 @@
+/** The one writer of a runner: what journals write together, and what becomes of one that was taken over or refused. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
+import { afterAll, assert, beforeAll } from "vitest"
+import { makeSharedWriter } from "../../src/cluster/internal/sharedWriter.js"
+import { migrate } from "../../src/durable/internal/schema.js"
+import { tablesOf } from "../../src/durable/internal/tables.js"
+import type { Writing } from "../../src/durable/internal/writing.js"
+import { isFull } from "../support/fullMode.js"
+import { type PostgresServer, startPostgres, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
+import { sqliteLayer } from "../support/sqlite.js"
+
+const lease = 60_000
+
+/** A journal of its own, opened by the first manager. */
+const journalOf = (name: string) =>
+  Effect.gen(function*() {
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const tables = tablesOf(sql, name, undefined)
+    yield* sql.unsafe(
+      `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
+        values (${tables.places(7)})`,
+      [name, 1, "owner", 0, 0, 0, 0]
+    )
+    const writing = (number: number, { epoch = 1, status = "Running" } = {}): Writing => ({
+      tables,
+      epoch,
+      leaseMillis: lease,
+      group: {
+        closedSessions: [],
+        rows: [{
+          number,
+          taskId: `task-${number}`,
+          sessionId: "session",
+          turnId: "turn",
+          status,
+          settled: null,
+          result: null,
+          approval: null,
+          detached: null,
+          request: "{}",
+          doc: "{}",
+          version: 1
+        }],
+        output: [],
+        outputForgotten: [],
+        removed: [],
+        seq: number,
+        lastTaskNumber: number,
+        lastDelivery: 0
+      }
+    })
+    const rows = Effect.map(
+      sql.unsafe<{ readonly number: unknown; readonly status: string }>(
+        `select number, status from etm_tasks where manager = ${tables.place(1)} order by number`,
+        [name]
+      ),
+      (found) => found.map(({ number, status }) => `${Number(number)} ${status}`)
+    )
+    const seq = Effect.map(
+      sql.unsafe<{ readonly seq: unknown }>(`select seq from etm_managers where name = ${tables.place(1)}`, [name]),
+      ([row]) => Number(row?.seq)
+    )
+    return { writing, rows, seq }
+  })
+
+const reasonOf = <A, E extends { readonly _tag: string }>(exit: Exit.Exit<A, E>): string =>
+  Exit.match(exit, {
+    onSuccess: () => "written",
+    onFailure: (cause) =>
+      cause._tag === "Fail" && "reason" in cause.error ? String(cause.error.reason) : String(cause._tag)
+  })
+
+const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClient, unknown>): void => {
+  const run = (
+    body: (fences: () => number, refuse: (text: string) => void) => Effect.Effect<void, unknown, SqlClient.SqlClient>
+  ) => {
+    let fences = 0
+    let refused: string | undefined
+    const before = (text: string): void => {
+      if (/^\s*update etm_managers/.test(text)) fences++
+      if (refused !== undefined && text.includes(refused)) throw new Error("refused")
+    }
+    const client = layerOf({ before })
+    return Effect.zipRight(migrate, body(() => fences, (text) => refused = text)).pipe(
+      Effect.provide(client),
+      Effect.orDie
+    )
+  }
+  const together = (writings: ReadonlyArray<Writing>) =>
+    Effect.scoped(Effect.gen(function*() {
+      const write = yield* makeSharedWriter(lease)
+      return (yield* Effect.forEach(writings, (writing) => Effect.exit(write(writing)), { concurrency: "unbounded" }))
+        .map(reasonOf)
+    }))
+
+  it.live("two journals are written with one fence", () =>
+    run((fences) =>
+      Effect.gen(function*() {
+        const [a, b] = [yield* journalOf("a"), yield* journalOf("b")]
+        assert.deepStrictEqual(yield* together([a.writing(1), b.writing(2)]), ["written", "written"])
+        assert.strictEqual(fences(), 1)
+        assert.deepStrictEqual([yield* a.rows, yield* b.rows], [["1 Running"], ["2 Running"]])
+        assert.deepStrictEqual([yield* a.seq, yield* b.seq], [1, 2])
+      })
+    ))
+
+  it.live("one that was taken over has nothing written, and those beside it have", () =>
+    run((fences) =>
+      Effect.gen(function*() {
+        const [a, b, c] = [yield* journalOf("a"), yield* journalOf("b"), yield* journalOf("c")]
+        assert.deepStrictEqual(
+          yield* together([a.writing(1), b.writing(1, { epoch: 0 }), c.writing(1)]),
+          ["written", "Fenced", "written"]
+        )
+        assert.strictEqual(fences(), 1)
+        assert.deepStrictEqual([yield* a.rows, yield* b.rows, yield* c.rows], [["1 Running"], [], ["1 Running"]])
+        assert.strictEqual(yield* b.seq, 0)
+      })
+    ))
+
+  it.live("what one journal has twice is written one after the other, each under its own epoch", () =>
+    run((fences) =>
+      Effect.gen(function*() {
+        const a = yield* journalOf("a")
+        assert.deepStrictEqual(
+          yield* together([a.writing(1, { status: "Queued" }), a.writing(1), a.writing(2, { epoch: 0 })]),
+          ["written", "written", "Fenced"]
+        )
+        assert.strictEqual(fences(), 3)
+        assert.deepStrictEqual(yield* a.rows, ["1 Running"])
+      })
+    ))
+
+  it.live("one that the database refuses fails alone", () =>
+    run((_fences, refuse) =>
+      Effect.gen(function*() {
+        const [a, b] = [yield* journalOf("a"), yield* journalOf("b")]
+        refuse("etm_output")
+        const broken = b.writing(1)
+        const removing: Writing = { ...broken, group: { ...broken.group, removed: [7] } }
+        assert.deepStrictEqual(yield* together([a.writing(1), removing]), ["written", "Unavailable"])
+        assert.deepStrictEqual([yield* a.rows, yield* b.rows], [["1 Running"], []])
+        assert.strictEqual(yield* b.seq, 0)
+      })
+    ))
+
+  it.live("what nobody waits for any more is not written", () =>
+    run(() =>
+      Effect.gen(function*() {
+        const a = yield* journalOf("a")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const write = yield* makeSharedWriter(lease)
+          const begun = yield* Deferred.make<void>()
+          const left = yield* Effect.fork(Effect.zipRight(Deferred.succeed(begun, undefined), write(a.writing(1))))
+          const behind = yield* Effect.fork(write(a.writing(2)))
+          const interrupted = yield* Effect.fork(write(a.writing(3)))
+          yield* Deferred.await(begun)
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(interrupted)
+          yield* Fiber.join(left)
+          yield* Fiber.join(behind)
+          yield* write(a.writing(4))
+        }))
+        assert.deepStrictEqual(yield* a.rows, ["1 Running", "2 Running", "4 Running"])
+      })
+    ))
+}
+
+describe("the writer of a runner, on SQLite", () => suite((options) => sqliteLayer(options)))
+
+describe.runIf(isFull)("the writer of a runner, on Postgres", () => {
+  let server: PostgresServer
+  let schemas = 0
+  beforeAll(async () => {
+    server = await startPostgres()
+  })
+  afterAll(() => server.stop())
+  suite((options) =>
+    Layer.unwrapEffect(
+      Effect.gen(function*() {
+        const schema = `writer_${++schemas}`
+        const sql = yield* SqlClient.SqlClient
+        yield* sql.unsafe(`create schema ${schema}`)
+        return watchedPgLayer(server.url(schema), options)
+      }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
+    )
+  )
+})
