@@ -75,7 +75,6 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
       handle,
       streams,
       drained: makeDrained(handle),
-      heartbeatMillis: settings.heartbeatMillis,
       showInputs: settings.showInputs,
       hasSessions: options.agentLoop !== undefined || sessions.opened.size > 0
     }

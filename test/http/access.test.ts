@@ -410,6 +410,7 @@ describe("audit", () => {
           assert.deepStrictEqual(
             written.map(({ id: of, method, route, status, token }) => [token, method, route, of, status]),
             [
+              ["default", "POST", "/login", undefined, 204],
               ["default", "POST", "/api/tasks/:id/messages", id, 409],
               ["default", "POST", "/api/tasks/:id/cancel", id, 204]
             ]

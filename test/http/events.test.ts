@@ -48,6 +48,20 @@ describe("events over HTTP", () => {
       })
     ))
 
+  it.live("begin with the live tasks also where these are more than may wait", () =>
+    withServer(
+      (world) =>
+        Effect.gen(function*() {
+          for (let at = 0; at < 20; at++) yield* start(`call-${at}`, "hang")
+          const stream = yield* world.events("/api/events?from=snapshot")
+          const first = yield* stream.next
+          assert.deepStrictEqual([first?.event, first?.data.live.length], ["snapshot", 20])
+          yield* start("call-20", "hang")
+          assert.strictEqual((yield* stream.next)?.data._tag, "Started")
+        }),
+      { maxWaitingBytes: 1_024 }
+    ))
+
   it.live("are those of one session or one task", () =>
     withServer((world) =>
       Effect.gen(function*() {

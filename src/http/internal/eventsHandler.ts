@@ -9,7 +9,7 @@ import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.j
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { eventsQuery } from "../api/internal/queries.js"
 import type { ProblemOf } from "../api/Problem.js"
-import { frameOf, opening, snapshotFrame } from "./frames.js"
+import { frameOf, opening, snapshotFrame, together } from "./frames.js"
 import { managerHeader, nameOf } from "./managerHeader.js"
 import { invalidField } from "./problems.js"
 import type { Streams } from "./Streams.js"
@@ -47,8 +47,8 @@ export const streamEvents = (
     } else if (from === "snapshot") {
       const { after } = query
       const watch = yield* handle.watchOf({ ...filter, after })
-      stream.unsafeOffer(opening(after))
-      stream.unsafeOffer(snapshotFrame(watch, after === undefined))
+      // one frame may be larger than what may wait
+      stream.unsafeOffer(together(opening(after), snapshotFrame(watch, after === undefined)))
       yield* feed(watch.events)
     } else if (query.after !== undefined) {
       stream.unsafeOffer(opening(query.after))

@@ -32,6 +32,17 @@ export const opening = (id?: number): Uint8Array =>
 
 export const heartbeat: Uint8Array = encoder.encode(":\n\n")
 
+/** Several frames as one, which is sent whole. */
+export const together = (...frames: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const all = new Uint8Array(frames.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const one of frames) {
+    all.set(one, at)
+    at += one.length
+  }
+  return all
+}
+
 /** `isPosition`: what comes next is what came after it. */
 export const snapshotFrame = ({ live, seq }: FilteredTaskWatch, isPosition: boolean): Uint8Array =>
   frame("snapshot", isPosition ? seq : undefined, encodeReset({ _tag: "Reset", seq, live }))

@@ -7,8 +7,8 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { printable } from "../../shared/text.js"
 import type { Access, Grant } from "./Access.js"
+import { audit, auditRefused } from "./audit.js"
 import { type Caller, CurrentCaller } from "./CurrentCaller.js"
 import { isForeign, isHostKnown, isOwnPage, type Names } from "./origins.js"
 import { problem, respondWith } from "./problems.js"
@@ -145,23 +145,6 @@ const answerTo = (cause: Cause.Cause<unknown>): Effect.Effect<Response> => {
   return Effect.as(Effect.logError("A request over HTTP has ended with a defect", cause), refusals.defect)
 }
 
-const audit = (request: Request, { audit: { id, route }, grant }: Caller, { status }: Response) =>
-  Effect.logInfo("A write over HTTP").pipe(Effect.annotateLogs({
-    token: grant.name,
-    method: request.method,
-    route: route ?? "unknown",
-    status,
-    ...(id === undefined ? undefined : { id: printable(id) }),
-    ...Option.match(request.remoteAddress, { onNone: () => undefined, onSome: (address) => ({ address }) })
-  }))
-
-const auditRefused = (request: Request, { status }: Response) =>
-  Effect.logWarning("A request over HTTP was refused").pipe(Effect.annotateLogs({
-    method: request.method,
-    status,
-    ...Option.match(request.remoteAddress, { onNone: () => undefined, onSome: (address) => ({ address }) })
-  }))
-
 const bearer = ({ headers: { authorization } }: Request): string | undefined =>
   authorization !== undefined && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : undefined
 
@@ -213,7 +196,9 @@ export const guard = (options: GuardOptions) => <E, R>(app: HttpApp.Default<E, R
       if (grant === undefined) return Effect.succeed(refusals.token)
       const caller: Caller = { grant, audit: { route: undefined, id: undefined } }
       const response = Effect.provideService(answered(request), CurrentCaller, caller)
-      return isRead(request) ? response : Effect.tap(response, (given) => audit(request, caller, given))
+      return isRead(request)
+        ? response
+        : Effect.tap(response, ({ status }) => audit(request, { token: grant.name, ...caller.audit }, status))
     })
   }
 
@@ -222,7 +207,7 @@ export const guard = (options: GuardOptions) => <E, R>(app: HttpApp.Default<E, R
     return guarded(request, path).pipe(
       Effect.tap((response) =>
         response.status === 401 || response.status === 403 || response.status === 421
-          ? auditRefused(request, response)
+          ? auditRefused(request, response.status)
           : Effect.void
       ),
       Effect.map((response) => secured(response, path, options, request.headers["origin"])),

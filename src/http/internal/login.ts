@@ -7,6 +7,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { LoginBody } from "../api/internal/bodies.js"
 import type { Access } from "./Access.js"
+import { audit } from "./audit.js"
 import { cookieName } from "./guard.js"
 import { problem, respondWith } from "./problems.js"
 
@@ -42,7 +43,9 @@ export const loginRoutes = (access: Access, pageSessionMillis: number): Layer.La
     const grant = yield* access.ofLogin(body.value.token)
     if (grant === undefined) return refused
     const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
-    return yield* setCookie(request, yield* access.cookieOf(grant, now + pageSessionMillis), pageSessionMillis)
+    const given = yield* setCookie(request, yield* access.cookieOf(grant, now + pageSessionMillis), pageSessionMillis)
+    yield* audit(request, { token: grant.name, route: "/login" }, given.status)
+    return given
   })
   const logout = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => setCookie(request, "", 0))
   return HttpApiBuilder.Router.use((router) =>

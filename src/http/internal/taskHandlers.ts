@@ -2,6 +2,7 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type { TaskManagerError } from "../../errors.js"
 import type { TaskId } from "../../model/ids.js"
 import { requestOf } from "../../services/internal/requests.js"
@@ -13,6 +14,7 @@ import { TaskManagerApi } from "../api/TaskManagerApi.js"
 import { CurrentCaller } from "./CurrentCaller.js"
 import type { Drained } from "./Drained.js"
 import { lastSeen, streamEvents } from "./eventsHandler.js"
+import { opening } from "./frames.js"
 import { conflict, notFound, problem } from "./problems.js"
 import type { Streams } from "./Streams.js"
 import { tailOf } from "./tailing.js"
@@ -55,12 +57,11 @@ export interface TaskParts {
   readonly handle: TaskManagerHandle
   readonly streams: Streams
   readonly drained: Drained
-  readonly heartbeatMillis: number
   readonly hasSessions: boolean
   readonly showInputs: boolean
 }
 
-export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, showInputs, streams }: TaskParts) =>
+export const tasksGroup = ({ handle, hasSessions, showInputs, streams }: TaskParts) =>
   HttpApiBuilder.group(TaskManagerApi, "tasks", (handlers) =>
     handlers
       .handle("caller", () =>
@@ -83,8 +84,13 @@ export const tasksGroup = ({ handle, hasSessions, heartbeatMillis, showInputs, s
       .handleRaw("tail", ({ path, request, urlParams }) =>
         Effect.gen(function*() {
           const start = yield* lastSeen(request, urlParams.start)
-          yield* streams.open
-          return yield* orNotFound(tailOf(handle, path.id, start, heartbeatMillis, streams.closing))
+          const stream = yield* streams.open
+          const frames = yield* orNotFound(tailOf(handle, path.id, start))
+          stream.unsafeOffer(opening())
+          // its last frame says why it ends
+          const ending = Stream.execute(Effect.sync(() => stream.unsafeEnd()))
+          yield* streams.replay(stream, Stream.concat(frames, ending), (frame) => frame)
+          return streams.respond(stream)
         }))
       .handle("usage", ({ urlParams }) =>
         handle.usage(urlParams).pipe(
