@@ -40,7 +40,7 @@ export interface Streams {
  * A client whose stream has ended with the server comes back at once. On the same connection it would find nobody who answers, and the server
  * would wait for that connection to end.
  */
-export const headersOfStreams = {
+const headersOfStreams = {
   "cache-control": "no-store",
   "connection": "close",
   "x-accel-buffering": "no"
