@@ -147,23 +147,26 @@ export interface Process {
   readonly close: Effect.Effect<void>
 }
 
-const routed = new Map<string, number>()
-const routes: Record<string, Parameters<typeof RoutingPolicy.layer>[0]> = {
-  bg: () => RoutingDecision.Background({}),
-  manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
-  joins: () => RoutingDecision.Foreground({ duplicates: "join" }),
-  lane: () => RoutingDecision.Foreground({ lane: "one" }),
-  urgent: () => RoutingDecision.Foreground({ lane: "one", priority: 1 }),
-  unanswered: () => RoutingDecision.Background({ approvalTimeout: "10 minutes" }),
-  ended: () => RoutingDecision.Background({ backgroundTimeout: "1 second" }),
-  timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
-  // what is routed for the second time is not answered
-  busy: ({ callId }) => {
-    const times = (routed.get(callId) ?? 0) + 1
-    routed.set(callId, times)
-    return times === 2 ? Effect.never : RoutingDecision.Foreground({})
-  },
-  detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
+/** How the calls of one process are routed. */
+const routesOf = (): Record<string, Parameters<typeof RoutingPolicy.layer>[0]> => {
+  const routed = new Map<string, number>()
+  return {
+    bg: () => RoutingDecision.Background({}),
+    manual: () => RoutingDecision.Background({ deliveryMode: "Manual" }),
+    joins: () => RoutingDecision.Foreground({ duplicates: "join" }),
+    lane: () => RoutingDecision.Foreground({ lane: "one" }),
+    urgent: () => RoutingDecision.Foreground({ lane: "one", priority: 1 }),
+    unanswered: () => RoutingDecision.Background({ approvalTimeout: "10 minutes" }),
+    ended: () => RoutingDecision.Background({ backgroundTimeout: "1 second" }),
+    timeout: () => RoutingDecision.Foreground({ timeout: "1 second" }),
+    // what is routed for the second time is not answered
+    busy: ({ callId }) => {
+      const times = (routed.get(callId) ?? 0) + 1
+      routed.set(callId, times)
+      return times === 2 ? Effect.never : RoutingDecision.Foreground({})
+    },
+    detach: () => RoutingDecision.ForegroundThenDetachAfter({ duration: "10 seconds" })
+  }
 }
 
 export class Database {
@@ -181,6 +184,7 @@ export class Database {
       const scope = yield* Scope.make()
       const runs: Array<Run> = []
       const tools = Layer.succeed(ToolExecutor, toolsOf(runs))
+      const routes = routesOf()
       const context = yield* TaskManagerDurable.layer({ onOwned: "take", ...options }).pipe(
         Layer.provideMerge(tools),
         Layer.provide(TaskManagerConfig.layer(settings)),
