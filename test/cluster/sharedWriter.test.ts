@@ -170,21 +170,23 @@ const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClie
 
 describe("the writer of a runner, on SQLite", () => suite((options) => sqliteLayer(options)))
 
-describe.runIf(isFull)("the writer of a runner, on Postgres", () => {
-  let server: PostgresServer
-  let schemas = 0
-  beforeAll(async () => {
-    server = await startPostgres()
-  })
-  afterAll(() => server.stop())
-  suite((options) =>
-    Layer.unwrapEffect(
-      Effect.gen(function*() {
-        const schema = `writer_${++schemas}`
-        const sql = yield* SqlClient.SqlClient
-        yield* sql.unsafe(`create schema ${schema}`)
-        return watchedPgLayer(server.url(schema), options)
-      }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
+if (isFull) {
+  describe("the writer of a runner, on Postgres", () => {
+    let server: PostgresServer
+    let schemas = 0
+    beforeAll(async () => {
+      server = await startPostgres()
+    })
+    afterAll(() => server.stop())
+    suite((options) =>
+      Layer.unwrapEffect(
+        Effect.gen(function*() {
+          const schema = `writer_${++schemas}`
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe(`create schema ${schema}`)
+          return watchedPgLayer(server.url(schema), options)
+        }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
+      )
     )
-  )
-})
+  })
+}
