@@ -1,8 +1,9 @@
 /** Whoever may not get in, and what they try. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, HashMap, Layer, Logger, Redacted } from "effect"
 import { TaskManager } from "effect-task-manager"
 import { connect } from "node:net"
+import { buildBoard } from "../../scripts/board.js"
 import { type Ask, served, start, withServer, type World } from "./support.js"
 
 const secret = "SECRET-4711"
@@ -26,6 +27,9 @@ const refused = (world: World, path: string, ask: Ask, status: number, name: str
   })
 
 describe("without a token", () => {
+  // a clone has no files of the page before something makes them
+  beforeAll(() => buildBoard("src"))
+
   it.live("there is nothing but the files of the page and the way in", () =>
     withServer((world) =>
       Effect.gen(function*() {
