@@ -5,13 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import type { SessionId, TaskId } from "../../model/ids.js"
-import { ancestryOf } from "../../runtime/launch/RunningIn.js"
+import type { SessionId } from "../../model/ids.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { ClusterError } from "../ClusterError.js"
+import { callerOf, untilAnswered } from "./asking.js"
 import { Peers } from "./Peers.js"
 import {
   type Answer,
@@ -19,7 +17,7 @@ import {
   type CallHeader,
   type GroupClient,
   GroupEntity,
-  GroupNotReady,
+  type GroupNotReady,
   type Positions
 } from "./protocol.js"
 import { wireMillis, wireSleep } from "./wire.js"
@@ -74,9 +72,8 @@ export interface Connection {
   news: NewsReaders
 }
 
-const isPassing = Predicate.isTagged("GroupNotReady")
+const isPassing = (error: unknown): error is GroupNotReady => Predicate.isTagged(error, "GroupNotReady")
 
-const betweenTries = "50 millis"
 /** What goes back is there for others at once; what has reached its reader rides on the next call to its group, for a moment. */
 const flushAfter = 2
 const rideMillis = 25
@@ -90,17 +87,6 @@ export const hashOf = (text: string): number => {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   }
   return hash >>> 0
-}
-
-/** What a caller dies of that nobody has answered: of a group that its runners cannot open, it says why. */
-export const noAnswer = (who: string, patienceMillis: number, refusal: GroupNotReady["refusal"]): ClusterError => {
-  const detail = `${who} for ${patienceMillis} ms`
-  return refusal === undefined
-    ? new ClusterError({ reason: "Unavailable", detail: `${detail}: is one running, and can it be reached?` })
-    : new ClusterError({
-      reason: refusal.isVersion ? "Version" : "Unavailable",
-      detail: `${detail}: the one that has the group cannot open it. ${refusal.detail}`
-    })
 }
 
 class Outbox {
@@ -194,71 +180,35 @@ export const connect = (options: {
     ): Effect.Effect<A, Exclude<E, GroupNotReady>> =>
       Effect.withFiberRuntime((fiber) => {
         const call = `${client}/${++calls}`
-        const under: Array<TaskId> = []
-        const ancestry = ancestryOf(fiber)
-        for (let link = ancestry; link !== undefined; link = link.parent) {
-          if (link.task !== undefined) under.push(link.task.snapshot.id)
-        }
+        const caller = callerOf(fiber)
         const one = peers.of(group)
         let isAgain = false
-        let contactAt = wireMillis()
-        let refusal: GroupNotReady["refusal"]
-        const once: Effect.Effect<A, Exclude<E, GroupNotReady>> = Effect.suspend(() => {
+        const attempt = Effect.suspend(() => {
           const told = outboxOf(group).take()
           const { positions } = connection.news
-          const header = {
-            call,
-            under,
-            stopped: ancestry?.stopped ?? null,
-            ...told,
-            readers: isSilent ? [] : positions(group, sessionId)
-          }
+          const header = { call, ...caller, ...told, readers: isSilent ? [] : positions(group, sessionId) }
           const sent = send(one, header, isAgain)
           isAgain = true
-          return Effect.flatMap(
-            Effect.uninterruptibleMask((restore) =>
-              Effect.map(Effect.exit(restore(sent)), (exit) => {
-                if (Exit.isSuccess(exit)) {
-                  // in this very step: an interrupt behind it would lose what is given
-                  if (exit.value._tag === "Done") {
-                    connection.news.hear(group, exit.value.news)
-                    receive?.(exit.value.value)
-                  }
-                } else {
-                  const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
-                  tell(
-                    group,
-                    isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
-                  )
-                }
-                return exit
-              })
-            ),
-            (exit) => {
+          return Effect.uninterruptibleMask((restore) =>
+            Effect.map(Effect.exit(restore(sent)), (exit) => {
               if (Exit.isSuccess(exit)) {
-                contactAt = wireMillis()
-                return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
+                // in this very step: an interrupt behind it would lose what is given
+                if (exit.value._tag === "Done") {
+                  connection.news.hear(group, exit.value.news)
+                  receive?.(exit.value.value)
+                }
+              } else {
+                const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+                tell(
+                  group,
+                  isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
+                )
               }
-              const failure = Cause.failureOption(exit.cause)
-              if (Option.isSome(failure) && failure.value instanceof GroupNotReady) {
-                refusal = failure.value.refusal ?? refusal
-              }
-              if (Option.isSome(failure) && !isPassing(failure.value)) {
-                // what passes is handled below
-                return Effect.fail(failure.value as Exclude<E, GroupNotReady>)
-              }
-              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause)) {
-                // it has no failure
-                return Effect.failCause(exit.cause as Cause.Cause<never>)
-              }
-              if (wireMillis() - contactAt > patienceMillis) {
-                return Effect.die(noAnswer("No runner has answered", patienceMillis, refusal))
-              }
-              return Effect.zipRight(wireSleep(betweenTries), once)
-            }
+              return exit
+            })
           )
         })
-        return once
+        return untilAnswered({ attempt, isPassing, patienceMillis, who: "No runner has answered" })
       })
 
     const connection: Connection = {

@@ -2,16 +2,14 @@
  * The readers of events that a client has at the groups. One call for each group waits for news of all of its readers, and every
  * other call brings news of those that it is about, so that nobody is answered before he was told what the answer follows from.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { randomToken } from "../../shared/randomToken.js"
 import type { Connection } from "./Connection.js"
+import { Polls } from "./Polls.js"
 import type { Batch, Began, Positions } from "./protocol.js"
-import { wireSleep } from "./wire.js"
 
 /** Who is told. */
 export interface Listener {
@@ -45,13 +43,19 @@ interface Open {
 export class Feeds {
   private readonly connection: Connection
   private readonly ofGroups: ReadonlyArray<Map<string, Open>>
-  private readonly changed: Array<Deferred.Deferred<void> | undefined> = []
+  private readonly polls: Polls
   private readonly client = randomToken()
   private count = 0
 
   constructor(connection: Connection) {
     this.connection = connection
     this.ofGroups = Array.from({ length: connection.groups }, () => new Map<string, Open>())
+    this.polls = new Polls({
+      readersAt: (group) =>
+        this.of(group).size === 0 ? "None" : this.positions(group, undefined).length === 0 ? "Opening" : "Open",
+      poll: (group) => connection.ask(group, (client, header) => client.Poll({ header })),
+      fork: connection.fork
+    })
   }
 
   private of(group: number): Map<string, Open> {
@@ -126,7 +130,7 @@ export class Feeds {
   private openAgain(group: number, feed: Open): Effect.Effect<void> {
     return Effect.map(
       this.watch(group, feed, feed.mirrors ? feed.filter : { ...feed.filter, after: feed.last }, false, false),
-      () => this.restart(group)
+      () => this.polls.restart(group)
     )
   }
 
@@ -154,7 +158,7 @@ export class Feeds {
           (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
         ),
         (began) => {
-          this.restart(group)
+          this.polls.restart(group)
           return { group, began, close }
         }
       )
@@ -166,33 +170,5 @@ export class Feeds {
     this.connection.fork(Effect.asVoid(
       this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), { isSilent: true })
     ))
-  }
-
-  /** The call that waits for news begins again, with all the readers that there are now. */
-  private restart(group: number): void {
-    const changed = this.changed[group]
-    this.changed[group] = Deferred.unsafeMake(FiberId.none)
-    if (changed === undefined) this.connection.fork(this.listen(group))
-    else Deferred.unsafeDone(changed, Effect.void)
-  }
-
-  private listen(group: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const changed = this.changed[group]
-      const isIdle = this.positions(group, undefined).length === 0
-      if (isIdle && this.of(group).size === 0) {
-        this.changed[group] = undefined
-        return Effect.void
-      }
-      const changes = changed === undefined ? Effect.never : Deferred.await(changed)
-      const news = isIdle
-        ? Effect.never
-        : this.connection.ask(group, (client, header) => client.Poll({ header })).pipe(
-          Effect.asVoid,
-          // no runner answers: the readers wait on
-          Effect.catchAllDefect(() => wireSleep("1 second"))
-        )
-      return Effect.zipRight(Effect.raceFirst(news, changes), this.listen(group))
-    })
   }
 }

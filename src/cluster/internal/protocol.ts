@@ -33,6 +33,7 @@ import { FilteredTaskEvent } from "../../model/TaskEvent.js"
 import { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { Usage, UsageCosts, UsageFilter } from "../../model/Usage.js"
+import { type AnswerOf, answerOf } from "./answers.js"
 
 /** The form of the calls below. A runner of another one is not asked. */
 export const protocolVersion = 1
@@ -88,16 +89,8 @@ export const CallHeader = Schema.Struct({
 })
 export type CallHeader = typeof CallHeader.Type
 
-/** With what it follows from: `news` has the events that the readers of the header have missed. */
-const answer = <A, I>(value: Schema.Schema<A, I>) =>
-  Schema.Union(
-    // a wait is answered before its caller gives it up: the caller asks again
-    Schema.TaggedStruct("Waiting", {}),
-    Schema.TaggedStruct("Done", { news: Schema.Array(Batch), value })
-  )
-export type Answer<A> =
-  | { readonly _tag: "Waiting" }
-  | { readonly _tag: "Done"; readonly news: ReadonlyArray<Batch>; readonly value: A }
+const answer = <A, I>(value: Schema.Schema<A, I>) => answerOf(value, Batch)
+export type Answer<A> = AnswerOf<A, Batch>
 
 const call = <const Tag extends string, Fields extends Schema.Struct.Fields, A, I, E extends Schema.Schema.All>(
   tag: Tag,

@@ -7,11 +7,11 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import { hashOf, noAnswer } from "../../../cluster/internal/Connection.js"
+import { callerOf, untilAnswered } from "../../../cluster/internal/asking.js"
+import { hashOf } from "../../../cluster/internal/Connection.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
-import { answeredWithin, onWire, wireMillis, wireSleep } from "../../../cluster/internal/wire.js"
-import type { SessionId, TaskId } from "../../../model/ids.js"
-import { ancestryOf } from "../../../runtime/launch/RunningIn.js"
+import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
+import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import {
   AgentEntity,
@@ -76,8 +76,6 @@ const cut: ReadonlySet<unknown> = new Set([
 const isCut = (cause: Cause.Cause<unknown>): boolean =>
   Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
 
-const betweenTries = "50 millis"
-
 export const connect = (options: {
   readonly groups: number
   readonly patienceMillis: number
@@ -103,62 +101,32 @@ export const connect = (options: {
     ): Effect.Effect<A, Exclude<E, Passing>> =>
       Effect.withFiberRuntime((fiber) => {
         const call = `${client}/${++calls}`
-        const ancestry = ancestryOf(fiber)
-        const under: Array<TaskId> = []
-        for (let link = ancestry; link !== undefined; link = link.parent) {
-          if (link.task !== undefined) under.push(link.task.snapshot.id)
-        }
+        const caller = callerOf(fiber)
         const one = clients(String(group))
-        let contactAt = wireMillis()
-        let refusal: GroupNotReady["refusal"]
-        const once: Effect.Effect<A, Exclude<E, Passing>> = Effect.suspend(() => {
-          const header: CallHeader = {
-            version: agentProtocolVersion,
-            call,
-            under,
-            stopped: ancestry?.stopped ?? null,
-            readers: isSilent ? [] : connection.news.positions(group, sessionId)
-          }
-          const sent = Effect.timeoutFail(send(one, header), {
+        const attempt = Effect.suspend(() => {
+          const readers = isSilent ? [] : connection.news.positions(group, sessionId)
+          const sent = Effect.timeoutFail(send(one, { version: agentProtocolVersion, call, ...caller, readers }), {
             duration: answeredWithin,
             onTimeout: () => new GroupNotReady()
           })
-          return Effect.flatMap(
-            Effect.uninterruptibleMask((restore) =>
-              Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
-                // in this very step: an interrupt behind it would lose what is told
-                if (Exit.isSuccess(exit) && exit.value._tag === "Done") {
-                  connection.news.hear(group, exit.value.news)
-                  receive?.(exit.value.value)
-                }
-                return exit
-              })
-            ),
-            (exit) => {
-              if (Exit.isSuccess(exit)) {
-                contactAt = wireMillis()
-                return exit.value._tag === "Waiting" ? once : Effect.succeed(exit.value.value)
+          return Effect.uninterruptibleMask((restore) =>
+            Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
+              // in this very step: an interrupt behind it would lose what is told
+              if (Exit.isSuccess(exit) && exit.value._tag === "Done") {
+                connection.news.hear(group, exit.value.news)
+                receive?.(exit.value.value)
               }
-              const failure = Cause.failureOption(exit.cause)
-              if (Option.isSome(failure) && failure.value instanceof GroupNotReady) {
-                refusal = failure.value.refusal ?? refusal
-              }
-              if (Option.isSome(failure) && !isPassing(failure.value)) {
-                // what passes is handled below
-                return Effect.fail(failure.value as Exclude<E, Passing>)
-              }
-              if (Option.isNone(failure) && !Cause.isInterruptedOnly(exit.cause) && !isCut(exit.cause)) {
-                // it has no failure
-                return Effect.failCause(exit.cause as Cause.Cause<never>)
-              }
-              if (wireMillis() - contactAt > patienceMillis) {
-                return Effect.die(noAnswer("No runner of AgentCluster has answered", patienceMillis, refusal))
-              }
-              return Effect.zipRight(wireSleep(betweenTries), once)
-            }
+              return exit
+            })
           )
         })
-        return once
+        return untilAnswered({
+          attempt,
+          isPassing,
+          isCut,
+          patienceMillis,
+          who: "No runner of AgentCluster has answered"
+        })
       })
 
     const connection: Connection = {

@@ -1,8 +1,6 @@
 /** The readers of events that a client has at the groups. One call for each group waits for news of all of them. */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
-import { wireSleep } from "../../../cluster/internal/wire.js"
+import { Polls } from "../../../cluster/internal/Polls.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
@@ -39,13 +37,19 @@ export interface OpenedFeed {
 export class Feeds {
   private readonly connection: Connection
   private readonly ofGroups: ReadonlyArray<Map<string, Feed>>
-  private readonly changed: Array<Deferred.Deferred<void> | undefined> = []
+  private readonly polls: Polls
   private readonly client = randomToken()
   private count = 0
 
   constructor(connection: Connection) {
     this.connection = connection
     this.ofGroups = Array.from({ length: connection.groups }, () => new Map<string, Feed>())
+    this.polls = new Polls({
+      readersAt: (group) =>
+        this.of(group).size === 0 ? "None" : this.positions(group, undefined).length === 0 ? "Opening" : "Open",
+      poll: (group) => connection.ask(group, (client, header) => client.Poll({ header })),
+      fork: connection.fork
+    })
   }
 
   private of(group: number): Map<string, Feed> {
@@ -106,7 +110,7 @@ export class Feeds {
       this.watch(group, feed).pipe(
         // it was closed meanwhile, or cannot be read any more
         Effect.catchAllCause(() => Effect.sync(() => this.end(group, feed))),
-        Effect.zipRight(Effect.sync(() => this.restart(group)))
+        Effect.zipRight(Effect.sync(() => this.polls.restart(group)))
       )
     )
   }
@@ -132,7 +136,7 @@ export class Feeds {
           (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
         ),
         () => {
-          this.restart(group)
+          this.polls.restart(group)
           return { beginAgain: () => this.openAgain(group, feed), close }
         }
       )
@@ -144,33 +148,5 @@ export class Feeds {
     this.connection.fork(Effect.ignoreLogged(
       this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), { isSilent: true })
     ))
-  }
-
-  /** The call that waits for news begins again, with all the readers that there are now. */
-  private restart(group: number): void {
-    const changed = this.changed[group]
-    this.changed[group] = Deferred.unsafeMake(FiberId.none)
-    if (changed === undefined) this.connection.fork(this.listen(group))
-    else Deferred.unsafeDone(changed, Effect.void)
-  }
-
-  private listen(group: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const changed = this.changed[group]
-      const isIdle = this.positions(group, undefined).length === 0
-      if (isIdle && this.of(group).size === 0) {
-        this.changed[group] = undefined
-        return Effect.void
-      }
-      const changes = changed === undefined ? Effect.never : Deferred.await(changed)
-      const news = isIdle
-        ? Effect.never
-        : this.connection.ask(group, (client, header) => client.Poll({ header })).pipe(
-          Effect.asVoid,
-          // no runner answers: the readers wait on
-          Effect.catchAllDefect(() => wireSleep("1 second"))
-        )
-      return Effect.zipRight(Effect.raceFirst(news, changes), this.listen(group))
-    })
   }
 }

@@ -5,6 +5,7 @@
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
+import { type AnswerOf, answerOf } from "../../../cluster/internal/answers.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import {
   ApprovalMismatch,
@@ -82,15 +83,8 @@ const Answered = Schema.Union(Asked, Schema.Struct({ taskId: TaskId, asking: Sch
 export const Base = Schema.Struct({ entries: Schema.Number, hash: Schema.Number })
 export type Base = typeof Base.Type
 
-/** With what it follows from: `news` has the events that the readers of the header have missed. */
-const answer = <A, I>(value: Schema.Schema<A, I>) =>
-  Schema.Union(
-    Schema.TaggedStruct("Waiting", {}),
-    Schema.TaggedStruct("Done", { news: Schema.Array(Batch), value })
-  )
-export type Answer<A> =
-  | { readonly _tag: "Waiting" }
-  | { readonly _tag: "Done"; readonly news: ReadonlyArray<Batch>; readonly value: A }
+const answer = <A, I>(value: Schema.Schema<A, I>) => answerOf(value, Batch)
+export type Answer<A> = AnswerOf<A, Batch>
 
 const call = <const Tag extends string, Fields extends Schema.Struct.Fields, A, I, E extends Schema.Schema.All>(
   tag: Tag,
