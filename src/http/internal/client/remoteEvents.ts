@@ -11,52 +11,35 @@ import { isSettled } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
-import { EventSubscription } from "../../../shared/EventSubscription.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { integerOf } from "../../../shared/refusals.js"
+import { Filled } from "./Filled.js"
 import type { Link } from "./Link.js"
-import { type Begin, sizeOf, subscribeAt } from "./subscribing.js"
+import { type Begin, subscribeAt } from "./subscribing.js"
 
 type RemoteEvents = Pick<
   TaskManagerHandle,
   "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf" | "changes" | "inbox"
 >
 
+/** What one holds, the other reads: the bound is that of the other. */
+const mostWaiting = 256
+
 /** Without what stands for lost events: who asks for all of them sees it by the gap in their numbers. */
 const withoutResets = (
   events: Queue.Dequeue<FilteredTaskEvent>
 ): Effect.Effect<EventSubscription<TaskEvent>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    let isEnded = false
-    const only = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new EventSubscription<TaskEvent>({
-          // what one reads, the other holds: the bound is that of the other
-          limit: Infinity,
-          bytes: Infinity,
-          reset: undefined,
-          isEnded: () => isEnded,
-          onNews: (subscription) => subscription.unsafeWake(),
-          onClose: () => {}
-        })
-      ),
-      (subscription) => Effect.sync(() => subscription.unsafeClose())
-    )
-    const roomFor: Effect.Effect<void> = Effect.suspend(() =>
-      sizeOf(only) > 256 ? Effect.zipRight(Effect.sleep("20 millis"), roomFor) : Effect.void
-    )
-    const end = Effect.sync(() => {
-      isEnded = true
-      only.unsafeWake()
-    })
+    const only = yield* Filled.make<TaskEvent>(mostWaiting)
     yield* Stream.fromQueue(events).pipe(
       Stream.runForEach((event) =>
-        event._tag === "Reset" ? Effect.void : Effect.zipRight(roomFor, Effect.sync(() => only.unsafeOffer(event, 0)))
+        event._tag === "Reset" ? Effect.void : Effect.zipRight(only.awaitRoom, Effect.sync(() => only.add(event)))
       ),
-      Effect.ensuring(end),
+      Effect.ensuring(Effect.sync(() => only.end())),
       Effect.interruptible,
       Effect.forkScoped
     )
-    return only
+    return only.events
   })
 
 /** All that waits, and at least one; `None` at the end. */

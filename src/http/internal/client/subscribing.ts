@@ -8,15 +8,15 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { EventReset, type FilteredTaskEvent, TaskEvent, type TaskEventFilter } from "../../../model/TaskEvent.js"
-import { EventSubscription } from "../../../shared/EventSubscription.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import { managerHeader } from "../managerHeader.js"
+import { Filled } from "./Filled.js"
 import { type Frame, FrameReader } from "./FrameReader.js"
 import { type Link, mayPass, unreachable } from "./Link.js"
 
@@ -42,9 +42,6 @@ const paramsOf = (from: Begin, { after, sessionId, taskId }: TaskEventFilter): R
   ...(taskId === undefined ? undefined : { taskId })
 })
 
-/** How many wait to be read. */
-export const sizeOf = (events: Queue.Dequeue<unknown>): number => Option.getOrElse(events.unsafeSize(), () => 0)
-
 class Ended {
   readonly _tag = "Ended"
 }
@@ -55,7 +52,8 @@ export const subscribeAt = (
   filter: TaskEventFilter
 ): Effect.Effect<Subscribed, never, Scope.Scope> =>
   Effect.gen(function*() {
-    let isEnded = false
+    const filled = yield* Filled.make<FilteredTaskEvent>(mostWaiting)
+    const { events } = filled
     /** The number of the last event that has come. */
     let last: number | undefined = undefined
     /** Which manager has counted it. */
@@ -64,36 +62,17 @@ export const subscribeAt = (
     const begin = yield* Clock.currentTimeMillis
     const isOpened = Effect.map(Deferred.poll(opened), Option.isSome)
     const scope = yield* Effect.scope
-    const events = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new EventSubscription<FilteredTaskEvent>({
-          limit: Infinity,
-          bytes: Infinity,
-          reset: undefined,
-          isEnded: () => isEnded,
-          onNews: (subscription) => subscription.unsafeWake(),
-          onClose: () => {}
-        })
-      ),
-      (subscription) => Effect.sync(() => subscription.unsafeClose())
-    )
 
     const hear = ({ data, event, id }: Frame, of: string | undefined): void => {
       if (id !== undefined) {
         last = id
         manager = of
       }
-      if (event === "task") events.unsafeOffer(decodeEvent(data), 0)
-      else if (event === "reset") events.unsafeOffer(decodeReset(data), 0)
+      if (event === "task") filled.add(decodeEvent(data))
+      else if (event === "reset") filled.add(decodeReset(data))
       else if (event === "snapshot") Deferred.unsafeDone(opened, Effect.succeed(decodeReset(data)))
-      else if (event === "end") isEnded = true
+      else if (event === "end") filled.end()
     }
-
-    const unlessFull: Effect.Effect<void> = Effect.suspend(() =>
-      sizeOf(events) > mostWaiting
-        ? Effect.zipRight(Effect.sleep("20 millis"), unlessFull)
-        : Effect.void
-    )
 
     // before it has opened, what came is nothing to go on from: the snapshot may be missing
     const connect = Effect.flatMap(isOpened, (goesOn) =>
@@ -114,10 +93,10 @@ export const subscribeAt = (
       const reader = new FrameReader()
       return Stream.runForEach(Stream.decodeText(response.stream), (text) =>
         Effect.zipRight(
-          unlessFull,
+          filled.awaitRoom,
           Effect.suspend(() => {
             for (const frame of reader.read(text)) hear(frame, response.headers[managerHeader])
-            return isEnded ? Effect.fail(new Ended()) : Effect.void
+            return filled.isEnded ? Effect.fail(new Ended()) : Effect.void
           })
         ))
     }
@@ -149,16 +128,14 @@ export const subscribeAt = (
       }),
       Effect.catchAll((error) =>
         Effect.sync(() => {
-          isEnded = true
+          filled.end()
           Deferred.unsafeDone(opened, error._tag === "Ended" ? Effect.sync(() => undefined) : Effect.die(error))
-          events.unsafeWake()
         })
       ),
       // what cannot be read may hold secrets, and so does the error that shows it
       Effect.catchAllDefect(() => {
-        isEnded = true
+        filled.end()
         Deferred.unsafeDone(opened, Effect.die(new TaskManagerUnreachable({ reason: "Request" })))
-        events.unsafeWake()
         return Effect.logError("The events of the task manager cannot be read: is the server of this version?")
       })
     )
