@@ -12,6 +12,9 @@ const statOf = (pid: number | string): ReadonlyArray<string> => {
   }
 }
 
+/** The process that has started it; NaN where it has ended. */
+export const parentOf = (pid: number | string): number => Number(statOf(pid)[1])
+
 const tickMillis = 10
 
 /** User and system time, also of children that have ended. */
@@ -28,6 +31,6 @@ export const serverProcesses = (pid: number): ReadonlyArray<number> =>
   existsSync("/proc/self/stat")
     ? [
       pid,
-      ...readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statOf(name)[1] === String(pid)).map(Number)
+      ...readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid).map(Number)
     ]
     : []

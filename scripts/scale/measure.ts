@@ -4,38 +4,16 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Exit, Layer, Logger, LogLevel, Option, Scope } from "effect"
 import { SessionId, TaskLaunchRequest, TaskManager, ToolCallId, ToolExecutor, TurnId } from "effect-task-manager"
 import { TaskJournal, TaskManagerDurable } from "effect-task-manager/durable"
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
 import { cpus, loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { parentOf, processorMillis, serverProcesses } from "../../bench/processorTime.js"
+import { spread } from "../../bench/stats.js"
 import { Cluster } from "../../test/cluster/processes/Cluster.js"
 import { type PostgresServer, startPostgres } from "../../test/support/postgres.js"
 import type { Inputs } from "./inputs.js"
-
-const tickMillis = 10
-
-/** The fields of `/proc/…/stat` behind the name of the program. */
-const statOf = (pid: number | string): ReadonlyArray<string> => {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")
-  } catch {
-    return []
-  }
-}
-
-const parentOf = (pid: number | string): number => Number(statOf(pid)[1])
-
-/** User and system time, also of children that have ended. */
-const processorMillis = (pids: ReadonlyArray<number>): number =>
-  pids.reduce(
-    (sum, pid) => sum + statOf(pid).slice(11, 15).reduce((ticks, text) => ticks + Number(text), 0) * tickMillis,
-    0
-  )
-
-const childrenOf = (pid: number): ReadonlyArray<number> =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid).map(Number)
 
 const ownMillis = (): number => {
   const { system, user } = process.cpuUsage()
@@ -69,9 +47,6 @@ const run = <A>(effect: Effect.Effect<A, unknown, ToolExecutor | Scope.Scope>): 
     effect.pipe(Effect.provide(Tools), Effect.scoped, Logger.withMinimumLogLevel(LogLevel.Error), Effect.orDie)
   )
 
-const median = (values: ReadonlyArray<number>): number =>
-  [...values].sort((left, right) => left - right)[values.length >> 1] ?? NaN
-
 /** How long the disk takes for a page. */
 const disk = (): number => {
   const folder = mkdtempSync(join(tmpdir(), "scale-"))
@@ -85,7 +60,7 @@ const disk = (): number => {
   })
   closeSync(file)
   rmSync(folder, { recursive: true })
-  return median(times)
+  return spread(times).median
 }
 
 /** The processor time of the database for a transaction and for a row: two runs, one with small groups and one with large ones. */
@@ -189,7 +164,7 @@ export const measure = async (): Promise<Inputs> => {
         Effect.provide(PgClient.layer({ url: server.url() }))
       )
     )
-    const serverPids = () => [found, ...childrenOf(found)]
+    const serverPids = () => serverProcesses(found)
     const { perGroup, perRow } = await writing(server, serverPids)
     const bytesPerOpenGroup = await openGroups(server)
     const openingMillisPerRow = await opening(server)
