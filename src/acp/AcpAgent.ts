@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import type { Stream as AcpStream } from "@agentclientprotocol/sdk"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,9 +11,8 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import { AgentLoop } from "../ai/loop/AgentLoop.js"
 import { TaskManager } from "../services/TaskManager.js"
-import { withCause } from "../shared/logging.js"
+import { onStdio } from "../shared/onStdio.js"
 import { ndjsonStream } from "../shared/stdio/ndjson.js"
-import { withStderrConsole } from "../shared/stdio/stderrConsole.js"
 import { type AcpAgentOptions, AcpStreamError } from "./AcpAgentOptions.js"
 import { serve } from "./internal/serve.js"
 
@@ -103,25 +101,19 @@ export class AcpAgent extends Context.Tag("effect-task-manager/AcpAgent")<AcpAge
     agent: Layer.Layer<AgentLoop | TaskManager | ROut, E, R>,
     options: AcpStdioOptions
   ): Effect.Effect<void, E | AcpStreamError, R> =>
-    Effect.gen(function*() {
-      const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
-      if (!(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= 1)) {
-        return yield* Effect.dieMessage("AcpStdioOptions.maxLineBytes takes an integer from 1")
-      }
-      const { check, stream } = yield* ndjsonStream(stdin, stdout, maxLineBytes)
-      const loop = yield* AgentLoop
-      const manager = yield* TaskManager
-      // objects: which message one is, the connection looks itself
-      yield* serve({ loop, manager, options }, stream as AcpStream)
-      yield* Effect.mapError(check, ({ cause, message }) => new AcpStreamError({ cause, message }))
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(agent),
-      Effect.tapErrorCause((cause) =>
-        Cause.isInterruptedOnly(cause)
-          ? Effect.void
-          : Effect.logError("The ACP agent has failed").pipe(withCause(cause))
-      ),
-      withStderrConsole
+    onStdio(
+      Effect.gen(function*() {
+        const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
+        if (!(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= 1)) {
+          return yield* Effect.dieMessage("AcpStdioOptions.maxLineBytes takes an integer from 1")
+        }
+        const { check, stream } = yield* ndjsonStream(stdin, stdout, maxLineBytes)
+        const loop = yield* AgentLoop
+        const manager = yield* TaskManager
+        // objects: which message one is, the connection looks itself
+        yield* serve({ loop, manager, options }, stream as AcpStream)
+        yield* Effect.mapError(check, ({ cause, message }) => new AcpStreamError({ cause, message }))
+      }),
+      { failure: "The ACP agent has failed", needs: agent }
     )
 }

@@ -8,7 +8,6 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { Transport } from "@modelcontextprotocol/server"
-import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,10 +17,9 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { TaskManager } from "../../services/TaskManager.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
-import { withCause } from "../../shared/logging.js"
+import { onStdio } from "../../shared/onStdio.js"
 import { integerOf } from "../../shared/refusals.js"
 import { ndjsonStream } from "../../shared/stdio/ndjson.js"
-import { withStderrConsole } from "../../shared/stdio/stderrConsole.js"
 import { makeSettings } from "./internal/settings.js"
 import { type McpHttpOptions, type McpServerOptions, McpStreamError } from "./McpServerOptions.js"
 
@@ -158,22 +156,16 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
     tools: Layer.Layer<TaskManager | ToolExecutor | ROut, E, R>,
     options: McpStdioOptions
   ): Effect.Effect<void, E | McpStreamError, R> =>
-    Effect.gen(function*() {
-      const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
-      const maxBytes = yield* Effect.sync(() => integerOf("McpStdioOptions.maxLineBytes", maxLineBytes, 1))
-      const settings = yield* makeSettings(options)
-      const { serve, transportOf } = yield* endpoints
-      const { check, stream } = yield* ndjsonStream(stdin, stdout, maxBytes)
-      yield* serve(settings, transportOf(stream))
-      yield* Effect.mapError(check, ({ cause, message }) => new McpStreamError({ cause, message }))
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(tools),
-      Effect.tapErrorCause((cause) =>
-        Cause.isInterruptedOnly(cause)
-          ? Effect.void
-          : Effect.logError("The MCP server has failed").pipe(withCause(cause))
-      ),
-      withStderrConsole
+    onStdio(
+      Effect.gen(function*() {
+        const { maxLineBytes = defaultMaxLineBytes, stdin, stdout } = options
+        const maxBytes = yield* Effect.sync(() => integerOf("McpStdioOptions.maxLineBytes", maxLineBytes, 1))
+        const settings = yield* makeSettings(options)
+        const { serve, transportOf } = yield* endpoints
+        const { check, stream } = yield* ndjsonStream(stdin, stdout, maxBytes)
+        yield* serve(settings, transportOf(stream))
+        yield* Effect.mapError(check, ({ cause, message }) => new McpStreamError({ cause, message }))
+      }),
+      { failure: "The MCP server has failed", needs: tools }
     )
 }
