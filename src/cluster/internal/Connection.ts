@@ -9,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../../model/ids.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { callerOf, untilAnswered } from "./asking.js"
+import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "./asking.js"
 import { Peers } from "./Peers.js"
 import {
   type Answer,
@@ -17,8 +17,7 @@ import {
   type CallHeader,
   type GroupClient,
   GroupEntity,
-  type GroupNotReady,
-  type Positions
+  type GroupNotReady
 } from "./protocol.js"
 import { wireMillis, wireSleep } from "./wire.js"
 
@@ -35,26 +34,13 @@ interface Told {
   readonly dropped: ReadonlyArray<string>
 }
 
-/** What a call is about. */
-interface CallOptions<A> {
-  /** Which session, or every one of the group: its readers are not behind the answer. */
-  readonly sessionId?: SessionId | undefined
-  /** No reader of events is asked for. */
-  readonly isSilent?: boolean | undefined
-  /** Is given the answer in the step in which it arrives; where its call is interrupted before, what it gives is put back. */
-  readonly receive?: ((value: A) => void) | undefined
-}
-
-/** Who reads events of a group. */
-interface NewsReaders {
-  readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
-  readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
-}
-
 export interface Connection {
   readonly groups: number
   readonly groupOf: (sessionId: SessionId) => number
-  /** Asks a group. An answer that is lost is asked for again; with `patience` it dies with `ClusterError`. */
+  /**
+   * Asks a group. An answer that is lost is asked for again; with `patience` it dies with `ClusterError`. Where a call that gives something
+   * to `receive` is interrupted before, what it gives is put back.
+   */
   readonly ask: <A, E>(
     group: number,
     send: (client: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
@@ -69,7 +55,7 @@ export interface Connection {
   readonly isQuiet: () => boolean
   readonly fork: (self: Effect.Effect<void>) => void
   readonly isClosed: () => boolean
-  news: NewsReaders
+  news: NewsReaders<Batch>
 }
 
 const isPassing = (error: unknown): error is GroupNotReady => Predicate.isTagged(error, "GroupNotReady")

@@ -4,12 +4,28 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { TaskId } from "../../model/ids.js"
+import type { SessionId, TaskId } from "../../model/ids.js"
 import { ancestryOf } from "../../runtime/launch/RunningIn.js"
 import { ClusterError } from "../ClusterError.js"
 import type { AnswerOf } from "./answers.js"
-import { GroupNotReady } from "./protocol.js"
+import { GroupNotReady, type Positions } from "./protocol.js"
 import { wireMillis, wireSleep } from "./wire.js"
+
+/** What a call is about. */
+export interface CallOptions<A> {
+  /** Which session, or every one of the group: its readers are not behind the answer. */
+  readonly sessionId?: SessionId | undefined
+  /** No reader of events is asked for. */
+  readonly isSilent?: boolean | undefined
+  /** Is given the answer in the step in which it arrives. */
+  readonly receive?: ((value: A) => void) | undefined
+}
+
+/** Who reads events of a group. */
+export interface NewsReaders<Batch> {
+  readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
+  readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
+}
 
 const betweenTries = "50 millis"
 

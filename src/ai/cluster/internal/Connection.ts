@@ -7,37 +7,15 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import { callerOf, untilAnswered } from "../../../cluster/internal/asking.js"
+import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "../../../cluster/internal/asking.js"
 import { hashOf } from "../../../cluster/internal/Connection.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
-import {
-  AgentEntity,
-  agentProtocolVersion,
-  type Answer,
-  type Batch,
-  type CallHeader,
-  type Positions
-} from "./protocol.js"
+import { AgentEntity, agentProtocolVersion, type Answer, type Batch, type CallHeader } from "./protocol.js"
 
 type AgentClient = ReturnType<Effect.Effect.Success<typeof AgentEntity.client>>
-
-/** Who reads events of a group. */
-interface NewsReaders {
-  readonly positions: (group: number, sessionId: SessionId | undefined) => Positions
-  readonly hear: (group: number, news: ReadonlyArray<Batch>) => void
-}
-
-interface CallOptions<A> {
-  /** Which session, or every one of the group: its readers are not behind the answer. */
-  readonly sessionId?: SessionId | undefined
-  /** No reader of events is asked for. */
-  readonly isSilent?: boolean | undefined
-  /** Is given the answer in the step in which it arrives. */
-  readonly receive?: ((value: A) => void) | undefined
-}
 
 export interface Connection {
   readonly groups: number
@@ -50,7 +28,7 @@ export interface Connection {
   ) => Effect.Effect<A, Exclude<E, Passing>>
   readonly fork: (self: Effect.Effect<void>) => void
   readonly isClosed: () => boolean
-  news: NewsReaders
+  news: NewsReaders<Batch>
 }
 
 /** What passes by itself: the runner is gone, or busy, or not ready. */
