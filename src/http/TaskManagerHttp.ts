@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { TaskManager } from "../services/TaskManager.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
+import { isLoopback, loopbackNames } from "../shared/loopback.js"
 import { randomToken } from "../shared/randomToken.js"
 import { refuseUnless } from "../shared/refusals.js"
 import { TaskManagerApi } from "./api/TaskManagerApi.js"
@@ -25,7 +26,6 @@ import { approvalsGroup } from "./internal/approvalHandlers.js"
 import { makeDrained } from "./internal/Drained.js"
 import { guard } from "./internal/guard.js"
 import { loginRoutes } from "./internal/login.js"
-import { isLoopback, loopbackNames } from "./internal/origins.js"
 import { respondWith, undecodable } from "./internal/problems.js"
 import { scopesLayer } from "./internal/scopes.js"
 import { makeSessions, sessionsGroup } from "./internal/sessionHandlers.js"
@@ -58,7 +58,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const settings = settingsOf(options)
     const server = yield* HttpServer.HttpServer
     refuseUnless(
-      settings.hosts.length > 0 || isLoopback(server.address),
+      settings.hosts.length > 0 || server.address._tag === "UnixAddress" || isLoopback(server.address.hostname),
       "TaskManagerHttpOptions.hosts",
       "the names under which a server is asked that does not listen on loopback",
       settings.hosts

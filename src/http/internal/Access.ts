@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import { randomToken } from "../../shared/randomToken.js"
+import { digestOf, isSameDigest } from "../../shared/secrets.js"
 import type { AccessScope, AccessToken } from "../TaskManagerHttpOptions.js"
 
 /** A token, and how many event streams are open under it. */
@@ -19,16 +20,6 @@ interface Known {
   readonly grant: Grant
   readonly digest: Uint8Array
   readonly signing: Awaited<ReturnType<typeof subtle.importKey>>
-}
-
-const digestOf = (text: string): Effect.Effect<Uint8Array> =>
-  Effect.promise(async () => new Uint8Array(await subtle.digest("SHA-256", encoder.encode(text))))
-
-/** Takes as long whatever the bytes are. Both are digests, so that their lengths say nothing. */
-const isSame = (left: Uint8Array, right: Uint8Array): boolean => {
-  let difference = left.length ^ right.length
-  for (let index = 0; index < left.length; index++) difference |= (left[index] ?? 0) ^ (right[index] ?? 0)
-  return difference === 0
 }
 
 const knownOf = ({ name, scopes, token }: AccessToken): Effect.Effect<Known> =>
@@ -76,7 +67,7 @@ export const makeAccess = (
       Effect.map(digestOf(token), (digest) => {
         let found: Grant | undefined = undefined
         for (const { digest: expected, grant } of known) {
-          if (isSame(digest, expected)) found = grant
+          if (isSameDigest(digest, expected)) found = grant
         }
         return found
       })
@@ -90,14 +81,14 @@ export const makeAccess = (
         let found: Grant | undefined = undefined
         for (const one of known) {
           const expected = yield* digestOf(Encoding.encodeBase64Url(yield* signatureOf(one, expires)))
-          if (isSame(given, expected)) found = one.grant
+          if (isSameDigest(given, expected)) found = one.grant
         }
         return found
       })
 
     const ofLogin = (secret: string): Effect.Effect<Grant | undefined> =>
       Effect.gen(function*() {
-        const isCode = isSame(yield* digestOf(secret), loginDigest)
+        const isCode = isSameDigest(yield* digestOf(secret), loginDigest)
         if (isCode && isLoginOpen) {
           isLoginOpen = false
           return known[0]?.grant

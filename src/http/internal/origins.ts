@@ -8,17 +8,6 @@ export interface Names {
 
 type Headers = Readonly<Record<string, string | undefined>>
 
-/** The names under which a loopback address is asked. */
-export const loopbackNames: ReadonlyArray<string> = ["localhost", "127.0.0.1", "[::1]"]
-
-const isLoopbackAddress = (address: string): boolean =>
-  address === "::1" || address.startsWith("127.") || address === "localhost"
-
-/** Whether nobody but this machine can reach the address. */
-export const isLoopback = (
-  address: { readonly _tag: "TcpAddress"; readonly hostname: string } | { readonly _tag: "UnixAddress" }
-): boolean => address._tag === "UnixAddress" || isLoopbackAddress(address.hostname)
-
 const hostnameOf = (host: string): string => host.replace(/:\d*$/, "").toLowerCase()
 
 /** A page that had the address of this server put behind a name of its own asks under that name. */

@@ -17,6 +17,7 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { TaskManager } from "../../services/TaskManager.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { isLoopback } from "../../shared/loopback.js"
 import { onStdio } from "../../shared/onStdio.js"
 import { integerOf } from "../../shared/refusals.js"
 import { ndjsonStream } from "../../shared/stdio/ndjson.js"
@@ -119,8 +120,7 @@ export class McpServer extends Context.Tag("effect-task-manager/McpServer")<McpS
     Layer.scopedDiscard(
       Effect.gen(function*() {
         const { address } = yield* HttpServer.HttpServer
-        const { isLocalAddress } = yield* endpoints
-        if (options.hosts === undefined && address._tag === "TcpAddress" && !isLocalAddress(address.hostname)) {
+        if (options.hosts === undefined && address._tag === "TcpAddress" && !isLoopback(address.hostname)) {
           return yield* Effect.dieMessage(
             "McpServer.layerHttp: the server is reached by other machines: bind it to 127.0.0.1, or say in `hosts` under which names"
           )

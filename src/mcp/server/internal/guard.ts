@@ -3,21 +3,11 @@ import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { validateHostHeader } from "@modelcontextprotocol/server"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { loopbackNames } from "../../../shared/loopback.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { refuseUnless } from "../../../shared/refusals.js"
+import { digestOf, isSameDigest } from "../../../shared/secrets.js"
 import type { McpHttpOptions } from "../McpServerOptions.js"
-
-/** Of a token only this is compared: it says nothing of what the token begins with, and it has the same length for all. */
-const digest = (text: string): Effect.Effect<Uint8Array> =>
-  Effect.promise(async () =>
-    new Uint8Array(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
-  )
-
-const isSame = (one: Uint8Array, other: Uint8Array): boolean => {
-  let difference = one.length ^ other.length
-  for (let index = 0; index < one.length; index++) difference |= (one[index] ?? 0) ^ (other[index] ?? 0)
-  return difference === 0
-}
 
 const bearer = /^[\w\-.~+/]+=*$/
 
@@ -42,8 +32,6 @@ const tokensOf = (token: McpHttpOptions["token"]): ReadonlyArray<readonly [name:
   return tokens
 }
 
-const localHosts: ReadonlyArray<string> = ["localhost", "127.0.0.1", "[::1]"]
-
 type Verdict =
   | { readonly _tag: "Client"; readonly name: string }
   | { readonly _tag: "Refused"; readonly status: 401 | 403; readonly message: string }
@@ -56,12 +44,12 @@ export interface Guard {
   readonly check: (request: HttpServerRequest) => Effect.Effect<Verdict>
 }
 
-export const makeGuard = ({ hosts = localHosts, origins = [], token }: McpHttpOptions): Effect.Effect<Guard> =>
+export const makeGuard = ({ hosts = loopbackNames, origins = [], token }: McpHttpOptions): Effect.Effect<Guard> =>
   Effect.gen(function*() {
     const tokens = yield* Effect.sync(() => tokensOf(token))
     const known = yield* Effect.forEach(
       tokens,
-      ([name, value]) => Effect.map(digest(value), (hash) => ({ name, hash }))
+      ([name, value]) => Effect.map(digestOf(value), (hash) => ({ name, hash }))
     )
     return {
       made: token === undefined ? tokens[0]?.[1] : undefined,
@@ -78,16 +66,12 @@ export const makeGuard = ({ hosts = localHosts, origins = [], token }: McpHttpOp
           if (given === undefined) {
             return refused(401, "A bearer token is required")
           }
-          const hash = yield* digest(given)
+          const hash = yield* digestOf(given)
           // all of them, so that the time says nothing of which one it is
-          const found = known.filter((one) => isSame(one.hash, hash))
+          const found = known.filter((one) => isSameDigest(one.hash, hash))
           return found[0] === undefined
             ? refused(401, "The bearer token is not known")
             : { _tag: "Client", name: found[0].name }
         })
     }
   })
-
-/** Whether an address is of this machine alone. */
-export const isLocalAddress = (hostname: string): boolean =>
-  hostname === "localhost" || hostname === "::1" || /^127\.\d+\.\d+\.\d+$/.test(hostname)
