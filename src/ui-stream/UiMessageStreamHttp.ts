@@ -14,6 +14,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { millisOf } from "../shared/durations.js"
 import { integerOf, refuseUnless } from "../shared/refusals.js"
+import { isForeignOrigin, isJsonBody } from "../shared/requestHeaders.js"
 import { readAnswer, readPageRequest } from "./internal/requests.js"
 import type { UiMessageChunk } from "./UiMessageChunk.js"
 import type { UiMessageStream } from "./UiMessageStream.js"
@@ -67,14 +68,10 @@ const eventStream = (chunks: Stream.Stream<UiMessageChunk>, heartbeat: number) =
 }
 
 /** A page that the browser has from elsewhere does not use what the user may. */
-const isOfForeignPage = (request: HttpServerRequest.HttpServerRequest, origins: ReadonlyArray<string>): boolean => {
-  const { host, origin } = request.headers
-  if (origin === undefined || origins.includes(origin)) return false
-  return !URL.canParse(origin) || new URL(origin).host !== host
-}
-
-const isJson = ({ headers: { "content-type": type } }: HttpServerRequest.HttpServerRequest): boolean =>
-  type?.split(";")[0]?.trim().toLowerCase() === "application/json"
+const isOfForeignPage = (
+  { headers: { host, origin } }: HttpServerRequest.HttpServerRequest,
+  origins: ReadonlyArray<string>
+) => origin !== undefined && isForeignOrigin(host, origin, origins)
 
 const makeRouter = <E, R>(
   { chat, heartbeat = "15 seconds", maxBodyBytes = 1_048_576, origins = [] }: UiMessageStreamHttpOptions<E, R>
@@ -87,7 +84,7 @@ const makeRouter = <E, R>(
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
       isOfForeignPage(request, origins)
         ? Effect.succeed(problem(403, "Pages of this origin are not let in."))
-        : request.method === "POST" && !isJson(request)
+        : request.method === "POST" && !isJsonBody(request.headers)
         ? Effect.succeed(problem(415, "The body must be application/json."))
         : Number(request.headers["content-length"] ?? 0) > maxBytes
         ? Effect.succeed(problem(413, "The body is too large."))

@@ -7,6 +7,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { isJsonBody } from "../../shared/requestHeaders.js"
 import type { Access, Grant } from "./Access.js"
 import { audit, auditRefused } from "./audit.js"
 import { type Caller, CurrentCaller } from "./CurrentCaller.js"
@@ -107,9 +108,6 @@ const refusals = {
 
 const isRead = ({ method }: Request): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
-const isJson = ({ headers: { "content-type": type } }: Request): boolean =>
-  type?.split(";")[0]?.trim().toLowerCase() === "application/json"
-
 const pathOf = ({ url }: Request): string => url.split("?", 1)[0] ?? ""
 
 /** What can be had without a token: the files of the page, which hold nothing, and the way in. */
@@ -120,7 +118,7 @@ const isPublic = ({ method }: Request, path: string): boolean =>
 
 /** What a write brings must be JSON of a size; it is read here, and kept for the handler. */
 const refusalOfBody = (request: Request, maxBytes: number): Effect.Effect<Response | undefined> => {
-  if (!isJson(request)) return Effect.succeed(refusals.type)
+  if (!isJsonBody(request.headers)) return Effect.succeed(refusals.type)
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Effect.succeed(refusals.size)
   return Effect.match(Effect.interruptible(request.text), {
     onFailure: () => refusals.size,

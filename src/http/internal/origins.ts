@@ -1,4 +1,5 @@
 /** Where a request comes from, as its headers say: DNS names that were bound anew, and pages of others. */
+import { isForeignOrigin } from "../../shared/requestHeaders.js"
 
 export interface Names {
   /** In lower case, without ports. */
@@ -22,8 +23,7 @@ export const isForeign = (headers: Headers, { origins }: Names): boolean => {
     const site = headers["sec-fetch-site"]
     return site !== undefined && site !== "same-origin" && site !== "none"
   }
-  if (origins.includes(origin)) return false
-  return !URL.canParse(origin) || new URL(origin).host !== host?.toLowerCase()
+  return isForeignOrigin(host, origin, origins)
 }
 
 /** Whether the browser says that a page of this origin asks: a cookie alone is not enough to change anything. */
