@@ -25,9 +25,10 @@ import { callSummary } from "../../services/callSummary.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { invalidInput, toOutput, unknownTool, withCaptured, withoutLaunch } from "../../services/toolHandlers.js"
+import { hidingCause } from "../../shared/hiddenCause.js"
 import { jsonText } from "../../shared/jsonText.js"
 import { refuseUnless } from "../../shared/refusals.js"
-import { escaped, printable, unseen } from "../../shared/text.js"
+import { printable, unseen } from "../../shared/text.js"
 import { type JsonFault, toJson } from "../../shared/toJson.js"
 import { parameterName, parameterTakes, takeChoice } from "./BackgroundParameter.js"
 import { annotationsOf } from "./internal/annotationsOf.js"
@@ -99,16 +100,24 @@ const failureText = (failure: unknown, encoded: unknown): string | JsonFault => 
   return isNamed ? tagAndMessage(value) : value === undefined ? "" : jsonText(value) ?? ""
 }
 
-/** What its schema makes of an answer: what that does not declare is not for the model. */
-const inSchema = (
-  request: ToolRequest,
-  encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
-): Effect.Effect<unknown, ToolError, unknown> =>
-  Effect.catchAll(encoding, (error) => notInSchema(request, error, describeIssue(error.issue)))
+/** The defect of a tool whose answer is not in its schema. It names fields; the cause, which may hold values, is for the program alone. */
+const WrongAnswer = hidingCause(class WrongAnswer extends TypeError {})
 
-const noJson = (request: ToolRequest, did: string, fault: JsonFault): Effect.Effect<never, ToolError, CurrentTask> => {
-  const cause = notJson(request.toolName, did, fault)
-  return notInSchema(request, cause, cause.message)
+/** What its schema makes of an answer: what that does not declare is not for the model. A tool that answers so is broken, as one that dies. */
+const inSchema = (
+  { toolName }: ToolRequest,
+  encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
+): Effect.Effect<unknown, never, unknown> =>
+  Effect.catchAll(encoding, (cause) => {
+    const what = `The tool "${printable(toolName)}" answered with what is not in its schema: ${
+      describeIssue(cause.issue)
+    }`
+    return Effect.die(new WrongAnswer(what, { cause }))
+  })
+
+const noJson = ({ toolName }: ToolRequest, did: string, fault: JsonFault): Effect.Effect<never> => {
+  const cause = notJson(toolName, did, fault)
+  return Effect.die(new WrongAnswer(cause.message, { cause }))
 }
 
 const executionFailed = (
@@ -123,34 +132,11 @@ const executionFailed = (
     return new ToolError({ reason: "ExecutionFailed", toolName: request.toolName, message, cause: failure })
   })
 
-/** The tool is broken, as one that dies. `what` is said to the host, and names fields and no values. */
-const notInSchema = (
-  { callId, toolName }: ToolRequest,
-  cause: unknown,
-  what: string
-): Effect.Effect<never, ToolError, CurrentTask> =>
-  Effect.gen(function*() {
-    const { taskId } = yield* CurrentTask
-    yield* Effect.annotateLogs(Effect.logWarning("A tool answered with something that is not in its schema"), {
-      package: "effect-task-manager",
-      taskId: printable(taskId),
-      callId: printable(callId),
-      toolName: printable(toolName),
-      cause: escaped(what)
-    })
-    return yield* new ToolError({
-      reason: "Internal",
-      toolName,
-      message: "The tool answered with something that is not in its schema.",
-      cause
-    })
-  })
-
 const encoded = (
   request: ToolRequest,
   encoding: Effect.Effect<unknown, ParseResult.ParseError, unknown>
-): Effect.Effect<ToolOutput, ToolError, unknown> =>
-  Effect.flatMap(inSchema(request, encoding), (value): Effect.Effect<ToolOutput, ToolError, unknown> => {
+): Effect.Effect<ToolOutput, never, unknown> =>
+  Effect.flatMap(inSchema(request, encoding), (value): Effect.Effect<ToolOutput> => {
     const reading = toJson(value)
     return reading._tag === "Json" ? Effect.succeed(toOutput(reading.value)) : noJson(request, "returned", reading)
   })
@@ -244,7 +230,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * - What it fails with ends the call as `ExecutionFailed`: of an error the model reads the tag and the message, of other data
  *   all that the failure schema makes of it. Or, for tools with `failureMode: "return"`, becomes a result
  *   that is marked as an error and holds the encoded failure. A `ToolError` or `ApprovalRequired` stays what it is.
- * - An answer that is not in its schema is an `Internal` error.
+ * - A handler whose answer is not in its schema dies: the call ends as `Internal`, or as `TaskManagerConfig.onToolDefect` says.
  * - A tool annotated with `NeedsApproval` asks before its handler runs.
  * - Its calls run where the annotations of their tools say, under a manager that was given no `RoutingPolicy`.
  * - Tools that the provider runs itself are not run here.

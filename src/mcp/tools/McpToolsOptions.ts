@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
+import { hidingCause } from "../../shared/hiddenCause.js"
 
 /**
  * What a server says of a tool by itself. It may be a lie: a hint can be a reason to ask, and never one not to ask. Undefined where the
@@ -151,13 +152,15 @@ export interface McpToolsOptions<Server extends McpToolServer = McpToolServer> {
 
 /**
  * A server that is not `optional` could not be connected to when the layer was built: its process ended, nothing answered within
- * `connectTimeout`, or what answered is no MCP server. `cause` is for the host alone.
+ * `connectTimeout`, or what answered is no MCP server. `cause` is for the program alone: it is in no log.
  *
  * @since 0.1.0
  * @category errors
  */
-export class McpServerUnavailable extends Data.TaggedError("McpServerUnavailable")<{
-  readonly server: string
-  readonly message: string
-  readonly cause: unknown
-}> {}
+export class McpServerUnavailable extends hidingCause(
+  Data.TaggedError("McpServerUnavailable")<{
+    readonly server: string
+    readonly message: string
+    readonly cause: unknown
+  }>
+) {}

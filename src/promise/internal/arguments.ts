@@ -105,10 +105,10 @@ const optional = <A>(read: (value: unknown) => A) => (value: unknown): A | undef
 
 const takenByRequest = "an object with `sessionId`, `turnId`, `callId`, `toolName` and `input`"
 
-const callOf = (request: unknown): ToolRequest => {
-  if (request === undefined) throw invalid("tool call", `\`request\` is missing: ${takenByRequest}`)
-  if (!isObject(request)) throw invalid("tool call", `\`request\` must be ${takenByRequest}`)
-  return requestOf({ ...request, metadata: request["metadata"] ?? emptyMetadata })
+const callOf = (request: unknown, place = "request"): ToolRequest => {
+  if (request === undefined) throw invalid("tool call", `\`${place}\` is missing: ${takenByRequest}`)
+  if (!isObject(request)) throw invalid("tool call", `\`${place}\` must be ${takenByRequest}`)
+  return requestOf({ ...request, metadata: request["metadata"] ?? emptyMetadata }, place)
 }
 
 /** What `startTask` takes. */
@@ -148,7 +148,7 @@ export const answeredOf = (asked: unknown): TaskApproval => {
   if (!isObject(asked)) throw invalid("approval", `must be ${takenByAnswer}`)
   return together({
     taskId: () => taskOf(asked["taskId"]),
-    toolRequest: () => callOf(asked["toolRequest"]),
+    toolRequest: () => callOf(asked["toolRequest"], "toolRequest"),
     approval: () => approvalOf(asked["approval"])
   })
 }

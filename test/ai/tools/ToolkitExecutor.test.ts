@@ -1,12 +1,13 @@
 /** A toolkit of @effect/ai, run call by call as tasks. */
 import { AiError, Tool, Toolkit } from "@effect/ai"
 import { it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, ParseResult, Schema, Tracer } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Logger, Option, ParseResult, Schema, Tracer } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
   CurrentTask,
   TaskManager,
+  TaskManagerConfig,
   TaskManagerLive,
   ToolError,
   ToolExecutor,
@@ -241,9 +242,54 @@ describe("what the handler answers", () => {
         const [schema, value] of [[Schema.Number, canary], [Schema.Unknown, cyclic], [Schema.Unknown, 1n]] as const
       ) {
         const message = bad(yield* answers(schema, value))
-        assert.strictEqual(message, "The tool answered with something that is not in its schema.")
+        assert.strictEqual(message, "The tool failed because of an internal error.")
       }
     }))
+})
+
+describe("a tool that is broken", () => {
+  // its handler dies, answers with what is not in its schema or no JSON, or fails so
+  const broken: ReadonlyArray<
+    readonly [what: string, schema: Schema.Schema.Any, handler: Effect.Effect<unknown, unknown>]
+  > = [
+    ["dies", Schema.Unknown, Effect.die(new Error("no"))],
+    ["answers with what is not in its schema", Schema.Number, Effect.succeed(canary)],
+    ["answers with no JSON", Schema.Unknown, Effect.succeed({ order: { price: 1n } })],
+    ["fails with what is not in its schema", Schema.Number, Effect.fail(canary)],
+    ["fails with no JSON", Schema.Unknown, Effect.fail({ order: { price: 1n } })]
+  ]
+  for (const [what, schema, handler] of broken) {
+    it.effect(`as it ${what}, is told to onToolDefect and in one warning, with no value`, () =>
+      Effect.gen(function*() {
+        const warnings: Array<string> = []
+        const any = Schema.make<unknown>(schema.ast)
+        const toolkit = Toolkit.make(Tool.make("tool", { success: any, failure: any }))
+        const Told = TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer({
+          onToolDefect: (cause, { toolName }) =>
+            new ToolError({
+              reason: "Unavailable",
+              toolName,
+              message: `told: ${Cause.pretty(cause).split("\n", 1)[0]}`
+            })
+        })))
+        const Tools = ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer({ tool: () => handler })))
+        const message = bad(
+          yield* run("tool").pipe(
+            Effect.provide(Layer.merge(Told, Tools)),
+            Effect.provide(Logger.replace(
+              Logger.defaultLogger,
+              Logger.map(Logger.logfmtLogger, (line) => {
+                warnings.push(line)
+              })
+            ))
+          )
+        )
+        assert.match(message, /^told: .*Error/)
+        assert.strictEqual(warnings.length, 1)
+        assert.include(warnings[0], "A tool died")
+        assert.notInclude(message + warnings.join(), canary)
+      }))
+  }
 })
 
 describe("what the handler fails with", () => {
@@ -340,7 +386,7 @@ describe("what the handler fails with", () => {
         const error = yield* failureOf("tool", {}).pipe(plainly(schema, failure))
         assert.deepStrictEqual(
           [error.reason, error.message],
-          ["Internal", "The tool answered with something that is not in its schema."]
+          ["Internal", "The tool failed because of an internal error."]
         )
       }
     }))
@@ -369,7 +415,7 @@ describe("what the handler fails with", () => {
         toolkit,
         ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer({ tool: () => Effect.fail(canary) })))
       )))
-      assert.strictEqual(bad(part), "The tool answered with something that is not in its schema.")
+      assert.strictEqual(bad(part), "The tool failed because of an internal error.")
     }))
 
   for (const mode of ["error", "return"] as const) {
