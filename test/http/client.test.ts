@@ -168,6 +168,16 @@ describe("TaskManagerClient", () => {
           // what was shown is compared with what is asked
           const changed = { ...approval, toolRequest: { ...approval.toolRequest, input: "other" } }
           assert.strictEqual((yield* Effect.flip(remote.answerApproval(changed, "approve")))._tag, "ApprovalMismatch")
+          // an answer that brings no token back, or another one
+          const { asking, ...without } = approval.approval
+          for (const shown of [without, { ...without, asking: "" }, { ...without, asking: `${asking}0` }]) {
+            for (const answer of ["approve", { reject: "no" }] as const) {
+              yield* same(
+                Effect.flip(remote.answerApproval({ ...approval, approval: shown }, answer)),
+                Effect.succeed({ _tag: "ApprovalMismatch", taskId: plain, field: "asking" })
+              )
+            }
+          }
           const outcome = yield* remote.answerApproval(approval, "approve")
           assert.deepStrictEqual(outcome, { _tag: "Pending", taskId: plain, kind: "Foreground" })
           counts.push(yield* Queue.take(seen))

@@ -26,7 +26,8 @@ const answered = (
 ) =>
   Effect.gen(function*() {
     if (approval !== undefined) {
-      if (approval.taskId === taskId && approval.approval.asking === asking) return approval
+      // one that brings no token back is refused by the manager, as it is here
+      if (approval.taskId === taskId && (approval.approval.asking ?? "") === asking) return approval
       return yield* invalidField("approval")
     }
     const found = (yield* handle.listSuspended).find((asked) => asked.taskId === taskId)
