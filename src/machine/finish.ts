@@ -107,7 +107,7 @@ export const settle = (
   const snapshot = events.change(
     table,
     task,
-    task.meter === undefined ? ended : meterEnds(table, task.meter, task, ended, now)
+    task.meter === undefined ? ended : meterEnds(table, task.meter, task, ended)
   )
   const kept: SettledTask = {
     isLive: false,
@@ -188,7 +188,7 @@ export const suspend = (
   const snapshot = events.change(
     table,
     task,
-    task.meter === undefined ? suspended : meterAsks(task.meter, suspended, now)
+    task.meter === undefined ? suspended : meterAsks(task.meter, suspended)
   )
   events.awaitingApproval(table, now, snapshot, asked.approval)
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))

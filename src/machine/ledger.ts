@@ -85,8 +85,7 @@ const endsIn = <K, V extends TurnSums>(map: Map<K, V>, key: K, sums: V): void =>
 export const openMeter = (
   ledger: Ledger,
   { lane, session: { id }, turn }: TaskRecord,
-  limit: Limit | undefined,
-  now: number
+  limit: Limit | undefined
 ): Meter => {
   const session = sessionSums(ledger, id)
   const ofTurn = turnSums(session, turn.id)
@@ -94,6 +93,7 @@ export const openMeter = (
   ofTurn.live++
   const own = new Sums()
   const meter: Meter = {
+    ledger,
     own,
     session,
     turn: ofTurn,
@@ -103,7 +103,7 @@ export const openMeter = (
     limit: limit ?? ledger.limits.task
   }
   for (const sums of meter.targets) sums.unbegun++
-  meterSpends(meter, "queueMillis", now)
+  meterSpends(meter, "queueMillis")
   return meter
 }
 
@@ -112,9 +112,9 @@ const add = ({ targets }: Meter, amount: Amount, by: number): void => {
 }
 
 /** The time until now goes to what it was spent for, and from now on to something else. */
-export const meterSpends = (meter: Meter, next: Meter["spends"], now: number): void => {
+export const meterSpends = (meter: Meter, next: Meter["spends"]): void => {
   for (const sums of meter.targets) {
-    sums.moveTo(now)
+    sums.moveTo(meter.ledger.now)
     if (meter.spends !== undefined) sums.spending[meter.spends]--
     if (next !== undefined) sums.spending[next]++
   }
@@ -129,30 +129,29 @@ const noLongerUnbegun = (meter: Meter): void => {
 }
 
 /** The tool of the task begins. */
-export const meterBegins = (meter: Meter, now: number): void => {
-  meterSpends(meter, "runMillis", now)
+export const meterBegins = (meter: Meter): void => {
+  meterSpends(meter, "runMillis")
   noLongerUnbegun(meter)
   add(meter, "launches", 1)
 }
 
 /** The task asks, and is shown with what it has used so far. */
-export const meterAsks = (meter: Meter, snapshot: TaskSnapshot, now: number): TaskSnapshot => {
-  meterSpends(meter, "approvalMillis", now)
+export const meterAsks = (meter: Meter, snapshot: TaskSnapshot): TaskSnapshot => {
+  meterSpends(meter, "approvalMillis")
   return { ...snapshot, usage: meter.own.usage }
 }
 
 /** The task was answered, and waits for a place. */
-export const meterResumes = (meter: Meter, now: number): void => meterSpends(meter, "queueMillis", now)
+export const meterResumes = (meter: Meter): void => meterSpends(meter, "queueMillis")
 
 /** The task has settled, and is shown with what it has used. */
 export const meterEnds = (
   { ledger }: TaskTable,
   meter: Meter,
   task: TaskRecord,
-  snapshot: TaskSnapshot,
-  now: number
+  snapshot: TaskSnapshot
 ): TaskSnapshot => {
-  meterSpends(meter, undefined, now)
+  meterSpends(meter, undefined)
   noLongerUnbegun(meter)
   add(meter, "outputBytes", task.output?.end ?? 0)
   if (ledger !== undefined) endsIn(ledger.sessions, task.session.id, meter.session)
@@ -239,12 +238,11 @@ const reachedOf = (
 /** The limit that a new call of the turn would break now, if any. One that is interrupted accepts its calls, and cancels them. */
 export const limitReachedBy = (
   { ledger, sessions }: TaskTable,
-  { sessionId, turnId }: TurnRef,
-  now: number
+  { sessionId, turnId }: TurnRef
 ): Broken | undefined => {
   const known = ledger?.sessions.get(sessionId)
   if (ledger === undefined || sessions.get(sessionId)?.turns.get(turnId)?.interrupted === true) return undefined
-  const { limits } = ledger
+  const { limits, now } = ledger
   // also where nothing was used: a limit may be that nothing is
   return firstOf(
     reachedOf("turn", limits.turn, known?.turns.get(turnId)?.sums ?? unused, now),
@@ -280,7 +278,7 @@ export const sumOf = (usages: ReadonlyArray<Usage>): Usage => {
 }
 
 /** What a live task has used until now. What it has written is added when it settles. */
-export const usageNow = ({ output }: TaskRecord, { own }: Meter, now: number): Usage => ({
-  ...own.usageAt(now),
+export const usageNow = ({ output }: TaskRecord, { ledger, own }: Meter): Usage => ({
+  ...own.usageAt(ledger.now),
   outputBytes: output?.end ?? 0
 })

@@ -115,7 +115,7 @@ const take = (table: TaskTable, task: TaskRecord): void => {
 
 /** The tool begins (in this step, by the runtime). */
 const begin = (table: TaskTable, task: TaskRecord, now: number): void => {
-  if (task.meter !== undefined) meterBegins(task.meter, now)
+  if (task.meter !== undefined) meterBegins(task.meter)
   events.started(table, now, events.change(table, task, started(task.snapshot, now)))
   if (task.runtime !== undefined) table.consequences.launched.push(task.runtime)
 }

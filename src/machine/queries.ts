@@ -130,16 +130,16 @@ export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => 
 /** What was used, undefined where nothing is known of it. A filter names one of these. */
 export const usage = (
   table: TaskTable,
-  { lane, sessionId, taskId, turnId }: UsageFilter,
-  now: number
+  { lane, sessionId, taskId, turnId }: UsageFilter
 ): Usage | undefined | "Off" => {
   const { ledger, tasks } = table
   if (ledger === undefined) return "Off"
+  const { now } = ledger
   if (taskId !== undefined) {
     const task = tasks.get(taskId)
     // one that an earlier process has settled, without a ledger
     if (task?.isLive !== true || task.meter === undefined) return task && (task.snapshot.usage ?? nothingUsed)
-    return usageNow(task, task.meter, now)
+    return usageNow(task, task.meter)
   }
   if (sessionId !== undefined) {
     const session = ledger.sessions.get(sessionId)

@@ -204,9 +204,9 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now:
     if (stored.settled !== undefined) continue
     table.tasks.set(snapshot.id, task)
     if (table.ledger !== undefined) {
-      task.meter = openMeter(table.ledger, task, stored.limit, now)
+      task.meter = openMeter(table.ledger, task, stored.limit)
       if (snapshot.usage !== undefined) meterAgain(table.ledger, task.meter, snapshot.usage)
-      if (snapshot.status === "Suspended") meterSpends(task.meter, "approvalMillis", now)
+      if (snapshot.status === "Suspended") meterSpends(task.meter, "approvalMillis")
     }
     task.duplicates = duplicatesOf(request, stored.duplicates)
     if (snapshot.joinedTaskId === undefined) lead(task)

@@ -127,7 +127,7 @@ export const startPlain = (
   )
   if (route.lane !== undefined) assignLane(table, task)
   if (parent !== undefined) adopt(parent, task)
-  if (table.ledger !== undefined) task.meter = openMeter(table.ledger, task, route.limit, now)
+  if (table.ledger !== undefined) task.meter = openMeter(table.ledger, task, route.limit)
   if (route.duplicates !== undefined) task.duplicates = duplicatesOf(request, route.duplicates)
   table.tasks.set(snapshot.id, task)
   rememberCall(table, turn, request.callId, task)
@@ -176,7 +176,7 @@ export const resume = (
   task.approval = task.asked === undefined || task.asksForLimit ? undefined : withoutAsking(task.asked.approval)
   if (task.asksForLimit && task.duplicates !== undefined) task.duplicates.firstLaunch = task.snapshot.launch + 1
   task.asksForLimit = false
-  if (task.meter !== undefined) meterResumes(task.meter, now)
+  if (task.meter !== undefined) meterResumes(task.meter)
   forgetQuestion(table, task)
   refuseResumes(table, task)
   task.lastProgress = undefined

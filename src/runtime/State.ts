@@ -12,6 +12,7 @@ import type { GracePeriod, TaskRecord, TaskRuntime } from "../machine/state/Task
 import type * as TaskTable from "../machine/state/TaskTable.js"
 import { wakeAll, wakeWatchers } from "../machine/waiting.js"
 import type { ManagerObserver } from "../services/internal/observer.js"
+import { monotonicMillis } from "../shared/monotonic.js"
 import { Outbox } from "../shared/Outbox.js"
 import type { EventHub } from "./events/EventHub.js"
 import type { Held, JournalWriter } from "./journal/JournalWriter.js"
@@ -148,6 +149,7 @@ export const make = (options: {
     }
 
     const step = <A>(current: TaskTable.TaskTable, transition: Transition<A>): A => {
+      if (current.ledger !== undefined) current.ledger.now = monotonicMillis(options.clock)
       const outcome = transition(current, options.clock.unsafeCurrentTimeMillis())
       wakeWatchers(current)
       afterStep()

@@ -151,7 +151,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
       Effect.suspend((): ReturnType<TaskManagerHandle["usage"]> => {
         checkUsageFilter(filter)
         const { taskId } = filter
-        const found = state.unsafeModify((table, now) => queries.usage(table, filter, now))
+        const found = state.unsafeModify((table) => queries.usage(table, filter))
         if (found === "Off") {
           throw new TypeError("usage takes a manager that sums up what is used: TaskManagerConfig.ledger is false")
         }

@@ -23,7 +23,7 @@ const usd = (max: number, onLimit: Limit["onLimit"] = "fail") => limit({ costs: 
 const worldWith = (ledger: Partial<LedgerLimits> = {}, limits: Partial<Limits> = {}) =>
   new World({ ledger: { ...none, ...ledger }, lanes: { one: 1 }, ...limits })
 
-const used = (world: World, filter: Parameters<typeof usage>[1]) => usage(world.table, filter, world.now)
+const used = (world: World, filter: Parameters<typeof usage>[1]) => world.step((table) => usage(table, filter))
 const zero = { launches: 0, queueMillis: 0, runMillis: 0, approvalMillis: 0, outputBytes: 0, costs: {} }
 
 const pay = (world: World, task: TaskRecord, costs: Record<string, number>) =>
@@ -240,7 +240,7 @@ describe("a limit", () => {
     assert.deepStrictEqual(a.reached, { scope: "session", name: "usd", max: 5 })
     const other = worldWith({ turn: usd(1, "ask"), session: usd(1) })
     other.step((table) => reportOfTurn(table, turnRef(), { usd: 1 }))
-    assert.deepStrictEqual(limitReachedBy(other.table, turnRef(), other.now), {
+    assert.deepStrictEqual(other.step((table) => limitReachedBy(table, turnRef())), {
       reached: { scope: "session", name: "usd", max: 1 },
       onLimit: "fail"
     })
@@ -253,7 +253,7 @@ describe("a limit", () => {
   it("of a turn or a session is reached by its calls, not by those of others", () => {
     const world = worldWith({ turn: limit({ launches: 1 }), session: limit({ runMillis: 100 }) })
     const reachedBy = (turn: string, session = "s") =>
-      limitReachedBy(world.table, turnRef(turn, session), world.now)?.reached
+      world.step((table) => limitReachedBy(table, turnRef(turn, session)))?.reached
     assert.isUndefined(reachedBy("t"))
     const a = world.start("a")
     assert.deepStrictEqual(reachedBy("t"), { scope: "turn", name: "launches", max: 1 })
@@ -268,7 +268,7 @@ describe("a limit", () => {
 
   it("of run time counts what runs now, and so does what is used", () => {
     const world = worldWith({ session: limit({ runMillis: 100 }) })
-    const reached = () => limitReachedBy(world.table, turnRef("u"), world.now)?.reached.name
+    const reached = () => world.step((table) => limitReachedBy(table, turnRef("u")))?.reached.name
     const a = world.start("a", { lane: "one" })
     const b = world.start("b", { lane: "one" })
     const c = world.start("c")
@@ -298,7 +298,7 @@ describe("a limit", () => {
 
   it("of launches counts the calls that are accepted and have not begun", () => {
     const world = worldWith({ session: limit({ launches: 2 }) })
-    const reached = () => limitReachedBy(world.table, turnRef(), world.now)?.reached.name
+    const reached = () => world.step((table) => limitReachedBy(table, turnRef()))?.reached.name
     const a = world.start("a", { lane: "one" })
     assert.isUndefined(reached())
     world.start("b", { lane: "one" })
@@ -313,7 +313,7 @@ describe("a limit", () => {
 
   it("that lets nothing run is reached at once", () => {
     const world = worldWith({ session: limit({ launches: 0 }) })
-    assert.deepStrictEqual(limitReachedBy(world.table, request("a"), world.now)?.reached, {
+    assert.deepStrictEqual(world.step((table) => limitReachedBy(table, request("a")))?.reached, {
       scope: "session",
       name: "launches",
       max: 0

@@ -342,6 +342,7 @@ export class World {
 
   step<A>(transition: (table: TaskTable.TaskTable, now: number) => A): A {
     this.lines = []
+    if (this.table.ledger !== undefined) this.table.ledger.now = this.now
     const outcome = transition(this.table, this.now)
     waiting.wakeWatchers(this.table)
     const { ended, events, interrupted, launched, questions, retimed, woken } = this.table.consequences

@@ -6,13 +6,13 @@
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import { type PlatformError, SystemError } from "@effect/platform/Error"
-import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { monotonicNow } from "../../shared/monotonic.js"
 import { makeGuard } from "./guard.js"
 import { kernel, sendSignal, turnOfEventLoop } from "./host.js"
 import { launcherOf } from "./launcher.js"
@@ -146,7 +146,7 @@ export const makeCommandRunner = (
           Effect.gen(function*() {
             const leader = yield* start(command)
             guard.add(leader.pid)
-            const startedAt = yield* Clock.currentTimeMillis
+            const startedAt = yield* monotonicNow
             // it ends with the scope, after the processes: what they say when they are told to end is still heard
             const { read, replacedBytes } = readAll(output.reads(leader), options.onText)
             const reading = yield* Effect.forkIn(Effect.interruptible(read), ownScope)
@@ -154,7 +154,7 @@ export const makeCommandRunner = (
               Effect.as(leader.exitCode, Option.none()).pipe(Effect.orElseSucceed(() => Option.none())),
               Effect.asSome(options.until)
             )))
-            const isLong = (yield* Clock.currentTimeMillis) - startedAt > longCommand
+            const isLong = (yield* monotonicNow) - startedAt > longCommand
             const watched = { leader: leader.pid, mark, isLong, known: new Map() }
             yield* stopGroup({ leader, watched, table, sendSignal }, options.gracePeriod)
             guard.remove(leader.pid)

@@ -5,10 +5,10 @@
  * @since 0.1.0
  */
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { monotonicNow } from "../../shared/monotonic.js"
 import { marksIn } from "./marks.js"
 import {
   candidates,
@@ -146,9 +146,9 @@ export const makeProcessTable = (kernel: Option.Option<Kernel>): Effect.Effect<P
 
     const answerAll = Effect.gen(function*() {
       const requests = [...waiting]
-      const began = yield* Clock.currentTimeMillis
+      const began = yield* monotonicNow
       const found = yield* scan(requests, zombies)
-      last = { began, ended: yield* Clock.currentTimeMillis }
+      last = { began, ended: yield* monotonicNow }
       if (found.some(Option.isSome)) asked = kernel
       requests.forEach((request, at) => {
         request.answer = Option.fromNullable(found[at])
@@ -166,7 +166,7 @@ export const makeProcessTable = (kernel: Option.Option<Kernel>): Effect.Effect<P
         const turn = Effect.gen(function*() {
           if (Option.isSome(request.answer)) return
           const pause = Math.min(pauseAfterScan * (last.ended - last.began), longestPause)
-          const rest = last.ended + pause - (yield* Clock.currentTimeMillis)
+          const rest = last.ended + pause - (yield* monotonicNow)
           // a command that has just ended does not wait
           if (seen.has(command) && rest > 0) yield* Effect.sleep(rest)
           seen.add(command)

@@ -23,6 +23,7 @@ import type { ToolResultPart } from "../../model/ToolCall.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import { TaskManager } from "../../services/TaskManager.js"
 import { cutKey, cutText } from "../../shared/cutText.js"
+import { monotonicNow } from "../../shared/monotonic.js"
 import { printable } from "../../shared/text.js"
 import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
 import { clampPiece, cutToFit, jsonBytes, Room } from "./fitting.js"
@@ -191,9 +192,6 @@ const readStored = (store: ResultStore["Type"], taskId: TaskId, range: OutputRan
     Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeedNone)
   )
 
-/** Not the wall clock: set back by an hour, it would make a wait of seconds an hour long. */
-const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
-
 const make = Effect.gen(function*() {
   const manager = yield* TaskManager
   const { handle } = manager
@@ -334,7 +332,7 @@ const make = Effect.gen(function*() {
         const all = yield* handle.list({ sessionId: task.request.sessionId, kind: "Background" })
         const ids = named ??
           all.flatMap(({ deliveryMode, id }) => id === task.taskId || deliveryMode === "Manual" ? [] : [id])
-        const end = (yield* monotonicMillis) + 1000 * (seconds ?? defaultWaitSeconds)
+        const end = (yield* monotonicNow) + 1000 * (seconds ?? defaultWaitSeconds)
         const endless = new Set([task.taskId])
         for (const { id } of yield* aboveOf(yield* stillRunning(task, ids, endless))) endless.add(id)
         while (true) {
@@ -344,7 +342,7 @@ const make = Effect.gen(function*() {
           if (taken > 0 || running.length === 0 || named !== undefined && isOneOver) {
             return { timed_out: false, ...tasks }
           }
-          const left = end - (yield* monotonicMillis)
+          const left = end - (yield* monotonicNow)
           if (left <= 0) return { timed_out: true, ...tasks }
           const runningIds = running.map(({ id }) => id)
           const ended = yield* Effect.exit(manager.waitForTask(runningIds, { timeout: left }))

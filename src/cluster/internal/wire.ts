@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "../../shared/monotonic.js"
 
 const wireClock = Clock.make()
 
@@ -16,7 +17,7 @@ export const forgottenAfter = 20_000
 
 export const onWire = Effect.withClock(wireClock)
 
-export const wireMillis = (): number => wireClock.unsafeCurrentTimeMillis()
+export const wireMillis = (): number => monotonicMillis(wireClock)
 
 export const wireSleep = (duration: Duration.DurationInput): Effect.Effect<void> =>
   wireClock.sleep(Duration.decode(duration))

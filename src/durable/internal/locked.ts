@@ -1,10 +1,10 @@
 /** A SQLite file that another process has locked for longer than the client waits for it. */
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { JournalError } from "../../errors.js"
+import { monotonicNow } from "../../shared/monotonic.js"
 
 const betweenTries = "100 millis"
 
@@ -25,8 +25,8 @@ export interface WhenUnlocked {
 
 /** Tries again for as long as the file is locked, for a lease from now on over all that it runs; then fails with `Unavailable`. */
 export const whenUnlocked = (journal: string, leaseMillis: number): Effect.Effect<WhenUnlocked> =>
-  Effect.map(Clock.currentTimeMillis, (begunAt): WhenUnlocked => {
-    const isInTime = Effect.map(Clock.currentTimeMillis, (now) => now - begunAt < leaseMillis)
+  Effect.map(monotonicNow, (begunAt): WhenUnlocked => {
+    const isInTime = Effect.map(monotonicNow, (now) => now - begunAt < leaseMillis)
     return (self) =>
       self.pipe(
         Effect.retry({

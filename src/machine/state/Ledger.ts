@@ -34,7 +34,7 @@ export class Sums {
   approvalMillis = 0
   outputBytes = 0
   readonly costs = new Map<string, number>()
-  /** How many tasks spend each time now, and until when that is in the sums, in epoch milliseconds. */
+  /** How many tasks spend each time now, and until when that is in the sums, on the clock of the ledger. */
   readonly spending = { queueMillis: 0, runMillis: 0, approvalMillis: 0 }
   private until = 0
   /** How many calls are accepted whose first launch has not begun. */
@@ -42,7 +42,7 @@ export class Sums {
 
   /** The time until now, with that of the tasks that spend it. */
   timeAt(time: Time, now: number): number {
-    // a clock may be set back
+    // a program may bring a clock of its own
     return plus(this[time], this.spending[time] * Math.max(0, now - this.until))
   }
 
@@ -82,6 +82,8 @@ export interface SessionSums extends TurnSums {
 }
 
 export interface Ledger {
+  /** When the step is that runs now: milliseconds on a clock that is never set. A limit of time is not to be reached by setting the other one. */
+  now: number
   readonly limits: LedgerLimits
   readonly all: Sums
   readonly lanes: Map<Lane, Sums>
@@ -92,6 +94,7 @@ export interface Ledger {
 }
 
 export const makeLedger = (limits: LedgerLimits): Ledger => ({
+  now: 0,
   limits,
   all: new Sums(),
   lanes: new Map(),
@@ -101,6 +104,7 @@ export const makeLedger = (limits: LedgerLimits): Ledger => ({
 
 /** What is measured of a live task. */
 export interface Meter {
+  readonly ledger: Ledger
   readonly own: Sums
   readonly session: SessionSums
   readonly turn: TurnSums

@@ -117,7 +117,7 @@ const startIn = (
       const { callId, sessionId, turnId } = launch.request
       return new DuplicateCall({ sessionId, turnId, callId, taskId: same.snapshot.id })
     }
-    const broken = limitReachedBy(table, launch.request, now)
+    const broken = limitReachedBy(table, launch.request)
     if (broken?.onLimit === "fail") return new UsageLimitReached(broken.reached)
     const asks = broken === undefined ? undefined : { broken, asking: engine.newAsking() }
     return started(

@@ -5,8 +5,13 @@ import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { Timer } from "./DeadlineQueue.js"
 import type { Timers } from "./Timers.js"
 
+interface Armed {
+  readonly asking: string | undefined
+  readonly timer: Timer
+}
+
 export class QuestionTimers {
-  private readonly armed = new Map<TaskRecord, Timer>()
+  private readonly armed = new Map<TaskRecord, Armed>()
   private readonly timers: Timers
   private readonly clock: Clock.Clock
   private readonly passed: (task: TaskRecord, asking: string | undefined) => void
@@ -24,16 +29,19 @@ export class QuestionTimers {
 
   /** Starts the timer of what the task asks now, or stops that of what it asks no more. */
   set(task: TaskRecord): void {
-    this.timers.stop(this.armed.get(task))
-    this.armed.delete(task)
     const due = approvalDue(task)
-    if (due === undefined) return
     const asking = task.asked?.approval.asking
+    const before = this.armed.get(task)
+    // when it began to ask is told by the wall clock, which may have been set since then
+    if (before !== undefined && due !== undefined && before.asking === asking) return
+    this.timers.stop(before?.timer)
+    this.armed.delete(task)
+    if (due === undefined) return
     // after a restart a part of the time has passed already
     const timer = this.timers.start(Math.max(0, due - this.clock.unsafeCurrentTimeMillis()), () => {
       this.armed.delete(task)
       this.passed(task, asking)
     })
-    if (timer !== undefined) this.armed.set(task, timer)
+    if (timer !== undefined) this.armed.set(task, { asking, timer })
   }
 }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import { monotonicMillis } from "../../shared/monotonic.js"
 import { DeadlineQueue, type Timer } from "./DeadlineQueue.js"
 
 export interface Timers {
@@ -33,12 +34,11 @@ const longestSleepMillis = 2 ** 30
 
 export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timers => {
   const queue = new DeadlineQueue()
-  // not the wall clock: set back by an hour, it would make a grace period of seconds an hour long
-  const monotonicMillis = (): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+  const now = (): number => monotonicMillis(clock)
   let sleeper: Sleeper | undefined = undefined
 
   const wakeUp = (): void => {
-    const due = monotonicMillis()
+    const due = now()
     for (let next = queue.first; next !== undefined && next.deadline <= due; next = queue.first) {
       queue.remove(next)
       next.fire()
@@ -59,11 +59,11 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
     }
     if (sleeper !== undefined && sleeper.until <= next.deadline) return
     stopSleeper()
-    const now = monotonicMillis()
-    const current: Sleeper = { until: Math.min(next.deadline, now + longestSleepMillis), fiber: undefined }
+    const begin = now()
+    const current: Sleeper = { until: Math.min(next.deadline, begin + longestSleepMillis), fiber: undefined }
     sleeper = current
     // whole milliseconds: a rest below a nanosecond is no sleep at all, and would be taken again without end
-    const sleep = clock.sleep(Duration.millis(Math.ceil(current.until - now)))
+    const sleep = clock.sleep(Duration.millis(Math.ceil(current.until - begin)))
     const fired = Effect.flatMap(sleep, () => Effect.sync(() => finish(current)))
     // not immediately: a sleep of no length must not fire within the step that starts the timer
     current.fiber = Runtime.runFork(runtime)(fired, { immediate: false })
@@ -81,7 +81,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
   return {
     start: (millis, fire) => {
       if (millis === Infinity) return undefined
-      const timer = queue.add(monotonicMillis(), millis, fire)
+      const timer = queue.add(now(), millis, fire)
       adjust()
       return timer
     },
@@ -90,7 +90,7 @@ export const make = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): Timer
       queue.remove(timer)
       adjust()
     },
-    now: monotonicMillis,
+    now,
     size: () => queue.size,
     shutdown: Effect.suspend(() => {
       const last = sleeper?.fiber

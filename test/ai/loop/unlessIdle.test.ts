@@ -1,7 +1,8 @@
 /** A limit for the time in which nothing comes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { unlessIdle } from "../../../src/ai/loop/internal/unlessIdle.js"
+import { withJumpingClock } from "../../support/clock.js"
 
 describe("work with a limit", () => {
   it.effect("has ended when whoever interrupts it goes on", () =>
@@ -50,4 +51,23 @@ describe("work with a limit", () => {
         Exit.fail("broken")
       )
     }))
+
+  for (const jump of [-3_600_000, 3_600_000]) {
+    it.effect(`has its time, though the wall clock jumps by ${jump} ms meanwhile`, () =>
+      withJumpingClock((set) =>
+        Effect.gen(function*() {
+          const working = yield* Effect.fork(
+            Effect.flip(unlessIdle(1_000, () =>
+              "idle", (onProgress) =>
+              Effect.sleep(900).pipe(Effect.zipRight(Effect.sync(onProgress)), Effect.zipRight(Effect.never))))
+          )
+          yield* TestClock.adjust(500)
+          set(jump)
+          yield* TestClock.adjust(1_399)
+          assert.isTrue(Option.isNone(yield* Fiber.poll(working)))
+          yield* TestClock.adjust(1)
+          assert.strictEqual(yield* Fiber.join(working), "idle")
+        })
+      ))
+  }
 })

@@ -1,8 +1,8 @@
 /** A limit for the time in which nothing comes. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { monotonicMillis, monotonicNow } from "../../../shared/monotonic.js"
 
 /**
  * Interrupts the work, and fails, once nothing has come for so long. The work says when something comes. One timer for all
@@ -15,16 +15,16 @@ export const unlessIdle = <A, E, R, E2>(
   work: (onProgress: () => void) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | E2, R> =>
   Effect.clockWith((clock) => {
-    let last = clock.unsafeCurrentTimeMillis()
+    let last = monotonicMillis(clock)
     const watched = work(() => {
-      last = clock.unsafeCurrentTimeMillis()
+      last = monotonicMillis(clock)
     })
     if (millis === Infinity) return watched
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const working = yield* Effect.fork(restore(watched))
         let isIdle = false
-        const watch: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const watch: Effect.Effect<void> = Effect.flatMap(monotonicNow, (now) => {
           const left = last + millis - now
           if (left > 0) return Effect.zipRight(Effect.sleep(left), watch)
           isIdle = true

@@ -9,6 +9,7 @@ import type { TaskFilter, TaskSnapshot } from "../../../model/Task.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
 import { checkUsageFilter } from "../../../shared/checkUsage.js"
 import { millisOf } from "../../../shared/durations.js"
+import { monotonicNow } from "../../../shared/monotonic.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../../../shared/refusals.js"
 import { wellFormedText } from "../../../shared/wellFormed.js"
@@ -28,8 +29,6 @@ const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]
 const inPath = <Text extends string>(text: Text): Text =>
   // the brand says that it is not empty, and it is not
   encodeURIComponent(wellFormedText(text)) as Text
-
-const now = Effect.clockWith((clock) => clock.currentTimeMillis)
 
 export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
   const { api, once, repeat } = link
@@ -83,7 +82,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
 
   const idleUntil = (until: number, millis: number): Effect.Effect<void, WaitTimedOut> =>
     Effect.gen(function*() {
-      const left = Math.max(0, Math.ceil(until - (yield* now)))
+      const left = Math.max(0, Math.ceil(until - (yield* monotonicNow)))
       if (yield* isIdleWithin(Math.min(left, longestWait))) return
       if (left <= longestWait) return yield* new WaitTimedOut({ millis })
       return yield* idleUntil(until, millis)
@@ -207,7 +206,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
     waitForIdleWithin: (timeout) =>
       Effect.suspend(() => {
         const millis = millisOf("waitForIdleWithin", timeout)
-        return Effect.flatMap(now, (start) => idleUntil(start + millis, millis))
+        return Effect.flatMap(monotonicNow, (start) => idleUntil(start + millis, millis))
       })
   }
 }

@@ -4,7 +4,6 @@
  */
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { EventReset, type FilteredTaskEvent, TaskEvent, type TaskEventFilter } from "../../../model/TaskEvent.js"
 import type { EventSubscription } from "../../../shared/EventSubscription.js"
+import { monotonicNow } from "../../../shared/monotonic.js"
 import { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import { managerHeader } from "../managerHeader.js"
 import { Filled } from "./Filled.js"
@@ -59,7 +59,7 @@ export const subscribeAt = (
     /** Which manager has counted it. */
     let manager: string | undefined = undefined
     const opened = yield* Deferred.make<EventReset | undefined>()
-    const begin = yield* Clock.currentTimeMillis
+    const begin = yield* monotonicNow
     const isOpened = Effect.map(Deferred.poll(opened), Option.isSome)
     const scope = yield* Effect.scope
 
@@ -113,7 +113,7 @@ export const subscribeAt = (
       error.reason === "TooMany"
         ? Effect.succeed(true)
         : Effect.map(
-          Effect.zip(isOpened, Clock.currentTimeMillis),
+          Effect.zip(isOpened, monotonicNow),
           ([goesOn, now]) => mayPass(error) && (goesOn || now - begin < patienceMillis)
         )
 

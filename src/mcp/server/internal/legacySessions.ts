@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { monotonicMillis } from "../../../shared/monotonic.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { Run } from "./bridge.js"
 import { makeClient, serverOf } from "./serverOf.js"
@@ -33,7 +34,7 @@ export const make = (
 ): Effect.Effect<LegacySessions, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
-    const now = () => clock.unsafeCurrentTimeMillis()
+    const now = () => monotonicMillis(clock)
     // one that takes its time to end holds up no other
     const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.parallel)
     const sessions = new Map<string, Session>()

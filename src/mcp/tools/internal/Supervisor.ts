@@ -1,7 +1,6 @@
 /** A server that is kept connected: a connection after the other, as its schedule says, and calls that wait for the next one. */
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { monotonicNow } from "../../../shared/monotonic.js"
 import { printable } from "../../../shared/text.js"
 import { McpServerUnavailable, type McpToolServer } from "../McpToolsOptions.js"
 import { connect, type Connection, type Versions } from "./Connection.js"
@@ -137,7 +137,7 @@ export const supervise = (
     const keep = Effect.gen(function*() {
       const driver = yield* Schedule.driver(settings.restart)
       for (;;) {
-        const began = yield* Clock.currentTimeMillis
+        const began = yield* monotonicNow
         const exit = yield* Effect.exit(connected)
         const isFirst = !(yield* Deferred.isDone(first))
         if (Exit.isFailure(exit) && isFirst) {
@@ -151,7 +151,7 @@ export const supervise = (
           server,
           {}
         )
-        if ((yield* Clock.currentTimeMillis) - began >= stableMillis) yield* driver.reset
+        if ((yield* monotonicNow) - began >= stableMillis) yield* driver.reset
         if (Option.isNone(yield* Effect.option(driver.next(undefined)))) break
       }
       yield* SubscriptionRef.set(state, { _tag: "Down" })
