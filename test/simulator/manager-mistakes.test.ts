@@ -616,18 +616,18 @@ describe("the simulator finds other mistakes", () => {
   })
   finds("the time of the last launch is not counted", [4], {
     "machine/ledger": ({ meterEnds }) => ({
-      meterEnds: (table, meter, task, snapshot, now) => {
+      meterEnds: (table, meter, task, snapshot) => {
         for (const sums of meter.targets) sums.spending.runMillis = 0
-        return meterEnds(table, meter, task, snapshot, now)
+        return meterEnds(table, meter, task, snapshot)
       }
     })
   }, withLedger)
 
   finds("an answer is waited for as if a tool ran", [4], {
     "machine/ledger": ({ meterAsks, meterSpends }) => ({
-      meterAsks: (meter, snapshot, now) => {
-        const asked = meterAsks(meter, snapshot, now)
-        meterSpends(meter, "runMillis", now)
+      meterAsks: (meter, snapshot) => {
+        const asked = meterAsks(meter, snapshot)
+        meterSpends(meter, "runMillis")
         return asked
       }
     })

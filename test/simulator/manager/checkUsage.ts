@@ -52,7 +52,7 @@ const checkSession = (world: World, logs: ReadonlyMap<TaskId, TaskLog>, { events
 export const checkUsage = (world: World, logs: ReadonlyMap<TaskId, TaskLog>): void => {
   if (world.plan.ledger === undefined) return
   const { table } = world.subject.engine.state
-  const all = usage(table, {}, 0)
+  const all = usage(table, {})
   if (all === undefined || all === "Off") return world.violate(10, "nothing is summed up")
   const tasks = [...logs.values()]
   for (const task of tasks) {
