@@ -168,7 +168,7 @@ const resolutionOf = ({ kept, stored, task }: Undelivered, brings: Brings) => {
  * Brings the tasks back, `settled` ones in the order in which they settled. Returns those to be revived, in the order
  * in which they get their places: the highest priority first, then as they were started.
  */
-export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>, now: number): ReadonlyArray<Revival> => {
+export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<Revival> => {
   // there may be rows with higher numbers than those that were read
   const { lastTask, seq } = table
   // a reader that saw their events before the restart has missed some since

@@ -23,7 +23,7 @@ export const restoreTasks = (
   }
 ): Effect.Effect<void> =>
   engine.state.modify((table, now) => {
-    const revivals = restore(table, tasks, now)
+    const revivals = restore(table, tasks)
     journal.restored()
     const runtimeOf = (revival: Revival): Launch | undefined => {
       const { request, snapshot: { status } } = revival.stored
