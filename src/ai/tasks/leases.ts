@@ -21,6 +21,18 @@ import type { TaskManager } from "../../services/TaskManager.js"
 export type Lease = Option.Option<ToolResultPart> | "TooLarge"
 
 /**
+ * Takes the undelivered result of `target` for the call `by`; `fits` says whether there is room for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TakeResult = (
+  by: TaskId,
+  target: TaskId,
+  fits: (result: ToolResultPart) => boolean
+) => Effect.Effect<Lease>
+
+/**
  * Takes the undelivered result of `target` for the running task `by`, if it fits: one that does not is back in its place at once.
  * Once `by` is settled, the result is gone if `by` completed, and back in its place if not.
  *
@@ -34,7 +46,7 @@ export type Lease = Option.Option<ToolResultPart> | "TooLarge"
 export const makeLeases = (
   manager: TaskManager["Type"]
 ): Effect.Effect<
-  (by: TaskId, target: TaskId, fits: (result: ToolResultPart) => boolean) => Effect.Effect<Lease>,
+  TakeResult,
   never,
   Scope.Scope
 > =>
