@@ -12,13 +12,8 @@ import type { TaskId } from "../../model/ids.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 
-/**
- * What a lease comes to: a result, or `TooLarge` where the caller had no room for it, or `None` where there is none (any more).
- *
- * @since 0.1.0
- * @category models
- */
-export type Lease = Option.Option<ToolResultPart> | "TooLarge"
+/** What a lease comes to: a result, or `TooLarge` where the caller had no room for it, or `None` where there is none (any more). */
+type Lease = Option.Option<ToolResultPart> | "TooLarge"
 
 /**
  * Takes the undelivered result of `target` for the call `by`; `fits` says whether there is room for it.
