@@ -1,7 +1,7 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId } from "../model/ids.js"
-import { settledStatuses } from "../model/settled.js"
+import { isSettledStatus, settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
 import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
@@ -62,7 +62,7 @@ export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<T
   const statuses = statusesOf(filter.status)
   const isMeant = isMeantBy(filter)
   // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
-  const wantsSettled = statuses === undefined || statuses.some((status) => settledStatuses.includes(status))
+  const wantsSettled = statuses === undefined || statuses.some(isSettledStatus)
   const settled = wantsSettled ? collect(table.history, isMeant) : []
   return settled.concat(collect(liveTasks(table, filter), isMeant))
 }

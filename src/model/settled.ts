@@ -6,13 +6,22 @@
 import type { TaskStatus } from "./Task.js"
 
 /**
+ * A status in which a task has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ * @internal
+ */
+export type SettledStatus = Extract<TaskStatus, "Completed" | "Failed" | "Cancelled">
+
+/**
  * The statuses in which a task has ended.
  *
  * @since 0.1.0
  * @category constants
  * @internal
  */
-export const settledStatuses: ReadonlyArray<TaskStatus> = ["Completed", "Failed", "Cancelled"]
+export const settledStatuses: ReadonlyArray<SettledStatus> = ["Completed", "Failed", "Cancelled"]
 
 /**
  * The statuses in which a task has not ended.
@@ -30,4 +39,14 @@ export const liveStatuses: ReadonlyArray<TaskStatus> = ["Queued", "Running", "Su
  * @category predicates
  * @internal
  */
-export const isSettled = ({ status }: { readonly status: TaskStatus }): boolean => settledStatuses.includes(status)
+export const isSettled = ({ status }: { readonly status: TaskStatus }): boolean => isSettledStatus(status)
+
+/**
+ * Whether a task has ended that has this status.
+ *
+ * @since 0.1.0
+ * @category predicates
+ * @internal
+ */
+export const isSettledStatus = (status: TaskStatus): status is SettledStatus =>
+  settledStatuses.some((settled) => settled === status)

@@ -172,9 +172,9 @@ describe("TaskManagerClient", () => {
           const { asking, ...without } = approval.approval
           for (const shown of [without, { ...without, asking: "" }, { ...without, asking: `${asking}0` }]) {
             for (const answer of ["approve", { reject: "no" }] as const) {
-              yield* same(
-                Effect.flip(remote.answerApproval({ ...approval, approval: shown }, answer)),
-                Effect.succeed({ _tag: "ApprovalMismatch", taskId: plain, field: "asking" })
+              assert.deepInclude(
+                yield* Effect.flip(remote.answerApproval({ ...approval, approval: shown }, answer)),
+                { _tag: "ApprovalMismatch", taskId: plain, field: "asking" }
               )
             }
           }

@@ -89,8 +89,8 @@ const before = (writer: any, name: string, act: () => void): void => {
 /** What comes back after a restart, changed. */
 const restoreWith = (change: (table: any) => void): Mutation => ({
   "../../src/machine/restore.js": (original) => ({
-    restore: (...[table, tasks, now]: Parameters<typeof Restore.restore>) => {
-      const revivals = original.restore(table, tasks, now)
+    restore: (...[table, tasks]: Parameters<typeof Restore.restore>) => {
+      const revivals = original.restore(table, tasks)
       change(table)
       return revivals
     }

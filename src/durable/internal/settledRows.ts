@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { StoredTask } from "../../machine/restore.js"
 import { type SessionId, TaskId } from "../../model/ids.js"
+import { settledStatuses } from "../../model/settled.js"
 import { Count, Integer, taskColumns } from "./rows.js"
 import { isOpen } from "./schema.js"
 import type { Row, Tables } from "./tables.js"
@@ -53,7 +54,7 @@ export const sinceQuery = (
   const ofStatus = (status: string): string =>
     `select * from (select settled, number, settled_at from etm_tasks where manager = ${given(name)}
       and status = ${given(status)} and settled > ${given(after)} order by settled limit ${given(limit)}) as one`
-  const text = `${everyStatus.map(ofStatus).join(" union all ")} order by settled limit ${given(limit)}`
+  const text = `${settledStatuses.map(ofStatus).join(" union all ")} order by settled limit ${given(limit)}`
   return { text, params }
 }
 
@@ -92,8 +93,6 @@ export const isThereQuery = ({ place }: Tables): string =>
   `select 1 as one from etm_tasks where manager = ${place(1)} and id = ${place(2)} and settled is not null
     union all select 1 from etm_tasks where manager = ${place(3)} and id = ${place(4)} and session_id = ${place(5)}
     and ${isOpen} limit 1`
-
-const everyStatus = ["Completed", "Failed", "Cancelled"] as const
 
 const PageRow = Schema.Struct({ settled: Count, number: Count })
 const SinceRow = Schema.Struct({ settled: Count, number: Count, settled_at: Schema.NullOr(Integer) })

@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
 import { TaskId } from "../../model/ids.js"
-import { liveStatuses, settledStatuses } from "../../model/settled.js"
+import { isSettledStatus, liveStatuses } from "../../model/settled.js"
 import type { TaskFilter, TaskSnapshot } from "../../model/Task.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { TaskPage } from "../api/internal/bodies.js"
@@ -97,7 +97,7 @@ const nextSeq = (handle: TaskManagerHandle): Effect.Effect<number> =>
 
 const settledPage = (handle: TaskManagerHandle, query: Query, from: Cursor | undefined, limit: number) =>
   Effect.gen(function*() {
-    const statuses = query.status?.filter((status) => settledStatuses.includes(status))
+    const statuses = query.status?.filter(isSettledStatus)
     const page: Page = { tasks: [], next: undefined }
     if (statuses?.length === 0) return page
     const isMeant = isWanted(query)

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
-import { isSettled } from "../../../model/settled.js"
+import { isSettled, isSettledStatus } from "../../../model/settled.js"
 import { TaskLaunchRequest, type TaskSnapshot } from "../../../model/Task.js"
 import type { FilteredTaskEvent, TaskProgress } from "../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
@@ -166,7 +166,7 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
             const status = Option.map(snapshot, ({ status }) => status)
             // one that the history does not have any more has no result either
             if (Option.isNone(status)) record.settle(now(), "Cancelled")
-            else if (status.value === "Completed" || status.value === "Failed" || status.value === "Cancelled") {
+            else if (isSettledStatus(status.value)) {
               record.settle(now(), status.value)
             }
           }

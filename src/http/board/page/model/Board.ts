@@ -1,11 +1,12 @@
 /** What the page knows: plain state that events change. Everything in it is bounded. */
 import type { ApprovalRequest, TaskApproval } from "../../../../model/Approval.js"
 import type { TaskId } from "../../../../model/ids.js"
+import { isSettled } from "../../../../model/settled.js"
 import type { TaskSnapshot, TaskStatus } from "../../../../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent, TaskProgress } from "../../../../model/TaskEvent.js"
 import { followPhases, type PhaseFrom, phasesOf } from "./bars.js"
 import { noSeconds, secondOf, type Seconds } from "./seconds.js"
-import { isSettled, showsTask, type UsualEvent } from "./told.js"
+import { showsTask, type UsualEvent } from "./told.js"
 
 /** A line of the history of a task. */
 export interface Happening {

@@ -1,8 +1,8 @@
 /** Which rows the list shows: filtered, searched and grouped. */
 import type { SessionId, TaskId } from "../../../../model/ids.js"
+import { isSettled } from "../../../../model/settled.js"
 import type { TaskStatus } from "../../../../model/Task.js"
 import type { Board, Row } from "./Board.js"
-import { isSettled } from "./told.js"
 
 /** `Family`: each task in front of those that its tool has started. */
 export type Grouping = "None" | "Session" | "Family"

@@ -7,7 +7,3 @@ export type UsualEvent<Event> = Extract<Event, { readonly snapshot: TaskSnapshot
 
 /** Whether an event shows a task. */
 export const showsTask = (event: TaskEvent | EventReset): event is UsualEvent<TaskEvent> => "snapshot" in event
-
-/** Whether nothing more happens to the task. */
-export const isSettled = ({ status }: Pick<TaskSnapshot, "status">): boolean =>
-  status === "Completed" || status === "Failed" || status === "Cancelled"

@@ -1,6 +1,7 @@
 /** The page as a whole: what is shown, what a person can do, and when it is drawn. */
 import type { TaskApproval } from "../../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../../model/ids.js"
+import { isSettled } from "../../../../model/settled.js"
 import type { TaskStatus } from "../../../../model/Task.js"
 import type { FilteredTaskEvent } from "../../../../model/TaskEvent.js"
 import {
@@ -15,7 +16,7 @@ import {
 } from "../model/Board.js"
 import { beginning, fitting, moved, type Range, zoomed } from "../model/range.js"
 import { type Grouping, groupings, type View } from "../model/rows.js"
-import { isSettled, showsTask } from "../model/told.js"
+import { showsTask } from "../model/told.js"
 import { api, type ApprovalAnswer, CallFailed, type Scope } from "../net/api.js"
 import { type Connection, listen } from "../net/events.js"
 import { ListView } from "./ListView.js"

@@ -1,11 +1,11 @@
 /** Everything about one task, and the buttons that change it. */
 import type { ComponentChildren, JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
+import { isSettled } from "../../../../model/settled.js"
 import type { TaskSnapshot } from "../../../../model/Task.js"
 import type { ToolOutputPart, ToolResultPart } from "../../../../model/ToolCall.js"
 import { lengthsOf, phasesOf } from "../model/bars.js"
 import type { Happening, Row } from "../model/Board.js"
-import { isSettled } from "../model/told.js"
 import { bytes, laidOut, lasting } from "../model/words.js"
 import type { App } from "./App.js"
 import { Approval, keyOf } from "./Approval.js"

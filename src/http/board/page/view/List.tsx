@@ -1,9 +1,9 @@
 /** The list: of thousands of rows only those that are seen are elements. */
 import type { JSX } from "preact"
+import { isSettled } from "../../../../model/settled.js"
 import type { Phase } from "../model/bars.js"
 import { lengthsOf } from "../model/bars.js"
 import type { Line } from "../model/rows.js"
-import { isSettled } from "../model/told.js"
 import { clock, lasting, plural } from "../model/words.js"
 import type { App } from "./App.js"
 import { pictures, StatusIcon } from "./icons.js"

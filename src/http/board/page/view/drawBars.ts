@@ -1,8 +1,8 @@
 /** Draws the bars of the rows that are seen. */
+import { isSettled } from "../../../../model/settled.js"
 import { type Phase, spansOf } from "../model/bars.js"
 import { edges, type Range, ticks } from "../model/range.js"
 import type { Line } from "../model/rows.js"
-import { isSettled } from "../model/told.js"
 import { clock } from "../model/words.js"
 import type { Colours } from "./colours.js"
 import type { Geometry } from "./geometry.js"

@@ -1,9 +1,10 @@
 /** What the details show of one task beyond its row: it is read when the details are opened, and again when it has changed. */
 import type { TaskId } from "../../../../model/ids.js"
+import { isSettled } from "../../../../model/settled.js"
 import type { TaskSnapshot } from "../../../../model/Task.js"
 import type { TaskEvent } from "../../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../../model/ToolCall.js"
-import { isSettled, type UsualEvent } from "../model/told.js"
+import type { UsualEvent } from "../model/told.js"
 import { longestText } from "../model/words.js"
 import { api, CallFailed } from "../net/api.js"
 
