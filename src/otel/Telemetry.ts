@@ -27,7 +27,7 @@ import { Measures } from "./internal/Measures.js"
 import { Turns } from "./internal/Turns.js"
 
 /**
- * What is told, and how often is looked.
+ * What is told, and how often is counted.
  *
  * @since 0.1.0
  * @category models
@@ -72,7 +72,7 @@ const sampleMillis = ({ sampleEvery = "5 seconds" }: TelemetryOptions): number =
   throw new RangeError(`TelemetryOptions.sampleEvery takes a duration above 0, not ${shown(sampleEvery)}`)
 }
 
-/** A tracer is code of others, and what it throws must not reach the step of a manager. */
+/** A tracer is somebody else's code, and what it throws must not reach the step of a manager. */
 const guardWith = (warn: (error: unknown) => void) => <A>(observe: () => A, otherwise: A): A => {
   try {
     return observe()

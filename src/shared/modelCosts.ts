@@ -1,5 +1,5 @@
 /**
- * The names under which `AgentLoop` reports what a model has used: those of `@effect/ai`. Tools can not use them up.
+ * The names under which `AgentLoop` reports what a model has used: those of `@effect/ai`. Tools cannot use them up.
  *
  * @since 0.1.0
  * @category constants

@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-/** Milliseconds on a clock that is never set, by a count of its own. */
+/** Milliseconds on a clock that nobody sets. They count from a moment of its own. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
 
 /** The same, on the clock of the fiber. */

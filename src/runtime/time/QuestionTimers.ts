@@ -27,7 +27,7 @@ export class QuestionTimers {
     this.passed = passed
   }
 
-  /** Starts the timer of what the task asks now, or stops that of what it asks no more. */
+  /** Starts the timer of what the task asks now, and stops that of a question that is over. */
   set(task: TaskRecord): void {
     const due = approvalDue(task)
     const asking = task.asked?.approval.asking

@@ -14,7 +14,7 @@ import { type Line, LineReader } from "./LineReader.js"
 /** How many lines wait to be written: who writes more waits. */
 const linesAhead = 64
 
-/** With how many messages that it has not read a client is not heard any more, until it reads: who asks without an end costs no more. */
+/** A client that has left so many messages unread is not heard until it reads: one that asks without end costs no more than that. */
 const mostUnread = 1_000
 
 const errorOf = (id: string | number | null, code: number, message: string) =>
@@ -23,7 +23,7 @@ const errorOf = (id: string | number | null, code: number, message: string) =>
 const errorLine = (id: string | number | null, code: number, message: string): string =>
   `${JSON.stringify(errorOf(id, code, message))}\n`
 
-/** The objects that each side writes. Which message one is, if it is any, the connection looks itself. */
+/** The objects that each side writes. The connection itself finds out which kind of message it is, if it is one. */
 export interface MessageStream {
   readonly readable: ReadableStream<object>
   readonly writable: WritableStream<object>

@@ -97,7 +97,7 @@ export const install = (server: Server, client: Client): void => {
     () => run(Effect.map(settings.tools, (tools) => ({ tools: tools.map((tool) => toTool(tool, undefined)) })))
   )
 
-  // a handler of this method by `setRequestHandler` has its results made results of tools, also those that are tasks
+  // what a handler of this method gives to `setRequestHandler` is made a result of a tool, also where it is a task
   server.fallbackRequestHandler = async (request, context) => {
     if (request.method !== "tools/call") return run(methodNotFound("Method not found"))
     return run(call(client, request, context), context.mcpReq.signal)

@@ -1,4 +1,4 @@
-/** A server that is kept connected: a connection after the other, as its schedule says, and calls that wait for the next one. */
+/** A server that is kept connected: when a connection ends, the next one is made as its schedule says, and calls wait for it. */
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
