@@ -670,6 +670,12 @@ describe("the suite itself", { concurrent: true }, () => {
     assert.isTrue(names(inlineOnly).some((name) => name.includes("The simple manager")))
   })
 
+  it("refuses a patience that is no duration from 0", () => {
+    for (const patience of ["-5 seconds", -1, NaN, [-1, 0]] as const) {
+      assert.throws(() => conformanceSuite({ layer: TaskManagerLive, patience }), /conformanceSuite: patience/)
+    }
+  })
+
   it("names every case once in its section", () => {
     const names = [
       ...conformanceSuite({ layer: TaskManagerLive }),

@@ -11,6 +11,7 @@ import * as HashSet from "effect/HashSet"
 import type * as Layer from "effect/Layer"
 import type { TaskManager } from "../../services/TaskManager.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { millisOf } from "../../shared/durations.js"
 import { allCapabilities, type ConformanceCapabilities } from "./capabilities.js"
 import { ConformanceFailure } from "./ConformanceFailure.js"
 import { audit } from "./internal/audit.js"
@@ -90,7 +91,8 @@ const definitions: ReadonlyArray<CaseDefinition> = [
  * The cases for a layer, those left out that need what it cannot do. `capabilities` default to everything. `patience`
  * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets six times that.
  * `settle` is for layers that work over a socket: it returns when nothing of the layer is on its way, and is waited for after
- * every step. A layer whose tools run with an executor of its own is given that of the case as `ToolExecutor`.
+ * every step. A layer whose tools run with an executor of its own is given that of the case as `ToolExecutor`. Throws a `RangeError` for a
+ * `patience` that is no duration from 0.
  *
  * @example
  * ```ts
@@ -115,6 +117,7 @@ export const conformanceSuite = <E>(options: {
   readonly settle?: Effect.Effect<void> | undefined
 }): ReadonlyArray<ConformanceCase> => {
   const capabilities: ConformanceCapabilities = { ...allCapabilities, ...options.capabilities }
+  const patience = Duration.millis(millisOf("conformanceSuite: patience", options.patience ?? "5 seconds"))
   const isMeant = ({ inlineOnly, needs = [] }: CaseDefinition): boolean =>
     needs.every((need) => capabilities[need]) && !(inlineOnly === true && capabilities.startsConcurrently)
   return definitions.filter(isMeant).map((definition) => ({
@@ -123,7 +126,7 @@ export const conformanceSuite = <E>(options: {
     run: runCase(definition, {
       layer: options.layer,
       capabilities,
-      patience: options.patience ?? "5 seconds",
+      patience,
       settle: options.settle
     })
   }))
@@ -143,7 +146,7 @@ const runCase = <E>(
   options: {
     readonly layer: Layer.Layer<TaskManager, E, ToolExecutor>
     readonly capabilities: ConformanceCapabilities
-    readonly patience: Duration.DurationInput
+    readonly patience: Duration.Duration
     readonly settle: Effect.Effect<void> | undefined
   }
 ): Effect.Effect<void, ConformanceFailure> =>
