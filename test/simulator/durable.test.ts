@@ -6,7 +6,7 @@ import { formatDurableSimulation, simulateDurable, simulateDurables } from "./du
 const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 200)
 
 // those whose traces are compared
-const traced = isFull ? 15 : 5
+const traced = isFull ? 15 : 2
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 100
