@@ -33,14 +33,14 @@ const runAll = (layerName: string, cases: ReadonlyArray<ConformanceCase>): void 
 }
 
 // `npm test` asks some cases of each section; what only the simple manager can do is all asked
-runAll("TaskManagerLive", oneInOfEachSection(2, conformanceSuite({ layer: TaskManagerLive })))
+runAll("TaskManagerLive", oneInOfEachSection(4, conformanceSuite({ layer: TaskManagerLive })))
 const simple = conformanceSuite({ layer: TaskManagerSimple, capabilities: inlineOnly })
 const isAboutSimple = ({ section }: ConformanceCase): boolean => section === "4.7 The simple manager"
 runAll("TaskManagerSimple", [
   ...simple.filter(isAboutSimple),
-  ...oneInOfEachSection(8, simple.filter((one) => !isAboutSimple(one)))
+  ...oneInOfEachSection(16, simple.filter((one) => !isAboutSimple(one)))
 ])
-runAll("TaskManagerTest", oneInOfEachSection(8, conformanceSuite({ layer: TaskManagerTest })))
+runAll("TaskManagerTest", oneInOfEachSection(16, conformanceSuite({ layer: TaskManagerTest })))
 
 // a broken manager is waited for
 describe("the suite itself", () => {
@@ -623,7 +623,7 @@ describe("the suite itself", () => {
     ]
   ]
 
-  const catching = oneIn(4, layers).map(([fault, layer, caughtBy]) => ({
+  const catching = oneIn(8, layers).map(([fault, layer, caughtBy]) => ({
     fault,
     run: Effect.gen(function*() {
       yield* caseOf(TaskManagerLive, caughtBy).run

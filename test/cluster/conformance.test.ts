@@ -11,7 +11,7 @@ const patience = "30 seconds"
 const cases = conformanceSuite({ layer: oneProcess({ groups: 1 }), settle: settled, capabilities, patience })
 
 describe("TaskManagerCluster in one process", () => {
-  const asked = oneInOfEachSection(16, cases)
+  const asked = oneInOfEachSection(48, cases)
   // each waits most of its time for shards to be taken
   const runOf = together(asked.map(({ run }) => run))
   for (const { name, run, section } of asked) it.live(`${section}: ${name}`, () => runOf(run))

@@ -41,7 +41,7 @@ describe("the simulated durable manager", () => {
     assert.isAbove(met.size, 10)
   })
 
-  for (const { from, seeds: count } of partsOf(isFull ? 1_000 : 50)) {
+  for (const { from, seeds: count } of partsOf(isFull ? 1_000 : 25)) {
     it(`keeps them where two processes write at the same time, for the seeds from ${from}`, () => {
       const { failed, failures, met: situations } = simulateDurables({
         from,
