@@ -72,7 +72,7 @@ export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskMana
   static readonly layer = (
     { patience = "30 seconds", token, url }: TaskManagerClientOptions
   ): Layer.Layer<TaskManagerClient, never, HttpClient.HttpClient> =>
-    Layer.effect(
+    Layer.scoped(
       TaskManagerClient,
       Effect.suspend(() => {
         refuseUnless(URL.canParse(url), "TaskManagerClientOptions.url", "the address of a server", url)

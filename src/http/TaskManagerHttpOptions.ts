@@ -82,6 +82,11 @@ export interface TaskManagerHttpOptions {
    * A number is milliseconds. Default: 10 seconds.
    */
   readonly dropGracePeriod?: Duration.DurationInput | undefined
+  /**
+   * How long an update of a turn is held for a client that has taken it and is not heard of any more; then it is put back, for whoever asks
+   * next. A number is milliseconds. Default: 60 seconds.
+   */
+  readonly updateHold?: Duration.DurationInput | undefined
   /** How long a cookie of the page is good. A number is milliseconds. Default: 12 hours. */
   readonly pageSession?: Duration.DurationInput | undefined
   /** The loop whose sessions are shown and opened. Default: there are no sessions over HTTP. */

@@ -18,6 +18,7 @@ const fields: ReadonlyArray<keyof TaskManagerHttpOptions> = [
   "heartbeat",
   "maxWaitingBytes",
   "dropGracePeriod",
+  "updateHold",
   "pageSession",
   "agentLoop",
   "sessions",
@@ -34,6 +35,7 @@ export interface Settings {
   readonly heartbeatMillis: number
   readonly maxWaitingBytes: number
   readonly dropGraceMillis: number
+  readonly updateHoldMillis: number
   readonly pageSessionMillis: number
   readonly maxSessions: number
 }
@@ -93,6 +95,7 @@ export const settingsOf = (options: TaskManagerHttpOptions): Settings => {
     heartbeatMillis: positiveMillis("heartbeat", options.heartbeat ?? "15 seconds"),
     maxWaitingBytes: count("maxWaitingBytes", 1_048_576),
     dropGraceMillis: positiveMillis("dropGracePeriod", options.dropGracePeriod ?? "10 seconds"),
+    updateHoldMillis: positiveMillis("updateHold", options.updateHold ?? "60 seconds"),
     pageSessionMillis: positiveMillis("pageSession", options.pageSession ?? "12 hours"),
     maxSessions: count("maxSessions", 64)
   }
