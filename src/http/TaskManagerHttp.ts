@@ -31,6 +31,7 @@ import { respondWith, undecodable } from "./internal/problems.js"
 import { scopesLayer } from "./internal/scopes.js"
 import { makeSessions, sessionsGroup } from "./internal/sessionHandlers.js"
 import { settingsOf } from "./internal/settings.js"
+import { makeSharedStreams } from "./internal/SharedStreams.js"
 import { makeStreams } from "./internal/Streams.js"
 import { controlGroup, type TaskParts, tasksGroup } from "./internal/taskHandlers.js"
 import { makeConsumers } from "./internal/turns/Consumers.js"
@@ -82,6 +83,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const parts: TaskParts = {
       handle,
       streams,
+      shared: makeSharedStreams(handle, streams, settings.maxSubscriptions),
       drained: makeDrained(handle),
       showInputs: settings.showInputs,
       hasSessions: options.agentLoop !== undefined || sessions.opened.size > 0

@@ -73,6 +73,8 @@ export interface TaskManagerHttpOptions {
   readonly maxStreams?: number | undefined
   /** How many of them of one token: an integer from 1. Default: 4. */
   readonly maxStreamsPerToken?: number | undefined
+  /** How many subscriptions one shared event stream carries, as a `TaskManagerClient` has one: an integer from 1. Default: 64. */
+  readonly maxSubscriptions?: number | undefined
   /** How often a stream that has nothing to say sends a comment. More than 0; a number is milliseconds. Default: 15 seconds. */
   readonly heartbeat?: Duration.DurationInput | undefined
   /** How many bytes of events wait for a client, of which one may be larger: an integer from 1. Beyond it no more are taken for it. Default: 1 048 576. */

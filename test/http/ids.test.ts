@@ -99,7 +99,7 @@ describe("ids in an address", () => {
             const [here] = yield* handle.list({ sessionId })
             assert.deepStrictEqual(yield* remote.get(id), here, text)
             for (const filter of [{ sessionId }, { turnId }, { callId: ToolCallId.make(text) }]) {
-              assert.deepStrictEqual(yield* remote.list(filter), [here], text)
+              assert.deepStrictEqual(yield* remote.list(filter), [yield* handle.get(id)], text)
             }
             assert.strictEqual((yield* remote.output(id)).text, "")
             yield* remote.setPriority(id, 1)

@@ -51,6 +51,11 @@ class Tasks extends HttpApiGroup.make("tasks")
   .add(get("usage", "/usage").setUrlParams(queries.usageQuery).addSuccess(Usage).addError(NotFound).addError(Conflict))
   .add(get("idle", "/idle").setUrlParams(queries.idleQuery).addSuccess(bodies.Idle))
   .add(get("events", "/events").setUrlParams(queries.eventsQuery).addSuccess(events).addError(TooMany))
+  .add(get("shared", "/events/shared").addSuccess(events).addError(TooMany))
+  .add(
+    post("subscribe", "/events/shared").setPayload(bodies.SubscriptionChanges).addSuccess(bodies.SubscriptionsChanged)
+      .addError(NotFound)
+  )
   .middlewareEndpoints(MayRead)
   .prefix("/api")
 {}

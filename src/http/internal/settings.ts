@@ -15,6 +15,7 @@ const fields: ReadonlyArray<keyof TaskManagerHttpOptions> = [
   "maxBodyBytes",
   "maxStreams",
   "maxStreamsPerToken",
+  "maxSubscriptions",
   "heartbeat",
   "maxWaitingBytes",
   "dropGracePeriod",
@@ -32,6 +33,7 @@ export interface Settings {
   readonly maxBodyBytes: number
   readonly maxStreams: number
   readonly maxStreamsPerToken: number
+  readonly maxSubscriptions: number
   readonly heartbeatMillis: number
   readonly maxWaitingBytes: number
   readonly dropGraceMillis: number
@@ -92,6 +94,7 @@ export const settingsOf = (options: TaskManagerHttpOptions): Settings => {
     maxBodyBytes: count("maxBodyBytes", 1_048_576),
     maxStreams: count("maxStreams", 32),
     maxStreamsPerToken: count("maxStreamsPerToken", 4),
+    maxSubscriptions: count("maxSubscriptions", 64),
     heartbeatMillis: positiveMillis("heartbeat", options.heartbeat ?? "15 seconds"),
     maxWaitingBytes: count("maxWaitingBytes", 1_048_576),
     dropGraceMillis: positiveMillis("dropGracePeriod", options.dropGracePeriod ?? "10 seconds"),

@@ -1,7 +1,7 @@
 /** What is sent in the body of a request, and what comes back where the model has no schema of it. */
 import * as Schema from "effect/Schema"
 import { TaskApproval } from "../../../model/Approval.js"
-import { SessionId, TurnRef } from "../../../model/ids.js"
+import { SessionId, TaskId, TurnRef } from "../../../model/ids.js"
 import { Metadata } from "../../../model/json.js"
 import { Count, Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../../model/schemas.js"
 import { ContinuePolicy, DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
@@ -102,3 +102,24 @@ export const TurnConsumer = struct({ consumer: ConsumerName })
 
 /** `number`: all before it were used, and it was not. */
 export const TurnConsumerEnded = struct({ consumer: ConsumerName, number: Count })
+
+/** `id`: a number that the client gives it, which the frames of the stream have in `for`. The rest is what `GET /api/events` takes. */
+const SubscriptionAsked = struct({
+  id: Count,
+  from: oneOf("replay", "now", "snapshot"),
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  after: Schema.optionalWith(Count, { exact: true })
+})
+
+export type SubscriptionAsked = typeof SubscriptionAsked.Type
+
+/** `stream`: what the first frame of the stream has said. */
+export const SubscriptionChanges = struct({
+  stream: NonEmptyText.pipe(Schema.maxLength(256)),
+  open: list(SubscriptionAsked),
+  close: list(Count)
+})
+
+/** Those that were not opened: the stream has as many as it may have. */
+export const SubscriptionsChanged = struct({ refused: list(Count) })

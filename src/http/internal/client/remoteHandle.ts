@@ -14,6 +14,7 @@ import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "
 import type { Link } from "./Link.js"
 import { remoteEvents } from "./remoteEvents.js"
 import { remoteTurnUpdates } from "./remoteTurnUpdates.js"
+import type { SharedEvents } from "./SharedEvents.js"
 
 /** How long the server is asked to wait, before it is asked again. */
 const longestWait = 30_000
@@ -26,7 +27,7 @@ const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]
 
 const now = Effect.clockWith((clock) => clock.currentTimeMillis)
 
-export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
+export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerHandle => {
   const { api, once, repeat } = link
 
   const listSuspended = Effect.map(repeat(api.approvals.inbox({})), ({ approvals }) => approvals)
@@ -88,7 +89,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
     Effect.asVoid(repeat(request, ["TaskNotFound", "TaskNotRunning"], { taskId }))
 
   return {
-    ...remoteEvents(link, listSuspended),
+    ...remoteEvents(shared, listSuspended),
     turnUpdates: remoteTurnUpdates(link),
     answerApproval: (approval, answer) =>
       Effect.map(

@@ -2,9 +2,11 @@
  * The updates of a turn, from a server. What its reader has used is told with the next question, or at the end; the rest is put back. Where the
  * server has forgotten who asks, it has put back what was in hand: if that comes again, and its reader has used it, it is passed over.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
@@ -56,7 +58,8 @@ class Reader {
   /** What was used, while the server has put it back. */
   private readonly putBack = new Set<string>()
   private isOver = false
-  private heldFor = 60_000
+  /** How long the server holds what its reader has: known with the first answer. */
+  private readonly heldFor = Deferred.unsafeMake<number>(FiberId.none)
 
   constructor(link: Link, turn: TurnRef) {
     this.link = link
@@ -94,7 +97,7 @@ class Reader {
           return this.asking
         }
         const { drained, heldFor, update } = answer
-        this.heldFor = heldFor
+        Deferred.unsafeDone(this.heldFor, Effect.succeed(heldFor))
         if (drained) {
           this.isOver = true
           return Effect.fail(Option.none())
@@ -170,7 +173,10 @@ class Reader {
         ? Effect.void
         : Effect.ignore(this.link.api.turns.keep({ payload: { consumer } }))
     })
-    return Effect.forever(Effect.zipRight(Effect.suspend(() => Effect.sleep(this.heldFor / 3)), keep))
+    return Effect.flatMap(
+      Deferred.await(this.heldFor),
+      (heldFor) => Effect.forever(Effect.zipRight(Effect.sleep(heldFor / 3), keep))
+    )
   }
 }
 

@@ -87,7 +87,7 @@ export class Consumer {
   next(number: number): Effect.Effect<reading.Answer> {
     return Effect.suspend(() => {
       const asked = reading.ask(this.now, number)
-      if (asked._tag !== "Wait" && asked._tag !== "Deliver") return Effect.succeed(asked)
+      if (!("reading" in asked)) return Effect.succeed(asked)
       this.now = asked.reading
       const { news } = this
       if (asked._tag === "Deliver") this.settle(Effect.void)
