@@ -8,11 +8,9 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
-import { millisOf } from "../shared/durations.js"
-import { integerOf, refuseUnless } from "../shared/refusals.js"
-import { openLink } from "./internal/client/Link.js"
+import { openClient } from "./internal/client/clientOptions.js"
 import { makeRemoteHandle } from "./internal/client/remoteHandle.js"
 import { SharedEvents } from "./internal/client/SharedEvents.js"
 
@@ -75,22 +73,11 @@ export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskMana
    * @since 0.1.0
    */
   static readonly layer = (
-    { eventBuffer = 4_096, eventBytes = 33_554_432, patience = "30 seconds", token, url }: TaskManagerClientOptions
+    options: TaskManagerClientOptions
   ): Layer.Layer<TaskManagerClient, never, HttpClient.HttpClient> =>
     Layer.scoped(
       TaskManagerClient,
-      Effect.suspend(() => {
-        refuseUnless(URL.canParse(url), "TaskManagerClientOptions.url", "the address of a server", url)
-        refuseUnless(Redacted.isRedacted(token), "TaskManagerClientOptions.token", "a Redacted text", typeof token)
-        const patienceMillis = millisOf("TaskManagerClientOptions.patience", patience)
-        const bounds = {
-          limit: integerOf("TaskManagerClientOptions.eventBuffer", eventBuffer, 1),
-          bytes: integerOf("TaskManagerClientOptions.eventBytes", eventBytes, 0)
-        }
-        return Effect.flatMap(
-          openLink({ url, token, patienceMillis }),
-          (link) => Effect.map(SharedEvents.make(link, bounds), (shared) => makeRemoteHandle(link, shared))
-        )
-      })
+      Effect.flatMap(openClient(options), ({ bounds, link }) =>
+        Effect.map(SharedEvents.make(link, bounds), (shared) => makeRemoteHandle(link, shared)))
     )
 }

@@ -93,7 +93,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
       controlGroup(parts),
       turnsGroup(consumers),
       approvalsGroup(handle, executor),
-      sessionsGroup(sessions)
+      sessionsGroup(sessions, streams)
     ).pipe(Layer.provideMerge(scopesLayer))
     const api = HttpApiBuilder.api(TaskManagerApi).pipe(Layer.provideMerge(groups))
     const names = { hosts: new Set([...loopbackNames, ...settings.hosts]), origins: settings.origins }

@@ -5,6 +5,7 @@
  */
 export type { Problem, ProblemOf } from "./api/Problem.js"
 export * from "./api/TaskManagerApi.js"
+export * from "./AgentSessionsClient.js"
 export * from "./TaskManagerClient.js"
 export * from "./TaskManagerHttp.js"
 export * from "./TaskManagerHttpOptions.js"

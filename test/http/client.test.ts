@@ -382,7 +382,7 @@ describe("TaskManagerClient", () => {
       const manager = yield* Layer.buildWithScope(TaskManagerLive, scope)
       yield* withServer(
         (world) =>
-          Effect.gen(function*() {
+          Effect.scoped(Effect.gen(function*() {
             const remote = yield* connect(world)
             const first = yield* Deferred.make<void>()
             const ended = yield* Effect.fork(
@@ -393,7 +393,7 @@ describe("TaskManagerClient", () => {
             yield* Scope.close(scope, Exit.void)
             const tags = Chunk.toReadonlyArray(yield* Fiber.join(ended)).map(({ _tag }) => _tag)
             assert.deepStrictEqual(tags, ["Started", "Cancelled"])
-          }),
+          })),
         {},
         { manager: Layer.succeedContext(manager) }
       )

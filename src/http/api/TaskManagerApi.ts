@@ -140,7 +140,11 @@ class Sessions extends HttpApiGroup.make("sessions")
       .middleware(MayRead)
   )
   .add(
-    post("submit", "/sessions/:id/messages").setPath(bySession).setPayload(bodies.Message)
+    get("events", "/sessions/:id/events").setPath(bySession).addSuccess(events).addError(NotFound).addError(TooMany)
+      .middleware(MayRead)
+  )
+  .add(
+    post("submit", "/sessions/:id/messages").setPath(bySession).setPayload(bodies.SessionMessage)
       .addSuccess(bodies.MessageTaken).addError(NotFound).addError(Conflict).middleware(MayControl)
   )
   .add(

@@ -21,11 +21,12 @@ export interface Streams {
   readonly isClosing: () => boolean
   /** A stream for the caller, until the request ends. */
   readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
-  /** Gives a stream all that a queue does, until one of them ends. */
+  /** Gives a stream all that a queue does, until one of them ends; `reason` says why the queue does: a shutdown, if nothing is said. */
   readonly feed: <A>(
     to: EventStream,
     from: Queue.Dequeue<A>,
-    frameOf: (value: A) => Uint8Array
+    frameOf: (value: A) => Uint8Array,
+    reason?: string
   ) => Effect.Effect<void, never, Scope.Scope>
   /** As `feed`, with what a stream gives. */
   readonly replay: <A>(
@@ -132,11 +133,11 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
       })
 
     // a queue that is over interrupts who takes
-    const inBackground = (to: EventStream, forward: Effect.Effect<void>) =>
+    const inBackground = (to: EventStream, forward: Effect.Effect<void>, reason = "shutdown") =>
       Effect.ensuring(
         forward,
         Effect.sync(() =>
-          to.unsafeEnd(ended("shutdown"))
+          to.unsafeEnd(ended(reason))
         )
       ).pipe(
         Effect.interruptible,
@@ -160,8 +161,8 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const forwardAll = <A>(from: Stream.Stream<A>, frameOf: (value: A) => Uint8Array, offer: Offer) =>
       Stream.runForEachWhile(from, (value) => Effect.suspend(() => offer([frameOf(value)])))
 
-    const feed: Streams["feed"] = (to, from, frameOf) =>
-      inBackground(to, forward(from, frameOf, (frames) => offerAll(to, frames)))
+    const feed: Streams["feed"] = (to, from, frameOf, reason) =>
+      inBackground(to, forward(from, frameOf, (frames) => offerAll(to, frames)), reason)
 
     const replay: Streams["replay"] = (to, from, frameOf) =>
       inBackground(to, forwardAll(from, frameOf, (frames) => offerAll(to, frames)))

@@ -10,7 +10,7 @@ const encodeEvent = Schema.encodeSync(TaskEvent)
 const encodeReset = Schema.encodeSync(EventReset)
 
 /** JSON has no line breaks outside of its texts, and none in them. */
-const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
+export const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
   encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 
 // every reader is given the same event: it is written once for all of them

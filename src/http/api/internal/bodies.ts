@@ -1,5 +1,7 @@
 /** What is sent in the body of a request, and what comes back where the model has no schema of it. */
 import * as Schema from "effect/Schema"
+import { AgentSessionState } from "../../../ai/loop/AgentEvent.js"
+import { isMessageId } from "../../../ai/loop/internal/checks.js"
 import { TaskApproval } from "../../../model/Approval.js"
 import { SessionId, TaskId, TurnRef } from "../../../model/ids.js"
 import { Metadata } from "../../../model/json.js"
@@ -63,12 +65,12 @@ export const Caller = struct({
 
 export const SessionOpened = struct({ sessionId: SessionId })
 
-export const SessionView = struct({
-  sessionId: SessionId,
-  phase: Text,
-  turnId: Schema.optionalWith(Text, { exact: true }),
-  approvals: list(TaskApproval),
-  live: list(TaskSnapshot)
+export const SessionView = struct({ sessionId: SessionId, ...AgentSessionState.fields })
+
+/** `messageId`: a message that is sent again under the id of one that was taken is not taken twice. */
+export const SessionMessage = struct({
+  text: Text,
+  messageId: Schema.optionalWith(Text.pipe(Schema.filter(isMessageId)), { exact: true })
 })
 
 export const Sessions = struct({ sessions: list(SessionOpened) })

@@ -2,21 +2,18 @@
  * The one event stream of a client, which carries all its subscriptions. A connection that breaks is made again, and each goes on behind the
  * last event that has come: every event comes once, or a `Reset` says that some are gone. It is there as long as there are subscriptions.
  */
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { EventReset, TaskEventFilter } from "../../../model/TaskEvent.js"
-import { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
-import { type Frame, FrameReader } from "./FrameReader.js"
-import { type Link, mayPass, unreachable } from "./Link.js"
+import type { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
+import { follow } from "./follow.js"
+import type { Frame } from "./FrameReader.js"
+import { type Link, mayPass } from "./Link.js"
 import { AllEvents, type AnySubscription, type Begin, type Bounds, FilteredEvents } from "./Subscription.js"
 
 /** What the first frame of the stream says. */
@@ -32,8 +29,6 @@ interface Subscribed<Events> {
   /** What the server showed first, of one that began with `snapshot`. */
   readonly first: EventReset | undefined
 }
-
-const again = Schedule.exponential("50 millis").pipe(Schedule.union(Schedule.spaced("1 second")))
 
 export class SharedEvents {
   private readonly link: Link
@@ -178,14 +173,6 @@ export class SharedEvents {
     }
   }
 
-  private readonly read = (response: HttpClientResponse.HttpClientResponse) => {
-    const reader = new FrameReader()
-    return Stream.runForEach(Stream.decodeText(response.stream), (text) =>
-      Effect.sync(() => {
-        for (const frame of reader.read(text)) this.hear(frame)
-      }))
-  }
-
   /** What is not open yet does not wait for longer than any other request, unless there are too many; what is open does. */
   private giveUp(error: TaskManagerUnreachable, now: number): void {
     for (const [id, subscription] of this.subscriptions) {
@@ -197,34 +184,23 @@ export class SharedEvents {
     }
   }
 
-  private get connected(): Effect.Effect<void, TaskManagerUnreachable> {
-    return Effect.scoped(Effect.suspend(() => {
-      this.broken = Deferred.unsafeMake(FiberId.none)
-      const reading = this.link.http.execute(HttpClientRequest.get("/api/events/shared")).pipe(
-        Effect.flatMap(HttpClientResponse.filterStatusOk),
-        Effect.flatMap(this.read)
-      )
-      return Effect.raceFirst(reading, Deferred.await(this.broken))
-    })).pipe(
-      Effect.mapError(unreachable),
-      Effect.ensuring(Effect.sync(() => this.connection = undefined))
-    )
-  }
-
-  // one that was closed well is made again too: the server drops who is too slow
   private get listen(): Effect.Effect<void> {
-    return this.connected.pipe(
-      Effect.zipRight(Effect.fail(new TaskManagerUnreachable({ reason: "Network" }))),
-      Effect.tapError((error) => error.reason === "TooMany" ? this.warnOnce("event streams (maxStreams)") : Effect.void),
-      Effect.tapError((error) => Effect.map(Clock.currentTimeMillis, (now) => this.giveUp(error, now))),
-      Effect.retry({ schedule: again, while: () => this.subscriptions.size > 0 }),
-      Effect.ignore,
-      // what cannot be read may hold secrets, and so does the error that shows it
-      Effect.catchAllDefect(() => {
-        this.giveUp(new TaskManagerUnreachable({ reason: "Request" }), 0)
-        return Effect.logError("The events of the task manager cannot be read: is the server of this version?")
+    return Effect.ensuring(
+      follow(this.link, {
+        path: "/api/events/shared",
+        connected: (broken) => {
+          this.connection = undefined
+          this.broken = broken
+        },
+        hear: (frame) => this.hear(frame),
+        failed: (error) =>
+          Effect.zipRight(
+            error.reason === "TooMany" ? this.warnOnce("event streams (maxStreams)") : Effect.void,
+            Effect.map(Clock.currentTimeMillis, (now) => this.giveUp(error, now))
+          ),
+        goesOn: () => this.subscriptions.size > 0
       }),
-      Effect.zipRight(Effect.sync(() => this.listening = undefined))
+      Effect.sync(() => this.listening = undefined)
     )
   }
 }

@@ -41,9 +41,8 @@ const tooLate = Number.MAX_SAFE_INTEGER
 const bareBytes = 160
 
 /** What stands for events that were lost, until the server has said what is there now. */
-class Asked implements StandIn<FilteredTaskEvent> {
-  value: FilteredTaskEvent = { _tag: "Reset", seq: 0, live: [] }
-  isTold = false
+interface Asked<A> extends StandIn<A> {
+  value: A
 }
 
 abstract class Subscription<A> {
@@ -154,11 +153,11 @@ export class AllEvents extends Subscription<TaskEvent> {
 
 /** The events of a filter: one that is not read gets a `Reset` in the place of what it has lost. */
 export class FilteredEvents extends Subscription<FilteredTaskEvent> {
-  private asked: Asked | undefined = undefined
+  private asked: Asked<FilteredTaskEvent> | undefined = undefined
   readonly events: EventSubscription<FilteredTaskEvent> = new EventSubscription<FilteredTaskEvent>({
     ...this.usual,
     reset: () => {
-      this.asked = new Asked()
+      this.asked = { value: { _tag: "Reset", seq: 0, live: [] }, isTold: false }
       this.beginAnew()
       return this.asked
     }
