@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
+export * from "./AgentSessionsClient.js"
 export type { Problem, ProblemOf } from "./api/Problem.js"
 export * from "./api/TaskManagerApi.js"
-export * from "./AgentSessionsClient.js"
 export * from "./TaskManagerClient.js"
 export * from "./TaskManagerHttp.js"
 export * from "./TaskManagerHttpOptions.js"

@@ -111,7 +111,9 @@ describe("ids in an address", () => {
             const none = yield* Effect.flip(remote.get(TaskId.make(`${text}!`)))
             assert.deepStrictEqual([none._tag, none.taskId], ["TaskNotFound", TaskId.make(`${text}!`)])
             const events = yield* world.events(
-              `/api/events?taskId=${encodeURIComponent(writtenText(text))}&sessionId=${encodeURIComponent(writtenText(text))}`
+              `/api/events?taskId=${encodeURIComponent(writtenText(text))}&sessionId=${
+                encodeURIComponent(writtenText(text))
+              }`
             )
             assert.strictEqual((yield* events.next)?.data.snapshot.id, text)
             events.close()

@@ -124,7 +124,12 @@ describe("sessions over HTTP", () => {
           for (const [asked, status] of [[null, 401], ["wrong", 401], ["token-of-control-01234", 403]] as const) {
             assert.strictEqual((yield* world.ask(path, { token: asked })).status, status)
           }
-          for (const [headers, status] of [[{ origin: "https://evil.example" }, 403], [{ host: "evil.example" }, 421]] as const) {
+          for (
+            const [headers, status] of [[{ origin: "https://evil.example" }, 403], [
+              { host: "evil.example" },
+              421
+            ]] as const
+          ) {
             assert.strictEqual((yield* world.ask(path, { token, headers })).status, status)
           }
           for (const messageId of ["", "x".repeat(171), `${secret}\u0000`, `${secret}\ud800`, { [secret]: 1 }]) {
@@ -142,54 +147,64 @@ describe("sessions over HTTP", () => {
   })
 
   it.live("are known in another process, and go on when the connection breaks", () =>
-    withSessions({ model: [[Text("Hello!")], [Text("Again!")], [ToolCall("first", {})]] }, (world) =>
-      Effect.scoped(Effect.gen(function*() {
-        const proxy = yield* proxyOf(world)
-        const layer = AgentSessionsClient.layer({ url: proxy.url, token: Redacted.make(world.token), eventBuffer: 64 })
-        const sessions = yield* Effect.provide(
-          AgentSessionsClient,
-          yield* Layer.build(Layer.provide(layer, FetchHttpClient.layer))
-        )
-        const sessionId = SessionId.make("a/../b")
-        assert.isTrue(Option.isNone(yield* sessions.get(sessionId)))
-        const session = yield* sessions.open(sessionId)
-        assert.deepStrictEqual(yield* sessions.list, [sessionId])
-        assert.strictEqual((yield* Effect.flip(sessions.open(sessionId)))._tag, "SessionAlreadyOpen")
-        assert.isTrue(Option.isSome(yield* sessions.get(sessionId)))
-        const watch = yield* session.watch
-        assert.deepStrictEqual([watch.phase, watch.live, watch.approvals], ["Idle", [], []])
-        const upTo = (tag: string) =>
-          Effect.map(
-            Stream.runCollect(Stream.takeUntil(Stream.fromQueue(watch.events), (event) => event._tag === tag)),
-            (events) => Chunk.toReadonlyArray(events).map(({ _tag }) => _tag)
+    withSessions(
+      { model: [[Text("Hello!")], [Text("Again!")], [ToolCall("first", {})]] },
+      (world) =>
+        Effect.scoped(Effect.gen(function*() {
+          const proxy = yield* proxyOf(world)
+          const layer = AgentSessionsClient.layer({
+            url: proxy.url,
+            token: Redacted.make(world.token),
+            eventBuffer: 64
+          })
+          const sessions = yield* Effect.provide(
+            AgentSessionsClient,
+            yield* Layer.build(Layer.provide(layer, FetchHttpClient.layer))
           )
-        assert.strictEqual(yield* session.submit("Hi", { messageId: "mine" }), "mine")
-        assert.strictEqual((yield* upTo("TurnEnded"))[0], "TurnStarted")
-        proxy.cut()
-        assert.deepStrictEqual(yield* upTo("Reset"), ["Reset"])
-        // once, though its answer is lost
-        proxy.losing = 1
-        yield* session.submit("Hi again")
-        yield* Effect.iterate(0, {
-          while: (found) => found < 2,
-          body: () => Effect.map(session.transcript, ({ entries }) => entries.filter(({ _tag }) => _tag === "User").length)
-        })
-        yield* hang("first")
-        yield* session.submit("And again")
-        yield* phase(world, encodeURIComponent(sessionId), "RunningTools")
-        const receipt = yield* session.interrupt
-        assert.deepStrictEqual(receipt.cancelled.map(({ toolName }) => toolName), ["first"])
-        assert.deepStrictEqual(yield* session.approvals, [])
-        yield* session.close
-        // what it holds can still be read
-        const last = yield* Stream.runCollect(Stream.fromQueue(watch.events))
-        assert.isTrue(Chunk.isChunk(last))
-        assert.isTrue(Exit.isInterrupted(yield* Effect.exit(Queue.take(watch.events))))
-        assert.strictEqual((yield* Effect.flip(session.submit("Hi")))._tag, "SessionClosed")
-        assert.strictEqual((yield* Effect.flip(session.transcript))._tag, "SessionClosed")
-        assert.deepStrictEqual(yield* session.close, { cancelled: [], kept: [] })
-        assert.strictEqual((yield* session.watch).phase, "Closed")
-        assert.isTrue(Option.isNone(yield* sessions.get(sessionId)))
-      }))
+          const sessionId = SessionId.make("a/../b")
+          assert.isTrue(Option.isNone(yield* sessions.get(sessionId)))
+          const session = yield* sessions.open(sessionId)
+          assert.deepStrictEqual(yield* sessions.list, [sessionId])
+          assert.strictEqual((yield* Effect.flip(sessions.open(sessionId)))._tag, "SessionAlreadyOpen")
+          assert.isTrue(Option.isSome(yield* sessions.get(sessionId)))
+          const watch = yield* session.watch
+          assert.deepStrictEqual([watch.phase, watch.live, watch.approvals], ["Idle", [], []])
+          const upTo = (tag: string) =>
+            Effect.map(
+              Stream.runCollect(Stream.takeUntil(Stream.fromQueue(watch.events), (event) => event._tag === tag)),
+              (events) => Chunk.toReadonlyArray(events).map(({ _tag }) => _tag)
+            )
+          assert.strictEqual(yield* session.submit("Hi", { messageId: "mine" }), "mine")
+          assert.strictEqual((yield* upTo("TurnEnded"))[0], "TurnStarted")
+          proxy.cut()
+          assert.deepStrictEqual(yield* upTo("Reset"), ["Reset"])
+          // once, though its answer is lost
+          proxy.losing = 1
+          yield* session.submit("Hi again")
+          yield* Effect.iterate(0, {
+            while: (found) => found < 2,
+            body: () =>
+              Effect.map(
+                session.transcript,
+                ({ entries }) => entries.filter(({ _tag }) => _tag === "UserMessage").length
+              )
+          })
+          yield* hang("first")
+          yield* session.submit("And again")
+          yield* phase(world, encodeURIComponent(sessionId), "RunningTools")
+          const receipt = yield* session.interrupt
+          assert.deepStrictEqual(receipt.cancelled.map(({ toolName }) => toolName), ["first"])
+          assert.deepStrictEqual(yield* session.approvals, [])
+          yield* session.close
+          // what it holds can still be read
+          const last = yield* Stream.runCollect(Stream.fromQueue(watch.events))
+          assert.isTrue(Chunk.isChunk(last))
+          assert.isTrue(Exit.isInterrupted(yield* Effect.exit(Queue.take(watch.events))))
+          assert.strictEqual((yield* Effect.flip(session.submit("Hi")))._tag, "SessionClosed")
+          assert.strictEqual((yield* Effect.flip(session.transcript))._tag, "SessionClosed")
+          assert.deepStrictEqual(yield* session.close, { cancelled: [], kept: [] })
+          assert.strictEqual((yield* session.watch).phase, "Closed")
+          assert.isTrue(Option.isNone(yield* sessions.get(sessionId)))
+        }))
     ))
 })

@@ -2,12 +2,7 @@
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Scope, Stream } from "effect"
-import {
-  TaskManager,
-  type TaskManagerHandle,
-  TaskManagerLive,
-  type TurnTaskUpdate
-} from "effect-task-manager"
+import { TaskManager, type TaskManagerHandle, TaskManagerLive, type TurnTaskUpdate } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
 import { type Proxy, proxyOf } from "./proxy.js"
 import { serve, type Served, sessionId, start, Tools, turnId, withServer, type World } from "./support.js"
@@ -32,15 +27,19 @@ const withRemote = <A, E>(
   options?: TaskManagerHttpOptions,
   more?: Served
 ) =>
-  withServer((world) =>
-    Effect.scoped(Effect.gen(function*() {
-      const proxy = yield* proxyOf(world)
-      const remote = yield* Effect.provide(
-        TaskManagerClient,
-        yield* Layer.build(clientOf(proxy, world.token))
-      )
-      return yield* use({ remote, manager: yield* TaskManager, proxy, world })
-    })), options, more)
+  withServer(
+    (world) =>
+      Effect.scoped(Effect.gen(function*() {
+        const proxy = yield* proxyOf(world)
+        const remote = yield* Effect.provide(
+          TaskManagerClient,
+          yield* Layer.build(clientOf(proxy, world.token))
+        )
+        return yield* use({ remote, manager: yield* TaskManager, proxy, world })
+      })),
+    options,
+    more
+  )
 
 const idOf = (update: TurnTaskUpdate): string =>
   update._tag === "Detached"
@@ -89,7 +88,10 @@ describe("turnUpdates in another process", () => {
         assert.deepStrictEqual(seen.map(idOf), [done, `${asked} asks`, `${detached} detached`, hanging])
         const [first] = seen
         if (first?._tag !== "Resolution" || first.resolution._tag !== "Item") return assert.fail("no item")
-        assert.deepStrictEqual(first.resolution.result.output, { _tag: "Structured", value: { deep: [1, null, "two"] } })
+        assert.deepStrictEqual(first.resolution.result.output, {
+          _tag: "Structured",
+          value: { deep: [1, null, "two"] }
+        })
         assert.strictEqual(first.resolution.result, first.resolution.item.parts[0])
         equal(yield* left(manager), [])
         equal(yield* ids(remote.turnUpdates(turn)), [])
@@ -106,7 +108,8 @@ describe("turnUpdates in another process", () => {
         const failing = Stream.mapEffect(remote.turnUpdates(turn), (update) =>
           idOf(update) === c ? Effect.fail("no" as const) : Effect.succeed(update))
         assert.strictEqual(yield* Effect.flip(Stream.runDrain(failing)), "no")
-        const dying = Stream.mapEffect(remote.turnUpdates(turn), () => Effect.die("never"))
+        const dying = Stream.mapEffect(remote.turnUpdates(turn), () =>
+          Effect.die("never"))
         assert.isTrue(Exit.isFailure(yield* Effect.exit(Stream.runDrain(dying))))
         equal(yield* left(manager), [c, d])
         assert.isDefined(b)
@@ -199,20 +202,24 @@ describe("turnUpdates in another process", () => {
         if ([...annotations].some(([, value]) => value === "/api/turns/keep") && ++kept === 5) told()
       })
     )
-    return withRemote(({ manager, remote }) =>
-      Effect.gen(function*() {
-        const [a, b] = yield* starts(2)
-        yield* manager.handle.waitForIdle
-        const seen = yield* ids(Stream.tap(remote.turnUpdates(turn), (update) =>
-          idOf(update) !== a ? Effect.void : Effect.gen(function*() {
-            // longer than it is held for who says nothing
-            yield* Effect.promise(() => often)
-            const other = yield* manager.waitForTurn(turn, { timeout: "1 second" })
-            equal(Option.map(other, idOf), Option.some(b))
-            equal(yield* left(manager), [])
-          })))
-        equal(seen, [a])
-      }), { updateHold: "4 seconds" }, { logger })
+    return withRemote(
+      ({ manager, remote }) =>
+        Effect.gen(function*() {
+          const [a, b] = yield* starts(2)
+          yield* manager.handle.waitForIdle
+          const seen = yield* ids(Stream.tap(remote.turnUpdates(turn), (update) =>
+            idOf(update) !== a ? Effect.void : Effect.gen(function*() {
+              // longer than it is held for who says nothing
+              yield* Effect.promise(() => often)
+              const other = yield* manager.waitForTurn(turn, { timeout: "1 second" })
+              equal(Option.map(other, idOf), Option.some(b))
+              equal(yield* left(manager), [])
+            })))
+          equal(seen, [a])
+        }),
+      { updateHold: "4 seconds" },
+      { logger }
+    )
   })
 
   it.live("comes once to its reader, also where the server is started again meanwhile", () =>
@@ -228,20 +235,25 @@ describe("turnUpdates in another process", () => {
       const all = yield* Effect.provide(starts(3), context)
       yield* manager.handle.waitForIdle
       const second = yield* Scope.make()
-      const seen = yield* ids(Stream.tap(remote.turnUpdates(turn), (update) =>
-        idOf(update) !== all[0] ? Effect.void : Effect.gen(function*() {
-          yield* Scope.close(first, Exit.void)
-          // it was put back, for the server is gone
-          yield* Scope.extend(again, second)
-        })))
+      const seen = yield* ids(
+        Stream.tap(
+          remote.turnUpdates(turn),
+          (update) =>
+            idOf(update) !== all[0] ? Effect.void : Effect.gen(function*() {
+              yield* Scope.close(first, Exit.void)
+              // it was put back, for the server is gone
+              yield* Scope.extend(again, second)
+            })
+        )
+      )
       equal(seen, all)
       equal(yield* left(manager), [])
       // the last thing that it says is not lost either
       const [last] = yield* Effect.provide(Effect.forEach(["call-last"], (call) => start(call, "echo")), context)
       const ending = yield* ids(
-        Stream.take(remote.turnUpdates(turn), 1).pipe(Stream.tap(() =>
-          Effect.zipRight(Scope.close(second, Exit.void), again)
-        ))
+        Stream.take(remote.turnUpdates(turn), 1).pipe(
+          Stream.tap(() => Effect.zipRight(Scope.close(second, Exit.void), again))
+        )
       )
       equal(ending, [last])
       equal(yield* left(manager), [])
@@ -348,7 +360,10 @@ describe("the updates of a turn over HTTP", () => {
         const given = yield* world.ask("/api/turns/next", { body: asking(1), token: one })
         assert.strictEqual(given.json.update.resolution.taskId, a)
         const two = { token: "token-of-two-0123456789" }
-        assert.strictEqual((yield* world.ask("/api/turns/end", { body: { consumer: "mine", number: 2 }, ...two })).status, 409)
+        assert.strictEqual(
+          (yield* world.ask("/api/turns/end", { body: { consumer: "mine", number: 2 }, ...two })).status,
+          409
+        )
         assert.strictEqual((yield* world.ask("/api/turns/keep", { body: { consumer: "mine" }, ...two })).status, 409)
         assert.deepStrictEqual(
           (yield* world.ask("/api/turns/next", { body: asking(1, "mine", 0), ...two })).json.update,

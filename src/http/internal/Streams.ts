@@ -179,5 +179,15 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const respond: Streams["respond"] = (from) =>
       HttpServerResponse.stream(from.stream, { contentType: "text/event-stream", headers: headersOfStreams })
 
-    return { open, feed, replay, send, share, shareAll, respond, closing: Deferred.await(closing), isClosing: () => isClosing }
+    return {
+      open,
+      feed,
+      replay,
+      send,
+      share,
+      shareAll,
+      respond,
+      closing: Deferred.await(closing),
+      isClosing: () => isClosing
+    }
   })

@@ -102,7 +102,8 @@ export const sessionsGroup = ({ close, find, open, opened }: Sessions, streams: 
         Effect.flatMap(find(id), ({ session }) => streamSession(session, streams)))
       .handle("submit", ({ path: { id }, payload: { messageId, text } }) =>
         Effect.flatMap(find(id), ({ session }) =>
-          Effect.mapError(session.submit(text, { messageId }), () => isClosed)).pipe(Effect.map((messageId) => ({ messageId }))))
+          Effect.mapError(session.submit(text, { messageId }), () =>
+            isClosed)).pipe(Effect.map((messageId) => ({ messageId }))))
       .handle("interrupt", ({ path: { id } }) =>
         Effect.flatMap(find(id), ({ session }) =>
           session.interrupt))

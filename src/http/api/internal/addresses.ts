@@ -3,7 +3,8 @@ import * as Schema from "effect/Schema"
 import { readText, writtenText } from "./addressText.js"
 
 const Written = Schema.String.annotations({
-  description: "One that is empty, `.` or `..`, or begins with `~`, is written as `~` and then itself with each `~` doubled."
+  description:
+    "One that is empty, `.` or `..`, or begins with `~`, is written as `~` and then itself with each `~` doubled."
 })
 
 /** In a query. */

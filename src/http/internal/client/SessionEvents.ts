@@ -65,7 +65,9 @@ class SessionEvents {
     if (event === "state") this.begin(decodeState(data), bareBytes + bytes)
     else if (event === "end") this.end()
     // what came before the state that was asked for is in it
-    else if (event === "agent" && this.asked === undefined) this.events.unsafeOffer(decodeEvent(data), bareBytes + bytes)
+    else if (event === "agent" && this.asked === undefined) {
+      this.events.unsafeOffer(decodeEvent(data), bareBytes + bytes)
+    }
   }
 
   private begin(state: AgentSessionState, bytes: number): void {

@@ -34,10 +34,13 @@ export const makeRemoteSessions = (
   const sessionOf = (sessionId: SessionId): RemoteAgentSession => {
     const path = { id: sessionId }
     const orClosed = <A>(request: Effect.Effect<Option.Option<A>>): Effect.Effect<A, SessionClosed> =>
-      Effect.flatMap(request, Option.match({
-        onNone: () => new SessionClosed({ sessionId }),
-        onSome: Effect.succeed
-      }))
+      Effect.flatMap(
+        request,
+        Option.match({
+          onNone: () => new SessionClosed({ sessionId }),
+          onSome: Effect.succeed
+        })
+      )
     const watch = watchSession(link, sessionId, bounds)
     const subscribe = Effect.map(watch, ({ events }) => events)
     return {
@@ -84,8 +87,11 @@ export const makeRemoteSessions = (
       const opening: Effect.Effect<Option.Option<unknown>> = once(
         orNamed(sessions.open({ payload: { sessionId } }), "SessionAlreadyOpen")
       )
-      return Effect.flatMap(opening, (opened): Effect.Effect<RemoteAgentSession, SessionAlreadyOpen> =>
-        Option.isNone(opened) ? new SessionAlreadyOpen({ sessionId }) : Effect.succeed(sessionOf(sessionId)))
+      return Effect.flatMap(
+        opening,
+        (opened): Effect.Effect<RemoteAgentSession, SessionAlreadyOpen> =>
+          Option.isNone(opened) ? new SessionAlreadyOpen({ sessionId }) : Effect.succeed(sessionOf(sessionId))
+      )
     }
   }
 }

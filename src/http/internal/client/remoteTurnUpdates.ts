@@ -138,7 +138,9 @@ class Reader {
     return Effect.suspend(() => {
       this.begin()
       return Effect.flatMap(this.ask(0), (answer) => {
-        if (answer !== "Forgotten" && answer.update !== undefined && this.putBack.has(nameOf(answer.update))) this.number++
+        if (answer !== "Forgotten" && answer.update !== undefined && this.putBack.has(nameOf(answer.update))) {
+          this.number++
+        }
         return Effect.asVoid(this.tellEnd)
       })
     })
@@ -148,8 +150,10 @@ class Reader {
   private get finish(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.use()
-      return Effect.flatMap(this.tellEnd, (answer) =>
-        answer === "Forgotten" && this.used !== undefined ? this.takeUsedAgain : Effect.void)
+      return Effect.flatMap(
+        this.tellEnd,
+        (answer) => answer === "Forgotten" && this.used !== undefined ? this.takeUsedAgain : Effect.void
+      )
     })
   }
 
