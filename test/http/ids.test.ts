@@ -2,15 +2,7 @@
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Layer, Logger, Redacted } from "effect"
-import {
-  SessionId,
-  TaskId,
-  TaskLaunchRequest,
-  TaskManager,
-  TaskManagerConfig,
-  ToolCallId,
-  TurnId
-} from "effect-task-manager"
+import { SessionId, TaskId, TaskLaunchRequest, TaskManager, ToolCallId, TurnId } from "effect-task-manager"
 import { TaskManagerClient } from "effect-task-manager/http"
 import { readText, writtenText } from "../../src/http/api/internal/addressText.js"
 import { withServer } from "./support.js"
@@ -126,7 +118,7 @@ describe("ids in an address", () => {
           }
         }).pipe(Effect.scoped),
       {},
-      { logger, config: { historyLimit: 1_000 } satisfies Parameters<typeof TaskManagerConfig.layer>[0] }
+      { logger, config: { historyLimit: 1_000 } }
     )
   })
 })

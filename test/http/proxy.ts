@@ -1,7 +1,6 @@
 /** Between a client and a server: everything passes, until connections are cut or answers are lost. */
 import { Effect } from "effect"
-import { connect, createServer, type Server, type Socket } from "node:net"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 
 export class Proxy {
   readonly #server: Server

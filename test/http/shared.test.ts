@@ -192,7 +192,7 @@ describe("a shared event stream", () => {
         const stream = yield* world.events(path, { token })
         const first = yield* stream.next
         assert.strictEqual(first?.event, "stream")
-        const { stream: name } = first?.data
+        const name = first?.data.stream
         const subscription = { id: 1, from: "now", sessionId }
         const body = opening(name, subscription)
         for (
@@ -237,7 +237,7 @@ describe("a shared event stream", () => {
     withServer((world) =>
       Effect.gen(function*() {
         const stream = yield* world.events(path)
-        const { stream: name } = (yield* stream.next)?.data
+        const name = (yield* stream.next)?.data.stream
         const open = Array.from({ length: 8 }, (_, id) => ({ id, from: "now" }))
         yield* world.ask(path, { body: opening(name, ...open) })
         stream.message.pause()

@@ -1,6 +1,6 @@
 /** What a consumer of a turn has, step by step: the table of src/http/internal/turns/reading.ts. */
 import { assert, describe, it } from "@effect/vitest"
-import { TaskId, TurnTaskUpdate } from "effect-task-manager"
+import { TaskId, type TurnTaskUpdate } from "effect-task-manager"
 import { ask, deliver, drain, end, first, give, type Reading } from "../../src/http/internal/turns/reading.js"
 
 // only what it is called matters here
