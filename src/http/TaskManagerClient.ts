@@ -8,16 +8,16 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
-import { millisOf } from "../shared/durations.js"
-import { refuseUnless } from "../shared/refusals.js"
-import { openLink } from "./internal/client/Link.js"
+import { openClient } from "./internal/client/clientOptions.js"
 import { makeRemoteHandle } from "./internal/client/remoteHandle.js"
+import { SharedEvents } from "./internal/client/SharedEvents.js"
 
 /**
  * What `TaskManagerClient.layer` takes. `url` is where the server listens: `http://127.0.0.1:4860`. `patience` is how long a request is made
- * again while the server is away, if it can be made twice; a number is milliseconds. Default: 30 seconds.
+ * again while the server is away, if it can be made twice; a number is milliseconds. Default: 30 seconds. `eventBuffer` and `eventBytes` are how
+ * many events, an integer from 1, and bytes of them, an integer from 0, wait for each reader: see `TaskManagerConfig`. Defaults: 4 096, 32 MiB.
  *
  * @since 0.1.0
  * @category models
@@ -26,17 +26,20 @@ export interface TaskManagerClientOptions {
   readonly url: string
   readonly token: Redacted.Redacted
   readonly patience?: Duration.DurationInput | undefined
+  readonly eventBuffer?: number | undefined
+  readonly eventBytes?: number | undefined
 }
 
 /**
  * The handle of a manager that `TaskManagerHttp` serves, for programs in other processes: the same methods, streams and typed errors.
  *
- * - Streams and subscriptions go on behind the last event that has come, when the connection breaks or the server starts again; each takes
- *   one event stream of the server.
+ * - Streams and subscriptions go on behind the last event that has come, when the connection breaks or the server starts again; all of them
+ *   share one event stream of the server. One that is not read falls out by itself, as in the manager.
  * - What cannot be asked dies with `TaskManagerUnreachable`.
  * - `list` is read page by page: it is not one moment.
- * - `turnUpdates` dies: the updates of a turn are for the loop that runs it. `answerApproval` runs the tool with the executor of the server,
- *   and uses none of the caller.
+ * - An update of `turnUpdates` is held by the server until it is used. It goes back to the turn where the server has not heard of this client
+ *   for a while (`updateHold`).
+ * - `answerApproval` runs the tool with the executor of the server, and uses none of the caller.
  *
  * @example
  * ```ts
@@ -70,15 +73,11 @@ export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskMana
    * @since 0.1.0
    */
   static readonly layer = (
-    { patience = "30 seconds", token, url }: TaskManagerClientOptions
+    options: TaskManagerClientOptions
   ): Layer.Layer<TaskManagerClient, never, HttpClient.HttpClient> =>
-    Layer.effect(
+    Layer.scoped(
       TaskManagerClient,
-      Effect.suspend(() => {
-        refuseUnless(URL.canParse(url), "TaskManagerClientOptions.url", "the address of a server", url)
-        refuseUnless(Redacted.isRedacted(token), "TaskManagerClientOptions.token", "a Redacted text", typeof token)
-        const patienceMillis = millisOf("TaskManagerClientOptions.patience", patience)
-        return Effect.map(openLink({ url, token, patienceMillis }), makeRemoteHandle)
-      })
+      Effect.flatMap(openClient(options), ({ bounds, link }) =>
+        Effect.map(SharedEvents.make(link, bounds), (shared) => makeRemoteHandle(link, shared)))
     )
 }

@@ -7,6 +7,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiSwagger from "@effect/platform/HttpApiSwagger"
+import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as Path from "@effect/platform/Path"
 import * as Cause from "effect/Cause"
@@ -30,8 +31,11 @@ import { respondWith, undecodable } from "./internal/problems.js"
 import { scopesLayer } from "./internal/scopes.js"
 import { makeSessions, sessionsGroup } from "./internal/sessionHandlers.js"
 import { settingsOf } from "./internal/settings.js"
+import { makeSharedStreams } from "./internal/SharedStreams.js"
 import { makeStreams } from "./internal/Streams.js"
 import { controlGroup, type TaskParts, tasksGroup } from "./internal/taskHandlers.js"
+import { makeConsumers } from "./internal/turns/Consumers.js"
+import { turnsGroup } from "./internal/turns/turnHandlers.js"
 import type { ServerAnnouncement, TaskManagerHttpOptions } from "./TaskManagerHttpOptions.js"
 
 const print = ({ pageUrl, token, url }: ServerAnnouncement): Effect.Effect<void> =>
@@ -64,16 +68,22 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
       settings.hosts
     )
     const files = { fileSystem: yield* FileSystem.FileSystem, path: yield* Path.Path }
-    const { handle } = yield* TaskManager
+    const manager = yield* TaskManager
+    const { handle } = manager
     const executor = yield* Effect.context<ToolExecutor>()
     const made = Redacted.make(randomToken())
     const [first = { name: "default", token: made }, ...others] = options.tokens ?? []
     const access = yield* makeAccess([first, ...others])
     const sessions = yield* makeSessions(options.agentLoop, options.sessions ?? [], settings.maxSessions)
     const streams = yield* makeStreams(settings)
+    const consumers = yield* makeConsumers(manager, {
+      closing: streams.closing,
+      heldForMillis: settings.updateHoldMillis
+    })
     const parts: TaskParts = {
       handle,
       streams,
+      shared: makeSharedStreams(handle, streams, settings.maxSubscriptions),
       drained: makeDrained(handle),
       showInputs: settings.showInputs,
       hasSessions: options.agentLoop !== undefined || sessions.opened.size > 0
@@ -81,13 +91,15 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const groups = Layer.mergeAll(
       tasksGroup(parts),
       controlGroup(parts),
+      turnsGroup(consumers),
       approvalsGroup(handle, executor),
-      sessionsGroup(sessions)
+      sessionsGroup(sessions, streams)
     ).pipe(Layer.provideMerge(scopesLayer))
     const api = HttpApiBuilder.api(TaskManagerApi).pipe(Layer.provideMerge(groups))
     const names = { hosts: new Set([...loopbackNames, ...settings.hosts]), origins: settings.origins }
     const app = Effect.map(
-      HttpApiBuilder.httpApp,
+      // an id may be of any length; the head of a request is bounded by the server
+      HttpRouter.withRouterConfig(HttpApiBuilder.httpApp, { maxParamLength: Infinity }),
       guard({ access, names, maxBodyBytes: settings.maxBodyBytes, isClosing: streams.isClosing })
     )
     const serving = Layer.unwrapEffect(Effect.map(app, (guarded) => HttpServer.serve(guarded)))

@@ -73,6 +73,8 @@ export interface TaskManagerHttpOptions {
   readonly maxStreams?: number | undefined
   /** How many of them of one token: an integer from 1. Default: 4. */
   readonly maxStreamsPerToken?: number | undefined
+  /** How many subscriptions one shared event stream carries, as a `TaskManagerClient` has one: an integer from 1. Default: 64. */
+  readonly maxSubscriptions?: number | undefined
   /** How often a stream that has nothing to say sends a comment. More than 0; a number is milliseconds. Default: 15 seconds. */
   readonly heartbeat?: Duration.DurationInput | undefined
   /** How many bytes of events wait for a client, of which one may be larger: an integer from 1. Beyond it no more are taken for it. Default: 1 048 576. */
@@ -82,6 +84,11 @@ export interface TaskManagerHttpOptions {
    * A number is milliseconds. Default: 10 seconds.
    */
   readonly dropGracePeriod?: Duration.DurationInput | undefined
+  /**
+   * How long an update of a turn is held for a client that has taken it and is not heard of any more; then it is put back, for whoever asks
+   * next. A number is milliseconds. Default: 60 seconds.
+   */
+  readonly updateHold?: Duration.DurationInput | undefined
   /** How long a cookie of the page is good. A number is milliseconds. Default: 12 hours. */
   readonly pageSession?: Duration.DurationInput | undefined
   /** The loop whose sessions are shown and opened. Default: there are no sessions over HTTP. */

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * from "./AgentSessionsClient.js"
 export type { Problem, ProblemOf } from "./api/Problem.js"
 export * from "./api/TaskManagerApi.js"
 export * from "./TaskManagerClient.js"

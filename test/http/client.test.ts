@@ -28,8 +28,9 @@ import {
   WaitTimedOut
 } from "effect-task-manager"
 import { TaskManagerClient, TaskManagerUnreachable } from "effect-task-manager/http"
-import { createServer } from "node:http"
-import type { AddressInfo, Socket } from "node:net"
+import { createServer, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { proxyOf } from "./proxy.js"
 import { serve, type Served, sessionId, start, Tools, turnId, withServer, type World } from "./support.js"
 
 const clientOf = (
@@ -39,6 +40,10 @@ const clientOf = (
   TaskManagerClient.layer({ url: world.url, token: Redacted.make(world.token), patience }).pipe(
     Layer.provide(FetchHttpClient.layer)
   )
+
+/** A client until the scope closes. */
+const connect = (...to: Parameters<typeof clientOf>) =>
+  Effect.flatMap(Layer.build(clientOf(...to)), (context) => Effect.provide(TaskManagerClient, context))
 
 /** Both handles of one manager. */
 const withClient = <A, E>(
@@ -240,44 +245,14 @@ describe.concurrent("TaskManagerClient", () => {
   it.live("sees every event once when the connection breaks", () =>
     withClient((_remote, here, world) =>
       Effect.scoped(Effect.gen(function*() {
-        // in between: everything passes, until the connections are cut
-        const sockets = new Set<Socket>()
-        const { port: to } = new URL(world.url)
-        const { connect } = yield* Effect.promise(() => import("node:net"))
-        const proxy = yield* Effect.acquireRelease(
-          Effect.promise(() =>
-            new Promise<ReturnType<typeof createServer>>((resolve) => {
-              const server = createServer()
-              server.removeAllListeners("connection")
-              server.on("connection", (socket: Socket) => {
-                const on = connect(Number(to), "127.0.0.1")
-                sockets.add(socket)
-                socket.on("error", () => {}).on("close", () => on.destroy())
-                on.on("error", () => {}).on("close", () => socket.destroy())
-                socket.pipe(on)
-                on.pipe(socket)
-              })
-              server.listen(0, "127.0.0.1", () => resolve(server))
-            })
-          ),
-          (server) =>
-            Effect.sync(() => {
-              for (const socket of sockets) socket.destroy()
-              server.close()
-            })
-        )
-        const { port } = proxy.address() as AddressInfo
-        const remote = yield* Effect.provide(
-          TaskManagerClient,
-          clientOf({ url: `http://127.0.0.1:${port}`, token: world.token })
-        )
+        const proxy = yield* proxyOf(world)
+        const remote = yield* connect({ url: proxy.url, token: world.token })
         const events = yield* remote.subscribe
         const seen: Array<number> = []
         for (let round = 0; round < 5; round++) {
           yield* start(`call-${round}`, "echo")
           while (seen.length < 2 * (round + 1)) seen.push((yield* Queue.take(events)).seq)
-          for (const socket of sockets) socket.destroy()
-          sockets.clear()
+          proxy.cut()
           // while nobody listens
           yield* start(`cut-${round}`, "echo", "", {}, SessionId.make(`cut-${round}`))
           yield* here.waitForIdle
@@ -315,7 +290,7 @@ describe.concurrent("TaskManagerClient", () => {
       const { url } = yield* serve({ tokens }).pipe(Effect.provide(before), Effect.provide(Tools), Scope.extend(server))
       yield* Effect.provide(Effect.provide(calls(2), before), Tools)
       yield* start("call-live", "hang").pipe(Effect.provide(before), Effect.provide(Tools))
-      const remote = yield* Effect.provide(TaskManagerClient, clientOf({ url, token }))
+      const remote = yield* connect({ url, token })
       const events = yield* remote.subscribeTo({ after: 0 })
       // it comes back at once, and does not keep the server from closing
       const idle = yield* Effect.fork(remote.waitForIdle)
@@ -339,7 +314,7 @@ describe.concurrent("TaskManagerClient", () => {
       )
       const reasonOf = (url: string) =>
         Effect.flatMap(
-          Effect.provide(TaskManagerClient, clientOf({ url, token: "a token of a test" }, 200)),
+          connect({ url, token: "a token of a test" }, 200),
           (remote) => Effect.scoped(remote.watch)
         ).pipe(
           Effect.as("opened"),
@@ -368,7 +343,7 @@ describe.concurrent("TaskManagerClient", () => {
         )
       // of another version
       assert.strictEqual(
-        yield* reasonOf(yield* answering(() => `event: snapshot\ndata: {"seq":"a secret"}\n\n`)),
+        yield* reasonOf(yield* answering(() => `event: stream\ndata: {"stream":{"a secret":1}}\n\n`)),
         "Request"
       )
       assert.isTrue(logged.length > 0 && logged.every((line) => !line.includes("a secret")), logged.join())
@@ -376,16 +351,26 @@ describe.concurrent("TaskManagerClient", () => {
 
   it.live("asks for the snapshot again when the connection breaks before it", () =>
     Effect.scoped(Effect.gen(function*() {
-      const asked: Array<string | undefined> = []
+      const asked: Array<unknown> = []
+      let opened = 0
       const server = yield* Effect.acquireRelease(
         Effect.promise(() =>
           new Promise<ReturnType<typeof createServer>>((resolve) => {
+            let stream: ServerResponse | undefined = undefined
             const server = createServer((request, response) => {
-              asked.push(request.headers["last-event-id"]?.toString())
-              response.writeHead(200, { "content-type": "text/event-stream" })
-              response.write("retry: 1000\nid: 5\n\n")
-              if (asked.length === 1) response.end()
-              else response.write(`event: snapshot\ndata: {"_tag":"Reset","seq":7,"live":[]}\n\n`)
+              if (request.method === "GET") {
+                opened++
+                stream = response.writeHead(200, { "content-type": "text/event-stream" })
+                response.write(`event: stream\ndata: {"stream":"stream-${opened}","manager":"one"}\n\n`)
+                return
+              }
+              let body = ""
+              request.on("data", (chunk) => body += String(chunk)).on("end", () => {
+                asked.push(...JSON.parse(body).open)
+                response.writeHead(200, { "content-type": "application/json" }).end(`{"refused":[]}`)
+                if (opened === 1) stream?.end()
+                else stream?.write(`for: 1\nevent: snapshot\ndata: {"_tag":"Reset","seq":7,"live":[]}\n\n`)
+              })
             })
             server.listen(0, "127.0.0.1", () => resolve(server))
           })
@@ -397,12 +382,9 @@ describe.concurrent("TaskManagerClient", () => {
           })
       )
       const { port } = server.address() as AddressInfo
-      const remote = yield* Effect.provide(
-        TaskManagerClient,
-        clientOf({ url: `http://127.0.0.1:${port}`, token: "a token of a test" })
-      )
+      const remote = yield* connect({ url: `http://127.0.0.1:${port}`, token: "a token of a test" })
       assert.strictEqual((yield* remote.watchOf({ after: 5 })).seq, 7)
-      assert.deepStrictEqual(asked, [undefined, undefined])
+      assert.deepStrictEqual(asked, Array.from({ length: 2 }, () => ({ id: 1, from: "snapshot", after: 5 })))
     })))
 
   it.live("ends its streams when the manager is shut down", () =>
@@ -411,8 +393,8 @@ describe.concurrent("TaskManagerClient", () => {
       const manager = yield* Layer.buildWithScope(TaskManagerLive, scope)
       yield* withServer(
         (world) =>
-          Effect.gen(function*() {
-            const remote = yield* Effect.provide(TaskManagerClient, clientOf(world))
+          Effect.scoped(Effect.gen(function*() {
+            const remote = yield* connect(world)
             const first = yield* Deferred.make<void>()
             const ended = yield* Effect.fork(
               remote.eventsOf({}).pipe(Stream.tap(() => Deferred.succeed(first, undefined)), Stream.runCollect)
@@ -422,7 +404,7 @@ describe.concurrent("TaskManagerClient", () => {
             yield* Scope.close(scope, Exit.void)
             const tags = Chunk.toReadonlyArray(yield* Fiber.join(ended)).map(({ _tag }) => _tag)
             assert.deepStrictEqual(tags, ["Started", "Cancelled"])
-          }),
+          })),
         {},
         { manager: Layer.succeedContext(manager) }
       )

@@ -11,20 +11,21 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import { Transcript } from "../../ai/transcript/Transcript.js"
 import { SessionId, TaskId } from "../../model/ids.js"
-import { list, NonEmptyText, struct } from "../../model/schemas.js"
+import { list, struct, Text } from "../../model/schemas.js"
 import { TaskSnapshot } from "../../model/Task.js"
 import { TaskHistoryPage } from "../../model/TaskHistory.js"
 import { TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { Usage } from "../../model/Usage.js"
 import { MayApprove, MayControl, MayRead } from "./internal/access.js"
+import { inPath } from "./internal/addresses.js"
 import * as bodies from "./internal/bodies.js"
 import { describeErrors } from "./internal/openApi.js"
 import * as queries from "./internal/queries.js"
 import { Conflict, NotFound, TooMany, Unavailable } from "./Problem.js"
 
-const byTask = Schema.Struct({ id: TaskId })
-const bySession = Schema.Struct({ id: SessionId })
+const byTask = Schema.Struct({ id: inPath(TaskId) })
+const bySession = Schema.Struct({ id: inPath(SessionId) })
 
 /** Server-sent events: docs/http.md says what they are. */
 const events = HttpApiSchema.Text({ contentType: "text/event-stream" })
@@ -50,6 +51,11 @@ class Tasks extends HttpApiGroup.make("tasks")
   .add(get("usage", "/usage").setUrlParams(queries.usageQuery).addSuccess(Usage).addError(NotFound).addError(Conflict))
   .add(get("idle", "/idle").setUrlParams(queries.idleQuery).addSuccess(bodies.Idle))
   .add(get("events", "/events").setUrlParams(queries.eventsQuery).addSuccess(events).addError(TooMany))
+  .add(get("shared", "/events/shared").addSuccess(events).addError(TooMany))
+  .add(
+    post("subscribe", "/events/shared").setPayload(bodies.SubscriptionChanges).addSuccess(bodies.SubscriptionsChanged)
+      .addError(NotFound)
+  )
   .middlewareEndpoints(MayRead)
   .prefix("/api")
 {}
@@ -81,11 +87,28 @@ class Control extends HttpApiGroup.make("control")
       .addSuccess(HttpApiSchema.NoContent).addError(NotFound).addError(Conflict)
   )
   .add(
-    put("setConcurrency", "/lanes/:lane/concurrency").setPath(Schema.Struct({ lane: NonEmptyText }))
+    put("setConcurrency", "/lanes/:lane/concurrency").setPath(Schema.Struct({ lane: inPath(Text) }))
       .setPayload(bodies.ConcurrencyChange).addSuccess(HttpApiSchema.NoContent).addError(Conflict)
   )
   .add(
     post("drain", "/results/drain").setPayload(bodies.Drain).addSuccess(struct({ items: list(TaskResolution) }))
+  )
+  .middlewareEndpoints(MayControl)
+  .prefix("/api")
+{}
+
+/** The updates of a turn, for consumers that say what they have used. */
+class Turns extends HttpApiGroup.make("turns")
+  .add(
+    post("next", "/turns/next").setPayload(bodies.TurnUpdateAsked).addSuccess(bodies.TurnUpdateAnswer)
+      .addError(Conflict).addError(TooMany)
+  )
+  .add(
+    post("keep", "/turns/keep").setPayload(bodies.TurnConsumer).addSuccess(HttpApiSchema.NoContent).addError(Conflict)
+  )
+  .add(
+    post("end", "/turns/end").setPayload(bodies.TurnConsumerEnded).addSuccess(HttpApiSchema.NoContent)
+      .addError(Conflict)
   )
   .middlewareEndpoints(MayControl)
   .prefix("/api")
@@ -117,7 +140,11 @@ class Sessions extends HttpApiGroup.make("sessions")
       .middleware(MayRead)
   )
   .add(
-    post("submit", "/sessions/:id/messages").setPath(bySession).setPayload(bodies.Message)
+    get("events", "/sessions/:id/events").setPath(bySession).addSuccess(events).addError(NotFound).addError(TooMany)
+      .middleware(MayRead)
+  )
+  .add(
+    post("submit", "/sessions/:id/messages").setPath(bySession).setPayload(bodies.SessionMessage)
       .addSuccess(bodies.MessageTaken).addError(NotFound).addError(Conflict).middleware(MayControl)
   )
   .add(
@@ -141,6 +168,7 @@ class Sessions extends HttpApiGroup.make("sessions")
 export class TaskManagerApi extends HttpApi.make("effect-task-manager")
   .add(Tasks)
   .add(Control)
+  .add(Turns)
   .add(Approvals)
   .add(Sessions)
   .annotate(OpenApi.Title, "effect-task-manager")

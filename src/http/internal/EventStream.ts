@@ -13,6 +13,8 @@ import { dropped, heartbeat } from "./frames.js"
 const mostStalled = 4
 
 export class EventStream {
+  /** Of those that share it, who adds frames: one after the other. */
+  readonly turns = Effect.unsafeMakeSemaphore(1)
   private readonly maxBytes: number
   private waiting: Array<Uint8Array> = []
   private bytes = 0

@@ -21,11 +21,12 @@ export interface Streams {
   readonly isClosing: () => boolean
   /** A stream for the caller, until the request ends. */
   readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
-  /** Gives a stream all that a queue does, until one of them ends. */
+  /** Gives a stream all that a queue does, until one of them ends; `reason` says why the queue does: a shutdown, if nothing is said. */
   readonly feed: <A>(
     to: EventStream,
     from: Queue.Dequeue<A>,
-    frameOf: (value: A) => Uint8Array
+    frameOf: (value: A) => Uint8Array,
+    reason?: string
   ) => Effect.Effect<void, never, Scope.Scope>
   /** As `feed`, with what a stream gives. */
   readonly replay: <A>(
@@ -33,6 +34,20 @@ export interface Streams {
     from: Stream.Stream<A>,
     frameOf: (value: A) => Uint8Array
   ) => Effect.Effect<void, never, Scope.Scope>
+  /** Gives a stream all that a queue does, in turn with the others that do so; succeeds once the reader is dropped, interrupted at its end. */
+  readonly share: <A>(
+    to: EventStream,
+    from: Queue.Dequeue<A>,
+    frameOf: (value: A) => Uint8Array
+  ) => Effect.Effect<void>
+  /** One frame, in turn with the others; false once the reader is dropped. */
+  readonly send: (to: EventStream, frame: Uint8Array) => Effect.Effect<boolean>
+  /** As `share`, with what a stream gives. */
+  readonly shareAll: <A>(
+    to: EventStream,
+    from: Stream.Stream<A>,
+    frameOf: (value: A) => Uint8Array
+  ) => Effect.Effect<void>
   readonly respond: (from: EventStream) => HttpServerResponse.HttpServerResponse
 }
 
@@ -118,11 +133,11 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
       })
 
     // a queue that is over interrupts who takes
-    const inBackground = (to: EventStream, forward: Effect.Effect<void>) =>
+    const inBackground = (to: EventStream, forward: Effect.Effect<void>, reason = "shutdown") =>
       Effect.ensuring(
         forward,
         Effect.sync(() =>
-          to.unsafeEnd(ended("shutdown"))
+          to.unsafeEnd(ended(reason))
         )
       ).pipe(
         Effect.interruptible,
@@ -130,22 +145,49 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
         Effect.asVoid
       )
 
-    const feed: Streams["feed"] = (to, from, frameOf) => {
-      const forward: Effect.Effect<void> = Effect.suspend(() =>
+    type Offer = (frames: ReadonlyArray<Uint8Array>) => Effect.Effect<boolean>
+
+    const forward = <A>(from: Queue.Dequeue<A>, frameOf: (value: A) => Uint8Array, offer: Offer) => {
+      const passOn: Effect.Effect<void> = Effect.suspend(() =>
         Effect.flatMap(from.takeBetween(1, batch), (values) =>
           Effect.flatMap(
-            offerAll(to, Chunk.toReadonlyArray(values).map(frameOf)),
-            (isRead) => isRead ? forward : Effect.void
+            offer(Chunk.toReadonlyArray(values).map(frameOf)),
+            (isRead) => isRead ? passOn : Effect.void
           ))
       )
-      return inBackground(to, forward)
+      return passOn
     }
 
+    const forwardAll = <A>(from: Stream.Stream<A>, frameOf: (value: A) => Uint8Array, offer: Offer) =>
+      Stream.runForEachWhile(from, (value) => Effect.suspend(() => offer([frameOf(value)])))
+
+    const feed: Streams["feed"] = (to, from, frameOf, reason) =>
+      inBackground(to, forward(from, frameOf, (frames) => offerAll(to, frames)), reason)
+
     const replay: Streams["replay"] = (to, from, frameOf) =>
-      inBackground(to, Stream.runForEachWhile(from, (value) => Effect.suspend(() => offerAll(to, [frameOf(value)]))))
+      inBackground(to, forwardAll(from, frameOf, (frames) => offerAll(to, frames)))
+
+    // whoever waits for room is the only one: all the others would have to wait again
+    const inTurn = (to: EventStream): Offer => (frames) => to.turns.withPermits(1)(offerAll(to, frames))
+
+    const send: Streams["send"] = (to, frame) => inTurn(to)([frame])
+
+    const share: Streams["share"] = (to, from, frameOf) => forward(from, frameOf, inTurn(to))
+
+    const shareAll: Streams["shareAll"] = (to, from, frameOf) => forwardAll(from, frameOf, inTurn(to))
 
     const respond: Streams["respond"] = (from) =>
       HttpServerResponse.stream(from.stream, { contentType: "text/event-stream", headers: headersOfStreams })
 
-    return { open, feed, replay, respond, closing: Deferred.await(closing), isClosing: () => isClosing }
+    return {
+      open,
+      feed,
+      replay,
+      send,
+      share,
+      shareAll,
+      respond,
+      closing: Deferred.await(closing),
+      isClosing: () => isClosing
+    }
   })

@@ -10,7 +10,7 @@ const encodeEvent = Schema.encodeSync(TaskEvent)
 const encodeReset = Schema.encodeSync(EventReset)
 
 /** JSON has no line breaks outside of its texts, and none in them. */
-const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
+export const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
   encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 
 // every reader is given the same event: it is written once for all of them
@@ -46,6 +46,19 @@ export const together = (...frames: ReadonlyArray<Uint8Array>): Uint8Array => {
 /** `isPosition`: what comes next is what came after it. */
 export const snapshotFrame = ({ live, seq }: FilteredTaskWatch, isPosition: boolean): Uint8Array =>
   frame("snapshot", isPosition ? seq : undefined, encodeReset({ _tag: "Reset", seq, live }))
+
+/** How a shared stream begins: under which name its subscriptions are made, and whose numbers its events have. */
+export const sharedOpening = (stream: string, manager: string): Uint8Array =>
+  together(opening(), frame("stream", undefined, { stream, manager }))
+
+/** Which subscription a frame is for; readers of events that do not know the field leave it out. */
+export const forSubscription = (id: number): (frame: Uint8Array) => Uint8Array => {
+  const field = encoder.encode(`for: ${id}\n`)
+  return (of) => together(field, of)
+}
+
+/** A subscription is open behind an event, or from what is kept on. */
+export const opened = (seq: number | undefined): Uint8Array => frame("opened", seq, {})
 
 /** The client was too slow, and what it has not read is gone: it comes back with the last id that it has seen. */
 export const dropped: Uint8Array = frame("dropped", undefined, { reason: "slow" })

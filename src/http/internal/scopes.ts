@@ -3,6 +3,7 @@ import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { MayApprove, MayControl, MayRead } from "../api/internal/access.js"
+import { readText } from "../api/internal/addressText.js"
 import type { ProblemOf } from "../api/Problem.js"
 import type { AccessScope } from "../TaskManagerHttpOptions.js"
 import { CurrentCaller } from "./CurrentCaller.js"
@@ -21,7 +22,8 @@ const allowed = (scope: AccessScope) => {
     if (caller === undefined) return yield* Effect.fail(nobody)
     const { params, route } = yield* HttpRouter.RouteContext
     caller.audit.route = route.path
-    caller.audit.id = params["id"] ?? params["lane"]
+    const about = params["id"] ?? params["lane"]
+    caller.audit.id = about === undefined ? undefined : readText(about)
     if (!caller.grant.scopes.has(scope)) return yield* Effect.fail(missing(scope))
   })
   // who it is has been found out before: a bearer token and a cookie are checked in one place

@@ -9,7 +9,10 @@ import type { AgentSession } from "../../ai/loop/AgentSession.js"
 import type { SessionId } from "../../model/ids.js"
 import type { ProblemOf } from "../api/Problem.js"
 import { TaskManagerApi } from "../api/TaskManagerApi.js"
+import { agentFrame, stateFrame } from "./agentFrames.js"
+import { opening, together } from "./frames.js"
 import { problem } from "./problems.js"
+import type { Streams } from "./Streams.js"
 
 const none = problem(404, "NoSuchSession", "Not found", "No session with this id is open here.")
 const noLoop = problem(404, "NoAgentLoop", "Not found", "The server has no agent loop.")
@@ -73,7 +76,17 @@ export const makeSessions = (
 
 export type Sessions = Effect.Effect.Success<ReturnType<typeof makeSessions>>
 
-export const sessionsGroup = ({ close, find, open, opened }: Sessions) =>
+const streamSession = (session: AgentSession, streams: Streams) =>
+  Effect.gen(function*() {
+    const stream = yield* streams.open
+    const { events, ...state } = yield* session.watch
+    // one frame may be larger than what may wait
+    stream.unsafeOffer(together(opening(), stateFrame(state)))
+    yield* streams.feed(stream, events, agentFrame, "closed")
+    return streams.respond(stream)
+  })
+
+export const sessionsGroup = ({ close, find, open, opened }: Sessions, streams: Streams) =>
   HttpApiBuilder.group(TaskManagerApi, "sessions", (handlers) =>
     handlers
       .handle("list", () => Effect.sync(() => ({ sessions: [...opened.keys()].map((sessionId) => ({ sessionId })) })))
@@ -85,9 +98,12 @@ export const sessionsGroup = ({ close, find, open, opened }: Sessions) =>
           return { sessionId: id, phase, approvals, live, ...(turnId === undefined ? undefined : { turnId }) }
         }))
       .handle("transcript", ({ path: { id } }) => Effect.flatMap(find(id), ({ session }) => session.transcript))
-      .handle("submit", ({ path: { id }, payload: { text } }) =>
+      .handleRaw("events", ({ path: { id } }) =>
+        Effect.flatMap(find(id), ({ session }) => streamSession(session, streams)))
+      .handle("submit", ({ path: { id }, payload: { messageId, text } }) =>
         Effect.flatMap(find(id), ({ session }) =>
-          Effect.mapError(session.submit(text), () => isClosed)).pipe(Effect.map((messageId) => ({ messageId }))))
+          Effect.mapError(session.submit(text, { messageId }), () =>
+            isClosed)).pipe(Effect.map((messageId) => ({ messageId }))))
       .handle("interrupt", ({ path: { id } }) =>
         Effect.flatMap(find(id), ({ session }) =>
           session.interrupt))

@@ -15,9 +15,11 @@ const fields: ReadonlyArray<keyof TaskManagerHttpOptions> = [
   "maxBodyBytes",
   "maxStreams",
   "maxStreamsPerToken",
+  "maxSubscriptions",
   "heartbeat",
   "maxWaitingBytes",
   "dropGracePeriod",
+  "updateHold",
   "pageSession",
   "agentLoop",
   "sessions",
@@ -31,9 +33,11 @@ export interface Settings {
   readonly maxBodyBytes: number
   readonly maxStreams: number
   readonly maxStreamsPerToken: number
+  readonly maxSubscriptions: number
   readonly heartbeatMillis: number
   readonly maxWaitingBytes: number
   readonly dropGraceMillis: number
+  readonly updateHoldMillis: number
   readonly pageSessionMillis: number
   readonly maxSessions: number
 }
@@ -90,9 +94,11 @@ export const settingsOf = (options: TaskManagerHttpOptions): Settings => {
     maxBodyBytes: count("maxBodyBytes", 1_048_576),
     maxStreams: count("maxStreams", 32),
     maxStreamsPerToken: count("maxStreamsPerToken", 4),
+    maxSubscriptions: count("maxSubscriptions", 64),
     heartbeatMillis: positiveMillis("heartbeat", options.heartbeat ?? "15 seconds"),
     maxWaitingBytes: count("maxWaitingBytes", 1_048_576),
     dropGraceMillis: positiveMillis("dropGracePeriod", options.dropGracePeriod ?? "10 seconds"),
+    updateHoldMillis: positiveMillis("updateHold", options.updateHold ?? "60 seconds"),
     pageSessionMillis: positiveMillis("pageSession", options.pageSession ?? "12 hours"),
     maxSessions: count("maxSessions", 64)
   }

@@ -16,6 +16,7 @@ import type { Drained } from "./Drained.js"
 import { lastSeen, streamEvents } from "./eventsHandler.js"
 import { opening } from "./frames.js"
 import { conflict, notFound, problem } from "./problems.js"
+import type { SharedStreams } from "./SharedStreams.js"
 import type { Streams } from "./Streams.js"
 import { tailOf } from "./tailing.js"
 import { taskPage } from "./taskPages.js"
@@ -56,12 +57,13 @@ const inputOf = (handle: TaskManagerHandle, id: TaskId): Effect.Effect<typeof Ta
 export interface TaskParts {
   readonly handle: TaskManagerHandle
   readonly streams: Streams
+  readonly shared: SharedStreams
   readonly drained: Drained
   readonly hasSessions: boolean
   readonly showInputs: boolean
 }
 
-export const tasksGroup = ({ handle, hasSessions, showInputs, streams }: TaskParts) =>
+export const tasksGroup = ({ handle, hasSessions, shared, showInputs, streams }: TaskParts) =>
   HttpApiBuilder.group(TaskManagerApi, "tasks", (handlers) =>
     handlers
       .handle("caller", () =>
@@ -103,7 +105,9 @@ export const tasksGroup = ({ handle, hasSessions, showInputs, streams }: TaskPar
           Effect.catchAll(() => Effect.succeed({ idle: false })),
           Effect.raceFirst(Effect.as(streams.closing, { idle: false }))
         ))
-      .handleRaw("events", ({ request, urlParams }) => streamEvents(handle, streams, request, urlParams)))
+      .handleRaw("events", ({ request, urlParams }) => streamEvents(handle, streams, request, urlParams))
+      .handleRaw("shared", () => shared.open)
+      .handle("subscribe", ({ payload }) => shared.change(payload)))
 
 export const controlGroup = ({ drained, handle }: TaskParts) =>
   HttpApiBuilder.group(TaskManagerApi, "control", (handlers) =>

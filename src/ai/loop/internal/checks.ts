@@ -97,12 +97,15 @@ export const checkSession = (options: AgentSessionOptions): void => {
 /** As many characters as every store takes. */
 const longestMessageId = 170
 
+/** Whether every store takes it for the id of a message. */
+export const isMessageId = (messageId: string): boolean =>
+  messageId !== "" && messageId.length <= longestMessageId && !messageId.includes("\0") && isWellFormedText(messageId)
+
 /** Dies of an id of a message that could not be stored. */
 export const checkMessageId = (messageId: unknown): Effect.Effect<void> =>
   messageId === undefined ? Effect.void : Effect.sync(() =>
     refuseUnless(
-      typeof messageId === "string" && messageId !== "" && messageId.length <= longestMessageId &&
-        !messageId.includes("\0") && isWellFormedText(messageId),
+      typeof messageId === "string" && isMessageId(messageId),
       "submit: messageId",
       `1 to ${longestMessageId} characters that can be stored`,
       messageId

@@ -1,10 +1,13 @@
 /** What is sent in the body of a request, and what comes back where the model has no schema of it. */
 import * as Schema from "effect/Schema"
+import { AgentSessionState } from "../../../ai/loop/AgentEvent.js"
+import { isMessageId } from "../../../ai/loop/internal/checks.js"
 import { TaskApproval } from "../../../model/Approval.js"
-import { SessionId } from "../../../model/ids.js"
+import { SessionId, TaskId, TurnRef } from "../../../model/ids.js"
 import { Metadata } from "../../../model/json.js"
-import { Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../../model/schemas.js"
+import { Count, Finite, Flag, list, NonEmptyText, oneOf, struct, Text } from "../../../model/schemas.js"
 import { ContinuePolicy, DeliveryMode, TaskSnapshot } from "../../../model/Task.js"
+import { TurnTaskUpdate } from "../../../model/TaskResolution.js"
 import { ToolResultPart } from "../../../model/ToolCall.js"
 
 /** A write that says nothing more: `{}`. */
@@ -62,12 +65,12 @@ export const Caller = struct({
 
 export const SessionOpened = struct({ sessionId: SessionId })
 
-export const SessionView = struct({
-  sessionId: SessionId,
-  phase: Text,
-  turnId: Schema.optionalWith(Text, { exact: true }),
-  approvals: list(TaskApproval),
-  live: list(TaskSnapshot)
+export const SessionView = struct({ sessionId: SessionId, ...AgentSessionState.fields })
+
+/** `messageId`: a message that is sent again under the id of one that was taken is not taken twice. */
+export const SessionMessage = struct({
+  text: Text,
+  messageId: Schema.optionalWith(Text.pipe(Schema.filter(isMessageId)), { exact: true })
 })
 
 export const Sessions = struct({ sessions: list(SessionOpened) })
@@ -78,3 +81,47 @@ export const LoginBody = struct({ token: Text })
 
 /** `key` names the request: one that is made again with the same key is given what the first one took. */
 export const Drain = struct({ key: NonEmptyText, sessionId: Schema.optionalWith(SessionId, { exact: true }) })
+
+/** Chosen by who asks, at random: whoever has the token and the name takes for it. */
+const ConsumerName = NonEmptyText.pipe(Schema.maxLength(256))
+
+/** `number`: which update, from 1; all before it were used. `within`: how many milliseconds to wait for it. */
+export const TurnUpdateAsked = struct({
+  consumer: ConsumerName,
+  turn: TurnRef,
+  number: Schema.Int.pipe(Schema.greaterThanOrEqualTo(1)),
+  within: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 60_000)), { exact: true })
+})
+
+/** Without an update there is none yet, or with `drained` none any more. `heldFor`: how many milliseconds it is held for who says nothing. */
+export const TurnUpdateAnswer = struct({
+  update: Schema.optionalWith(TurnTaskUpdate, { exact: true }),
+  drained: Flag,
+  heldFor: Finite
+})
+
+export const TurnConsumer = struct({ consumer: ConsumerName })
+
+/** `number`: all before it were used, and it was not. */
+export const TurnConsumerEnded = struct({ consumer: ConsumerName, number: Count })
+
+/** `id`: a number that the client gives it, which the frames of the stream have in `for`. The rest is what `GET /api/events` takes. */
+const SubscriptionAsked = struct({
+  id: Count,
+  from: oneOf("replay", "now", "snapshot"),
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  taskId: Schema.optionalWith(TaskId, { exact: true }),
+  after: Schema.optionalWith(Count, { exact: true })
+})
+
+export type SubscriptionAsked = typeof SubscriptionAsked.Type
+
+/** `stream`: what the first frame of the stream has said. */
+export const SubscriptionChanges = struct({
+  stream: NonEmptyText.pipe(Schema.maxLength(256)),
+  open: list(SubscriptionAsked),
+  close: list(Count)
+})
+
+/** Those that were not opened: the stream has as many as it may have. */
+export const SubscriptionsChanged = struct({ refused: list(Count) })

@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import { SessionId, TaskId, ToolCallId, TurnId } from "../../../model/ids.js"
 import { TaskKind, TaskStatus } from "../../../model/Task.js"
+import { inQuery } from "./addresses.js"
 
 const counted = (minimum: number, maximum: number) =>
   Schema.NumberFromString.pipe(Schema.int(), Schema.between(minimum, maximum))
@@ -9,28 +10,28 @@ const counted = (minimum: number, maximum: number) =>
 /** An integer from 0. */
 const countText = counted(0, Number.MAX_SAFE_INTEGER)
 
-/** Texts that are looked for, or compared: short ones. */
-const shortText = Schema.String.pipe(Schema.maxLength(256))
+/** Names that are compared: short ones. */
+const shortText = inQuery(Schema.String.pipe(Schema.maxLength(256)))
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
 
 export const listQuery = Schema.Struct({
   status: optional(Schema.Array(TaskStatus)),
   kind: optional(TaskKind),
-  sessionId: optional(SessionId),
-  turnId: optional(TurnId),
-  callId: optional(ToolCallId),
-  parent: optional(TaskId),
+  sessionId: optional(inQuery(SessionId)),
+  turnId: optional(inQuery(TurnId)),
+  callId: optional(inQuery(ToolCallId)),
+  parent: optional(inQuery(TaskId)),
   lane: optional(shortText),
   tool: optional(shortText),
-  text: optional(shortText),
+  text: optional(Schema.String.pipe(Schema.maxLength(256))),
   limit: optional(counted(1, 1_000)),
   cursor: optional(Schema.String.pipe(Schema.maxLength(4_096)))
 })
 
 export const historyQuery = Schema.Struct({
   status: optional(Schema.Array(TaskStatus)),
-  sessionId: optional(SessionId),
+  sessionId: optional(inQuery(SessionId)),
   before: optional(countText),
   limit: optional(counted(1, 1_000))
 })
@@ -43,16 +44,16 @@ export const outputQuery = Schema.Struct({
 export const tailQuery = Schema.Struct({ start: optional(countText) })
 
 export const eventsQuery = Schema.Struct({
-  sessionId: optional(SessionId),
-  taskId: optional(TaskId),
+  sessionId: optional(inQuery(SessionId)),
+  taskId: optional(inQuery(TaskId)),
   after: optional(countText),
   from: optional(Schema.Literal("replay", "now", "snapshot"))
 })
 
 export const usageQuery = Schema.Struct({
-  taskId: optional(TaskId),
-  sessionId: optional(SessionId),
-  turnId: optional(TurnId),
+  taskId: optional(inQuery(TaskId)),
+  sessionId: optional(inQuery(SessionId)),
+  turnId: optional(inQuery(TurnId)),
   lane: optional(shortText)
 })
 

@@ -3,6 +3,10 @@
 export interface Frame {
   readonly event: string
   readonly id: number | undefined
+  /** Which subscription of a shared stream it is for. */
+  readonly subscription: number | undefined
+  /** How much memory its text takes. */
+  readonly bytes: number
   /** Undefined in one that only says where the stream is. */
   readonly data: unknown
 }
@@ -25,11 +29,13 @@ export class FrameReader {
 const frameOf = (block: string): Frame => {
   let event = ""
   let id: number | undefined = undefined
+  let subscription: number | undefined = undefined
   let data: unknown = undefined
   for (const line of block.split("\n")) {
     if (line.startsWith("event: ")) event = line.slice(7)
+    else if (line.startsWith("for: ")) subscription = Number(line.slice(5))
     else if (line.startsWith("id: ")) id = Number(line.slice(4))
     else if (line.startsWith("data: ")) data = JSON.parse(line.slice(6))
   }
-  return { event, id, data }
+  return { event, id, subscription, bytes: 2 * block.length, data }
 }

@@ -3,6 +3,7 @@ import * as HttpApiClient from "@effect/platform/HttpApiClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -65,6 +66,8 @@ const makeLink = ({ patienceMillis, token, url }: LinkOptions) =>
       yield* HttpClient.HttpClient,
       (request) => request.pipe(HttpClientRequest.prependUrl(url), HttpClientRequest.bearerToken(Redacted.value(token)))
     )
+    /** Runs for as long as the client is there, in the context in which it was made and not in that of a caller. */
+    const fork = yield* FiberSet.makeRuntime<never, unknown, unknown>()
     const api = yield* HttpApiClient.makeWith(TaskManagerApi, { httpClient: http })
 
     const again = Schedule.exponential("50 millis").pipe(
@@ -97,6 +100,7 @@ const makeLink = ({ patienceMillis, token, url }: LinkOptions) =>
     return {
       http,
       api,
+      fork,
       patienceMillis,
       /** A request that changes nothing, or that does the same when it is made twice: it is made again while the server is away. */
       repeat: <A, Tag extends TaskManagerError["_tag"] = never, R = never>(

@@ -4,43 +4,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskApproval } from "../../../model/Approval.js"
 import { isSettled } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
-import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../../model/TaskEvent.js"
+import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
-import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { integerOf } from "../../../shared/refusals.js"
-import { Filled } from "./Filled.js"
-import type { Link } from "./Link.js"
-import { type Begin, subscribeAt } from "./subscribing.js"
+import type { SharedEvents } from "./SharedEvents.js"
+import type { Begin } from "./Subscription.js"
 
 type RemoteEvents = Pick<
   TaskManagerHandle,
   "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf" | "changes" | "inbox"
 >
-
-/** What one holds, the other reads: the bound is that of the other. */
-const mostWaiting = 256
-
-/** Without what stands for lost events: who asks for all of them sees it by the gap in their numbers. */
-const withoutResets = (
-  events: Queue.Dequeue<FilteredTaskEvent>
-): Effect.Effect<EventSubscription<TaskEvent>, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const only = yield* Filled.make<TaskEvent>(mostWaiting)
-    yield* Stream.fromQueue(events).pipe(
-      Stream.runForEach((event) =>
-        event._tag === "Reset" ? Effect.void : Effect.zipRight(only.awaitRoom, Effect.sync(() => only.add(event)))
-      ),
-      Effect.ensuring(Effect.sync(() => only.end())),
-      Effect.interruptible,
-      Effect.forkScoped
-    )
-    return only.events
-  })
 
 /** All that waits, and at least one; `None` at the end. */
 const some = <A>(events: Queue.Dequeue<A>): Effect.Effect<Chunk.Chunk<A>, Option.Option<never>> =>
@@ -86,33 +63,29 @@ const checked = (filter: TaskEventFilter): TaskEventFilter => {
   return filter
 }
 
-export const remoteEvents = (link: Link, listSuspended: TaskManagerHandle["listSuspended"]): RemoteEvents => {
-  const open = (from: Begin, filter: TaskEventFilter) => Effect.suspend(() => subscribeAt(link, from, checked(filter)))
+export const remoteEvents = (
+  shared: SharedEvents,
+  listSuspended: TaskManagerHandle["listSuspended"]
+): RemoteEvents => {
+  const filtered = (from: Begin, filter: TaskEventFilter) =>
+    Effect.suspend(() => shared.filtered(from, checked(filter)))
   const eventsFrom = (from: Begin, filter: TaskEventFilter = {}) =>
-    Effect.map(open(from, filter), ({ events }) => events)
-  const watched = (filter: TaskEventFilter) =>
-    Effect.map(open("snapshot", filter), ({ events, first }) => ({
-      seq: first?.seq ?? 0,
-      live: first?.live ?? [],
-      events
-    }))
+    Effect.map(filtered(from, filter), ({ events }) => events)
+  const watched = <Events>({ events, first }: { readonly events: Events; readonly first: EventReset | undefined }) => ({
+    seq: first?.seq ?? 0,
+    live: first?.live ?? [],
+    events
+  })
+  const watchOf = (filter: TaskEventFilter) => Effect.map(filtered("snapshot", filter), watched)
   return {
-    events: Stream.unwrapScoped(
-      Effect.map(
-        eventsFrom("replay"),
-        (events) => Stream.filter(Stream.fromQueue(events), (event) => event._tag !== "Reset")
-      )
-    ),
+    events: Stream.unwrapScoped(Effect.map(shared.all("replay"), ({ events }) => Stream.fromQueue(events))),
     eventsOf: (filter) =>
       Stream.unwrapScoped(Effect.map(eventsFrom("replay", filter), (events) => Stream.fromQueue(events))),
-    subscribe: Effect.flatMap(eventsFrom("now"), withoutResets),
+    subscribe: Effect.map(shared.all("now"), ({ events }) => events),
     subscribeTo: (filter) => eventsFrom("now", filter),
-    watch: Effect.flatMap(
-      watched({}),
-      ({ events, live, seq }) => Effect.map(withoutResets(events), (only) => ({ seq, live, events: only }))
-    ),
-    watchOf: watched,
-    changes: Stream.unwrapScoped(Effect.map(watched({}), ({ events, live }) => changesOf(live, events))),
+    watch: Effect.map(shared.all("snapshot"), watched),
+    watchOf,
+    changes: Stream.unwrapScoped(Effect.map(watchOf({}), ({ events, live }) => changesOf(live, events))),
     inbox: Stream.unwrapScoped(Effect.map(eventsFrom("now"), (events) => inboxOf(events, listSuspended)))
   }
 }

@@ -1,20 +1,21 @@
 /** The handle of a manager that is asked over HTTP. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import { WaitTimedOut } from "../../../errors.js"
 import type { TaskId } from "../../../model/ids.js"
 import { isSettled, liveStatuses, settledStatuses } from "../../../model/settled.js"
 import type { TaskFilter, TaskSnapshot } from "../../../model/Task.js"
+import { TaskResolution } from "../../../model/TaskResolution.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
 import { checkUsageFilter } from "../../../shared/checkUsage.js"
 import { millisOf } from "../../../shared/durations.js"
 import { monotonicNow } from "../../../shared/monotonic.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../../../shared/refusals.js"
-import { wellFormedText } from "../../../shared/wellFormed.js"
 import type { Link } from "./Link.js"
 import { remoteEvents } from "./remoteEvents.js"
+import { remoteTurnUpdates } from "./remoteTurnUpdates.js"
+import type { SharedEvents } from "./SharedEvents.js"
 
 /** How long the server is asked to wait, before it is asked again. */
 const longestWait = 30_000
@@ -25,12 +26,7 @@ const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]
     [Key in keyof Fields]: Exclude<Fields[Key], undefined>
   }
 
-/** A part of a path: HttpApiClient puts it in as it is. */
-const inPath = <Text extends string>(text: Text): Text =>
-  // the brand says that it is not empty, and it is not
-  encodeURIComponent(wellFormedText(text)) as Text
-
-export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
+export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerHandle => {
   const { api, once, repeat } = link
 
   const listSuspended = Effect.map(repeat(api.approvals.inbox({})), ({ approvals }) => approvals)
@@ -70,7 +66,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
     Effect.suspend(() => {
       const key = randomToken()
       return repeat(api.control.drain({ payload: sessionId === undefined ? { key } : { key, sessionId } }))
-    }).pipe(Effect.map(({ items }) => items.filter((item) => item._tag === "Item")))
+    }).pipe(Effect.map(({ items }) => items.flatMap((item) => item._tag === "Item" ? [TaskResolution.Item(item)] : [])))
 
   const isIdleWithin = (within: number) =>
     Effect.map(repeat(api.tasks.idle({ urlParams: { within } })), ({ idle }) => idle)
@@ -92,14 +88,13 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
     Effect.asVoid(repeat(request, ["TaskNotFound", "TaskNotRunning"], { taskId }))
 
   return {
-    ...remoteEvents(link, listSuspended),
-    turnUpdates: () =>
-      Stream.die(new TypeError("The updates of a turn are taken where its loop runs, and not over HTTP")),
+    ...remoteEvents(shared, listSuspended),
+    turnUpdates: remoteTurnUpdates(link),
     answerApproval: (approval, answer) =>
       Effect.map(
         once(
           api.approvals.answer({
-            path: { id: inPath(approval.taskId) },
+            path: { id: approval.taskId },
             payload: { asking: approval.approval.asking ?? "", answer, approval }
           }),
           [
@@ -119,17 +114,17 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
         ),
         ({ outcome }) => outcome
       ),
-    get: (taskId) => repeat(api.tasks.get({ path: { id: inPath(taskId) } }), ["TaskNotFound"], { taskId }),
+    get: (taskId) => repeat(api.tasks.get({ path: { id: taskId } }), ["TaskNotFound"], { taskId }),
     result: (taskId) =>
       Effect.map(
-        repeat(api.tasks.result({ path: { id: inPath(taskId) } }), ["TaskNotFound"], { taskId }),
+        repeat(api.tasks.result({ path: { id: taskId } }), ["TaskNotFound"], { taskId }),
         ({ result }) => Option.fromNullable(result)
       ),
     output: (taskId, range = {}) =>
       Effect.suspend(() => {
         checkRange(range)
         const urlParams = defined({ start: range.start, maxBytes: range.maxBytes })
-        return repeat(api.tasks.output({ path: { id: inPath(taskId) }, urlParams }), ["TaskNotFound"], { taskId })
+        return repeat(api.tasks.output({ path: { id: taskId }, urlParams }), ["TaskNotFound"], { taskId })
       }),
     list,
     history: (query = {}) =>
@@ -145,11 +140,11 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
     listCompleted: list({ status: settledStatuses.filter((status) => status !== "Cancelled") }),
     cancel: (taskId) =>
       Effect.asVoid(
-        repeat(api.control.cancel({ path: { id: inPath(taskId) }, payload: {} }), ["TaskNotFound"], { taskId })
+        repeat(api.control.cancel({ path: { id: taskId }, payload: {} }), ["TaskNotFound"], { taskId })
       ),
     detach: (taskId) =>
       Effect.map(
-        once(api.control.detach({ path: { id: inPath(taskId) }, payload: {} }), ["TaskNotFound", "TaskNotRunning"], {
+        once(api.control.detach({ path: { id: taskId }, payload: {} }), ["TaskNotFound", "TaskNotRunning"], {
           taskId
         }),
         ({ detached }) => detached
@@ -158,20 +153,20 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
       Effect.suspend(() => {
         refuseUnless(typeof message === "string", "steer", "a string", message)
         return Effect.asVoid(once(
-          api.control.steer({ path: { id: inPath(taskId) }, payload: { text: message } }),
+          api.control.steer({ path: { id: taskId }, payload: { text: message } }),
           ["TaskNotFound", "TaskNotRunning", "TaskDoesNotListen", "TaskInboxFull"],
           { taskId }
         ))
       }),
     setContinuePolicy: (taskId, continuePolicy) =>
-      changed(api.control.setContinuePolicy({ path: { id: inPath(taskId) }, payload: { continuePolicy } }), taskId),
+      changed(api.control.setContinuePolicy({ path: { id: taskId }, payload: { continuePolicy } }), taskId),
     setDeliveryMode: (taskId, deliveryMode) =>
-      changed(api.control.setDeliveryMode({ path: { id: inPath(taskId) }, payload: { deliveryMode } }), taskId),
+      changed(api.control.setDeliveryMode({ path: { id: taskId }, payload: { deliveryMode } }), taskId),
     setPriority: (taskId, priority) =>
       Effect.suspend(() =>
         changed(
           api.control.setPriority({
-            path: { id: inPath(taskId) },
+            path: { id: taskId },
             payload: { priority: finiteOf("setPriority", priority) }
           }),
           taskId
@@ -183,7 +178,7 @@ export const makeRemoteHandle = (link: Link): TaskManagerHandle => {
         const checked = limitOf("setConcurrency", limit, 1)
         return Effect.asVoid(repeat(
           api.control.setConcurrency({
-            path: { lane: inPath(lane) },
+            path: { lane },
             payload: { limit: checked === Infinity ? null : checked }
           }),
           ["ConcurrencyRefused"],

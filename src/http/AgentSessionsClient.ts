@@ -1,0 +1,84 @@
+/**
+ * The sessions of an agent loop in another process.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type { AgentSession, SubmitOptions } from "../ai/loop/AgentSession.js"
+import type { SessionAlreadyOpen, SessionClosed } from "../ai/loop/errors.js"
+import type { Transcript } from "../ai/transcript/Transcript.js"
+import type { SessionId } from "../model/ids.js"
+import { openClient } from "./internal/client/clientOptions.js"
+import { makeRemoteSessions } from "./internal/client/remoteSessions.js"
+import type { TaskManagerClientOptions } from "./TaskManagerClient.js"
+
+/**
+ * A session of an agent loop that a server has: what of `AgentSession` can be asked for over HTTP. What its tasks ask is answered with
+ * `TaskManagerClient`.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface RemoteAgentSession
+  extends Pick<AgentSession, "sessionId" | "events" | "subscribe" | "watch" | "interrupt" | "approvals" | "close">
+{
+  /**
+   * Hands in a message and returns its id. It is handed in once, also where the answer was lost and it is sent again. `SessionClosed` once the
+   * session is closed. Dies on a `messageId` that `AgentSession.submit` does not take.
+   */
+  readonly submit: (message: string, options?: SubmitOptions) => Effect.Effect<string, SessionClosed>
+  /** The conversation as it is now; `SessionClosed` once the session is closed. */
+  readonly transcript: Effect.Effect<Transcript, SessionClosed>
+}
+
+/**
+ * The sessions that a server shows and opens (`TaskManagerHttpOptions.agentLoop`), for programs in other processes. What cannot be asked dies with
+ * `TaskManagerUnreachable`, as in `TaskManagerClient`. Each `events`, `subscribe` and `watch` of a session takes one event stream of the server,
+ * and reads a `Reset` where its connection broke, or where it was not read.
+ *
+ * @example
+ * ```ts
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Console, Effect, Layer, Redacted, Stream } from "effect"
+ * import { SessionId } from "effect-task-manager"
+ * import { AgentSessionsClient } from "effect-task-manager/http"
+ *
+ * const program = Effect.gen(function*() {
+ *   const sessions = yield* AgentSessionsClient
+ *   const session = yield* sessions.open(SessionId.make("session-1"))
+ *   yield* session.submit("What is new?")
+ *   yield* Stream.runForEach(session.events, (event) => Console.log(event._tag))
+ * })
+ *
+ * const Client = AgentSessionsClient.layer({ url: "http://127.0.0.1:4860", token: Redacted.make("…") }).pipe(
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ *
+ * const main = Effect.provide(program, Client)
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class AgentSessionsClient extends Context.Tag("effect-task-manager/AgentSessionsClient")<AgentSessionsClient, {
+  /** The sessions that the server shows. */
+  readonly list: Effect.Effect<ReadonlyArray<SessionId>>
+  /** One of them; `None` where the server shows none with this id. */
+  readonly get: (sessionId: SessionId) => Effect.Effect<Option.Option<RemoteAgentSession>>
+  /** Opens a session in the server; it stays open until somebody closes it. */
+  readonly open: (sessionId: SessionId) => Effect.Effect<RemoteAgentSession, SessionAlreadyOpen>
+}>() {
+  /**
+   * A client of the server at an address. Asks nothing until it is used. Dies on an option that is none.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer = (
+    options: TaskManagerClientOptions
+  ): Layer.Layer<AgentSessionsClient, never, HttpClient.HttpClient> =>
+    Layer.scoped(AgentSessionsClient, Effect.map(openClient(options), makeRemoteSessions))
+}

@@ -1,0 +1,206 @@
+/**
+ * The one event stream of a client, which carries all its subscriptions. A connection that breaks is made again, and each goes on behind the
+ * last event that has come: every event comes once, or a `Reset` says that some are gone. It is there as long as there are subscriptions.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { EventReset, TaskEventFilter } from "../../../model/TaskEvent.js"
+import { monotonicNow } from "../../../shared/monotonic.js"
+import type { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
+import { follow } from "./follow.js"
+import type { Frame } from "./FrameReader.js"
+import { type Link, mayPass } from "./Link.js"
+import { AllEvents, type AnySubscription, type Begin, type Bounds, FilteredEvents } from "./Subscription.js"
+
+/** What the first frame of the stream says. */
+const decodeOpening = Schema.decodeUnknownSync(Schema.Struct({ stream: Schema.String, manager: Schema.String }))
+
+interface Connection {
+  readonly stream: string
+  readonly manager: string
+}
+
+interface Subscribed<Events> {
+  readonly events: Events
+  /** What the server showed first, of one that began with `snapshot`. */
+  readonly first: EventReset | undefined
+}
+
+export class SharedEvents {
+  private readonly link: Link
+  private readonly bounds: Bounds
+  private readonly subscriptions = new Map<number, AnySubscription>()
+  private lastId = 0
+  private connection: Connection | undefined = undefined
+  /** Is done where the connection is of no use any more. */
+  private broken = Deferred.unsafeMake<void>(FiberId.none)
+  private listening: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private hasWarned = false
+  private isClosed = false
+
+  private constructor(link: Link, bounds: Bounds) {
+    this.link = link
+    this.bounds = bounds
+  }
+
+  /** Its subscriptions end with the scope, at the latest. */
+  static readonly make = (link: Link, bounds: Bounds): Effect.Effect<SharedEvents, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => new SharedEvents(link, bounds)),
+      (shared) => Effect.sync(() => shared.close())
+    )
+
+  private close(): void {
+    this.isClosed = true
+    this.stop()
+    for (const subscription of this.subscriptions.values()) subscription.end()
+    this.subscriptions.clear()
+  }
+
+  /** Every event, until the scope closes. */
+  all(from: Begin): Effect.Effect<Subscribed<AllEvents["events"]>, never, Scope.Scope> {
+    return this.subscribe(from, {}, (options) => new AllEvents(options))
+  }
+
+  /** The events of a filter, until the scope closes. */
+  filtered(
+    from: Begin,
+    filter: TaskEventFilter
+  ): Effect.Effect<Subscribed<FilteredEvents["events"]>, never, Scope.Scope> {
+    return this.subscribe(from, filter, (options) => new FilteredEvents(options))
+  }
+
+  private subscribe<One extends AnySubscription>(
+    from: Begin,
+    filter: TaskEventFilter,
+    make: (options: ConstructorParameters<typeof FilteredEvents>[0]) => One
+  ): Effect.Effect<Subscribed<One["events"]>, never, Scope.Scope> {
+    const acquire = Effect.map(monotonicNow, (since) => {
+      const held: { id: number } = { id: 0 }
+      const renew = (): void => {
+        this.remove(held.id)
+        held.id = this.add(made)
+      }
+      const made = make({ ...this.bounds, from, filter, since, renew })
+      held.id = this.add(made)
+      return { made, held }
+    })
+    const release = ({ held, made }: { readonly made: One; readonly held: { readonly id: number } }) =>
+      Effect.sync(() => {
+        this.remove(held.id)
+        made.events.unsafeClose()
+        if (this.subscriptions.size === 0) this.stop()
+      })
+    return Effect.flatMap(
+      Effect.acquireRelease(acquire, release),
+      ({ made }) => Effect.map(Deferred.await(made.opened), (first) => ({ events: made.events, first }))
+    )
+  }
+
+  private add(subscription: AnySubscription): number {
+    const id = ++this.lastId
+    if (this.isClosed) subscription.end()
+    if (subscription.isEnded) return id
+    this.subscriptions.set(id, subscription)
+    if (this.listening === undefined) this.listening = this.link.fork(this.listen)
+    else if (this.connection !== undefined) this.link.fork(this.change(this.connection, [id], []))
+    return id
+  }
+
+  private remove(id: number): void {
+    if (!this.subscriptions.delete(id) || this.connection === undefined) return
+    if (this.subscriptions.size > 0) this.link.fork(this.change(this.connection, [], [id]))
+  }
+
+  private stop(): void {
+    this.connection = undefined
+    this.listening?.unsafeInterruptAsFork(FiberId.none)
+    this.listening = undefined
+  }
+
+  private warnOnce(what: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.hasWarned) return Effect.void
+      this.hasWarned = true
+      return Effect.logWarning(`A subscription waits: the server has as many ${what} open as it allows`)
+    })
+  }
+
+  /** Tells the server of subscriptions. Where that fails, the connection is made again, and brings all of them. */
+  private change(
+    connection: Connection,
+    opened: ReadonlyArray<number>,
+    closed: ReadonlyArray<number>
+  ): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.connection !== connection) return Effect.void
+      const open = opened.flatMap((id) => {
+        const subscription = this.subscriptions.get(id)
+        return subscription === undefined ? [] : [subscription.askedFor(id, connection.manager)]
+      })
+      if (open.length === 0 && closed.length === 0) return Effect.void
+      const { stream } = connection
+      return Effect.matchCauseEffect(this.link.api.tasks.subscribe({ payload: { stream, open, close: closed } }), {
+        onFailure: () => Effect.sync(() => this.connection === connection ? this.breakUp() : undefined),
+        onSuccess: ({ refused }) =>
+          refused.length === 0 ? Effect.void : this.warnOnce("subscriptions (maxSubscriptions)").pipe(
+            Effect.zipRight(Effect.sleep("1 second")),
+            Effect.zipRight(this.change(connection, refused, []))
+          )
+      })
+    })
+  }
+
+  private breakUp(): void {
+    this.connection = undefined
+    Deferred.unsafeDone(this.broken, Effect.void)
+  }
+
+  private hear(frame: Frame): void {
+    const { data, event, subscription } = frame
+    if (event === "stream") {
+      this.connection = decodeOpening(data)
+      this.hasWarned = false
+      this.link.fork(this.change(this.connection, [...this.subscriptions.keys()], []))
+    } else if (subscription !== undefined && this.connection !== undefined) {
+      const one = this.subscriptions.get(subscription)
+      one?.hear(frame, this.connection.manager)
+      if (one?.isEnded === true) this.subscriptions.delete(subscription)
+    }
+  }
+
+  /** What is not open yet does not wait for longer than any other request, unless there are too many; what is open does. */
+  private giveUp(error: TaskManagerUnreachable, now: number): void {
+    for (const [id, subscription] of this.subscriptions) {
+      const isOld = now - subscription.since >= this.link.patienceMillis && error.reason !== "TooMany"
+      if (mayPass(error) && (subscription.isOpen || !isOld)) continue
+      this.subscriptions.delete(id)
+      if (subscription.isOpen) subscription.end()
+      else subscription.fail(error)
+    }
+  }
+
+  private get listen(): Effect.Effect<void> {
+    return Effect.ensuring(
+      follow(this.link, {
+        path: "/api/events/shared",
+        connected: (broken) => {
+          this.connection = undefined
+          this.broken = broken
+        },
+        hear: (frame) => this.hear(frame),
+        failed: (error) =>
+          Effect.zipRight(
+            error.reason === "TooMany" ? this.warnOnce("event streams (maxStreams)") : Effect.void,
+            Effect.map(monotonicNow, (now) => this.giveUp(error, now))
+          ),
+        goesOn: () => this.subscriptions.size > 0
+      }),
+      Effect.sync(() => this.listening = undefined)
+    )
+  }
+}
