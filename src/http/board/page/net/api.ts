@@ -15,6 +15,9 @@ export class CallFailed extends Error {
   }
 }
 
+/** Why something failed, in words. */
+export const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "for no known reason"
+
 /** What the page may do. */
 export type Scope = "read" | "control" | "approve"
 
