@@ -274,6 +274,12 @@ inBrowser("the board", ({ visit }) => {
       await page.getByLabel("Group by").selectOption("session")
       await page.locator(".group").filter({ hasText: "two" }).getByRole("button").click()
       await eventually(() => tools(page)).toEqual(["shell"])
+      // where nothing matches, no bars of what was there before are left
+      await page.getByLabel("Search").fill("nothing of that name")
+      await page.getByText("No task matches.").waitFor()
+      const heightOfBars = () =>
+        page.locator("canvas.bars").evaluate((canvas) => canvas instanceof HTMLCanvasElement ? canvas.height : -1)
+      await eventually(heightOfBars).toBe(0)
       isClean(visitor)
     })
   )

@@ -30,10 +30,13 @@ export const freshnessOf = (connection: Connection, tasks: Reading, approvals: R
   return tasks._tag === "Reading" ? "Reading" : "Live"
 }
 
+/** As a part of a sentence. */
+const clause = (why: string): string => why.replace(/\.+$/, "")
+
 /** What is wrong, for the person at the page; undefined where nothing is. */
 export const staleness = (tasks: Reading, approvals: Reading): string | undefined =>
   tasks._tag === "Failed"
-    ? `The tasks could not be read: ${tasks.why}. Some may be missing, or as they were.`
+    ? `The tasks could not be read: ${clause(tasks.why)}. Some may be missing, or as they were.`
     : approvals._tag === "Failed"
-    ? `What waits for an answer could not be read: ${approvals.why}. Some of it may be missing.`
+    ? `What waits for an answer could not be read: ${clause(approvals.why)}. Some of it may be missing.`
     : undefined
