@@ -86,7 +86,7 @@ export const api = {
       `api/tasks?status=Completed&status=Failed&status=Cancelled&limit=${limit}`
     ),
   get: (id: TaskId) => call<TaskSnapshot>(task(id)),
-  /** What a live task was called with, as JSON text. */
+  /** What a task was called with, as JSON text. */
   input: (id: TaskId) => call<{ readonly input?: string }>(`${task(id)}/input`),
   result: (id: TaskId) => call<{ readonly result?: ToolResultPart }>(`${task(id)}/result`),
   /** The newest piece of what a task has written, or the one from `start` on. */
