@@ -1,4 +1,4 @@
-/** `npm run bench:http`: event streams to 1,000 clients, and pages of long lists. Printed only. */
+/** `npm run bench:http`: event streams to 1,000 clients, pages of long lists, and an idle server. Printed only. */
 import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
 import { dirname, join, resolve } from "node:path"
@@ -10,7 +10,11 @@ const outfile = join(cache, "http.mjs")
 
 // as it is: a loader such as tsx wraps every function in a helper, which would be measured too
 await build({
-  entryPoints: { http: join(root, "bench/httpRun.ts"), httpClients: join(root, "bench/httpClients.ts") },
+  entryPoints: {
+    http: join(root, "bench/httpRun.ts"),
+    httpClients: join(root, "bench/httpClients.ts"),
+    httpPager: join(root, "bench/httpPager.ts")
+  },
   outdir: cache,
   outExtension: { ".js": ".mjs" },
   bundle: true,

@@ -63,8 +63,8 @@ export interface TaskManagerHttpOptions {
   /** Pages of other origins that may ask, such as `https://admin.example`; they need a token. Default: none. */
   readonly origins?: ReadonlyArray<string> | undefined
   /**
-   * Whether tokens with the scope `read` may see what a live task was called with. It may hold what nobody is to see, so the default is `false`:
-   * then it is shown with a request for approval alone.
+   * Whether tokens with the scope `read` may see what a task was called with; of a settled one where it is kept (`TaskManagerConfig.keepInputs`, or
+   * rows). It may hold what nobody is to see, so the default is `false`: then it is shown with a request for approval alone.
    */
   readonly showInputs?: boolean | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */

@@ -116,7 +116,8 @@ export const settle = (
     seq: table.seq + 1,
     snapshot,
     result,
-    bytes: settledMemory(snapshot, result),
+    input: task.input,
+    bytes: settledMemory(snapshot, result, task.input),
     output: task.output,
     undelivered: undefined
   }

@@ -1,21 +1,23 @@
 /** What the host can look up. Nothing here changes anything. */
 import type { TaskApproval } from "../model/Approval.js"
 import type { SessionId, TaskId } from "../model/ids.js"
-import { isSettledStatus, settledStatuses } from "../model/settled.js"
+import { settledStatuses } from "../model/settled.js"
 import type { TaskFilter, TaskSnapshot, TaskStatus } from "../model/Task.js"
 import type { TaskHistoryFilter, TaskHistoryPage } from "../model/TaskHistory.js"
-import type { ToolRequest, ToolResultPart } from "../model/ToolCall.js"
+import type { ToolResultPart } from "../model/ToolCall.js"
 import type { Usage, UsageFilter } from "../model/Usage.js"
+import { inputText } from "../shared/inputText.js"
+import { newestKept } from "./history.js"
 import { nothingUsed, usageNow } from "./ledger.js"
 import type { SettledTask, TaskRecord } from "./state/TaskRecord.js"
 import { laneOf, type TaskTable } from "./state/TaskTable.js"
 
 export const snapshotOf = (table: TaskTable, id: TaskId): TaskSnapshot | undefined => table.tasks.get(id)?.snapshot
 
-/** What a live task was called with; of a settled one it is not kept. */
-export const requestOf = (table: TaskTable, id: TaskId): ToolRequest | undefined => {
+/** What a task was called with, as JSON text: of one that has settled where that is kept. */
+export const inputOf = (table: TaskTable, id: TaskId): string | undefined => {
   const task = table.tasks.get(id)
-  return task?.isLive === true ? task.request : undefined
+  return task?.input ?? (task?.isLive === true ? inputText(task.request.input) : undefined)
 }
 
 /** The result of a settled task; undefined while it is live. */
@@ -59,33 +61,37 @@ export const isMeantBy = (filter: TaskFilter): (snapshot: TaskSnapshot) => boole
 
 /** Tasks that match: the settled ones first, as they settled, then the live ones, oldest first. */
 export const list = (table: TaskTable, filter: TaskFilter = {}): ReadonlyArray<TaskSnapshot> => {
-  const statuses = statusesOf(filter.status)
   const isMeant = isMeantBy(filter)
   // the history is only read when it can hold an answer: listing what runs must not cost more for what has run
-  const wantsSettled = statuses === undefined || statuses.some(isSettledStatus)
-  const settled = wantsSettled ? collect(table.history, isMeant) : []
+  const settled = collect(settledTasks(table, filter), isMeant)
   return settled.concat(collect(liveTasks(table, filter), isMeant))
 }
 
-/** A page of the settled tasks that are kept, the newest first; `before` is found without a walk. */
+/** The kept tasks that a filter can mean, as they settled: of one session, those of no other are looked at. */
+const settledTasks = (table: TaskTable, { sessionId, status }: TaskFilter): Iterable<SettledTask> => {
+  const statuses = settledStatusesOf({ status })
+  if (statuses.length === 0) return []
+  return sessionId === undefined
+    ? table.history
+    : [...newestKept(table, { before: Infinity, sessionId, statuses })].reverse()
+}
+
+/** A page of the settled tasks that are kept, the newest first: no others are looked at. */
 export const history = (
-  { history: kept }: TaskTable,
+  table: TaskTable,
   { before, filter, limit }: {
     readonly before: number
     readonly limit: number
     readonly filter: TaskHistoryFilter
   }
 ): TaskHistoryPage => {
-  const statuses = settledStatusesOf(filter)
+  const { sessionId } = filter
   const tasks: Array<TaskSnapshot> = []
   let last = 0
-  for (let index = kept.countBelow(before) - 1; index >= 0; index--) {
-    const task = kept.at(index)
-    if (task === undefined || !statuses.includes(task.snapshot.status)) continue
-    if (filter.sessionId !== undefined && filter.sessionId !== task.snapshot.sessionId) continue
+  for (const { seq, snapshot } of newestKept(table, { before, sessionId, statuses: settledStatusesOf(filter) })) {
     if (tasks.length === limit) return { tasks, next: last }
-    tasks.push(task.snapshot)
-    last = task.seq
+    tasks.push(snapshot)
+    last = seq
   }
   return { tasks }
 }

@@ -123,6 +123,8 @@ const keep = (
     seq: stored.settled ?? 0,
     snapshot,
     result,
+    // its row has it
+    input: undefined,
     bytes: settledMemory(snapshot, result),
     output: undefined,
     undelivered: undefined

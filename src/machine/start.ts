@@ -5,6 +5,7 @@ import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
 import type { ContinuePolicy, DeliveryMode, TaskKind, TaskLaunchRequest, TaskSnapshot } from "../model/Task.js"
+import { inputText } from "../shared/inputText.js"
 import { duplicatesOf, joinOrLead, lead } from "./duplicates.js"
 import { adopt } from "./family.js"
 import { forgetQuestion, settle, suspend } from "./finish.js"
@@ -125,6 +126,7 @@ export const startPlain = (
     request,
     isPlain(route) && parent === undefined ? snapshot : withMore(snapshot, route, parent)
   )
+  if (table.limits.keepsInputs) task.input = inputText(request.input)
   if (route.lane !== undefined) assignLane(table, task)
   if (parent !== undefined) adopt(parent, task)
   if (table.ledger !== undefined) task.meter = openMeter(table.ledger, task, route.limit)

@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
 import { reportOfTurn } from "../machine/ledger.js"
-import { listLive, requestOf, undeliveredOf } from "../machine/queries.js"
+import { inputOf, listLive, undeliveredOf } from "../machine/queries.js"
 import * as TaskTable from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
+import { withInputs } from "../services/internal/inputs.js"
 import { CurrentObserver } from "../services/internal/observer.js"
-import { withRequests } from "../services/internal/requests.js"
 import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
@@ -64,6 +64,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   const table = TaskTable.make({
     history: limits.historyLimit,
     historyBytes: limits.historyBytes,
+    keepsInputs: limits.keepInputs,
     concurrency: limits.concurrency,
     perSession: limits.perSession,
     lanes: limits.lanes,
@@ -165,7 +166,7 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
     answerApproval,
     closeSession: (sessionId) => interrupting.closeSession(engine, sessionId),
     addUsage: (turn, costs) => reportCosts(engine, costs, (table, checked) => reportOfTurn(table, turn, checked)),
-    handle: withRequests(makeHandle(engine, answerApproval), (id) => requestOf(engine.state.table, id))
+    handle: withInputs(makeHandle(engine, answerApproval), (id) => Effect.sync(() => inputOf(engine.state.table, id)))
   })
 }
 

@@ -35,6 +35,11 @@ export interface TaskManagerSettings {
    * taken are no history: they are kept at any size. Default 64 MiB.
    */
   readonly historyBytes: number
+  /**
+   * Whether these settled tasks are kept with what they were called with, for people who look at them over HTTP: as JSON text, of which 64 KiB
+   * are kept, and which counts in `historyBytes`. Durable managers and clusters have it in their rows in any case. Default `false`.
+   */
+  readonly keepInputs: boolean
   /** How many unread events a subscriber may fall behind before it loses the oldest: an integer from 1. Default 4 096. */
   readonly eventBuffer: number
   /**
@@ -112,6 +117,7 @@ export interface TaskManagerSettings {
 const defaults: TaskManagerSettings = {
   historyLimit: 1_000,
   historyBytes: 67_108_864,
+  keepInputs: false,
   eventBuffer: 4_096,
   eventReplay: 256,
   eventBytes: 33_554_432,

@@ -20,6 +20,7 @@ import {
 import { AgentLoop, ToolAnnotations, ToolkitExecutor } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import { assert, describe } from "vitest"
+import { inputOf } from "../../src/services/internal/inputs.js"
 import { oneProcess } from "./support.js"
 
 const { Text, ToolCall } = ScriptedStep
@@ -146,6 +147,12 @@ describe("a client over several groups", () => {
       const id = TaskId.make("task-3")
       assert.strictEqual((yield* manager.handle.get(id)).status, "Completed")
       assert.isTrue(Option.isSome(yield* manager.handle.result(id)))
+      // for adapters that may show it: the row has it, while it lives and after that
+      yield* manager.startTask(launchOf(4, "park"))
+      for (const index of [3, 4]) {
+        assert.strictEqual(yield* inputOf(manager.handle, TaskId.make(`task-${index}`)), String(index))
+      }
+      assert.isUndefined(yield* inputOf(manager.handle, TaskId.make("nobody")))
       const found = yield* manager.takeResult(id)
       assert.isTrue(Option.isSome(found))
       assert.isTrue(Option.isNone(yield* manager.waitForTurn(turnOf(3))))

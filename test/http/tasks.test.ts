@@ -19,7 +19,7 @@ describe("tasks over HTTP", () => {
       })
     ))
 
-  it.live("shows what a live task was called with only where the host wants that", () =>
+  it.live("shows what a task was called with only where the host wants that", () =>
     Effect.gen(function*() {
       const asked = (world: World) =>
         Effect.gen(function*() {
@@ -45,6 +45,9 @@ describe("tasks over HTTP", () => {
         (world) => asked(new World(world.url, "a token that may only read", world.pageUrl)),
         { showInputs: true, tokens }
       )
+      const kept = yield* withServer(asked, { showInputs: true }, { config: { keepInputs: true } })
+      assert.strictEqual(kept.done.json.input, `{\n  "path": "done"\n}`)
+      assert.strictEqual(kept.live.json.input, shown.live.json.input)
       assert.deepStrictEqual([shown.caller, shown.live.status, shown.done.json, shown.none.status], [
         true,
         200,

@@ -39,6 +39,7 @@ describe("settings", () => {
       assert.deepStrictEqual(yield* settings, {
         historyLimit: 1_000,
         historyBytes: 67_108_864,
+        keepInputs: false,
         eventBuffer: 4_096,
         eventReplay: 256,
         eventBytes: 33_554_432,
@@ -55,6 +56,15 @@ describe("settings", () => {
         duplicateCallIds: "run",
         ledger: undefined
       })
+    }))
+
+  it.effect("keepInputs takes true or false", () =>
+    Effect.gen(function*() {
+      assert.isTrue((yield* Effect.provide(settings, layer("keepInputs", true))).keepInputs)
+      for (const value of [1, "yes", null, undefined]) {
+        const message = defectOf(yield* Effect.exit(Effect.provide(settings, layer("keepInputs", value))))
+        assert.include(message, "TaskManagerConfig.keepInputs takes a boolean")
+      }
     }))
 
   it.effect("are overridden one by one", () =>

@@ -30,12 +30,14 @@ import { goOn } from "../../src/machine/duplicates.js"
 import * as finish from "../../src/machine/finish.js"
 import * as start from "../../src/machine/start.js"
 import type { Budgets } from "../../src/machine/state/Budgets.js"
+import { newestFirst } from "../../src/machine/state/HistoryIndex.js"
 import type { Limit } from "../../src/machine/state/Ledger.js"
 import { ensureSession, ensureTurn, releaseTurn, type Turn } from "../../src/machine/state/Session.js"
 import type { GracePeriod, InlineCaller, TaskRecord, TaskRuntime } from "../../src/machine/state/TaskRecord.js"
 import * as TaskTable from "../../src/machine/state/TaskTable.js"
 import type { Drain, TaskWait, Waiter } from "../../src/machine/state/Waiter.js"
 import * as waiting from "../../src/machine/waiting.js"
+import { settledStatuses } from "../../src/model/settled.js"
 import { LinkedList } from "../../src/shared/LinkedList.js"
 import type { Outbox } from "../../src/shared/Outbox.js"
 import { wrongPlaces } from "./places.js"
@@ -277,6 +279,26 @@ const checkHistory = (table: TaskTable.TaskTable): void => {
   assert.strictEqual(table.history.bytes, sum, "bytes of the history")
   assert.isAtMost(sum, table.limits.historyBytes)
   assert.isAtMost(table.history.length, table.limits.history)
+  checkHistoryIndex(table)
+}
+
+/** What the index has is what is kept, and it has nothing of a session of which nothing is kept. */
+const checkHistoryIndex = ({ history, historyIndex }: TaskTable.TaskTable): void => {
+  if (historyIndex === undefined) return
+  const kept = [...history]
+  const sessions = new Set(kept.map(({ snapshot }) => snapshot.sessionId))
+  assert.sameMembers([...historyIndex.sessionIds()], [...sessions], "sessions of the index")
+  for (const sessionId of [undefined, ...sessions]) {
+    for (const status of settledStatuses) {
+      assert.deepStrictEqual(
+        [...newestFirst(historyIndex.runsOf([status], sessionId), Infinity)],
+        kept.filter(({ snapshot }) =>
+          snapshot.status === status && (sessionId === undefined || snapshot.sessionId === sessionId)
+        ).reverse(),
+        `${status} of ${sessionId ?? "all"}`
+      )
+    }
+  }
 }
 
 const checkOutputs = (table: TaskTable.TaskTable): void => {

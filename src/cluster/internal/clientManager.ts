@@ -4,6 +4,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { inputOfStored } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import {
   type ApprovalMismatch,
@@ -25,6 +26,7 @@ import { readAnswers } from "../../runtime/starting/answerQuestions.js"
 import { readLaunch } from "../../runtime/starting/readLaunch.js"
 import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
 import { limitedBy } from "../../runtime/waiting/parking.js"
+import { withInputs } from "../../services/internal/inputs.js"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
@@ -351,7 +353,10 @@ export const makeClient = (options: {
             )
           )
         }),
-      handle: withUnheld(handle, mirrored)
+      handle: withInputs(
+        withUnheld(handle, mirrored),
+        (id) => unlessClosed(undefined, Effect.map(journals.find(id), inputOfStored))
+      )
     })
     quietness.set(manager, () => isQuiet() && connection.isQuiet())
     return manager

@@ -15,11 +15,13 @@ import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { Check } from "../../runtime/journal/holding.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
+import { inputOf, withInputs } from "../../services/internal/inputs.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
 import { attemptMillisOf, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
+import { inputOfStored } from "./rows.js"
 import type { SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
@@ -146,6 +148,12 @@ export const withStoredTasks = <Stored>(
     )
   }
 
+  const input = (id: TaskId): Effect.Effect<string | undefined> =>
+    Effect.flatMap(
+      inputOf(handle, id),
+      (known) => known === undefined ? Effect.map(find(id), inputOfStored) : Effect.succeed(known)
+    )
+
   /**
    * An id that its caller has given says whether the task was accepted, for as long as its row stays. What is accepted is written, so
    * the rows know of whatever memory has forgotten.
@@ -186,7 +194,7 @@ export const withStoredTasks = <Stored>(
         options.taskId,
         ({ snapshot: { status } }) => new TaskNotSuspended({ taskId: options.taskId, status })
       ),
-    handle: {
+    handle: withInputs({
       ...handle,
       history,
       get,
@@ -206,7 +214,7 @@ export const withStoredTasks = <Stored>(
       setContinuePolicy: (id, policy) => orStored(handle.setContinuePolicy(id, policy), id, hasSettled),
       setDeliveryMode: (id, mode) => orStored(handle.setDeliveryMode(id, mode), id, hasSettled),
       setPriority: (id, priority) => orStored(handle.setPriority(id, priority), id, hasSettled)
-    }
+    }, input)
   })
 }
 

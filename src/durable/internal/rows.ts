@@ -1,10 +1,12 @@
 /** Rows as the database gives them, read into tasks. Nothing in them is trusted. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { JournalError } from "../../errors.js"
 import type { StoredTask } from "../../machine/restore.js"
 import { storedTask } from "../../runtime/journal/taskRows.js"
+import { inputText } from "../../shared/inputText.js"
 import type { Row, Tables } from "./tables.js"
 
 // integers that a client may give as text, or as BigInt
@@ -69,3 +71,9 @@ export const readTask = (tables: Tables, found: Row): Effect.Effect<StoredTask, 
       ({ detail, reason }) => tables.fail(reason, `cannot be read: ${detail} (${what})`)
     )
   })
+
+/** What a task was called with, as JSON text, where its row is there and has it. */
+export const inputOfStored = (stored: Option.Option<StoredTask>): string | undefined => {
+  const task = Option.getOrUndefined(stored)
+  return task === undefined || task.isInputLost ? undefined : inputText(task.request.input)
+}

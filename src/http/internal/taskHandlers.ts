@@ -4,11 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { TaskManagerError } from "../../errors.js"
-import type { TaskId } from "../../model/ids.js"
-import { requestOf } from "../../services/internal/requests.js"
+import { inputOf } from "../../services/internal/inputs.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import { cutText } from "../../shared/cutText.js"
-import type { TaskInput } from "../api/internal/bodies.js"
 import type { ProblemOf } from "../api/Problem.js"
 import { TaskManagerApi } from "../api/TaskManagerApi.js"
 import { CurrentCaller } from "./CurrentCaller.js"
@@ -43,17 +40,6 @@ const noSums = problem(
 
 const noInputs = problem(404, "InputsNotShown", "Not found", "The server does not show inputs: see `showInputs`.")
 
-/** The longest input that is shown whole, in bytes. */
-const longestInput = 65_536
-
-const inputOf = (handle: TaskManagerHandle, id: TaskId): Effect.Effect<typeof TaskInput.Type, NotFoundError> =>
-  Effect.map(handle.get(id), () => {
-    const request = requestOf(handle, id)
-    return request === undefined
-      ? {}
-      : { input: cutText(JSON.stringify(request.input, undefined, 2), longestInput).text }
-  })
-
 export interface TaskParts {
   readonly handle: TaskManagerHandle
   readonly streams: Streams
@@ -76,7 +62,16 @@ export const tasksGroup = ({ handle, hasSessions, shared, showInputs, streams }:
       .handle("list", ({ urlParams }) => taskPage(handle, urlParams))
       .handle("history", ({ urlParams: { before, limit, ...filter } }) => handle.history({ before, limit, filter }))
       .handle("get", ({ path }) => orNotFound(handle.get(path.id)))
-      .handle("input", ({ path }) => showInputs ? orNotFound(inputOf(handle, path.id)) : Effect.fail(noInputs))
+      .handle("input", ({ path }) =>
+        showInputs
+          ? orNotFound(
+            Effect.zipWith(
+              handle.get(path.id),
+              inputOf(handle, path.id),
+              (_, input) => input === undefined ? {} : { input }
+            )
+          )
+          : Effect.fail(noInputs))
       .handle("result", ({ path }) =>
         orNotFound(Effect.map(
           handle.result(path.id),

@@ -71,6 +71,8 @@ export class TaskRecord {
   readonly bornAfter: number
   snapshot: TaskSnapshot
   request: ToolRequest
+  /** What it was called with, as JSON text, where that is kept: a tool may change its request. */
+  input: string | undefined = undefined
   readonly session: Session
   readonly turn: Turn
   /** Why a Cancelling task ends, and with that how it will; decided once. */
@@ -194,6 +196,8 @@ export interface SettledTask {
   readonly seq: number
   readonly snapshot: TaskSnapshot
   readonly result: ToolResultPart
+  /** As in `TaskRecord`. */
+  readonly input: string | undefined
   /** How much memory it takes, without its output. */
   readonly bytes: number
   readonly output: OutputRing | undefined

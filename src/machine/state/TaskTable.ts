@@ -8,6 +8,7 @@ import { LinkedList } from "../../shared/LinkedList.js"
 import { Outbox } from "../../shared/Outbox.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { SizedQueue } from "../../shared/SizedQueue.js"
+import type { HistoryIndex } from "./HistoryIndex.js"
 import { Lane } from "./lanes.js"
 import { type Ledger, type LedgerLimits, makeLedger } from "./Ledger.js"
 import type { Session } from "./Session.js"
@@ -21,6 +22,8 @@ export interface Limits {
   readonly history: number
   /** How many bytes of memory they take together. */
   readonly historyBytes: number
+  /** Whether they are kept with what they were called with. */
+  readonly keepsInputs: boolean
   /** How many tasks run at once. */
   readonly concurrency: number
   /** How many tasks of one session run at once. */
@@ -82,6 +85,8 @@ export interface TaskTable {
   readonly suspended: LinkedList<TaskRecord>
   /** Settled tasks that are kept, in the order in which they settled, and how much memory they take without their output. */
   readonly history: SizedQueue<SettledTask>
+  /** These by session and status; made when some of them are first asked for. */
+  historyIndex: HistoryIndex | undefined
   /** What settled tasks have written, in the order in which they settled. */
   readonly settledOutputs: LinkedList<OutputRing>
   settledOutputBytes: number
@@ -124,6 +129,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   limits: {
     history: 1_000,
     historyBytes: 67_108_864,
+    keepsInputs: false,
     concurrency: Infinity,
     perSession: Infinity,
     lanes: {},
@@ -144,6 +150,7 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   live: new LinkedList(),
   suspended: new LinkedList(),
   history: new SizedQueue(),
+  historyIndex: undefined,
   settledOutputs: new LinkedList(),
   settledOutputBytes: 0,
   manual: new LinkedList(),

@@ -25,7 +25,7 @@ export interface Settings extends Omit<TaskManagerSettings, "cancelGracePeriod" 
 
 type IntegerField = Exclude<
   keyof TaskManagerSettings,
-  "cancelGracePeriod" | "onToolDefect" | "duplicateCallIds" | "lanes" | "ledger" | "limits"
+  "cancelGracePeriod" | "keepInputs" | "onToolDefect" | "duplicateCallIds" | "lanes" | "ledger" | "limits"
 >
 
 const integer = (config: TaskManagerSettings, field: IntegerField, minimum: number, maximum = Infinity) =>
@@ -60,9 +60,15 @@ const duplicates = ({ duplicateCallIds }: TaskManagerSettings) =>
     return duplicateCallIds
   })
 
-const ledger = ({ ledger, limits }: TaskManagerSettings) =>
-  Effect.sync((): LedgerLimits | undefined => {
-    refuseUnless(typeof ledger === "boolean", "TaskManagerConfig.ledger", "a boolean", ledger)
+const boolean = (config: TaskManagerSettings, field: "keepInputs" | "ledger") =>
+  Effect.sync(() => {
+    refuseUnless(typeof config[field] === "boolean", `TaskManagerConfig.${field}`, "a boolean", config[field])
+    return config[field]
+  })
+
+const ledger = (config: TaskManagerSettings) =>
+  Effect.map(boolean(config, "ledger"), (ledger): LedgerLimits | undefined => {
+    const { limits } = config
     refuseUnlessObject("TaskManagerConfig.limits", "an object with task, turn, session", limits)
     refuseUnknownFields("TaskManagerConfig.limits", limits, ["task", "turn", "session"])
     if (!ledger && Object.values(limits).every((limit) => limit === undefined)) return undefined
@@ -81,6 +87,7 @@ const ledger = ({ ledger, limits }: TaskManagerSettings) =>
 const fields: Record<keyof TaskManagerSettings, true> = {
   historyLimit: true,
   historyBytes: true,
+  keepInputs: true,
   eventBuffer: true,
   eventReplay: true,
   eventBytes: true,
@@ -119,6 +126,7 @@ export const settings: Effect.Effect<Settings> = Effect.gen(function*() {
   return {
     historyLimit: yield* integer(config, "historyLimit", 0),
     historyBytes: yield* integer(config, "historyBytes", 0),
+    keepInputs: yield* boolean(config, "keepInputs"),
     eventBuffer: yield* integer(config, "eventBuffer", 1),
     eventReplay: yield* replay(config),
     eventBytes: yield* integer(config, "eventBytes", 0),

@@ -14,6 +14,7 @@ import {
 } from "../../../src/durable/internal/settledRows.js"
 import { openRowsQuery } from "../../../src/durable/internal/SqlJournal.js"
 import { tablesOf } from "../../../src/durable/internal/tables.js"
+import { inputOf } from "../../../src/services/internal/inputs.js"
 import { type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
 
 const drain = (process: Process) =>
@@ -235,6 +236,20 @@ export const historySuite = (databases: Databases): void => {
         const third = yield* database.open({})
         assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Cancelled")
         assert.deepStrictEqual((yield* third.manager.handle.list()).map((task) => task.id), ["b", "a"])
+      }))
+
+    it.scoped("what a task was called with is in its row, also beyond memory and after a restart", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({}, { historyLimit: 1 })
+        for (const name of ["a", "b"]) yield* process.start(name, "quick", { input: { of: name } })
+        yield* process.start("live", "park", { input: { of: "live" } })
+        yield* settled
+        const inputs = (of: Process) =>
+          Effect.forEach(["a", "b", "live", "nobody"], (name) => inputOf(of.manager.handle, id(name)))
+        const expected = [...["a", "b", "live"].map((name) => `{\n  "of": "${name}"\n}`), undefined]
+        assert.deepStrictEqual(yield* inputs(process), expected)
+        const second = yield* database.open({ onInterrupted: () => "Repeat" }, { historyLimit: 1 })
+        assert.deepStrictEqual(yield* inputs(second), expected)
       }))
 
     it.scoped("pages, what an opening reads and what a sweep looks at are found by indexes: no table is read through", () =>

@@ -139,12 +139,36 @@ export interface HostOptions {
   /** Default: any that is free. */
   readonly port?: number
   readonly http?: Partial<TaskManagerHttpOptions>
+  /** What of the manager fails, for as long as it is in here. */
+  readonly failing?: ReadonlySet<"list" | "listSuspended" | "result">
   /** Of the manager. */
   readonly config?: Parameters<typeof TaskManagerConfig.layer>[0]
 }
 
+/** A manager some of whose reads die, as one whose database is away. */
+const managerThatFails = (failing: NonNullable<HostOptions["failing"]>): Layer.Layer<TaskManager> =>
+  Layer.effect(
+    TaskManager,
+    Effect.map(TaskManager, (manager) => {
+      const unless = <A, E>(
+        what: "list" | "listSuspended" | "result",
+        read: Effect.Effect<A, E>
+      ): Effect.Effect<A, E> => Effect.suspend(() => failing.has(what) ? Effect.dieMessage(`${what} fails`) : read)
+      const { handle } = manager
+      return {
+        ...manager,
+        handle: {
+          ...handle,
+          list: (filter) => unless("list", handle.list(filter)),
+          result: (id) => unless("result", handle.result(id)),
+          listSuspended: unless("listSuspended", handle.listSuspended)
+        }
+      }
+    })
+  ).pipe(Layer.provide(TaskManagerLive))
+
 /** Starts a manager and its server. */
-export const startHost = async ({ config = {}, http = {}, port = 0 }: HostOptions = {}) => {
+export const startHost = async ({ config = {}, failing = new Set(), http = {}, port = 0 }: HostOptions = {}) => {
   const server = createServer()
   const pageUrl = Deferred.unsafeMake<string>(FiberId.none)
   const layer = TaskManagerHttp.layer({
@@ -153,7 +177,7 @@ export const startHost = async ({ config = {}, http = {}, port = 0 }: HostOption
     ...http
   }).pipe(
     Layer.provide(NodeHttpServer.layer(() => server, { host: "127.0.0.1", port })),
-    Layer.provideMerge(TaskManagerLive),
+    Layer.provideMerge(managerThatFails(failing)),
     Layer.provide(TaskManagerConfig.layer(config)),
     Layer.provide(routing),
     Layer.provideMerge(executor(() => manager)),

@@ -14,6 +14,13 @@ import {
   mostSettled,
   setAsked
 } from "../../../src/http/board/page/model/Board.js"
+import {
+  failedAgain,
+  freshnessOf,
+  pauseAfter,
+  type Reading,
+  staleness
+} from "../../../src/http/board/page/model/freshness.js"
 import { answerOf, fieldOf } from "../../../src/http/board/page/model/questions.js"
 import { edges, fitting, moved, ticks, zoomed } from "../../../src/http/board/page/model/range.js"
 import { type Line, linesOf, type View } from "../../../src/http/board/page/model/rows.js"
@@ -351,5 +358,40 @@ describe("questions", () => {
       fault: "must be JSON"
     })
     assert.deepStrictEqual(answerOf(fieldOf({ schema: { type: "array" } }), "[1]"), { _tag: "Answer", value: [1] })
+  })
+})
+
+describe("whether the page is up to date", () => {
+  const reading: Reading = { _tag: "Reading" }
+  const read: Reading = { _tag: "Read" }
+  const failed = failedAgain(reading, "the server answered 500")
+
+  it("is what all of it is: events alone are not enough", () => {
+    assert.strictEqual(freshnessOf("Live", read, read), "Live")
+    assert.strictEqual(freshnessOf("Live", reading, reading), "Reading")
+    assert.strictEqual(freshnessOf("Live", failed, read), "Stale")
+    assert.strictEqual(freshnessOf("Live", read, failed), "Stale")
+    assert.strictEqual(freshnessOf("Live", reading, failed), "Stale")
+    for (const connection of ["Connecting", "Lost", "Denied", "Full"] as const) {
+      assert.strictEqual(freshnessOf(connection, failed, read), connection)
+    }
+  })
+
+  it("names what could not be read, and why", () => {
+    assert.include(staleness(failed, failed) ?? "", "The tasks could not be read: the server answered 500")
+    assert.include(staleness(read, failed) ?? "", "What waits for an answer could not be read: the server answered 500")
+    assert.isUndefined(staleness(read, reading))
+  })
+
+  it("is tried again after longer and longer pauses, up to a bound, until it has succeeded", () => {
+    let now: Reading = reading
+    const pauses: Array<number> = []
+    for (let attempt = 0; attempt < 6; attempt++) {
+      const next = failedAgain(now, "?")
+      pauses.push(pauseAfter(next.attempts))
+      now = next
+    }
+    assert.deepStrictEqual(pauses, [1_000, 2_000, 4_000, 8_000, 15_000, 15_000])
+    assert.strictEqual(failedAgain(read, "?").attempts, 1)
   })
 })

@@ -183,6 +183,74 @@ inBrowser("the board", ({ visit }) => {
   )
 
   it(
+    "shows what a settled task was called with where the manager keeps that, and says where it does not",
+    async () => {
+      for (const keepInputs of [false, true]) {
+        await withHost({ config: { keepInputs }, http: { showInputs: true } }, async (host) => {
+          const task = await host.start("build", { result: "built", millis: 0 })
+          const visitor = await visit(host)
+          const { page } = visitor
+          await sees(page, task, "Completed")
+          await row(page, task).click()
+          await (keepInputs
+            ? page.getByLabel("Input", { exact: true }).getByText("\"result\": \"built\"")
+            : page.getByText("It is not kept.")).waitFor()
+          isClean(visitor)
+        })()
+      }
+    }
+  )
+
+  it(
+    "says that it is not up to date while lists cannot be read, although its events come, and reads them again",
+    () => {
+      const failing = new Set<"list" | "listSuspended" | "result">(["list"])
+      return withHost({ failing }, async (host) => {
+        const before = await host.start("shell")
+        const visitor = await visit(host)
+        const { page } = visitor
+        const stale = page.locator(".connection.is-Stale")
+        await stale.getByText("Not up to date").waitFor()
+        await page.getByRole("alert").getByText("The tasks could not be read").waitFor()
+        await page.getByText("The tasks could not be read.", { exact: true }).waitFor()
+        // what is told is shown all the same
+        const after = await host.start("fetch")
+        await sees(page, after, "Running")
+        assert.strictEqual(await row(page, before).count(), 0)
+        assert.strictEqual(await stale.count(), 1)
+        await keepPicture(page, "stale")
+        failing.delete("list")
+        await sees(page, before, "Running")
+        await isLive(page)
+        assert.strictEqual(await page.getByRole("alert").count(), 0)
+
+        // what waits for an answer is read each time a task asks
+        failing.add("listSuspended")
+        const asks = await host.start("shell", { ask: "rm -r build" })
+        await page.getByRole("alert").getByText("What waits for an answer could not be read").waitFor()
+        await stale.waitFor()
+        failing.delete("listSuspended")
+        await page.getByRole("button", { name: "Try now" }).click()
+        await isLive(page)
+        await row(page, asks).click()
+        await page.getByRole("button", { name: "Approve" }).waitFor()
+
+        // and the details say what of them is missing
+        failing.add("result")
+        await host.run(host.manager.handle.cancel(before))
+        await sees(page, before, "Cancelled")
+        await row(page, before).click()
+        await page.getByText("Not all of it could be read").waitFor()
+        failing.delete("result")
+        await page.getByRole("button", { name: "Try again" }).click()
+        await page.getByLabel("Result").waitFor()
+        assert.strictEqual(await page.getByText("Not all of it could be read").count(), 0)
+        isClean(visitor)
+      })()
+    }
+  )
+
+  it(
     "filters, searches, and groups by session and by family",
     withHost({}, async (host) => {
       await host.start("shell", {}, { session: "one" })
@@ -206,6 +274,12 @@ inBrowser("the board", ({ visit }) => {
       await page.getByLabel("Group by").selectOption("session")
       await page.locator(".group").filter({ hasText: "two" }).getByRole("button").click()
       await eventually(() => tools(page)).toEqual(["shell"])
+      // where nothing matches, no bars of what was there before are left
+      await page.getByLabel("Search").fill("nothing of that name")
+      await page.getByText("No task matches.").waitFor()
+      const heightOfBars = () =>
+        page.locator("canvas.bars").evaluate((canvas) => canvas instanceof HTMLCanvasElement ? canvas.height : -1)
+      await eventually(heightOfBars).toBe(0)
       isClean(visitor)
     })
   )

@@ -4,6 +4,7 @@ import type { TaskId } from "../../../../model/ids.js"
 import type { TaskSnapshot } from "../../../../model/Task.js"
 import type { TaskOutput } from "../../../../model/TaskOutput.js"
 import type { ToolResultPart } from "../../../../model/ToolCall.js"
+import { writtenText } from "../../../api/internal/addressText.js"
 
 /** Why a call failed, in words for the person at the page. `status` is 0 where nobody answered. */
 export class CallFailed extends Error {
@@ -14,6 +15,9 @@ export class CallFailed extends Error {
     this.status = status
   }
 }
+
+/** Why something failed, in words. */
+export const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "for no known reason"
 
 /** What the page may do. */
 export type Scope = "read" | "control" | "approve"
@@ -66,7 +70,9 @@ const call = async <Body>(path: string, init: RequestInit = {}): Promise<Body> =
 const post = (path: string, body: unknown): Promise<unknown> =>
   call(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
 
-const task = (id: TaskId): string => `api/tasks/${encodeURIComponent(id)}`
+const inPath = (id: TaskId): string => encodeURIComponent(writtenText(id))
+
+const task = (id: TaskId): string => `api/tasks/${inPath(id)}`
 
 export const api = {
   caller: () => call<Caller>("api/caller"),
@@ -83,7 +89,7 @@ export const api = {
       `api/tasks?status=Completed&status=Failed&status=Cancelled&limit=${limit}`
     ),
   get: (id: TaskId) => call<TaskSnapshot>(task(id)),
-  /** What a live task was called with, as JSON text. */
+  /** What a task was called with, as JSON text. */
   input: (id: TaskId) => call<{ readonly input?: string }>(`${task(id)}/input`),
   result: (id: TaskId) => call<{ readonly result?: ToolResultPart }>(`${task(id)}/result`),
   /** The newest piece of what a task has written, or the one from `start` on. */
@@ -93,7 +99,7 @@ export const api = {
   detach: (id: TaskId) => post(`${task(id)}/detach`, {}),
   approvals: () => call<{ readonly approvals: ReadonlyArray<TaskApproval> }>("api/approvals"),
   answer: (asked: TaskApproval, answer: ApprovalAnswer) =>
-    post(`api/approvals/${encodeURIComponent(asked.taskId)}/answer`, {
+    post(`api/approvals/${inPath(asked.taskId)}/answer`, {
       asking: asked.approval.asking ?? "",
       answer,
       approval: asked

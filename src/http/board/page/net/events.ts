@@ -2,10 +2,8 @@
  * The events of the server, for as long as the page is open: each connection begins with what happens from now on. The number of the last
  * event is not used: a server that was started again counts from one again.
  */
+import type { Connection } from "../model/freshness.js"
 import { api, CallFailed } from "./api.js"
-
-/** `Denied`: the login of the page does not count any more. `Full`: the server has no place for one more page. */
-export type Connection = "Connecting" | "Live" | "Lost" | "Denied" | "Full"
 
 /** Between two attempts, in milliseconds. */
 const firstPause = 1_000

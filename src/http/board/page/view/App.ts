@@ -14,11 +14,13 @@ import {
   nowOn,
   setAsked
 } from "../model/Board.js"
+import { type Connection, type Freshness, freshnessOf } from "../model/freshness.js"
 import { beginning, fitting, moved, type Range, zoomed } from "../model/range.js"
 import { type Grouping, groupings, type View } from "../model/rows.js"
 import { showsTask } from "../model/told.js"
-import { api, type ApprovalAnswer, CallFailed, type Scope } from "../net/api.js"
-import { type Connection, listen } from "../net/events.js"
+import { api, type ApprovalAnswer, CallFailed, type Scope, wordsOf } from "../net/api.js"
+import { listen } from "../net/events.js"
+import { Reader } from "../net/Reader.js"
 import { ListView } from "./ListView.js"
 import { type Opened, openTask } from "./opened.js"
 
@@ -83,6 +85,16 @@ export class App {
     pan: (share) => this.#pan(share)
   })
   opened: Opened | undefined
+  readonly tasks = new Reader({
+    read: (isOver) => this.#readTasks(isOver),
+    failed: (error) => this.#unread(error),
+    changed: () => this.changed()
+  })
+  readonly approvals = new Reader({
+    read: (isOver) => this.#readApprovals(isOver),
+    failed: (error) => this.#unread(error),
+    changed: () => this.changed()
+  })
 
   readonly #render: (app: App) => void
   #drawnVersion = -1
@@ -96,7 +108,6 @@ export class App {
   #asksInbox = false
   #nextNotice = 1
   #hasMoved = false
-  #connections = 0
 
   constructor(render: (app: App) => void) {
     this.#render = render
@@ -114,7 +125,8 @@ export class App {
       },
       connection: (connection) => {
         this.ui.connection = connection
-        if (connection === "Live") void this.#readLists()
+        if (connection === "Live") this.#connected()
+        else this.#disconnected()
         this.changed()
       }
     })
@@ -123,37 +135,67 @@ export class App {
 
   readonly now = (): number => nowOn(this.board, Date.now())
 
-  /** Reads what was before the connection, page by page, while events come. */
-  async #readLists(): Promise<void> {
-    const connection = ++this.#connections
-    const isOver = (): boolean => connection !== this.#connections
+  #connected(): void {
     // what the connection before has told, and nobody has read, is in the lists: another manager may count from one again
     this.#waiting = []
     this.#read = 0
     beginLists(this.board)
-    try {
-      const { inputs, scopes } = await api.caller()
-      this.ui.scopes = new Set(scopes)
-      this.ui.hasInputs = inputs
-      let cursor: string | undefined
-      do {
-        const { next, tasks } = await api.live(cursor)
-        if (isOver()) return
-        // what events have said of them is newer
-        addSnapshots(this.board, tasks, 0)
-        this.changed()
-        cursor = next
-      } while (cursor !== undefined)
-      const { tasks } = await api.settled(askedSettled)
+    this.tasks.start()
+    this.approvals.start()
+  }
+
+  /** Reads what was before the connection, page by page, while events come. */
+  async #readTasks(isOver: () => boolean): Promise<void> {
+    const { inputs, scopes } = await api.caller()
+    this.ui.scopes = new Set(scopes)
+    this.ui.hasInputs = inputs
+    let cursor: string | undefined
+    do {
+      const { next, tasks } = await api.live(cursor)
       if (isOver()) return
-      addSnapshots(this.board, [...tasks].reverse(), 0)
-      endLists(this.board)
-      this.opened?.read()
-      this.#asksInbox = true
-      this.#begin()
-    } catch (error) {
-      if (!isOver()) this.failed("Reading the tasks", error)
+      // what events have said of them is newer
+      addSnapshots(this.board, tasks, 0)
+      this.changed()
+      cursor = next
+    } while (cursor !== undefined)
+    const { tasks } = await api.settled(askedSettled)
+    if (isOver()) return
+    addSnapshots(this.board, [...tasks].reverse(), 0)
+    endLists(this.board)
+    this.opened?.read()
+    // those of tasks that were not known yet
+    this.approvals.again()
+    this.#begin()
+  }
+
+  async #readApprovals(isOver: () => boolean): Promise<void> {
+    const { approvals } = await api.approvals()
+    if (isOver()) return
+    setAsked(this.board, approvals)
+    this.changed()
+  }
+
+  /** A list could not be read: why, in words. */
+  readonly #unread = (error: unknown): string => {
+    if (error instanceof CallFailed && error.status === 401) {
+      this.ui.connection = "Denied"
+      this.#disconnected()
     }
+    return wordsOf(error)
+  }
+
+  #disconnected(): void {
+    this.tasks.stop()
+    this.approvals.stop()
+  }
+
+  get freshness(): Freshness {
+    return freshnessOf(this.ui.connection, this.tasks.reading, this.approvals.reading)
+  }
+
+  /** Reads now what could not be read. */
+  readAgain(): void {
+    for (const reader of [this.tasks, this.approvals]) if (reader.reading._tag === "Failed") reader.again()
   }
 
   /** Until a person has moved the time line. */
@@ -247,7 +289,7 @@ export class App {
     }
     if (this.#asksInbox) {
       this.#asksInbox = false
-      void this.#readInbox()
+      this.approvals.again()
     }
   }
 
@@ -257,24 +299,6 @@ export class App {
     }
     if (event._tag === "Reset") this.opened?.read()
     if (event._tag !== "Reset" && showsTask(event)) this.opened?.heard(event)
-  }
-
-  #isReadingInbox = false
-  async #readInbox(): Promise<void> {
-    if (this.#isReadingInbox) {
-      this.#asksInbox = true
-      return
-    }
-    this.#isReadingInbox = true
-    try {
-      const { approvals } = await api.approvals()
-      setAsked(this.board, approvals)
-      this.changed()
-    } catch (error) {
-      this.failed("Reading the approvals", error)
-    } finally {
-      this.#isReadingInbox = false
-    }
   }
 
   /** What is known of the selected task goes with it. */
@@ -398,7 +422,7 @@ export class App {
   failed(what: string, error: unknown): void {
     // that the connection is lost is shown already
     if (error instanceof CallFailed && error.status === 0 && this.ui.connection !== "Live") return
-    this.notify(`${what} failed: ${error instanceof Error ? error.message : "for no known reason"}`, true)
+    this.notify(`${what} failed: ${wordsOf(error)}`, true)
   }
 
   may(scope: Scope): boolean {

@@ -97,6 +97,17 @@ const Facts = (
   )
 }
 
+const Input = ({ opened }: { readonly opened: Opened | undefined }): JSX.Element | null => {
+  if (opened?.input === undefined) return null
+  return (
+    <Section name="Input">
+      {opened.input === "Unknown"
+        ? <p class="quiet">It is not kept.</p>
+        : <Lines text={opened.input.text} label="Input" />}
+    </Section>
+  )
+}
+
 const Part = ({ part }: { readonly part: ToolOutputPart }): JSX.Element =>
   part._tag === "Text"
     ? <Lines text={part.text} label="Result" />
@@ -217,14 +228,18 @@ export const Details = ({ app }: { readonly app: App }): JSX.Element | null => {
           <p class="quiet">{opened?.fault === undefined ? "Reading…" : <Text text={opened.fault} />}</p> :
           (
             <div>
+              {opened?.fault === undefined ? undefined : (
+                <div class="stale" role="alert">
+                  <p>
+                    Not all of it could be read: <Text text={opened.fault} />
+                  </p>
+                  <button type="button" class="button is-small" onClick={() => opened.read()}>Try again</button>
+                </div>
+              )}
               {asked === undefined ? undefined : <Approval key={keyOf(asked)} app={app} asked={asked} />}
               <Buttons app={app} snapshot={snapshot} />
               <Facts app={app} snapshot={snapshot} row={row} />
-              {opened?.input === undefined ? undefined : (
-                <Section name="Input">
-                  <Lines text={opened.input} label="Input" />
-                </Section>
-              )}
+              <Input opened={opened} />
               {row === undefined ? undefined : <Progress row={row} />}
               {opened === undefined || opened.output.total === 0 ? undefined : <Log opened={opened} />}
               {opened?.result === undefined ? undefined : <Result result={opened.result} />}

@@ -1,11 +1,12 @@
 /** What is above the list: the connection, the search, the filters, and the piece of time. */
 import type { JSX } from "preact"
 import type { TaskStatus } from "../../../../model/Task.js"
+import { type Freshness, staleness } from "../model/freshness.js"
 import { groupings } from "../model/rows.js"
 import { counted, lasting } from "../model/words.js"
-import type { Connection } from "../net/events.js"
 import type { App } from "./App.js"
 import { pictures, StatusIcon } from "./icons.js"
+import { Text } from "./Text.js"
 
 const statuses: ReadonlyArray<TaskStatus> = [
   "Running",
@@ -17,9 +18,11 @@ const statuses: ReadonlyArray<TaskStatus> = [
   "Cancelled"
 ]
 
-const connections: Readonly<Record<Connection, string>> = {
+const states: Readonly<Record<Freshness, string>> = {
   Connecting: "Connecting…",
+  Reading: "Reading the tasks…",
   Live: "Live",
+  Stale: "Not up to date",
   Lost: "Connection lost, trying again…",
   Full: "Too many pages are open: close one",
   Denied: "Logged out: open the address that the server printed"
@@ -44,12 +47,13 @@ const Search = ({ app }: { readonly app: App }): JSX.Element => (
 )
 
 export const Head = ({ app }: { readonly app: App }): JSX.Element => {
-  const { connection, hasCharts, panel } = app.ui
+  const { hasCharts, panel } = app.ui
+  const { freshness } = app
   const waiting = app.board.approvals.size
   return (
     <header class="head-bar">
       <h1>Tasks</h1>
-      <span class={`connection is-${connection}`} role="status">{connections[connection]}</span>
+      <span class={`connection is-${freshness}`} role="status">{states[freshness]}</span>
       <Search app={app} />
       <button
         type="button"
@@ -76,6 +80,20 @@ export const Head = ({ app }: { readonly app: App }): JSX.Element => {
         {pictures.help}
       </button>
     </header>
+  )
+}
+
+/** What could not be read, for as long as that is so. */
+export const Stale = ({ app }: { readonly app: App }): JSX.Element | null => {
+  const words = app.freshness === "Stale" ? staleness(app.tasks.reading, app.approvals.reading) : undefined
+  if (words === undefined) return null
+  return (
+    <div class="stale" role="alert">
+      <p>
+        <Text text={words} /> It is tried again by itself.
+      </p>
+      <button type="button" class="button is-small" onClick={() => app.readAgain()}>Try now</button>
+    </div>
   )
 }
 

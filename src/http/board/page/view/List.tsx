@@ -3,6 +3,7 @@ import type { JSX } from "preact"
 import { isSettled } from "../../../../model/settled.js"
 import type { Phase } from "../model/bars.js"
 import { lengthsOf } from "../model/bars.js"
+import type { Freshness } from "../model/freshness.js"
 import type { Line } from "../model/rows.js"
 import { clock, lasting, plural } from "../model/words.js"
 import type { App } from "./App.js"
@@ -112,6 +113,17 @@ const SessionLine = (
   </div>
 )
 
+/** What is said where the page knows no task. */
+const noTasks: Readonly<Record<Freshness, string>> = {
+  Connecting: "Connecting…",
+  Reading: "Reading the tasks…",
+  Live: "No task yet. Each one shows here as soon as it is accepted.",
+  Stale: "The tasks could not be read.",
+  Lost: "No task is known: the server does not answer.",
+  Full: "No task is known: the server has no place for one more page.",
+  Denied: "No task is known: this page is logged out."
+}
+
 /** The lines, and the canvas of their bars. */
 export const List = ({ app }: { readonly app: App }): JSX.Element => {
   const { lines } = app.list
@@ -149,9 +161,7 @@ export const List = ({ app }: { readonly app: App }): JSX.Element => {
           ? (
             <p class="empty">
               {app.board.rows.size === 0
-                ? app.ui.connection === "Live"
-                  ? "No task yet. Each one shows here as soon as it is accepted."
-                  : "Connecting…"
+                ? noTasks[app.freshness]
                 : "No task matches."}
             </p>
           )

@@ -3,7 +3,7 @@ import type { JSX } from "preact"
 import type { App } from "./App.js"
 import { Charts } from "./Charts.js"
 import { Details } from "./Details.js"
-import { Filters, Head, Legend } from "./Head.js"
+import { Filters, Head, Legend, Stale } from "./Head.js"
 import { Help } from "./Help.js"
 import { pictures } from "./icons.js"
 import { Inbox } from "./Inbox.js"
@@ -28,6 +28,7 @@ export const Page = ({ app }: { readonly app: App }): JSX.Element => {
   return (
     <div class="page">
       <Head app={app} />
+      <Stale app={app} />
       <Filters app={app} />
       <main class="middle">
         <div class="left">

@@ -14,15 +14,16 @@ const canvasOf = (
   height: number
 ): CanvasRenderingContext2D | undefined => {
   const ratio = devicePixelRatio || 1
-  const columns = Math.round(width * ratio)
-  const lines = Math.round(height * ratio)
-  if (columns < 1 || lines < 1) return undefined
+  const columns = Math.max(0, Math.round(width * ratio))
+  const lines = Math.max(0, Math.round(height * ratio))
+  // also where nothing is to be drawn: what was drawn before goes
   if (canvas.width !== columns || canvas.height !== lines) {
     canvas.width = columns
     canvas.height = lines
     canvas.style.width = `${width}px`
     canvas.style.height = `${height}px`
   }
+  if (columns < 1 || lines < 1) return undefined
   const context = canvas.getContext("2d") ?? undefined
   context?.setTransform(ratio, 0, 0, ratio, 0, 0)
   context?.clearRect(0, 0, width, height)

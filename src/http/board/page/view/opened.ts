@@ -6,14 +6,14 @@ import type { TaskEvent } from "../../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../../model/ToolCall.js"
 import type { UsualEvent } from "../model/told.js"
 import { longestText } from "../model/words.js"
-import { api, CallFailed } from "../net/api.js"
+import { api, wordsOf } from "../net/api.js"
 
 export interface Opened {
   readonly id: TaskId
   /** What is not on the board any more is read. */
   readonly snapshot: TaskSnapshot | undefined
-  /** What it was called with, where the server shows it: JSON text. */
-  readonly input: string | undefined
+  /** What it was called with, where the server shows that: JSON text. Of a task that has settled it may be unknown. */
+  readonly input: { readonly text: string } | "Unknown" | undefined
   readonly result: ToolResultPart | undefined
   readonly output: { readonly text: string; readonly isCut: boolean; readonly end: number; readonly total: number }
   readonly fault: string | undefined
@@ -28,8 +28,6 @@ const piece = 65_536
 const nothing: Opened["output"] = { text: "", isCut: false, end: 0, total: 0 }
 
 type Loaded = { -readonly [Key in keyof Opened]: Opened[Key] }
-
-const wordsOf = (error: unknown): string => error instanceof CallFailed ? error.message : "it could not be read"
 
 /** Reads a task; `changed` is called whenever more of it is known. */
 export const openTask = (id: TaskId, changed: () => void, hasInputs: boolean): Opened => {
@@ -107,7 +105,10 @@ export const openTask = (id: TaskId, changed: () => void, hasInputs: boolean): O
       opened.fault = undefined
       if (isSettled(snapshot)) void readResult()
       void readOutput()
-      if (hasInputs && opened.input === undefined) opened.input = (await api.input(id)).input
+      if (hasInputs && opened.input === undefined) {
+        const { input } = await api.input(id)
+        opened.input = input === undefined ? "Unknown" : { text: input }
+      }
     } catch (error) {
       opened.fault = wordsOf(error)
     }
