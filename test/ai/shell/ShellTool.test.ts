@@ -791,7 +791,12 @@ describe("working directory", () => {
       Effect.gen(function*() {
         const directory = join(root, "inside")
         const start = Command.string(
-          launcherOf({ command: ["pwd"], directory: { path: directory, entered: directory }, output: undefined, limit: 1 })
+          launcherOf({
+            command: ["pwd"],
+            directory: { path: directory, entered: directory },
+            output: undefined,
+            limit: 1
+          })
         )
         assert.strictEqual(yield* start, `${directory}\n`)
         // between the check of the shell and the start of the command

@@ -390,7 +390,9 @@ describe("what starts another one and ends, faster than its files can be read", 
           const row = stat(Number(path.split("/")[0]))
           if (row === undefined) return Option.some("")
           if (path.endsWith("stat")) return Option.some(statOf(row))
-          return Option.some(`Max file locks            ${row === stranger ? "unlimited" : 0x2a * 2 ** 20 + 7}  9  locks\n`)
+          return Option.some(
+            `Max file locks            ${row === stranger ? "unlimited" : 0x2a * 2 ** 20 + 7}  9  locks\n`
+          )
         },
         hasProcesses: () => false,
         list: () => rows().map(({ pid }) => String(pid))
