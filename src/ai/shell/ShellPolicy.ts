@@ -7,7 +7,7 @@ import type * as Option from "effect/Option"
 import type { ApprovalRequest } from "../../model/Approval.js"
 import { permissionOf, type ShellPermission } from "./approvals.js"
 import { checkPolicyOptions, checkWords } from "./checks.js"
-import { chainWords, plainWords, roughWords } from "./words.js"
+import { chainWords, plainWords, roughWords, wholeWords } from "./words.js"
 
 /**
  * What becomes of a command: it runs, it is refused, or a human is asked.
@@ -111,30 +111,36 @@ interface Words {
 const wordsOf = (all: ReadonlyArray<string>): Words => ({ all, lastAt: new Map(all.map((word, at) => [word, at])) })
 
 /**
- * Whether the words of a rule stand from here on, the first also as a path, with any options between them: `git push` is in
- * `git -C x --no-pager push`. Which options take a word is not known, so up to two words behind an option are passed over. The
+ * Whether the words of a rule stand somewhere, or at the beginning, the first also as a path, with any options between them: `git push`
+ * is in `git -C x --no-pager push`. Which options take a word is not known, so up to two words behind an option are passed over. The
  * options at the end of a rule may stand anywhere behind its other words: `git reset --hard` is in `git reset HEAD --hard`.
+ *
+ * It reads the words once, whatever they are: to begin anew at each of them takes quadratic time.
  */
-const standsAt = ({ all, lastAt }: Words, from: number, wanted: ReadonlyArray<string>): boolean => {
-  if (!isSameProgram(all[from], wanted[0])) return false
+const stand = ({ all, lastAt }: Words, wanted: ReadonlyArray<string>, where: "Anywhere" | "AtBeginning"): boolean => {
   const others = Math.max(1, ...wanted.map((word, at) => word.startsWith("-") ? 0 : at + 1))
   const options = wanted.slice(others)
-  let found = 1
-  let passable = 0
-  let at = from + 1
-  for (; found < others; at++) {
-    const word = all[at]
-    if (word === undefined) return false
-    if (word === wanted[found]) {
-      found++
-      passable = 0
-    } else if (word.startsWith("-")) {
-      passable = mostWordsOfOption
-    } else if (passable-- === 0) {
-      return false
+  const isWhole = (found: number, next: number) =>
+    found === others && options.every((option) => (lastAt.get(option) ?? -1) >= next)
+  // by how many words of the rule were found: how many words may be passed over now; of the ways to get there the one that may most
+  let passable = new Map<number, number>()
+  for (const [at, word] of all.entries()) {
+    const begins = (where === "Anywhere" || at === 0) && isSameProgram(word, wanted[0])
+    if (!begins && passable.size === 0) {
+      if (where === "AtBeginning") return false
+      continue
     }
+    const next = new Map<number, number>()
+    for (const [found, more] of passable) {
+      if (word === wanted[found]) next.set(found + 1, 0)
+      if (word.startsWith("-")) next.set(found, mostWordsOfOption)
+      else if (more > 0) next.set(found, Math.max(more - 1, next.get(found) ?? 0))
+    }
+    if (begins) next.set(1, next.get(1) ?? 0)
+    passable = next
+    for (const found of next.keys()) if (isWhole(found, at + 1)) return true
   }
-  return options.every((option) => (lastAt.get(option) ?? -1) >= at)
+  return false
 }
 
 const beginsWith = ({ all: words }: Words, rule: ShellRule): boolean =>
@@ -160,13 +166,10 @@ const holdsIn = ({ directories }: ShellRule, { directory, root = directory }: Sh
 const fits = (words: Words, rule: ShellRule, command: ShellCommand): boolean =>
   rule.verdict === "Allow"
     ? holdsIn(rule, command) && beginsWith(words, rule)
-    : standsAt(words, 0, rule.words)
+    : stand(words, rule.words, "AtBeginning")
 
 /** Whether the words of a rule stand anywhere: `sudo` is in `cd x && /usr/bin/sudo ls`. */
-const mentions = (words: Words, rule: ShellRule): boolean => {
-  const wanted = roughWords(rule.words.join(" "))
-  return words.all.some((_, from) => standsAt(words, from, wanted))
-}
+const mentions = (words: Words, rule: ShellRule): boolean => stand(words, roughWords(rule.words.join(" ")), "Anywhere")
 
 const decisionOf = (rule: ShellRule): ShellDecision => ({
   verdict: rule.verdict,
@@ -181,12 +184,13 @@ const make = (options: {
 }): ShellPolicy => {
   checkPolicyOptions(options)
   const { chains = false, compound = "Ask", otherwise = "Ask", rules } = options
-  const mentioned = (verdict: ShellVerdict, words: Words) =>
-    rules.find((rule) => rule.verdict === verdict && mentions(words, rule))
+  const mentioned = (verdict: ShellVerdict, readings: ReadonlyArray<Words>) =>
+    rules.find((rule) => rule.verdict === verdict && readings.some((words) => mentions(words, rule)))
   return (call) => {
     const { command } = call
-    const rough = wordsOf(roughWords(command))
-    const denied = mentioned("Deny", rough)
+    // what a string says may be a command (`sh -c "git push"`), or one word that an option takes
+    const readings = [wordsOf(roughWords(command)), wordsOf(wholeWords(command))]
+    const denied = mentioned("Deny", readings)
     if (denied !== undefined) return decisionOf(denied)
     const decide = (plain: ReadonlyArray<string>): ShellDecision => {
       const words = wordsOf(plain)
@@ -195,7 +199,7 @@ const make = (options: {
     }
     const words = plainWords(command)
     if (words !== undefined) return decide(words)
-    const asked = mentioned("Ask", rough)
+    const asked = mentioned("Ask", readings)
     if (asked !== undefined) return decisionOf(asked)
     const parts = chains ? chainWords(command) : undefined
     if (parts === undefined) return { verdict: compound, reason: "Not one plain command" }

@@ -13,7 +13,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { ApprovalRequired, ToolError } from "../../errors.js"
 import { ApprovalId } from "../../model/ids.js"
@@ -23,10 +22,11 @@ import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
 import { requestKind, summaryOf } from "./approvals.js"
 import { checkShellOptions } from "./checks.js"
 import { commandEnvironment } from "./commandEnvironment.js"
-import { makeCommandRunner } from "./commandRunner.js"
+import { type CommandEnd, type CommandStop, makeCommandRunner } from "./commandRunner.js"
 import { HeadAndTail } from "./HeadAndTail.js"
+import { refusedCode, refusedText } from "./launcher.js"
 import { type ShellCommand, ShellPolicy } from "./ShellPolicy.js"
-import { type WorkingDirectory, workingDirectory } from "./workingDirectory.js"
+import { makeWorkingDirectories, type WorkingDirectory } from "./workingDirectory.js"
 
 const toolName = "shell"
 
@@ -126,11 +126,26 @@ const tool = Tool.make(toolName, {
 
 const toolkit = Toolkit.make(tool)
 
-const closedError = new ToolError({
-  reason: "Unavailable",
-  toolName,
-  message: "The shell is closed. Nothing was run."
-})
+const closedError = () =>
+  new ToolError({
+    reason: "Unavailable",
+    toolName,
+    message: "The shell is closed. Nothing was run."
+  })
+
+type ShellServices = CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path
+
+interface RunningCall {
+  readonly over: Deferred.Deferred<Option.Option<CommandStop>>
+  /** Nothing of it runs any more. */
+  readonly end: Deferred.Deferred<void>
+}
+
+interface Ran {
+  readonly end: CommandEnd
+  readonly output: string
+  readonly omitted: number
+}
 
 /** Lets a command pass that the policy allows, or that a human approved as it is. */
 const permit = (
@@ -189,7 +204,7 @@ const make = (options: ShellOptions) =>
     }
     const path = yield* Path.Path
     const fileSystem = yield* FileSystem.FileSystem
-    const services = yield* Effect.context<CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path>()
+    const services = yield* Effect.context<ShellServices>()
     const runner = yield* makeCommandRunner(
       yield* commandEnvironment({ root, inherit: inheritEnvironment, own: environment })
     )
@@ -202,29 +217,44 @@ const make = (options: ShellOptions) =>
       })
     )
 
-    const closed = yield* Deferred.make<void>()
-    const running = new Set<Deferred.Deferred<void>>()
+    const directories = makeWorkingDirectories({ root, toolName })
+    const running = new Set<RunningCall>()
     let isClosed = false
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         isClosed = true
-        yield* Deferred.succeed(closed, undefined)
-        yield* Effect.forEach(running, (end) => Deferred.await(end), { discard: true })
+        yield* Effect.forEach(running, ({ over }) => Deferred.succeed(over, Option.some("Closed" as const)))
+        yield* Effect.forEach(running, ({ end }) => Deferred.await(end), { discard: true })
       })
     )
+    const begin = Effect.gen(function*() {
+      if (isClosed) return yield* closedError()
+      const call: RunningCall = {
+        over: yield* Deferred.make<Option.Option<CommandStop>>(),
+        end: yield* Deferred.make<void>()
+      }
+      running.add(call)
+      return call
+    })
     /** Keeps the layer open until the effect is over, and begins nothing once it closes. */
-    const whileOpen = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    const whileOpen = <A, E, R>(use: (over: RunningCall["over"]) => Effect.Effect<A, E, R>) =>
       Effect.acquireUseRelease(
-        Effect.filterOrElse(Deferred.make<void>(), () => !isClosed, () => closedError).pipe(
-          Effect.tap((end) => Effect.sync(() => running.add(end)))
-        ),
-        () => effect,
-        (end) => Effect.zipRight(Effect.sync(() => running.delete(end)), Deferred.succeed(end, undefined))
+        begin,
+        ({ over }) => use(over),
+        (call) => Effect.zipRight(Effect.sync(() => running.delete(call)), Deferred.succeed(call.end, undefined))
       )
 
-    const run = (task: CurrentTask["Type"], command: string, directory: string, limit: Duration.Duration) =>
+    /** Runs it in a scope, which ends what tells of its progress. */
+    const run = (
+      task: CurrentTask["Type"],
+      command: string,
+      directory: WorkingDirectory,
+      limit: Duration.Duration,
+      over: RunningCall["over"]
+    ) =>
       Effect.gen(function*() {
         yield* isThere
+        const scope = yield* Effect.scope
         const kept = new HeadAndTail(maxOutputBytes)
         let units = 0
         const progress = Effect.suspend(() => {
@@ -233,19 +263,22 @@ const make = (options: ShellOptions) =>
           const { total } = kept
           return task.reportProgress({ message: `${total} bytes of output`, data: { outputBytes: total } })
         })
-        yield* Effect.forkScoped(Effect.repeat(progress, Schedule.spaced(progressInterval)))
+        const tellProgress = Effect.forkIn(
+          Effect.interruptible(Effect.forever(Effect.delay(progress, progressInterval))),
+          scope
+        )
         const end = yield* runner.run({
           command: [program, ...args, command],
           directory,
           gracePeriod,
-          until: Effect.raceFirst(
-            Effect.as(Deferred.await(closed), "Closed" as const),
-            Duration.isFinite(limit) ? Effect.as(Effect.sleep(limit), "TimedOut" as const) : Effect.never
-          ),
+          over,
+          limit,
           onText: (text) => {
+            // a command that says nothing has no progress
+            const isFirst = kept.total === 0
             kept.write(text)
             units += text.length
-            return task.write(text)
+            return isFirst ? Effect.zipRight(tellProgress, task.write(text)) : task.write(text)
           }
         })
         const { omitted, text } = kept.close()
@@ -257,16 +290,33 @@ const make = (options: ShellOptions) =>
         )
       )
 
+    /** Looks up the directory, asks the policy, and runs it. */
+    const checkAndRun = (
+      task: CurrentTask["Type"],
+      command: string,
+      cwd: string,
+      limit: Duration.Duration
+    ): Effect.Effect<Ran, ToolError | ApprovalRequired, ShellServices> =>
+      Effect.gen(function*() {
+        const directory = yield* directories.lookUp(cwd)
+        yield* permit(policy, task, command, directory)
+        const ran = yield* whileOpen((over) => run(task, command, directory, limit, over))
+        const isRefused = ran.end.exitCode === refusedCode && ran.output === refusedText
+        if (!isRefused || !directory.isRemembered) return ran
+        // the root is another directory by now, or the command has said so itself
+        directories.forget()
+        const { path: now } = yield* directories.lookUp(cwd)
+        return now === directory.path ? ran : yield* checkAndRun(task, command, cwd, limit)
+      })
+
     return toolkit.of({
       [toolName]: ({ command, cwd, timeout_seconds: seconds }) =>
         Effect.gen(function*() {
           const task = yield* CurrentTask
-          const directory = yield* workingDirectory({ root, cwd: cwd ?? ".", toolName })
-          yield* permit(policy, task, command, directory)
           const limit = seconds === undefined || seconds === null
             ? Duration.decode(timeout)
             : Duration.seconds(seconds)
-          const { end, omitted, output } = yield* whileOpen(run(task, command, directory.path, limit))
+          const { end, omitted, output } = yield* checkAndRun(task, command, cwd ?? ".", limit)
           const stopped = Option.getOrUndefined(end.stopped)
           if (stopped === "Closed") {
             return yield* new ToolError({
@@ -294,8 +344,8 @@ const make = (options: ShellOptions) =>
  * `Unavailable` if the layer closes meanwhile.
  *
  * However a call ends, its whole process group gets SIGTERM, and SIGKILL after the grace period, before the call is over; on
- * Linux also what left the group, found by a variable in its environment or by a parent that was found. Out of reach is a
- * daemon whose parent has already exited and that cleared its environment and left the group. Output goes to the task while it comes
+ * Linux also what left the group, found by a variable in its environment, a limit that it inherits, or a parent that was found;
+ * docs/shell.md lists what is out of reach. Output goes to the task while it comes
  * (`handle.output`), where it can be read after a cancel or a timeout of the manager too: then the manager decides the
  * result, and the tool has none to give.
  *

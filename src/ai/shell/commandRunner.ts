@@ -6,35 +6,43 @@
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import { type PlatformError, SystemError } from "@effect/platform/Error"
-import type * as Duration from "effect/Duration"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { monotonicNow } from "../../shared/monotonic.js"
 import { makeGuard } from "./guard.js"
-import { kernel, sendSignal, turnOfEventLoop } from "./host.js"
-import { launcherOf } from "./launcher.js"
-import { makeMarks, withMark } from "./marks.js"
+import { kernel, makeTurns, sendSignal } from "./host.js"
+import { launcherOf, type StartDirectory } from "./launcher.js"
+import { limitOf, makeMarks, withMark } from "./marks.js"
 import { makeOutputs, type ReadOutput } from "./outputs.js"
 import { type ProcessServices, stopGroup } from "./processGroup.js"
 import { makeProcessTable } from "./processTable.js"
 import { Utf8 } from "./Utf8.js"
 
 /**
- * How a command ended. `stopped` is what `until` gave, if that ended it. Without an exit code there is a signal that killed it,
+ * Why a command is ended that has not ended by itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CommandStop = "Closed" | "TimedOut"
+
+/**
+ * How a command ended. `stopped` says why it was ended, if it was. Without an exit code there is a signal that killed it,
  * or it could not be killed.
  *
  * @since 0.1.0
  * @category models
  */
-interface CommandEnd<A> {
+export interface CommandEnd {
   /** How many bytes of the output are no UTF-8 and were replaced. */
   readonly replacedBytes: number
   readonly exitCode: number | undefined
   readonly signal: string | undefined
-  readonly stopped: Option.Option<A>
+  readonly stopped: Option.Option<CommandStop>
 }
 
 /**
@@ -43,12 +51,14 @@ interface CommandEnd<A> {
  * @since 0.1.0
  * @category models
  */
-interface CommandOptions<A> {
+interface CommandOptions {
   readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
-  /** Without symbolic links. */
-  readonly directory: string
+  readonly directory: StartDirectory
   readonly onText: (text: string) => Effect.Effect<void>
-  readonly until: Effect.Effect<A>
+  /** Completed with a reason it ends the command; the end of the command completes it with none. One for each command. */
+  readonly over: Deferred.Deferred<Option.Option<CommandStop>>
+  /** How long it may take; `Infinity` for as long as it wants. */
+  readonly limit: Duration.Duration
   readonly gracePeriod: Duration.DurationInput
 }
 
@@ -78,7 +88,7 @@ const readAll = (reads: ReadonlyArray<ReadOutput>, onText: (text: string) => Eff
       readOne((bytes) => told(utf8.read(bytes))),
       Effect.suspend(() => told(utf8.end()))
     )
-  }, { concurrency: "unbounded", discard: true })
+  }, { concurrency: reads.length, discard: true })
   return { read, replacedBytes: () => texts.reduce((sum, { replaced }) => sum + replaced, 0) }
 }
 
@@ -86,8 +96,6 @@ const start = (command: Command.Command) =>
   Effect.catchAllDefect(Command.start(command), (cause) =>
     // node throws for what the operating system would not take
     new SystemError({ reason: "InvalidData", module: "Command", method: "start", cause }))
-
-const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Effect.interruptible(wait), drainPeriod)
 
 /**
  * Runs commands.
@@ -97,11 +105,11 @@ const withinDrainPeriod = <A>(wait: Effect.Effect<A>) => Effect.timeoutOption(Ef
  */
 export interface CommandRunner {
   /**
-   * Runs a command without input until it ends or `until` does, and gives its output, both streams in the order in which they
+   * Runs a command without input until it ends or is to end, and gives its output, both streams in the order in which they
    * were written, to `onText`. Whatever ends the effect, by then no process of the command is left that can be found (see
    * processGroup.ts). Fails if the command cannot be started.
    */
-  readonly run: <A>(options: CommandOptions<A>) => Effect.Effect<CommandEnd<A>, PlatformError, ProcessServices>
+  readonly run: (options: CommandOptions) => Effect.Effect<CommandEnd, PlatformError, ProcessServices>
 }
 
 /**
@@ -123,21 +131,20 @@ export const makeCommandRunner = (
       scope
     )
     const table = yield* makeProcessTable(kernel())
-    const one = yield* Effect.makeSemaphore(1)
     // to start a process stops the event loop for as long as it takes: others get a turn between two of them
-    const turn = Effect.uninterruptibleMask((restore) =>
-      Effect.zipRight(restore(one.take(1)), Effect.forkDaemon(Effect.zipRight(turnOfEventLoop, one.release(1))))
-    )
+    const turn = makeTurns()
 
     const run: CommandRunner["run"] = (options) =>
       Effect.scoped(Effect.gen(function*() {
         const ownScope = yield* Effect.scope
+        const meanwhile = <A, R>(work: Effect.Effect<A, never, R>) =>
+          Effect.forkIn(Effect.interruptible(work), ownScope)
         const output = yield* outputs.take
         yield* guard.ready
         const mark = marks.next()
-        const { command: words, directory } = options
+        const { command: words, directory, limit, over } = options
         const command = Command.env(
-          launcherOf({ command: words, directory, output: output.path }),
+          launcherOf({ command: words, directory, output: output.path, limit: limitOf(mark) }),
           withMark(environment, mark),
           { extendEnv: false }
         )
@@ -149,18 +156,25 @@ export const makeCommandRunner = (
             const startedAt = yield* monotonicNow
             // it ends with the scope, after the processes: what they say when they are told to end is still heard
             const { read, replacedBytes } = readAll(output.reads(leader), options.onText)
-            const reading = yield* Effect.forkIn(Effect.interruptible(read), ownScope)
-            const stopped = yield* Effect.exit(restore(Effect.raceFirst(
-              Effect.as(leader.exitCode, Option.none()).pipe(Effect.orElseSucceed(() => Option.none())),
-              Effect.asSome(options.until)
-            )))
+            const isRead = yield* Deferred.make<void>()
+            yield* meanwhile(Effect.ensuring(read, Deferred.succeed(isRead, undefined)))
+            yield* meanwhile(Effect.zipRight(Effect.exit(leader.exitCode), Deferred.succeed(over, Option.none())))
+            if (Duration.isFinite(limit)) {
+              yield* meanwhile(Effect.delay(Deferred.succeed(over, Option.some("TimedOut" as const)), limit))
+            }
+            const stopped = yield* Effect.exit(restore(Deferred.await(over)))
             const isLong = (yield* monotonicNow) - startedAt > longCommand
             const watched = { leader: leader.pid, mark, isLong, known: new Map() }
             yield* stopGroup({ leader, watched, table, sendSignal }, options.gracePeriod)
             guard.remove(leader.pid)
             yield* output.letEnd
-            yield* withinDrainPeriod(Fiber.await(reading))
-            const end = yield* withinDrainPeriod(exitOf(leader))
+            yield* meanwhile(Effect.delay(Deferred.succeed(isRead, undefined), drainPeriod))
+            yield* Deferred.await(isRead)
+            const end = yield* Effect.if(Effect.orElseSucceed(leader.isRunning, () => false), {
+              // what cannot be killed
+              onTrue: () => Effect.timeoutOption(Effect.interruptible(exitOf(leader)), drainPeriod),
+              onFalse: () => Effect.asSome(exitOf(leader))
+            })
             return {
               ...Option.getOrElse(end, () => unknownEnd),
               stopped: yield* stopped,

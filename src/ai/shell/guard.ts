@@ -7,25 +7,22 @@
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { type LineFile, makeLineFile } from "./host.js"
 
-// Its input is a pipe from the host, with a line for each group that begins ("+ 42") and ends ("- 42"). The input ends when the host
-// does. Then it kills the groups that are left and, where there is /proc, every process that has the mark, until there is none.
+// Its input is a pipe from the host, which ends when the host does. A line of it has the groups that run, and replaces the line
+// before; without any they are in a file, which costs less to write and wakes nobody. It then kills them and, where there is /proc,
+// every process that has the mark, until there is none.
 const watch = `
 cd /
 exec >/dev/null 2>&1
-mark=$0 directory=$1 groups=
-while read -r change group; do
-  if [ "$change" = + ]; then
-    groups="$groups $group"
-  else
-    left=
-    for one in $groups; do [ "$one" = "$group" ] || left="$left $one"; done
-    groups=$left
-  fi
-done
+mark=$0 directory=$1 groups= told=
+[ -z "$2" ] || exec 3<"$2"
+while read -r line; do groups=$line told=yes; done
+[ -n "$told" ] || [ -z "$2" ] || read -r groups <&3
 for group in $groups; do kill -s KILL -- "-$group"; done
 rounds=0
 while [ $rounds -lt 100 ]; do
@@ -78,38 +75,66 @@ export const makeGuard = (options: {
     const groups = new Set<number>()
     const one = yield* Effect.makeSemaphore(1)
     let running: Running | undefined
+    let files = 0
+    // until it could not be written
+    let file: LineFile | undefined
     // it must not find itself by the mark, and it needs no more than programs
     const { PATH = "/usr/bin:/bin" } = options.environment
+
+    const closeFile = (): void => {
+      file?.close()
+      file = undefined
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(closeFile))
+
+    const tell = (): void => {
+      if (running === undefined) return
+      const line = [...groups].join(" ")
+      if (file?.write(line) === true) return
+      // from now on it reads them here
+      closeFile()
+      Queue.unsafeOffer(running.lines, `${line}\n`)
+    }
 
     const start = Effect.gen(function*() {
       // the executor writes them, and stops when the queue is shut down
       const lines = yield* Effect.acquireRelease(Queue.unbounded<string>(), Queue.shutdown)
-      const command = Command.make("/bin/sh", "-c", watch, options.mark, options.directory() ?? "").pipe(
+      const directory = options.directory()
+      const path = directory === undefined ? "" : `${directory}/groups-${files++}`
+      closeFile()
+      if (path !== "") file = Option.getOrUndefined(Option.flatMap(makeLineFile, (make) => make(path)))
+      const command = Command.make(
+        "/bin/sh",
+        "-c",
+        watch,
+        options.mark,
+        directory ?? "",
+        file === undefined ? "" : path
+      ).pipe(
         Command.env({ PATH }, { extendEnv: false }),
         Command.stdin(Stream.encodeText(Stream.fromQueue(lines)))
       )
       const leader = yield* Command.start(command)
-      for (const group of groups) Queue.unsafeOffer(lines, `+ ${group}\n`)
       running = { leader, lines }
+      tell()
     }).pipe(Scope.extend(scope), Effect.ignore)
 
     const isRunning = Effect.suspend(() =>
       running === undefined ? Effect.succeed(false) : Effect.orElseSucceed(running.leader.isRunning, () => false)
     )
 
-    const tell = (change: "+" | "-", group: number): void => {
-      if (running !== undefined) Queue.unsafeOffer(running.lines, `${change} ${group}\n`)
-    }
-
     return {
-      ready: one.withPermits(1)(Effect.unlessEffect(start, isRunning)).pipe(Effect.asVoid, Effect.uninterruptible),
+      ready: Effect.unlessEffect(
+        one.withPermits(1)(Effect.unlessEffect(start, isRunning)).pipe(Effect.uninterruptible),
+        isRunning
+      ).pipe(Effect.asVoid),
       add: (group) => {
         groups.add(group)
-        tell("+", group)
+        tell()
       },
       remove: (group) => {
         groups.delete(group)
-        tell("-", group)
+        tell()
       }
     }
   })

@@ -41,9 +41,11 @@ interface Socket {
 interface Modules {
   readonly "node:fs": {
     readonly constants: { readonly O_RDONLY: number; readonly O_WRONLY: number; readonly O_NONBLOCK: number }
-    openSync(path: string, flags: number): number
+    openSync(path: string, flags: number | "wx", mode?: number): number
+    writeSync(descriptor: number, text: string, position: number): number
     closeSync(descriptor: number): void
     readFileSync(path: string, encoding: "utf8"): string
+    readdirSync(path: string): ReadonlyArray<string>
     statSync(path: string, options?: { readonly throwIfNoEntry: false }): { readonly dev: number } | undefined
   }
   readonly "node:net": {
@@ -63,14 +65,36 @@ declare const process: {
 const runtime = typeof process === "undefined" ? undefined : process
 
 /**
- * Gives the event loop one turn: timers fire and sockets are read before it returns.
+ * Lets one pass in a turn of the event loop, in the order in which they come.
  *
  * @since 0.1.0
- * @category combinators
+ * @category constructors
  */
-export const turnOfEventLoop: Effect.Effect<void> = Effect.async((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
+export const makeTurns = (): Effect.Effect<void> => {
+  let isFree = true
+  const waiting = new Set<() => void>()
+  const next = () => {
+    isFree = false
+    setImmediate(() => {
+      const [first] = waiting
+      if (first === undefined) {
+        isFree = true
+        return
+      }
+      waiting.delete(first)
+      next()
+      first()
+    })
+  }
+  return Effect.suspend(() => {
+    if (isFree) return Effect.sync(next)
+    return Effect.async<void>((resume) => {
+      const pass = () => resume(Effect.void)
+      waiting.add(pass)
+      return Effect.sync(() => waiting.delete(pass))
+    })
+  })
+}
 
 /**
  * Sends a signal at once where the runtime can, because a process that starts another one and ends would be gone by the time
@@ -174,11 +198,47 @@ export const openPipe: Option.Option<(path: string) => Option.Option<PipeReader>
   }
 )
 
+/**
+ * A file that has one line, which is written anew at once and without waiting, so that it is there whatever happens next.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LineFile {
+  /** Whether it could be written. */
+  readonly write: (line: string) => boolean
+  readonly close: () => void
+}
+
+/**
+ * How to make a file of one line, which nobody else can read; `None` where the runtime cannot. It fails where it cannot be made.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const makeLineFile: Option.Option<(path: string) => Option.Option<LineFile>> = Option.map(
+  Option.fromNullable(nodeModules()),
+  ({ "node:fs": fs }) =>
+    Option.liftThrowable((path: string): LineFile => {
+      const descriptor = fs.openSync(path, "wx", 0o600)
+      let length = 0
+      return {
+        write: (line) => {
+          // over all of the line before, in one write: it is never half of either, also if the host ends now
+          const text = `${line.padEnd(length)}\n`
+          length = text.length - 1
+          return Option.exists(Option.liftThrowable(fs.writeSync)(descriptor, text, 0), (size) => size === text.length)
+        },
+        close: () => fs.closeSync(descriptor)
+      }
+    })
+)
+
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
 
 /**
- * What the kernel says at once: of /proc only files that never make the reader wait, such as `loadavg` and `<id>/stat` (not
+ * What the kernel says at once: of /proc only files that never make the reader wait, such as `loadavg`, `<id>/stat` and `<id>/limits` (not
  * `environ`, which waits for the memory of the process). `None` where the runtime cannot, and where `loadavg` is not the kernel's:
  * what lxcfs puts there may be old.
  *
@@ -192,6 +252,7 @@ export const kernel = (): Option.Option<Kernel> => {
   const isKernels = Option.liftThrowable(() => fs.statSync("/proc/loadavg")?.dev === fs.statSync("/proc")?.dev)
   if (!Option.getOrElse(isKernels(), () => false)) return Option.none()
   return Option.some({
+    list: () => Option.getOrElse(Option.liftThrowable(fs.readdirSync)("/proc"), () => []),
     read: (file) => {
       const path = `/proc/${file}`
       try {

@@ -39,6 +39,28 @@ export const marksIn = (environment: string): ReadonlyArray<string> =>
   )
 
 /**
+ * The limit by which the processes of a command are found that have lost their variable: of file locks (`RLIMIT_LOCKS`), which
+ * Linux does not look at any more. Every process inherits it, no environment hides it, and it is read without waiting. NaN for what is
+ * no mark of a shell.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const limitOf = (mark: string): number =>
+  Number.parseInt(mark.slice(0, 8), 16) * 2 ** 20 + Number.parseInt(mark.slice(-5), 16)
+
+/**
+ * That limit, from the text of `/proc/<id>/limits`; `undefined` if it has none.
+ *
+ * @since 0.1.0
+ * @category parsers
+ */
+export const limitIn = (limits: string): number | undefined => {
+  const found = /^Max file locks +(\d+)/m.exec(limits)?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
+/**
  * The marks of one shell: random ids that begin alike, so that all of its commands can be found at once.
  *
  * @since 0.1.0

@@ -2,7 +2,7 @@
  * Commands that leave no process behind. An executor of @effect/platform starts each one as the leader of a session and a process
  * group of its own and sends SIGTERM to the group when the scope closes before the leader has ended. This file also ends what
  * ignores SIGTERM, what outlives the leader, and, where there is /proc, what has left the group: such a process is found by its
- * session, by the mark in its environment, or because its parent was found. docs/shell.md says which are not found.
+ * session, by the mark in its environment, by a limit that it has inherited, or because its parent was found. docs/shell.md says which are not found.
  *
  * @since 0.1.0
  */
@@ -52,6 +52,20 @@ const looks = Schedule.exponential("5 millis").pipe(
 const emptyLooks = 8
 
 /**
+ * What a look has missed that found nobody and was not sure: one that starts another one and ends may be gone whenever its files are
+ * read.
+ */
+const missed = (
+  { table, watched }: ProcessGroup,
+  who: Members,
+  onFound: OnFound<ProcessServices> = () => Effect.void
+): Effect.Effect<Members, never, ProcessServices> => {
+  const escaped: Array<number> = []
+  const add = (id: number) => Effect.zipRight(Effect.sync(() => escaped.push(id)), onFound(id))
+  return Effect.as(table.findAtOnce(watched, add), { ...who, escaped })
+}
+
+/**
  * The processes that are left. Without /proc, SIGCONT tells whether there is a process to signal; it does no harm.
  */
 const left = (
@@ -92,7 +106,10 @@ export const stopGroup = (
   // what the last look has found; before the first, there may be processes in the group
   let last: Members = { inGroup: true, escaped: [], isSure: false }
   const lookAnd = (onFound?: OnFound<ProcessServices>) =>
-    Effect.tap(left(group, onFound), (who) => Effect.sync(() => last = who))
+    left(group, onFound).pipe(
+      Effect.flatMap((who) => isAnyLeft(who) || who.isSure ? Effect.succeed(who) : missed(group, who, onFound)),
+      Effect.tap((who) => Effect.sync(() => last = who))
+    )
   const look = lookAnd()
 
   const signal = (name: SignalName, who: Members) =>
@@ -129,6 +146,8 @@ export const stopGroup = (
     Effect.timeoutOption(Effect.interruptible(work), period)
 
   return Effect.gen(function*() {
+    // most commands leave nothing: then nobody has to wait
+    if (group.table.isEmpty(group.watched)) return
     // before the signal: the children of a process that has ended cannot be found by it
     yield* within(look, lookPeriod)
     if (!isAnyLeft(last) && last.isSure) return

@@ -9,7 +9,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { monotonicNow } from "../../shared/monotonic.js"
-import { marksIn } from "./marks.js"
+import { limitOf, marksIn } from "./marks.js"
 import {
   candidates,
   hasGroup,
@@ -23,7 +23,7 @@ import {
   type Row,
   type Watched
 } from "./members.js"
-import { isNobodyLeft, type Kernel } from "./newProcesses.js"
+import { findAtOnce, isNobodyLeft, isNobodyNew, type Kernel, limitOfProcess } from "./newProcesses.js"
 
 const filesAtOnce = 16
 
@@ -51,6 +51,10 @@ interface Request {
  * @category models
  */
 export interface ProcessTable {
+  /** Whether it is certain without a look that no process of a command is alive. */
+  readonly isEmpty: (command: Watched) => boolean
+  /** Gives away what can be found without a look, each process at the moment when it is found. */
+  readonly findAtOnce: <R>(command: Watched, onFound: OnFound<R>) => Effect.Effect<void, never, R>
   /** The processes of a command that are alive; `None` where there is no /proc. */
   readonly look: <R = never>(
     command: Watched,
@@ -63,7 +67,8 @@ const zombieKey = ({ id, start }: Row): string => `${id} ${start}`
 /** One look for several commands. `zombies` are those that the last look has found, and what it could not read. */
 const scan = (
   requests: ReadonlyArray<Request>,
-  zombies: Set<string>
+  zombies: Set<string>,
+  kernel: Option.Option<Kernel>
 ): Effect.Effect<ReadonlyArray<Option.Option<Members>>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
@@ -81,6 +86,12 @@ const scan = (
 
     const readMarks = (row: Row) => {
       const { id } = row
+      const limit = Option.isSome(kernel) ? limitOfProcess(kernel.value.read, id) : undefined
+      const limited = requests.filter(({ command }) => limitOf(command.mark) === limit)
+      if (limited.length > 0) {
+        marks.set(id, limited.map(({ command }) => command.mark))
+        return Effect.forEach(limited, ({ onFound }) => onFound(id), { discard: true })
+      }
       return Effect.matchEffect(fileSystem.readFileString(`/proc/${id}/environ`), {
         onSuccess: (environment) => {
           const found = marksIn(environment)
@@ -147,7 +158,7 @@ export const makeProcessTable = (kernel: Option.Option<Kernel>): Effect.Effect<P
     const answerAll = Effect.gen(function*() {
       const requests = [...waiting]
       const began = yield* monotonicNow
-      const found = yield* scan(requests, zombies)
+      const found = yield* scan(requests, zombies, kernel)
       last = { began, ended: yield* monotonicNow }
       if (found.some(Option.isSome)) asked = kernel
       requests.forEach((request, at) => {
@@ -179,6 +190,9 @@ export const makeProcessTable = (kernel: Option.Option<Kernel>): Effect.Effect<P
       })
 
     return {
+      findAtOnce: (command, onFound) =>
+        Effect.suspend(() => Option.isSome(asked) ? findAtOnce(command, asked.value, onFound) : Effect.void),
+      isEmpty: (command) => Option.exists(asked, (known) => isNobodyNew(command, known)),
       look: (command, onFound) =>
         Effect.suspend(() => Option.isSome(asked) ? isNobodyLeft(command, asked.value) : Effect.succeed(false))
           .pipe(

@@ -121,3 +121,16 @@ export const roughWords = (command: string): ReadonlyArray<string> =>
   openAlternatives(command.replace(/\\\r?\n/g, "").replace(/\\/g, "")).split(/[\s'"`$(){}[\];&|<>!=,]+/).filter(
     (text) => text !== ""
   )
+
+// a string is one word, whatever is in it; a quote that is not closed stands alone
+const quotedOrNot = /(?:'[^']*'|"(?:[^"\\]|\\[^])*"|[^\s'"`$(){}[\];&|<>!])+/g
+
+/**
+ * The words in which a string with blanks is one: the directory in `git -C "my project" push`. Like `roughWords`, it rather sees too
+ * much.
+ *
+ * @since 0.1.0
+ * @category parsers
+ */
+export const wholeWords = (command: string): ReadonlyArray<string> =>
+  (command.replace(/\\\r?\n/g, "").match(quotedOrNot) ?? []).map(unquote)

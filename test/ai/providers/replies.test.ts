@@ -62,6 +62,19 @@ const ending = ({ events }: Played) => {
   return last.reason._tag === "Failed" ? `Failed: ${last.reason.error.reason}` : last.reason._tag
 }
 
+/** A `fetch` whose first response is another one. */
+const changing = (change: (body: string) => string | Response): typeof globalThis.fetch => {
+  let isFirst = true
+  return async (input, init) => {
+    const response = await globalThis.fetch(input, init)
+    if (!isFirst) return response
+    isFirst = false
+    const changed = change(await response.text())
+    const { headers, status } = response
+    return typeof changed === "string" ? new Response(changed, { headers, status }) : changed
+  }
+}
+
 /** What the model was told of its calls, in one or two words. */
 const answers = ({ transcript: { entries } }: Played) =>
   entries.flatMap((entry) => {
@@ -206,6 +219,77 @@ for (const [index, provider] of providers.entries()) {
   }
 
   describe(provider.name, () => {
+    const isAnthropic = provider.name.endsWith("anthropic")
+    const changed = (
+      streaming: boolean,
+      blocks: ReadonlyArray<ReplyBlock>,
+      change: (body: string) => string | Response,
+      how: Ending = "whole"
+    ) =>
+      Effect.gen(function*() {
+        const server = yield* provider.server
+        server.endWith(how, ...blocks)
+        server.otherwise(() => [text("done")])
+        return yield* play(provider, server, { streaming }, changing(change))
+      })
+
+    for (const [name, end] of [["CR LF", "\r\n"], ["CR", "\r"]] as const) {
+      it.scopedLive(`lines of a stream may end with ${name}`, () =>
+        Effect.gen(function*() {
+          const played = yield* changed(true, [text("It"), call("wipe", {})], (body) => body.replaceAll("\n", end))
+          assert.deepStrictEqual([played.ran, ending(played), said(played)], [["wipe"], "Completed", ["It", "done"]])
+        }))
+    }
+
+    for (
+      const [status, body, reason, type = "application/json"] of [
+        // of a gateway in front of the provider
+        [429, "{\"message\":\"Too Many Requests\"}", "RateLimited"],
+        [429, "", "RateLimited", "text/plain"],
+        [429, "<html></html>", "RateLimited", "text/html"],
+        [403, "[]", "Authentication"],
+        // of a kind that the client does not know
+        [413, "{\"error\":{\"type\":\"request_too_large\",\"message\":\"x\"}}", "ContextOverflow"],
+        [429, "{\"error\":{\"type\":\"enforced_spend_limit_reached\",\"message\":\"x\"}}", "QuotaExhausted"],
+        [409, "{\"type\":\"error\",\"error\":{\"type\":\"conflict_error\",\"message\":\"x\"}}", "Timeout"]
+      ] as const
+    ) {
+      for (const streaming of [true, false]) {
+        it.scopedLive(`is told by its status, ${streaming ? "streamed" : "whole"}: ${status} ${body}`, () =>
+          Effect.gen(function*() {
+            const headers = { "content-type": type }
+            const played = yield* changed(streaming, [text("It")], () => new Response(body, { status, headers }))
+            assert.strictEqual(ending(played), `Failed: ${reason}`)
+          }))
+      }
+    }
+
+    if (!isAnthropic) {
+      for (const status of ["cancelled", "in_progress", "queued"]) {
+        it.scopedLive(`a whole reply that is ${status} has failed, and none of its calls runs`, () =>
+          Effect.gen(function*() {
+            const played = yield* changed(
+              false,
+              [text("It"), call("wipe", {})],
+              (body) => body.replace("\"status\":\"completed\"", `"status":"${status}"`)
+            )
+            assert.deepStrictEqual([played.ran, ending(played)], [[], "Failed: ServerError"])
+          }))
+      }
+      for (const details of ["null", "{}", "{\"reason\":\"something_new\"}"]) {
+        for (const streaming of [true, false]) {
+          it.scopedLive(`is cut off where it is incomplete for ${details}, ${streaming ? "streamed" : "whole"}`, () =>
+            Effect.gen(function*() {
+              const blocks = [call("read", { path: "a" }), call("wipe", {})]
+              const change = (body: string) =>
+                body.replace(/"incomplete_details":\{[^}]*\}/gu, `"incomplete_details":${details}`)
+              const played = yield* changed(streaming, blocks, change, "length")
+              assert.deepStrictEqual(answers(played), ["read: ok", "wipe: cut off"])
+            }))
+        }
+      }
+    }
+
     it.scopedLive("a stream in which nothing comes has failed after its idle timeout", () =>
       Effect.gen(function*() {
         const server = yield* provider.server

@@ -93,6 +93,11 @@ describe("options between the words of a rule that restricts", () => {
       ["git clean -x .", "Allow"],
       ["git --hard reset", "Allow"],
       ["git -C r rebase main", "Ask"],
+      // a string is one word of an option, whatever is in it
+      ["git -C 'my own project' push", "Deny"],
+      ["git -c \"user.name=A B C\" push", "Deny"],
+      ["git -C \"$HOME/my own project\" reset --hard", "Deny"],
+      ["make && git -C 'my own project' rebase main", "Ask"],
       ["git rebase -i main", "Ask"],
       ["git status", "Allow"],
       ["git -C r status", "Allow"],
@@ -110,6 +115,20 @@ it("a command of many words is decided in linear time", () => {
   const command = `--hard ${"git reset x ".repeat(50_000)}`
   const guarded = ShellPolicy.make({ rules: [ShellPolicy.deny("git reset --hard"), ShellPolicy.allow("--hard")] })
   assert.strictEqual(verdict(command, guarded), "Allow")
+})
+
+it("a command of many options is decided in linear time", () => {
+  // each could begin what the rule looks for, and none ends it
+  const command = "git -x ".repeat(50_000)
+  const guarded = ShellPolicy.make({ rules: [ShellPolicy.deny("git push"), ShellPolicy.allow("git")] })
+  assert.strictEqual(verdict(command, guarded), "Allow")
+})
+
+describe("a rule that restricts, behind one that allows", () => {
+  const guarded = ShellPolicy.make({ rules: [ShellPolicy.allow("git"), ShellPolicy.deny("git push")] })
+  for (const command of ["git push", "git -C 'my own project' push", "sh -c 'git push'"]) {
+    it(`${command}: Deny`, () => assert.strictEqual(verdict(command, guarded), "Deny"))
+  }
 })
 
 describe("the directories of a rule that allows", () => {

@@ -503,7 +503,7 @@ describe.concurrent("no process is left", () => {
   )
 
   it.live.runIf(isFull && process.platform === "linux" && isThere("perl"))(
-    "but what docs/shell.md lists, once its parent has ended: without a mark, and outside of the session",
+    "also without a variable and outside of the session, once its parent has ended",
     () =>
       Effect.gen(function*() {
         const [cleared, overwritten] = [unique(), unique()]
@@ -513,11 +513,21 @@ describe.concurrent("no process is left", () => {
           `(setsid perl -e '$0 = "x${overwritten}"; sleep 600' &)`,
           "sleep 0.3"
         ].join("; "))
-        const left = [cleared, overwritten].map((mark) => alive(mark).length)
+        assert.deepStrictEqual([cleared, overwritten].map((mark) => alive(mark).length), [0, 0])
+      }).pipe(Effect.provide(shell()))
+  )
+
+  it.live.runIf(isFull && process.platform === "linux")(
+    "but what docs/shell.md lists: without a variable, outside of the session, and with another limit of file locks",
+    () =>
+      Effect.gen(function*() {
+        const mark = unique()
+        yield* run(`(ulimit -w 5; env -i PATH="$PATH" setsid sleep ${mark} &); sleep 0.3`)
+        const left = alive(mark).length
         yield* Effect.sync(() => {
-          for (const row of processesWith(cleared, overwritten)) process.kill(row, "SIGKILL")
+          for (const row of processesWith(mark)) process.kill(row, "SIGKILL")
         })
-        assert.deepStrictEqual(left, [1, 1])
+        assert.strictEqual(left, 1)
       }).pipe(Effect.provide(shell()))
   )
 
@@ -781,7 +791,14 @@ describe("working directory", () => {
     withRoot((root) =>
       Effect.gen(function*() {
         const directory = join(root, "inside")
-        const start = Command.string(launcherOf({ command: ["pwd"], directory, output: undefined }))
+        const start = Command.string(
+          launcherOf({
+            command: ["pwd"],
+            directory: { path: directory, entered: directory },
+            output: undefined,
+            limit: 1
+          })
+        )
         assert.strictEqual(yield* start, `${directory}\n`)
         // between the check of the shell and the start of the command
         rmSync(directory, { recursive: true })

@@ -2,9 +2,9 @@
 import { CommandExecutor, FileSystem } from "@effect/platform"
 import { SystemError } from "@effect/platform/Error"
 import { describe, it } from "@effect/vitest"
-import { Deferred, Effect, Inspectable, Layer, Sink, Stream } from "effect"
+import { Deferred, Duration, Effect, Inspectable, Layer, type Option, Sink, Stream } from "effect"
 import { assert } from "vitest"
-import { makeCommandRunner } from "../../../src/ai/shell/commandRunner.js"
+import { type CommandRunner, type CommandStop, makeCommandRunner } from "../../../src/ai/shell/commandRunner.js"
 
 const processOf = (
   pid: number,
@@ -30,11 +30,14 @@ const files = FileSystem.layerNoop({
 
 const command = {
   command: ["true"],
-  directory: "/",
+  directory: { path: "/", entered: "/" },
   onText: () => Effect.void,
-  until: Effect.never,
+  limit: Duration.infinity,
   gracePeriod: 0
 } as const
+
+const runOf = (run: CommandRunner["run"], options: Omit<Parameters<CommandRunner["run"]>[0], "over">) =>
+  Effect.flatMap(Deferred.make<Option.Option<CommandStop>>(), (over) => run({ ...options, over }))
 
 describe("commands of one shell", () => {
   it.live("start one in a turn of the event loop, which is stopped for no longer than that", () =>
@@ -53,7 +56,7 @@ describe("commands of one shell", () => {
         })
       )
       const { run } = yield* makeCommandRunner({})
-      yield* Effect.forEach(Array.from({ length: 64 }), () => run(command), { concurrency: "unbounded" }).pipe(
+      yield* Effect.forEach(Array.from({ length: 64 }), () => runOf(run, command), { concurrency: "unbounded" }).pipe(
         Effect.provide(Layer.merge(files, Layer.succeed(CommandExecutor.CommandExecutor, executor)))
       )
       // the first is the guard, which all of them share
@@ -72,7 +75,7 @@ describe("commands of one shell", () => {
         })
       )
       const { run } = yield* makeCommandRunner({})
-      yield* Effect.forEach(["a", "b", "c"], (word) => run({ ...command, command: ["echo", word] }), {
+      yield* Effect.forEach(["a", "b", "c"], (word) => runOf(run, { ...command, command: ["echo", word] }), {
         concurrency: "unbounded"
       }).pipe(
         // both have been asked for, and none has had a turn

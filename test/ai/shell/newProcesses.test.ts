@@ -32,7 +32,7 @@ const procOf = (newest: number, processes: ReadonlyArray<Process>, files: Array<
 }
 
 /** Without what it says of groups, which is not needed. */
-const kernelOf = (read: ReadProc) => ({ read, hasProcesses: () => false })
+const kernelOf = (read: ReadProc) => ({ read, hasProcesses: () => false, list: () => assert.fail("nothing is listed") })
 
 const idsOf = Option.map((rows: ReadonlyArray<{ readonly id: number }>) => rows.map(({ id }) => id))
 
@@ -147,7 +147,7 @@ describe("isNobodyLeft", () => {
       const read = () => assert.fail("nothing is read then")
       const hasProcesses = (group: number) => groups.push(group) > 0
       assert.isFalse(
-        yield* isNobodyLeft(command(), { read, hasProcesses }).pipe(Effect.provide(environments(() => "")))
+        yield* isNobodyLeft(command(), { ...kernelOf(read), hasProcesses }).pipe(Effect.provide(environments(() => "")))
       )
       assert.deepStrictEqual(groups, [100])
     }))

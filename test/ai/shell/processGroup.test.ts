@@ -316,13 +316,14 @@ describe("the process table", () => {
           const row = rows.find(({ pid }) => file === `${pid}/stat`)
           return Option.some(file === "loadavg" ? `0.1 0.2 0.3 1/2 ${newest}\n` : row === undefined ? "" : statOf(row))
         },
-        hasProcesses: () => false
+        hasProcesses: () => false,
+        list: () => assert.fail("the service for files does that")
       }))
       const look = Effect.suspend(() => table.look(command(100)))
       yield* Effect.gen(function*() {
         // the first one shows that there is such a /proc
         assert.deepStrictEqual(yield* look, Option.some({ inGroup: false, escaped: [], isSure: true }))
-        assert.deepStrictEqual([counts.looks, read], [1, []])
+        assert.deepStrictEqual([counts.looks, read.splice(0)], [1, ["300/limits"]])
         assert.deepStrictEqual(yield* look, Option.some({ inGroup: false, escaped: [], isSure: true }))
         assert.deepStrictEqual([counts.looks, read], [1, ["loadavg", "100/stat", "loadavg"]])
         newest = 200
@@ -336,7 +337,8 @@ describe("the process table", () => {
     Effect.gen(function*() {
       const table = yield* makeProcessTable(Option.some({
         read: () => assert.fail("it may be that of another machine"),
-        hasProcesses: () => assert.fail("it may be that of another machine")
+        hasProcesses: () => assert.fail("it may be that of another machine"),
+        list: () => assert.fail("it may be that of another machine")
       }))
       const files = FileSystem.layerNoop({ readDirectory: () => errorOf("NotFound") })
       for (let looks = 0; looks < 2; looks++) {
@@ -355,5 +357,61 @@ describe("the process table", () => {
       assert.strictEqual(all.length, 20)
       // one for the first, and one for all that came meanwhile
       assert.deepStrictEqual(counts, { looks: 2, files: 2 * 2 * 50 })
+    }))
+})
+
+describe("what starts another one and ends, faster than its files can be read", () => {
+  it.effect("is killed by the limit that it has inherited", () =>
+    Effect.gen(function*() {
+      const mark = "0000002a-0000-4000-8000-000000000007"
+      const now = Effect.map(Effect.clock, (clock) => clock.unsafeCurrentTimeMillis())
+      const clock = yield* Effect.clock
+      let killed = Number.POSITIVE_INFINITY
+      // another one every 10 ms, which ignores SIGTERM and has cleared its environment
+      const current = () => 200 + Math.floor(clock.unsafeCurrentTimeMillis() / 10)
+      const rows = () => killed === current() ? [stranger] : [stranger, { ...marked(current(), ""), isZombie: false }]
+      const stat = (pid: number) => rows().find((one) => one.pid === pid)
+      // somebody else is always first: each file takes 20 ms
+      const files = FileSystem.layerNoop({
+        readDirectory: () => Effect.sync(() => rows().map(({ pid }) => String(pid))),
+        readFileString: (path) =>
+          Effect.zipRight(
+            Effect.sleep("20 millis"),
+            Effect.suspend(() => {
+              if (path === "/proc/loadavg") return Effect.succeed(`0.1 0.2 0.3 1/2 ${current()}\n`)
+              const row = stat(Number(path.split("/")[2]))
+              return row === undefined ? errorOf("NotFound") : Effect.succeed(path.endsWith("stat") ? statOf(row) : "")
+            })
+          )
+      })
+      const table = yield* makeProcessTable(Option.some({
+        read: (path) => {
+          if (path === "loadavg") return Option.some(`0.1 0.2 0.3 1/2 ${current()}\n`)
+          const row = stat(Number(path.split("/")[0]))
+          if (row === undefined) return Option.some("")
+          if (path.endsWith("stat")) return Option.some(statOf(row))
+          return Option.some(
+            `Max file locks            ${row === stranger ? "unlimited" : 0x2a * 2 ** 20 + 7}  9  locks\n`
+          )
+        },
+        hasProcesses: () => false,
+        list: () => rows().map(({ pid }) => String(pid))
+      }))
+      const sent: Array<string> = []
+      const group = {
+        ...groupOf(table, () => undefined),
+        watched: { leader: 100, mark, isLong: false, known: new Map() },
+        sendSignal: (name: string, processes: ReadonlyArray<number>) =>
+          Effect.sync(() => {
+            sent.push(name)
+            if (name === "SIGKILL" && processes.includes(current())) killed = current()
+          })
+      }
+      const stopping = yield* Effect.fork(
+        stopGroup(group, "1 second").pipe(Effect.provide(Layer.merge(files, noExecutor)))
+      )
+      for (let step = 0; step < 2_000; step++) yield* TestClock.adjust("5 millis")
+      yield* Fiber.join(stopping)
+      assert.isBelow(killed, yield* now)
     }))
 })

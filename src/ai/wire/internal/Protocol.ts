@@ -21,6 +21,8 @@ export interface Protocol {
   readonly whole: (carrier: Carrier, reply: Json) => Json
   /** What was wrong, of a reply that the provider sent with a status of success and calls a failure. */
   readonly failed?: ((reply: Json) => Json | undefined) | undefined
+  /** What came with a status of failure, as its client can read it: otherwise it hides the status. */
+  readonly refused?: ((error: Json) => Json) | undefined
   /** The events of one reply, each as the events that the client gets for it. */
   readonly events: (carrier: Carrier) => (event: Json) => ReadonlyArray<Json>
 }

@@ -31,6 +31,19 @@ const errors: ReadonlySet<unknown> = new Set([
   "overloaded_error"
 ])
 
+/** Those of a status that its client knows: it takes any other body for a reply that it cannot read. */
+const refusals: ReadonlySet<unknown> = new Set([
+  "invalid_request_error",
+  "authentication_error",
+  "billing_error",
+  "permission_error",
+  "not_found_error",
+  "rate_limit_error",
+  "timeout_error",
+  "api_error",
+  "overloaded_error"
+])
+
 /** `getProviderDefinedToolName` of its client: a call of such a name becomes one of a tool that the provider brings along. */
 const renamed: ReadonlySet<string> = new Set([
   "bash",
@@ -133,6 +146,15 @@ export const anthropic: Protocol = {
       stop_reason: stopReason(stop_reason),
       ...(Array.isArray(content) ? { content: content.map((given: unknown) => block(carrier, given)) } : {})
     }
+  },
+  refused: (sent) => {
+    const error = Predicate.isRecord(sent["error"]) ? sent["error"] : {}
+    const { code, message, type } = error
+    const said = typeof message === "string" ? message : JSON.stringify(sent)
+    return refusals.has(type) && said === message
+      ? { ...sent, type: "error" }
+      // what it was called says more than its status does
+      : { type: "error", error: { ...error, code: code ?? type, type: "api_error", message: said } }
   },
   events: makeEvents
 }

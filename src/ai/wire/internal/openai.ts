@@ -33,15 +33,28 @@ const errorEvent = ({ sequence_number }: Json, { code, message, type }: Json): J
   param: null
 })
 
+/** The client takes a response that is incomplete for a reason it does not know, or for none, for one that has ended. */
+const withReason = (response: Json): Json => {
+  const { incomplete_details: details, status } = response
+  const reason = Predicate.isRecord(details) ? details["reason"] : undefined
+  return status !== "incomplete" || reason === "content_filter"
+    ? response
+    : { ...response, incomplete_details: { reason: "max_output_tokens" } }
+}
+
+/** What a response is that will not go on and has not ended. */
+const unfinished: ReadonlySet<unknown> = new Set(["failed", "cancelled", "in_progress", "queued"])
+
 export const openAi: Protocol = {
   path: "/responses",
-  whole: (carrier, reply) => {
+  whole: (carrier, sent) => {
+    const reply = withReason(sent)
     const { output } = reply
     return Array.isArray(output)
       ? { ...reply, output: output.map((given: unknown) => isCall(given) ? item(carrier, given) : given) }
       : reply
   },
-  failed: (reply) => reply["status"] === "failed" ? errorOf(reply) : undefined,
+  failed: (reply) => unfinished.has(reply["status"]) ? errorOf(reply) : undefined,
   events: (carrier) => (event) => {
     const { error, item: given, response, type } = event
     switch (type) {
@@ -53,6 +66,12 @@ export const openAi: Protocol = {
         ]
       case "response.output_item.done":
         return [isCall(given) ? { ...event, item: item(carrier, given) } : event]
+      case "response.incomplete":
+        return [
+          Predicate.isRecord(response)
+            ? { ...event, response: withReason({ ...response, status: "incomplete" }) }
+            : event
+        ]
       case "response.failed":
         return [errorEvent(event, errorOf(response))]
       case "error":

@@ -38,7 +38,14 @@ const rewritten = async (
 ): Promise<Response> => {
   const { headers, status, statusText } = response
   const type = headers.get("content-type") ?? ""
-  if (!response.ok || response.body === null) return response
+  if (response.body === null) return response
+  if (!response.ok) {
+    if (protocol.refused === undefined) return response
+    const text = await response.text()
+    // what is no JSON its client reads by its status; nothing at all it takes for JSON
+    const body = type.includes("json") || text === "" ? JSON.stringify(protocol.refused(jsonObject(text) ?? {})) : text
+    return new Response(body, { headers, status, statusText })
+  }
   if (type.includes("text/event-stream")) {
     const body = response.body.pipeThrough(changingEvents(protocol.events(carrier), onChunk))
     return new Response(body, { headers, status, statusText })

@@ -6,8 +6,10 @@ const dataOf = (event: string): string =>
     "\n"
   )
 
-/** What an event becomes: itself, as it came, if nothing is changed in it. */
-const changed = (event: string, change: (data: Json) => ReadonlyArray<Json>): string => {
+/** What an event becomes: itself, if nothing is changed in it. */
+const changed = (sent: string, change: (data: Json) => ReadonlyArray<Json>): string => {
+  // clients of @effect/ai know one end of a line of the three that there are
+  const event = sent.replace(/\r\n?/gu, "\n")
   const data = jsonObject(dataOf(event))
   if (data === undefined) return event
   const all = change(data)
@@ -42,7 +44,7 @@ export const changingEvents = (
     },
     flush: (controller) => {
       const last = rest + decoder.decode()
-      if (last !== "") controller.enqueue(encoder.encode(last))
+      if (last !== "") controller.enqueue(encoder.encode(last.replace(/\r\n?/gu, "\n")))
     }
   })
 }
