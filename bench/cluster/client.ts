@@ -69,6 +69,8 @@ const measure = Effect.gen(function*() {
 
   const boss = yield* pgBossJobs(Redacted.make(job.url))
   yield* boss(Math.ceil(job.warmups / 4))
+  // every group is opened once
+  yield* all(4 * sessions, 16)
   yield* all(job.warmups, inFlight)
   const rates: Array<number> = []
   const ofBoss: Array<number> = []
@@ -102,7 +104,10 @@ const measure = Effect.gen(function*() {
 
 await Effect.runPromise(
   measure.pipe(
-    Effect.provide([clientOf(Redacted.make(job.url), { groups: job.groups }), ToolExecutor.fromHandlers({})]),
+    Effect.provide([
+      clientOf(Redacted.make(job.url), { groups: job.groups, patience: "10 minutes" }),
+      ToolExecutor.fromHandlers({})
+    ]),
     Effect.scoped
   )
 )
