@@ -207,14 +207,14 @@ describe("the exchanges of a client", () => {
 })
 
 /** A runner with one group, which settles at once or as the test says. */
-const runnerOf = (settles: () => Effect.Effect<unknown> = () => Effect.void) =>
+const runnerOf = (settles: (told: ReadonlyArray<SentTold>) => Effect.Effect<unknown> = () => Effect.void) =>
   Effect.gen(function*() {
     const exchanges = yield* makeExchanges
+    const told: Array<SentTold> = []
     const handlers = {
-      Settle: () => Effect.as(settles(), { _tag: "Done", news: [], value: null })
+      Settle: () => Effect.as(settles(told), { _tag: "Done", news: [], value: null })
       // no other call is made
     } as unknown as GroupHandlers
-    const told: Array<SentTold> = []
     const here = { handlers, settle: (one: SentTold) => void told.push(one) }
     yield* exchanges.enter(1, here, yield* Effect.runtime<never>())
     let count = 0
@@ -274,7 +274,7 @@ describe("the exchanges of a runner", () => {
   it.live("a group is told what has come of what it gave, before the calls of the exchange begin", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
-      const { exchange, told } = yield* runnerOf(() => Effect.sync(() => seen.push(told.length)))
+      const { exchange, told } = yield* runnerOf((before) => Effect.sync(() => seen.push(before.length)))
       const taken = { group: 1, taken: [7], putBack: [], dropped: [] }
       const { runner } = yield* exchange(null, [], { told: [taken] })
       assert.deepStrictEqual(told, [])
