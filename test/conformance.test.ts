@@ -16,32 +16,34 @@ import {
 import { type ConformanceCase, ConformanceFailure, conformanceSuite } from "effect-task-manager/testing"
 import { assert } from "vitest"
 import { oneIn, oneInOfEachSection } from "./support/fullMode.js"
+import { together } from "./support/together.js"
 
 const inlineOnly = { startsConcurrently: false, background: false }
 
-// side by side: each case has a manager and a clock of its own, and mostly waits for the event loop
+// each case has a manager and a clock of its own, and mostly waits for the event loop
 const runAll = (layerName: string, cases: ReadonlyArray<ConformanceCase>): void => {
-  describe(layerName, { concurrent: true }, () => {
+  const runOf = together(cases.map(({ run }) => run))
+  describe(layerName, () => {
     for (const section of new Set(cases.map(({ section }) => section))) {
       describe(section, () => {
-        for (const { name, run } of cases.filter((one) => one.section === section)) it.live(name, () => run)
+        for (const { name, run } of cases.filter((one) => one.section === section)) it.live(name, () => runOf(run))
       })
     }
   })
 }
 
 // `npm test` asks some cases of each section; what only the simple manager can do is all asked
-runAll("TaskManagerLive", oneInOfEachSection(2, conformanceSuite({ layer: TaskManagerLive })))
+runAll("TaskManagerLive", oneInOfEachSection(4, conformanceSuite({ layer: TaskManagerLive })))
 const simple = conformanceSuite({ layer: TaskManagerSimple, capabilities: inlineOnly })
 const isAboutSimple = ({ section }: ConformanceCase): boolean => section === "4.7 The simple manager"
 runAll("TaskManagerSimple", [
   ...simple.filter(isAboutSimple),
-  ...oneInOfEachSection(8, simple.filter((one) => !isAboutSimple(one)))
+  ...oneInOfEachSection(16, simple.filter((one) => !isAboutSimple(one)))
 ])
-runAll("TaskManagerTest", oneInOfEachSection(8, conformanceSuite({ layer: TaskManagerTest })))
+runAll("TaskManagerTest", oneInOfEachSection(16, conformanceSuite({ layer: TaskManagerTest })))
 
-// side by side: a broken manager is waited for
-describe("the suite itself", { concurrent: true }, () => {
+// a broken manager is waited for
+describe("the suite itself", () => {
   type Manager = TaskManager["Type"]
 
   /** `TaskManagerLive` with some of its methods replaced. */
@@ -621,15 +623,17 @@ describe("the suite itself", { concurrent: true }, () => {
     ]
   ]
 
-  for (const [fault, layer, caughtBy] of oneIn(4, layers)) {
-    it.live(`catches a manager where ${fault}`, () =>
-      Effect.gen(function*() {
-        yield* caseOf(TaskManagerLive, caughtBy).run
-        const failure = yield* Effect.flip(caseOf(layer, caughtBy, "200 millis").run)
-        assert(failure instanceof ConformanceFailure)
-        assert.include(failure.message, "expected")
-      }))
-  }
+  const catching = oneIn(8, layers).map(([fault, layer, caughtBy]) => ({
+    fault,
+    run: Effect.gen(function*() {
+      yield* caseOf(TaskManagerLive, caughtBy).run
+      const failure = yield* Effect.flip(caseOf(layer, caughtBy, "200 millis").run)
+      assert(failure instanceof ConformanceFailure)
+      assert.include(failure.message, "expected")
+    })
+  }))
+  const runOf = together(catching.map(({ run }) => run))
+  for (const { fault, run } of catching) it.live(`catches a manager where ${fault}`, () => runOf(run))
 
   it.live("catches a manager whose construction dies", () =>
     Effect.gen(function*() {

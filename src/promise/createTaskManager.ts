@@ -11,31 +11,15 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import { TaskManagerLive } from "../layers/TaskManagerLive.js"
-import type { RoutingDecision } from "../model/RoutingDecision.js"
-import type { ToolRequest } from "../model/ToolCall.js"
 import { type RouteToolCall, RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
-import { TaskManagerConfig, type TaskManagerSettings } from "../services/TaskManagerConfig.js"
+import { TaskManagerConfig } from "../services/TaskManagerConfig.js"
 import { ToolExecutor } from "../services/ToolExecutor.js"
+import type { CreateTaskManagerOptions } from "./CreateTaskManagerOptions.js"
 import { operationsOver, type Parts } from "./internal/operations.js"
 import { checkOptions } from "./internal/options.js"
 import { toHandler } from "./internal/toHandler.js"
 import type { PromiseTaskManager } from "./PromiseTaskManager.js"
-import type { PromiseTool } from "./PromiseTool.js"
-
-/**
- * What a manager is made of. `routing` decides where a call runs (default: all in the foreground), now or with a promise;
- * what it throws rejects that `startTask`. `config` has the limits of `TaskManagerConfig`; a duration that is a number
- * is milliseconds.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CreateTaskManagerOptions {
-  readonly tools: Readonly<Record<string, PromiseTool>>
-  readonly routing?: ((request: ToolRequest) => RoutingDecision | PromiseLike<RoutingDecision>) | undefined
-  readonly config?: Partial<TaskManagerSettings> | undefined
-}
 
 // an effect, also for a function that answers at once: its first lines run when the call is known to the manager already,
 // and may close its session

@@ -83,7 +83,8 @@ const untilEvent = <Tag extends AgentEvent["_tag"]>(events: Queue.Dequeue<AgentE
     Effect.timeout("10 seconds")
   )
 
-describe("a conversation in a cluster", () => {
+// side by side: each has a cluster and a database of its own, and waits for it most of the time
+describe.concurrent("a conversation in a cluster", () => {
   it.live("a call, a call in the background, and the turn that its result starts; its tasks are those of the cluster", () =>
     Effect.gen(function*() {
       const session = yield* openSession
@@ -320,7 +321,7 @@ const proveEachOnce = Effect.gen(function*() {
   return { transcript, calls }
 })
 
-describe("a takeover", () => {
+describe.concurrent("a takeover", () => {
   it.live("in the middle of a turn: it goes on, each call has one result, and the host reads on", () =>
     Effect.gen(function*() {
       const session = yield* openSession
@@ -422,7 +423,7 @@ describe("a takeover", () => {
     ))
 })
 
-describe("a session of which nothing is live", () => {
+describe.concurrent("a session of which nothing is live", () => {
   it.live("is let go, and is there again for whoever asks, or for a result that asks for a turn", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

@@ -69,7 +69,8 @@ const same = <A, E, A2, E2>(left: Effect.Effect<A, E>, right: Effect.Effect<A2, 
     return found
   })
 
-describe("TaskManagerClient", () => {
+// side by side: each has a server of its own, and waits for it most of the time
+describe.concurrent("TaskManagerClient", () => {
   it.live("reads what the handle reads", () =>
     withClient((remote, here) =>
       Effect.gen(function*() {

@@ -19,7 +19,8 @@ const calls = (count: number, from = 0, session?: SessionId) =>
 const resumed = (world: World, path: string, last: number | string) =>
   world.events(path, { headers: { "last-event-id": String(last) } })
 
-describe("events over HTTP", () => {
+// side by side: each has a server of its own, and some wait until it gives a client up
+describe.concurrent("events over HTTP", () => {
   it.live("begin with what is kept, with the next one, or with the live tasks", () =>
     withServer((world) =>
       Effect.gen(function*() {

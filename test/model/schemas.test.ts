@@ -2,6 +2,7 @@
 import { Arbitrary, Cause, Effect, Either, Exit, FastCheck as fc, Schema } from "effect"
 import * as Manager from "effect-task-manager"
 import { assert, describe, it } from "vitest"
+import { isFull } from "../support/fullMode.js"
 import { approvalRequest, request, toolError, toolResult, turnRef, World } from "../support/world.js"
 
 const {
@@ -94,7 +95,7 @@ describe("every boundary schema", () => {
           const decoded: unknown = decode(JSON.parse(text))
           assert.strictEqual(JSON.stringify(encode(decoded)), text)
         }),
-        { numRuns: 60 }
+        { numRuns: isFull ? 60 : 15 }
       )
     })
 
@@ -105,7 +106,7 @@ describe("every boundary schema", () => {
           const decoded = decode(garbage)
           if (Either.isLeft(decoded)) assert.strictEqual(decoded.left._tag, "ParseError")
         }),
-        { numRuns: 100 }
+        { numRuns: isFull ? 100 : 25 }
       )
     })
   }

@@ -1,31 +1,22 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
-import { execFile } from "node:child_process"
-import { join } from "node:path"
-import { promisify } from "node:util"
+import { createRequire } from "node:module"
 import { warnOfDuplicateEffect } from "../../src/runtime/setup/duplicateEffect.js"
 
-it.effect("says nothing when the program runs on the library's own copy of effect", () =>
-  Effect.gen(function*() {
-    const lines: Array<unknown> = []
-    const logger = Logger.make(({ message }) => lines.push(message))
-    yield* warnOfDuplicateEffect.pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
-    assert.deepStrictEqual(lines, [])
-  }))
+/** What is logged on one copy of effect. */
+const loggedOn = async (runPromise: typeof Effect.runPromise): Promise<ReadonlyArray<unknown>> => {
+  const lines: Array<unknown> = []
+  const logger = Logger.make(({ message }) => lines.push(message))
+  await runPromise(warnOfDuplicateEffect.pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger))))
+  return lines
+}
 
-// what a CommonJS file gets that requires effect, next to the ES module that this library imports
+it("says nothing when the program runs on the library's own copy of effect", async () => {
+  assert.deepStrictEqual(await loggedOn(Effect.runPromise), [])
+})
+
 it("warns when the program runs on another copy of effect", async () => {
-  const program = `
-    import { createRequire } from "node:module"
-    import { warnOfDuplicateEffect } from ${
-    JSON.stringify(join(import.meta.dirname, "../../src/runtime/setup/duplicateEffect.ts"))
-  }
-    const Other = createRequire(${JSON.stringify(import.meta.filename)})("effect/Effect")
-    await Other.runPromise(warnOfDuplicateEffect)`
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ["--import", "tsx", "--input-type=module", "-e", program],
-    { cwd: join(import.meta.dirname, "../..") }
-  )
-  assert.include(stdout, "Two copies of the effect package are loaded")
+  // what a CommonJS file gets that requires effect, next to the ES module that this library imports
+  const other: typeof Effect = createRequire(import.meta.url)("effect/Effect")
+  assert.include(String(await loggedOn(other.runPromise)), "Two copies of the effect package are loaded")
 })

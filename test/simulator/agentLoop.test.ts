@@ -7,7 +7,7 @@ import { formatAgentSimulation, simulateAgentLoop, simulateAgentLoops } from "./
 const seeds = Number(process.env["SIMULATED_AGENT_SEEDS"] ?? process.env["SIMULATED_SEEDS"] ?? 200)
 
 // those whose traces are compared
-const traced = isFull ? 15 : 5
+const traced = isFull ? 15 : 2
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 50

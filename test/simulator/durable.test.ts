@@ -6,7 +6,7 @@ import { formatDurableSimulation, simulateDurable, simulateDurables } from "./du
 const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 200)
 
 // those whose traces are compared
-const traced = isFull ? 15 : 5
+const traced = isFull ? 15 : 2
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 100
@@ -41,7 +41,7 @@ describe("the simulated durable manager", () => {
     assert.isAbove(met.size, 10)
   })
 
-  for (const { from, seeds: count } of partsOf(isFull ? 1_000 : 50)) {
+  for (const { from, seeds: count } of partsOf(isFull ? 1_000 : 25)) {
     it(`keeps them where two processes write at the same time, for the seeds from ${from}`, () => {
       const { failed, failures, met: situations } = simulateDurables({
         from,

@@ -10,7 +10,7 @@ import { formatSimulation, runSimulations, simulate } from "./manager/simulate.j
 const seeds = Number(process.env["SIMULATED_SEEDS"] ?? 200)
 
 // those whose traces are compared
-const traced = Array.from({ length: isFull ? 40 : 10 }, (_, seed) => seed)
+const traced = Array.from({ length: isFull ? 40 : 4 }, (_, seed) => seed)
 
 // in parts, so that the test runner hears of it meanwhile
 const part = 200

@@ -348,7 +348,7 @@ for (const [version, ai] of oneIn(2, versions)) {
   })
 }
 
-describe("the routes", () => {
+describe.concurrent("the routes", () => {
   const message = { id: "chat-1", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] }
 
   const cases: ReadonlyArray<

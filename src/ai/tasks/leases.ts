@@ -12,13 +12,20 @@ import type { TaskId } from "../../model/ids.js"
 import type { ToolResultPart } from "../../model/ToolCall.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 
+/** What a lease comes to: a result, or `TooLarge` where the caller had no room for it, or `None` where there is none (any more). */
+type Lease = Option.Option<ToolResultPart> | "TooLarge"
+
 /**
- * What a lease comes to: a result, or `TooLarge` where the caller had no room for it, or `None` where there is none (any more).
+ * Takes the undelivered result of `target` for the call `by`; `fits` says whether there is room for it.
  *
  * @since 0.1.0
  * @category models
  */
-export type Lease = Option.Option<ToolResultPart> | "TooLarge"
+export type TakeResult = (
+  by: TaskId,
+  target: TaskId,
+  fits: (result: ToolResultPart) => boolean
+) => Effect.Effect<Lease>
 
 /**
  * Takes the undelivered result of `target` for the running task `by`, if it fits: one that does not is back in its place at once.
@@ -34,7 +41,7 @@ export type Lease = Option.Option<ToolResultPart> | "TooLarge"
 export const makeLeases = (
   manager: TaskManager["Type"]
 ): Effect.Effect<
-  (by: TaskId, target: TaskId, fits: (result: ToolResultPart) => boolean) => Effect.Effect<Lease>,
+  TakeResult,
   never,
   Scope.Scope
 > =>

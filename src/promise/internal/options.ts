@@ -2,7 +2,7 @@
 import * as Predicate from "effect/Predicate"
 import { checkTools, wrongDescription } from "../../services/toolChecks.js"
 import { shown } from "../../shared/text.js"
-import type { CreateTaskManagerOptions } from "../createTaskManager.js"
+import type { CreateTaskManagerOptions } from "../CreateTaskManagerOptions.js"
 
 const owner = "createTaskManager"
 

@@ -14,8 +14,9 @@ import { QuestionNotOpen, QuestionOpen } from "../errors.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
 import type { UiAnswer, UiMessageStream, UiMessageStreamOptions } from "../UiMessageStream.js"
 import { historyOf } from "./history.js"
-import { begin, blockedBy, next, pause, type UiOutcome, type UiState, type UiStep } from "./messages.js"
+import { begin, next, pause } from "./messages.js"
 import { Segment } from "./Segment.js"
+import { blockedBy, type UiOutcome, type UiState, type UiStep } from "./UiState.js"
 
 const defaultUnits = 16_777_216
 

@@ -7,6 +7,7 @@ import { type AgentEvent, type AgentSession, RetryPolicy } from "effect-task-man
 import { ScriptedStep, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import { notRunText, verdict } from "../../../src/ai/loop/internal/callVerdict.js"
 import type { ReplyEnd } from "../../../src/ai/transcript/TranscriptEntry.js"
+import { isFull } from "../../support/fullMode.js"
 import {
   ending,
   Hold,
@@ -232,7 +233,7 @@ describe("timers of the program", () => {
     withWorld(
       {
         maxRequestsPerTurn: Infinity,
-        model: [...Array.from({ length: 64 }, () => [ToolCall("first", {})]), [Text("ok")]]
+        model: [...Array.from({ length: isFull ? 64 : 32 }, () => [ToolCall("first", {})]), [Text("ok")]]
       },
       Effect.gen(function*() {
         const { events, fired } = yield* firing(yield* open())

@@ -286,7 +286,8 @@ describe("while it runs, by the clock", () => {
     }).pipe(Effect.provide(shell({ gracePeriod: "1 hour", manager: { cancelGracePeriod: "2 hours" } }))))
 })
 
-describe("no process is left", () => {
+// side by side: each has a shell of its own, and waits for processes
+describe.concurrent("no process is left", () => {
   it.live("after a command that leaves some in the background and ends well", () =>
     Effect.gen(function*() {
       const mark = unique()

@@ -298,7 +298,10 @@ describe("codecs", () => {
   })
 
   it("what a tool gives stands in the note and nowhere outside its boundary, whatever it is", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary" }), fc.string(), (output, toolName) => {
+    // all but halves of surrogate pairs; the unit "binary" of fast-check is the same, and takes a second to list them
+    const unit = fc.oneof(fc.integer({ min: 0, max: 0xd7ff }), fc.integer({ min: 0xe000, max: 0x10ffff }))
+      .map((code) => String.fromCodePoint(code))
+    fc.assert(fc.property(fc.string({ unit }), fc.string(), (output, toolName) => {
       const entry = { ...late("x", output, "0123456789abcdef"), toolName }
       const [message] = renderPrompt(Transcript.fromEntries(sessionId, [entry])).content
       const [part] = message?.role === "user" ? message.content : []

@@ -58,7 +58,7 @@ export const durableConformance = (
     .filter((one) => !names.has(one.name))
 
   describe(name, options, () => {
-    for (const one of [...oneInOfEachSection(8, kept), ...oneIn(4, forgotten)]) {
+    for (const one of [...oneInOfEachSection(16, kept), ...oneIn(8, forgotten)]) {
       it.live(`${one.section}: ${one.name}`, () => one.run)
     }
   })

@@ -1,20 +1,14 @@
 /**
- * A session: the fiber that reads its inbox, does what the machine says, and runs one step at a time. What a step does is in
- * steps.ts; what the manager's events mean, and in which order the host is told, in news.ts.
+ * A session: the fiber that reads its inbox, asks the machine what to do, and does it, one step at a time. What the machine asks for
+ * is done in performing.ts, and what a step does in steps.ts; what the manager's events mean, and in which order the host is told, is in news.ts.
  */
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound } from "../../../errors.js"
-import type { TurnId } from "../../../model/ids.js"
-import { isSettled, liveStatuses } from "../../../model/settled.js"
+import { liveStatuses } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
@@ -22,28 +16,35 @@ import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { cutText } from "../../../shared/cutText.js"
 import { type EventSubscription, untilScopeCloses } from "../../../shared/EventSubscription.js"
 import { withCause } from "../../../shared/logging.js"
-import * as texts from "../../transcript/internal/texts.js"
 import type { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { Transcript } from "../../transcript/Transcript.js"
-import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
+import type { UserPart } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent, AgentSessionState } from "../AgentEvent.js"
-import type { AgentSession, AgentSessionDefaults, SubmitOptions, UserInput } from "../AgentSession.js"
-import { RewriteRefused, SessionClosed, type TranscriptStoreError, TurnFailure } from "../errors.js"
+import type { AgentSession, AgentSessionDefaults } from "../AgentSession.js"
+import { SessionClosed } from "../errors.js"
 import type { StoredSession, TranscriptStoreService } from "../TranscriptStore.js"
 import type { WakePolicy } from "../WakePolicy.js"
 import { AgentEvents } from "./AgentEvents.js"
 import * as Approvals from "./approvals.js"
-import { callsLeftOpen, known, type StartedCalls } from "./calls.js"
+import { callsLeftOpen } from "./calls.js"
 import { checkMessageId } from "./checks.js"
 import { Conversation } from "./Conversation.js"
+import { entryEvents } from "./entryEvents.js"
 import { makeSessionIds } from "./ids.js"
+import { Inbox } from "./Inbox.js"
 import * as Interrupts from "./interrupts.js"
+import { isUnfinished, lostTasks, unknownOutcomes } from "./leftOpen.js"
 import * as machine from "./machine.js"
+import { Messages } from "./Messages.js"
+import { MessageTurn } from "./MessageTurn.js"
 import type { Model } from "./modelCall.js"
 import * as News from "./news.js"
 import { observe } from "./observing.js"
+import { makePerform, type Rewrites, type Withdrawals } from "./performing.js"
 import { readNow } from "./readNow.js"
-import { type StepEnd, Steps } from "./steps.js"
+import { Steps } from "./steps.js"
+import { unlessRefused } from "./unlessRefused.js"
+import { Waiting } from "./Waiting.js"
 
 /** What a session is made of. */
 export interface SessionSettings {
@@ -74,22 +75,7 @@ export interface OpenedSession {
   readonly leave: Effect.Effect<void>
 }
 
-/** A change of the transcript that a host waits for. */
-interface Rewrite {
-  readonly answer: Effect.Effect<boolean>
-  readonly refuse: (error: RewriteRefused | SessionClosed) => Effect.Effect<boolean>
-}
-
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
-
-const failureOf = (cause: Cause.Cause<TurnFailure>): TurnFailure =>
-  Option.getOrElse(
-    Cause.failureOption(cause),
-    () => new TurnFailure({ reason: "Internal", message: "The turn failed because of an internal error.", cause })
-  )
-
-const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
-  typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
 /** A longer message is read as a message anyway. */
 const longestReason = 2_048
@@ -98,83 +84,6 @@ const longestReason = 2_048
 const reasonOf = (content: ReadonlyArray<UserPart>): string =>
   cutText(content.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("\n"), longestReason).text
 
-/**
- * The background calls of a transcript whose results do not come any more. One that is settled left its result to the session
- * before this one, which took it or was closed; but where the same session goes on, it was not closed, unless the task was cancelled.
- */
-const lostTasks = (
-  transcript: Transcript,
-  goesOn: boolean
-): Effect.Effect<ReadonlyArray<TranscriptEntry.ToolResult>, never, TaskManager> =>
-  Effect.flatMap(
-    TaskManager,
-    ({ handle }) =>
-      Effect.filter(Transcript.runningTasks(transcript), ({ callId, taskId }) =>
-        taskId === undefined
-          ? Effect.succeed(true)
-          : handle.get(taskId).pipe(
-            Effect.map((task) =>
-              task.sessionId !== transcript.sessionId || task.callId !== callId ||
-              (goesOn ? task.status === "Cancelled" : isSettled(task))
-            ),
-            Effect.orElseSucceed(() => true)
-          ))
-  )
-
-const notDropped = (cause: unknown): TurnFailure =>
-  new TurnFailure({ reason: "Store", message: "The message could not be dropped from the store.", cause })
-
-/** The outcome of calls that a transcript left open can never be known. */
-const unknownOutcomes = (transcript: Transcript): StartedCalls =>
-  new Map(
-    Transcript.openCalls(transcript).map(({ callId, toolName }) => [
-      callId,
-      known(texts.interruptedResult(callId, toolName, texts.outcomeUnknown))
-    ])
-  )
-
-/** Whether the session has something to go on with, without a word of the user. */
-const isUnfinished = (transcript: Transcript): boolean => {
-  const last = transcript.entries.at(-1)
-  return Transcript.openCalls(transcript).length > 0 || Transcript.awaitsReply(transcript) ||
-    last?._tag === "AssistantMessage" && last.end === "pause"
-}
-
-/** The event for an entry that became part of the transcript. */
-const eventsOf = (entry: TranscriptEntry): ReadonlyArray<AgentEvent> => {
-  switch (entry._tag) {
-    case "AssistantMessage":
-      return entry.parts.flatMap((part) => {
-        if (part._tag !== "ToolCall") return []
-        const { callId, params, providerExecuted, toolName } = part
-        return [{ _tag: "ToolCall", turnId: entry.turnId, callId, toolName, params, providerExecuted }]
-      })
-    case "LateResult": {
-      const { callId, isError, taskId, toolName } = entry
-      return [{ _tag: "LateResult", taskId, callId, toolName, isError }]
-    }
-    case "Rewrite":
-      return [{ _tag: "TranscriptRewritten", reason: entry.reason }]
-    default:
-      return []
-  }
-}
-
-/** Follows a message: whether a turn has taken it, and which event is the last of that turn. */
-class MessageTurn {
-  private turnId: TurnId | undefined
-  messageId: string | undefined
-
-  get isTaken(): boolean {
-    return this.turnId !== undefined
-  }
-
-  readonly isLast = (event: AgentEvent): boolean => {
-    if (event._tag === "MessageTaken" && event.messageId === this.messageId) this.turnId = event.turnId
-    return event._tag === "TurnEnded" && event.turnId === this.turnId
-  }
-}
-
 /** Opens a session. Its fibers live in the scope; `close` ends it before. */
 export const makeSession = (
   settings: SessionSettings
@@ -182,19 +91,14 @@ export const makeSession = (
   Effect.gen(function*() {
     const { left, model, store, transcript, wake } = settings
     const { sessionId } = transcript
-    const context = yield* Effect.context<TaskManager | ToolExecutor>()
     const manager = yield* TaskManager
     const observing = yield* observe(sessionId)
     // of its own: `leave` closes it, and not the rest
     const own = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
     const scope: Scope.Scope = own
-    // not a Mailbox: in its take there is a step between looking and parking, in which an offer wakes no taker
-    const inbox = yield* Queue.unbounded<machine.Command>()
-    const idle = yield* Effect.makeLatch(true)
+    const inbox = yield* Inbox.make
+    const { post } = inbox
     const closed = yield* Deferred.make<InterruptReceipt>()
-    /** Messages that are being stored: what becomes of them is known before the session is over. */
-    let beingKept = 0
-    const allKept = yield* Effect.makeLatch(true)
 
     // all of them once, and only where there may be any
     const tasks = store.sessions === undefined ? [] : yield* manager.handle.list({ sessionId })
@@ -208,18 +112,8 @@ export const makeSession = (
     let isClosed = false
     let isLeft = false
     let isCloseAsked = false
-    let unread = 0
-    let step: Fiber.RuntimeFiber<void> | undefined
     /** What the last interrupt has cancelled. */
     let stopped: ReadonlyArray<TaskSnapshot> = []
-
-    const post = (command: machine.Command): void => {
-      // it is not read any more: it would keep the session from ever being idle
-      if (isClosed || isLeft) return
-      unread++
-      idle.unsafeClose()
-      inbox.unsafeOffer(command)
-    }
 
     // ---- what the host is told ----
 
@@ -262,15 +156,31 @@ export const makeSession = (
 
     // ---- the parts ----
 
+    const isOver = (): boolean => isClosed || isLeft || state.isClosing
+
     const conversation = new Conversation(transcript, store, (entry) => {
-      for (const event of eventsOf(entry)) emit(event)
+      for (const event of entryEvents(entry)) emit(event)
       // also where another step stores what the one that took the message could not
-      if (entry._tag === "UserMessage") steps.messageStored(entry.messageId)
+      if (entry._tag === "UserMessage") messages.stored(entry.messageId)
+    })
+    const messages: Messages = new Messages({
+      sessionId,
+      sessions: store.sessions,
+      left: messagesLeft,
+      nextId: ids.nextMessage,
+      isStored: (messageId) => conversation.stored.hasMessage(messageId),
+      isOver,
+      onAccepted: (content) => {
+        const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
+        const rejects = held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } }
+        return (messageId) => post({ _tag: "Submit", messageId, ...rejects })
+      },
+      onStored: (messageId) => post({ _tag: "MessageStored", messageId })
     })
     const started = left === undefined
       ? unknownOutcomes(transcript)
       : callsLeftOpen(Transcript.openCalls(transcript), tasks)
-    const approvals = yield* Approvals.make({
+    const approvals: Approvals.Approvals = yield* Approvals.make({
       sessionId,
       started,
       tell,
@@ -279,6 +189,7 @@ export const makeSession = (
     const news: News.News = yield* News.make({ conversation, approvals, tell, post, unsafeState })
     const steps = new Steps({
       conversation,
+      messages,
       model,
       render: settings,
       compact: settings.compact,
@@ -289,11 +200,30 @@ export const makeSession = (
       ask: observing.ask,
       onUsage: (turnId, costs) => manager.addUsage({ sessionId, turnId }, costs),
       emit,
-      onMessageStored: (messageId) => post({ _tag: "MessageStored", messageId }),
       nextReplyId: ids.nextReply
     })
     const interrupts = yield* Interrupts.make(sessionId)
-    for (const { content, messageId } of messagesLeft) steps.keep(messageId, content)
+    const rewrites: Rewrites = new Waiting()
+    const withdrawals: Withdrawals = new Waiting()
+    const perform = yield* makePerform({
+      conversation,
+      messages,
+      steps,
+      approvals,
+      interrupts,
+      rewrites,
+      withdrawals,
+      wake,
+      observing,
+      post,
+      onStopped: (cancelled) => {
+        stopped = cancelled
+      },
+      onFinish: () => {
+        isClosed = true
+        inbox.end()
+      }
+    }).pipe(Effect.provideService(Scope.Scope, scope))
     if (left !== undefined) {
       // what tools have started in the foreground is drained with the next turn
       for (const { kind, status, turnId } of tasks) {
@@ -301,125 +231,7 @@ export const makeSession = (
       }
     }
 
-    /** Does something for the next process. What fails costs this one nothing. */
-    const unlessRefused = (what: string, effect: Effect.Effect<void, TranscriptStoreError> | undefined) =>
-      effect === undefined
-        ? Effect.void
-        : Effect.catchAllCause(effect, (cause) => Effect.logWarning(what).pipe(withCause(cause)))
-
-    /** Messages that no turn takes here, and that the store would not drop. */
-    const undropped = new Set<string>()
-    /** No turn takes the message any more, neither here nor in the next process: that only if it succeeds. */
-    const forget = (messageId: string): Effect.Effect<void, TurnFailure> =>
-      Effect.suspend(() => {
-        steps.forget(messageId)
-        const { sessions } = store
-        if (sessions === undefined) return Effect.void
-        undropped.add(messageId)
-        return Effect.map(Effect.mapError(sessions.dropMessage(sessionId, messageId), notDropped), () => {
-          undropped.delete(messageId)
-        })
-      })
-
-    /** What hosts have to change in the transcript, in the order of the commands. */
-    const rewrites: Array<Rewrite> = []
-    /** Who has taken a message back and waits for the answer, in the order of the commands. */
-    const withdrawals: Array<Deferred.Deferred<boolean, TurnFailure>> = []
-    const refusedRewrite = new RewriteRefused({ sessionId, reason: "TurnRunning", problems: [] })
-
-    // ---- what the machine asks for ----
-
-    /** Runs a step in its own fiber, which always tells the inbox how it ended. */
-    const run = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      runWhole(Effect.interruptible(work))
-
-    /** One that an interrupt does not end before its first step: it takes what asked for a turn, and that is asked for once. */
-    const runWhole = (work: Effect.Effect<StepEnd, TurnFailure, TaskManager | ToolExecutor>): Effect.Effect<void> =>
-      observing.step(work).pipe(
-        Effect.exit,
-        Effect.map(Exit.match({
-          onSuccess: (end): machine.Command => end,
-          onFailure: (cause): machine.Command =>
-            Cause.isInterruptedOnly(cause)
-              ? { _tag: "StepInterrupted" }
-              : { _tag: "StepFailed", error: failureOf(cause) }
-        })),
-        Effect.map(post),
-        Effect.provide(context),
-        Effect.forkIn(scope),
-        Effect.map((fiber) => {
-          step = fiber
-        }),
-        // a fiber that is interrupted before its first step would not report its end
-        Effect.uninterruptible
-      )
-
-    /** Stops what runs in the foreground, also that of earlier turns that are open. */
-    const stopTurn = (turnId: TurnId | undefined): Effect.Effect<void> => {
-      const turns = new Set(conversation.openTurns)
-      if (turnId !== undefined) turns.add(turnId)
-      return interrupts.stop(turns).pipe(
-        Effect.map(() => post({ _tag: "TurnStopped" })),
-        Effect.forkIn(scope),
-        Effect.asVoid
-      )
-    }
-
-    const perform = (action: Exclude<machine.Action, { readonly _tag: "Emit" }>): Effect.Effect<void> => {
-      switch (action._tag) {
-        case "Collect":
-          return runWhole(steps.collect)
-        case "Reply":
-          return runWhole(steps.reply(action.turnId, action.messageIds))
-        case "RunCalls":
-          return run(steps.runCalls(action))
-        case "RejectApprovals":
-          return Effect.forEach(
-            action.approvals,
-            // one that was answered meanwhile keeps that answer
-            (approval) => Effect.ignore(approvals.reject(approval, action.reason)),
-            { discard: true }
-          )
-        case "AnswerWithdraw": {
-          const asked = withdrawals.shift()
-          if (asked === undefined) return Effect.void
-          // also one that is taken back again, after the store had failed
-          const isBack = action.isWithdrawn || undropped.has(action.messageId)
-          return Effect.as(isBack ? forget(action.messageId) : Effect.void, isBack).pipe(
-            Effect.exit,
-            Effect.flatMap((exit) => Deferred.done(asked, exit)),
-            // who waits is told, also if the session is left meanwhile
-            Effect.uninterruptible
-          )
-        }
-        case "Rewrite": {
-          const rewrite = rewrites.shift()
-          const nothing: StepEnd = { _tag: "Collected", taskIds: [] }
-          return runWhole(rewrite === undefined ? Effect.succeed(nothing) : Effect.as(rewrite.answer, nothing))
-        }
-        case "RefuseRewrite":
-          return rewrites.shift()?.refuse(refusedRewrite) ?? Effect.void
-        case "InterruptStep":
-          return step === undefined ? Effect.void : Fiber.interruptFork(step)
-        case "StopTurn":
-          return stopTurn(action.turnId)
-        case "StartWindow":
-          return wake._tag !== "Coalesced" ? Effect.void : Effect.sleep(wake.window).pipe(
-            Effect.zipRight(Effect.sync(() => post({ _tag: "WindowElapsed" }))),
-            Effect.interruptible,
-            Effect.forkIn(scope),
-            Effect.asVoid
-          )
-        case "AnswerInterrupts":
-          return Effect.map(interrupts.answer, (cancelled) => {
-            stopped = cancelled
-          })
-        case "Finish":
-          return Effect.sync(() => {
-            isClosed = true
-          })
-      }
-    }
+    // ---- what happens ----
 
     // read by few commands, and not for nothing
     const facts: machine.Facts = {
@@ -452,15 +264,25 @@ export const makeSession = (
           Effect.forEach(work, perform, { discard: true })
         )
       }).pipe(
-        Effect.zipRight(Effect.sync(() => {
-          unread--
-          if (unread === 0 && machine.isIdle(state)) idle.unsafeOpen()
-        }))
+        Effect.zipRight(Effect.sync(() => inbox.obeyed(machine.isIdle(state))))
       )
+
+    /** The session is over: nobody waits for it any more. */
+    const over = (receipt: () => InterruptReceipt) =>
+      Effect.gen(function*() {
+        yield* Effect.exit(interrupts.answer)
+        yield* rewrites.answerAll(new SessionClosed({ sessionId }))
+        yield* withdrawals.answerAll(Effect.succeed(false))
+        events.unsafeEnd()
+        inbox.release()
+        settings.onClosed()
+        yield* Deferred.succeed(closed, receipt())
+      })
 
     /** Cancels what is left of the session, once no turn runs. */
     const finish = Effect.gen(function*() {
       isClosed = true
+      inbox.end()
       // the last chance of what the store has refused
       yield* Effect.ignoreLogged(conversation.flush)
       const { cancelled } = yield* manager.closeSession(sessionId).pipe(
@@ -473,17 +295,11 @@ export const makeSession = (
         )
       )
       // with those that are stored just now
-      yield* allKept.await
+      yield* messages.allKept
       yield* unlessRefused("It could not be stored that a session is closed", store.sessions?.close(sessionId))
-      yield* Effect.exit(interrupts.answer)
-      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
-      for (const asked of withdrawals) yield* Deferred.succeed(asked, false)
       // what it has cancelled has ended by now, and is told
       news.unsafePull()
-      events.unsafeEnd()
-      idle.unsafeOpen()
-      settings.onClosed()
-      yield* Deferred.succeed(closed, { cancelled: [...stopped, ...cancelled], kept: [] })
+      yield* over(() => ({ cancelled: [...stopped, ...cancelled], kept: [] }))
     })
 
     yield* inbox.take.pipe(
@@ -504,105 +320,47 @@ export const makeSession = (
 
     // ---- what the host asks for ----
 
-    const isOver = (): boolean => isClosed || isLeft || state.isClosing
-
     const open = Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.void)
-
-    /** Ids that callers gave to messages which are just being handed in. */
-    const handingIn = new Set<string>()
-    const handedIn = (given: string | undefined) => Effect.sync(() => given !== undefined && handingIn.delete(given))
-
-    /** Hands in a message; says under which id, first of all to the turn that follows it, and whether it is stored for the next process. */
-    const handIn = (
-      message: UserInput,
-      { messageId: given, turn }: SubmitOptions & { readonly turn?: MessageTurn | undefined } = {}
-    ): Effect.Effect<{ readonly messageId: string; readonly isStored: boolean }, SessionClosed> =>
-      Effect.suspend(() => {
-        if (isOver()) return new SessionClosed({ sessionId })
-        if (given !== undefined) {
-          if (handingIn.has(given) || steps.knows(given)) return Effect.succeed({ messageId: given, isStored: true })
-          handingIn.add(given)
-        }
-        const messageId = given ?? ids.nextMessage()
-        // a turn may take it before whoever hands it in goes on
-        if (turn !== undefined) turn.messageId = messageId
-        const content = partsOf(message)
-        const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
-        const keep = (isStored: boolean) => () => {
-          steps.keep(messageId, content)
-          post({
-            _tag: "Submit",
-            messageId,
-            ...(held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } })
-          })
-          return { messageId, isStored }
-        }
-        const { sessions } = store
-        if (sessions === undefined) return Effect.sync(keep(false)).pipe(Effect.ensuring(handedIn(given)))
-        // in the step that has looked whether the session is over
-        beingKept++
-        allKept.unsafeClose()
-        return sessions.keepMessage(sessionId, { messageId, content }).pipe(
-          Effect.ensuring(Effect.sync(() => {
-            beingKept--
-            if (beingKept === 0) allKept.unsafeOpen()
-          })),
-          Effect.matchCauseEffect({
-            // stored is handed in, whatever has become of the session: the next process has it if this one is left
-            onSuccess: () => Effect.sync(keep(true)),
-            onFailure: (cause) =>
-              Effect.zipRight(
-                unlessRefused("A message could not be stored, and is kept in memory", Effect.failCause(cause)),
-                Effect.map(open, keep(false))
-              )
-          }),
-          Effect.ensuring(handedIn(given))
-        )
-      }).pipe(Effect.uninterruptible)
 
     const leave = Effect.gen(function*() {
       if (isLeft) return
       isLeft = true
+      inbox.end()
       // a step that is storing something ends first, and so does a message that is being stored
       yield* Scope.close(own, Exit.void)
-      yield* allKept.await
+      yield* messages.allKept
       isClosed = true
-      yield* Effect.exit(interrupts.answer)
-      for (const { refuse } of rewrites) yield* refuse(new SessionClosed({ sessionId }))
-      for (const asked of withdrawals) yield* Deferred.succeed(asked, false)
-      events.unsafeEnd()
-      idle.unsafeOpen()
-      settings.onClosed()
-      yield* Deferred.succeed(closed, emptyReceipt)
+      yield* over(() => emptyReceipt)
     })
 
     const session: AgentSession = {
       sessionId,
       submit: (message, options) =>
         Effect.map(
-          Effect.zipRight(checkMessageId(options?.messageId), handIn(message, options)),
+          Effect.zipRight(checkMessageId(options?.messageId), messages.handIn(message, options)),
           ({ messageId }) => messageId
         ),
       withdraw: (messageId) =>
         Effect.suspend(() => {
           if (isOver()) return Effect.succeed(false)
-          const asked = Deferred.unsafeMake<boolean, TurnFailure>(FiberId.none)
-          withdrawals.push(asked)
+          const answer = withdrawals.unsafeJoin(messageId)
           post({ _tag: "Withdraw", messageId })
-          return Deferred.await(asked)
+          return answer
         }),
       run: (message) =>
         Stream.unwrapScoped(Effect.gen(function*() {
           const turn = new MessageTurn()
           // before the message: none of its events is missed
           const subscription = yield* subscribe(turn.isLast)
-          const { isStored, messageId } = yield* handIn(message, { turn })
+          const { isKept, messageId } = yield* messages.handIn(message, {}, (id) => {
+            turn.messageId = id
+          })
           return Stream.concat(
             Stream.fromQueue(subscription),
             Stream.suspend(() =>
               turn.isTaken
                 ? Stream.empty
-                : Stream.fail(new SessionClosed({ sessionId, ...(isLeft && isStored ? { messageId } : undefined) }))
+                : Stream.fail(new SessionClosed({ sessionId, ...(isLeft && isKept ? { messageId } : undefined) }))
             )
           )
         })),
@@ -624,13 +382,9 @@ export const makeSession = (
         Effect.zipRight(
           open,
           Effect.suspend(() => {
-            const asked = Deferred.unsafeMake<void, SessionClosed | RewriteRefused | TurnFailure>(FiberId.none)
-            rewrites.push({
-              answer: Effect.flatMap(Effect.exit(steps.rewrite(change)), (exit) => Deferred.done(asked, exit)),
-              refuse: (error) => Deferred.fail(asked, error)
-            })
+            const answer = rewrites.unsafeJoin(change)
             post({ _tag: "Rewrite" })
-            return Deferred.await(asked)
+            return answer
           })
         ),
       approvals: approvals.approvals,
@@ -643,7 +397,7 @@ export const makeSession = (
             ? manager.handle.steer(taskId, message)
             : new TaskNotFound({ taskId })),
       transcript: Effect.sync(() => conversation.transcript),
-      waitForIdle: idle.await,
+      waitForIdle: inbox.idle,
       close: Effect.zipRight(
         Effect.sync(() => {
           if (isClosed) return

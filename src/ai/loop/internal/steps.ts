@@ -15,7 +15,7 @@ import { compactionProblems, rewriteProblems, withLive } from "../../transcript/
 import * as texts from "../../transcript/internal/texts.js"
 import { type RenderOptions, renderPrompt } from "../../transcript/renderPrompt.js"
 import { Transcript } from "../../transcript/Transcript.js"
-import type { TranscriptEntry, UserPart } from "../../transcript/TranscriptEntry.js"
+import type { TranscriptEntry } from "../../transcript/TranscriptEntry.js"
 import type { AgentEvent } from "../AgentEvent.js"
 import type { AgentSessionDefaults } from "../AgentSession.js"
 import { RewriteRefused, type TurnFailure } from "../errors.js"
@@ -25,6 +25,7 @@ import { notRunText } from "./callVerdict.js"
 import type { Conversation } from "./Conversation.js"
 import { failureReason } from "./failureReason.js"
 import type * as machine from "./machine.js"
+import type { Messages } from "./Messages.js"
 import { callModel, type Model } from "./modelCall.js"
 import type { Observing } from "./observing.js"
 import { makePace } from "./pace.js"
@@ -37,6 +38,7 @@ export type StepEnd = Extract<machine.Command, { readonly _tag: "Collected" | "R
 
 export interface StepOptions {
   readonly conversation: Conversation
+  readonly messages: Messages
   readonly model: Model
   readonly render: RenderOptions & { readonly maxNoteBytes: number }
   readonly compact: AgentSessionDefaults["compact"]
@@ -48,7 +50,6 @@ export interface StepOptions {
   /** A request to the model has used so much. */
   readonly onUsage: (turnId: TurnId, costs: UsageCosts) => Effect.Effect<void>
   readonly emit: (event: AgentEvent) => void
-  readonly onMessageStored: (messageId: string) => void
   readonly nextReplyId: (turnId: TurnId) => string
   /** Whether the session goes on in another process. */
   readonly isLeft: () => boolean
@@ -70,8 +71,6 @@ const replied = (said: TranscriptEntry.AssistantMessage): StepEnd => ({
 
 export class Steps {
   private readonly options: StepOptions
-  /** Messages of the user that are not part of the transcript yet. */
-  private readonly messages = new Map<string, ReadonlyArray<UserPart>>()
   private lost: StepOptions["lost"]
   /** What the next request is made with. */
   private model: Model
@@ -93,21 +92,6 @@ export class Steps {
   setModel(languageModel: Model["languageModel"], provider: string | undefined): void {
     this.model = { ...this.model, languageModel }
     this.provider = provider
-  }
-
-  /** Keeps a message until a turn takes it. */
-  keep(messageId: string, content: ReadonlyArray<UserPart>): void {
-    this.messages.set(messageId, content)
-  }
-
-  /** Whether the message was handed in: it is kept, or a turn has stored it. */
-  knows(messageId: string): boolean {
-    return this.messages.has(messageId) || this.options.conversation.stored.hasMessage(messageId)
-  }
-
-  /** Drops a message that no turn takes. */
-  forget(messageId: string): void {
-    this.messages.delete(messageId)
   }
 
   /** Takes the late results that are there, before a turn that they would start. */
@@ -324,16 +308,11 @@ export class Steps {
   }
 
   private takeMessage(messageId: string): Effect.Effect<void, TurnFailure> {
-    const content = this.messages.get(messageId) ?? []
-    return this.options.conversation.add({ _tag: "UserMessage", messageId, content }).pipe(
-      Effect.map(() => this.messageStored(messageId)),
+    const { conversation, messages } = this.options
+    return conversation.add({ _tag: "UserMessage", messageId, content: messages.contentOf(messageId) }).pipe(
+      // also of one that the transcript had already
+      Effect.map(() => messages.stored(messageId)),
       Effect.uninterruptible
     )
-  }
-
-  /** The message is part of the transcript: no turn has to take it any more. */
-  messageStored(messageId: string): void {
-    // once, though the step that took it says so as well
-    if (this.messages.delete(messageId)) this.options.onMessageStored(messageId)
   }
 }

@@ -1,0 +1,154 @@
+/**
+ * The messages of the user that are handed in and not part of the transcript yet: what they say, here and in the store. Which of
+ * them a turn takes is the machine's to say.
+ */
+import * as Effect from "effect/Effect"
+import type { SessionId } from "../../../model/ids.js"
+import type { UserPart } from "../../transcript/TranscriptEntry.js"
+import type { SubmitOptions, UserInput } from "../AgentSession.js"
+import { SessionClosed, TurnFailure } from "../errors.js"
+import type { StoredMessage, TranscriptSessions } from "../TranscriptStore.js"
+import { unlessRefused } from "./unlessRefused.js"
+
+type Content = ReadonlyArray<UserPart>
+
+export interface MessagesOptions {
+  readonly sessionId: SessionId
+  /** Where messages are kept for the next process, if there is to be one. */
+  readonly sessions: TranscriptSessions | undefined
+  /** Those that the process before this one has kept, and no turn has taken. */
+  readonly left: ReadonlyArray<StoredMessage>
+  readonly nextId: () => string
+  /** Whether a message is part of the transcript. */
+  readonly isStored: (messageId: string) => boolean
+  /** Whether the session takes no more messages. */
+  readonly isOver: () => boolean
+  /** Is called in the step that accepts a message, and what it gives in the step from which turns may take it. */
+  readonly onAccepted: (content: Content) => (messageId: string) => void
+  /** A message is part of the transcript. */
+  readonly onStored: (messageId: string) => void
+}
+
+/** What becomes of a message that is handed in. `isKept`: it is stored for the next process. */
+export interface HandedIn {
+  readonly messageId: string
+  readonly isKept: boolean
+}
+
+const partsOf = (message: UserInput): Content =>
+  typeof message === "string" ? [{ _tag: "Text", text: message }] : message
+
+const notDropped = (cause: unknown): TurnFailure =>
+  new TurnFailure({ reason: "Store", message: "The message could not be dropped from the store.", cause })
+
+export class Messages {
+  /** Waits until every message that was accepted is stored, or refused. */
+  readonly allKept: Effect.Effect<void>
+  private readonly contents = new Map<string, Content>()
+  /** Ids that callers gave to messages which are just being handed in. */
+  private readonly handingIn = new Set<string>()
+  /** Those that no turn takes, and that the store would not drop. */
+  private readonly undropped = new Set<string>()
+  private readonly keptLatch: Effect.Latch
+  private beingKept = 0
+  private readonly options: MessagesOptions
+
+  constructor(options: MessagesOptions) {
+    this.options = options
+    this.keptLatch = Effect.unsafeMakeLatch(true)
+    this.allKept = this.keptLatch.await
+    for (const { content, messageId } of options.left) this.contents.set(messageId, content)
+  }
+
+  /** What the message says: nothing, if a turn has it or none takes it. */
+  contentOf(messageId: string): Content {
+    return this.contents.get(messageId) ?? []
+  }
+
+  /** The message is part of the transcript: no turn has to take it any more. */
+  stored(messageId: string): void {
+    // once, though the step that took it says so as well as the transcript
+    if (this.contents.delete(messageId)) this.options.onStored(messageId)
+  }
+
+  /** Takes a message; says under which id, first of all to `onId`. One with an id that was handed in before is not taken again. */
+  handIn(
+    message: UserInput,
+    { messageId: given }: SubmitOptions = {},
+    onId: (messageId: string) => void = () => {}
+  ): Effect.Effect<HandedIn, SessionClosed> {
+    return Effect.suspend(() => {
+      const { isOver, nextId, onAccepted, sessionId, sessions } = this.options
+      if (isOver()) return new SessionClosed({ sessionId })
+      if (given !== undefined) {
+        if (this.isKnown(given)) return Effect.succeed({ messageId: given, isKept: true })
+        this.handingIn.add(given)
+      }
+      const messageId = given ?? nextId()
+      // a turn may take it before whoever hands it in goes on
+      onId(messageId)
+      const content = partsOf(message)
+      const begin = onAccepted(content)
+      const accept = (isKept: boolean): HandedIn => {
+        this.contents.set(messageId, content)
+        begin(messageId)
+        return { messageId, isKept }
+      }
+      return (sessions === undefined
+        ? Effect.sync(() => accept(false))
+        : this.keep(sessions, { messageId, content }, accept)).pipe(
+          Effect.ensuring(Effect.sync(() => given !== undefined && this.handingIn.delete(given)))
+        )
+    }).pipe(Effect.uninterruptible)
+  }
+
+  /**
+   * No turn takes the message any more: here from now on, and in the next process if this succeeds. `isWithdrawn` says whether it was
+   * waiting for a turn. Answers whether it is taken back: also one that is taken back once more, after the store had failed.
+   */
+  withdraw(messageId: string, isWithdrawn: boolean): Effect.Effect<boolean, TurnFailure> {
+    return Effect.suspend(() => {
+      const { sessionId, sessions } = this.options
+      if (!isWithdrawn && !this.undropped.has(messageId)) return Effect.succeed(false)
+      this.contents.delete(messageId)
+      if (sessions === undefined) return Effect.succeed(true)
+      this.undropped.add(messageId)
+      return Effect.map(Effect.mapError(sessions.dropMessage(sessionId, messageId), notDropped), () => {
+        this.undropped.delete(messageId)
+        return true
+      })
+    })
+  }
+
+  /** Whether a message with this id was handed in: it is kept here, or a turn has stored it. */
+  private isKnown(messageId: string): boolean {
+    return this.handingIn.has(messageId) || this.contents.has(messageId) || this.options.isStored(messageId)
+  }
+
+  /** Stores a message for the next process before turns may take it; one that the store refuses is kept in memory. */
+  private keep(
+    sessions: TranscriptSessions,
+    message: StoredMessage,
+    accept: (isKept: boolean) => HandedIn
+  ): Effect.Effect<HandedIn, SessionClosed> {
+    const { isOver, sessionId } = this.options
+    // in the step that has looked whether the session is over
+    this.beingKept++
+    this.keptLatch.unsafeClose()
+    return sessions.keepMessage(sessionId, message).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        this.beingKept--
+        if (this.beingKept === 0) this.keptLatch.unsafeOpen()
+      })),
+      Effect.matchCauseEffect({
+        // stored is handed in, whatever has become of the session: the next process has it if this one is left
+        onSuccess: () => Effect.sync(() => accept(true)),
+        onFailure: (cause) =>
+          Effect.zipRight(
+            unlessRefused("A message could not be stored, and is kept in memory", Effect.failCause(cause)),
+            Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.sync(() => accept(false)))
+          )
+      })
+    )
+  }
+}
