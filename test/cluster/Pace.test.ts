@@ -26,6 +26,12 @@ describe("the pace of what is sent", () => {
     assert.strictEqual(pace.pause(115), 5)
   })
 
+  it("a clock that is set back makes no pause longer", () => {
+    const pace = make()
+    pace.sent(24, 1_000_000)
+    assert.strictEqual(pace.pause(0), 6)
+  })
+
   it("what came is forgotten", () => {
     const pace = make()
     pace.sent(1_000, 0)

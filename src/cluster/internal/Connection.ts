@@ -19,7 +19,7 @@ import {
   GroupEntity,
   type GroupNotReady
 } from "./protocol.js"
-import { wireMillis, wireSleep } from "./wire.js"
+import { steadyMillis, wireMillis, wireSleep } from "./wire.js"
 
 /** What was given, without what it brings. */
 interface Deliveries {
@@ -157,7 +157,7 @@ export const connect = (options: {
       outbox.add(told)
       if (isClosed || outbox.isEmpty) return
       const isUrgent = (told.putBack ?? []).length > 0 || (told.dropped ?? []).length > 0
-      const at = wireMillis() + (isUrgent ? flushAfter : rideMillis)
+      const at = steadyMillis() + (isUrgent ? flushAfter : rideMillis)
       due.set(group, Math.min(at, due.get(group) ?? Infinity))
       tellBy(at)
     }
@@ -166,14 +166,14 @@ export const connect = (options: {
       if (at >= wakesAt) return
       wakesAt = at
       fork(Effect.zipRight(
-        wireSleep(Math.max(0, at - wireMillis())),
+        wireSleep(Math.max(0, at - steadyMillis())),
         Effect.suspend(() => wakesAt === at ? tellDue : Effect.void)
       ))
     }
     const tellDue = Effect.sync(() => {
       wakesAt = Infinity
       if (isClosed) return
-      const now = wireMillis()
+      const now = steadyMillis()
       for (const [group, at] of due) {
         if (at > now) {
           tellBy(at)

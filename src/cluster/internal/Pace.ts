@@ -31,6 +31,7 @@ export class Pace {
   /** How long what comes now waits, in whole milliseconds, from when something was sent last. */
   pause(now: number): number {
     const whole = Math.min(this.longest, Math.floor(this.lately(now) / this.perMilli))
-    return Math.max(0, Math.ceil(whole - (now - this.at)))
+    // never longer, whatever the clock says
+    return Math.max(0, Math.ceil(whole - Math.max(0, now - this.at)))
   }
 }

@@ -54,7 +54,7 @@ interface Running {
 }
 
 /** What a group on this runner does with what comes for it. */
-export interface GroupHere {
+interface GroupHere {
   readonly handlers: GroupHandlers
   /** Is told what has come of what it gave. */
   readonly settle: (told: SentTold) => void

@@ -250,13 +250,13 @@ export type GroupClient = {
 }
 
 /** A call on its way, and what comes of it: made and read by the codec of the call. */
-export interface SentCall {
+interface SentCall {
   readonly id: number
   readonly group: number
   readonly tag: string
   readonly payload: unknown
 }
-export interface SentAnswer {
+interface SentAnswer {
   readonly id: number
   readonly exit: unknown
 }
