@@ -1,7 +1,7 @@
 /** The least that a durable task can cost: its row written three times, in groups, with the same client. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
-import { inFlight, type RunJobs } from "./lifecycles.js"
+import { inFlight, type RunJobs } from "./parallel.js"
 
 const columns =
   "manager, number, id, session_id, turn_id, status, settled, result, approval, detached, request, doc, version"

@@ -14,20 +14,11 @@ import {
   TurnId
 } from "effect-task-manager"
 import { TaskManagerDurable } from "effect-task-manager/durable"
-
-/** Runs so many jobs to their end. */
-export type RunJobs = (count: number) => Effect.Effect<void>
-
-/** How many are in flight. */
-export const inFlight = 256
+import { inParallel, type RunJobs } from "./parallel.js"
 
 const text = "what the tool has found ".repeat(4)
 
 const executor = ToolExecutor.fromHandlers({ work: () => Effect.succeed(ToolOutput.Text({ text })) })
-
-/** Runs `one` for each number below `count`, `inFlight` at a time. */
-export const inParallel = <E, R>(count: number, one: (index: number) => Effect.Effect<unknown, E, R>) =>
-  Effect.forEach(Array.from({ length: count }, (_, index) => index), one, { concurrency: inFlight, discard: true })
 
 /** Each job is the one call of a turn, whose result is consumed by a caller that waits for it. */
 const jobsOf = <E>(layer: Layer.Layer<TaskManager | ToolExecutor, E>): Effect.Effect<RunJobs, never, Scope.Scope> =>

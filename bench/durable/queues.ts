@@ -1,61 +1,8 @@
 /** Other ways to run a job that outlives its process, on the same server, each as its guide says: one job is given, and awaited. */
 import { DBOS } from "@dbos-inc/dbos-sdk"
-import { Deferred, Effect, Redacted, type Scope } from "effect"
+import { Effect, Redacted } from "effect"
 import { Logger, makeWorkerUtils, run } from "graphile-worker"
-import PgBoss from "pg-boss"
-import { inFlight, inParallel, type RunJobs } from "./lifecycles.js"
-
-type MakeQueue = (url: Redacted.Redacted) => Effect.Effect<RunJobs, never, Scope.Scope>
-
-/** Who waits for the end of a job, by its number. */
-const makeEnds = () => {
-  const ends = new Map<number, Deferred.Deferred<void>>()
-  let last = 0
-  return {
-    /** Gives a job a number, and waits until it has ended. */
-    run: (give: (number: number) => Promise<unknown>) =>
-      Effect.gen(function*() {
-        const number = last++
-        const end = yield* Deferred.make<void>()
-        ends.set(number, end)
-        yield* Effect.promise(() => give(number))
-        yield* Deferred.await(end)
-      }),
-    ended: (number: number) => {
-      const end = ends.get(number)
-      ends.delete(number)
-      if (end !== undefined) Deferred.unsafeDone(end, Effect.void)
-    }
-  }
-}
-
-const queue = "bench"
-
-/** Jobs are sent one by one, fetched in batches of as many as are in flight, and completed together. */
-export const pgBossJobs: MakeQueue = (url) =>
-  Effect.gen(function*() {
-    const ends = makeEnds()
-    const boss = yield* Effect.acquireRelease(
-      Effect.promise(async () => {
-        const started = new PgBoss({ connectionString: Redacted.value(url), schema: "pgboss", max: 20 })
-        await started.start()
-        await started.createQueue(queue)
-        return started
-      }),
-      (started) => Effect.promise(() => started.stop({ graceful: false }))
-    )
-    // it polls: the shortest pause it takes; who waits for a job would otherwise wait for the poll
-    yield* Effect.promise(() =>
-      boss.work<{ readonly number: number }>(
-        queue,
-        { batchSize: inFlight, pollingIntervalSeconds: 0.5 },
-        async (jobs) => {
-          for (const { data } of jobs) ends.ended(data.number)
-        }
-      )
-    )
-    return (count) => inParallel(count, () => ends.run((number) => boss.send(queue, { number })))
-  })
+import { inParallel, makeEnds, type MakeQueue, queue } from "./parallel.js"
 
 const silent = new Logger(() => () => {})
 

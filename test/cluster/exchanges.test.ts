@@ -12,7 +12,8 @@ import {
   type Exchange,
   type Exchanged,
   type GroupHandlers,
-  GroupNotReady
+  GroupNotReady,
+  type SentTold
 } from "../../src/cluster/internal/protocol.js"
 
 const header: CallHeader = {
@@ -27,6 +28,9 @@ const header: CallHeader = {
 
 /** A client whose exchanges are answered, or fail, by the test. */
 const clientOf = Effect.gen(function*() {
+  /** What groups are to be told, and what is to be told again. */
+  const told: Array<SentTold> = []
+  const again: Array<SentTold> = []
   const asked: Array<{
     readonly group: number
     readonly exchange: Exchange
@@ -41,9 +45,11 @@ const clientOf = Effect.gen(function*() {
         asked.push({ group, exchange, answer: (exit) => Deferred.unsafeDone(answered, exit) })
         return Deferred.await(answered)
       }),
+    takeTold: (groups) => told.splice(0).filter(({ group }) => groups.has(group)),
+    tellAgain: (lost) => void again.push(...lost),
     fork: (self) => void run(self)
   })
-  return { asked, peers }
+  return { again, asked, peers, told }
 })
 
 const rested = Effect.promise(async () => {
@@ -148,6 +154,36 @@ describe("the exchanges of a client", () => {
       assert.strictEqual(asked.at(-1)?.exchange.runner, "another")
     }).pipe(Effect.scoped, Effect.orDie))
 
+  it.live("what groups are to be told goes with any exchange of their runner, and is told again where that is lost", () =>
+    Effect.gen(function*() {
+      const { again, asked, peers, told } = yield* clientOf
+      const taken = { group: 2, taken: [7], putBack: [], dropped: [] }
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.deepStrictEqual(asked[0]?.exchange.told, [])
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      told.push(taken)
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.deepStrictEqual(asked.at(-1)?.exchange.told, [taken])
+      asked.at(-1)?.answer(Exit.fail("cut"))
+      yield* rested
+      assert.deepStrictEqual(again.splice(0), [taken])
+      // a runner that is another one has not looked at it
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked.at(-1)?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      told.push(taken)
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      assert.deepStrictEqual(asked.at(-1)?.exchange.told, [taken])
+      asked.at(-1)?.answer(answered("another", [1, 2], []))
+      yield* rested
+      assert.deepStrictEqual(again, [taken])
+    }).pipe(Effect.scoped, Effect.orDie))
+
   it.live("what no lost connection explains is told to the caller", () =>
     Effect.gen(function*() {
       const { asked, peers } = yield* clientOf
@@ -171,19 +207,23 @@ describe("the exchanges of a client", () => {
 })
 
 /** A runner with one group, which settles at once or as the test says. */
-const runnerOf = (settles: () => Effect.Effect<unknown> = () => Effect.void) =>
+const runnerOf = (settles: (told: ReadonlyArray<SentTold>) => Effect.Effect<unknown> = () => Effect.void) =>
   Effect.gen(function*() {
     const exchanges = yield* makeExchanges
+    const told: Array<SentTold> = []
     const handlers = {
-      Settle: () => Effect.as(settles(), { _tag: "Done", news: [], value: null })
+      Settle: () => Effect.as(settles(told), { _tag: "Done", news: [], value: null })
       // no other call is made
     } as unknown as GroupHandlers
-    yield* exchanges.enter(1, handlers, yield* Effect.runtime<never>())
+    const here = { handlers, settle: (one: SentTold) => void told.push(one) }
+    yield* exchanges.enter(1, here, yield* Effect.runtime<never>())
     let count = 0
     const exchange = (
       runner: string | null,
       ids: ReadonlyArray<number>,
-      { ended = [], number = ++count, oldest = 0 }: Partial<Pick<Exchange, "ended" | "number" | "oldest">> = {}
+      { ended = [], number = ++count, oldest = 0, told: tells = [] }: Partial<
+        Pick<Exchange, "ended" | "number" | "oldest" | "told">
+      > = {}
     ) =>
       exchanges.exchange(1, {
         version: 1,
@@ -192,10 +232,11 @@ const runnerOf = (settles: () => Effect.Effect<unknown> = () => Effect.void) =>
         oldest,
         runner,
         calls: ids.map(settle),
+        told: tells,
         ended,
         list: 0
       })
-    return { exchange, exchanges }
+    return { exchange, exchanges, told }
   })
 
 const idsOf = ({ answers }: Exchanged) => answers.map(({ id }) => id).sort()
@@ -228,6 +269,18 @@ describe("the exchanges of a runner", () => {
       // also one that its client has given up
       assert.isTrue(isNotReady(yield* Effect.flip(exchange(runner, [1], { number: 6, oldest: 6 }))))
       assert.strictEqual(settled, 2)
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("a group is told what has come of what it gave, before the calls of the exchange begin", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const { exchange, told } = yield* runnerOf((before) => Effect.sync(() => seen.push(before.length)))
+      const taken = { group: 1, taken: [7], putBack: [], dropped: [] }
+      const { runner } = yield* exchange(null, [], { told: [taken] })
+      assert.deepStrictEqual(told, [])
+      yield* exchange(runner, [1], { told: [taken, { ...taken, group: 2 }] })
+      assert.deepStrictEqual(told, [taken])
+      assert.deepStrictEqual(seen, [1])
     }).pipe(Effect.scoped, Effect.orDie))
 
   it.live("a call begins once what its caller has interrupted has ended", () =>

@@ -19,7 +19,7 @@ import {
   GroupEntity,
   type GroupNotReady
 } from "./protocol.js"
-import { wireMillis, wireSleep } from "./wire.js"
+import { steadyMillis, wireMillis, wireSleep } from "./wire.js"
 
 /** What was given, without what it brings. */
 interface Deliveries {
@@ -60,7 +60,7 @@ export interface Connection {
 
 const isPassing = (error: unknown): error is GroupNotReady => Predicate.isTagged(error, "GroupNotReady")
 
-/** What goes back is there for others at once; what has reached its reader rides on the next call to its group, for a moment. */
+/** What goes back is there for others at once; what has reached its reader goes with what is sent to its runner anyway, for a moment. */
 const flushAfter = 2
 const rideMillis = 25
 /** Longer than a takeover may take, in milliseconds. */
@@ -111,7 +111,16 @@ export const connect = (options: {
     const run = yield* FiberSet.runtime(set)<never>()
     const fork: Connection["fork"] = (self) => void run(Effect.interruptible(self))
     const entity = yield* GroupEntity.client
-    const peers = new Peers({ client, exchange: (group, exchange) => entity(String(group)).Exchange(exchange), fork })
+    const peers = new Peers({
+      client,
+      exchange: (group, exchange) => entity(String(group)).Exchange(exchange),
+      takeTold: (asked) =>
+        [...due.keys()].flatMap((group) => asked.has(group) ? [{ group, ...takeOutbox(group) }] : []),
+      tellAgain: (told) => {
+        for (const { group, ...of } of told) tell(group, of)
+      },
+      fork
+    })
     yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
     const outboxes = Array.from({ length: groups }, () => new Outbox())
     let calls = 0
@@ -136,28 +145,45 @@ export const connect = (options: {
       }
     }
 
-    /** Until when the groups are told at the latest. */
-    const flushing = new Map<number, number>()
+    /** Until when the groups are told at the latest that have something in their outboxes. */
+    const due = new Map<number, number>()
+    let wakesAt = Infinity
+    const takeOutbox = (group: number): Told => {
+      due.delete(group)
+      return outboxOf(group).take()
+    }
     const tell = (group: number, told: Partial<Told>): void => {
-      outboxOf(group).add(told)
-      if (isClosed) return
+      const outbox = outboxOf(group)
+      outbox.add(told)
+      if (isClosed || outbox.isEmpty) return
       const isUrgent = (told.putBack ?? []).length > 0 || (told.dropped ?? []).length > 0
-      const pause = isUrgent ? flushAfter : rideMillis
-      const at = wireMillis() + pause
-      if (at >= (flushing.get(group) ?? Infinity)) return
-      flushing.set(group, at)
+      const at = steadyMillis() + (isUrgent ? flushAfter : rideMillis)
+      due.set(group, Math.min(at, due.get(group) ?? Infinity))
+      tellBy(at)
+    }
+    /** One timer for all groups: nearly all are told before. */
+    const tellBy = (at: number): void => {
+      if (at >= wakesAt) return
+      wakesAt = at
       fork(Effect.zipRight(
-        wireSleep(pause),
-        Effect.suspend(() => {
-          // told sooner by now
-          if (flushing.get(group) !== at) return Effect.void
-          flushing.delete(group)
-          return outboxOf(group).isEmpty || isClosed
-            ? Effect.void
-            : Effect.asVoid(connection.ask(group, (one, header) => one.Settle({ header }), { isSilent: true }))
-        })
+        wireSleep(Math.max(0, at - steadyMillis())),
+        Effect.suspend(() => wakesAt === at ? tellDue : Effect.void)
       ))
     }
+    const tellDue = Effect.sync(() => {
+      wakesAt = Infinity
+      if (isClosed) return
+      const now = steadyMillis()
+      for (const [group, at] of due) {
+        if (at > now) {
+          tellBy(at)
+          continue
+        }
+        // what is in its outbox goes with the call
+        due.delete(group)
+        fork(Effect.asVoid(connection.ask(group, (one, header) => one.Settle({ header }), { isSilent: true })))
+      }
+    })
 
     const ask = <A, E>(
       group: number,
@@ -170,7 +196,7 @@ export const connect = (options: {
         const one = peers.of(group)
         let isAgain = false
         const attempt = Effect.suspend(() => {
-          const told = outboxOf(group).take()
+          const told = takeOutbox(group)
           const { positions } = connection.news
           const header = { call, ...caller, ...told, readers: isSilent ? [] : positions(group, sessionId) }
           const sent = send(one, header, isAgain)
@@ -207,7 +233,7 @@ export const connect = (options: {
       },
       putBack: (group, { token }) => tell(group, { putBack: [token] }),
       wasTaken: (group, order) => takenOf(group).has(order),
-      isQuiet: () => peers.isQuiet && flushing.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
+      isQuiet: () => peers.isQuiet && due.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
       fork,
       isClosed: () => isClosed,
       news: { positions: () => [], hear: () => {} }

@@ -17,7 +17,6 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
@@ -89,15 +88,6 @@ const open = (
     const durable = yield* Scope.extend(makeDurable(options, writeGroup), managerScope)
     const readers = new Readers(durable.engine)
     yield* Effect.addFinalizer(() => readers.closeAll)
-    const bell = yield* durable.manager.handle.subscribe
-    yield* Queue.take(bell).pipe(
-      Effect.zipRight(Queue.takeAll(bell)),
-      Effect.zipRight(Effect.sync(() => readers.wake())),
-      Effect.forever,
-      Effect.ensuring(Effect.sync(() => readers.wake())),
-      Effect.interruptible,
-      Effect.forkScoped
-    )
     const set = yield* FiberSet.make<unknown, unknown>()
     const runtime = yield* FiberSet.runtime(set)<never>()
     const run = <A, E>(self: Effect.Effect<A, E>) => runtime(Effect.interruptible(self))

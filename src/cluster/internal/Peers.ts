@@ -16,8 +16,16 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
-import { type Exchange, type Exchanged, type GroupClient, GroupNotReady, protocolVersion } from "./protocol.js"
-import { answeredWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
+import { Pace } from "./Pace.js"
+import {
+  type Exchange,
+  type Exchanged,
+  type GroupClient,
+  GroupNotReady,
+  protocolVersion,
+  type SentTold
+} from "./protocol.js"
+import { answeredWithin, forgottenAfter, onWire, steadyMillis, wireMillis, wireSleep } from "./wire.js"
 
 interface Call {
   readonly id: number
@@ -45,7 +53,11 @@ interface Peer {
   readonly waiting: Map<number, Call>
   open: number
   isFlushing: boolean
+  readonly pace: Pace
 }
+
+/** By the calls that were sent lately. */
+const paceOptions = { perMilli: 4, longest: 8 }
 
 /** How long a runner that is not known is asked alone, in milliseconds. */
 const aloneMillis = 250
@@ -64,9 +76,21 @@ const cut: ReadonlySet<unknown> = new Set([
 const defectOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
   Option.filter(Cause.dieOption(cause), (defect) => !Predicate.hasProperty(defect, "_tag") || !cut.has(defect._tag))
 
+interface PeersOptions {
+  readonly client: string
+  readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, unknown>
+  /** Takes what these groups are to be told, whichever exchange it goes with. */
+  readonly takeTold: (groups: ReadonlySet<number>) => ReadonlyArray<SentTold>
+  /** They may not have been told. */
+  readonly tellAgain: (told: ReadonlyArray<SentTold>) => void
+  readonly fork: (self: Effect.Effect<void>) => void
+}
+
 export class Peers {
   private readonly client: string
   private readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, unknown>
+  private readonly takeTold: PeersOptions["takeTold"]
+  private readonly tellAgain: PeersOptions["tellAgain"]
   private readonly fork: (self: Effect.Effect<void>) => void
   private readonly ofGroups = new Map<number, Peer>()
   private readonly ofRunners = new Map<string, Peer>()
@@ -81,13 +105,11 @@ export class Peers {
   private readonly unended = new Set<number>()
   private flushing = 0
 
-  constructor(options: {
-    readonly client: string
-    readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, unknown>
-    readonly fork: (self: Effect.Effect<void>) => void
-  }) {
+  constructor(options: PeersOptions) {
     this.client = options.client
     this.exchange = options.exchange
+    this.takeTold = options.takeTold
+    this.tellAgain = options.tellAgain
     this.fork = options.fork
   }
 
@@ -171,7 +193,9 @@ export class Peers {
       return isIdle && (peer.open > 0 || peer.waiting.size === 0) ? Effect.void : this.flush(peer)
     })
     // whoever is ready now comes into the same exchange
-    this.fork(Effect.zipRight(Effect.yieldNow({ priority: 1 }), peer.runner === undefined ? this.alone(flush) : flush))
+    const pause = peer.pace.pause(steadyMillis())
+    const gathered = pause === 0 ? Effect.yieldNow({ priority: 1 }) : wireSleep(pause)
+    this.fork(Effect.zipRight(gathered, peer.runner === undefined ? this.alone(flush) : flush))
   }
 
   /**
@@ -199,6 +223,7 @@ export class Peers {
     if (group === undefined) return Effect.sync(() => this.lose(peer))
     // what is not known to be begun by a certain runner may be begun by two of them, one after the other
     const calls = peer.runner === undefined ? [] : peer.outgoing
+    const told = peer.runner === undefined ? [] : this.takeTold(peer.groups)
     const { ended } = peer
     if (peer.runner !== undefined) peer.outgoing = []
     peer.ended = []
@@ -208,6 +233,7 @@ export class Peers {
       peer.waiting.set(call.id, call)
       this.sent.set(call.id, call)
     }
+    peer.pace.sent(calls.length, steadyMillis())
     peer.open++
     const number = ++this.exchanges
     this.unended.add(number)
@@ -224,6 +250,7 @@ export class Peers {
         tag,
         payload
       })),
+      told,
       ended,
       list: peer.list
     }
@@ -232,7 +259,8 @@ export class Peers {
       (exit) => {
         peer.open--
         this.unended.delete(number)
-        if (Exit.isSuccess(exit)) return this.answered(peer, group, calls, exit.value)
+        if (Exit.isSuccess(exit)) return this.answered(peer, exchange, group, calls, exit.value)
+        this.tellAgain(told)
         const defect = defectOf(exit.cause)
         if (Option.isSome(defect)) {
           for (const call of calls.length > 0 ? calls : [...peer.outgoing]) this.fail(call, Exit.die(defect.value))
@@ -244,6 +272,7 @@ export class Peers {
 
   private answered(
     asked: Peer,
+    { told }: Exchange,
     group: number,
     calls: ReadonlyArray<Call>,
     { answers, groups, list, runner }: Exchanged
@@ -253,7 +282,8 @@ export class Peers {
     if (asked !== peer) {
       // the runner of the group is known now, or is another one
       this.move(group, peer)
-      // it has not begun them
+      // it has not looked at any of it
+      this.tellAgain(told)
       for (const call of calls) this.fail(call, notReady)
     }
     if (groups !== null && list > peer.list) {
@@ -341,7 +371,8 @@ const makePeer = (runner: string | undefined): Peer => ({
   ended: [],
   waiting: new Map(),
   open: 0,
-  isFlushing: false
+  isFlushing: false,
+  pace: new Pace(paceOptions)
 })
 
 const isNotReady = (exit: Exit.Exit<unknown, unknown>): boolean =>

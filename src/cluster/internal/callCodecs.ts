@@ -1,8 +1,10 @@
-/** The calls of a group as they travel: JSON values, made and read by the schemas of each call. */
+/** The calls of a group as they travel: JSON values, made and read as the schemas of each call say. */
 import * as Rpc from "@effect/rpc/Rpc"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { GroupCalls } from "./protocol.js"
+import { fromWire, toWire } from "./wireForm.js"
 
 export interface CallCodec {
   readonly encodePayload: (payload: unknown) => unknown
@@ -13,24 +15,28 @@ export interface CallCodec {
 }
 
 const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
+  const success = { encode: toWire(call.successSchema), decode: fromWire(call.successSchema) }
   // without services: the schemas of the protocol ask for none, which the type of any call cannot say
-  const payload = call.payloadSchema as Schema.Schema<unknown, unknown>
   const exit = Rpc.exitSchema(call) as unknown as Schema.Schema<Exit.Exit<unknown, unknown>, unknown>
-  const encodeExit = Schema.encodeSync(exit)
-  const decodeExit = Schema.decodeUnknownSync(exit)
+  const encodeFailure = Schema.encodeSync(exit)
+  const decodeFailure = Schema.decodeUnknownSync(exit)
+  const encodeExit = (ended: Exit.Exit<unknown, unknown>): unknown =>
+    Exit.isSuccess(ended) ? { _tag: "Success", value: success.encode(ended.value) } : encodeFailure(ended)
   return {
-    encodePayload: Schema.encodeSync(payload),
-    decodePayload: Schema.decodeUnknownSync(payload),
+    encodePayload: toWire(call.payloadSchema),
+    decodePayload: fromWire(call.payloadSchema),
     encodeExit: (ended) => {
       try {
         return encodeExit(ended)
       } catch (defect) {
-        return encodeExit(Exit.die(defect))
+        return encodeFailure(Exit.die(defect))
       }
     },
     decodeExit: (ended) => {
       try {
-        return decodeExit(ended)
+        return Predicate.isTagged(ended, "Success") && Predicate.hasProperty(ended, "value")
+          ? Exit.succeed(success.decode(ended.value))
+          : decodeFailure(ended)
       } catch (defect) {
         return Exit.die(defect)
       }

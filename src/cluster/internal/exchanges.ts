@@ -14,7 +14,14 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { randomToken } from "../../shared/randomToken.js"
 import { callCodecs } from "./callCodecs.js"
-import { type Exchange, type Exchanged, type GroupHandlers, GroupNotReady, protocolVersion } from "./protocol.js"
+import {
+  type Exchange,
+  type Exchanged,
+  type GroupHandlers,
+  GroupNotReady,
+  protocolVersion,
+  type SentTold
+} from "./protocol.js"
 import { answersWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
 
 type Answer = Exchanged["answers"][number]
@@ -46,8 +53,14 @@ interface Running {
   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
 }
 
-interface Here {
+/** What a group on this runner does with what comes for it. */
+interface GroupHere {
   readonly handlers: GroupHandlers
+  /** Is told what has come of what it gave. */
+  readonly settle: (told: SentTold) => void
+}
+
+interface Here extends GroupHere {
   readonly fork: (self: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
   /** How many calls wait for their answers. */
   running: number
@@ -62,7 +75,7 @@ export interface Exchanges {
   /** The group is on this runner until the scope closes. */
   readonly enter: (
     group: number,
-    handlers: GroupHandlers,
+    here: GroupHere,
     runtime: Runtime.Runtime<never>
   ) => Effect.Effect<void, never, Scope.Scope>
   /** The group is about to leave: nothing of it waits here any more. */
@@ -187,7 +200,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
 
   const exchange = (group: number, asking: Exchange): Effect.Effect<Exchanged, GroupNotReady> =>
     Effect.suspend(() => {
-      const { calls, client: name, ended, list: known, runner: asked, version } = asking
+      const { calls, client: name, ended, list: known, runner: asked, told, version } = asking
       if (version !== protocolVersion) {
         return Effect.die(
           new Error(
@@ -199,6 +212,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
       client.lastAsked = wireMillis()
       if (asked !== client.token) return Effect.succeed(exchanged(client, [], -1))
       if (isSeen(client, asking)) return Effect.fail(new GroupNotReady())
+      for (const one of told) groups.get(one.group)?.settle(one)
       for (const id of ended) end(client, id)
       for (const call of calls) begin(client, call)
       if (!groups.has(group)) {
@@ -236,7 +250,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
   yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep("5 seconds"), sweep))))
 
   return {
-    enter: (group, handlers, runtime) =>
+    enter: (group, { handlers, settle }, runtime) =>
       Effect.gen(function*() {
         const set = yield* FiberSet.make<unknown, unknown>()
         const run = (self: Effect.Effect<unknown, unknown>) => {
@@ -244,7 +258,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
           FiberSet.unsafeAdd(set, fiber)
           return fiber
         }
-        const here: Here = { handlers, fork: run, running: 0, isUsed: false }
+        const here: Here = { handlers, settle, fork: run, running: 0, isUsed: false }
         groups.set(group, here)
         list++
         yield* Effect.addFinalizer(() =>

@@ -249,6 +249,26 @@ export type GroupClient = {
   ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
 }
 
+/** A call on its way, and what comes of it: made and read by the codec of the call. */
+interface SentCall {
+  readonly id: number
+  readonly group: number
+  readonly tag: string
+  readonly payload: unknown
+}
+interface SentAnswer {
+  readonly id: number
+  readonly exit: unknown
+}
+
+/** What a group is told: as the fields of a header. */
+export interface SentTold extends Pick<CallHeader, "taken" | "putBack" | "dropped"> {
+  readonly group: number
+}
+
+/** What the other side has made, and is not looked at on the way: there may be hundreds in an exchange. */
+const asSent = <A>(): Schema.Schema<A> => Schema.declare((_value): _value is A => true)
+
 /**
  * Brings calls to a runner and answers back. The answers are those that the runner has for this client when it answers, whichever
  * exchange their calls came with. It is answered once there are some, or after a while without. Where the client takes the runner for
@@ -266,9 +286,9 @@ const Exchange = Rpc.make("Exchange", {
     oldest: Schema.Number,
     /** The runner that is asked, as far as the client knows. */
     runner: Schema.NullOr(Schema.String),
-    calls: Schema.Array(
-      Schema.Struct({ id: Schema.Number, group: Schema.Number, tag: Schema.String, payload: Schema.Unknown })
-    ),
+    calls: asSent<ReadonlyArray<SentCall>>(),
+    /** What has come of what groups gave, where no call to them brings it. */
+    told: asSent<ReadonlyArray<SentTold>>(),
     /** Calls whose callers do not wait any more. */
     ended: Numbers,
     /** Which list of the runner's groups the client knows. */
@@ -278,7 +298,7 @@ const Exchange = Rpc.make("Exchange", {
   success: Schema.Struct({
     /** The runner as this client knows it: another one where it has forgotten the client. */
     runner: Schema.String,
-    answers: Schema.Array(Schema.Struct({ id: Schema.Number, exit: Schema.Unknown })),
+    answers: asSent<ReadonlyArray<SentAnswer>>(),
     list: Schema.Number,
     /** The groups that the runner has, where the client knows another list: it can be asked about these as well. */
     groups: Schema.NullOr(Numbers)

@@ -1,5 +1,8 @@
 /** The readers of events that clients have at a group. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { Engine } from "../../runtime/Engine.js"
@@ -14,6 +17,8 @@ interface About {
 
 export class Readers extends EventReaders<FilteredTaskEvent, About> {
   private readonly engine: Engine
+  /** Wakes whoever waits for news, for as long as there are readers: without one, nothing is done for an event. */
+  private bell: Scope.CloseableScope | undefined
 
   constructor(engine: Engine) {
     super()
@@ -27,7 +32,40 @@ export class Readers extends EventReaders<FilteredTaskEvent, About> {
     { mirrors, replays }: { readonly mirrors: boolean; readonly replays: boolean }
   ): Effect.Effect<void> {
     const subscribe = subscription(this.engine, filter, replays)
-    return Effect.asVoid(this.enter(id, Effect.map(subscribe, (queue) => ({ queue, about: { mirrors } }))))
+    return this.enter(id, Effect.map(subscribe, (queue) => ({ queue, about: { mirrors } }))).pipe(
+      Effect.zipRight(this.ring),
+      Effect.uninterruptible
+    )
+  }
+
+  private get ring(): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      const bell = yield* Scope.make()
+      if (this.bell !== undefined) return
+      this.bell = bell
+      const events = yield* Scope.extend(subscription(this.engine, undefined, false), bell)
+      yield* Queue.take(events).pipe(
+        Effect.zipRight(Queue.takeAll(events)),
+        Effect.zipRight(Effect.sync(() => this.wake())),
+        Effect.forever,
+        // nothing comes any more, which is news as well
+        Effect.ensuring(Effect.sync(() => this.wake())),
+        Effect.interruptible,
+        Effect.forkIn(bell)
+      )
+    })
+  }
+
+  override close(ids: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.zipRight(
+      super.close(ids),
+      Effect.suspend(() => {
+        const { bell } = this
+        if (bell === undefined || !this.isEmpty) return Effect.void
+        this.bell = undefined
+        return Scope.close(bell, Exit.void)
+      })
+    )
   }
 
   private askedIn(events: ReadonlyArray<FilteredTaskEvent>): ReadonlyArray<TaskApproval> {

@@ -88,7 +88,10 @@ export const makeRunner = (options: {
       const number = Number(entityId)
       const group = yield* groupOf(entityId)
       const keeping = yield* keepingAlive(() => isBusy(group))
-      yield* exchanges.enter(number, handlersOf(group, keeping, executor), runtime)
+      yield* exchanges.enter(number, {
+        handlers: handlersOf(group, keeping, executor),
+        settle: (told) => group.current()?.inHand.settle(told)
+      }, runtime)
       return GroupEntity.of({
         Exchange: ({ payload }) => exchanges.exchange(number, payload),
         Touch: () => Effect.void

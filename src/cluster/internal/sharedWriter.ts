@@ -13,7 +13,8 @@ import type * as Scope from "effect/Scope"
 import { UnansweredError, withinAttempt } from "../../durable/internal/attempts.js"
 import { fencedOf, groupsWriter, unwrittenOf, type WriteGroup, type Writing } from "../../durable/internal/writing.js"
 import type { JournalError } from "../../errors.js"
-import { onWire } from "./wire.js"
+import { Pace } from "./Pace.js"
+import { onWire, steadyMillis, wireSleep } from "./wire.js"
 
 interface Waiting {
   readonly writing: Writing
@@ -25,6 +26,9 @@ const isUnanswered = (cause: Cause.Cause<unknown>): boolean =>
 
 /** So many groups are in one transaction at most: one that is too long holds up every session. */
 const mostAtOnce = 256
+
+/** By the rows that were written lately. */
+const paceOptions = { perMilli: 4, longest: 16 }
 
 /**
  * What is written next, and what waits on. A journal is in it once: one that was lost and opened again may still have something of its
@@ -50,6 +54,7 @@ export const makeSharedWriter = (
     const writeAll = groupsWriter(yield* SqlClient.SqlClient)
     // rows are dated by the clock of the tasks
     const clock = yield* Effect.clock
+    const pace = new Pace(paceOptions)
     let queue: Array<Waiting> = []
     let signal: (() => void) | undefined
 
@@ -102,12 +107,14 @@ export const makeSharedWriter = (
           else signal = () => resume(Effect.void)
         })
       }
-      // whoever is ready now comes into the same transaction
+      const pause = pace.pause(steadyMillis())
+      // whoever is ready now, or soon, comes into the same transaction
       return Effect.zipRight(
-        Effect.yieldNow(),
+        pause === 0 ? Effect.yieldNow() : wireSleep(pause),
         Effect.suspend(() => {
           const { next, rest } = cut(queue)
           queue = rest
+          pace.sent(next.reduce((sum, { writing: { group } }) => sum + group.rows.length, 0), steadyMillis())
           return write(next)
         })
       )

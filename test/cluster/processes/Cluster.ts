@@ -1,9 +1,7 @@
 /** Real runners on one Postgres server, and a client in this process. */
-import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Effect, Layer, Logger, LogLevel, type Redacted } from "effect"
-import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import { Effect, type Redacted } from "effect"
 import * as Redacteds from "effect/Redacted"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -12,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Bundle, bundle } from "../../support/bundle.js"
 import type { RunnerJob } from "./child.js"
+import { clientOf } from "./clientOf.js"
 
 /** A port that nobody listens on now. */
 const freePort = (): Promise<number> =>
@@ -40,6 +39,14 @@ export interface StartedRunner {
   readonly port: number
 }
 
+/** What a benchmark asks for. */
+export interface MeasuredOptions {
+  /** Where its processes write profiles of their processor time when they end. */
+  readonly profiles?: string | undefined
+  /** Whether a runner is taken for dead after a minute only: where it shares the processor with much else. */
+  readonly isPatient?: boolean | undefined
+}
+
 export class Cluster {
   readonly url: Redacted.Redacted
   readonly groups: number
@@ -47,19 +54,18 @@ export class Cluster {
   private readonly child: Bundle
   private readonly runners: Array<StartedRunner> = []
 
-  /** Where its processes write profiles of their processor time when they end. */
-  private readonly profiles: string | undefined
+  private readonly options: MeasuredOptions
 
-  private constructor(url: Redacted.Redacted, groups: number, child: Bundle, profiles: string | undefined) {
+  private constructor(url: Redacted.Redacted, groups: number, child: Bundle, options: MeasuredOptions = {}) {
     this.url = url
     this.groups = groups
     this.child = child
-    this.profiles = profiles
+    this.options = options
     this.folder = mkdtempSync(join(tmpdir(), "cluster-"))
   }
 
-  static async make(url: Redacted.Redacted, groups = 16, profiles?: string): Promise<Cluster> {
-    return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"), profiles)
+  static async make(url: Redacted.Redacted, groups = 16, options: MeasuredOptions = {}): Promise<Cluster> {
+    return new Cluster(url, groups, await bundle("test/cluster/processes/child.ts"), options)
   }
 
   get processIds(): ReadonlyArray<number> {
@@ -68,7 +74,7 @@ export class Cluster {
 
   /** Its runners have conversations, and tools and a model of their own. */
   static async withAgents(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
-    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"), undefined)
+    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"))
   }
 
   private logOf(name: string): string {
@@ -96,9 +102,11 @@ export class Cluster {
       port,
       listenPort: listen?.listenPort ?? port,
       groups: this.groups,
-      log: this.logOf(name)
+      log: this.logOf(name),
+      isPatient: this.options.isPatient ?? false
     }
-    const profiling = this.profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${this.profiles}`]
+    const { profiles } = this.options
+    const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`]
     const process = spawn(globalThis.process.execPath, [...profiling, this.child.path, JSON.stringify(job)], {
       stdio: ["ignore", "inherit", "inherit"]
     })
@@ -133,15 +141,7 @@ export class Cluster {
 
   /** A client in this process. */
   readonly client = (options: { readonly patience?: number } = {}) =>
-    TaskManagerCluster.layer({ groups: this.groups, ...options }).pipe(
-      Layer.provide(NodeClusterSocket.layer({
-        clientOnly: true,
-        storage: "sql",
-        shardingConfig: clusterShardingConfig()
-      })),
-      Layer.provide(PgClient.layer({ url: this.url, maxConnections: 6 })),
-      Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
-    )
+    clientOf(this.url, { groups: this.groups, ...options })
 
   /** Ends all runners, as one that leaves. */
   async end(): Promise<void> {

@@ -14,6 +14,8 @@ export interface RunnerJob {
   readonly listenPort: number
   readonly groups: number
   readonly log: string
+  /** Whether it is taken for dead after a minute only: where it shares the processor with much else. */
+  readonly isPatient?: boolean
 }
 
 // given by the test that starts it
@@ -50,14 +52,24 @@ const Tools = ToolExecutor.fromHandlers({
 
 const sqlOf = (maxConnections: number) => PgClient.layer({ url: Redacted.make(job.url), maxConnections })
 
+const patient = {
+  shardLockRefreshInterval: "10 seconds",
+  shardLockExpiration: "1 minute",
+  runnerHealthCheckInterval: "1 minute"
+} as const
+
 // with connections of its own: it must not wait behind the work of tasks to keep its shards
 const Cluster = NodeClusterSocket.layer({
   storage: "sql",
-  shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port: job.port, listenPort: job.listenPort })
+  shardingConfig: {
+    ...clusterShardingConfig({ host: "127.0.0.1", port: job.port, listenPort: job.listenPort }),
+    ...(job.isPatient === true ? patient : undefined)
+  }
 }).pipe(Layer.provide(sqlOf(3)))
 
 const Runner = TaskManagerCluster.runner({
   groups: job.groups,
+  ...(job.isPatient === true ? { lease: "1 minute" } : undefined),
   onInterrupted: ({ toolName }) => toolName === "again" ? "Repeat" : "Fail"
 }).pipe(
   Layer.provide(Tools),

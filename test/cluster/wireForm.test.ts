@@ -1,0 +1,78 @@
+/** What the calls of a cluster are on the wire: the same as their schemas make of them, without every check. */
+import { describe, it } from "@effect/vitest"
+import { Arbitrary, Exit, FastCheck, Schema } from "effect"
+import { SessionId, TaskId, TaskLaunchRequest, TaskNotFound, ToolCallId, TurnId } from "effect-task-manager"
+import { assert } from "vitest"
+import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
+import { type CallHeader, GroupCalls } from "../../src/cluster/internal/protocol.js"
+import { fromWire, toWire } from "../../src/cluster/internal/wireForm.js"
+
+const isAsItsSchema = (given: Schema.Schema.All) => {
+  // the schemas of the protocol ask for no services
+  const schema = given as unknown as Schema.Schema<unknown, unknown>
+  const [encode, decode] = [Schema.encodeSync(schema), Schema.decodeSync(schema)]
+  const [to, from] = [toWire(schema), fromWire(schema)]
+  FastCheck.assert(
+    FastCheck.property(Arbitrary.make(schema), (value) => {
+      const sent = to(value)
+      assert.deepStrictEqual(sent, encode(value))
+      assert.deepStrictEqual(from(sent), decode(sent))
+    }),
+    { numRuns: 5 }
+  )
+}
+
+const header: CallHeader = { call: "call", under: [], stopped: null, taken: [], putBack: [], dropped: [], readers: [] }
+
+const launchOf = (input: unknown) =>
+  TaskLaunchRequest.plain({
+    taskId: TaskId.make("task"),
+    request: {
+      sessionId: SessionId.make("session"),
+      turnId: TurnId.make("turn"),
+      callId: ToolCallId.make("call"),
+      toolName: "tool",
+      input,
+      metadata: {}
+    }
+  })
+
+describe("what the calls of a cluster are on the wire", () => {
+  for (const [tag, call] of GroupCalls.requests) {
+    it(`${tag} is what its schemas make of it`, () => {
+      isAsItsSchema(call.payloadSchema)
+      isAsItsSchema(call.successSchema)
+    })
+  }
+
+  it("what no schema names is not sent, and what is to be JSON is made so", () => {
+    const launch = { ...launchOf({ at: new Date(0), left: undefined }), own: () => {} }
+    const sent = callCodecs.get("Start")?.encodePayload({ header: { ...header, own: 1 }, launch, again: false })
+    assert.deepStrictEqual(sent, {
+      header,
+      launch: launchOf({ at: "1970-01-01T00:00:00.000Z" }),
+      again: false
+    })
+  })
+
+  it("what cannot be sent is told of the call that brings it", () => {
+    const cyclic: Record<string, unknown> = {}
+    cyclic["itself"] = cyclic
+    const sends = (input: unknown) => () =>
+      callCodecs.get("Start")?.encodePayload({ header, launch: launchOf(input), again: false })
+    assert.throws(sends(cyclic), "must be a JSON value")
+    assert.throws(sends(() => {}), "must be a JSON value")
+    assert.throws(() => callCodecs.get("Start")?.encodePayload({ header, launch: "launch", again: false }))
+  })
+
+  it("how a call ends arrives as it was", () => {
+    const codec = callCodecs.get("TakeResult")
+    const ends: ReadonlyArray<Exit.Exit<unknown, unknown>> = [
+      Exit.succeed({ _tag: "Waiting" }),
+      Exit.succeed({ _tag: "Done", news: [], value: null }),
+      Exit.fail(new TaskNotFound({ taskId: TaskId.make("task") }))
+    ]
+    for (const end of ends) assert.deepStrictEqual(codec?.decodeExit(codec.encodeExit(end)), end)
+    assert.isTrue(Exit.isFailure(codec?.decodeExit({ _tag: "Success" }) ?? Exit.void))
+  })
+})
