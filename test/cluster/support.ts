@@ -11,7 +11,7 @@ import { sqliteLayer } from "../support/sqlite.js"
 const realClock = Clock.make()
 
 /** Its own timers are those of the machine, whatever clock the tasks run on. */
-const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+export const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
   Layer.fresh(Layer.scopedContext(Effect.withClock(Layer.build(layer), realClock)))
 
 /** The engine of `@effect/cluster` in memory. What is sent is encoded and decoded as on a wire. */
@@ -39,7 +39,8 @@ const countOpen = Layer.scopedDiscard(
     ))
 )
 
-const rested: Effect.Effect<void> = Effect.promise(async () => {
+/** Lets every fiber run until it waits for something outside of this process. */
+export const rested: Effect.Effect<void> = Effect.promise(async () => {
   for (let round = 0; round < 12; round++) await new Promise((resume) => void setImmediate(resume))
 })
 

@@ -118,17 +118,26 @@ export interface WatchOptions {
   readonly before?: (text: string) => void
   /** Is asked before every statement: one that is held is never sent. */
   readonly holds?: (text: string) => boolean
+  /** Counts how many statements are being run; all clients that are given none share one. */
+  readonly statements?: { pending: number }
+  readonly maxConnections?: number
 }
 
-let pending = 0
+const shared = { pending: 0 }
 
-/** How many statements of watched clients are being run. */
-export const pendingStatements = (): number => pending
+/** How many statements of watched clients are being run, of those that count nowhere else. */
+export const pendingStatements = (): number => shared.pending
 
-const counted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(Effect.sync(() => void pending++), () => effect, () => Effect.sync(() => void pending--))
+const countedIn =
+  (statements: { pending: number }) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void statements.pending++),
+      () => effect,
+      () => Effect.sync(() => void statements.pending--)
+    )
 
-const watched = (connection: Connection, { before, holds }: WatchOptions): Connection => {
+const watched = (connection: Connection, { before, holds, statements = shared }: WatchOptions): Connection => {
+  const counted = countedIn(statements)
   const run = <A>(text: string, effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
     Effect.suspend(() => {
       if (holds?.(text) === true) return Effect.never
@@ -156,8 +165,9 @@ export const watchedPgLayer = (
   Layer.scoped(
     SqlClient.SqlClient,
     Effect.gen(function*() {
-      const client = yield* PgClient.make({ url })
-      const reserve = Effect.map(counted(client.reserve), (connection) => watched(connection, options))
+      const { maxConnections, statements = shared } = options
+      const client = yield* PgClient.make({ url, maxConnections })
+      const reserve = Effect.map(countedIn(statements)(client.reserve), (connection) => watched(connection, options))
       return yield* SqlClient.make({
         acquirer: reserve,
         transactionAcquirer: reserve,
