@@ -25,15 +25,25 @@ describe("TaskManagerCluster on two processes", () => {
   it("all", async () => {
     const wanted = process.env["CASES"]
     const every = Number(process.env["EVERY"] ?? 1)
-    const chosen = wanted === undefined ? cases.filter((_, i) => i % every === 0) : cases.filter((c) => c.name.includes(wanted))
+    const chosen = wanted === undefined
+      ? cases.filter((_, i) => i % every === 0)
+      : cases.filter((c) => c.name.includes(wanted))
     const t = Date.now()
     let bad = 0
-    await Promise.all(chosen.map((one) => Effect.runPromise(atOnce.withPermits(1)(Effect.suspend(() => {
-      const began = Date.now()
-      return Effect.match(runners.inCase(one.run), {
-      onSuccess: () => console.log(`OK ${one.section}: ${one.name} ${Date.now() - began}`),
-      onFailure: (e) => { bad++; console.log(`BAD ${one.section}: ${one.name} ${Date.now() - began}\n   ${e.message}`) }
-    })})))))
+    await Promise.all(chosen.map((one) =>
+      Effect.runPromise(
+        atOnce.withPermits(1)(Effect.suspend(() => {
+          const began = Date.now()
+          return Effect.match(runners.inCase(one.run), {
+            onSuccess: () => console.log(`OK ${one.section}: ${one.name} ${Date.now() - began}`),
+            onFailure: (e) => {
+              bad++
+              console.log(`BAD ${one.section}: ${one.name} ${Date.now() - began}\n   ${e.message}`)
+            }
+          })
+        }))
+      )
+    ))
     console.log("TOTAL", chosen.length, "bad", bad, Date.now() - t)
   }, 900_000)
 })

@@ -11,7 +11,7 @@ import { sqliteLayer } from "../support/sqlite.js"
 const realClock = Clock.make()
 
 /** Its own timers are those of the machine, whatever clock the tasks run on. */
-export const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
   Layer.fresh(Layer.scopedContext(Effect.withClock(Layer.build(layer), realClock)))
 
 /** The engine of `@effect/cluster` in memory. What is sent is encoded and decoded as on a wire. */

@@ -39,7 +39,10 @@ const chainOf = (ancestry: Ancestry | undefined): ReadonlyArray<SentLink> => {
 }
 
 /** What a client reads of the chain; it asks for nothing else. */
-const ancestryOf = (chain: ReadonlyArray<SentLink>, has: (index: number) => SentLink | undefined): Ancestry | undefined =>
+const ancestryOf = (
+  chain: ReadonlyArray<SentLink>,
+  has: (index: number) => SentLink | undefined
+): Ancestry | undefined =>
   chain.reduceRight<Ancestry | undefined>((parent, _, index) => {
     const link = {
       parent,
@@ -62,9 +65,13 @@ export const toolsOnRunner = (ask: Ask, executesAs: { readonly specs: unknown })
   let launches = 0
   const tasks = new Map<number, Task>()
   const chains = new Map<number, Ancestry>()
-  const pulls = new Map<number, { readonly pull: Effect.Effect<unknown, Option.Option<never>>; readonly scope: Scope.CloseableScope }>()
+  const pulls = new Map<
+    number,
+    { readonly pull: Effect.Effect<unknown, Option.Option<never>>; readonly scope: Scope.CloseableScope }
+  >()
   let readers = 0
-  const taskOf = ({ id }: { readonly id: number }): Effect.Effect<Task> => Effect.orDie(Effect.fromNullable(tasks.get(id)))
+  const taskOf = ({ id }: { readonly id: number }): Effect.Effect<Task> =>
+    Effect.orDie(Effect.fromNullable(tasks.get(id)))
   const executor: ToolExecutor["Type"] = {
     // what the executor of the case has
     specs: Effect.succeed(unpack(executesAs.specs) as Effect.Effect.Success<ToolExecutor["Type"]["specs"]>),
@@ -79,7 +86,16 @@ export const toolsOnRunner = (ask: Ask, executesAs: { readonly specs: unknown })
         const sent: SentLaunch = {
           id,
           request: pack(request),
-          task: pack({ answers, approval, epoch, idempotencyKey, launch, maxResultBytes, request: task.request, taskId }),
+          task: pack({
+            answers,
+            approval,
+            epoch,
+            idempotencyKey,
+            launch,
+            maxResultBytes,
+            request: task.request,
+            taskId
+          }),
           chain: chainOf(Option.getOrUndefined(ancestry))
         }
         return yield* ask("execute", sent)
@@ -87,7 +103,8 @@ export const toolsOnRunner = (ask: Ask, executesAs: { readonly specs: unknown })
   }
   const handlers: Handlers = {
     kind: (launch: { readonly id: number }) => Effect.flatMap(taskOf(launch), ({ kind }) => kind),
-    cancelReason: (launch: { readonly id: number }) => Effect.flatMap(taskOf(launch), ({ cancelReason }) => cancelReason),
+    cancelReason: (launch: { readonly id: number }) =>
+      Effect.flatMap(taskOf(launch), ({ cancelReason }) => cancelReason),
     reportProgress: (said: { readonly id: number; readonly value: unknown }) =>
       Effect.flatMap(taskOf(said), ({ reportProgress }) => reportProgress(unpack(said.value) as never)),
     write: (said: { readonly id: number; readonly value: unknown }) =>
@@ -111,7 +128,9 @@ export const toolsOnRunner = (ask: Ask, executesAs: { readonly specs: unknown })
       Effect.suspend(() => {
         const open = pulls.get(reader)
         pulls.delete(reader)
-        return open === undefined ? Effect.void : Scope.close(open.scope, isGood ? Exit.void : Exit.interrupt(FiberId.none))
+        return open === undefined
+          ? Effect.void
+          : Scope.close(open.scope, isGood ? Exit.void : Exit.interrupt(FiberId.none))
       })
   }
   return {
@@ -130,10 +149,14 @@ export const toolsOfCase = (ask: Ask, executor: ToolExecutor["Type"]) => {
       Effect.orDie(ask("read", { id })),
       (reader, exit) => Effect.ignore(ask("closeReader", { reader, isGood: Exit.isSuccess(exit) }))
     )
-    return Stream.fromPull(Effect.map(acquire, (reader) =>
-      Effect.flatMap(Effect.orDie(ask("pull", { reader })), (chunk) =>
-        // `pull` answers with a list, or null at the end
-        chunk === null ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(chunk as ReadonlyArray<string>)))))
+    return Stream.fromPull(
+      Effect.map(acquire, (reader) =>
+        Effect.flatMap(Effect.orDie(ask("pull", { reader })), (chunk) =>
+          // `pull` answers with a list, or null at the end
+          chunk === null
+            ? Effect.fail(Option.none())
+            : Effect.succeed(Chunk.unsafeFromArray(chunk as ReadonlyArray<string>))))
+    )
   }
   const taskOf = (id: number, sent: unknown): Task => {
     const asks = <A>(what: string, value?: unknown) =>

@@ -6,24 +6,22 @@
 import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Effect, FiberRef, Layer, LogLevel, Redacted, type Scope } from "effect"
+import { Context, Duration, Effect, Exit, FiberRef, Layer, LogLevel, Redacted, Scope } from "effect"
 import { RoutingPolicy, TaskManager, TaskManagerConfig, ToolExecutor } from "effect-task-manager"
 import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
 import { type ChildProcess, fork } from "node:child_process"
 import { quietness } from "../../../../src/cluster/internal/quietness.js"
-import { onWire } from "../../../../src/cluster/internal/wire.js"
 import { type Bundle, bundle } from "../../../support/bundle.js"
-import { type PostgresServer, watchedPgLayer } from "../../../support/postgres.js"
-import { onRealClock, rested } from "../../support.js"
+import type { PostgresServer } from "../../../support/postgres.js"
+import { rested } from "../../support.js"
 import { inSchema } from "../chaos.js"
 import { freePort } from "../Cluster.js"
+import { type Engine, engineOfCase, nameOf, nothingUnderWay, pgOf, shardsPerGroup } from "./engine.js"
 import { Link, nowhere } from "./Link.js"
-import type { OpenRunner, RunnerState } from "./runner.js"
-import { nothingOnTheWire, socketEnds, watchPort, watchSockets } from "./sockets.js"
+import type { BeginProcess, OpenRunner, RunnerState } from "./runner.js"
 import { type SentLaunch, toolsOfCase } from "./tools.js"
 import { pack, unpack } from "./values.js"
 
-const shardsPerGroup = 32
 
 /** A manager of a case. */
 interface OpenManager {
@@ -41,10 +39,14 @@ const untilQuiet = (manager: OpenManager, managers: Set<OpenManager>, before?: s
       : untilQuiet(manager, managers, now))
 
 /** Waits until nothing is on its way in the case of the fiber. */
+let looks = 0
+export const looksSoFar = () => looks
 const settled: Effect.Effect<void> = Effect.zipRight(
   rested,
-  Effect.flatMap(FiberRef.get(managersOfCase), (managers) =>
-    Effect.forEach([...managers], (manager) => untilQuiet(manager, managers), { discard: true }))
+  Effect.flatMap(
+    FiberRef.get(managersOfCase),
+    (managers) => Effect.forEach([...managers], (manager) => untilQuiet(manager, managers), { discard: true })
+  )
 )
 
 /** Returns once both runners have their shards: none moves after that. */
@@ -62,24 +64,12 @@ const shared: Effect.Effect<void, never, SqlClient.SqlClient> = Effect.gen(funct
   )
 })
 
-const spreadPorts = new Set<number>()
-
-/** A free port that no other case has. */
-const newPort = async (): Promise<number> => {
-  for (;;) {
-    const port = await freePort()
-    if (spreadPorts.has(port)) continue
-    spreadPorts.add(port)
-    return port
-  }
-}
-
 let places = 0
 
 /** Builds a cluster on two processes, whose tools run here. */
 const makeManager = (
   links: ReadonlyArray<Link>,
-  server: PostgresServer,
+  engine: Engine,
   groups: number
 ): Effect.Effect<TaskManager["Type"], never, ToolExecutor | Scope.Scope> =>
   Effect.gen(function*() {
@@ -91,22 +81,18 @@ const makeManager = (
     const runtime = yield* Effect.runtime<never>()
     const here = <A, E>(self: Effect.Effect<A, E>) => Effect.provide(self, runtime)
     const place = ++places
-    const [url, ...ports] = yield* Effect.promise(() => Promise.all([inSchema(server), newPort(), newPort()]))
-    for (const port of ports) {
-      yield* Effect.acquireRelease(Effect.sync(() => watchPort(port)), (end) => Effect.sync(end))
-    }
-    const statements = { pending: 0 }
-    const database = onRealClock(watchedPgLayer(url, { statements, maxConnections: 3 }))
-    const engine = onRealClock(
-      NodeClusterSocket.layer({
-        clientOnly: true,
-        storage: "sql",
-        shardingConfig: { ...clusterShardingConfig(), shardsPerGroup, refreshAssignmentsInterval: "100 millis" }
-      }).pipe(Layer.provide(PgClient.layer({ url, maxConnections: 2 })))
+    const underWay = nothingUnderWay()
+    const client = yield* TaskManagerCluster.layer({ name: nameOf(place), groups }).pipe(
+      Layer.provideMerge(engineOfCase(engine, place, underWay)),
+      Layer.build,
+      Effect.orDie
     )
-    const layer = Layer.provideMerge(TaskManagerCluster.layer({ groups }), Layer.merge(engine, database))
-    const client = yield* Effect.orDie(Layer.build(layer))
     const manager = Context.get(client, TaskManager)
+    const sql = Context.get(client, SqlClient.SqlClient)
+    // a message that would open groups of a case that is over
+    yield* Effect.addFinalizer(() =>
+      Effect.ignore(sql`delete from cluster_messages where entity_type like ${`%-${nameOf(place)}`}`)
+    )
 
     const toolsOf = links.map((link) => toolsOfCase((what, payload) => link.ask(place, what, payload), executor))
     for (const [index, link] of links.entries()) {
@@ -119,7 +105,7 @@ const makeManager = (
             return Effect.isEffect(decision) ? decision : Effect.succeed(decision)
           })),
         sleepUntil: ({ deadline }: { readonly deadline: number }) =>
-          Effect.map(clock.sleep(deadline - clock.unsafeCurrentTimeMillis()), () => clock.unsafeCurrentTimeMillis()),
+          Effect.map(clock.sleep(Duration.millis(deadline - clock.unsafeCurrentTimeMillis())), () => clock.unsafeCurrentTimeMillis()),
         log: ({ annotations, level, message }: { annotations: unknown; level: LogLevel.Literal; message: string }) =>
           here(
             Effect.annotateLogs(
@@ -134,6 +120,7 @@ const makeManager = (
 
     let told = clock.unsafeCurrentTimeMillis()
     const look = Effect.gen(function*() {
+      looks++
       const now = clock.unsafeCurrentTimeMillis()
       if (now !== told) {
         told = now
@@ -144,40 +131,32 @@ const makeManager = (
       const all = states as ReadonlyArray<RunnerState>
       for (const [index, { chains }] of all.entries()) toolsOf[index]?.hear(chains)
       yield* rested
-      const sockets = [...all.flatMap((state) => state.sockets), ...socketEnds(ports)]
-      const isQuiet = all.every((state) => state.isQuiet) && statements.pending === 0 &&
-        quietness.get(manager)?.() !== false && clock.unsafeCurrentTimeMillis() === told && nothingOnTheWire(sockets)
+      const processes = [underWay, ...all.map((state) => state.underWay)]
+      const asked = processes.reduce((sum, { calls }) => sum + calls.asked, 0)
+      const answered = processes.reduce((sum, { calls }) => sum + calls.answered, 0)
+      const isQuiet = processes.every(({ statements }) => statements.pending === 0) && asked === answered &&
+        quietness.get(manager)?.() !== false && clock.unsafeCurrentTimeMillis() === told
       return isQuiet
-        ? JSON.stringify([sockets, all.map(({ sent }) => sent), links.map((link) => link.sentOf(place))])
+        ? JSON.stringify([processes, all.map(({ sent }) => sent), links.map((link) => link.sentOf(place))])
         : undefined
       // a runner that is gone tells nothing
     }).pipe(Effect.catchAllCause(() => Effect.succeed(undefined)))
-    const open: OpenManager = { look }
-    yield* Effect.acquireRelease(Effect.sync(() => managers.add(open)), () => Effect.sync(() => managers.delete(open)))
+    const watched: OpenManager = { look }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => managers.add(watched)),
+      () => Effect.sync(() => managers.delete(watched))
+    )
 
     const specs = yield* executor.specs
-    const begin = (link: Link, port: number) => {
-      const runner: OpenRunner = {
-        place,
-        url: Redacted.value(url),
-        port,
-        ports,
-        groups,
-        shardsPerGroup,
-        settings: pack(settings),
-        specs: pack(specs),
-        now: told
-      }
-      return Effect.acquireRelease(link.ask(nowhere, "open", runner), () =>
-        Effect.ignore(link.ask(nowhere, "close", { place })))
-    }
-    yield* Effect.orDie(
-      Effect.forEach(links, (link, index) => begin(link, ports[index] ?? NaN), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    )
-    yield* Effect.provide(onWire(shared), client)
+    const runner: OpenRunner = { place, groups, settings: pack(settings), specs: pack(specs), now: told }
+    const open = (link: Link) =>
+      Effect.acquireRelease(
+        link.ask(nowhere, "open", runner),
+        () => Effect.ignore(link.ask(nowhere, "close", { place }))
+      )
+
+    yield* Effect.orDie(Effect.forEach(links, open, { concurrency: "unbounded", discard: true }))
+
     // from now on every group is open, and every runner known
     yield* manager.handle.listSuspended
     return manager
@@ -203,16 +182,33 @@ export interface TwoRunners {
 }
 
 export const startTwoRunners = async (server: PostgresServer): Promise<TwoRunners> => {
-  watchSockets()
+  const url = await inSchema(server)
   const program = await bundle("test/cluster/processes/conformance/runner.ts")
   const children = await Promise.all([start(program), start(program)])
   const links = children.map((child) => new Link(child))
+  const scope = Effect.runSync(Scope.make())
+  const Cluster = NodeClusterSocket.layer({
+    clientOnly: true,
+    storage: "sql",
+    shardingConfig: { ...clusterShardingConfig(), shardsPerGroup }
+  }).pipe(Layer.provide(PgClient.layer({ url, maxConnections: 2 })))
+  const beginning = Effect.gen(function*() {
+    for (const link of links) {
+      const begin: BeginProcess = { url: Redacted.value(url), port: yield* Effect.promise(freePort) }
+      yield* link.ask(nowhere, "begin", begin)
+    }
+    yield* Effect.provide(shared, PgClient.layer({ url }))
+    return yield* Layer.buildWithScope(Layer.merge(Cluster, pgOf(Redacted.value(url))), scope)
+  })
+  const engine = await Effect.runPromise(Effect.orDie(beginning))
   return {
-    layer: (groups) => Layer.scoped(TaskManager, makeManager(links, server, groups)),
+    layer: (groups) => Layer.scoped(TaskManager, makeManager(links, engine, groups)),
     inCase: (self) => Effect.suspend(() => Effect.locally(self, managersOfCase, new Set())),
     settle: settled,
     stop: async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
       const ended = children.map((child) => new Promise((resolve) => child.once("exit", resolve)))
+      await Promise.all(links.map((link) => Effect.runPromise(Effect.exit(link.ask(nowhere, "end", null)))))
       for (const child of children) child.disconnect()
       await Promise.all(ended)
       await program.remove()
