@@ -25,9 +25,10 @@ const sqlOf = (maxConnections: number) => PgClient.layer({ url: server.url(), ma
 const Runner = TaskManagerCluster.runner({ groups, maxIdleTime }).pipe(
   Layer.provide(ToolExecutor.fromHandlers({ echo: ({ input }) => Effect.succeed(String(input)) })),
   Layer.provide(
-    NodeClusterSocket.layer({ storage: "sql", shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port }) }).pipe(
-      Layer.provide(sqlOf(3))
-    )
+    NodeClusterSocket.layer({ storage: "sql", shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port }) })
+      .pipe(
+        Layer.provide(sqlOf(3))
+      )
   ),
   Layer.provide(sqlOf(8))
 )

@@ -43,12 +43,17 @@ const OnDatabase = TaskManagerCluster.runner({ groups: 2 }).pipe(
   Layer.provide(Routing)
 )
 
-const Database = Layer.tap(sqliteLayer(), (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`)
+const Database = Layer.tap(
+  sqliteLayer(),
+  (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
+)
 
 const Everything = Layer.provideMerge(OnDatabase, Database)
 
-const kept = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-  Effect.map(sql<{ id: string }>`select id from kept order by id`, (rows) => rows.map(({ id }) => id)))
+const kept = Effect.flatMap(
+  SqlClient.SqlClient,
+  (sql) => Effect.map(sql<{ id: string }>`select id from kept order by id`, (rows) => rows.map(({ id }) => id))
+)
 
 /** Stores something together with the word that the updates were taken. */
 const storing = (
@@ -112,7 +117,8 @@ describe("ClusterJournal", () => {
       yield* startTask(launchOf("a"))
       failsFenced(
         yield* Effect.exit(
-          consumeTurnUpdate(turn, (update) => sql.withTransaction(Effect.zipRight(storing("a", update), storing("b", update))))
+          consumeTurnUpdate(turn, (update) =>
+            sql.withTransaction(Effect.zipRight(storing("a", update), storing("b", update))))
         )
       )
       assert.deepStrictEqual(yield* kept, [])

@@ -157,7 +157,9 @@ export const acknowledgingWith = (
             Effect.suspend(() => {
               letGo()
               if (isTaken) return Effect.sync(() => taken(group, given))
-              if (!deliveries.some(({ isAcknowledged }) => isAcknowledged)) return Effect.sync(() => putBack(group, given))
+              if (!deliveries.some(({ isAcknowledged }) => isAcknowledged)) {
+                return Effect.sync(() => putBack(group, given))
+              }
               return Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (transaction) =>
                 // what a transaction sees that is not over is not what counts
                 Option.isSome(transaction)

@@ -288,7 +288,9 @@ export const takingWith = (
           const held: Array<{ readonly group: number; readonly given: Given<ReadonlyArray<TaskResolution>> }> = []
           for (let more = shelf.hold(place); more !== undefined; more = shelf.hold(place)) held.push(more)
           return usedBy(restore, held, (resolutions) => ({ resolutions }), () =>
-            use({ resolutions: held.flatMap(({ given }) => given.value) }))
+            use({
+              resolutions: held.flatMap(({ given }) => given.value)
+            }))
         })
       )
     },

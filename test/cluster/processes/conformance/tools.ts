@@ -179,7 +179,9 @@ export const toolsOfCase = (ask: Ask, executor: ToolExecutor["Type"]) => {
       const running = ancestryOf(chain, (index) => chains.get(id)?.[index])
       // the request as the runner has packed it
       const executed = executor.execute(unpack(request) as never).pipe(
-        Effect.provideService(CurrentTask, taskOf(id, task))
+        Effect.provideService(CurrentTask, taskOf(id, task)),
+        // that of the launch is in the runner
+        Effect.scoped
       )
       return running === undefined ? executed : Effect.provideService(executed, RunningIn, running)
     },

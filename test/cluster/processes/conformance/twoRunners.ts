@@ -22,7 +22,6 @@ import type { BeginProcess, OpenRunner, RunnerState } from "./runner.js"
 import { type SentLaunch, toolsOfCase } from "./tools.js"
 import { pack, unpack } from "./values.js"
 
-
 /** A manager of a case. */
 interface OpenManager {
   /** What this process and the runners have done so far, or undefined while something is being done. */
@@ -39,8 +38,6 @@ const untilQuiet = (manager: OpenManager, managers: Set<OpenManager>, before?: s
       : untilQuiet(manager, managers, now))
 
 /** Waits until nothing is on its way in the case of the fiber. */
-let looks = 0
-export const looksSoFar = () => looks
 const settled: Effect.Effect<void> = Effect.zipRight(
   rested,
   Effect.flatMap(
@@ -105,7 +102,8 @@ const makeManager = (
             return Effect.isEffect(decision) ? decision : Effect.succeed(decision)
           })),
         sleepUntil: ({ deadline }: { readonly deadline: number }) =>
-          Effect.map(clock.sleep(Duration.millis(deadline - clock.unsafeCurrentTimeMillis())), () => clock.unsafeCurrentTimeMillis()),
+          Effect.map(clock.sleep(Duration.millis(deadline - clock.unsafeCurrentTimeMillis())), () =>
+            clock.unsafeCurrentTimeMillis()),
         log: ({ annotations, level, message }: { annotations: unknown; level: LogLevel.Literal; message: string }) =>
           here(
             Effect.annotateLogs(
@@ -115,12 +113,13 @@ const makeManager = (
             )
           )
       })
-      yield* Effect.addFinalizer(() => Effect.sync(unserve))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(unserve)
+      )
     }
 
     let told = clock.unsafeCurrentTimeMillis()
     const look = Effect.gen(function*() {
-      looks++
       const now = clock.unsafeCurrentTimeMillis()
       if (now !== told) {
         told = now
