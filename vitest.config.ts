@@ -20,6 +20,7 @@ const longestFirst = [
   "test/simulator/durable-mistakes.test.ts",
   // they wait most of the time: each has its place next to files that compute
   "test/cluster/processes.test.ts",
+  "test/cluster/conformanceProcesses.test.ts",
   "test/cluster/agentProcesses.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
@@ -63,6 +64,7 @@ const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
+  "test/cluster/conformanceProcesses.test.ts",
   "test/cluster/agentProcesses.test.ts",
   "test/acp/processes.test.ts",
   "test/mcp/toolsProcesses.test.ts",

@@ -9,6 +9,7 @@ import type { Sharding } from "@effect/cluster/Sharding"
 import type * as Migrator from "@effect/sql/Migrator"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,6 +18,7 @@ import type { JournalCodec } from "../durable/JournalCodec.js"
 import { TaskManager } from "../services/TaskManager.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
 import type { ClusterError } from "./ClusterError.js"
+import { ClusterJournal } from "./ClusterJournal.js"
 import { makeClient } from "./internal/clientManager.js"
 import { makeRunner } from "./internal/runner.js"
 import { patienceOf, readRunnerOptions, setUp } from "./internal/settingUp.js"
@@ -95,7 +97,7 @@ export const TaskManagerCluster: {
    * The task manager as a client, in any process. The `ToolExecutor` that `startTask` asks for is not used: tools run on the runners.
    */
   readonly layer: (options?: ClusterClientOptions) => Layer.Layer<
-    TaskManager,
+    TaskManager | ClusterJournal,
     ClusterError | Migrator.MigrationError | SqlError,
     Sharding | SqlClient.SqlClient
   >
@@ -107,12 +109,12 @@ export const TaskManagerCluster: {
       yield* makeRunner({ ...read, name })
     })),
   layer: (options = {}) =>
-    Layer.scoped(
-      TaskManager,
+    Layer.scopedContext(
       Effect.gen(function*() {
         const patienceMillis = patienceOf(options)
         const place = yield* setUp(options)
-        return yield* makeClient({ ...place, codec: options.codec, patienceMillis })
+        const { journal, manager } = yield* makeClient({ ...place, codec: options.codec, patienceMillis })
+        return Context.make(TaskManager, manager).pipe(Context.add(ClusterJournal, journal))
       })
     )
 }

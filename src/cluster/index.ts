@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 export * from "./ClusterError.js"
+export * from "./ClusterJournal.js"
 export * from "./shardingConfig.js"
 export * from "./TaskManagerCluster.js"

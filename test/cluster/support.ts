@@ -39,7 +39,8 @@ const countOpen = Layer.scopedDiscard(
     ))
 )
 
-const rested: Effect.Effect<void> = Effect.promise(async () => {
+/** Lets every fiber run until it waits for something outside of this process. */
+export const rested: Effect.Effect<void> = Effect.promise(async () => {
   for (let round = 0; round < 12; round++) await new Promise((resume) => void setImmediate(resume))
 })
 

@@ -7,7 +7,7 @@ import { PgClient } from "@effect/sql-pg"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, type Scope } from "effect"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { chownSync, mkdtempSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -118,17 +118,25 @@ export interface WatchOptions {
   readonly before?: (text: string) => void
   /** Is asked before every statement: one that is held is never sent. */
   readonly holds?: (text: string) => boolean
+  /** Counts how many statements are being run; all clients that are given none share one. */
+  readonly statements?: { pending: number }
 }
 
-let pending = 0
+const shared = { pending: 0 }
 
-/** How many statements of watched clients are being run. */
-export const pendingStatements = (): number => pending
+/** How many statements of watched clients are being run, of those that count them nowhere else. */
+export const pendingStatements = (): number => shared.pending
 
-const counted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(Effect.sync(() => void pending++), () => effect, () => Effect.sync(() => void pending--))
+const countedIn =
+  (statements: { pending: number }) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void statements.pending++),
+      () => effect,
+      () => Effect.sync(() => void statements.pending--)
+    )
 
-const watched = (connection: Connection, { before, holds }: WatchOptions): Connection => {
+const watched = (connection: Connection, { before, holds, statements = shared }: WatchOptions): Connection => {
+  const counted = countedIn(statements)
   const run = <A>(text: string, effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
     Effect.suspend(() => {
       if (holds?.(text) === true) return Effect.never
@@ -148,21 +156,28 @@ const watched = (connection: Connection, { before, holds }: WatchOptions): Conne
   }
 }
 
-/** A client whose statements can be waited for, made to fail and held. */
+/** A client on the connections of another one, whose statements can be waited for, made to fail and held. */
+export const watchedClient = (
+  client: PgClient.PgClient,
+  options: WatchOptions = {}
+): Effect.Effect<SqlClient.SqlClient, never, Reactivity.Reactivity | Scope.Scope> =>
+  Effect.suspend(() => {
+    const { statements = shared } = options
+    const reserve = Effect.map(countedIn(statements)(client.reserve), (connection) => watched(connection, options))
+    return SqlClient.make({
+      acquirer: reserve,
+      transactionAcquirer: reserve,
+      compiler: PgClient.makeCompiler(),
+      spanAttributes: []
+    })
+  })
+
+/** The same with connections of its own. */
 export const watchedPgLayer = (
   url: Redacted.Redacted,
   options: WatchOptions = {}
 ): Layer.Layer<SqlClient.SqlClient, SqlError> =>
   Layer.scoped(
     SqlClient.SqlClient,
-    Effect.gen(function*() {
-      const client = yield* PgClient.make({ url })
-      const reserve = Effect.map(counted(client.reserve), (connection) => watched(connection, options))
-      return yield* SqlClient.make({
-        acquirer: reserve,
-        transactionAcquirer: reserve,
-        compiler: PgClient.makeCompiler(),
-        spanAttributes: []
-      })
-    })
+    Effect.flatMap(PgClient.make({ url }), (client) => watchedClient(client, options))
   ).pipe(Layer.provide(Reactivity.layer))

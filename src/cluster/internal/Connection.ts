@@ -49,6 +49,8 @@ export interface Connection {
   /** Something has reached its reader. */
   readonly taken: (group: number, given: Deliveries) => void
   readonly putBack: (group: number, given: Deliveries) => void
+  /** Deliveries have reached a reader that no runner knows of. */
+  readonly gone: (group: number, orders: ReadonlyArray<number>) => void
   /** Whether a delivery has reached its reader: a runner that took over may not know of it, and gives it again. */
   readonly wasTaken: (group: number, order: number) => boolean
   /** Whether nothing is left to be told, and nobody is asked but for waits. */
@@ -227,6 +229,9 @@ export const connect = (options: {
       groups,
       groupOf: (sessionId) => hashOf(sessionId) % groups,
       ask,
+      gone: (group, orders) => {
+        for (const order of orders) remember(group, order)
+      },
       taken: (group, { orders, token }) => {
         for (const order of orders) remember(group, order)
         tell(group, { taken: [token] })

@@ -33,6 +33,8 @@ import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
 import { randomToken } from "../../shared/randomToken.js"
 import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
+import type { ClusterJournal } from "../ClusterJournal.js"
+import { acknowledgingWith } from "./acknowledging.js"
 import { connect } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
@@ -49,12 +51,18 @@ const completed = ["Completed", "Failed"] as const
 /** How many tasks a client remembers the group of. */
 const rememberedTasks = 10_000
 
+/** The services of a client. */
+export interface Client {
+  readonly manager: TaskManager["Type"]
+  readonly journal: ClusterJournal["Type"]
+}
+
 export const makeClient = (options: {
   readonly name: string
   readonly groups: number
   readonly codec: JournalCodec | undefined
   readonly patienceMillis: number
-}): Effect.Effect<TaskManager["Type"], never, Sharding | SqlClient.SqlClient | Scope.Scope> =>
+}): Effect.Effect<Client, never, Sharding | SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
     const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
@@ -86,7 +94,8 @@ export const makeClient = (options: {
         return connection.isClosed() ? nowhere : journals.locate(id)
       })
     const located = locatedBy((id) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group))
-    const { isQuiet, taking } = takingWith(connection, locate)
+    const { acknowledge, hold } = yield* acknowledgingWith(name, connection)
+    const { isQuiet, taking } = takingWith(connection, locate, { hold })
     const ids = randomToken()
     let started = 0
 
@@ -359,5 +368,5 @@ export const makeClient = (options: {
       )
     })
     quietness.set(manager, () => isQuiet() && connection.isQuiet())
-    return manager
+    return { manager, journal: { acknowledge } }
   })

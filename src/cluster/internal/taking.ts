@@ -11,6 +11,7 @@ import { TaskResolution, type TurnTaskUpdate } from "../../model/TaskResolution.
 import type { TaskManager, TaskManagerHandle, TurnWaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
+import type { Acknowledging, Held } from "./acknowledging.js"
 import type { Connection } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { Shelf } from "./Shelf.js"
@@ -77,7 +78,8 @@ export const locatedBy = (locate: (id: TaskId) => Effect.Effect<number | undefin
 export const takingWith = (
   connection: Connection,
   /** The group of a task, undefined if there is no such task. */
-  locate: (id: TaskId) => Effect.Effect<number | undefined>
+  locate: (id: TaskId) => Effect.Effect<number | undefined>,
+  { hold }: Pick<Acknowledging, "hold">
 ): { readonly taking: Taking; readonly isQuiet: () => boolean } => {
   const { ask, groupOf, groups } = connection
   const updates = new Shelf<TurnTaskUpdate>(connection)
@@ -87,11 +89,16 @@ export const takingWith = (
   /** Without what has reached its reader before. */
   const shelveBatch = (place: string, group: number) => (given: Given<ReadonlyArray<TaskResolution>> | null): void => {
     if (given === null) return
-    const { orders, value } = given
-    const fresh = orders.length === value.length
-      ? value.filter((_, index) => !connection.wasTaken(group, orders[index] ?? 0))
-      : value
-    batches.put(place, group, { ...given, value: fresh.map(asOne) })
+    const { orders, token, value } = given
+    const isFresh = (_: unknown, index: number) => !connection.wasTaken(group, orders[index] ?? 0)
+    batches.put(
+      place,
+      group,
+      // one of which nothing is fresh is not shelved
+      orders.length === value.length && orders.some(isFresh)
+        ? { token, orders: orders.filter(isFresh), value: value.filter(isFresh).map(asOne) }
+        : { ...given, value: value.map(asOne) }
+    )
   }
 
   const shelveUpdate = (place: string, group: number) => (given: Given<TurnTaskUpdate> | null): void => {
@@ -201,23 +208,23 @@ export const takingWith = (
   const usedBy = <A, B, E, R>(
     restore: <C, F, S>(self: Effect.Effect<C, F, S>) => Effect.Effect<C, F, S>,
     held: ReadonlyArray<{ readonly group: number; readonly given: Given<A> }>,
+    updatesOf: (value: A) => Parameters<Acknowledging["hold"]>[2],
     use: () => Effect.Effect<B, E, R>
-  ): Effect.Effect<B, E, R> =>
-    Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
-      for (const { given, group } of held) {
-        if (Exit.isSuccess(exit)) connection.taken(group, given)
-        else connection.putBack(group, given)
-      }
-      if (Exit.isFailure(exit)) return Effect.failCause(exit.cause)
+  ): Effect.Effect<B, E, R> => {
+    const inHand = held.map(({ given, group }) => hold(group, given, updatesOf(given.value)))
+    return Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
+      const ended = Effect.forEach(inHand, ({ end }) => end(Exit.isSuccess(exit)), { discard: true })
+      if (Exit.isFailure(exit)) return Effect.zipRight(ended, Effect.failCause(exit.cause))
       const told = Effect.forEach(
         new Set(held.map(({ group }) => group)),
         (group) => ask(group, (client, header) => client.Settle({ header })),
         { discard: true }
       )
-      return Effect.as(restore(told), exit.value)
+      return Effect.zipRight(ended, Effect.as(restore(told), exit.value))
     })
+  }
 
-  const consumeNext = <A, B, E, R, F>(
+  const consumeNext = <A extends TurnTaskUpdate | TaskResolution, B, E, R, F>(
     { fetch, place, shelf }: Source<A, F>,
     use: (value: A) => Effect.Effect<B, E, R>
   ): Effect.Effect<Option.Option<B>, E | F, R> =>
@@ -229,7 +236,7 @@ export const takingWith = (
             restore(fetch),
             (isThere) => isThere ? attempt : Effect.succeedNone
           )
-          : Effect.asSome(usedBy(restore, [held], () => use(held.given.value)))
+          : Effect.asSome(usedBy(restore, [held], (value) => value, () => use(held.given.value)))
       })
       return attempt
     })
@@ -280,7 +287,10 @@ export const takingWith = (
         Effect.flatMap(restore(fetch), () => {
           const held: Array<{ readonly group: number; readonly given: Given<ReadonlyArray<TaskResolution>> }> = []
           for (let more = shelf.hold(place); more !== undefined; more = shelf.hold(place)) held.push(more)
-          return usedBy(restore, held, () => use({ resolutions: held.flatMap(({ given }) => given.value) }))
+          return usedBy(restore, held, (resolutions) => ({ resolutions }), () =>
+            use({
+              resolutions: held.flatMap(({ given }) => given.value)
+            }))
         })
       )
     },
@@ -295,32 +305,31 @@ export const takingWith = (
   const updatesOf = (turn: TurnRef): Stream.Stream<TurnTaskUpdate> =>
     Stream.unwrapScoped(Effect.suspend(() => {
       const { fetch, place, shelf } = ofTurn(turn, undefined)
-      let held: { readonly group: number; readonly given: Given<TurnTaskUpdate> } | undefined
-      const end = (isTaken: boolean): void => {
-        if (held === undefined) return
-        const { given, group } = held
-        held = undefined
-        if (isTaken) connection.taken(group, given)
-        else connection.putBack(group, given)
-      }
+      let inHand: Held | undefined
+      const end = (isTaken: boolean): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const ended = inHand
+          inHand = undefined
+          return ended === undefined ? Effect.void : ended.end(isTaken)
+        })
       const pull = Effect.uninterruptibleMask((restore) => {
         const attempt: Effect.Effect<TurnTaskUpdate, Option.Option<never>> = Effect.suspend(() => {
-          held = shelf.hold(place)
-          return held === undefined
-            ? Effect.flatMap(
+          const held = shelf.hold(place)
+          if (held === undefined) {
+            return Effect.flatMap(
               // without a timeout there is no such error
               restore(Effect.orDie(fetch)),
               (isThere) => isThere ? attempt : Effect.fail(Option.none())
             )
-            : Effect.succeed(held.given.value)
+          }
+          const { given, group } = held
+          inHand = hold(group, given, given.value)
+          return Effect.succeed(given.value)
         })
-        return Effect.suspend(() => {
-          end(true)
-          return attempt
-        })
+        return Effect.zipRight(end(true), attempt)
       })
       return Effect.as(
-        Effect.addFinalizer((exit) => Effect.sync(() => end(Exit.isSuccess(exit)))),
+        Effect.addFinalizer((exit) => end(Exit.isSuccess(exit))),
         Stream.repeatEffectOption(pull)
       )
     }))

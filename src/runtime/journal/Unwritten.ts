@@ -55,7 +55,8 @@ export interface DeliveredRef {
   readonly asking: string | undefined
 }
 
-const keyOf = ({ asking = "", brings, taskId }: DeliveredRef): string => `${brings} ${asking} ${taskId}`
+/** Names a delivery among those of a manager. */
+export const keyOf = ({ asking = "", brings, taskId }: DeliveredRef): string => `${brings} ${asking} ${taskId}`
 
 /** What is written of steps in one group. */
 export interface Changes {

@@ -58,9 +58,9 @@ const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, m
 export const runChaos = async (
   server: PostgresServer,
   fault: Fault,
-  options: { readonly tasks?: number; readonly millis?: number } = {}
+  options: { readonly tasks?: number; readonly millis?: number; readonly patience?: number } = {}
 ): Promise<Outcome> => {
-  const { millis = 3_000, tasks = 24 } = options
+  const { millis = 3_000, patience = 60_000, tasks = 24 } = options
   const cluster = await Cluster.make(await inSchema(server))
   const [port, listenPort] = [await freePort(), await freePort()]
   const proxy = await Proxy.between(port, listenPort)
@@ -153,7 +153,7 @@ export const runChaos = async (
     })
     const struckAt = await Effect.runPromise(
       work.pipe(
-        Effect.provide([cluster.client(), ToolExecutor.fromHandlers({})]),
+        Effect.provide([cluster.client({ patience }), ToolExecutor.fromHandlers({})]),
         Effect.scoped
       )
     )

@@ -1,0 +1,176 @@
+/**
+ * Acknowledges what consumers of a client have in hand, in the transaction of the caller. The row of a task names each delivery that is
+ * owed by a number that no other delivery of the journal ever has, also after a takeover. Whoever takes that number out of the row has
+ * the delivery, and the lock of the row lets one do so at a time. The runner hears of it later, or from the row:
+ *
+ * | `use` ends        | the row names the delivery | the runner is told                                           |
+ * | ----------------- | -------------------------- | ------------------------------------------------------------ |
+ * | well              | is not looked at           | taken                                                        |
+ * | with a failure    | yes                        | put back                                                     |
+ * | with a failure    | no                         | taken, or put back with the rest and passed over when it comes |
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { type Tables, tablesOf } from "../../durable/internal/tables.js"
+import { deliveriesIn } from "../../durable/internal/updates.js"
+import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
+import type { ClusterJournal } from "../ClusterJournal.js"
+import type { Connection } from "./Connection.js"
+import type { Given } from "./inHand.js"
+import { journalOf } from "./journals.js"
+import { answeredWithin, onWire } from "./wire.js"
+
+type Updates = TurnTaskUpdate | PendingLoopUpdates | TaskResolution
+
+/** One delivery that a consumer has in hand. */
+interface Delivery {
+  readonly ref: DeliveredRef
+  readonly group: number
+  /** Its number in the journal; undefined where it is not known which of several it has. */
+  readonly order: number | undefined
+  isAcknowledged: boolean
+}
+
+/** What a consumer has in hand, from `hold` until `end`. */
+export interface Held {
+  readonly end: (isTaken: boolean) => Effect.Effect<void>
+}
+
+export interface Acknowledging {
+  readonly acknowledge: ClusterJournal["Type"]["acknowledge"]
+  readonly hold: (group: number, given: Given<unknown>, updates: Updates) => Held
+}
+
+const kinds = ["result", "approval", "detached"] as const
+
+/** Each task once: what it has of several deliveries is taken by one update. */
+const byTask = (deliveries: ReadonlyArray<Delivery>): ReadonlyArray<object> => {
+  const rows = new Map<string, Record<string, unknown>>()
+  for (const { order, ref: { brings, taskId } } of deliveries) {
+    const row = rows.get(taskId) ?? { id: taskId }
+    row[brings] = order
+    rows.set(taskId, row)
+  }
+  return [...rows.values()]
+}
+
+const takenIn = (dialect: Tables["dialect"]): string =>
+  dialect === "pg"
+    ? "json_to_recordset(cast($1 as json)) as taken(id text, result bigint, approval bigint, detached bigint)"
+    : `(select value ->> 'id' as id, value ->> 'result' as result, value ->> 'approval' as approval,
+        value ->> 'detached' as detached from json_each(?)) as taken`
+
+const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null or etm_tasks.${kind} = taken.${kind})`
+
+/** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
+export const takeText = ({ dialect, place }: Tables): string =>
+  `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
+    from ${takenIn(dialect)}
+    where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
+    returning etm_tasks.number`
+
+/** The statement for what the rows of these tasks still name. */
+export const namedText = ({ dialect, place }: Tables): string =>
+  `select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from ${takenIn(dialect)}
+    join etm_tasks on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
+
+export const acknowledgingWith = (
+  name: string,
+  { gone, putBack, taken }: Pick<Connection, "taken" | "putBack" | "gone">
+): Effect.Effect<Acknowledging, never, SqlClient.SqlClient> =>
+  Effect.map(SqlClient.SqlClient, (sql) => {
+    const inHand = new Map<string, Delivery>()
+    const tables = (group: number) => tablesOf(sql, journalOf(name, group), undefined)
+
+    const take = (group: number, deliveries: ReadonlyArray<Delivery>) =>
+      Effect.suspend(() => {
+        const ofGroup = tables(group)
+        const { fail, name, sql } = ofGroup
+        if (deliveries.some(({ order }) => order === undefined)) {
+          return Effect.fail(fail("Fenced", "does not know these deliveries any more"))
+        }
+        for (const delivery of deliveries) delivery.isAcknowledged = true
+        const rows = byTask(deliveries)
+        return Effect.flatMap(
+          sql.unsafe(takeText(ofGroup), [JSON.stringify(rows), name]),
+          (found) =>
+            found.length === rows.length
+              ? Effect.void
+              : Effect.fail(fail("Fenced", "has a reader already that has acknowledged this"))
+        )
+      })
+
+    /** The numbers of deliveries that the rows do not name any more. */
+    const goneOf = (group: number, deliveries: ReadonlyArray<Delivery>): Effect.Effect<ReadonlyArray<number>> => {
+      const ofGroup = tables(group)
+      const asked = deliveries.filter(({ isAcknowledged }) => isAcknowledged)
+      const looking = Effect.map(
+        ofGroup.sql.unsafe<Record<string, unknown>>(namedText(ofGroup), [
+          JSON.stringify(byTask(asked)),
+          ofGroup.name
+        ]),
+        (rows) => {
+          const named = new Set(rows.flatMap((row) => kinds.map((kind) => Number(row[kind] ?? NaN))))
+          return asked.flatMap(({ order }) => order === undefined || named.has(order) ? [] : [order])
+        }
+      )
+      return onWire(Effect.timeoutOption(Effect.disconnect(looking), answeredWithin)).pipe(
+        Effect.map(Option.getOrElse((): ReadonlyArray<number> => [])),
+        // it comes again, and is found there then
+        Effect.orElseSucceed(() => [])
+      )
+    }
+
+    return {
+      acknowledge: (updates) =>
+        Effect.suspend(() => {
+          const groups = new Map<number, Array<Delivery>>()
+          for (const ref of deliveriesIn(updates)) {
+            const delivery = inHand.get(keyOf(ref))
+            if (delivery === undefined) continue
+            const ofGroup = groups.get(delivery.group) ?? []
+            ofGroup.push(delivery)
+            groups.set(delivery.group, ofGroup)
+          }
+          return Effect.forEach(groups, ([group, deliveries]) => take(group, deliveries), { discard: true })
+        }),
+      hold: (group, given, updates) => {
+        const refs = deliveriesIn(updates)
+        const { orders } = given
+        const deliveries = refs.map((ref, index): Delivery => ({
+          ref,
+          group,
+          order: orders.length === refs.length ? orders[index] : undefined,
+          isAcknowledged: false
+        }))
+        for (const delivery of deliveries) inHand.set(keyOf(delivery.ref), delivery)
+        const letGo = (): void => {
+          for (const delivery of deliveries) {
+            const key = keyOf(delivery.ref)
+            if (inHand.get(key) === delivery) inHand.delete(key)
+          }
+        }
+        return {
+          end: (isTaken) =>
+            Effect.suspend(() => {
+              letGo()
+              if (isTaken) return Effect.sync(() => taken(group, given))
+              if (!deliveries.some(({ isAcknowledged }) => isAcknowledged)) {
+                return Effect.sync(() => putBack(group, given))
+              }
+              return Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (transaction) =>
+                // what a transaction sees that is not over is not what counts
+                Option.isSome(transaction)
+                  ? Effect.sync(() => putBack(group, given))
+                  : Effect.map(goneOf(group, deliveries), (orders) => {
+                    if (orders.length === deliveries.length) return taken(group, given)
+                    gone(group, orders)
+                    putBack(group, given)
+                  }))
+            })
+        }
+      }
+    }
+  })
