@@ -184,16 +184,29 @@ export const withoutLaunch = (captured: Context.Context<never>): Context.Context
   Context.unsafeMake(new Map([...captured.unsafeMap].filter(([key]) => !perLaunch.includes(key))))
 
 /**
- * The context of a launch with the services of a captured one on top. What belongs to the launch stays the launch's.
+ * Runs a tool in the context of its launch with the services of a captured one on top. What belongs to the launch stays the launch's.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const withCaptured = (
   captured: Context.Context<never>
-): (context: Context.Context<CurrentTask>) => Context.Context<unknown> => {
+): <A, E>(tool: Effect.Effect<A, E, unknown>) => Effect.Effect<A, E, CurrentTask> => {
   const services = [...withoutLaunch(captured).unsafeMap]
-  return (context) => Context.unsafeMake(new Map([...context.unsafeMap, ...services]))
+  const hasAll = ({ unsafeMap }: Context.Context<never>): boolean =>
+    services.every(([key, service]) => unsafeMap.has(key) && unsafeMap.get(key) === service)
+  return <A, E>(tool: Effect.Effect<A, E, unknown>) =>
+    Effect.withFiberRuntime<A, E, CurrentTask>(({ currentContext }) =>
+      // to change the context of a fiber and to change it back costs an eighth of a lifecycle
+      hasAll(currentContext)
+        // it finds all that it would find in the merged one
+        ? tool as Effect.Effect<A, E, CurrentTask>
+        : Effect.mapInputContext(
+          tool,
+          (context: Context.Context<CurrentTask>) =>
+            Context.unsafeMake<unknown>(new Map([...context.unsafeMap, ...services]))
+        )
+    )
 }
 
 /**
@@ -218,7 +231,7 @@ export const makeExecutor = <H extends ToolHandlers>(
       const handler = Object.hasOwn(handlers, request.toolName) ? handlers[request.toolName] : undefined
       if (handler === undefined) return unknownTool(request.toolName, Object.keys(handlers))
       return Effect.map(
-        Effect.mapInputContext(handler(request), withServices),
+        withServices(handler(request)),
         (value) => goodResult(request.callId, toOutput(value))
       )
     }

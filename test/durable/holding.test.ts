@@ -82,7 +82,7 @@ const startTasks = (who: "caller" | "writer", before: number, isLost: boolean): 
     const { journal } = engine.state
     if (journal === undefined) return yield* Effect.dieMessage("no journal")
     journal.restored()
-    const manager = holdReplies(journal, makeManager(engine, startConcurrently), Effect.void)
+    const manager = holdReplies(journal, makeManager(engine, startConcurrently), () => {})
     const start = Effect.withFiberRuntime<unknown, unknown, ToolExecutor>((fiber) => {
       if (who === "caller") scheduler.fiber = fiber
       return manager.startTask({ _tag: "Plain", request })

@@ -102,7 +102,7 @@ describe("the simulator finds mistakes of the writer", () => {
     "a reply leaves before the write",
     ["written first"],
     writerWith((writer) => {
-      writer.synced = Effect.void
+      writer.afterWrite = (answer: unknown) => answer
     })
   )
 

@@ -297,7 +297,7 @@ export const make = <Tools extends Record<string, Tool.Any>>(
         const run = runners.get(request.toolName)
         return run === undefined
           ? unknownTool(request.toolName, runners.keys())
-          : Effect.mapInputContext(run(request), withServices)
+          : withServices(run(request))
       }
     }
   })

@@ -2,6 +2,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -46,10 +47,10 @@ export interface SqlJournal extends OpenJournal {
   /** Acknowledges deliveries in the transaction of the caller, if it is in one. */
   readonly acknowledge: (deliveries: ReadonlyArray<DeliveryRef>) => Effect.Effect<void, SqlError | JournalError>
   /**
-   * Whether the calling fiber is in a transaction that a group may wait for: with SQLite there is one connection, and with Postgres
-   * the rows of what was acknowledged are locked.
+   * Whether a caller with this context is in a transaction that a group may wait for: with SQLite there is one connection, and with
+   * Postgres the rows of what was acknowledged are locked.
    */
-  readonly isInTransaction: Effect.Effect<boolean>
+  readonly isInTransaction: (context: Context.Context<never>) => boolean
 }
 
 const ManagerRow = Schema.Struct({
@@ -198,13 +199,12 @@ export const open = (
     const current = `select epoch${endsIdle} from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
       dialect === "pg" ? " for key share" : ""
     }`
-    const connectionOf = Effect.map(
-      Effect.serviceOption(SqlClient.TransactionConnection),
-      Option.map(([connection]) => connection)
-    )
     /** Those in whose transactions a group may have to wait. */
     const locking = new WeakSet<Connection>()
-    const lock = Effect.map(connectionOf, Option.map((connection) => locking.add(connection)))
+    const lock = Effect.map(
+      Effect.serviceOption(SqlClient.TransactionConnection),
+      Option.map(([connection]) => locking.add(connection))
+    )
     if (dialect === "sqlite") yield* sql.withTransaction(lock)
 
     return {
@@ -232,10 +232,11 @@ export const open = (
           if (deliveries.length > 0) yield* acknowledgeAll(deliveries)
           if (dialect === "sqlite") yield* fenced
         }),
-      isInTransaction: Effect.map(
-        connectionOf,
-        Option.exists((connection) => locking.has(connection))
-      )
+      isInTransaction: (context) =>
+        Option.exists(
+          Context.getOption(context, SqlClient.TransactionConnection),
+          ([connection]) => locking.has(connection)
+        )
     }
   })
 

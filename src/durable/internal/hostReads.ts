@@ -36,7 +36,7 @@ interface HostReads<Stored> {
   /** What is written down of the output of a task, by the number of its row. */
   readonly readOutput: (number: number) => Effect.Effect<OutputRing | undefined, SqlError>
   readonly fail: Tables["fail"]
-  /** Runs before whatever waits for a write. */
+  /** Comes before whatever waits for a write. */
   readonly check: Check
 }
 
@@ -177,9 +177,12 @@ export const withStoredTasks = <Stored>(
       orStored(manager.takeResult(id), id, (task) =>
         Effect.catchIf(wasDelivered(task), isNotFound, (error) =>
           // it does not wait for writes, and that it was taken may be about to be written
-          Effect.zipRight(Effect.zipRight(check, journal.synced), find(id)).pipe(
-            Effect.flatMap(Option.match({ onNone: () => error, onSome: wasDelivered }))
-          ))),
+          Effect.withFiberRuntime(({ currentContext }) => {
+            check(currentContext)
+            return Effect.zipRight(journal.synced, find(id)).pipe(
+              Effect.flatMap(Option.match({ onNone: () => error, onSome: wasDelivered }))
+            )
+          }))),
     consumeResult: (id, use) => orStored(manager.consumeResult(id, use), id, wasDelivered),
     // one that is stored has settled
     waitForTask: (ids, options) =>

@@ -11,7 +11,7 @@ import type { StoredTask } from "../../machine/restore.js"
 import type { SessionId } from "../../model/ids.js"
 import type { ToolRequest, ToolSpec } from "../../model/ToolCall.js"
 import type { Engine } from "../../runtime/Engine.js"
-import { holdReplies } from "../../runtime/journal/holding.js"
+import { type Check, holdReplies } from "../../runtime/journal/holding.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { restoreTasks, wasToRun } from "../../runtime/journal/restoring.js"
 import type { LaunchCaller } from "../../runtime/launch/Launch.js"
@@ -154,10 +154,9 @@ export const makeDurable = (
       callerOf
     })
     yield* journal.synced
-    const check = Effect.flatMap(
-      store.isInTransaction,
-      (isInside) => isInside ? Effect.die(transactionInside) : Effect.void
-    )
+    const check: Check = (context) => {
+      if (store.isInTransaction(context)) throw transactionInside
+    }
     yield* sweepAgain({
       engine,
       journal,
@@ -180,23 +179,28 @@ export const makeDurable = (
     const manager = TaskManager.of({
       ...held,
       startTask: (launch) =>
-        Effect.suspend(() => {
+        Effect.withFiberRuntime(({ currentContext }) => {
           const field = unstorable(launch)
-          return field === undefined
-            // a tool must not find itself in the transaction of its caller, which has ended by then
-            ? Effect.zipRight(check, Effect.mapInputContext(held.startTask(launch), withoutTransaction<ToolExecutor>))
-            : Effect.die(
+          if (field !== undefined) {
+            return Effect.die(
               new TypeError(
                 `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
               )
             )
+          }
+          const started = held.startTask(launch)
+          if (!isInAnyTransaction(currentContext)) return started
+          check(currentContext)
+          // a tool must not find itself in the transaction of its caller, which has ended by then
+          return Effect.mapInputContext(started, withoutTransaction<ToolExecutor>)
         })
     })
     return { engine, manager, journal: taskJournal(journal, store) }
   })
 
+const isInAnyTransaction = ({ unsafeMap }: Context.Context<never>): boolean =>
+  unsafeMap.has(SqlClient.TransactionConnection.key)
+
 const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> =>
-  context.unsafeMap.has(SqlClient.TransactionConnection.key)
-    // what is left out is not in R: nobody may ask for it
-    ? Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
-    : context
+  // what is left out is not in R: nobody may ask for it
+  Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>

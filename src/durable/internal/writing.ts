@@ -7,9 +7,9 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../errors.js"
-import type { Brings } from "../../machine/state/Undelivered.js"
-import type { JournalGroup, JournalRow, StoredDelivery } from "../../services/Journal.js"
+import type { JournalGroup } from "../../services/Journal.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
+import { rowsWriter } from "./rowWrites.js"
 import { dialectOf, isOpen, serverMillis } from "./schema.js"
 import type { Tables } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
@@ -27,61 +27,12 @@ export interface WriteGroup {
   (writing: Writing): Effect.Effect<void, JournalError>
 }
 
-const columns = [
-  "manager",
-  "number",
-  "id",
-  "session_id",
-  "turn_id",
-  "status",
-  "settled",
-  "result",
-  "approval",
-  "detached",
-  "request",
-  "doc",
-  "version",
-  "settled_at"
-] as const
-const settledColumn = columns.indexOf("settled")
-
-const asStored = -1
-const kept = (column: Brings): string =>
-  `${column} = case excluded.${column} when ${asStored} then etm_tasks.${column} else excluded.${column} end`
-
-const onConflict = `on conflict (manager, number) do update set status = excluded.status, settled = excluded.settled,
-  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
-  settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
-
-/** How many rows one statement writes: a few sizes, so that a few statements are prepared. */
-const batchSizes = [64, 8, 1] as const
-
-const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
-
-type Params = ReadonlyArray<string | number | null>
-
 /**
  * Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends a
  * transaction in which nothing happens for a lease. The setting ends with the transaction.
  */
 export const endsIdleAfter = ({ dialect }: Pick<Tables, "dialect">, leaseMillis: number): string =>
   dialect === "pg" ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout` : ""
-
-const paramsOf = (name: string, row: JournalRow, request: string, doc: string): Array<string | number | null> => [
-  name,
-  row.number,
-  row.taskId,
-  row.sessionId,
-  row.turnId,
-  row.status,
-  row.settled,
-  stored(row.result),
-  stored(row.approval),
-  stored(row.detached),
-  request,
-  doc,
-  row.version
-]
 
 /** Writes groups of journals, each of another one, in a transaction; gives those that are still held by their epoch. */
 export interface WriteGroups {
@@ -94,23 +45,7 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
   const inTransaction = transactionsOf(sql)
   const place = (index: number): string => dialect === "pg" ? `$${index}` : "?"
 
-  /** When a row settled, on the clock of the rows. */
-  const settledAt = (first: number): string =>
-    dialect === "pg"
-      ? `case when cast(${place(first + settledColumn)} as bigint) is null then null else ${serverMillis} end`
-      : "?"
-  // `settled_at` is the last column
-  const rowPlaces = (first: number): string =>
-    `(${Array.from({ length: columns.length - 1 }, (_, column) => place(first + column)).join(", ")}, ${
-      settledAt(first)
-    })`
-  const paramsOfRow = dialect === "pg" ? columns.length - 1 : columns.length
-  const insert = batchSizes.map((size) => ({
-    size,
-    text: `insert into etm_tasks (${columns.join(", ")}) values ${
-      Array.from({ length: size }, (_, row) => rowPlaces(row * paramsOfRow + 1)).join(", ")
-    } ${onConflict}`
-  }))
+  const writeRows = rowsWriter(sql)
 
   const leaseUntil = (leaseMillis: number) =>
     dialect === "pg"
@@ -157,44 +92,6 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
       const found = yield* sql.unsafe<{ readonly name: string }>(fences + ends, [yield* holders(writings)])
       const names = new Set(found.map(({ name }) => name))
       return writings.filter(({ tables }) => names.has(tables.name))
-    })
-
-  const encoded = (
-    { encode, name }: Tables,
-    row: JournalRow
-  ): Effect.Effect<Array<string | number | null>, JournalError> =>
-    Effect.zipWith(
-      row.request === null ? Effect.succeed("") : encode(row.request),
-      encode(row.doc),
-      (request, doc) => paramsOf(name, row, request, doc)
-    )
-
-  const paramsOfRows = (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Params>, JournalError> =>
-    Effect.gen(function*() {
-      const params: Array<Params> = []
-      const now = yield* Clock.currentTimeMillis
-      for (const { group: { rows }, tables } of writings) {
-        for (const row of rows) {
-          // without a codec there is nothing to wait for, and an effect for each row is not cheap
-          const ofRow = tables.isEncoded
-            ? yield* encoded(tables, row)
-            : paramsOf(tables.name, row, row.request ?? "", row.doc)
-          if (dialect === "sqlite") ofRow.push(row.settled === null ? null : now)
-          params.push(ofRow)
-        }
-      }
-      return params
-    })
-
-  const writeRows = (writings: ReadonlyArray<Writing>) =>
-    Effect.gen(function*() {
-      const params = yield* paramsOfRows(writings)
-      let at = 0
-      for (const { size, text } of insert) {
-        for (; params.length - at >= size; at += size) {
-          yield* sql.unsafe(text, params.slice(at, at + size).flat())
-        }
-      }
     })
 
   const close = `update etm_tasks set result = null, approval = null, detached = null

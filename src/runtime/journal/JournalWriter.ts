@@ -137,16 +137,19 @@ export class JournalWriter extends Unwritten {
   }
 
   /** Returns once everything that has happened by now is written. */
-  readonly synced: Effect.Effect<void> = Effect.suspend(() => {
+  readonly synced: Effect.Effect<void> = Effect.suspend(() => this.afterWrite(Effect.void))
+
+  /** Gives an answer once everything that has happened by now is written. A fiber calls it in the step that goes on with what it gives. */
+  afterWrite<A, E>(answer: Effect.Effect<A, E>): Effect.Effect<A, E> {
     if (this.isGone) return this.farewell
-    if (this.isWritten) return Effect.void
-    return Effect.async<void>((resume) => {
+    if (this.isWritten) return answer
+    return Effect.async<A, E>((resume) => {
       // the fiber may have stepped back since
       if (this.isGone) resume(this.farewell)
-      else if (this.isWritten) resume(Effect.void)
-      else this.wait({ written: () => resume(Effect.void), gone: () => resume(this.farewell) })
+      else if (this.isWritten) resume(answer)
+      else this.wait({ written: () => resume(answer), gone: () => resume(this.farewell) })
     })
-  })
+  }
 
   private wait(waiting: Waiting): void {
     if (this.hasNews) {

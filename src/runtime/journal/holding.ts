@@ -2,14 +2,16 @@
  * A manager whose replies wait until everything that they may tell of is written. What takes ends in one bare step, and an interrupt
  * behind it would lose what was taken, so it does not wait: it takes only what is written.
  */
+import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
 
-/** Runs before every method that waits for a write; what it fails with is a defect of the caller. */
-export type Check = Effect.Effect<void>
+/** Looks at the context of whoever calls a method that waits for a write; what it throws is a defect of the caller. */
+export type Check = (context: Context.Context<never>) => void
 
 export const holdReplies = (
   journal: JournalWriter,
@@ -22,14 +24,14 @@ export const holdReplies = (
   const open = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => journal.isGone ? journal.farewell : self)
 
+  const onSuccess = <A>(value: A) => journal.afterWrite(Effect.succeed(value))
+  const onFailure = <E>(cause: Cause.Cause<E>) => journal.afterWrite(Effect.failCause(cause))
+
   const hold = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.zipRight(
-      check,
-      Effect.matchCauseEffect(open(self), {
-        onSuccess: (value) => Effect.as(synced, value),
-        onFailure: (cause) => Effect.zipRight(synced, Effect.failCause(cause))
-      })
-    )
+    Effect.withFiberRuntime((fiber) => {
+      check(fiber.currentContext)
+      return journal.isGone ? journal.farewell : Effect.matchCauseEffect(self, { onSuccess, onFailure })
+    })
 
   const holdMethod = <Args extends ReadonlyArray<unknown>, A, E, R>(
     method: (...args: Args) => Effect.Effect<A, E, R>

@@ -19,12 +19,24 @@ export const endConsumer = (table: TaskTable, consumed: Consumed, isDelivered: b
 }
 
 /** Runs `use`, interruptible, and then delivers or puts back what it was given. The caller is uninterruptible. */
-export const consume = <A, E, R>(
+export const consume = <A, B, E, R>(
   engine: Engine,
-  restore: <B, F, S>(effect: Effect.Effect<B, F, S>) => Effect.Effect<B, F, S>,
+  restore: <C, F, S>(effect: Effect.Effect<C, F, S>) => Effect.Effect<C, F, S>,
   consumed: Consumed,
-  use: () => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  restore(Effect.suspend(use)).pipe(
-    Effect.onExit((exit) => engine.state.modify((table) => endConsumer(table, consumed, exit._tag === "Success")))
-  )
+  use: () => Effect.Effect<A, E, R>,
+  answer: (value: A) => B
+): Effect.Effect<B, E, R> => {
+  const end = (isDelivered: boolean): void =>
+    engine.state.unsafeModify((table) => endConsumer(table, consumed, isDelivered))
+  // not onExit, which masks again
+  return Effect.matchCauseEffect(restore(Effect.suspend(use)), {
+    onSuccess: (value) => {
+      end(true)
+      return Effect.succeed(answer(value))
+    },
+    onFailure: (cause) => {
+      end(false)
+      return Effect.failCause(cause)
+    }
+  })
+}

@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
 import * as delivery from "../../machine/delivery.js"
@@ -110,26 +111,25 @@ const waitAndUse = <A, E, R>(
   deadline: Deadline | undefined
 ): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const next = (end: WaitEnd): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> =>
-      Effect.suspend(() => {
-        if (end === "TimedOut") return hasTimedOut(deadline)
-        const taken = engine.state.unsafeModify((table) => {
-          const held = delivery.takeTurnUpdate(table, ref)
-          if (held === delivery.NotReady || held === delivery.NotWritten || held === delivery.Drained) return held
-          return { held, session: delivery.enterConsumer(table, ref.sessionId, 1) }
-        })
-        if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") return Effect.succeedNone
-        if (taken === delivery.NotReady || taken === delivery.NotWritten) {
-          return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
-        }
-        const { held, session } = taken
-        const consumed: Consumed = {
-          session,
-          taken: [held],
-          putBack: (table) => delivery.putBackTurnUpdate(table, session, ref, held)
-        }
-        return Effect.asSome(consume(engine, restore, consumed, () => use(held.value)))
+    const next = (end: WaitEnd): Effect.Effect<Option.Option<A>, E | WaitTimedOut, R> => {
+      if (end === "TimedOut") return hasTimedOut(deadline)
+      const taken = engine.state.unsafeModify((table) => {
+        const held = delivery.takeTurnUpdate(table, ref)
+        if (held === delivery.NotReady || held === delivery.NotWritten || held === delivery.Drained) return held
+        return { held, session: delivery.enterConsumer(table, ref.sessionId, 1) }
       })
+      if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") return Effect.succeedNone
+      if (taken === delivery.NotReady || taken === delivery.NotWritten) {
+        return Effect.flatMap(restore(turnReady(engine, ref, deadline)), next)
+      }
+      const { held, session } = taken
+      const consumed: Consumed = {
+        session,
+        taken: [held],
+        putBack: (table) => delivery.putBackTurnUpdate(table, session, ref, held)
+      }
+      return consume(engine, restore, consumed, () => use(held.value), Option.some)
+    }
     return next("Woken")
   })
 
@@ -173,7 +173,7 @@ export const consumeResult = <A, E, R>(
         taken: [taken.value.delivery],
         putBack: (table) => delivery.putBackResult(table, taken.value)
       }
-      return Effect.asSome(consume(engine, restore, consumed, () => use(item)))
+      return consume(engine, restore, consumed, () => use(item), Option.some)
     })
   )
 
@@ -204,7 +204,7 @@ export const consumePendingLoopUpdates = <A, E, R>(
         taken,
         putBack: (table) => delivery.putBackLoopUpdates(table, session, taken)
       }
-      return consume(engine, restore, consumed, () => use(batchOf(taken)))
+      return consume(engine, restore, consumed, () => use(batchOf(taken)), identity)
     })
   )
 

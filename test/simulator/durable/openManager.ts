@@ -202,13 +202,13 @@ export const openManager = (
       engine,
       journal,
       tools,
-      manager: withStoredTasks(holdReplies(journal, makeManager(engine, startConcurrently), Effect.void), {
+      manager: withStoredTasks(holdReplies(journal, makeManager(engine, startConcurrently), () => {}), {
         journal,
         rows,
         readOrWarn: (row) => Effect.sync(() => read(row)),
         readOutput: (number) => Effect.sync(() => ringOf(keeping.outputBuffer, database.output.of(number))),
         fail: (reason, detail, cause) => new JournalError({ journal: "memory", reason, detail, cause }),
-        check: Effect.void
+        check: () => {}
       }),
       storeAndAcknowledge: (updates, all) =>
         Effect.gen(function*() {

@@ -1,0 +1,171 @@
+/** The statements that write rows of tasks. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { JournalError } from "../../errors.js"
+import type { Brings } from "../../machine/state/Undelivered.js"
+import type { JournalGroup, JournalRow, StoredDelivery } from "../../services/Journal.js"
+import { dialectOf, serverMillis } from "./schema.js"
+import type { Tables } from "./tables.js"
+
+/** The rows of a group, and whose they are. */
+export interface RowsOf {
+  readonly tables: Tables
+  readonly group: Pick<JournalGroup, "rows">
+}
+
+/** Writes rows of journals, each of another one, within a transaction. */
+export interface WriteRows {
+  (rows: ReadonlyArray<RowsOf>): Effect.Effect<void, SqlError | JournalError>
+}
+
+interface TextsOf {
+  readonly name: string
+  readonly row: JournalRow
+  readonly request: string
+  readonly doc: string
+}
+
+const columnTypes = {
+  manager: "text",
+  number: "bigint",
+  id: "text",
+  session_id: "text",
+  turn_id: "text",
+  status: "text",
+  settled: "bigint",
+  result: "bigint",
+  approval: "bigint",
+  detached: "bigint",
+  request: "text",
+  doc: "text",
+  version: "bigint"
+}
+const columns = Object.keys(columnTypes)
+
+const insertInto = `insert into etm_tasks (${columns.join(", ")}, settled_at)`
+
+const asStored = -1
+const kept = (column: Brings): string =>
+  `${column} = case excluded.${column} when ${asStored} then etm_tasks.${column} else excluded.${column} end`
+
+const onConflict = `on conflict (manager, number) do update set status = excluded.status, settled = excluded.settled,
+  ${kept("result")}, ${kept("approval")}, ${kept("detached")}, doc = excluded.doc, version = excluded.version,
+  settled_at = coalesce(etm_tasks.settled_at, excluded.settled_at)`
+
+const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
+
+const textsOf = (rows: ReadonlyArray<RowsOf>): Effect.Effect<ReadonlyArray<TextsOf>, JournalError> =>
+  Effect.gen(function*() {
+    const all: Array<TextsOf> = []
+    for (const { group, tables: { encode, isEncoded, name } } of rows) {
+      for (const row of group.rows) {
+        const request = row.request ?? ""
+        all.push(
+          // without a codec there is nothing to wait for, and an effect for each row is not cheap
+          isEncoded
+            ? {
+              name,
+              row,
+              request: row.request === null ? request : yield* encode(request),
+              doc: yield* encode(row.doc)
+            }
+            : { name, row, request, doc: row.doc }
+        )
+      }
+    }
+    return all
+  })
+
+/** How many rows one statement of SQLite writes: a few sizes, so that a few statements are prepared. */
+const batchSizes = [64, 8, 1] as const
+
+const sqliteWriter = (sql: SqlClient.SqlClient): WriteRows => {
+  const places = `(${Array.from({ length: columns.length + 1 }, () => "?").join(", ")})`
+  const statements = batchSizes.map((size) => ({
+    size,
+    text: `${insertInto} values ${Array.from({ length: size }, () => places).join(", ")} ${onConflict}`
+  }))
+  const paramsOf = (texts: ReadonlyArray<TextsOf>, now: number): ReadonlyArray<string | number | null> => {
+    const params: Array<string | number | null> = []
+    for (const { doc, name, request, row } of texts) {
+      params.push(
+        name,
+        row.number,
+        row.taskId,
+        row.sessionId,
+        row.turnId,
+        row.status,
+        row.settled,
+        stored(row.result),
+        stored(row.approval),
+        stored(row.detached),
+        request,
+        doc,
+        row.version,
+        row.settled === null ? null : now
+      )
+    }
+    return params
+  }
+  return (rows) =>
+    Effect.gen(function*() {
+      const texts = yield* textsOf(rows)
+      const now = yield* Clock.currentTimeMillis
+      let at = 0
+      for (const { size, text } of statements) {
+        for (; texts.length - at >= size; at += size) {
+          yield* sql.unsafe(text, paramsOf(texts.slice(at, at + size), now))
+        }
+      }
+    })
+}
+
+/** A statement of Postgres ends with the row that reaches so many characters: a parameter has a gigabyte at most. */
+const charactersAtOnce = 4_000_000
+
+/**
+ * As JSON: a parameter for each value takes the client twice as long. Unlike `VALUES`, the statement is the same for any number of
+ * rows. When rows settled is told by the clock of the rows.
+ */
+const postgresWriter = (sql: SqlClient.SqlClient): WriteRows => {
+  const text = `${insertInto}
+    select ${columns.join(", ")}, case when settled is null then null else ${serverMillis} end
+    from json_to_recordset(cast($1 as json)) as given(${
+    Object.entries(columnTypes).map(([column, type]) => `${column} ${type}`).join(", ")
+  }) ${onConflict}`
+  const given = ({ doc, name, request, row }: TextsOf): { readonly [Column in keyof typeof columnTypes]: unknown } => ({
+    manager: name,
+    number: row.number,
+    id: row.taskId,
+    session_id: row.sessionId,
+    turn_id: row.turnId,
+    status: row.status,
+    settled: row.settled,
+    result: stored(row.result),
+    approval: stored(row.approval),
+    detached: stored(row.detached),
+    request,
+    doc,
+    version: row.version
+  })
+  const write = (texts: ReadonlyArray<TextsOf>) => sql.unsafe(text, [JSON.stringify(texts.map(given))])
+  return (rows) =>
+    Effect.gen(function*() {
+      let together: Array<TextsOf> = []
+      let characters = 0
+      for (const one of yield* textsOf(rows)) {
+        together.push(one)
+        characters += one.request.length + one.doc.length
+        if (characters < charactersAtOnce) continue
+        yield* write(together)
+        together = []
+        characters = 0
+      }
+      if (together.length > 0) yield* write(together)
+    })
+}
+
+export const rowsWriter = (sql: SqlClient.SqlClient): WriteRows =>
+  dialectOf(sql) === "pg" ? postgresWriter(sql) : sqliteWriter(sql)
