@@ -410,7 +410,9 @@ describe("what starts another one and ends, faster than its files can be read", 
       const stopping = yield* Effect.fork(
         stopGroup(group, "1 second").pipe(Effect.provide(Layer.merge(files, noExecutor)))
       )
-      for (let step = 0; step < 2_000; step++) yield* TestClock.adjust("5 millis")
+      for (let step = 0; step < 2_000 && Option.isNone(yield* Fiber.poll(stopping)); step++) {
+        yield* TestClock.adjust("10 millis")
+      }
       yield* Fiber.join(stopping)
       assert.isBelow(killed, yield* now)
     }))
