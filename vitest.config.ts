@@ -20,7 +20,6 @@ const longestFirst = [
   "test/simulator/durable-mistakes.test.ts",
   // they wait most of the time: each has its place next to files that compute
   "test/cluster/processes.test.ts",
-  "test/cluster/conformanceProcesses.test.ts",
   "test/cluster/agentProcesses.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
@@ -64,7 +63,6 @@ const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
-  "test/cluster/conformanceProcesses.test.ts",
   "test/cluster/agentProcesses.test.ts",
   "test/acp/processes.test.ts",
   "test/mcp/toolsProcesses.test.ts",
@@ -88,9 +86,13 @@ const onlyInFull = [
   "test/demo-processes.test.ts"
 ]
 
+// a command of its own: every case waits for two processes, and how long that takes is for the machine to say
+const onTwoProcesses = ["test/cluster/conformanceProcesses.test.ts"]
+
 const files: Record<string, { readonly include: Array<string>; readonly exclude: Array<string> }> = {
-  full: { include: everything, exclude: simulators },
-  seeds: { include: simulators, exclude: [] }
+  full: { include: everything, exclude: [...simulators, ...onTwoProcesses] },
+  seeds: { include: simulators, exclude: [] },
+  processes: { include: onTwoProcesses, exclude: [] }
 }
 
 // test/support/fullMode.ts reads the last one
@@ -114,7 +116,7 @@ export default defineConfig(({ mode }) => ({
     ]
   },
   test: {
-    ...(files[mode] ?? { include: everything, exclude: onlyInFull }),
+    ...(files[mode] ?? { include: everything, exclude: [...onlyInFull, ...onTwoProcesses] }),
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A

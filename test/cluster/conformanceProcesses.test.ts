@@ -1,17 +1,16 @@
 /**
  * The contract on two real runner processes and a client, on Postgres: every case whose tools, routes and settings are data. Tools run in
- * this process, and a runner asks for them. Some cases of each section; all of them with `CONFORMANCE_PROCESSES=all`.
+ * this process, and a runner asks for them: `npm run cluster-conformance`.
  */
 import { Effect, Layer } from "effect"
 import { type ConformanceCase, conformanceSuite } from "effect-task-manager/testing"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { someOfEachSection } from "../support/fullMode.js"
 import { type PostgresServer, startPostgres } from "../support/postgres.js"
 import { startTwoRunners, type TwoRunners } from "./processes/conformance/twoRunners.js"
 
 const capabilities = { forgets: false, callerContext: false, causes: false, answersAfterShutdown: false }
 
-/** What is a function of the process of the case, and not asked for as a tool is. */
+/** What is a function of the process of the case, and not cases for as a tool is. */
 const reasons = {
   schedule: "the schedule of its retry rule is made of functions",
   onToolDefect: "its onToolDefect is a function that a manager asks at once",
@@ -57,15 +56,13 @@ describe("TaskManagerCluster on two processes", () => {
   let server: PostgresServer
   let runners: TwoRunners
   const cases = suiteOf(() => runners)
-  const isAll = process.env["CONFORMANCE_PROCESSES"] === "all"
-  const asked = isAll ? cases : someOfEachSection(6, cases)
   const atOnce = Effect.unsafeMakeSemaphore(8)
   const runs = new Map<ConformanceCase, Promise<string | undefined>>()
 
   beforeAll(async () => {
     server = await startPostgres()
     runners = await startTwoRunners(server)
-    for (const one of asked) {
+    for (const one of cases) {
       const run = Effect.match(atOnce.withPermits(1)(runners.inCase(one.run)), {
         onSuccess: () => undefined,
         onFailure: ({ message }) => message
@@ -84,7 +81,7 @@ describe("TaskManagerCluster on two processes", () => {
     assert.deepStrictEqual(Object.keys(cannotRun).filter((title) => !titles.has(title)), [])
   })
 
-  for (const one of asked) {
+  for (const one of cases) {
     const title = titleOf(one)
     const why = cannotRun[title]
     it(why === undefined ? title : `${title} (cannot run: ${reasons[why]})`, async () => {

@@ -7,19 +7,14 @@ export const isFull = process.env["FULL_TESTS"] !== undefined
 export const oneIn = <A>(many: number, all: ReadonlyArray<A>): ReadonlyArray<A> =>
   isFull ? all : all.filter((_, index) => index % many === 0)
 
-/** One in so many of each section, so that none is left out. */
-export const someOfEachSection = <A extends { readonly section: string }>(
+/** One in so many of each section, so that none is left out; all of them where all tests run. */
+export const oneInOfEachSection = <A extends { readonly section: string }>(
   many: number,
   all: ReadonlyArray<A>
 ): ReadonlyArray<A> => {
+  if (isFull) return all
   const sections = new Set(all.map(({ section }) => section))
   return [...sections].flatMap((section) =>
     all.filter((one) => one.section === section).filter((_, index) => index % many === 0)
   )
 }
-
-/** The same; all of them where all tests run. */
-export const oneInOfEachSection = <A extends { readonly section: string }>(
-  many: number,
-  all: ReadonlyArray<A>
-): ReadonlyArray<A> => isFull ? all : someOfEachSection(many, all)
