@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope, Stream } from "effect"
 import { SessionId, TaskManager, type TaskManagerHandle } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
+import { usedBuffers } from "../support/heap.js"
 import { sessionId, start, withServer, type World } from "./support.js"
 
 const other = SessionId.make("session-2")
@@ -312,6 +313,23 @@ describe("a shared event stream", () => {
           body: () => Effect.map(world.ask(path, { body, token }), ({ status }) => status)
         })
       }), { tokens }))
+
+  it.live("holds no more for one that is not read where it carries many subscriptions", () =>
+    withServer((world) =>
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        for (let at = 0; at < 8; at++) yield* start(`call-${at}`, "hang", {}, { text: "x".repeat(100_000) })
+        const stream = yield* world.events(path)
+        const name = (yield* stream.next)?.data.stream
+        stream.message.pause()
+        const before = usedBuffers()
+        const open = Array.from({ length: 64 }, (_, id) => ({ id, from: "snapshot" }))
+        assert.deepStrictEqual((yield* world.ask(path, { body: opening(name, ...open) })).json, { refused: [] })
+        const snapshots = (yield* manager.handle.list()).length * 100_000
+        // what is on its way, what waits, and what is made for the next place
+        assert.isBelow(usedBuffers() - before, 16 * snapshots)
+        stream.close()
+      }), { dropGracePeriod: "1 minute", maxWaitingBytes: 100_000 }))
 
   it.live("drops who leaves it unread, whatever it carries", () =>
     withServer((world) =>
