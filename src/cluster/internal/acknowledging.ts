@@ -65,14 +65,14 @@ const takenIn = (dialect: Tables["dialect"]): string =>
 const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null or etm_tasks.${kind} = taken.${kind})`
 
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
-export const takeText = ({ dialect, place }: Tables): string =>
+const takeText = ({ dialect, place }: Tables): string =>
   `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
     from ${takenIn(dialect)}
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
     returning etm_tasks.number`
 
 /** The statement for what the rows of these tasks still name. */
-export const namedText = ({ dialect, place }: Tables): string =>
+const namedText = ({ dialect, place }: Tables): string =>
   `select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from ${takenIn(dialect)}
     join etm_tasks on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
 
