@@ -338,7 +338,10 @@ describe("the updates of a turn over HTTP", () => {
       yield* Scope.close(scope, Exit.void)
       // who has used it would forget that it did, and use it again
       const late = yield* Effect.exit(next(2))
-      equal(Exit.isFailure(late) ? Option.map(Cause.failureOption(late.cause), ({ status }) => status) : late, Option.some(503))
+      equal(
+        Exit.isFailure(late) ? Option.map(Cause.failureOption(late.cause), ({ status }) => status) : late,
+        Option.some(503)
+      )
       equal(yield* left(manager), [a])
     }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools))))
 

@@ -84,7 +84,10 @@ export const makeSharedStreams = (
         )
       if (from === "snapshot") {
         const watch = yield* handle.watchOf({ ...filter, after })
-        return yield* passOn(() => snapshotFrame(watch, after === undefined), streams.share(stream, watch.events, marked))
+        return yield* passOn(
+          () => snapshotFrame(watch, after === undefined),
+          streams.share(stream, watch.events, marked)
+        )
       }
       if (after !== undefined) {
         const events = yield* handle.subscribeTo({ ...filter, after })

@@ -154,9 +154,7 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const inBackground = (to: EventStream, forward: Effect.Effect<void>, reason = "shutdown") =>
       Effect.ensuring(
         forward,
-        Effect.sync(() =>
-          to.unsafeEnd(ended(reason))
-        )
+        Effect.sync(() => to.unsafeEnd(ended(reason)))
       ).pipe(
         Effect.interruptible,
         Effect.forkScoped,

@@ -21,7 +21,12 @@ const forgotten = problem(
   { field: "consumer" }
 )
 
-const closes = problem(503, "Closing", "Unavailable", "The server closes: it has put back what was not used. Ask again.")
+const closes = problem(
+  503,
+  "Closing",
+  "Unavailable",
+  "The server closes: it has put back what was not used. Ask again."
+)
 
 /** How many consumers take, and how many that are over are remembered. */
 const most = 1_024
