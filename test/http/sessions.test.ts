@@ -183,7 +183,7 @@ describe("sessions over HTTP", () => {
         assert.deepStrictEqual(yield* ofServer.rest, [])
         const again = yield* serve(opened, Number(new URL(first.url).port))
         assert.deepStrictEqual((yield* again.ask("/api/sessions", ask)).json.sessions, [{ sessionId: "one" }])
-      }).pipe(Effect.provide(NoTools), Effect.provide(Logger.remove(Logger.defaultLogger)))
+      }).pipe(Effect.provide(Layer.merge(NoTools, Logger.remove(Logger.defaultLogger))))
     ))
 
   it.live("tell nobody who may not read, and take no id of a message that cannot be stored", () => {

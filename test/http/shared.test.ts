@@ -190,7 +190,7 @@ describe("the event stream of a client", () => {
       },
       (remote) =>
         Effect.gen(function*() {
-          yield* Effect.scoped(remote.subscribe)
+          yield* Effect.scoped(Effect.asVoid(remote.subscribe))
           const first = yield* remote.subscribe
           const second = yield* remote.subscribe
           yield* calls(1)
@@ -218,7 +218,7 @@ describe("the event stream of a client", () => {
       },
       (remote, world) =>
         Effect.gen(function*() {
-          yield* remote.subscribe
+          yield* Effect.asVoid(remote.subscribe)
           const left = yield* Effect.fork(Effect.scoped(remote.subscribe))
           yield* Effect.promise(() => held)
           yield* Fiber.interrupt(left)
