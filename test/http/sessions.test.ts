@@ -1,7 +1,7 @@
 /** The sessions of an agent loop over HTTP. */
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Exit, Layer, Logger, Option, Queue, Redacted, Stream } from "effect"
+import { Chunk, Effect, Exit, Layer, Logger, Option, Queue, Redacted, Scope, Stream } from "effect"
 import { SessionId, type TaskManagerTestControl, ToolExecutor } from "effect-task-manager"
 import { AgentLoop } from "effect-task-manager/ai"
 import { AgentSessionsClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
@@ -22,14 +22,15 @@ const withSessions = <A, E>(
   given: Parameters<typeof withWorld>[0],
   use: (world: World) => Effect.Effect<A, E, TaskManagerTestControl>,
   maxSessions = 2,
-  options: TaskManagerHttpOptions = {}
+  options: TaskManagerHttpOptions = {},
+  logger = Logger.remove(Logger.defaultLogger)
 ) =>
   withWorld(
     given,
     Effect.flatMap(AgentLoop, (agentLoop) => serve({ agentLoop, maxSessions, ...options })).pipe(
       Effect.provide(NoTools),
       Effect.flatMap(use),
-      Effect.provide(Logger.remove(Logger.defaultLogger))
+      Effect.provide(logger)
     )
   )
 
@@ -106,6 +107,83 @@ describe("sessions over HTTP", () => {
         }),
       2,
       { maxStreamsPerToken: 1 }
+    ))
+
+  it.live("have a heartbeat, and take no place for who only asks for the head of their events", () =>
+    withSessions(
+      { model: [] },
+      (world) =>
+        Effect.gen(function*() {
+          yield* world.ask("/api/sessions", { body: { sessionId: "one" } })
+          const path = "/api/sessions/one/events"
+          yield* Effect.repeatN(
+            Effect.map(world.ask(path, { method: "HEAD" }), ({ status }) => assert.strictEqual(status, 200)),
+            3
+          )
+          const stream = yield* world.events(path)
+          assert.strictEqual(stream.message.statusCode, 200)
+          yield* stream.comment
+          assert.strictEqual((yield* stream.next)?.event, "state")
+          stream.close()
+        }),
+      2,
+      { maxStreamsPerToken: 1, heartbeat: 5 }
+    ))
+
+  it.live("drop who leaves their events unread, and say so: who comes back is told the session as it is", () => {
+    let told: () => void = () => {}
+    const dropped = new Promise<void>((resolve) => told = resolve)
+    const logger = Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ message }) => String(message).includes("is dropped") ? told() : undefined)
+    )
+    const text = "x".repeat(200_000)
+    return withSessions(
+      { model: [Array.from({ length: 120 }, () => Text(text)), [Text("Bye!")]] },
+      (world) =>
+        Effect.gen(function*() {
+          yield* world.ask("/api/sessions", { body: { sessionId: "one" } })
+          const path = "/api/sessions/one/events"
+          const stream = yield* world.events(path)
+          assert.strictEqual((yield* stream.next)?.event, "state")
+          stream.message.pause()
+          yield* world.ask("/api/sessions/one/messages", { body: { text: "Hi" } })
+          yield* Effect.promise(() => dropped)
+          stream.message.resume()
+          const frames = yield* stream.rest
+          assert.deepStrictEqual([frames.at(-1)?.event, frames.at(-1)?.data], ["dropped", { reason: "slow" }])
+          assert.isTrue(frames.slice(0, -1).every(({ event }) => event === "agent"))
+          // it costs the session nothing
+          yield* phase(world, "one", "Idle")
+          const again = yield* world.events(path)
+          const state = yield* again.next
+          assert.deepStrictEqual([state?.event, state?.data.phase], ["state", "Idle"])
+          again.close()
+        }),
+      2,
+      { maxStreamsPerToken: 1, maxWaitingBytes: 100_000, dropGracePeriod: 1_500 },
+      logger
+    )
+  })
+
+  it.live("tell of no end when the server closes: a session may go on", () =>
+    withWorld(
+      { model: [] },
+      Effect.gen(function*() {
+        const agentLoop = yield* AgentLoop
+        const session = yield* agentLoop.open({ sessionId: SessionId.make("one") })
+        const tokens = [{ name: "test", token: Redacted.make("the same token before and after") }]
+        const scope = yield* Scope.make()
+        const opened = { sessions: [session], tokens }
+        const first = yield* serve(opened).pipe(Scope.extend(scope))
+        const ask = { token: "the same token before and after" }
+        const ofServer = yield* first.events("/api/sessions/one/events", ask)
+        assert.strictEqual((yield* ofServer.next)?.event, "state")
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* ofServer.rest, [])
+        const again = yield* serve(opened, Number(new URL(first.url).port))
+        assert.deepStrictEqual((yield* again.ask("/api/sessions", ask)).json.sessions, [{ sessionId: "one" }])
+      }).pipe(Effect.provide(Layer.merge(NoTools, Logger.remove(Logger.defaultLogger))))
     ))
 
   it.live("tell nobody who may not read, and take no id of a message that cannot be stored", () => {

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope, Stream } from "effect"
 import { SessionId, TaskManager, type TaskManagerHandle } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
+import { usedBuffers } from "../support/heap.js"
 import { sessionId, start, withServer, type World } from "./support.js"
 
 const other = SessionId.make("session-2")
@@ -156,6 +157,84 @@ describe("the event stream of a client", () => {
         assert.strictEqual((yield* Queue.take(events)).seq, 3)
       }), { maxSubscriptions: 2 }))
 
+  /** A client whose requests are seen before they are sent, and once they are answered. */
+  const withSeen = <A, E>(
+    seen: (method: string) => Promise<(() => void) | undefined>,
+    use: (
+      remote: TaskManagerHandle,
+      world: World
+    ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof start>> | Scope.Scope>,
+    options?: TaskManagerHttpOptions
+  ) =>
+    withServer((world) =>
+      Effect.scoped(Effect.gen(function*() {
+        const seeing: typeof fetch = async (input, init) => {
+          const isAnswered = await seen(init?.method ?? "GET")
+          const answer = await fetch(input, init)
+          isAnswered?.()
+          return answer
+        }
+        const client = TaskManagerClient.layer({ url: world.url, token: Redacted.make(world.token) }).pipe(
+          Layer.provide(FetchHttpClient.layer),
+          Layer.provide(Layer.succeed(FetchHttpClient.Fetch, seeing))
+        )
+        return yield* use(yield* Effect.provide(TaskManagerClient, yield* Layer.build(client)), world)
+      })), options)
+
+  it.live("is one, also where the last of its subscriptions closes just before the next one", () => {
+    let streams = 0
+    return withSeen(
+      async (method) => {
+        if (method === "GET") streams++
+        return undefined
+      },
+      (remote) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(Effect.asVoid(remote.subscribe))
+          const first = yield* remote.subscribe
+          const second = yield* remote.subscribe
+          yield* calls(1)
+          yield* take(first, 2)
+          yield* take(second, 2)
+          assert.strictEqual(streams, 2)
+        })
+    )
+  })
+
+  it.live("carries nothing that was closed before its opening has come to the server", () => {
+    let posts = 0
+    let isHeld = () => {}
+    let goOn = () => {}
+    let isAnswered = () => {}
+    const held = new Promise<void>((resolve) => isHeld = resolve)
+    const going = new Promise<void>((resolve) => goOn = resolve)
+    const answered = new Promise<void>((resolve) => isAnswered = resolve)
+    return withSeen(
+      async (method) => {
+        if (method !== "POST" || ++posts !== 2) return undefined
+        isHeld()
+        await going
+        return isAnswered
+      },
+      (remote, world) =>
+        Effect.gen(function*() {
+          yield* Effect.asVoid(remote.subscribe)
+          const left = yield* Effect.fork(Effect.scoped(remote.subscribe))
+          yield* Effect.promise(() => held)
+          yield* Fiber.interrupt(left)
+          // as long as it takes to overtake it
+          yield* Effect.repeatN(world.ask("/api/caller"), 5)
+          goOn()
+          yield* Effect.promise(() => answered)
+          // there is room for one more
+          const next = yield* remote.subscribe
+          yield* calls(1)
+          assert.deepStrictEqual((yield* take(next, 2)).map(({ seq }) => seq), [1, 2])
+        }),
+      { maxSubscriptions: 2 }
+    )
+  })
+
   it.live("ends with the client", () =>
     withServer((world) =>
       Effect.scoped(Effect.gen(function*() {
@@ -234,6 +313,24 @@ describe("a shared event stream", () => {
           body: () => Effect.map(world.ask(path, { body, token }), ({ status }) => status)
         })
       }), { tokens }))
+
+  it.live("holds no more for one that is not read where it carries many subscriptions", () =>
+    withServer((world) =>
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        for (let at = 0; at < 8; at++) yield* start(`call-${at}`, "hang", {}, { text: "x".repeat(100_000) })
+        const stream = yield* world.events(path)
+        const name = (yield* stream.next)?.data.stream
+        stream.message.pause()
+        const before = usedBuffers()
+        const open = Array.from({ length: 64 }, (_, id) => ({ id, from: "snapshot" }))
+        assert.deepStrictEqual((yield* world.ask(path, { body: opening(name, ...open) })).json, { refused: [] })
+        const snapshots = (yield* manager.handle.list()).length * 100_000
+        const held = usedBuffers() - before
+        stream.close()
+        // what is on its way, what waits, and what is made for the next place
+        assert.isBelow(held, 16 * snapshots)
+      }), { dropGracePeriod: "1 minute", maxWaitingBytes: 100_000 }))
 
   it.live("drops who leaves it unread, whatever it carries", () =>
     withServer((world) =>

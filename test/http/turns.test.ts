@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Scope, Stream } from "effect"
 import { TaskManager, type TaskManagerHandle, TaskManagerLive, type TurnTaskUpdate } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
+import { makeConsumers } from "../../src/http/internal/turns/Consumers.js"
 import { isFull } from "../support/fullMode.js"
 import { type Proxy, proxyOf } from "./proxy.js"
 import { serve, type Served, sessionId, start, Tools, turnId, withServer, type World } from "./support.js"
@@ -322,6 +323,27 @@ describe("the updates of a turn over HTTP", () => {
         assert.strictEqual((yield* world.ask("/api/turns/end", { body: { ...unknown, number: 1 } })).status, 204)
       })
     ))
+
+  it.effect("are not said to be used while the server closes: it has put them back", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const scope = yield* Scope.make()
+      const consumers = yield* makeConsumers(manager, { closing: Effect.never, heldForMillis: 60_000 }).pipe(
+        Scope.extend(scope)
+      )
+      const [a] = yield* starts(1)
+      const next = (number: number) => consumers.next(asking(number))
+      const { update } = yield* next(1)
+      assert.isDefined(update)
+      yield* Scope.close(scope, Exit.void)
+      // who has used it would forget that it did, and use it again
+      const late = yield* Effect.exit(next(2))
+      equal(
+        Exit.isFailure(late) ? Option.map(Cause.failureOption(late.cause), ({ status }) => status) : late,
+        Option.some(503)
+      )
+      equal(yield* left(manager), [a])
+    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools))))
 
   it.live("are for tokens that may control, and a name is that of its token", () =>
     withServer((world) =>

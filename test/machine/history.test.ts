@@ -3,7 +3,9 @@ import { type SessionId, TaskId, type TaskStatus } from "effect-task-manager"
 import { assert, describe, it } from "vitest"
 import * as control from "../../src/machine/control.js"
 import * as queries from "../../src/machine/queries.js"
+import { HistoryIndex, newestFirst } from "../../src/machine/state/HistoryIndex.js"
 import type { TaskTable } from "../../src/machine/state/TaskTable.js"
+import { usedHeap } from "../support/heap.js"
 import { sessionId, toolError, World } from "../support/world.js"
 
 const statuses = ["Completed", "Failed", "Cancelled"] as const
@@ -87,6 +89,25 @@ describe("pages of the kept tasks", () => {
       assert.deepStrictEqual(queries.history(table, { before: Infinity, filter, limit: 10 }), before)
     }
     assert.deepStrictEqual(queries.list(table, { sessionId: sessionId("rare") }), before.tasks)
+  })
+
+  it("leave nothing of those that were forgotten", async () => {
+    /** Apart, so that nothing in the step of the test holds one of them. */
+    const indexed = () => {
+      const world = new World({ history: 100 })
+      for (let at = 0; at < 100; at++) settleOne(world, at)
+      // copies: the world keeps what it has seen
+      const tasks = Array.from(world.table.history, (task) => ({ ...task }))
+      const index = new HistoryIndex(tasks)
+      for (const task of tasks.slice(0, 60)) index.drop(task)
+      return { index, records: tasks.map((task) => new WeakRef(task)) }
+    }
+    const { index, records } = indexed()
+    // what a WeakRef was made of lives to the end of the step
+    await new Promise((resolve) => setImmediate(resolve))
+    usedHeap()
+    assert.lengthOf(records.filter((record) => record.deref() !== undefined), 40)
+    assert.lengthOf([...newestFirst(index.runsOf(statuses, undefined), Infinity)], 40)
   })
 
   it("cost nothing where nobody asks for some of them", () => {

@@ -6,9 +6,15 @@ import { assert } from "vitest"
 setFlagsFromString("--expose-gc")
 const collectGarbage: unknown = runInNewContext("gc")
 
-/** Bytes, after everything that nobody holds has been collected. */
-export const usedHeap = (): number => {
+/** Collects everything that nobody holds. */
+const collected = (): NodeJS.MemoryUsage => {
   assert(typeof collectGarbage === "function")
   collectGarbage()
-  return process.memoryUsage().heapUsed
+  return process.memoryUsage()
 }
+
+/** Bytes, after everything that nobody holds has been collected. */
+export const usedHeap = (): number => collected().heapUsed
+
+/** Bytes of buffers, after everything that nobody holds has been collected. */
+export const usedBuffers = (): number => collected().arrayBuffers

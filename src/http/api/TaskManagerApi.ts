@@ -101,7 +101,7 @@ class Control extends HttpApiGroup.make("control")
 class Turns extends HttpApiGroup.make("turns")
   .add(
     post("next", "/turns/next").setPayload(bodies.TurnUpdateAsked).addSuccess(bodies.TurnUpdateAnswer)
-      .addError(Conflict).addError(TooMany)
+      .addError(Conflict).addError(TooMany).addError(Unavailable)
   )
   .add(
     post("keep", "/turns/keep").setPayload(bodies.TurnConsumer).addSuccess(HttpApiSchema.NoContent).addError(Conflict)

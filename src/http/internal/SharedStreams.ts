@@ -74,27 +74,30 @@ export const makeSharedStreams = (
       const mark = forSubscription(id)
       const marked = (event: Parameters<typeof frameOf>[0]) => mark(frameOf(event))
       const filter = { sessionId, taskId }
-      const passOn = (first: Uint8Array, passing: Effect.Effect<void>) =>
-        streams.send(stream, mark(first)).pipe(
+      const passOn = (first: () => Uint8Array, passing: Effect.Effect<void>) =>
+        streams.send(stream, () => mark(first())).pipe(
           // a queue that is over interrupts who takes
           Effect.zipRight(Effect.exit(passing)),
-          Effect.zipRight(streams.send(stream, mark(ended("shutdown")))),
+          Effect.zipRight(streams.send(stream, () => mark(ended("shutdown")))),
           Effect.interruptible,
           Effect.forkScoped
         )
       if (from === "snapshot") {
         const watch = yield* handle.watchOf({ ...filter, after })
-        return yield* passOn(snapshotFrame(watch, after === undefined), streams.share(stream, watch.events, marked))
+        return yield* passOn(
+          () => snapshotFrame(watch, after === undefined),
+          streams.share(stream, watch.events, marked)
+        )
       }
       if (after !== undefined) {
         const events = yield* handle.subscribeTo({ ...filter, after })
-        return yield* passOn(opened(after), streams.share(stream, events, marked))
+        return yield* passOn(() => opened(after), streams.share(stream, events, marked))
       }
       if (from === "now") {
         const { events, seq } = yield* handle.watchOf(filter)
-        return yield* passOn(opened(seq), streams.share(stream, events, marked))
+        return yield* passOn(() => opened(seq), streams.share(stream, events, marked))
       }
-      return yield* passOn(opened(undefined), streams.shareAll(stream, handle.eventsOf(filter), marked))
+      return yield* passOn(() => opened(undefined), streams.shareAll(stream, handle.eventsOf(filter), marked))
     })
 
   const begin = (shared: Shared, asked: SubscriptionAsked): Effect.Effect<boolean> =>

@@ -40,8 +40,8 @@ export interface Streams {
     from: Queue.Dequeue<A>,
     frameOf: (value: A) => Uint8Array
   ) => Effect.Effect<void>
-  /** One frame, in turn with the others; false once the reader is dropped. */
-  readonly send: (to: EventStream, frame: Uint8Array) => Effect.Effect<boolean>
+  /** One frame, in turn with the others, made when it is its turn; false once the reader is dropped. */
+  readonly send: (to: EventStream, frame: () => Uint8Array) => Effect.Effect<boolean>
   /** As `share`, with what a stream gives. */
   readonly shareAll: <A>(
     to: EventStream,
@@ -120,38 +120,54 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
         Effect.zipRight(Effect.sync(() => to.unsafeCutOff()))
       )
 
-    /** Gives it what it has room for, and the rest once it has; false if it never has. */
-    const offerAll = (to: EventStream, frames: ReadonlyArray<Uint8Array>, from = 0): Effect.Effect<boolean> =>
+    /**
+     * Gives it what it has room for, and the rest once it has; false if it never has. Frames are made one after the other: those of all that
+     * wait for a slow reader would be more than what may wait for it.
+     */
+    const offerAll = <A>(
+      to: EventStream,
+      values: ReadonlyArray<A>,
+      frameOf: (value: A) => Uint8Array,
+      from = 0
+    ): Effect.Effect<boolean> =>
       Effect.suspend(() => {
-        for (let at = from; at < frames.length; at++) {
-          const frame = frames[at]
-          if (frame === undefined || to.unsafeOffer(frame)) continue
-          return Effect.flatMap(Effect.timeoutOption(to.awaitRoom, dropGraceMillis), (room) =>
-            room._tag === "Some" ? offerAll(to, frames, at) : Effect.as(drop(to), false))
+        let at = from
+        for (const value of values.slice(from)) {
+          const frame = frameOf(value)
+          at++
+          if (to.unsafeOffer(frame)) continue
+          return Effect.flatMap(
+            offerLater(to, frame),
+            (isRead) => isRead ? offerAll(to, values, frameOf, at) : Effect.succeed(false)
+          )
         }
         return Effect.succeed(true)
+      })
+
+    const offerLater = (to: EventStream, frame: Uint8Array): Effect.Effect<boolean> =>
+      Effect.flatMap(Effect.timeoutOption(to.awaitRoom, dropGraceMillis), (room) => {
+        if (room._tag === "None") return Effect.as(drop(to), false)
+        return to.unsafeOffer(frame) ? Effect.succeed(true) : offerLater(to, frame)
       })
 
     // a queue that is over interrupts who takes
     const inBackground = (to: EventStream, forward: Effect.Effect<void>, reason = "shutdown") =>
       Effect.ensuring(
         forward,
-        Effect.sync(() =>
-          to.unsafeEnd(ended(reason))
-        )
+        Effect.sync(() => to.unsafeEnd(ended(reason)))
       ).pipe(
         Effect.interruptible,
         Effect.forkScoped,
         Effect.asVoid
       )
 
-    type Offer = (frames: ReadonlyArray<Uint8Array>) => Effect.Effect<boolean>
+    type Offer = <A>(values: ReadonlyArray<A>, frameOf: (value: A) => Uint8Array) => Effect.Effect<boolean>
 
     const forward = <A>(from: Queue.Dequeue<A>, frameOf: (value: A) => Uint8Array, offer: Offer) => {
       const passOn: Effect.Effect<void> = Effect.suspend(() =>
         Effect.flatMap(from.takeBetween(1, batch), (values) =>
           Effect.flatMap(
-            offer(Chunk.toReadonlyArray(values).map(frameOf)),
+            offer(Chunk.toReadonlyArray(values), frameOf),
             (isRead) => isRead ? passOn : Effect.void
           ))
       )
@@ -159,18 +175,20 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     }
 
     const forwardAll = <A>(from: Stream.Stream<A>, frameOf: (value: A) => Uint8Array, offer: Offer) =>
-      Stream.runForEachWhile(from, (value) => Effect.suspend(() => offer([frameOf(value)])))
+      Stream.runForEachWhile(from, (value) => offer([value], frameOf))
+
+    const alone = (to: EventStream): Offer => (values, frameOf) => offerAll(to, values, frameOf)
 
     const feed: Streams["feed"] = (to, from, frameOf, reason) =>
-      inBackground(to, forward(from, frameOf, (frames) => offerAll(to, frames)), reason)
+      inBackground(to, forward(from, frameOf, alone(to)), reason)
 
-    const replay: Streams["replay"] = (to, from, frameOf) =>
-      inBackground(to, forwardAll(from, frameOf, (frames) => offerAll(to, frames)))
+    const replay: Streams["replay"] = (to, from, frameOf) => inBackground(to, forwardAll(from, frameOf, alone(to)))
 
     // whoever waits for room is the only one: all the others would have to wait again
-    const inTurn = (to: EventStream): Offer => (frames) => to.turns.withPermits(1)(offerAll(to, frames))
+    const inTurn = (to: EventStream): Offer => (values, frameOf) =>
+      to.turns.withPermits(1)(offerAll(to, values, frameOf))
 
-    const send: Streams["send"] = (to, frame) => inTurn(to)([frame])
+    const send: Streams["send"] = (to, frame) => inTurn(to)([frame], (make) => make())
 
     const share: Streams["share"] = (to, from, frameOf) => forward(from, frameOf, inTurn(to))
 

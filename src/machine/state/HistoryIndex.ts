@@ -18,7 +18,7 @@ export interface KeptRun {
 const mostFree = 32
 
 class Run implements KeptRun {
-  private tasks: Array<SettledTask> = []
+  private tasks: Array<SettledTask | undefined> = []
   private first = 0
 
   get length(): number {
@@ -45,6 +45,8 @@ class Run implements KeptRun {
   }
 
   dropOldest(): void {
+    // a free place holds nothing: what is forgotten is not in the budget of the history any more
+    this.tasks[this.first] = undefined
     this.first++
     // half of them at least, so that each task is moved once
     if (this.first <= mostFree || this.first * 2 < this.tasks.length) return

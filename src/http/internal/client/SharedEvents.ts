@@ -22,6 +22,10 @@ const decodeOpening = Schema.decodeUnknownSync(Schema.Struct({ stream: Schema.St
 interface Connection {
   readonly stream: string
   readonly manager: string
+  /** What the server has not been told yet. */
+  readonly toOpen: Set<number>
+  readonly toClose: Set<number>
+  isTelling: boolean
 }
 
 interface Subscribed<Events> {
@@ -39,6 +43,8 @@ export class SharedEvents {
   /** Is done where the connection is of no use any more. */
   private broken = Deferred.unsafeMake<void>(FiberId.none)
   private listening: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  /** How often it has begun to listen. */
+  private round = 0
   private hasWarned = false
   private isClosed = false
 
@@ -106,14 +112,17 @@ export class SharedEvents {
     if (this.isClosed) subscription.end()
     if (subscription.isEnded) return id
     this.subscriptions.set(id, subscription)
-    if (this.listening === undefined) this.listening = this.link.fork(this.listen)
-    else if (this.connection !== undefined) this.link.fork(this.change(this.connection, [id], []))
+    if (this.listening === undefined) this.listen()
+    else if (this.connection !== undefined) this.tell(this.connection, [id])
     return id
   }
 
   private remove(id: number): void {
-    if (!this.subscriptions.delete(id) || this.connection === undefined) return
-    if (this.subscriptions.size > 0) this.link.fork(this.change(this.connection, [], [id]))
+    if (!this.subscriptions.delete(id) || this.connection === undefined || this.subscriptions.size === 0) return
+    const { connection } = this
+    if (connection.toOpen.delete(id)) return
+    connection.toClose.add(id)
+    this.tell(connection, [])
   }
 
   private stop(): void {
@@ -130,29 +139,42 @@ export class SharedEvents {
     })
   }
 
-  /** Tells the server of subscriptions. Where that fails, the connection is made again, and brings all of them. */
-  private change(
-    connection: Connection,
-    opened: ReadonlyArray<number>,
-    closed: ReadonlyArray<number>
-  ): Effect.Effect<void> {
+  private tell(connection: Connection, opened: Iterable<number>): void {
+    for (const id of opened) connection.toOpen.add(id)
+    if (!connection.isTelling) this.link.fork(this.tellAll(connection))
+  }
+
+  /**
+   * Tells the server of subscriptions, with one request after the other: one that closes must not come before the one that opens. Where that
+   * fails, the connection is made again, and brings all of them.
+   */
+  private tellAll(connection: Connection): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.connection !== connection) return Effect.void
-      const open = opened.flatMap((id) => {
+      const { manager, stream, toClose, toOpen } = connection
+      const close = [...toClose]
+      const open = [...toOpen].flatMap((id) => {
         const subscription = this.subscriptions.get(id)
-        return subscription === undefined ? [] : [subscription.askedFor(id, connection.manager)]
+        return subscription === undefined ? [] : [subscription.askedFor(id, manager)]
       })
-      if (open.length === 0 && closed.length === 0) return Effect.void
-      const { stream } = connection
-      return Effect.matchCauseEffect(this.link.api.tasks.subscribe({ payload: { stream, open, close: closed } }), {
+      toClose.clear()
+      toOpen.clear()
+      connection.isTelling = this.connection === connection && open.length + close.length > 0
+      if (!connection.isTelling) return Effect.void
+      return Effect.matchCauseEffect(this.link.api.tasks.subscribe({ payload: { stream, open, close } }), {
         onFailure: () => Effect.sync(() => this.connection === connection ? this.breakUp() : undefined),
-        onSuccess: ({ refused }) =>
-          refused.length === 0 ? Effect.void : this.warnOnce("subscriptions (maxSubscriptions)").pipe(
-            Effect.zipRight(Effect.sleep("1 second")),
-            Effect.zipRight(this.change(connection, refused, []))
-          )
+        onSuccess: ({ refused }) => {
+          if (refused.length > 0) this.link.fork(this.tellLater(connection, refused))
+          return this.tellAll(connection)
+        }
       })
     })
+  }
+
+  private tellLater(connection: Connection, refused: ReadonlyArray<number>): Effect.Effect<void> {
+    return this.warnOnce("subscriptions (maxSubscriptions)").pipe(
+      Effect.zipRight(Effect.sleep("1 second")),
+      Effect.zipRight(Effect.sync(() => this.connection === connection ? this.tell(connection, refused) : undefined))
+    )
   }
 
   private breakUp(): void {
@@ -163,9 +185,9 @@ export class SharedEvents {
   private hear(frame: Frame): void {
     const { data, event, subscription } = frame
     if (event === "stream") {
-      this.connection = decodeOpening(data)
+      this.connection = { ...decodeOpening(data), toOpen: new Set(), toClose: new Set(), isTelling: false }
       this.hasWarned = false
-      this.link.fork(this.change(this.connection, [...this.subscriptions.keys()], []))
+      this.tell(this.connection, this.subscriptions.keys())
     } else if (subscription !== undefined && this.connection !== undefined) {
       const one = this.subscriptions.get(subscription)
       one?.hear(frame, this.connection.manager)
@@ -184,23 +206,31 @@ export class SharedEvents {
     }
   }
 
-  private get listen(): Effect.Effect<void> {
-    return Effect.ensuring(
-      follow(this.link, {
-        path: "/api/events/shared",
-        connected: (broken) => {
-          this.connection = undefined
-          this.broken = broken
-        },
-        hear: (frame) => this.hear(frame),
-        failed: (error) =>
-          Effect.zipRight(
-            error.reason === "TooMany" ? this.warnOnce("event streams (maxStreams)") : Effect.void,
-            Effect.map(monotonicNow, (now) => this.giveUp(error, now))
-          ),
-        goesOn: () => this.subscriptions.size > 0
-      }),
-      Effect.sync(() => this.listening = undefined)
-    )
+  private listen(): void {
+    const round = ++this.round
+    const following = follow(this.link, {
+      path: "/api/events/shared",
+      connected: (broken) => {
+        this.connection = undefined
+        this.broken = broken
+      },
+      hear: (frame) => this.hear(frame),
+      failed: (error) =>
+        Effect.zipRight(
+          error.reason === "TooMany" ? this.warnOnce("event streams (maxStreams)") : Effect.void,
+          Effect.map(monotonicNow, (now) => this.giveUp(error, now))
+        ),
+      goesOn: () => this.subscriptions.size > 0
+    })
+    this.listening = this.link.fork(Effect.ensuring(following, Effect.sync(() => this.hasEnded(round))))
+  }
+
+  private hasEnded(round: number): void {
+    // one that was stopped may end after the next one has begun
+    if (round !== this.round) return
+    this.connection = undefined
+    this.listening = undefined
+    // what came while it ended has nobody who listens
+    if (!this.isClosed && this.subscriptions.size > 0) this.listen()
   }
 }

@@ -21,6 +21,13 @@ const forgotten = problem(
   { field: "consumer" }
 )
 
+const closes = problem(
+  503,
+  "Closing",
+  "Unavailable",
+  "The server closes: it has put back what was not used. Ask again."
+)
+
 /** How many consumers take, and how many that are over are remembered. */
 const most = 1_024
 
@@ -38,7 +45,7 @@ interface TurnNews {
 }
 
 export interface Consumers {
-  readonly next: (asked: Next) => Effect.Effect<TurnNews, ProblemOf<409> | ProblemOf<429>>
+  readonly next: (asked: Next) => Effect.Effect<TurnNews, ProblemOf<409> | ProblemOf<429> | ProblemOf<503>>
   readonly keep: (consumer: string) => Effect.Effect<void, ProblemOf<409>>
   readonly end: (consumer: string, number: number) => Effect.Effect<void, ProblemOf<409>>
 }
@@ -107,7 +114,8 @@ export const makeConsumers = (
     return {
       next: ({ consumer: given, number, turn, within }) =>
         Effect.flatMap(named(given), (name) => {
-          if (isClosed) return Effect.succeed(nothing)
+          // an answer without an update would say that what was used before it is known
+          if (isClosed) return Effect.fail(closes)
           const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> = number === 1 && !consumers.has(name)
             ? begun(name, turn)
             : find(name)
@@ -122,9 +130,9 @@ export const makeConsumers = (
                 onTimeout: () => undefined
               })
               return consumer.whileAsking(Effect.raceFirst(waiting, Effect.as(closing, undefined))).pipe(
-                Effect.flatMap((asked): Effect.Effect<TurnNews, ProblemOf<409>> => {
+                Effect.flatMap((asked): Effect.Effect<TurnNews, ProblemOf<409> | ProblemOf<503>> => {
+                  if (asked?._tag === "Refuse") return Effect.fail(isClosed ? closes : forgotten)
                   if (asked === undefined || isClosed) return Effect.succeed(nothing)
-                  if (asked._tag === "Refuse") return Effect.fail(forgotten)
                   return Effect.succeed(
                     asked._tag === "Give" ? { ...nothing, update: asked.update } : { ...nothing, drained: true }
                   )
