@@ -15,7 +15,9 @@ import {
   TurnId
 } from "effect-task-manager"
 import { ClusterJournal, TaskManagerCluster } from "effect-task-manager/cluster"
-import { assert, describe } from "vitest"
+import { afterAll, assert, beforeAll, describe } from "vitest"
+import { isFull } from "../support/fullMode.js"
+import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
 
@@ -42,13 +44,6 @@ const OnDatabase = TaskManagerCluster.runner({ groups: 2 }).pipe(
   Layer.provideMerge(Tools),
   Layer.provide(Routing)
 )
-
-const Database = Layer.tap(
-  sqliteLayer(),
-  (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
-)
-
-const Everything = Layer.provideMerge(OnDatabase, Database)
 
 const kept = Effect.flatMap(
   SqlClient.SqlClient,
@@ -78,7 +73,13 @@ const failsFenced = (exit: Exit.Exit<unknown, unknown>): void => {
   assert.deepStrictEqual([failure?._tag, failure?.reason], ["JournalError", "Fenced"])
 }
 
-describe("ClusterJournal", () => {
+const suite = (sqlLayer: () => Layer.Layer<SqlClient.SqlClient, unknown>): void => {
+  const Database = Layer.orDie(Layer.tap(
+    sqlLayer(),
+    (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
+  ))
+  const Everything = Layer.provideMerge(OnDatabase, Database)
+
   it.live("a transaction that commits has taken the update", () =>
     Effect.gen(function*() {
       const { consumeTurnUpdate, startTask } = yield* TaskManager
@@ -198,4 +199,27 @@ describe("ClusterJournal", () => {
         yield* Fiber.interrupt(reading)
       }).pipe(Effect.provide(Database), Effect.scoped))
   }
-})
+}
+
+describe("ClusterJournal, on SQLite", () => suite(sqliteLayer))
+
+if (isFull) {
+  describe("ClusterJournal, on Postgres", () => {
+    let server: PostgresServer
+    let schemas = 0
+    beforeAll(async () => {
+      server = await startPostgres()
+    })
+    afterAll(() => server.stop())
+    suite(() =>
+      Layer.unwrapEffect(
+        Effect.gen(function*() {
+          const schema = `acknowledging_${++schemas}`
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe(`create schema ${schema}`)
+          return watchedPgLayer(server.url(schema))
+        }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
+      )
+    )
+  })
+}
