@@ -16,7 +16,15 @@ import type { TaskTable } from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
-import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
+import {
+  checkContinuePolicy,
+  checkDeliveryMode,
+  checkHistoryQuery,
+  checkRange,
+  finiteOf,
+  limitOf,
+  refuseUnless
+} from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
@@ -129,8 +137,16 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
             return refuse(taskId, sent)
         }
       }),
-    setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
-    setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
+    setContinuePolicy: (taskId, continuePolicy) =>
+      Effect.suspend(() => {
+        checkContinuePolicy(continuePolicy)
+        return configure(taskId, { continuePolicy })
+      }),
+    setDeliveryMode: (taskId, deliveryMode) =>
+      Effect.suspend(() => {
+        checkDeliveryMode(deliveryMode)
+        return configure(taskId, { deliveryMode })
+      }),
     setPriority: (taskId, priority) =>
       Effect.suspend(() => {
         const checked = finiteOf("setPriority", priority)

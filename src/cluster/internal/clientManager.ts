@@ -31,7 +31,14 @@ import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
+import {
+  checkContinuePolicy,
+  checkDeliveryMode,
+  checkRange,
+  finiteOf,
+  limitOf,
+  refuseUnless
+} from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
 import { acknowledgingWith } from "./acknowledging.js"
@@ -257,8 +264,16 @@ export const makeClient = (options: {
             message: wellFormedText(message)
           })
         }),
-      setContinuePolicy: (taskId, policy) => changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy }),
-      setDeliveryMode: (taskId, mode) => changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode }),
+      setContinuePolicy: (taskId, policy) =>
+        Effect.suspend(() => {
+          checkContinuePolicy(policy)
+          return changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy })
+        }),
+      setDeliveryMode: (taskId, mode) =>
+        Effect.suspend(() => {
+          checkDeliveryMode(mode)
+          return changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode })
+        }),
       setPriority: (taskId, priority) =>
         Effect.suspend(() =>
           changeOf<TaskNotRunning>({ _tag: "SetPriority", taskId, priority: finiteOf("setPriority", priority) })
