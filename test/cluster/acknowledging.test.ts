@@ -1,7 +1,7 @@
 /** What clients acknowledge in transactions of their own: of several one counts, whoever has the group meanwhile. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import {
   type JournalError,
   RoutingDecision,
@@ -124,6 +124,46 @@ const suite = (sqlLayer: () => Layer.Layer<SqlClient.SqlClient, unknown>): void 
       )
       assert.deepStrictEqual(yield* kept, [])
       assert.isTrue(Option.isSome(yield* ofTurn))
+    }).pipe(Effect.provide(Everything), Effect.scoped))
+
+  const diesOf = (exit: Exit.Exit<unknown, unknown>): string =>
+    Exit.isFailure(exit) ? String(Option.getOrUndefined(Cause.dieOption(exit.cause))) : "well"
+
+  it.live("in a transaction around the consumer it dies: runner and consumer would wait for each other", () =>
+    Effect.gen(function*() {
+      const { consumeTurnUpdate, handle, startTask } = yield* TaskManager
+      const sql = yield* SqlClient.SqlClient
+      yield* startTask(launchOf("a"))
+      yield* startTask(launchOf("b"))
+      yield* handle.waitForIdle
+      const around = yield* Effect.exit(
+        sql.withTransaction(consumeTurnUpdate(turn, (update) => storing("around", update)))
+      )
+      assert.include(diesOf(around), "around the consumer")
+      const stream = yield* handle.turnUpdates(turn).pipe(
+        Stream.runForEach((update) => storing("stream", update)),
+        sql.withTransaction,
+        Effect.exit
+      )
+      assert.include(diesOf(stream), "around the consumer")
+      assert.deepStrictEqual(yield* kept, [])
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      assert.deepStrictEqual([yield* kept, yield* ofTurn], [["again", "again"], Option.none()])
+    }).pipe(Effect.provide(Everything), Effect.scoped))
+
+  it.live("behind it no runner can be asked in its transaction: both would wait for each other", () =>
+    Effect.gen(function*() {
+      const { closeSession, consumeTurnUpdate, startTask } = yield* TaskManager
+      yield* startTask(launchOf("a"))
+      const exit = yield* Effect.exit(
+        consumeTurnUpdate(turn, (update) => storing("a", update, Effect.asVoid(closeSession(turn.sessionId))))
+      )
+      assert.include(diesOf(exit), "inside withTransaction")
+      assert.deepStrictEqual(yield* kept, [])
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      assert.deepStrictEqual(yield* kept, ["again"])
+      yield* closeSession(turn.sessionId)
     }).pipe(Effect.provide(Everything), Effect.scoped))
 
   it.live("of a batch of which one was acknowledged elsewhere, the rest comes again", () =>

@@ -1,7 +1,7 @@
 /** What a host without types gives to a client: it must not reach a row, for a row that nobody can read ends its whole group. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,

@@ -47,6 +47,7 @@ import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
+import { LockingTransactions } from "./lockingTransactions.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
@@ -73,7 +74,8 @@ export const makeClient = (options: {
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
     const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
-    const connection = yield* connect({ groups, patienceMillis })
+    const locking = new LockingTransactions()
+    const connection = yield* connect({ groups, patienceMillis, check: (context) => locking.check(context) })
     const { ask, groupOf } = connection
     const numbering = numberingOf(groups)
     const journals = yield* readJournals({ name, groups, groupOf, numbering, codec, historyLimit, patienceMillis })
@@ -101,7 +103,7 @@ export const makeClient = (options: {
         return connection.isClosed() ? nowhere : journals.locate(id)
       })
     const located = locatedBy((id) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group))
-    const { acknowledge, hold } = yield* acknowledgingWith(name, connection)
+    const { acknowledge, hold } = yield* acknowledgingWith(name, locking, connection)
     const { isQuiet, taking } = takingWith(connection, locate, { hold })
     const ids = randomToken()
     let started = 0
