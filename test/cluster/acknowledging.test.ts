@@ -73,11 +73,16 @@ const failsFenced = (exit: Exit.Exit<unknown, unknown>): void => {
   assert.deepStrictEqual([failure?._tag, failure?.reason], ["JournalError", "Fenced"])
 }
 
-const suite = (sqlLayer: () => Layer.Layer<SqlClient.SqlClient, unknown>): void => {
-  const Database = Layer.orDie(Layer.tap(
+type Sql = () => Layer.Layer<SqlClient.SqlClient, unknown>
+
+const databaseOf = (sqlLayer: Sql) =>
+  Layer.orDie(Layer.tap(
     sqlLayer(),
     (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
   ))
+
+const suite = (sqlLayer: Sql): void => {
+  const Database = databaseOf(sqlLayer)
   const Everything = Layer.provideMerge(OnDatabase, Database)
 
   it.live("a transaction that commits has taken the update", () =>
@@ -251,7 +256,7 @@ if (isFull) {
       server = await startPostgres()
     })
     afterAll(() => server.stop())
-    suite(() =>
+    const schema: Sql = () =>
       Layer.unwrapEffect(
         Effect.gen(function*() {
           const schema = `acknowledging_${++schemas}`
@@ -260,6 +265,27 @@ if (isFull) {
           return watchedPgLayer(server.url(schema))
         }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
       )
-    )
+    suite(schema)
+
+    it.live("a client that stands still in its transaction holds up a runner for a moment, and not for ever", () =>
+      Effect.gen(function*() {
+        const { closeSession, consumeTurnUpdate, startTask } = yield* TaskManager
+        yield* startTask(launchOf("a"))
+        const has = yield* Deferred.make<void>()
+        const standing = yield* Effect.fork(
+          consumeTurnUpdate(
+            turn,
+            (update) => storing("a", update, Effect.zipRight(Deferred.succeed(has, undefined), Effect.never))
+          )
+        )
+        yield* Deferred.await(has)
+        // it writes the row that the transaction holds
+        yield* closeSession(turn.sessionId)
+        const other = { ...turn, sessionId: SessionId.make("other") }
+        const { request } = launchOf("b")
+        yield* startTask(TaskLaunchRequest.plain({ request: { ...request, ...other } }))
+        yield* Fiber.interrupt(standing)
+        assert.deepStrictEqual(yield* kept, [])
+      }).pipe(Effect.provide(Layer.provideMerge(OnDatabase, databaseOf(schema))), Effect.scoped))
   })
 }

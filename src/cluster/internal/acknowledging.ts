@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
+import { endsIdleAfter } from "../../durable/internal/writing.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
 import type { JournalError } from "../../errors.js"
@@ -77,12 +78,18 @@ const takenIn = (dialect: Tables["dialect"]): string =>
 
 const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null or etm_tasks.${kind} = taken.${kind})`
 
+/**
+ * A client that stands still in its transaction, or was cut off, would hold its rows for ever, and runners would lose group after group
+ * to them: the server ends its transaction. Below the lease that runners have unless it is said otherwise, so that they lose none.
+ */
+const idleMillis = 3_000
+
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
 export const takeText = ({ dialect, place }: Tables): string =>
   `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
     from ${takenIn(dialect)}
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
-    returning etm_tasks.number`
+    returning etm_tasks.number${endsIdleAfter({ dialect }, idleMillis)}`
 
 /** The statement for what the rows of these tasks still name. */
 export const namedText = ({ dialect, place }: Tables): string =>
