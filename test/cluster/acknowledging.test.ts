@@ -242,7 +242,8 @@ const suite = (sqlLayer: Sql): void => {
         assert.deepStrictEqual(yield* kept, [first === "the one of before" ? "before" : "after"])
         assert.deepStrictEqual(yield* Effect.provide(ofTurn, other), Option.none())
         yield* Fiber.interrupt(reading)
-      }).pipe(Effect.provide(Database), Effect.scoped))
+        // a runner whose database is away first would wait for it
+      }).pipe(Effect.scoped, Effect.provide(Database)))
   }
 }
 

@@ -6,8 +6,8 @@ import { afterAll, assert, beforeAll } from "vitest"
 import { makeSharedWriter } from "../../src/cluster/internal/sharedWriter.js"
 import { migrate } from "../../src/durable/internal/schema.js"
 import { tablesOf } from "../../src/durable/internal/tables.js"
-import type { JournalCodec } from "../../src/durable/JournalCodec.js"
 import type { Writing } from "../../src/durable/internal/writing.js"
+import type { JournalCodec } from "../../src/durable/JournalCodec.js"
 import { isFull } from "../support/fullMode.js"
 import { type PostgresServer, startPostgres, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
@@ -122,7 +122,10 @@ const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClie
       Effect.gen(function*() {
         const a = yield* journalOf("a")
         // a row is JSON, in which there is no NUL and no half of a character that is not escaped
-        const odd = JSON.stringify({ text: "\u0000 \\u0000 \ud83d \udd25 \ud83d\udd25 \u2028 \"'$1?\\ \uffff", low: -0 })
+        const odd = JSON.stringify({
+          text: "\u0000 \\u0000 \ud83d \udd25 \ud83d\udd25 \u2028 \"'$1?\\ \uffff",
+          low: -0
+        })
         const long = JSON.stringify("\u0000\"\\é".repeat(500_000))
         const rows = [[1, odd, odd], [2, long, odd], [3, "", odd], [Number.MAX_SAFE_INTEGER, "{}", "{}"]] as const
         const groups = rows.map(([number, request, doc]) => a.writing(number, { request, doc }))

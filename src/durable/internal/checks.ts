@@ -17,8 +17,7 @@ const isShort = (text: string): boolean =>
 export const isStorableText = (text: string): boolean => !text.includes("\u0000") && isWellFormedText(text)
 
 /** Whether a database stores the text as it is, and as an id. */
-export const isStorable = (text: unknown): boolean =>
-  !Predicate.isString(text) || isStorableText(text) && isShort(text)
+export const isStorable = (text: unknown): boolean => !Predicate.isString(text) || isStorableText(text) && isShort(text)
 
 /** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
 export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
