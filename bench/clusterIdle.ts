@@ -88,8 +88,7 @@ const measured = Effect.gen(function*() {
 
 const { bytes, heapAfter, heapBefore, idleAfter, idleBefore } = await Effect.runPromise(
   measured.pipe(
-    Effect.provide(Runner),
-    Effect.provide(Logger.minimumLogLevel(LogLevel.Error)),
+    Effect.provide(Layer.provideMerge(Runner, Logger.minimumLogLevel(LogLevel.Error))),
     Effect.scoped
   )
 )

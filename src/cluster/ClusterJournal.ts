@@ -34,7 +34,7 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../mode
  * @since 0.1.0
  * @category services
  */
-export class ClusterJournal extends Context.Tag("effect-task-manager/cluster/ClusterJournal")<ClusterJournal, {
+export class ClusterJournal extends Context.Tag("effect-task-manager/ClusterJournal")<ClusterJournal, {
   /**
    * Acknowledges what `use` of a `consume…` method was given, or what a stream of updates gave last, in the transaction that the calling
    * fiber is in; without one it counts at once. Of all transactions that acknowledge the same delivery one counts, whichever clients they

@@ -197,9 +197,10 @@ export const withCaptured = (
     services.every(([key, service]) => unsafeMap.has(key) && unsafeMap.get(key) === service)
   return <A, E>(tool: Effect.Effect<A, E, unknown>) =>
     Effect.withFiberRuntime<A, E, CurrentTask>(({ currentContext }) =>
-      // to change the context of a fiber and to change it back costs an eighth of a lifecycle
+      // to change the context of a fiber, and to change it back, copies all of its refs twice
       hasAll(currentContext)
         // it finds all that it would find in the merged one
+        // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
         ? tool as Effect.Effect<A, E, CurrentTask>
         : Effect.mapInputContext(
           tool,

@@ -144,7 +144,7 @@ describe("the event stream of a client", () => {
     withRemote((remote) =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
-        yield* Scope.extend(remote.subscribe, scope)
+        yield* Effect.asVoid(Scope.extend(remote.subscribe, scope))
         const second = yield* remote.subscribeTo({ sessionId })
         const third = yield* Effect.fork(remote.subscribeTo({ sessionId: other }))
         yield* calls(1)

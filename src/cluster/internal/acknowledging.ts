@@ -85,14 +85,14 @@ const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null 
 const idleMillis = 3_000
 
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
-export const takeText = ({ dialect, place }: Tables): string =>
+const takeText = ({ dialect, place }: Tables): string =>
   `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
     from ${takenIn(dialect)}
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
     returning etm_tasks.number${endsIdleAfter({ dialect }, idleMillis)}`
 
 /** The statement for what the rows of these tasks still name. */
-export const namedText = ({ dialect, place }: Tables): string =>
+const namedText = ({ dialect, place }: Tables): string =>
   `select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from ${takenIn(dialect)}
     join etm_tasks on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
 

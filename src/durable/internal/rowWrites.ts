@@ -10,7 +10,7 @@ import { dialectOf, serverMillis } from "./schema.js"
 import type { Tables } from "./tables.js"
 
 /** The rows of a group, and whose they are. */
-export interface RowsOf {
+interface RowsOf {
   readonly tables: Tables
   readonly group: Pick<JournalGroup, "rows">
 }

@@ -275,12 +275,14 @@ describe("a tool that is broken", () => {
         const Tools = ToolkitExecutor.layer(toolkit).pipe(Layer.provide(toolkit.toLayer({ tool: () => handler })))
         const message = bad(
           yield* run("tool").pipe(
-            Effect.provide(Layer.merge(Told, Tools)),
-            Effect.provide(Logger.replace(
-              Logger.defaultLogger,
-              Logger.map(Logger.logfmtLogger, (line) => {
-                warnings.push(line)
-              })
+            Effect.provide(Layer.provideMerge(
+              Layer.merge(Told, Tools),
+              Logger.replace(
+                Logger.defaultLogger,
+                Logger.map(Logger.logfmtLogger, (line) => {
+                  warnings.push(line)
+                })
+              )
             ))
           )
         )

@@ -4,6 +4,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schema from "effect/Schema"
 import { EventReset, type FilteredTaskEvent, TaskEvent, type TaskEventFilter } from "../../../model/TaskEvent.js"
@@ -113,7 +114,7 @@ abstract class Subscription<A> {
   /** Nothing more comes. */
   end(): void {
     this.isEnded = true
-    Deferred.unsafeDone(this.opened, Effect.succeed(undefined))
+    Deferred.unsafeDone(this.opened, Exit.succeed(undefined))
     this.events.unsafeWake()
   }
 

@@ -24,14 +24,14 @@ const forgotten = problem(
 /** How many consumers take, and how many that are over are remembered. */
 const most = 1_024
 
-export interface Next {
+interface Next {
   readonly consumer: string
   readonly turn: TurnRef
   readonly number: number
   readonly within: number
 }
 
-export interface TurnNews {
+interface TurnNews {
   readonly update?: TurnTaskUpdate
   readonly drained: boolean
   readonly heldFor: number

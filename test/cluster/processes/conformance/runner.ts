@@ -1,7 +1,20 @@
 /** A runner process of the conformance suite. It is a runner of each case, whose tools and clock are those of the case. */
 import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Deferred, Effect, Exit, FiberId, FiberRef, HashSet, Layer, Logger, LogLevel, Redacted, Scope } from "effect"
+import {
+  Deferred,
+  Effect,
+  Exit,
+  FiberId,
+  FiberRef,
+  HashSet,
+  Layer,
+  Logger,
+  LogLevel,
+  Redacted,
+  Runtime,
+  Scope
+} from "effect"
 import { RoutingPolicy, TaskManagerConfig, ToolExecutor } from "effect-task-manager"
 import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
 import { rested } from "../../support.js"
@@ -73,6 +86,7 @@ const open = ({ groups, now, place, settings, specs }: OpenRunner) =>
         Effect.map(rested, (): RunnerState => ({ underWay, sent: link.sentOf(place), chains: tools.chains() }))
     })
     yield* Scope.addFinalizer(scope, Effect.sync(unserve))
+    const runtime = yield* Effect.runtime<never>()
     const telling = Logger.make<unknown, void>(({ annotations, logLevel, message }) => {
       if (LogLevel.lessThan(logLevel, LogLevel.Warning)) return
       const said = {
@@ -80,7 +94,7 @@ const open = ({ groups, now, place, settings, specs }: OpenRunner) =>
         message: String(message),
         annotations: pack(Object.fromEntries(annotations))
       }
-      Effect.runFork(Effect.ignore(ask("log", said)))
+      Runtime.runFork(runtime)(Effect.ignore(ask("log", said)))
     })
     const Runner = TaskManagerCluster.runner({
       name: nameOf(place),

@@ -139,7 +139,7 @@ const makeManager = (
         ? JSON.stringify([processes, all.map(({ sent }) => sent), links.map((link) => link.sentOf(place))])
         : undefined
       // a runner that is gone tells nothing
-    }).pipe(Effect.catchAllCause(() => Effect.succeed(undefined)))
+    }).pipe(Effect.catchAllCause(() => Exit.succeed(undefined)))
     const watched: OpenManager = { look }
     yield* Effect.acquireRelease(
       Effect.sync(() => managers.add(watched)),
