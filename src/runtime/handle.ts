@@ -14,17 +14,10 @@ import type { Refusal } from "../machine/refusal.js"
 import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { TaskTable } from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
+import { checkContinuePolicy, checkDeliveryMode } from "../model/policyChecks.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
-import {
-  checkContinuePolicy,
-  checkDeliveryMode,
-  checkHistoryQuery,
-  checkRange,
-  finiteOf,
-  limitOf,
-  refuseUnless
-} from "../shared/refusals.js"
+import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"

@@ -2,7 +2,6 @@
  * Checks of options that a developer writes, also without types: each names the field and what it takes. Numbers out of
  * range are a `RangeError`, values of a wrong type a `TypeError`.
  */
-import { ContinuePolicy, DeliveryMode } from "../model/Task.js"
 import { shown } from "./text.js"
 
 export const isIntegerFrom = (value: unknown, minimum: number, maximum = Infinity): value is number =>
@@ -77,11 +76,3 @@ export const checkRange = (
   if (start !== undefined) integerOf("OutputRange.start", start, 0)
   if (maxBytes !== undefined) integerOf("OutputRange.maxBytes", maxBytes, 0)
 }
-
-/** Throws for a policy that there is not: it would be written, and nobody could read the task again. */
-export const checkContinuePolicy = (policy: ContinuePolicy): void =>
-  refuseUnlessOneOf(ContinuePolicy.literals, "setContinuePolicy", policy)
-
-/** Throws for a mode that there is not: it would be written, and nobody could read the task again. */
-export const checkDeliveryMode = (mode: DeliveryMode): void =>
-  refuseUnlessOneOf(DeliveryMode.literals, "setDeliveryMode", mode)

@@ -19,6 +19,7 @@ import {
 import { sumOf } from "../../machine/ledger.js"
 import { isMeantBy } from "../../machine/queries.js"
 import { TaskId } from "../../model/ids.js"
+import { checkContinuePolicy, checkDeliveryMode } from "../../model/policyChecks.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { answerApprovalWith } from "../../runtime/starting/answerApproval.js"
@@ -31,14 +32,7 @@ import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
 import { randomToken } from "../../shared/randomToken.js"
-import {
-  checkContinuePolicy,
-  checkDeliveryMode,
-  checkRange,
-  finiteOf,
-  limitOf,
-  refuseUnless
-} from "../../shared/refusals.js"
+import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
 import { acknowledgingWith } from "./acknowledging.js"
