@@ -40,7 +40,9 @@ export class ClusterJournal extends Context.Tag("effect-task-manager/ClusterJour
    * fiber is in; without one it counts at once. Of all transactions that acknowledge the same delivery one counts, whichever clients they
    * are of and whichever runner has the group meanwhile. In the others, and where it comes twice in one transaction, it fails with
    * `JournalError` (`Fenced`): then let the transaction fail too. What was acknowledged elsewhere does not come again to this client.
-   * Fails with `SqlError` if the database refuses. What no consumer of this client has is passed over.
+   * Fails with `SqlError` if the database refuses. What no consumer of this client has is passed over. Dies with a `TypeError` in a
+   * transaction that is around the consumer; once it was called, calls that ask a runner die in that transaction. Postgres ends the
+   * transaction when nothing happens in it for 3 seconds.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution

@@ -14,6 +14,7 @@ import type { Refusal } from "../machine/refusal.js"
 import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { TaskTable } from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
+import { checkContinuePolicy, checkDeliveryMode } from "../model/policyChecks.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
@@ -129,8 +130,16 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
             return refuse(taskId, sent)
         }
       }),
-    setContinuePolicy: (taskId, continuePolicy) => configure(taskId, { continuePolicy }),
-    setDeliveryMode: (taskId, deliveryMode) => configure(taskId, { deliveryMode }),
+    setContinuePolicy: (taskId, continuePolicy) =>
+      Effect.suspend(() => {
+        checkContinuePolicy(continuePolicy)
+        return configure(taskId, { continuePolicy })
+      }),
+    setDeliveryMode: (taskId, deliveryMode) =>
+      Effect.suspend(() => {
+        checkDeliveryMode(deliveryMode)
+        return configure(taskId, { deliveryMode })
+      }),
     setPriority: (taskId, priority) =>
       Effect.suspend(() => {
         const checked = finiteOf("setPriority", priority)

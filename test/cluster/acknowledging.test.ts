@@ -1,7 +1,7 @@
 /** What clients acknowledge in transactions of their own: of several one counts, whoever has the group meanwhile. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import {
   type JournalError,
   RoutingDecision,
@@ -15,7 +15,9 @@ import {
   TurnId
 } from "effect-task-manager"
 import { ClusterJournal, TaskManagerCluster } from "effect-task-manager/cluster"
-import { assert, describe } from "vitest"
+import { afterAll, assert, beforeAll, describe } from "vitest"
+import { isFull } from "../support/fullMode.js"
+import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
 
@@ -42,13 +44,6 @@ const OnDatabase = TaskManagerCluster.runner({ groups: 2 }).pipe(
   Layer.provideMerge(Tools),
   Layer.provide(Routing)
 )
-
-const Database = Layer.tap(
-  sqliteLayer(),
-  (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
-)
-
-const Everything = Layer.provideMerge(OnDatabase, Database)
 
 const kept = Effect.flatMap(
   SqlClient.SqlClient,
@@ -78,7 +73,18 @@ const failsFenced = (exit: Exit.Exit<unknown, unknown>): void => {
   assert.deepStrictEqual([failure?._tag, failure?.reason], ["JournalError", "Fenced"])
 }
 
-describe("ClusterJournal", () => {
+type Sql = () => Layer.Layer<SqlClient.SqlClient, unknown>
+
+const databaseOf = (sqlLayer: Sql) =>
+  Layer.orDie(Layer.tap(
+    sqlLayer(),
+    (context) => Context.get(context, SqlClient.SqlClient)`create table kept (id text)`
+  ))
+
+const suite = (sqlLayer: Sql): void => {
+  const Database = databaseOf(sqlLayer)
+  const Everything = Layer.provideMerge(OnDatabase, Database)
+
   it.live("a transaction that commits has taken the update", () =>
     Effect.gen(function*() {
       const { consumeTurnUpdate, startTask } = yield* TaskManager
@@ -123,6 +129,46 @@ describe("ClusterJournal", () => {
       )
       assert.deepStrictEqual(yield* kept, [])
       assert.isTrue(Option.isSome(yield* ofTurn))
+    }).pipe(Effect.provide(Everything), Effect.scoped))
+
+  const diesOf = (exit: Exit.Exit<unknown, unknown>): string =>
+    Exit.isFailure(exit) ? String(Option.getOrUndefined(Cause.dieOption(exit.cause))) : "well"
+
+  it.live("in a transaction around the consumer it dies: runner and consumer would wait for each other", () =>
+    Effect.gen(function*() {
+      const { consumeTurnUpdate, handle, startTask } = yield* TaskManager
+      const sql = yield* SqlClient.SqlClient
+      yield* startTask(launchOf("a"))
+      yield* startTask(launchOf("b"))
+      yield* handle.waitForIdle
+      const around = yield* Effect.exit(
+        sql.withTransaction(consumeTurnUpdate(turn, (update) => storing("around", update)))
+      )
+      assert.include(diesOf(around), "around the consumer")
+      const stream = yield* handle.turnUpdates(turn).pipe(
+        Stream.runForEach((update) => storing("stream", update)),
+        sql.withTransaction,
+        Effect.exit
+      )
+      assert.include(diesOf(stream), "around the consumer")
+      assert.deepStrictEqual(yield* kept, [])
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      assert.deepStrictEqual([yield* kept, yield* ofTurn], [["again", "again"], Option.none()])
+    }).pipe(Effect.provide(Everything), Effect.scoped))
+
+  it.live("behind it no runner can be asked in its transaction: both would wait for each other", () =>
+    Effect.gen(function*() {
+      const { closeSession, consumeTurnUpdate, startTask } = yield* TaskManager
+      yield* startTask(launchOf("a"))
+      const exit = yield* Effect.exit(
+        consumeTurnUpdate(turn, (update) => storing("a", update, Effect.asVoid(closeSession(turn.sessionId))))
+      )
+      assert.include(diesOf(exit), "inside withTransaction")
+      assert.deepStrictEqual(yield* kept, [])
+      yield* consumeTurnUpdate(turn, (update) => storing("again", update))
+      assert.deepStrictEqual(yield* kept, ["again"])
+      yield* closeSession(turn.sessionId)
     }).pipe(Effect.provide(Everything), Effect.scoped))
 
   it.live("of a batch of which one was acknowledged elsewhere, the rest comes again", () =>
@@ -196,6 +242,51 @@ describe("ClusterJournal", () => {
         assert.deepStrictEqual(yield* kept, [first === "the one of before" ? "before" : "after"])
         assert.deepStrictEqual(yield* Effect.provide(ofTurn, other), Option.none())
         yield* Fiber.interrupt(reading)
-      }).pipe(Effect.provide(Database), Effect.scoped))
+        // a runner whose database is away first would wait for it
+      }).pipe(Effect.scoped, Effect.provide(Database)))
   }
-})
+}
+
+describe("ClusterJournal, on SQLite", () => suite(sqliteLayer))
+
+if (isFull) {
+  describe("ClusterJournal, on Postgres", () => {
+    let server: PostgresServer
+    let schemas = 0
+    beforeAll(async () => {
+      server = await startPostgres()
+    })
+    afterAll(() => server.stop())
+    const schema: Sql = () =>
+      Layer.unwrapEffect(
+        Effect.gen(function*() {
+          const schema = `acknowledging_${++schemas}`
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.unsafe(`create schema ${schema}`)
+          return watchedPgLayer(server.url(schema))
+        }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
+      )
+    suite(schema)
+
+    it.live("a client that stands still in its transaction holds up a runner for a moment, and not for ever", () =>
+      Effect.gen(function*() {
+        const { closeSession, consumeTurnUpdate, startTask } = yield* TaskManager
+        yield* startTask(launchOf("a"))
+        const has = yield* Deferred.make<void>()
+        const standing = yield* Effect.fork(
+          consumeTurnUpdate(
+            turn,
+            (update) => storing("a", update, Effect.zipRight(Deferred.succeed(has, undefined), Effect.never))
+          )
+        )
+        yield* Deferred.await(has)
+        // it writes the row that the transaction holds
+        yield* closeSession(turn.sessionId)
+        const other = { ...turn, sessionId: SessionId.make("other") }
+        const { request } = launchOf("b")
+        yield* startTask(TaskLaunchRequest.plain({ request: { ...request, ...other } }))
+        yield* Fiber.interrupt(standing)
+        assert.deepStrictEqual(yield* kept, [])
+      }).pipe(Effect.provide(Layer.provideMerge(OnDatabase, databaseOf(schema))), Effect.scoped))
+  })
+}

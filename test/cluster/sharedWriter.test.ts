@@ -7,6 +7,7 @@ import { makeSharedWriter } from "../../src/cluster/internal/sharedWriter.js"
 import { migrate } from "../../src/durable/internal/schema.js"
 import { tablesOf } from "../../src/durable/internal/tables.js"
 import type { Writing } from "../../src/durable/internal/writing.js"
+import type { JournalCodec } from "../../src/durable/JournalCodec.js"
 import { isFull } from "../support/fullMode.js"
 import { type PostgresServer, startPostgres, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
@@ -14,16 +15,19 @@ import { sqliteLayer } from "../support/sqlite.js"
 const lease = 60_000
 
 /** A journal of its own, opened by the first manager. */
-const journalOf = (name: string) =>
+const journalOf = (name: string, codec?: JournalCodec) =>
   Effect.gen(function*() {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-    const tables = tablesOf(sql, name, undefined)
+    const tables = tablesOf(sql, name, codec)
     yield* sql.unsafe(
       `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
         values (${tables.places(7)})`,
       [name, 1, "owner", 0, 0, 0, 0]
     )
-    const writing = (number: number, { epoch = 1, status = "Running" } = {}): Writing => ({
+    const writing = (
+      number: number,
+      { doc = "{}", epoch = 1, request = "{}", status = "Running" } = {}
+    ): Writing => ({
       tables,
       epoch,
       leaseMillis: lease,
@@ -39,8 +43,8 @@ const journalOf = (name: string) =>
           result: null,
           approval: null,
           detached: null,
-          request: "{}",
-          doc: "{}",
+          request,
+          doc,
           version: 1
         }],
         output: [],
@@ -62,7 +66,14 @@ const journalOf = (name: string) =>
       sql.unsafe<{ readonly seq: unknown }>(`select seq from etm_managers where name = ${tables.place(1)}`, [name]),
       ([row]) => Number(row?.seq)
     )
-    return { writing, rows, seq }
+    const texts = Effect.map(
+      sql.unsafe<{ readonly number: unknown; readonly request: string; readonly doc: string }>(
+        `select number, request, doc from etm_tasks where manager = ${tables.place(1)} order by number`,
+        [name]
+      ),
+      (found) => found.map(({ doc, number, request }) => [Number(number), request, doc])
+    )
+    return { writing, rows, seq, texts }
   })
 
 const reasonOf = <A, E extends { readonly _tag: string }>(exit: Exit.Exit<A, E>): string =>
@@ -103,6 +114,42 @@ const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClie
         assert.strictEqual(fences(), 1)
         assert.deepStrictEqual([yield* a.rows, yield* b.rows], [["1 Running"], ["2 Running"]])
         assert.deepStrictEqual([yield* a.seq, yield* b.seq], [1, 2])
+      })
+    ))
+
+  it.live("texts and numbers are stored as they are, however odd or large", () =>
+    run(() =>
+      Effect.gen(function*() {
+        const a = yield* journalOf("a")
+        // a row is JSON, in which there is no NUL and no half of a character that is not escaped
+        const odd = JSON.stringify({
+          text: "\u0000 \\u0000 \ud83d \udd25 \ud83d\udd25 \u2028 \"'$1?\\ \uffff",
+          low: -0
+        })
+        const long = JSON.stringify("\u0000\"\\é".repeat(500_000))
+        const rows = [[1, odd, odd], [2, long, odd], [3, "", odd], [Number.MAX_SAFE_INTEGER, "{}", "{}"]] as const
+        const groups = rows.map(([number, request, doc]) => a.writing(number, { request, doc }))
+        const [first] = groups
+        assert.isDefined(first)
+        if (first === undefined) return
+        const all: Writing = { ...first, group: { ...first.group, rows: groups.flatMap(({ group }) => group.rows) } }
+        for (const writing of [all, all]) {
+          assert.deepStrictEqual(yield* together([writing]), ["written"])
+          assert.isTrue(JSON.stringify(yield* a.texts) === JSON.stringify(rows))
+        }
+      })
+    ))
+
+  it.live("a text of a codec that no database stores as it is is refused, and nothing of it is written", () =>
+    run(() =>
+      Effect.gen(function*() {
+        for (const text of ["a\u0000b", "\ud83d"]) {
+          const codec: JournalCodec = { encode: () => Effect.succeed(text), decode: Effect.succeed }
+          const a = yield* journalOf(`a ${text.length}`, codec)
+          const b = yield* journalOf(`b ${text.length}`)
+          assert.deepStrictEqual(yield* together([a.writing(1), b.writing(1)]), ["Unavailable", "written"])
+          assert.deepStrictEqual([yield* a.rows, yield* b.rows], [[], ["1 Running"]])
+        }
       })
     ))
 

@@ -1,7 +1,7 @@
 /** What the calls of a cluster are on the wire: the same as their schemas make of them, without every check. */
 import { describe, it } from "@effect/vitest"
 import { Arbitrary, Exit, FastCheck, Schema } from "effect"
-import { SessionId, TaskId, TaskLaunchRequest, TaskNotFound, ToolCallId, TurnId } from "effect-task-manager"
+import { SessionId, TaskId, TaskLaunchRequest, TaskNotFound, ToolCallId, ToolError, TurnId } from "effect-task-manager"
 import { assert } from "vitest"
 import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
 import { type CallHeader, GroupCalls } from "../../src/cluster/internal/protocol.js"
@@ -74,5 +74,30 @@ describe("what the calls of a cluster are on the wire", () => {
     ]
     for (const end of ends) assert.deepStrictEqual(codec?.decodeExit(codec.encodeExit(end)), end)
     assert.isTrue(Exit.isFailure(codec?.decodeExit({ _tag: "Success" }) ?? Exit.void))
+  })
+
+  it("a call may die of anything: what cannot be looked at is sent as a defect as well", () => {
+    const codec = callCodecs.get("Start")
+    const cannotBeSeen = Object.create(Error.prototype, {
+      toString: {
+        get: () => {
+          throw new Error("no")
+        }
+      }
+    })
+    const cyclic: Record<string, unknown> = {}
+    cyclic["itself"] = cyclic
+    for (const defect of [cannotBeSeen, cyclic, 1n, { count: 1n }, Symbol("one"), () => {}, undefined]) {
+      const sent = JSON.stringify(codec?.encodeExit(Exit.die(defect)))
+      assert.include(sent, `"_tag":"Die"`)
+    }
+  })
+
+  it("hidden causes do not travel, however a call ends", () => {
+    const cause = new Error("secret")
+    const error = new ToolError({ reason: "Internal", toolName: "tool", message: "no", cause })
+    for (const exit of [Exit.die(error), Exit.die(new Error("no", { cause })), Exit.fail(error)]) {
+      assert.notInclude(JSON.stringify(callCodecs.get("TakeResult")?.encodeExit(exit)), "secret")
+    }
   })
 })

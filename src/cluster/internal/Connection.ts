@@ -1,6 +1,7 @@
 /** Calls of a client to the groups: each is made again until it is answered, and carries what is to be told to its group anyway. */
 import type { Sharding } from "@effect/cluster/Sharding"
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
@@ -105,9 +106,11 @@ class Outbox {
 export const connect = (options: {
   readonly groups: number
   readonly patienceMillis: number
+  /** Looks at the context of whoever asks; what it throws is a defect of the caller. */
+  readonly check: (context: Context.Context<never>) => void
 }): Effect.Effect<Connection, never, Sharding | Scope.Scope> =>
   Effect.gen(function*() {
-    const { groups, patienceMillis } = options
+    const { check, groups, patienceMillis } = options
     const client = randomToken()
     const set = yield* FiberSet.make<unknown, unknown>()
     const run = yield* FiberSet.runtime(set)<never>()
@@ -193,6 +196,7 @@ export const connect = (options: {
       { isSilent = false, receive, sessionId }: CallOptions<A> = {}
     ): Effect.Effect<A, Exclude<E, GroupNotReady>> =>
       Effect.withFiberRuntime((fiber) => {
+        check(fiber.currentContext)
         const call = `${client}/${++calls}`
         const caller = callerOf(fiber)
         const one = peers.of(group)

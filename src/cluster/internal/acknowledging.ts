@@ -10,16 +10,22 @@
  * | with a failure    | no                         | taken, or put back with the rest and passed over when it comes |
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
+import { endsIdleAfter } from "../../durable/internal/writing.js"
+import type { JournalError } from "../../errors.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
-import type { Connection } from "./Connection.js"
+import type { Connection as ToGroups } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { journalOf } from "./journals.js"
+import { type LockingTransactions, transactionOf } from "./lockingTransactions.js"
 import { answeredWithin, onWire } from "./wire.js"
 
 type Updates = TurnTaskUpdate | PendingLoopUpdates | TaskResolution
@@ -30,6 +36,8 @@ interface Delivery {
   readonly group: number
   /** Its number in the journal; undefined where it is not known which of several it has. */
   readonly order: number | undefined
+  /** That in which its consumer was called: it ends after the consumer does. */
+  readonly within: Connection | undefined
   isAcknowledged: boolean
 }
 
@@ -40,7 +48,13 @@ export interface Held {
 
 export interface Acknowledging {
   readonly acknowledge: ClusterJournal["Type"]["acknowledge"]
-  readonly hold: (group: number, given: Given<unknown>, updates: Updates) => Held
+  /** `context` is that of whoever called the consumer. */
+  readonly hold: (
+    context: Context.Context<never>,
+    group: number,
+    given: Given<unknown>,
+    updates: Updates
+  ) => Held
 }
 
 const kinds = ["result", "approval", "detached"] as const
@@ -64,30 +78,47 @@ const takenIn = (dialect: Tables["dialect"]): string =>
 
 const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null or etm_tasks.${kind} = taken.${kind})`
 
+/**
+ * A client that stands still in its transaction, or was cut off, would hold its rows for ever, and runners would lose group after group
+ * to them: the server ends its transaction. Below the lease that runners have unless it is said otherwise, so that they lose none.
+ */
+const idleMillis = 3_000
+
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
 const takeText = ({ dialect, place }: Tables): string =>
   `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
     from ${takenIn(dialect)}
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
-    returning etm_tasks.number`
+    returning etm_tasks.number${endsIdleAfter({ dialect }, idleMillis)}`
 
 /** The statement for what the rows of these tasks still name. */
 const namedText = ({ dialect, place }: Tables): string =>
   `select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from ${takenIn(dialect)}
     join etm_tasks on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
 
+const transactionAround = new TypeError(
+  "acknowledge was called in a transaction that is around the consumer: the runner would wait for its end, and the consumer for the " +
+    "runner. Call withTransaction in what the consumer uses, not around it"
+)
+
 export const acknowledgingWith = (
   name: string,
-  { gone, putBack, taken }: Pick<Connection, "taken" | "putBack" | "gone">
+  locking: LockingTransactions,
+  { gone, putBack, taken }: Pick<ToGroups, "taken" | "putBack" | "gone">
 ): Effect.Effect<Acknowledging, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (sql) => {
     const inHand = new Map<string, Delivery>()
     const tables = (group: number) => tablesOf(sql, journalOf(name, group), undefined)
 
     const take = (group: number, deliveries: ReadonlyArray<Delivery>) =>
-      Effect.suspend(() => {
+      Effect.withFiberRuntime<void, SqlError | JournalError>(({ currentContext }) => {
         const ofGroup = tables(group)
         const { fail, name, sql } = ofGroup
+        const transaction = transactionOf(currentContext)
+        if (transaction !== undefined) {
+          if (deliveries.some(({ within }) => within === transaction)) return Effect.die(transactionAround)
+          locking.add(transaction)
+        }
         if (deliveries.some(({ order }) => order === undefined)) {
           return Effect.fail(fail("Fenced", "does not know these deliveries any more"))
         }
@@ -136,13 +167,15 @@ export const acknowledgingWith = (
           }
           return Effect.forEach(groups, ([group, deliveries]) => take(group, deliveries), { discard: true })
         }),
-      hold: (group, given, updates) => {
+      hold: (context, group, given, updates) => {
+        const within = transactionOf(context)
         const refs = deliveriesIn(updates)
         const { orders } = given
         const deliveries = refs.map((ref, index): Delivery => ({
           ref,
           group,
           order: orders.length === refs.length ? orders[index] : undefined,
+          within,
           isAcknowledged: false
         }))
         for (const delivery of deliveries) inHand.set(keyOf(delivery.ref), delivery)

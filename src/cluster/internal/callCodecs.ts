@@ -9,10 +9,24 @@ import { fromWire, toWire } from "./wireForm.js"
 export interface CallCodec {
   readonly encodePayload: (payload: unknown) => unknown
   readonly decodePayload: (payload: unknown) => unknown
-  /** What cannot be encoded or read is a defect of the call. */
+  /** What cannot be encoded or read is a defect of the call: neither throws, for there are other calls in an exchange. */
   readonly encodeExit: (exit: Exit.Exit<unknown, unknown>) => unknown
   readonly decodeExit: (exit: unknown) => Exit.Exit<unknown, unknown>
 }
+
+/** What the first of these gives that does not throw; each but the first is given what the one before it has thrown. */
+const firstOf = <A>(first: () => A, ...others: ReadonlyArray<(thrown: unknown) => A>): A => {
+  try {
+    return first()
+  } catch (thrown) {
+    const [next, ...rest] = others
+    if (next === undefined) throw thrown
+    return firstOf(() => next(thrown), ...rest)
+  }
+}
+
+// what a program has thrown may throw itself where it is looked at
+const unsendable = Exit.die(new Error("A call has died of something that cannot be sent"))
 
 const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
   const success = { encode: toWire(call.successSchema), decode: fromWire(call.successSchema) }
@@ -25,13 +39,8 @@ const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
   return {
     encodePayload: toWire(call.payloadSchema),
     decodePayload: fromWire(call.payloadSchema),
-    encodeExit: (ended) => {
-      try {
-        return encodeExit(ended)
-      } catch (defect) {
-        return encodeFailure(Exit.die(defect))
-      }
-    },
+    encodeExit: (ended) =>
+      firstOf(() => encodeExit(ended), (defect) => encodeFailure(Exit.die(defect)), () => encodeFailure(unsendable)),
     decodeExit: (ended) => {
       try {
         return Predicate.isTagged(ended, "Success") && Predicate.hasProperty(ended, "value")

@@ -19,6 +19,7 @@ import {
 import { sumOf } from "../../machine/ledger.js"
 import { isMeantBy } from "../../machine/queries.js"
 import { TaskId } from "../../model/ids.js"
+import { checkContinuePolicy, checkDeliveryMode } from "../../model/policyChecks.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { answerApprovalWith } from "../../runtime/starting/answerApproval.js"
@@ -40,6 +41,7 @@ import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
+import { LockingTransactions } from "./lockingTransactions.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
@@ -66,7 +68,8 @@ export const makeClient = (options: {
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
     const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
-    const connection = yield* connect({ groups, patienceMillis })
+    const locking = new LockingTransactions()
+    const connection = yield* connect({ groups, patienceMillis, check: (context) => locking.check(context) })
     const { ask, groupOf } = connection
     const numbering = numberingOf(groups)
     const journals = yield* readJournals({ name, groups, groupOf, numbering, codec, historyLimit, patienceMillis })
@@ -94,7 +97,7 @@ export const makeClient = (options: {
         return connection.isClosed() ? nowhere : journals.locate(id)
       })
     const located = locatedBy((id) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group))
-    const { acknowledge, hold } = yield* acknowledgingWith(name, connection)
+    const { acknowledge, hold } = yield* acknowledgingWith(name, locking, connection)
     const { isQuiet, taking } = takingWith(connection, locate, { hold })
     const ids = randomToken()
     let started = 0
@@ -257,8 +260,16 @@ export const makeClient = (options: {
             message: wellFormedText(message)
           })
         }),
-      setContinuePolicy: (taskId, policy) => changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy }),
-      setDeliveryMode: (taskId, mode) => changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode }),
+      setContinuePolicy: (taskId, policy) =>
+        Effect.suspend(() => {
+          checkContinuePolicy(policy)
+          return changeOf<TaskNotRunning>({ _tag: "SetContinuePolicy", taskId, policy })
+        }),
+      setDeliveryMode: (taskId, mode) =>
+        Effect.suspend(() => {
+          checkDeliveryMode(mode)
+          return changeOf<TaskNotRunning>({ _tag: "SetDeliveryMode", taskId, mode })
+        }),
       setPriority: (taskId, priority) =>
         Effect.suspend(() =>
           changeOf<TaskNotRunning>({ _tag: "SetPriority", taskId, priority: finiteOf("setPriority", priority) })

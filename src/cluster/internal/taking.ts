@@ -208,21 +208,22 @@ export const takingWith = (
   const usedBy = <A, B, E, R>(
     restore: <C, F, S>(self: Effect.Effect<C, F, S>) => Effect.Effect<C, F, S>,
     held: ReadonlyArray<{ readonly group: number; readonly given: Given<A> }>,
-    updatesOf: (value: A) => Parameters<Acknowledging["hold"]>[2],
+    updatesOf: (value: A) => Parameters<Acknowledging["acknowledge"]>[0],
     use: () => Effect.Effect<B, E, R>
-  ): Effect.Effect<B, E, R> => {
-    const inHand = held.map(({ given, group }) => hold(group, given, updatesOf(given.value)))
-    return Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
-      const ended = Effect.forEach(inHand, ({ end }) => end(Exit.isSuccess(exit)), { discard: true })
-      if (Exit.isFailure(exit)) return Effect.zipRight(ended, Effect.failCause(exit.cause))
-      const told = Effect.forEach(
-        new Set(held.map(({ group }) => group)),
-        (group) => ask(group, (client, header) => client.Settle({ header })),
-        { discard: true }
-      )
-      return Effect.zipRight(ended, Effect.as(restore(told), exit.value))
+  ): Effect.Effect<B, E, R> =>
+    Effect.withFiberRuntime(({ currentContext }) => {
+      const inHand = held.map(({ given, group }) => hold(currentContext, group, given, updatesOf(given.value)))
+      return Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
+        const ended = Effect.forEach(inHand, ({ end }) => end(Exit.isSuccess(exit)), { discard: true })
+        if (Exit.isFailure(exit)) return Effect.zipRight(ended, Effect.failCause(exit.cause))
+        const told = Effect.forEach(
+          new Set(held.map(({ group }) => group)),
+          (group) => ask(group, (client, header) => client.Settle({ header })),
+          { discard: true }
+        )
+        return Effect.zipRight(ended, Effect.as(restore(told), exit.value))
+      })
     })
-  }
 
   const consumeNext = <A extends TurnTaskUpdate | TaskResolution, B, E, R, F>(
     { fetch, place, shelf }: Source<A, F>,
@@ -323,8 +324,10 @@ export const takingWith = (
             )
           }
           const { given, group } = held
-          inHand = hold(group, given, given.value)
-          return Effect.succeed(given.value)
+          return Effect.withFiberRuntime(({ currentContext }) => {
+            inHand = hold(currentContext, group, given, given.value)
+            return Effect.succeed(given.value)
+          })
         })
         return Effect.zipRight(end(true), attempt)
       })

@@ -13,9 +13,11 @@ const encoder = new TextEncoder()
 const isShort = (text: string): boolean =>
   3 * text.length <= longestId || text.length <= longestId && encoder.encode(text).length <= longestId
 
+/** Whether a database stores the text as it is. */
+export const isStorableText = (text: string): boolean => !text.includes("\u0000") && isWellFormedText(text)
+
 /** Whether a database stores the text as it is, and as an id. */
-export const isStorable = (text: unknown): boolean =>
-  !Predicate.isString(text) || !text.includes("\u0000") && isWellFormedText(text) && isShort(text)
+export const isStorable = (text: unknown): boolean => !Predicate.isString(text) || isStorableText(text) && isShort(text)
 
 /** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
 export const unstorable = (launch: TaskLaunchRequest): string | undefined => {

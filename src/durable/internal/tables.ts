@@ -4,6 +4,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { JournalCodec } from "../JournalCodec.js"
+import { isStorableText } from "./checks.js"
 import { dialectOf, nowOf } from "./schema.js"
 
 export interface Row {
@@ -51,7 +52,13 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
     encode: (text) =>
       codec === undefined
         ? Effect.succeed(text)
-        : Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause)),
+        : Effect.flatMap(
+          Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause)),
+          (encoded) =>
+            isStorableText(encoded)
+              ? Effect.succeed(encoded)
+              : Effect.fail(fail("Unavailable", "has a codec whose text has a NUL or half of a character"))
+        ),
     decode: (text, what) =>
       codec === undefined
         ? Effect.succeed(text)
