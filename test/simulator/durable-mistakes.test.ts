@@ -176,7 +176,7 @@ describe("the simulator finds mistakes of the writer", () => {
         return row?.result === "AsStored" && order !== undefined ? { ...row, result: order } : row
       }
     }),
-    (plan) => ({ ...plan, historyLimit: 1, faults: { ...plan.faults, slow: 0.6 } })
+    (plan) => ({ ...plan, historyLimit: 1, faults: { ...plan.faults, slow: 0.9 } })
   )
 
   const retriesWith = (again: (group: JournalGroup) => JournalGroup): Mutation =>
