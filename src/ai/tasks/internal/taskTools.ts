@@ -2,10 +2,10 @@
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
 import * as Schema from "effect/Schema"
-import { ToolError } from "../../errors.js"
-import { TaskKind, TaskStatus } from "../../model/Task.js"
-import { CurrentTask } from "../../services/CurrentTask.js"
-import { optionalParameter, toolParameters } from "../tools/toolParameters.js"
+import { ToolError } from "../../../errors.js"
+import { TaskKind, TaskStatus } from "../../../model/Task.js"
+import { CurrentTask } from "../../../services/CurrentTask.js"
+import { optionalParameter, toolParameters } from "../../tools/toolParameters.js"
 
 const Id = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(200)).annotations({
   description: "The id of a task"

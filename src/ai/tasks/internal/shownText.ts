@@ -1,8 +1,8 @@
-import type { TaskId } from "../../model/ids.js"
-import { outputText } from "../../model/outputText.js"
-import type { ToolResultPart } from "../../model/ToolCall.js"
-import { cutKey, cutText } from "../../shared/cutText.js"
-import { cutToFit, jsonBytes } from "./fitting.js"
+import type { TaskId } from "../../../model/ids.js"
+import { outputText } from "../../../model/outputText.js"
+import type { ToolResultPart } from "../../../model/ToolCall.js"
+import { cutKey, cutText } from "../../../shared/cutText.js"
+import { cutToFit, jsonBytes } from "../fitting.js"
 import { largestPiece } from "./taskTools.js"
 
 /** The text of a result, of which at most `room` bytes of JSON are left. */

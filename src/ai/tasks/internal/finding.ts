@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import { ToolError } from "../../errors.js"
-import { TaskId } from "../../model/ids.js"
-import type { TaskSnapshot } from "../../model/Task.js"
-import type { CurrentTask } from "../../services/CurrentTask.js"
-import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import { printable } from "../../shared/text.js"
+import { ToolError } from "../../../errors.js"
+import { TaskId } from "../../../model/ids.js"
+import type { TaskSnapshot } from "../../../model/Task.js"
+import type { CurrentTask } from "../../../services/CurrentTask.js"
+import type { TaskManagerHandle } from "../../../services/TaskManager.js"
+import { printable } from "../../../shared/text.js"
 
 /** What a call is told of a task that does not exist, or is not of its session. */
 export const notFound = (toolName: string, taskId: string): ToolError =>
