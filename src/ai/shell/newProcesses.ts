@@ -140,11 +140,12 @@ export const isNobodyNew = (command: Watched, kernel: Kernel): boolean =>
  * @category predicates
  */
 export const isNobodyLeft = (
-  { isLong, known, leader, mark }: Watched,
+  watched: Watched,
   kernel: Kernel
 ): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const started = newcomers({ isLong, known, leader, mark }, kernel)
+    const { isLong, leader, mark } = watched
+    const started = newcomers(watched, kernel)
     if (Option.isNone(started) || started.value.length > mostOthers) return false
     const rows = started.value
     const marks = new Map<number, ReadonlyArray<string>>()

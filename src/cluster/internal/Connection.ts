@@ -20,7 +20,7 @@ import {
   GroupEntity,
   type GroupNotReady
 } from "./protocol.js"
-import { steadyMillis, wireMillis, wireSleep } from "./wire.js"
+import { wireMillis, wireSleep } from "./wire.js"
 
 /** What was given, without what it brings. */
 interface Deliveries {
@@ -162,7 +162,7 @@ export const connect = (options: {
       outbox.add(told)
       if (isClosed || outbox.isEmpty) return
       const isUrgent = (told.putBack ?? []).length > 0 || (told.dropped ?? []).length > 0
-      const at = steadyMillis() + (isUrgent ? flushAfter : rideMillis)
+      const at = wireMillis() + (isUrgent ? flushAfter : rideMillis)
       due.set(group, Math.min(at, due.get(group) ?? Infinity))
       tellBy(at)
     }
@@ -171,14 +171,14 @@ export const connect = (options: {
       if (at >= wakesAt) return
       wakesAt = at
       fork(Effect.zipRight(
-        wireSleep(Math.max(0, at - steadyMillis())),
+        wireSleep(Math.max(0, at - wireMillis())),
         Effect.suspend(() => wakesAt === at ? tellDue : Effect.void)
       ))
     }
     const tellDue = Effect.sync(() => {
       wakesAt = Infinity
       if (isClosed) return
-      const now = steadyMillis()
+      const now = wireMillis()
       for (const [group, at] of due) {
         if (at > now) {
           tellBy(at)

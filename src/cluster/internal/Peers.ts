@@ -25,7 +25,7 @@ import {
   protocolVersion,
   type SentTold
 } from "./protocol.js"
-import { answeredWithin, forgottenAfter, onWire, steadyMillis, wireMillis, wireSleep } from "./wire.js"
+import { answeredWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
 
 interface Call {
   readonly id: number
@@ -193,7 +193,7 @@ export class Peers {
       return isIdle && (peer.open > 0 || peer.waiting.size === 0) ? Effect.void : this.flush(peer)
     })
     // whoever is ready now comes into the same exchange
-    const pause = peer.pace.pause(steadyMillis())
+    const pause = peer.pace.pause(wireMillis())
     const gathered = pause === 0 ? Effect.yieldNow({ priority: 1 }) : wireSleep(pause)
     this.fork(Effect.zipRight(gathered, peer.runner === undefined ? this.alone(flush) : flush))
   }
@@ -233,7 +233,7 @@ export class Peers {
       peer.waiting.set(call.id, call)
       this.sent.set(call.id, call)
     }
-    peer.pace.sent(calls.length, steadyMillis())
+    peer.pace.sent(calls.length, wireMillis())
     peer.open++
     const number = ++this.exchanges
     this.unended.add(number)

@@ -15,6 +15,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { type LockingTransactions, transactionOf } from "../../durable/internal/lockingTransactions.js"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { endsIdleAfter } from "../../durable/internal/writing.js"
@@ -25,7 +26,6 @@ import type { ClusterJournal } from "../ClusterJournal.js"
 import type { Connection as ToGroups } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { journalOf } from "./journals.js"
-import { type LockingTransactions, transactionOf } from "./lockingTransactions.js"
 import { answeredWithin, onWire } from "./wire.js"
 
 type Updates = TurnTaskUpdate | PendingLoopUpdates | TaskResolution
@@ -193,15 +193,16 @@ export const acknowledgingWith = (
               if (!deliveries.some(({ isAcknowledged }) => isAcknowledged)) {
                 return Effect.sync(() => putBack(group, given))
               }
-              return Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (transaction) =>
+              return Effect.withFiberRuntime(({ currentContext }) =>
                 // what a transaction sees that is not over is not what counts
-                Option.isSome(transaction)
+                transactionOf(currentContext) !== undefined
                   ? Effect.sync(() => putBack(group, given))
                   : Effect.map(goneOf(group, deliveries), (orders) => {
                     if (orders.length === deliveries.length) return taken(group, given)
                     gone(group, orders)
                     putBack(group, given)
-                  }))
+                  })
+              )
             })
         }
       }

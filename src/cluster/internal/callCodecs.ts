@@ -14,18 +14,6 @@ export interface CallCodec {
   readonly decodeExit: (exit: unknown) => Exit.Exit<unknown, unknown>
 }
 
-/** What the first of these gives that does not throw; each but the first is given what the one before it has thrown. */
-const firstOf = <A>(first: () => A, ...others: ReadonlyArray<(thrown: unknown) => A>): A => {
-  try {
-    return first()
-  } catch (thrown) {
-    const [next, ...rest] = others
-    if (next === undefined) throw thrown
-    return firstOf(() => next(thrown), ...rest)
-  }
-}
-
-// what a program has thrown may throw itself where it is looked at
 const unsendable = Exit.die(new Error("A call has died of something that cannot be sent"))
 
 const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
@@ -36,11 +24,24 @@ const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
   const decodeFailure = Schema.decodeUnknownSync(exit)
   const encodeExit = (ended: Exit.Exit<unknown, unknown>): unknown =>
     Exit.isSuccess(ended) ? { _tag: "Success", value: success.encode(ended.value) } : encodeFailure(ended)
+  const encodeDefect = (defect: unknown): unknown => {
+    try {
+      return encodeFailure(Exit.die(defect))
+    } catch {
+      // what a program has thrown may throw itself where it is looked at
+      return encodeFailure(unsendable)
+    }
+  }
   return {
     encodePayload: toWire(call.payloadSchema),
     decodePayload: fromWire(call.payloadSchema),
-    encodeExit: (ended) =>
-      firstOf(() => encodeExit(ended), (defect) => encodeFailure(Exit.die(defect)), () => encodeFailure(unsendable)),
+    encodeExit: (ended) => {
+      try {
+        return encodeExit(ended)
+      } catch (defect) {
+        return encodeDefect(defect)
+      }
+    },
     decodeExit: (ended) => {
       try {
         return Predicate.isTagged(ended, "Success") && Predicate.hasProperty(ended, "value")

@@ -4,6 +4,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { LockingTransactions } from "../../durable/internal/lockingTransactions.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import {
@@ -41,7 +42,6 @@ import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
-import { LockingTransactions } from "./lockingTransactions.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
@@ -52,6 +52,12 @@ const busy = ["Queued", "Running", "Cancelling"]
 const completed = ["Completed", "Failed"] as const
 /** How many tasks a client remembers the group of. */
 const rememberedTasks = 10_000
+
+/** A runner that writes a row which was acknowledged waits for the end of that transaction, with all of its groups. */
+const callInside = new TypeError(
+  "A method of a client that waits for a runner was called inside withTransaction, after an acknowledgement: the runner would wait for " +
+    "the end of the transaction, which waits for the runner"
+)
 
 /** The services of a client. */
 export interface Client {
@@ -69,7 +75,13 @@ export const makeClient = (options: {
     const { codec, groups, name, patienceMillis } = options
     const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
     const locking = new LockingTransactions()
-    const connection = yield* connect({ groups, patienceMillis, check: (context) => locking.check(context) })
+    const connection = yield* connect({
+      groups,
+      patienceMillis,
+      check: (context) => {
+        if (locking.holds(context)) throw callInside
+      }
+    })
     const { ask, groupOf } = connection
     const numbering = numberingOf(groups)
     const journals = yield* readJournals({ name, groups, groupOf, numbering, codec, historyLimit, patienceMillis })

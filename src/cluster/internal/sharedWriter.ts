@@ -14,7 +14,7 @@ import { UnansweredError, withinAttempt } from "../../durable/internal/attempts.
 import { fencedOf, groupsWriter, unwrittenOf, type WriteGroup, type Writing } from "../../durable/internal/writing.js"
 import type { JournalError } from "../../errors.js"
 import { Pace } from "./Pace.js"
-import { onWire, steadyMillis, wireSleep } from "./wire.js"
+import { onWire, wireMillis, wireSleep } from "./wire.js"
 
 interface Waiting {
   readonly writing: Writing
@@ -107,14 +107,14 @@ export const makeSharedWriter = (
           else signal = () => resume(Effect.void)
         })
       }
-      const pause = pace.pause(steadyMillis())
+      const pause = pace.pause(wireMillis())
       // whoever is ready now, or soon, comes into the same transaction
       return Effect.zipRight(
         pause === 0 ? Effect.yieldNow() : wireSleep(pause),
         Effect.suspend(() => {
           const { next, rest } = cut(queue)
           queue = rest
-          pace.sent(next.reduce((sum, { writing: { group } }) => sum + group.rows.length, 0), steadyMillis())
+          pace.sent(next.reduce((sum, { writing: { group } }) => sum + group.rows.length, 0), wireMillis())
           return write(next)
         })
       )

@@ -17,10 +17,8 @@ export const forgottenAfter = 20_000
 
 export const onWire = Effect.withClock(wireClock)
 
+/** On a clock that is never set. */
 export const wireMillis = (): number => monotonicMillis(wireClock)
-
-/** On a clock that is never set back: for pauses, which would last as long as it was set back. */
-export const steadyMillis = (): number => Number(wireClock.unsafeCurrentTimeNanos() / 1_000_000n)
 
 export const wireSleep = (duration: Duration.DurationInput): Effect.Effect<void> =>
   wireClock.sleep(Duration.decode(duration))

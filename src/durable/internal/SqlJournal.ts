@@ -1,10 +1,8 @@
 /** A journal in SQLite or Postgres, over any `SqlClient`. A group is one transaction that begins with the check of the epoch. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
@@ -12,6 +10,7 @@ import type { Brings } from "../../machine/state/Undelivered.js"
 import type { OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import type { WhenUnlocked } from "./locked.js"
+import { LockingTransactions, transactionOf } from "./lockingTransactions.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration } from "./schema.js"
@@ -200,11 +199,12 @@ export const open = (
       dialect === "pg" ? " for key share" : ""
     }`
     /** Those in whose transactions a group may have to wait. */
-    const locking = new WeakSet<Connection>()
-    const lock = Effect.map(
-      Effect.serviceOption(SqlClient.TransactionConnection),
-      Option.map(([connection]) => locking.add(connection))
-    )
+    const locking = new LockingTransactions()
+    const lock = Effect.withFiberRuntime<void>(({ currentContext }) => {
+      const transaction = transactionOf(currentContext)
+      if (transaction !== undefined) locking.add(transaction)
+      return Effect.void
+    })
     if (dialect === "sqlite") yield* sql.withTransaction(lock)
 
     return {
@@ -232,11 +232,7 @@ export const open = (
           if (deliveries.length > 0) yield* acknowledgeAll(deliveries)
           if (dialect === "sqlite") yield* fenced
         }),
-      isInTransaction: (context) =>
-        Option.exists(
-          Context.getOption(context, SqlClient.TransactionConnection),
-          ([connection]) => locking.has(connection)
-        )
+      isInTransaction: (context) => locking.holds(context)
     }
   })
 

@@ -27,6 +27,7 @@ import { TaskJournal } from "../TaskJournal.js"
 import { checkChoices, checkName, unstorable } from "./checks.js"
 import { withStoredTasks } from "./hostReads.js"
 import { whenUnlocked } from "./locked.js"
+import { transactionOf } from "./lockingTransactions.js"
 import { makeReadOrWarn, readTasks } from "./opening.js"
 import { readOutput } from "./outputRows.js"
 import { pauseOf, sweepAgain } from "./retention.js"
@@ -189,7 +190,7 @@ export const makeDurable = (
             )
           }
           const started = held.startTask(launch)
-          if (!isInAnyTransaction(currentContext)) return started
+          if (transactionOf(currentContext) === undefined) return started
           check(currentContext)
           // a tool must not find itself in the transaction of its caller, which has ended by then
           return Effect.mapInputContext(started, withoutTransaction<ToolExecutor>)
@@ -197,9 +198,6 @@ export const makeDurable = (
     })
     return { engine, manager, journal: taskJournal(journal, store) }
   })
-
-const isInAnyTransaction = ({ unsafeMap }: Context.Context<never>): boolean =>
-  unsafeMap.has(SqlClient.TransactionConnection.key)
 
 const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> =>
   // what is left out is not in R: nobody may ask for it

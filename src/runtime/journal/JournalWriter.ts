@@ -20,6 +20,7 @@ import { JournalError } from "../../errors.js"
 import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { JournalGroup, OpenJournal } from "../../services/Journal.js"
+import { monotonicMillis } from "../../shared/monotonic.js"
 import { type Changes, Unwritten } from "./Unwritten.js"
 
 /** What was held back until a group is written. */
@@ -83,9 +84,8 @@ export class JournalWriter extends Unwritten {
     this.renewedAt = this.now()
   }
 
-  /** On a clock that is never set back. */
   private now(): number {
-    return Number(this.clock.unsafeCurrentTimeNanos() / 1_000_000n)
+    return monotonicMillis(this.clock)
   }
 
   // ---- what steps ask ----

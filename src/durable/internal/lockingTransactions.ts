@@ -1,7 +1,4 @@
-/**
- * Transactions that hold the rows of tasks for which they have acknowledged something. A runner that writes such a row waits for their
- * end, with all of its groups: in them nothing may wait for a runner.
- */
+/** The transaction that a caller is in, and those that hold rows for which a write of a manager has to wait. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Context from "effect/Context"
@@ -18,14 +15,9 @@ export class LockingTransactions {
     this.connections.add(transaction)
   }
 
-  /** Throws where a caller with this context is in one. */
-  check(context: Context.Context<never>): void {
+  /** Whether a caller with this context is in one of them. */
+  holds(context: Context.Context<never>): boolean {
     const transaction = transactionOf(context)
-    if (transaction !== undefined && this.connections.has(transaction)) throw callInside
+    return transaction !== undefined && this.connections.has(transaction)
   }
 }
-
-const callInside = new TypeError(
-  "A method of a client that waits for a runner was called inside withTransaction, after an acknowledgement: the runner would wait for " +
-    "the end of the transaction, which waits for the runner"
-)
