@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
 import { SessionId, TaskManager } from "effect-task-manager"
 import { connect } from "node:net"
-import { type Events, start, withServer, type World } from "./support.js"
+import { type Events, start, untilThereIsAPlace, withServer, type World } from "./support.js"
 
 const other = SessionId.make("session-2")
 
@@ -210,15 +210,7 @@ describe.concurrent("events over HTTP", () => {
         assert.strictEqual(refused.status, 429)
         assert.strictEqual(refused.json.type, "urn:effect-task-manager:problem:TooManyStreams")
         open[0].close()
-        yield* Effect.iterate(429, {
-          while: (status) => status === 429,
-          body: () =>
-            Effect.promise(async () => {
-              const message = await world.open("/api/events")
-              message.destroy()
-              return message.statusCode ?? 0
-            })
-        })
+        yield* untilThereIsAPlace(world, "/api/events")
       }), { maxStreamsPerToken: 2 }))
 
   it.live("end when the server closes, without a word about the manager", () =>

@@ -5,7 +5,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope, Stream } 
 import { SessionId, TaskManager, type TaskManagerHandle } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
 import { usedBuffers } from "../support/heap.js"
-import { sessionId, start, withServer, type World } from "./support.js"
+import { sessionId, start, untilThereIsAPlace, withServer, type World } from "./support.js"
 
 const other = SessionId.make("session-2")
 
@@ -76,15 +76,7 @@ describe("the event stream of a client", () => {
         assert.strictEqual((yield* world.ask("/api/events")).status, 429)
         yield* Scope.close(scope, Exit.void)
         // its place is free again
-        yield* Effect.iterate(429, {
-          while: (status) => status === 429,
-          body: () =>
-            Effect.promise(async () => {
-              const message = await world.open("/api/events?from=now")
-              message.destroy()
-              return message.statusCode ?? 0
-            })
-        })
+        yield* untilThereIsAPlace(world, "/api/events?from=now")
         const again = yield* remote.subscribe
         yield* calls(1)
         assert.deepStrictEqual(numbers(yield* take(again, 2)), [7, 8])

@@ -315,3 +315,15 @@ export const start = (...call: Parameters<typeof launch>) =>
     const outcome = yield* (yield* TaskManager).startTask(launch(...call))
     return outcome._tag === "Pending" ? outcome.taskId : yield* Effect.dieMessage("It is not Pending")
   })
+
+/** Returns once the server takes one more event stream: which one has ended it learns by itself. */
+export const untilThereIsAPlace = (world: Pick<World, "open">, path: string): Effect.Effect<number> =>
+  Effect.iterate(429, {
+    while: (status) => status === 429,
+    body: () =>
+      Effect.promise(async () => {
+        const message = await world.open(path)
+        message.destroy()
+        return message.statusCode ?? 0
+      })
+  })

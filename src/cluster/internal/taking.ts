@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TaskNotFound, WaitTimedOut } from "../../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
+import { resolutionWithOwnResult, updateWithOwnResult } from "../../model/ownResult.js"
 import { TaskResolution, type TurnTaskUpdate } from "../../model/TaskResolution.js"
 import type { TaskManager, TaskManagerHandle, TurnWaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
@@ -57,13 +58,6 @@ interface Source<A, E> {
 
 const isItem = (resolution: TaskResolution): resolution is TaskResolution.Item => resolution._tag === "Item"
 
-/** What was read from the wire has its result beside its item; it is that in the item. */
-const asOne = (resolution: TaskResolution): TaskResolution =>
-  isItem(resolution) ? TaskResolution.Item(resolution) : resolution
-
-const updateAsOne = (update: TurnTaskUpdate): TurnTaskUpdate =>
-  update._tag === "Resolution" ? { ...update, resolution: asOne(update.resolution) } : update
-
 /** Something done at the group of a task, if that is known. */
 export const locatedBy = (locate: (id: TaskId) => Effect.Effect<number | undefined>) =>
 <A, E, R>(
@@ -96,13 +90,13 @@ export const takingWith = (
       group,
       // one of which nothing is fresh is not shelved
       orders.length === value.length && orders.some(isFresh)
-        ? { token, orders: orders.filter(isFresh), value: value.filter(isFresh).map(asOne) }
-        : { ...given, value: value.map(asOne) }
+        ? { token, orders: orders.filter(isFresh), value: value.filter(isFresh).map(resolutionWithOwnResult) }
+        : { ...given, value: value.map(resolutionWithOwnResult) }
     )
   }
 
   const shelveUpdate = (place: string, group: number) => (given: Given<TurnTaskUpdate> | null): void => {
-    if (given !== null) updates.put(place, group, { ...given, value: updateAsOne(given.value) })
+    if (given !== null) updates.put(place, group, { ...given, value: updateWithOwnResult(given.value) })
   }
 
   const ofTurn = (

@@ -13,18 +13,25 @@ const encodeReset = Schema.encodeSync(EventReset)
 export const frame = (name: string, id: number | undefined, data: unknown): Uint8Array =>
   encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 
-// every reader is given the same event: it is written once for all of them
-const written = new WeakMap<FilteredTaskEvent, Uint8Array>()
+/** Every reader is given the same event: it is written once for all of them. */
+export const writtenOnce = <Event extends object>(
+  write: (event: Event) => Uint8Array
+): (event: Event) => Uint8Array => {
+  const written = new WeakMap<Event, Uint8Array>()
+  return (event) => {
+    const known = written.get(event)
+    if (known !== undefined) return known
+    const made = write(event)
+    written.set(event, made)
+    return made
+  }
+}
 
-export const frameOf = (event: FilteredTaskEvent): Uint8Array => {
-  const known = written.get(event)
-  if (known !== undefined) return known
-  const made = event._tag === "Reset"
+export const frameOf = writtenOnce((event: FilteredTaskEvent) =>
+  event._tag === "Reset"
     ? frame("reset", event.seq, encodeReset(event))
     : frame("task", event.seq, encodeEvent(event))
-  written.set(event, made)
-  return made
-}
+)
 
 /** How the stream begins, so that its head is sent at once: how soon a browser comes back, and behind which event. */
 export const opening = (id?: number): Uint8Array =>

@@ -54,6 +54,16 @@ export const unreachable = (error: unknown): TaskManagerUnreachable => {
 /** What may be over when it is tried again. */
 export const mayPass = ({ reason }: TaskManagerUnreachable): boolean => reason !== "Refused" && reason !== "Request"
 
+/** How long the server is asked to wait for something, before it is asked again. */
+export const longestWait = 30_000
+
+/** The pauses between tries. */
+export const pauses = Schedule.exponential("50 millis").pipe(Schedule.union(Schedule.spaced("1 second")))
+
+/** Whether a problem document that came has this name. */
+export const isProblem = (problem: unknown, name: string): boolean =>
+  Predicate.hasProperty(problem, "type") && String(problem.type).endsWith(`:${name}`)
+
 interface LinkOptions {
   readonly url: string
   readonly token: Redacted.Redacted
@@ -70,10 +80,7 @@ const makeLink = ({ patienceMillis, token, url }: LinkOptions) =>
     const fork = yield* FiberSet.makeRuntime<never, unknown, unknown>()
     const api = yield* HttpApiClient.makeWith(TaskManagerApi, { httpClient: http })
 
-    const again = Schedule.exponential("50 millis").pipe(
-      Schedule.union(Schedule.spaced("1 second")),
-      Schedule.upTo(patienceMillis)
-    )
+    const again = Schedule.upTo(pauses, patienceMillis)
 
     const call = <A, Tag extends TaskManagerError["_tag"], R>(
       request: Effect.Effect<A, unknown, R>,
@@ -115,8 +122,7 @@ const makeLink = ({ patienceMillis, token, url }: LinkOptions) =>
         tags: ReadonlyArray<Tag> = [],
         ofPath: object = {}
       ) =>
-        call(request, tags, ofPath, false),
-      again
+        call(request, tags, ofPath, false)
     }
   })
 

@@ -10,36 +10,28 @@ import type * as Scope from "effect/Scope"
 import { AgentEvent, AgentSessionState } from "../../../ai/loop/AgentEvent.js"
 import type { AgentSessionWatch } from "../../../ai/loop/AgentSession.js"
 import type { SessionId } from "../../../model/ids.js"
-import { EventSubscription, type StandIn } from "../../../shared/EventSubscription.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import { monotonicNow } from "../../../shared/monotonic.js"
 import { writtenText } from "../../api/internal/addressText.js"
 import type { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import { follow } from "./follow.js"
 import type { Frame } from "./FrameReader.js"
 import { type Link, mayPass } from "./Link.js"
-import type { Bounds } from "./Subscription.js"
+import { type Bounds, eventBytes, ResetEvents } from "./ResetEvents.js"
 
 const decodeEvent = Schema.decodeUnknownSync(AgentEvent)
 const decodeState = Schema.decodeUnknownSync(AgentSessionState)
 
 const closed: AgentSessionState = { phase: "Closed", approvals: [], live: [] }
 
-/** Of an event in a buffer, beside its text. */
-const bareBytes = 160
-
-interface Asked extends StandIn<AgentEvent> {
-  value: AgentEvent
-}
-
 class SessionEvents {
   readonly opened = Deferred.unsafeMake<AgentSessionState>(FiberId.none)
-  readonly events: EventSubscription<AgentEvent>
+  private readonly resetting: ResetEvents<AgentEvent>
   private readonly link: Link
   private readonly path: string
   private readonly since: number
   private isOpen = false
   private isEnded = false
-  private asked: Asked | undefined = undefined
   private broken: Deferred.Deferred<void> | undefined = undefined
   private hasWarned = false
 
@@ -47,41 +39,34 @@ class SessionEvents {
     this.link = link
     this.path = `/api/sessions/${encodeURIComponent(writtenText(sessionId))}/events`
     this.since = since
-    this.events = new EventSubscription<AgentEvent>({
-      ...bounds,
+    this.resetting = new ResetEvents<AgentEvent>(bounds, {
       isEnded: () => this.isEnded,
-      onNews: (events) => events.unsafeWake(),
-      onClose: () => {},
+      empty: { _tag: "Reset", ...closed },
       // the next connection begins with the session as it is then
-      reset: () => {
-        this.asked = { value: { _tag: "Reset", ...closed }, isTold: false }
+      ask: () => {
         if (this.broken !== undefined) Deferred.unsafeDone(this.broken, Effect.void)
-        return this.asked
       }
     })
   }
 
-  private hear({ bytes, data, event }: Frame): void {
-    if (event === "state") this.begin(decodeState(data), bareBytes + bytes)
+  get events(): EventSubscription<AgentEvent> {
+    return this.resetting.events
+  }
+
+  private hear(frame: Frame): void {
+    const { data, event } = frame
+    if (event === "state") this.begin(decodeState(data), eventBytes(frame))
     else if (event === "end") this.end()
     // what came before the state that was asked for is in it
-    else if (event === "agent" && this.asked === undefined) {
-      this.events.unsafeOffer(decodeEvent(data), bareBytes + bytes)
+    else if (event === "agent" && !this.resetting.isAsking) {
+      this.events.unsafeOffer(decodeEvent(data), eventBytes(frame))
     }
   }
 
   private begin(state: AgentSessionState, bytes: number): void {
-    if (!this.isOpen) {
-      this.isOpen = true
-      return Deferred.unsafeDone(this.opened, Effect.succeed(state))
-    }
-    const reset: AgentEvent = { _tag: "Reset", ...state }
-    const { asked } = this
-    if (asked === undefined) return this.events.unsafeOffer(reset, bytes)
-    this.asked = undefined
-    asked.value = reset
-    asked.isTold = true
-    this.events.unsafeWake()
+    if (this.isOpen) return this.resetting.reset({ _tag: "Reset", ...state }, bytes)
+    this.isOpen = true
+    Deferred.unsafeDone(this.opened, Effect.succeed(state))
   }
 
   private end(): void {

@@ -14,7 +14,8 @@ import type { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import { follow } from "./follow.js"
 import type { Frame } from "./FrameReader.js"
 import { type Link, mayPass } from "./Link.js"
-import { AllEvents, type AnySubscription, type Begin, type Bounds, FilteredEvents } from "./Subscription.js"
+import type { Bounds } from "./ResetEvents.js"
+import { AllEvents, type AnySubscription, type Begin, FilteredEvents } from "./Subscription.js"
 
 /** What the first frame of the stream says. */
 const decodeOpening = Schema.decodeUnknownSync(Schema.Struct({ stream: Schema.String, manager: Schema.String }))

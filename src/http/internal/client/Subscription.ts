@@ -8,20 +8,14 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schema from "effect/Schema"
 import { EventReset, type FilteredTaskEvent, TaskEvent, type TaskEventFilter } from "../../../model/TaskEvent.js"
-import { EventSubscription, type StandIn } from "../../../shared/EventSubscription.js"
+import type { EventSubscription } from "../../../shared/EventSubscription.js"
 import type { SubscriptionAsked } from "../../api/internal/bodies.js"
 import type { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import type { Frame } from "./FrameReader.js"
+import { type Bounds, eventBytes, ResetEvents, subscriptionOf } from "./ResetEvents.js"
 
 /** Where a subscription begins. */
 export type Begin = "replay" | "now" | "snapshot"
-
-export interface Bounds {
-  /** How many events wait for a reader. */
-  readonly limit: number
-  /** How many bytes of them. */
-  readonly bytes: number
-}
 
 interface SubscriptionOptions extends Bounds {
   readonly from: Begin
@@ -37,14 +31,6 @@ const decodeReset = Schema.decodeUnknownSync(EventReset)
 
 /** Behind an event that never comes: the manager answers with a `Reset`. */
 const tooLate = Number.MAX_SAFE_INTEGER
-
-/** Of an event in a buffer, beside its text. */
-const bareBytes = 160
-
-/** What stands for events that were lost, until the server has said what is there now. */
-interface Asked<A> extends StandIn<A> {
-  value: A
-}
 
 abstract class Subscription<A> {
   readonly since: number
@@ -79,16 +65,17 @@ abstract class Subscription<A> {
   }
 
   /** Hears what came for it. Throws for what cannot be read. */
-  hear({ bytes, data, event, id }: Frame, manager: string): void {
+  hear(frame: Frame, manager: string): void {
+    const { data, event, id } = frame
     if (id !== undefined) {
       this.last = id
       this.manager = manager
     }
     switch (event) {
       case "task":
-        return this.add(decodeEvent(data), bareBytes + bytes)
+        return this.add(decodeEvent(data), eventBytes(frame))
       case "reset":
-        return this.reset(decodeReset(data), bareBytes + bytes)
+        return this.reset(decodeReset(data), eventBytes(frame))
       case "opened":
         return this.open(undefined, manager)
       case "snapshot":
@@ -124,16 +111,6 @@ abstract class Subscription<A> {
     this.end()
   }
 
-  protected get usual() {
-    return {
-      limit: this.options.limit,
-      bytes: this.options.bytes,
-      isEnded: () => this.isEnded,
-      onNews: (events: { readonly unsafeWake: () => void }) => events.unsafeWake(),
-      onClose: () => {}
-    }
-  }
-
   /** The next that comes is a `Reset`. */
   protected beginAnew(): void {
     this.last = tooLate
@@ -143,7 +120,7 @@ abstract class Subscription<A> {
 
 /** Every event: one that is not read loses the oldest, and sees it by the gap in their numbers. */
 export class AllEvents extends Subscription<TaskEvent> {
-  readonly events = new EventSubscription<TaskEvent>({ ...this.usual, reset: undefined })
+  readonly events = subscriptionOf<TaskEvent>(this.options, () => this.isEnded)
 
   protected add(event: TaskEvent, bytes: number): void {
     this.events.unsafeOffer(event, bytes)
@@ -154,27 +131,19 @@ export class AllEvents extends Subscription<TaskEvent> {
 
 /** The events of a filter: one that is not read gets a `Reset` in the place of what it has lost. */
 export class FilteredEvents extends Subscription<FilteredTaskEvent> {
-  private asked: Asked<FilteredTaskEvent> | undefined = undefined
-  readonly events: EventSubscription<FilteredTaskEvent> = new EventSubscription<FilteredTaskEvent>({
-    ...this.usual,
-    reset: () => {
-      this.asked = { value: { _tag: "Reset", seq: 0, live: [] }, isTold: false }
-      this.beginAnew()
-      return this.asked
-    }
+  private readonly resetting: ResetEvents<FilteredTaskEvent> = new ResetEvents<FilteredTaskEvent>(this.options, {
+    isEnded: () => this.isEnded,
+    empty: { _tag: "Reset", seq: 0, live: [] },
+    ask: () => this.beginAnew()
   })
+  readonly events = this.resetting.events
 
   protected add(event: TaskEvent, bytes: number): void {
     this.events.unsafeOffer(event, bytes)
   }
 
   protected reset(event: EventReset, bytes: number): void {
-    const { asked } = this
-    if (asked === undefined) return this.events.unsafeOffer(event, bytes)
-    this.asked = undefined
-    asked.value = event
-    asked.isTold = true
-    this.events.unsafeWake()
+    this.resetting.reset(event, bytes)
   }
 }
 

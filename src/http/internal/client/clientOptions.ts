@@ -7,7 +7,7 @@ import { millisOf } from "../../../shared/durations.js"
 import { integerOf, refuseUnless } from "../../../shared/refusals.js"
 import type { TaskManagerClientOptions } from "../../TaskManagerClient.js"
 import { type Link, openLink } from "./Link.js"
-import type { Bounds } from "./Subscription.js"
+import type { Bounds } from "./ResetEvents.js"
 
 interface Opened {
   readonly link: Link

@@ -4,11 +4,10 @@ import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TaskManagerUnreachable } from "../../TaskManagerUnreachable.js"
 import { type Frame, FrameReader } from "./FrameReader.js"
-import { type Link, unreachable } from "./Link.js"
+import { type Link, pauses, unreachable } from "./Link.js"
 
 export interface Followed {
   readonly path: string
@@ -21,8 +20,6 @@ export interface Followed {
   /** Whether another connection is made. */
   readonly goesOn: () => boolean
 }
-
-const again = Schedule.exponential("50 millis").pipe(Schedule.union(Schedule.spaced("1 second")))
 
 export const follow = ({ http }: Link, { connected, failed, goesOn, hear, path }: Followed): Effect.Effect<void> => {
   const read = (response: HttpClientResponse.HttpClientResponse) => {
@@ -46,7 +43,7 @@ export const follow = ({ http }: Link, { connected, failed, goesOn, hear, path }
     // one that was closed well is made again too: the server drops who is too slow
     Effect.zipRight(Effect.fail(new TaskManagerUnreachable({ reason: "Network" }))),
     Effect.tapError(failed),
-    Effect.retry({ schedule: again, while: goesOn }),
+    Effect.retry({ schedule: pauses, while: goesOn }),
     Effect.ignore,
     // what cannot be read may hold secrets, and so does the error that shows it
     Effect.catchAllDefect(() =>

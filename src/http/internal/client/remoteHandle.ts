@@ -12,13 +12,10 @@ import { millisOf } from "../../../shared/durations.js"
 import { monotonicNow } from "../../../shared/monotonic.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../../../shared/refusals.js"
-import type { Link } from "./Link.js"
+import { type Link, longestWait } from "./Link.js"
 import { remoteEvents } from "./remoteEvents.js"
 import { remoteTurnUpdates } from "./remoteTurnUpdates.js"
 import type { SharedEvents } from "./SharedEvents.js"
-
-/** How long the server is asked to wait, before it is asked again. */
-const longestWait = 30_000
 
 const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]: Exclude<Fields[Key], undefined> } =>
   // only fields that are undefined are left out, and a field that may be left out may be undefined before

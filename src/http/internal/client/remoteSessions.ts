@@ -1,7 +1,6 @@
 /** The sessions of an agent loop that is asked over HTTP. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { SessionAlreadyOpen, SessionClosed } from "../../../ai/loop/errors.js"
 import { checkMessageId } from "../../../ai/loop/internal/checks.js"
@@ -10,6 +9,7 @@ import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentSessionsClient, RemoteAgentSession } from "../../AgentSessionsClient.js"
 import type { openClient } from "./clientOptions.js"
+import { isProblem } from "./Link.js"
 import { watchSession } from "./SessionEvents.js"
 
 /** As a value, what a problem document of one of these names says. */
@@ -19,8 +19,7 @@ const orNamed = <A, E, R, const Name extends string>(
 ): Effect.Effect<Option.Option<A>, E, R> =>
   Effect.catchIf(
     Effect.asSome(request),
-    (problem) =>
-      Predicate.hasProperty(problem, "type") && names.some((name) => String(problem.type).endsWith(`:${name}`)),
+    (problem) => names.some((name) => isProblem(problem, name)),
     () => Effect.succeedNone
   )
 

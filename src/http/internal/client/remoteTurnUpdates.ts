@@ -8,17 +8,14 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnRef } from "../../../model/ids.js"
-import { TaskResolution, TurnTaskUpdate } from "../../../model/TaskResolution.js"
+import { updateWithOwnResult } from "../../../model/ownResult.js"
+import type { TurnTaskUpdate } from "../../../model/TaskResolution.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
 import { randomToken } from "../../../shared/randomToken.js"
-import type { Link } from "./Link.js"
-
-/** How long the server is asked to wait, before it is asked again. */
-const longestWait = 30_000
+import { isProblem, type Link, longestWait } from "./Link.js"
 
 /** How long an interrupt waits for the server to put back what was taken. */
 const longestFarewell = "5 seconds"
@@ -31,18 +28,12 @@ const nameOf = (update: TurnTaskUpdate): string => {
     : JSON.stringify(["Approval", update.resolution.approval.taskId, update.resolution.approval.approval.asking])
 }
 
-/** What was read from the wire has its result beside its item; it is that in the item. */
-const asOne = (update: TurnTaskUpdate): TurnTaskUpdate =>
-  update._tag === "Resolution" && update.resolution._tag === "Item"
-    ? TurnTaskUpdate.Resolution({ resolution: TaskResolution.Item(update.resolution) })
-    : update
-
 type Forgotten = "Forgotten"
 
 const orForgotten = <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effect<A | Forgotten, E, R> =>
   Effect.catchIf(
     request,
-    (problem) => Predicate.hasProperty(problem, "type") && String(problem.type).endsWith(":ConsumerForgotten"),
+    (problem) => isProblem(problem, "ConsumerForgotten"),
     () => Effect.succeed<Forgotten>("Forgotten")
   )
 
@@ -108,7 +99,7 @@ class Reader {
         const name = nameOf(update)
         if (!this.putBack.delete(name)) {
           this.held = name
-          return Effect.succeed(asOne(update))
+          return Effect.succeed(updateWithOwnResult(update))
         }
         this.used = name
         this.number++
