@@ -10,8 +10,10 @@ const heldIn = (world: World, sessionId: SessionId): number | undefined => {
   let held = 0
   for (const { began, ended, handed, inHand, operation, sessionId: of } of world.calls) {
     if (of !== sessionId || handed === undefined || ended !== undefined) continue
+    // a close that began before may have taken its step after
     const isClosed = world.calls.some((call) =>
-      call.operation === "closeSession" && call.sessionId === sessionId && call.began.order > began.order
+      call.operation === "closeSession" && call.sessionId === sessionId &&
+      (call.ended === undefined || call.ended.order > began.order)
     )
     if (isClosed) return undefined
     // an update of a turn may be the notice of a detach, which is not in hand here
