@@ -36,6 +36,7 @@ const longestFirst = [
   "test/demo-processes.test.ts",
   "test/durable/files.test.ts",
   "test/durable/kill.test.ts",
+  "test/ai/shell/leftProcesses.test.ts",
   "test/ai/shell/ShellTool.test.ts",
   "test/ai/providers/agentLoop.test.ts"
 ]
@@ -58,12 +59,15 @@ const everything = ["test/**/*.test.ts"]
 const simulators = ["test/simulator/*.test.ts"]
 
 // whether the simulators find mistakes that are put into the code is a question about the simulators; Postgres runs the suites of
-// SQLite once more, on a server that has to be started; others start processes or a browser, or wait for real ones
+// SQLite once more, on a server that has to be started; others start processes or a browser, wait for real ones, read real
+// connections, or end whole agents and start them again
 const onlyInFull = [
   "test/simulator/*-mistakes.test.ts",
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
   "test/cluster/agentProcesses.test.ts",
+  "test/ai/shell/leftProcesses.test.ts",
+  "test/ai/shell/processGroup.test.ts",
   "test/acp/processes.test.ts",
   "test/mcp/toolsProcesses.test.ts",
   "test/mcp/peers.test.ts",
@@ -72,8 +76,24 @@ const onlyInFull = [
   "test/mcp/server-clients.test.ts",
   "test/cluster/upgrade.test.ts",
   "test/cluster/client.test.ts",
+  "test/cluster/plans.test.ts",
   "test/durable/statements.test.ts",
   "test/durable/kill.test.ts",
+  "test/durable/agent.test.ts",
+  "test/durable/files.test.ts",
+  "test/durable/history.test.ts",
+  "test/cluster/agents.test.ts",
+  "test/http/client.test.ts",
+  "test/http/events.test.ts",
+  "test/http/ids.test.ts",
+  "test/http/pages.test.ts",
+  "test/http/sessions.test.ts",
+  "test/http/shared.test.ts",
+  "test/http/turns.test.ts",
+  "test/mcp/server-http.test.ts",
+  "test/mcp/toolsHostile.test.ts",
+  "test/mcp/toolsHttp.test.ts",
+  "test/ui-stream/useChat.test.ts",
   "test/ai/providers/agentLoop.test.ts",
   "test/ai/providers/refused.test.ts",
   "test/examples.test.ts",

@@ -1,4 +1,4 @@
-/** What a client asks the database: no table is read through, however many rows there are. On Postgres only with all tests. */
+/** What a client asks the database: no table is read through, however many rows there are. */
 import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, type Layer } from "effect"
@@ -8,7 +8,6 @@ import { byIdQuery, groupOfIdQuery, liveQuery, openQuery } from "../../src/clust
 import { checkLayout } from "../../src/cluster/internal/layout.js"
 import { dialectOf } from "../../src/durable/internal/schema.js"
 import { tablesOf } from "../../src/durable/internal/tables.js"
-import { isFull } from "../support/fullMode.js"
 import { startPostgres } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
@@ -60,7 +59,7 @@ const check = async <E>(sql: Layer.Layer<SqlClient.SqlClient, E>): Promise<void>
 describe("the plans of a client's queries: every one begins in an index", () => {
   it("on SQLite", () => check(sqliteLayer()))
 
-  it.runIf(isFull)("on Postgres", async () => {
+  it("on Postgres", async () => {
     const server = await startPostgres()
     try {
       await check(PgClient.layer({ url: server.url() }))

@@ -3,7 +3,7 @@ import { assert, beforeEach, describe, it } from "vitest"
 import { isFull } from "../support/fullMode.js"
 import { formatDurableSimulation, simulateDurable, simulateDurables } from "./durable/simulateDurable.js"
 
-const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 200)
+const seeds = Number(process.env["SIMULATED_DURABLE_SEEDS"] ?? 500)
 
 // those whose traces are compared
 const traced = isFull ? 15 : 2
