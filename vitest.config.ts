@@ -21,6 +21,7 @@ const longestFirst = [
   // they wait most of the time: each has its place next to files that compute
   "test/cluster/processes.test.ts",
   "test/cluster/agentProcesses.test.ts",
+  "test/cluster/conformanceProcesses.test.ts",
   "test/demo-durable.test.ts",
   "test/demo-agent.test.ts",
   "test/http/board/browser/load.test.ts",
@@ -66,6 +67,7 @@ const onlyInFull = [
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
   "test/cluster/agentProcesses.test.ts",
+  "test/cluster/conformanceProcesses.test.ts",
   "test/ai/shell/leftProcesses.test.ts",
   "test/ai/shell/processGroup.test.ts",
   "test/acp/processes.test.ts",
@@ -107,11 +109,11 @@ const onlyInFull = [
   "test/demo-processes.test.ts"
 ]
 
-// a command of its own: every case waits for two processes, and how long that takes is for the machine to say
+// all cases of it, in a command of its own; with all tests it has some of each section
 const onTwoProcesses = ["test/cluster/conformanceProcesses.test.ts"]
 
 const files: Record<string, { readonly include: Array<string>; readonly exclude: Array<string> }> = {
-  full: { include: everything, exclude: [...simulators, ...onTwoProcesses] },
+  full: { include: everything, exclude: simulators },
   seeds: { include: simulators, exclude: [] },
   processes: { include: onTwoProcesses, exclude: [] }
 }
@@ -137,7 +139,7 @@ export default defineConfig(({ mode }) => ({
     ]
   },
   test: {
-    ...(files[mode] ?? { include: everything, exclude: [...onlyInFull, ...onTwoProcesses] }),
+    ...(files[mode] ?? { include: everything, exclude: onlyInFull }),
     setupFiles: ["test/support/deepEqual.ts"],
     pool: "forks",
     // test files share a process, and with it the modules: to load effect anew for each takes as long as all unit tests. A
@@ -153,7 +155,7 @@ export default defineConfig(({ mode }) => ({
     },
     // of the tests of one file that may run at the same time: those that start processes and wait for them
     maxConcurrency: 3,
-    env: mode in files ? full : {},
+    env: mode === "processes" ? { ...full, CLUSTER_CONFORMANCE: "1" } : mode in files ? full : {},
     sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 60_000,

@@ -1,10 +1,11 @@
 /**
  * The contract on two real runner processes and a client, on Postgres: every case whose tools, routes and settings are data. Tools run in
- * this process, and a runner asks for them: `npm run cluster-conformance`.
+ * this process, and a runner asks for them. `npm run test:full` asks some of each section, `npm run cluster-conformance` all.
  */
 import { Effect, Layer } from "effect"
 import { type ConformanceCase, conformanceSuite } from "effect-task-manager/testing"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { isClusterConformance, shareOfEachSection } from "../support/fullMode.js"
 import { type PostgresServer, startPostgres } from "../support/postgres.js"
 import { startTwoRunners, type TwoRunners } from "./processes/conformance/twoRunners.js"
 
@@ -55,7 +56,8 @@ const suiteOf = (runners: () => TwoRunners) =>
 describe("TaskManagerCluster on two processes", () => {
   let server: PostgresServer
   let runners: TwoRunners
-  const cases = suiteOf(() => runners)
+  const all = suiteOf(() => runners)
+  const cases = isClusterConformance ? all : shareOfEachSection(4, all)
   const atOnce = Effect.unsafeMakeSemaphore(8)
   const runs = new Map<ConformanceCase, Promise<string | undefined>>()
 
@@ -77,7 +79,7 @@ describe("TaskManagerCluster on two processes", () => {
   }, 120_000)
 
   it("the list of the cases that cannot run names cases that there are", () => {
-    const titles = new Set(cases.map(titleOf))
+    const titles = new Set(all.map(titleOf))
     assert.deepStrictEqual(Object.keys(cannotRun).filter((title) => !titles.has(title)), [])
   })
 

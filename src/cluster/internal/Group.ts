@@ -2,11 +2,11 @@
  * The manager of one group of sessions on the runner that has it now. It is opened, and opened again once its journal is lost, for as
  * long as the group is on this runner.
  *
- * | the group is | a call              | the lease ends in another hand | the journal is lost | the group leaves     |
- * | ------------ | ------------------- | ------------------------------ | ------------------- | -------------------- |
- * | Opening      | waits, then asks again | Open                        | –                   | Left                 |
- * | Open         | carried out         | –                              | Opening             | Left, tasks are kept |
- * | Left         | asks again elsewhere | –                             | –                   | –                    |
+ * | the group is | a call                 | the lease ends in another hand | the journal is lost | the group leaves     | it comes back |
+ * | ------------ | ---------------------- | ------------------------------ | ------------------- | -------------------- | ------------- |
+ * | Opening      | waits, then asks again | Open                           | –                   | Left                 | –             |
+ * | Open         | carried out            | –                              | Opening             | Left, tasks are kept | –             |
+ * | Left         | asks again elsewhere   | –                              | –                   | –                    | Opening       |
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Cause from "effect/Cause"
@@ -56,8 +56,10 @@ export interface Group {
   ) => Effect.Effect<Answer<A>, E | GroupNotReady>
   /** The manager, if it is open. */
   readonly current: () => OpenGroup | undefined
-  /** Ends every wait: the group is about to leave this runner. */
+  /** Ends every wait and lets go of the journal: the group leaves this runner, also where nobody closes its scope. */
   readonly leave: Effect.Effect<void>
+  /** The group has left, and is this runner's again. */
+  readonly comeBack: Effect.Effect<void>
   /** Shuts the manager down, and then waits until every reader was told so, for 5 seconds at most. */
   readonly shutDown: Effect.Effect<void>
 }
@@ -123,7 +125,9 @@ export const makeGroup = (
   onOpen: OnOpen = () => Effect.void
 ): Effect.Effect<Group, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const left = yield* Deferred.make<void>()
+    const isHere = Effect.unsafeMakeLatch(true)
+    let left = yield* Deferred.make<void>()
+    let isLeft = false
     let current: OpenGroup | undefined = undefined
     let ready = yield* Deferred.make<OpenGroup>()
     let refusal: GroupNotReady["refusal"] = undefined
@@ -142,7 +146,10 @@ export const makeGroup = (
       const lost = yield* group.journal.lost
       yield* Effect.logWarning("A group of sessions has lost its journal, and is opened again.", lost.message)
     }))
-    const supervised = openOnce.pipe(
+    // The race runs it in a fiber of its own, and must: Effect (3.22) loses an interrupt that arrives while a fiber runs the second
+    // finalizer of a scope, or a later one. This fiber would open the group again, and whoever closes the group would wait for ever.
+    const untilLeft = Effect.suspend(() => Effect.raceFirst(openOnce, Deferred.await(left)))
+    const supervised = isHere.whenOpen(untilLeft).pipe(
       Effect.catchAllCause((cause) => {
         const error = Option.getOrUndefined(Cause.failureOption(cause))
         if (error instanceof JournalError) {
@@ -162,14 +169,15 @@ export const makeGroup = (
       Fiber.interrupt
     )
 
-    const opened = Effect.suspend(() =>
-      current === undefined
+    const opened = Effect.suspend(() => {
+      if (isLeft) return Effect.fail(new GroupNotReady())
+      return current === undefined
         ? Effect.flatMap(
           onWire(Effect.timeoutOption(Deferred.await(ready), answersWithin)),
           Option.match({ onNone: () => Effect.fail(new GroupNotReady({ refusal })), onSome: Effect.succeed })
         )
         : Effect.succeed(current)
-    )
+    })
 
     const answer = <A, E>(
       header: CallHeader,
@@ -195,7 +203,17 @@ export const makeGroup = (
     return {
       answer,
       current: () => current,
-      leave: Effect.asVoid(Deferred.succeed(left, undefined)),
+      leave: Effect.sync(() => {
+        isLeft = true
+        isHere.unsafeClose()
+        Deferred.unsafeDone(left, Exit.void)
+      }),
+      comeBack: Effect.sync(() => {
+        if (!isLeft) return
+        isLeft = false
+        left = Deferred.unsafeMake(FiberId.none)
+        isHere.unsafeOpen()
+      }),
       shutDown: Effect.suspend(() => {
         if (current === undefined) return Effect.void
         const { managerScope, readers } = current

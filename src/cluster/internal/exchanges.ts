@@ -80,6 +80,8 @@ export interface Exchanges {
   ) => Effect.Effect<void, never, Scope.Scope>
   /** The group is about to leave: nothing of it waits here any more. */
   readonly leave: (group: number) => Effect.Effect<void>
+  /** The group has left, and is on this runner again. */
+  readonly comeBack: (group: number) => Effect.Effect<void>
   /** Groups that somebody waits for, or has called since this was asked last. */
   readonly awaited: () => ReadonlyArray<number>
   readonly exchange: (group: number, exchange: Exchange) => Effect.Effect<Exchanged, GroupNotReady>
@@ -89,6 +91,8 @@ const gone = Exit.fail(new GroupNotReady())
 
 export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effect.gen(function*() {
   const runner = randomToken()
+  /** Those whose scopes are open, and those of them that have not left. */
+  const entered = new Map<number, Here>()
   const groups = new Map<number, Here>()
   const clients = new Map<string, Client>()
   let list = 0
@@ -259,10 +263,12 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
           return fiber
         }
         const here: Here = { handlers, settle, fork: run, running: 0, isUsed: false }
+        entered.set(group, here)
         groups.set(group, here)
         list++
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
+            if (entered.get(group) === here) entered.delete(group)
             if (groups.get(group) === here && groups.delete(group)) list++
           })
         )
@@ -279,6 +285,13 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
             Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
           }
         }
+      }),
+    comeBack: (group) =>
+      Effect.sync(() => {
+        const here = entered.get(group)
+        if (here === undefined || groups.has(group)) return
+        groups.set(group, here)
+        list++
       }),
     awaited: () =>
       [...groups].flatMap(([group, here]) => {

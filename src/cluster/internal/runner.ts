@@ -19,6 +19,7 @@ import { journalOf } from "./journals.js"
 import { keepingAlive } from "./keepingAlive.js"
 import { GroupEntity } from "./protocol.js"
 import { makeSharedWriter } from "./sharedWriter.js"
+import { wholeOrNothing } from "./wholeOrNothing.js"
 import { answeredWithin, onWire, wireSleep } from "./wire.js"
 
 /** How often it is looked whether a group is still on this runner. */
@@ -81,9 +82,10 @@ export const makeRunner = (options: {
         })
     })
     const groups = yield* Scope.extend(making, apart)
-    const groupOf: Runner["groupOf"] = (entityId) => RcMap.get(groups, entityId)
+    // one that has left is closed or comes back, whichever is first
+    const groupOf: Runner["groupOf"] = (entityId) => Effect.tap(RcMap.get(groups, entityId), (group) => group.comeBack)
 
-    const build = Effect.gen(function*() {
+    const build = wholeOrNothing(Effect.gen(function*() {
       const { entityId } = yield* Entity.CurrentAddress
       const number = Number(entityId)
       const group = yield* groupOf(entityId)
@@ -96,7 +98,7 @@ export const makeRunner = (options: {
         Exchange: ({ payload }) => exchanges.exchange(number, payload),
         Touch: () => Effect.void
       })
-    })
+    }))
     yield* onWire(Layer.build(GroupEntity.toLayer(build, {
       concurrency: "unbounded",
       mailboxCapacity: "unbounded",
@@ -105,11 +107,16 @@ export const makeRunner = (options: {
     })))
 
     const leave = (group: Group, { number }: Place) => Effect.zipRight(group.leave, exchanges.leave(number))
-    // what waits for a group that is on its way to another runner would hold it up
+    const comeBack = (group: Group, { number }: Place) => Effect.zipRight(group.comeBack, exchanges.comeBack(number))
+    let isEnding = false
+    // what waits for a group that is on its way to another runner would hold it up; and an entity that the engine was making at that
+    // moment is left open, and is the one that is asked once the shard is here again
     const look = Effect.suspend(() =>
-      Effect.forEach(here, ([group, place]) => sharding.hasShardId(place.shardId) ? Effect.void : leave(group, place), {
-        discard: true
-      })
+      Effect.forEach(
+        isEnding ? [] : here,
+        ([group, place]) => sharding.hasShardId(place.shardId) ? comeBack(group, place) : leave(group, place),
+        { discard: true }
+      )
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
     const one = yield* GroupEntity.client
@@ -121,11 +128,17 @@ export const makeRunner = (options: {
       )
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(maxIdleTime / 3), touch))))
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach(here, ([group, place]) => durable.shutdown === "cancel" ? group.shutDown : leave(group, place), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    )
+    yield* Effect.addFinalizer(() => {
+      isEnding = true
+      return Effect.forEach(
+        here,
+        ([group, place]) =>
+          durable.shutdown === "cancel"
+            // an exchange that waits would hold up the end of its entity
+            ? Effect.zipRight(group.shutDown, exchanges.leave(place.number))
+            : leave(group, place),
+        { concurrency: "unbounded", discard: true }
+      )
+    })
     return { groupOf }
   })

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { keepingAlive } from "../../../cluster/internal/keepingAlive.js"
 import { isBusy, makeRunner } from "../../../cluster/internal/runner.js"
+import { wholeOrNothing } from "../../../cluster/internal/wholeOrNothing.js"
 import { onWire } from "../../../cluster/internal/wire.js"
 import type { DurableOptions } from "../../../durable/DurableOptions.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
@@ -48,7 +49,7 @@ export const makeAgentRunner = (options: {
           model
         )
     })
-    const build = Effect.gen(function*() {
+    const build = wholeOrNothing(Effect.gen(function*() {
       const { entityId } = yield* Entity.CurrentAddress
       const group = yield* groupOf(entityId)
       const keeping = yield* keepingAlive(() => {
@@ -56,7 +57,7 @@ export const makeAgentRunner = (options: {
         return isBusy(group) || open !== undefined && hostOf(open)?.isBusy === true
       })
       return handlersOf(group, keeping)
-    })
+    }))
     yield* onWire(Layer.build(AgentEntity.toLayer(build, {
       concurrency: "unbounded",
       mailboxCapacity: "unbounded",

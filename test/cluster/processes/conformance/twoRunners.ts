@@ -118,17 +118,26 @@ const makeManager = (
       )
     }
 
+    // one that has ended for this case has nothing on its way, and nobody answers there
+    const open = new Set<Link>()
     let told = clock.unsafeCurrentTimeMillis()
     const look = Effect.gen(function*() {
       const now = clock.unsafeCurrentTimeMillis()
       if (now !== told) {
         told = now
-        yield* Effect.forEach(links, (link) => link.ask(place, "tell", { now }), { discard: true })
+        yield* Effect.forEach(open, (link) => link.ask(place, "tell", { now }), { discard: true })
       }
-      const states = yield* Effect.forEach(links, (link) => link.look(place), { concurrency: "unbounded" })
-      // what the runners say
-      const all = states as ReadonlyArray<RunnerState>
-      for (const [index, { chains }] of all.entries()) toolsOf[index]?.hear(chains)
+      const all = yield* Effect.forEach(
+        open,
+        (link) =>
+          Effect.map(link.look(place), (state) => {
+            // what the runners say
+            const said = state as RunnerState
+            toolsOf[links.indexOf(link)]?.hear(said.chains)
+            return said
+          }),
+        { concurrency: "unbounded" }
+      )
       yield* rested
       const processes = [underWay, ...all.map((state) => state.underWay)]
       const asked = processes.reduce((sum, { calls }) => sum + calls.asked, 0)
@@ -138,7 +147,7 @@ const makeManager = (
       return isQuiet
         ? JSON.stringify([processes, all.map(({ sent }) => sent), links.map((link) => link.sentOf(place))])
         : undefined
-      // a runner that is gone tells nothing
+      // one that ends just now tells nothing
     }).pipe(Effect.catchAllCause(() => Exit.succeed(undefined)))
     const watched: OpenManager = { look }
     yield* Effect.acquireRelease(
@@ -148,13 +157,17 @@ const makeManager = (
 
     const specs = yield* executor.specs
     const runner: OpenRunner = { place, groups, settings: pack(settings), specs: pack(specs), now: told }
-    const open = (link: Link) =>
+    const openOn = (link: Link) =>
       Effect.acquireRelease(
-        link.ask(nowhere, "open", runner),
-        () => Effect.ignore(link.ask(nowhere, "close", { place }))
+        Effect.zipRight(link.ask(nowhere, "open", runner), Effect.sync(() => open.add(link))),
+        () =>
+          Effect.zipRight(
+            Effect.ignore(link.ask(nowhere, "close", { place })),
+            Effect.sync(() => open.delete(link))
+          )
       )
 
-    yield* Effect.orDie(Effect.forEach(links, open, { concurrency: "unbounded", discard: true }))
+    yield* Effect.orDie(Effect.forEach(links, openOn, { concurrency: "unbounded", discard: true }))
 
     // from now on every group is open, and every runner known
     yield* manager.handle.listSuspended
