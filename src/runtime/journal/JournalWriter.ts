@@ -299,8 +299,7 @@ export class JournalWriter extends Unwritten {
           if (this.isDue) resume(Effect.void)
           else this.signal = () => resume(Effect.void)
         }),
-        // whoever is ready now comes into the same group
-        Effect.zipRight(Effect.yieldNow(), this.writeGroup)
+        Effect.zipRight(this.journal.gathered, this.writeGroup)
       ),
     step: () => {}
   })
