@@ -120,7 +120,9 @@ export class MemoryDatabase {
 
   private deliver(number: number): void {
     const row = this.rows.get(number)
-    if (row?.settled == null) return this.violate("rows", `row ${number} is delivered and live, or is not there`)
+    if (row === undefined || row.settled === null) {
+      return this.violate("rows", `row ${number} is delivered and live, or is not there`)
+    }
     this.put({ ...row, result: null, approval: null, detached: null })
   }
 
