@@ -67,14 +67,16 @@ interface JournalCounters {
 }
 
 /**
- * What is written together, in this order: sessions that were closed lose their deliveries, rows are replaced, output is
- * added and the oldest of it goes, rows go with their output.
+ * What is written together, in this order: sessions that were closed lose their deliveries, and so do rows that owe nothing any more,
+ * rows are replaced, output is added and the oldest of it goes, rows go with their output.
  *
  * @since 0.1.0
  * @category models
  */
 export interface JournalGroup extends JournalCounters {
   readonly closedSessions: ReadonlyArray<string>
+  /** The numbers of rows of which nothing changes but that everything they owed was delivered. */
+  readonly delivered: ReadonlyArray<number>
   readonly rows: ReadonlyArray<JournalRow>
   readonly output: ReadonlyArray<OutputChunk>
   /** Of these tasks no output is kept that ends before a byte. */
@@ -102,6 +104,8 @@ export interface OpenJournal extends JournalCounters {
   readonly keepsSettled: boolean
   /** Whether what tools write is written down. */
   readonly keepsOutput: boolean
+  /** Returns once whoever is ready by now has had its turn: what they change comes into the same group. */
+  readonly gathered: Effect.Effect<void>
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
    * other failure the same group may be written again.

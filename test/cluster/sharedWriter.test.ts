@@ -33,6 +33,7 @@ const journalOf = (name: string, codec?: JournalCodec) =>
       leaseMillis: lease,
       group: {
         closedSessions: [],
+        delivered: [],
         rows: [{
           number,
           taskId: `task-${number}`,

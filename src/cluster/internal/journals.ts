@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { isStorable } from "../../durable/internal/checks.js"
 import { makeReadOrWarn } from "../../durable/internal/opening.js"
-import { isOpen } from "../../durable/internal/schema.js"
+import { isOpen, openTasks } from "../../durable/internal/schema.js"
 import { type SettledRows, settledRows } from "../../durable/internal/settledRows.js"
 import { type Row, type Tables, tablesOf } from "../../durable/internal/tables.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
@@ -31,13 +31,15 @@ export const groupOfIdQuery = ({ place }: Tables): string =>
   `select manager, number from etm_tasks where id = ${place(1)} order by number desc limit 8`
 
 /** The statement for live tasks, and those that are owed to somebody. */
-export const openQuery = ({ place }: Tables, ofSession: boolean): string =>
-  `select * from etm_tasks where manager = ${place(1)}${ofSession ? ` and session_id = ${place(2)}` : ""} and ${isOpen}
+export const openQuery = ({ dialect, place }: Tables, ofSession: boolean): string =>
+  `select * from ${openTasks(dialect)} where manager = ${place(1)}${
+    ofSession ? ` and session_id = ${place(2)}` : ""
+  } and ${isOpen}
     and damaged is null`
 
 /** The statement that says whether something of a group is live, in one of two statuses at least. */
-export const liveQuery = ({ place }: Tables): string =>
-  `select status, count(*) as count from etm_tasks where manager = ${
+export const liveQuery = ({ dialect, place }: Tables): string =>
+  `select status, count(*) as count from ${openTasks(dialect)} where manager = ${
     place(1)
   } and ${isOpen} and settled is null group by status`
 

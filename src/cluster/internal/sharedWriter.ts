@@ -114,7 +114,10 @@ export const makeSharedWriter = (
         Effect.suspend(() => {
           const { next, rest } = cut(queue)
           queue = rest
-          pace.sent(next.reduce((sum, { writing: { group } }) => sum + group.rows.length, 0), wireMillis())
+          pace.sent(
+            next.reduce((sum, { writing: { group } }) => sum + group.rows.length + group.delivered.length, 0),
+            wireMillis()
+          )
           return write(next)
         })
       )

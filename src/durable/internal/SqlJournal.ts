@@ -12,10 +12,11 @@ import type { JournalCodec } from "../JournalCodec.js"
 import type { WhenUnlocked } from "./locked.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
-import { isOpen, latestMigration, newestMigration } from "./schema.js"
+import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
 import { transactionOf, TransactionSet } from "./transactionSet.js"
+import { turned } from "./turned.js"
 import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
@@ -82,8 +83,8 @@ type Attempt =
   }
 
 /** What an opening reads first: not one row of those that are settled and owed to nobody. */
-export const openRowsQuery = ({ place }: Tables): string =>
-  `select * from etm_tasks where manager = ${place(1)} and ${isOpen} and damaged is null${
+export const openRowsQuery = ({ dialect, place }: Tables): string =>
+  `select * from ${openTasks(dialect)} where manager = ${place(1)} and ${isOpen} and damaged is null${
     // settled, and in no status that a settled task has: found, so that it is not passed over unseen
     noSettledStatus.map((range, index) =>
       ` union all select * from etm_tasks where manager = ${place(2 + index)} and ${range} and settled is not null
@@ -181,15 +182,17 @@ export const open = (
       )))
     )
 
-    const acknowledgeText = `update etm_tasks set result = nullif(etm_tasks.result, taken.result),
-        approval = nullif(etm_tasks.approval, taken.approval), detached = nullif(etm_tasks.detached, taken.detached)
-      from ${
+    // SQLite: materialized, for otherwise it reads all rows of the journal, and what was taken for each of them
+    const acknowledgeText = `with taken as materialized (${
       dialect === "pg"
-        ? "json_to_recordset(cast($1 as json)) as taken(number bigint, result bigint, approval bigint, detached bigint)"
-        : `(select value ->> 'number' as number, value ->> 'result' as result, value ->> 'approval' as approval,
-          value ->> 'detached' as detached from json_each(?)) as taken`
-    }
-      where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
+        ? `select * from json_to_recordset(cast($1 as json))
+            as given(number bigint, result bigint, approval bigint, detached bigint)`
+        : `select value ->> 'number' as number, value ->> 'result' as result, value ->> 'approval' as approval,
+            value ->> 'detached' as detached from json_each(?)`
+    })
+      update etm_tasks set result = nullif(etm_tasks.result, taken.result),
+        approval = nullif(etm_tasks.approval, taken.approval), detached = nullif(etm_tasks.detached, taken.detached)
+      from taken where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
         and exists (select 1 from etm_managers where name = ${place(3)} and epoch = ${place(4)})`
     /** All of an update in one statement; a delivery that the row does not name any more was acknowledged before. */
     const acknowledgeAll = (deliveries: ReadonlyArray<DeliveryRef>) =>
@@ -220,6 +223,8 @@ export const open = (
       lastDelivery: manager.last_delivery,
       tables,
       rows,
+      // nothing else runs while a file is written: what is ready in this turn of the event loop would be a group each
+      gathered: dialect === "sqlite" ? turned : Effect.yieldNow(),
       write: (group) => writeGroup({ tables, epoch, leaseMillis, group }),
       acknowledge: (deliveries) =>
         Effect.gen(function*() {

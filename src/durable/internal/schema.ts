@@ -30,6 +30,10 @@ export const nowOf = (sql: SqlClient.SqlClient): Effect.Effect<number, SqlError>
 /** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
 export const isOpen = "(settled is null or result is not null or detached is not null)"
 
+/** Where the open rows of a journal are read: SQLite does not know how few they are, and would read all of its rows. */
+export const openTasks = (dialect: "pg" | "sqlite"): string =>
+  dialect === "pg" ? "etm_tasks" : "etm_tasks indexed by etm_tasks_open"
+
 const createTables = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const integer = integerOf(sql)

@@ -94,8 +94,15 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
       return writings.filter(({ tables }) => names.has(tables.name))
     })
 
-  const close = `update etm_tasks set result = null, approval = null, detached = null
-    where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+  const nothingOwed = "update etm_tasks set result = null, approval = null, detached = null"
+  const close = `${nothingOwed} where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+  /** Of several journals at once. */
+  const deliver = nothingOwed + (
+    dialect === "pg"
+      ? ` from json_to_recordset(cast($1 as json)) as given(manager text, number bigint)
+        where etm_tasks.manager = given.manager and etm_tasks.number = given.number`
+      : " where (manager, number) in (select value ->> 'manager', value ->> 'number' from json_each(?))"
+  )
 
   const writeRest = ({ group, tables }: Writing) =>
     Effect.gen(function*() {
@@ -115,6 +122,10 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
       for (const { group: { closedSessions }, tables: { name } } of written) {
         for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
       }
+      const delivered = written.flatMap(({ group, tables: { name: manager } }) =>
+        group.delivered.map((number) => ({ manager, number }))
+      )
+      if (delivered.length > 0) yield* sql.unsafe(deliver, [JSON.stringify(delivered)])
       yield* writeRows(written)
       for (const writing of written) yield* writeRest(writing)
       return written

@@ -186,7 +186,8 @@ export class JournalWriter extends Unwritten {
   }
 
   private persist(group: Group): Effect.Effect<void, Cause.Cause<JournalError>> {
-    const isEmpty = group.rows.length === 0 && group.removed.length === 0 && group.closedSessions.length === 0 &&
+    const isEmpty = group.rows.length === 0 && group.delivered.length === 0 && group.removed.length === 0 &&
+      group.closedSessions.length === 0 &&
       group.output.length === 0 &&
       group.seq === this.writtenSeq && !this.isRenewalDue
     if (isEmpty) return Effect.void
@@ -205,7 +206,7 @@ export class JournalWriter extends Unwritten {
       this.renewedAt = begunAt
       this.isRenewalDue = false
       this.counts.groups++
-      this.counts.rows += group.rows.length
+      this.counts.rows += group.rows.length + group.delivered.length
       this.counts.lastWriteAt = this.clock.unsafeCurrentTimeMillis()
     })))
   }
@@ -298,8 +299,7 @@ export class JournalWriter extends Unwritten {
           if (this.isDue) resume(Effect.void)
           else this.signal = () => resume(Effect.void)
         }),
-        // whoever is ready now comes into the same group
-        Effect.zipRight(Effect.yieldNow(), this.writeGroup)
+        Effect.zipRight(this.journal.gathered, this.writeGroup)
       ),
     step: () => {}
   })

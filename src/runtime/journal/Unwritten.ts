@@ -28,6 +28,8 @@ interface Entry {
   output: WrittenOutput | undefined
   /** Its call, which is written once; undefined when it is. */
   request: string | undefined
+  /** Whether more of it has changed since its row was written than what is undelivered. */
+  isChanged: boolean
 }
 
 /** The chunk that grows begins at `last`; what ended before `from` is not kept. */
@@ -60,6 +62,7 @@ export const keyOf = ({ asking = "", brings, taskId }: DeliveredRef): string => 
 
 /** What is written of steps in one group. */
 export interface Changes {
+  readonly delivered: ReadonlyArray<number>
   readonly rows: ReadonlyArray<JournalRow>
   readonly removed: ReadonlyArray<number>
   readonly closedSessions: ReadonlyArray<string>
@@ -122,14 +125,17 @@ export abstract class Unwritten implements TableJournal {
       detached: undefined,
       output: task.output === undefined ? undefined : { last: task.output.end, from: task.output.start },
       // now: what a caller changes in its call later must not be written
-      request: this.isRestoring ? undefined : requestText(task.request)
+      request: this.isRestoring ? undefined : requestText(task.request),
+      isChanged: false
     }
     this.entries.set(task, entry)
     return entry
   }
 
   private soil(entry: Entry): void {
-    if (!this.isRestoring) this.dirty.add(entry)
+    if (this.isRestoring) return
+    entry.isChanged = true
+    this.dirty.add(entry)
   }
 
   changed(task: TaskRecord): void {
@@ -198,7 +204,7 @@ export abstract class Unwritten implements TableJournal {
     if (this.isOpen) this.nowAcknowledged.push(sent)
     else this.leaveAcknowledged([sent])
     entry.sent[brings] = undefined
-    this.soil(entry)
+    if (!this.isRestoring) this.dirty.add(entry)
   }
 
   forgotten(kept: SettledTask): void {
@@ -206,7 +212,10 @@ export abstract class Unwritten implements TableJournal {
     const entry = this.kept.get(kept)
     this.kept.delete(kept)
     if (typeof entry === "number") this.removed.push(entry)
-    else if (entry !== undefined) this.dirty.add(entry)
+    else if (entry !== undefined) {
+      entry.isChanged = true
+      this.dirty.add(entry)
+    }
   }
 
   /** Rows that are owed to nobody are too old. What settled up to `through` and is delivered later goes when it is. */
@@ -258,14 +267,16 @@ export abstract class Unwritten implements TableJournal {
     return true
   }
 
-  private rowOf(entry: Entry): JournalRow | undefined {
+  private rowOf(entry: Entry): JournalRow | "Delivered" | "Removed" {
     const { sent, settled, task } = entry
     const { snapshot } = task
     const isKept = settled !== undefined &&
       (this.journal.keepsSettled || this.table.tasks.get(snapshot.id) === settled)
     if (settled !== undefined && !isKept) this.kept.delete(settled)
     const isDelivered = this.leaveIfDelivered(entry)
-    if (isDelivered && (!isKept || entry.seq <= this.removedThrough)) return undefined
+    if (isDelivered && (!isKept || entry.seq <= this.removedThrough)) return "Removed"
+    if (isDelivered && !entry.isChanged) return "Delivered"
+    entry.isChanged = false
     const isClosed = task.session.closed
     // what is written already may have left, and its reader may acknowledge it in a transaction before this group is written
     const place = (one: Sent | undefined): JournalRow["result"] =>
@@ -314,12 +325,15 @@ export abstract class Unwritten implements TableJournal {
     this.removed = []
     this.closedSessions = []
     const rows: Array<JournalRow> = []
+    const delivered: Array<number> = []
     for (const entry of dirty) {
       const row = this.rowOf(entry)
-      if (row === undefined) removed.push(entry.task.order)
+      if (row === "Removed") removed.push(entry.task.order)
+      else if (row === "Delivered") delivered.push(entry.task.order)
       else rows.push(row)
     }
     return {
+      delivered,
       rows,
       removed,
       closedSessions,

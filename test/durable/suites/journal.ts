@@ -465,6 +465,25 @@ export const journalSuite = (databases: Databases): void => {
         assert.strictEqual(error._tag === "JournalError" ? error.reason : error._tag, "Version")
       }))
 
+    it.scoped("that something was taken is written alone: the rest of its row stays as it is", () =>
+      Effect.gen(function*() {
+        const statements: Array<string> = []
+        const database = yield* databases.make({ before: (text) => void statements.push(text) })
+        const process = yield* database.open()
+        yield* process.start("a", "quick")
+        yield* settled
+        const rows = database.sql<{ readonly result: unknown; readonly doc: string }>`
+          select result, doc from etm_tasks where number = 1`
+        const [before] = yield* rows
+        statements.length = 0
+        assert.isTrue(Option.isSome(yield* process.manager.consumeTurnUpdate(turn, () => Effect.void)))
+        assert.deepStrictEqual(statements.filter((text) => text.startsWith("insert")), [])
+        const [after] = yield* rows
+        assert.isNotNull(before?.result)
+        assert.isNull(after?.result)
+        assert.strictEqual(after?.doc, before?.doc)
+      }))
+
     it.scoped("a codec encrypts calls and results; with another key the journal does not open", () =>
       Effect.gen(function*() {
         const codec = codecOf(randomBytes(32))
@@ -498,6 +517,21 @@ export const journalSuite = (databases: Databases): void => {
           ["1 Started a", "2 Completed a"],
           ["1 Started a", "2 Completed a"]
         ])
+      }))
+
+    it.scoped("what happens in one turn of the event loop, one after the other, comes into few groups", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const process = yield* database.open()
+        const before = (yield* process.journal.status).groups
+        const answered = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+        yield* Effect.forEach(
+          Array.from({ length: 50 }, (_, index) => index),
+          (index) => Effect.zipRight(answered, process.start(`${index}`, "quick")),
+          { concurrency: "unbounded" }
+        )
+        yield* settled
+        assert.isBelow((yield* process.journal.status).groups - before, 10)
       }))
 
     it.scoped("the status says what was written; many starts at once are few groups", () =>

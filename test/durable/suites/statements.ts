@@ -190,7 +190,8 @@ const fill = (sql: SqlClient.SqlClient, dialect: "pg" | "sqlite") => {
       select 'past/' || (number % 400), 'past ' || number, number, 0, 1, 'x' from ${numbers(20_000)}`,
       `insert into etm_output (manager, number, start, bytes, text)
       select 'past/' || (number % 4), number, 0, 1, 'x' from ${numbers(20_000)}`,
-      "analyze"
+      // nobody tells SQLite to, so it plans without
+      ...dialect === "pg" ? ["analyze"] : []
     ],
     (statement) => sql.unsafe(statement),
     { discard: true }
@@ -198,6 +199,8 @@ const fill = (sql: SqlClient.SqlClient, dialect: "pg" | "sqlite") => {
 }
 
 const grows = /etm_(tasks|sessions|entries|messages|results|output)\b/
+// the last one of a journal is found at the end of its index, which covers it
+const readsThrough = /^(SCAN etm_|SEARCH etm_\w+ USING INDEX sqlite_autoindex_etm_tasks_1 \(manager=\?\))/
 const isPlanned = /^\s*(select|insert|update|delete|with)\b/i
 
 interface Node {
@@ -227,8 +230,7 @@ const explained = (sql: SqlClient.SqlClient, dialect: "pg" | "sqlite", text: str
     )
     : Effect.map(
       sql.unsafe<{ readonly detail: string }>(`explain query plan ${text}`),
-      (rows) =>
-        rows.map(({ detail }) => detail).filter((detail) => detail.startsWith("SCAN etm_") && grows.test(detail))
+      (rows) => rows.map(({ detail }) => detail).filter((detail) => readsThrough.test(detail) && grows.test(detail))
     )
 
 export const statementsSuite = (databases: AgentDatabases): void => {
@@ -246,20 +248,19 @@ export const statementsSuite = (databases: AgentDatabases): void => {
         const planned = [...texts].filter((text) => isPlanned.test(text) && grows.test(text))
         // the workload makes them all: what is new is in it
         assert.isAtLeast(planned.length, 40)
-        yield* Effect.gen(function*() {
+        const through = Effect.gen(function*() {
           const sql = yield* SqlClient.SqlClient
-          yield* fill(sql, dialect)
-          const through = Effect.map(
-            Effect.forEach(planned, (text) =>
-              Effect.map(explained(sql, dialect, text), (found) => found.map((what) => `${what}: ${text}`))),
-            (found) =>
-              found.flat()
-          )
-          assert.deepStrictEqual(yield* through, [])
-          // one that needs an index that is not there is found
-          yield* sql.unsafe("drop index etm_tasks_id")
-          assert.match((yield* through).join("\n"), /etm_tasks: select .* where id =/)
-        }).pipe(Effect.provide(connect().layer))
+          const found = yield* Effect.forEach(planned, (text) =>
+            Effect.map(explained(sql, dialect, text), (plans) => plans.map((what) => `${what}: ${text}`)))
+          return found.flat()
+        })
+        const prepare = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+          fill(sql, dialect))
+        assert.deepStrictEqual(yield* Effect.zipRight(prepare, through).pipe(Effect.provide(connect().layer)), [])
+        // one that needs an index that is not there is found; by another connection, for one explains a statement once
+        const drop = Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe("drop index etm_tasks_id"))
+        const found = yield* Effect.zipRight(drop, through).pipe(Effect.provide(connect().layer))
+        assert.match(found.join("\n"), /etm_tasks: select .* where id =/)
       }).pipe(Effect.scoped), 120_000)
   })
 }

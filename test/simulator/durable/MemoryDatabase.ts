@@ -111,10 +111,19 @@ export class MemoryDatabase {
         }
       }
     }
+    for (const number of group.delivered) this.deliver(number)
     for (const row of group.rows) this.put(row)
     if (!this.keeping.output && group.output.length > 0) this.violate("output", "is written and not to be kept")
     this.output.commit(group)
     for (const number of group.removed) this.remove(number)
+  }
+
+  private deliver(number: number): void {
+    const row = this.rows.get(number)
+    if (row === undefined || row.settled === null) {
+      return this.violate("rows", `row ${number} is delivered and live, or is not there`)
+    }
+    this.put({ ...row, result: null, approval: null, detached: null })
   }
 
   private remove(number: number): void {
@@ -202,6 +211,7 @@ export class MemoryDatabase {
     return {
       ...options,
       name: "memory",
+      gathered: Effect.yieldNow(),
       keepsSettled: keeping.settled > 0,
       keepsOutput: keeping.output,
       lastNumber: Math.max(0, ...rows.keys()),

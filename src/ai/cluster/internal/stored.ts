@@ -2,7 +2,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import { dialectOf, isOpen } from "../../../durable/internal/schema.js"
+import { dialectOf, isOpen, openTasks } from "../../../durable/internal/schema.js"
 import { SessionId } from "../../../model/ids.js"
 
 interface Row {
@@ -14,15 +14,16 @@ const idsIn = (rows: ReadonlyArray<Row>): ReadonlyArray<SessionId> =>
 
 /** Where a parameter stands: `?` or `$1`. */
 type Place = (index: number) => string
+type Dialect = ReturnType<typeof dialectOf>
 
 /** The statement for the open sessions of a journal that go on by themselves. */
 const awakeQuery = (place: Place): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and opened_as is not null and is_resting = 0`
 
 /** The statement for the open sessions of a journal that have a live task, or are owed a result. */
-const owedQuery = (place: Place): string =>
+const owedQuery = (place: Place, dialect: Dialect): string =>
   `select session_id from etm_sessions where manager = ${place(1)} and opened_as is not null and session_id in (
-    select session_id from etm_tasks where manager = ${place(2)} and ${isOpen})`
+    select session_id from ${openTasks(dialect)} where manager = ${place(2)} and ${isOpen})`
 
 /** The statement that finds a session, if it is open. */
 const openSessionQuery = (place: Place): string =>
@@ -49,9 +50,10 @@ export interface StoredSessions {
 export const storedSessions = (journal: string): Effect.Effect<StoredSessions, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (client) => {
     const sql = client.withoutTransforms()
-    const place: Place = (index) => dialectOf(sql) === "pg" ? `$${index}` : "?"
-    const find = (query: (place: Place) => string, ...more: ReadonlyArray<string>) =>
-      Effect.map(sql.unsafe<Row>(query(place), [journal, ...more]), idsIn)
+    const dialect = dialectOf(sql)
+    const place: Place = (index) => dialect === "pg" ? `$${index}` : "?"
+    const find = (query: (place: Place, dialect: Dialect) => string, ...more: ReadonlyArray<string>) =>
+      Effect.map(sql.unsafe<Row>(query(place, dialect), [journal, ...more]), idsIn)
     return {
       toReopen: Effect.zipWith(
         find(awakeQuery),
