@@ -7,7 +7,7 @@ import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Logger, LogLevel, Option } from "effect"
 import { SessionId, TaskLaunchRequest, TaskManager, ToolCallId, ToolExecutor, TurnId } from "effect-task-manager"
-import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import { clusterShardingConfig, clusterSqlClient, TaskManagerCluster } from "effect-task-manager/cluster"
 import { freePort } from "../test/cluster/processes/Cluster.js"
 import { startPostgres } from "../test/support/postgres.js"
 import { usedHeap } from "./measuring.js"
@@ -27,6 +27,7 @@ const Runner = TaskManagerCluster.runner({ groups, maxIdleTime }).pipe(
   Layer.provide(
     NodeClusterSocket.layer({ storage: "sql", shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port }) })
       .pipe(
+        Layer.provide(clusterSqlClient),
         Layer.provide(sqlOf(3))
       )
   ),
