@@ -102,7 +102,7 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
     live: () => listLive(table),
     undelivered: () => undeliveredOf(table)
   })
-  const state: State.State = State.make({
+  const state: State.State = yield* State.make({
     table,
     clock,
     events,

@@ -1,6 +1,6 @@
 /**
- * The state of a manager: every task, turn, session and queue, and the indexes over them. It is mutable, and
- * only the transitions in this folder change it, each in one synchronous step.
+ * The state of a manager: every task, turn, session and queue, and the indexes over them. It is mutable and lives in one
+ * `Ref`; only the transitions in this folder change it, each in one synchronous step.
  */
 import type { SessionId, TaskId } from "../../model/ids.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
