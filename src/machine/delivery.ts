@@ -89,12 +89,13 @@ export const untie = ({ undelivered }: SettledTask): void => {
   if (undelivered !== undefined) undelivered.settled = undefined
 }
 
-const reply = (table: TaskTable, task: TaskRecord, outcome: TaskStartOutcome): boolean => {
-  const caller = task.inlineCaller
-  if (caller === undefined || caller.outcome !== undefined) return false
+/** The caller that waits inline for what the task comes to; most tasks have none. */
+const unansweredCaller = ({ inlineCaller }: TaskRecord): InlineCaller | undefined =>
+  inlineCaller?.outcome === undefined ? inlineCaller : undefined
+
+const reply = (table: TaskTable, caller: InlineCaller, outcome: TaskStartOutcome): void => {
   caller.outcome = outcome
   table.consequences.woken.push(caller.wake)
-  return true
 }
 
 /** Sends the result of a settled task to its one destination. Returns whether that is the session's loop queue. */
@@ -105,7 +106,11 @@ export const deliverItem = (
   item: TaskResolution.Item
 ): boolean => {
   const { deliveryMode, kind } = task.snapshot
-  if (kind === "Foreground" && reply(table, task, TaskStartOutcome.Ready({ resolution: item }))) return false
+  const caller = kind === "Foreground" ? unansweredCaller(task) : undefined
+  if (caller !== undefined) {
+    reply(table, caller, TaskStartOutcome.Ready({ resolution: item }))
+    return false
+  }
   const delivery = kind === "Foreground"
     ? sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution: item }))
     : deliveryMode === "Manual"
@@ -119,7 +124,11 @@ export const deliverItem = (
 /** Sends the approval that a task asks for. Returns whether it goes to the session's loop queue, in either mode. */
 export const deliverApproval = (table: TaskTable, task: TaskRecord, resolution: TaskResolution.Approval): boolean => {
   const isForeground = task.snapshot.kind === "Foreground"
-  if (isForeground && reply(table, task, TaskStartOutcome.Ready({ resolution }))) return false
+  const caller = isForeground ? unansweredCaller(task) : undefined
+  if (caller !== undefined) {
+    reply(table, caller, TaskStartOutcome.Ready({ resolution }))
+    return false
+  }
   const delivery = isForeground
     ? sendToTurn(table, task.turn, TurnTaskUpdate.Resolution({ resolution }))
     : sendToLoop(table, task.session, resolution)
@@ -130,11 +139,13 @@ export const deliverApproval = (table: TaskTable, task: TaskRecord, resolution: 
 
 /** Tells the turn (or the caller that ran the task inline) that a task went to the background. */
 export const deliverDetached = (table: TaskTable, task: TaskRecord): void => {
-  const outcome = TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: "Background" })
-  if (!reply(table, task, outcome)) {
-    const delivery = sendToTurn(table, task.turn, TurnTaskUpdate.Detached({ snapshot: task.snapshot }))
-    sent(table, task, "detached", delivery)
+  const caller = unansweredCaller(task)
+  if (caller !== undefined) {
+    reply(table, caller, TaskStartOutcome.Pending({ taskId: task.snapshot.id, kind: "Background" }))
+    return
   }
+  const delivery = sendToTurn(table, task.turn, TurnTaskUpdate.Detached({ snapshot: task.snapshot }))
+  sent(table, task, "detached", delivery)
 }
 
 /** The approval was answered: it is not delivered any more. */

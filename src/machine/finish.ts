@@ -49,11 +49,10 @@ const progressOf = ({ snapshot }: TaskRecord): results.Progress =>
     : "Running"
 
 const resultOf = (table: TaskTable, task: TaskRecord, ending: Ending) => {
+  // before anything is made that only the others need
+  if (ending._tag === "Completed") return results.completedResult(task.request, ending.result.result)
   const told = (text: string) => withWhatItTold(table, task, text)
   switch (ending._tag) {
-    case "Completed": {
-      return results.completedResult(task.request, ending.result.result)
-    }
     case "Failed":
       return results.failedResult(task.request, ending.error, told)
     case "Cancelled":

@@ -75,7 +75,8 @@ export const release = (table: TaskTable, { turn }: PendingStart): void => {
 }
 
 const refuseAll = (table: TaskTable, list: LinkedList<PendingStart> | undefined, why: PendingRefusal): void => {
-  for (const pending of list?.toArray() ?? []) {
+  if (list === undefined) return
+  for (const pending of list.toArray()) {
     leave(table, pending)
     pending.caller.refuse(why)
     table.consequences.woken.push(pending.caller.wake)

@@ -159,8 +159,9 @@ export const vacate = (table: TaskTable, task: TaskRecord): void => {
   leaveLine(table, task)
   if (task.place === "held") giveBack(table, task)
   task.place = "none"
+  if (task.returning === undefined) return
   // their task has no use for a place any more
-  for (const waiter of task.returning ?? []) {
+  for (const waiter of task.returning) {
     leaveReturning(table, waiter)
     table.consequences.woken.push(waiter.wake)
   }

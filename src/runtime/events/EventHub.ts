@@ -3,6 +3,7 @@ import type { SessionId, TaskId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
 import { EventSubscription, type StandIn } from "../../shared/EventSubscription.js"
 import { LinkedList } from "../../shared/LinkedList.js"
+import { Outbox } from "../../shared/Outbox.js"
 import { makeEventBytes } from "./eventBytes.js"
 import { EventReplay, type ReplayOptions, type VisitEvent } from "./EventReplay.js"
 
@@ -67,7 +68,7 @@ export class EventHub {
   private readonly ofSession = new Index<SessionId>()
   private readonly ofTask = new Index<TaskId>()
   /** Subscriptions with readers to wake at the end of the step. */
-  private readonly told: Array<Subscription> = []
+  private readonly told = new Outbox<Subscription>()
   private readonly bytesOf = makeEventBytes()
   private ended = false
 
@@ -102,7 +103,7 @@ export class EventHub {
 
   /** Wakes the subscriptions that wait, once for all events of a step. */
   unsafeWake(): void {
-    for (let next = this.told.pop(); next !== undefined; next = this.told.pop()) next.unsafeWake()
+    for (let next = this.told.shift(); next !== undefined; next = this.told.shift()) next.unsafeWake()
   }
 
   /** Subscribes to the events after a number, until the subscription is closed. It loses its oldest events if it is not read. */

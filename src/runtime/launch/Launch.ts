@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -28,7 +27,6 @@ import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolResult } from "../../model/ToolCall.js"
 import type { UsageCosts } from "../../model/Usage.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
-import type { ObservedLaunch } from "../../services/internal/observer.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { escaped, shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
@@ -38,12 +36,13 @@ import { BudgetTimers } from "./BudgetTimers.js"
 import { launchExit } from "./launchExit.js"
 import { LaunchScope } from "./LaunchScope.js"
 import { messagesTo } from "./messages.js"
-import { capError, capExit, capProgress } from "./outputLimits.js"
+import { capError, capProgress } from "./outputLimits.js"
 import { readProgress } from "./readProgress.js"
 import { reportCosts } from "./reportCosts.js"
 import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
 import { toolDefect } from "./toolDefect.js"
+import { noRefs, toolRefs } from "./toolRefs.js"
 import { warnOfTool } from "./toolWarning.js"
 
 const noAnswers = Object.freeze({})
@@ -52,25 +51,6 @@ const cancelled: LaunchEnd = { _tag: "Cancelled" }
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
 const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
   Runtime.make({ context, fiberRefs, runtimeFlags: Runtime.defaultRuntimeFlags })
-
-/**
- * A FiberRef keeps the values that earlier fibers had, for a join that a tool's fiber never makes; where each tool starts
- * the next one they would grow without end. In place, for `updateRefs` is given the new fiber's own: a blocked task takes 4,098
- * bytes, and 4,642 with the short histories left in.
- */
-const forgetEarlierFibers = (own: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
-  // not for of: its iterator makes an array for every entry
-  own.locals.forEach((values, ref) => {
-    if (values.length > 1) own.locals.set(ref, [values[0]])
-  })
-  return own
-}
-
-/** The refs of a launch that is watched: what its fibers log says whose it is. */
-const annotated = (own: FiberRefs.FiberRefs, id: FiberId.Runtime, { logAnnotations }: ObservedLaunch) => {
-  own.locals.set(FiberRef.currentLogAnnotations, [[id, logAnnotations]])
-  return own
-}
 
 type CurrentTaskService = CurrentTask["Type"]
 
@@ -143,13 +123,7 @@ export class Launch implements TaskRuntime {
       engine.state.unsafeModify((table, now) => launchEnded(table, task, number, cancelled, now))
       return
     }
-    const passed = (overrun: Overrun) =>
-      void engine.state.unsafeModify((table, now) => timeOut(table, task, number, now, overrun))
-    if (task.timeout !== Infinity) {
-      const { timeout } = task
-      this.timeoutTimer = engine.timers.start(timeout, () => passed({ _tag: "Timeout", millis: timeout }))
-    }
-    if (task.budgets !== undefined) this.budgetTimers = new BudgetTimers(engine.timers, task, task.budgets, passed)
+    if (task.timeout !== Infinity || task.budgets !== undefined) this.startTimers(task)
     const { executor } = caller
     const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
       // before anything of the tool: it may cancel itself in its very first step
@@ -165,12 +139,10 @@ export class Launch implements TaskRuntime {
         )
     })
     const observed = engine.observer?.launchBegins(caller, task.snapshot, request)
-    const runtime = runtimeOf(this.context(caller, task, observed?.span), caller.fiberRefs)
-    const fiber = Runtime.runFork(runtime, tool, {
+    const context = this.context(caller, task, observed?.span)
+    const fiber = Runtime.runFork(runtimeOf(context, noRefs), tool, {
       immediate: engine.startsImmediately && !later,
-      updateRefs: observed === undefined
-        ? forgetEarlierFibers
-        : (own, id) => annotated(forgetEarlierFibers(own), id, observed)
+      updateRefs: (_, id) => toolRefs(caller.fiberRefs, id, context, observed)
     })
     // the deferred fiber has not said so itself yet, and one that has ended must be released
     if (fiber.unsafePoll() === null) this.fiber = fiber
@@ -180,6 +152,18 @@ export class Launch implements TaskRuntime {
       else {this.scope.close(runtimeOf(fiber.currentContext, fiber.getFiberRefs()), exit, (closed) =>
           this.ended(task, closed))}
     })
+  }
+
+  /** Those that do not depend on where the task runs. */
+  private startTimers(task: TaskRecord): void {
+    const { engine, number } = this
+    const { budgets, timeout } = task
+    const passed = (overrun: Overrun) =>
+      void engine.state.unsafeModify((table, now) => timeOut(table, task, number, now, overrun))
+    if (timeout !== Infinity) {
+      this.timeoutTimer = engine.timers.start(timeout, () => passed({ _tag: "Timeout", millis: timeout }))
+    }
+    if (budgets !== undefined) this.budgetTimers = new BudgetTimers(engine.timers, task, budgets, passed)
   }
 
   /** An attempt has failed, and another one follows. */
@@ -204,7 +188,7 @@ export class Launch implements TaskRuntime {
 
   private read({ request, snapshot }: TaskRecord, exit: Exit.Exit<unknown, unknown>): LaunchExit {
     const { engine } = this
-    const ended = launchExit(request, exit, (read) => capExit(engine.outputLimits, read))
+    const ended = launchExit(request, exit, engine.outputLimits)
     return ended._tag === "Defect"
       ? { _tag: "Failed", error: toolDefect(engine, request, snapshot, ended.cause) }
       : ended

@@ -2,13 +2,13 @@
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import type * as Exit from "effect/Exit"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type { LaunchExit } from "../../machine/finish.js"
 import { jsonCopy } from "../../model/json.js"
 import { readToolResult } from "../../model/readToolResult.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
+import { capExit, type OutputLimits } from "./outputLimits.js"
 
 /** The tool died, or returned what is neither a result nor a failure. */
 export interface Defect {
@@ -38,15 +38,15 @@ const read = (request: ToolRequest, exit: Exit.Exit<unknown, unknown>): LaunchEx
     ? ofCause(request, exit.cause)
     : { _tag: "Completed", result: readToolResult(exit.value, request.toolName) }
 
-/** What the exit of a tool's fiber means, within the limits of `cap`. Never throws, whatever the tool returned. */
+/** What the exit of a tool's fiber means, within the limits if there are any. Never throws, whatever the tool returned. */
 export const launchExit = (
   request: ToolRequest,
   exit: Exit.Exit<unknown, unknown>,
-  cap: (exit: LaunchExit) => LaunchExit = identity
+  limits?: OutputLimits
 ): LaunchExit | Defect => {
   try {
     const ended = read(request, exit)
-    return ended._tag === "Defect" ? ended : cap(ended)
+    return ended._tag === "Defect" || limits === undefined ? ended : capExit(limits, ended)
   } catch (thrown) {
     // a getter or a proxy in what the tool returned, garbage, or more of it than fits into a string
     return { _tag: "Defect", cause: Cause.die(thrown) }

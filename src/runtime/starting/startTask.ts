@@ -50,8 +50,12 @@ const callerOf = (fiber: AnyFiber): LaunchCaller => ({
 })
 
 /** Why the launch cannot start now, if so. */
-const refusal = (table: TaskTable, launch: TaskLaunchRequest, fiber: AnyFiber): StartError | undefined => {
-  const stopped = stoppedIn(table, ancestryOf(fiber))
+const refusal = (
+  table: TaskTable,
+  launch: TaskLaunchRequest,
+  { ancestry }: LaunchCaller
+): StartError | undefined => {
+  const stopped = stoppedIn(table, ancestry)
   if (stopped !== undefined) return new TaskCancelled({ taskId: stopped })
   const plain = launch._tag === "Plain"
   const refused = start.refusal(table, plain ? launch.taskId : undefined)
@@ -102,14 +106,13 @@ const startIn = (
   engine: Engine,
   launch: TaskLaunchRequest,
   route: start.Route,
-  fiber: AnyFiber,
+  caller: LaunchCaller,
   inlineCaller: InlineCaller | undefined,
   table: TaskTable,
   now: number
 ): Started | StartError => {
-  const refused = refusal(table, launch, fiber)
+  const refused = refusal(table, launch, caller)
   if (refused !== undefined) return refused
-  const caller = callerOf(fiber)
   const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
   if (launch._tag === "Plain") {
     const same = rejectedFor(table, launch.request, route.duplicates)
@@ -142,10 +145,10 @@ const startNow = (
   engine: Engine,
   launch: TaskLaunchRequest,
   route: start.Route,
-  fiber: AnyFiber,
+  caller: LaunchCaller,
   inlineCaller: InlineCaller | undefined
 ): Started | StartError =>
-  engine.state.unsafeModify((table, now) => startIn(engine, launch, route, fiber, inlineCaller, table, now))
+  engine.state.unsafeModify((table, now) => startIn(engine, launch, route, caller, inlineCaller, table, now))
 
 type Answer = Effect.Effect<TaskStartOutcome, StartError>
 
@@ -155,36 +158,42 @@ const answer = (outcome: Started | StartError): Answer =>
 const inForeground = RoutingPolicy.defaultValue()
 
 /** Who decides where a call runs: the manager's policy, else the caller's executor. */
-const routeOf = (engine: Engine, fiber: AnyFiber): RouteToolCall => {
+const routeOf = (engine: Engine, { executor: { route } }: LaunchCaller): RouteToolCall => {
   if (engine.route !== undefined) return engine.route
-  const { route } = Context.unsafeGet(fiber.currentContext, ToolExecutor)
   return route === undefined ? inForeground : escapingRoute(route)
 }
 
 /** Starts a call, or waits for what has to be known first. Until then the call stands in the table. */
 const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
+  const caller = callerOf(fiber)
   const { table } = engine.state
   const earlier = repeated(table, launch)
   if (earlier !== undefined) {
-    return "caller" in earlier ? beginAfter(engine, launch, fiber, earlier) : answerRepeated(earlier)
+    return "caller" in earlier ? beginAfter(engine, launch, fiber, caller, earlier) : answerRepeated(earlier)
   }
-  const refused = refusal(table, launch, fiber)
+  const refused = refusal(table, launch, caller)
   if (refused !== undefined) return Effect.fail(refused)
-  const decision = routeOf(engine, fiber)(launch.request)
+  const decision = routeOf(engine, caller)(launch.request)
   return Effect.isEffect(decision)
-    ? beginRouted(engine, launch, fiber, decision)
-    : answer(startNow(engine, launch, toRoute(table, decision), fiber, undefined))
+    ? beginRouted(engine, launch, fiber, caller, decision)
+    : answer(startNow(engine, launch, toRoute(table, decision), caller, undefined))
 }
 
 // both are functions of their own, for a call that waits for nothing makes no closure
 
 /** Begins once an earlier call of the same id, which is not accepted yet, has ended. */
-const beginAfter = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber, earlier: PendingStart): Answer =>
+const beginAfter = (
+  engine: Engine,
+  launch: TaskLaunchRequest,
+  fiber: AnyFiber,
+  caller: LaunchCaller,
+  earlier: PendingStart
+): Answer =>
   waitToStart(
     engine,
     launch,
     fiber,
-    inInterruptedTurn(engine, launch, fiber),
+    inInterruptedTurn(engine, launch, caller),
     endOf(earlier),
     () => begin(engine, launch, fiber)
   )
@@ -194,26 +203,27 @@ const beginRouted = (
   engine: Engine,
   launch: TaskLaunchRequest,
   fiber: AnyFiber,
+  caller: LaunchCaller,
   decision: Effect.Effect<RoutingDecision>
 ): Answer =>
   waitToStart(
     engine,
     launch,
     fiber,
-    inInterruptedTurn(engine, launch, fiber),
+    inInterruptedTurn(engine, launch, caller),
     decision,
-    (routed) => answer(startNow(engine, launch, toRoute(engine.state.table, routed), fiber, undefined))
+    (routed) => answer(startNow(engine, launch, toRoute(engine.state.table, routed), caller, undefined))
   )
 
 /** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */
-const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber) =>
+const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, caller: LaunchCaller) =>
 (
   table: TaskTable,
   now: number
 ): { readonly answer: Answer; readonly task?: TaskRecord } => {
   const earlier = repeated(table, launch)
   if (earlier !== undefined && !("caller" in earlier)) return { answer: answerRepeated(earlier) }
-  const outcome = startIn(engine, launch, inlineRoute, fiber, undefined, table, now)
+  const outcome = startIn(engine, launch, inlineRoute, caller, undefined, table, now)
   return "_tag" in outcome ? { answer: answer(outcome) } : { answer: answer(outcome), task: outcome.task }
 }
 
@@ -239,7 +249,7 @@ export const startInline = (
     if (earlier !== undefined && !("caller" in earlier)) return answerRepeated(earlier)
     let resumeCaller: (() => void) | undefined = undefined
     const caller: InlineCaller = { wake: () => resumeCaller?.(), outcome: undefined }
-    const outcome = startNow(engine, launch, inlineRoute, fiber, caller)
+    const outcome = startNow(engine, launch, inlineRoute, callerOf(fiber), caller)
     if ("_tag" in outcome) return Effect.fail(outcome)
     const { pending, task } = outcome
     // it was in the background before

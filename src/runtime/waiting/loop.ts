@@ -98,11 +98,14 @@ const waitThenTake = (
 export const waitForTurn = (
   engine: Engine,
   ref: TurnRef,
-  { cancellation, timeout }: TurnWaitLimit = {}
+  options: TurnWaitLimit | undefined
 ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> =>
-  timeout === undefined
-    ? waitAndTake(engine, ref, cancellation, undefined)
-    : Effect.flatMap(deadlineOf(engine, timeout), (deadline) => waitAndTake(engine, ref, cancellation, deadline))
+  options?.timeout === undefined
+    ? waitAndTake(engine, ref, options?.cancellation, undefined)
+    : Effect.flatMap(
+      deadlineOf(engine, options.timeout),
+      (deadline) => waitAndTake(engine, ref, options.cancellation, deadline)
+    )
 
 const waitAndUse = <A, E, R>(
   engine: Engine,
