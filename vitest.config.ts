@@ -78,6 +78,7 @@ const onlyInFull = [
   "test/mcp/server-clients.test.ts",
   "test/cluster/upgrade.test.ts",
   "test/cluster/client.test.ts",
+  "test/cluster/clusterSqlClient.test.ts",
   "test/cluster/plans.test.ts",
   "test/durable/statements.test.ts",
   "test/durable/kill.test.ts",

@@ -62,7 +62,7 @@ export const makeDurable = (historyLimit: number): Effect.Effect<
     journal.restored()
     return {
       engine,
-      manager: holdReplies(journal, makeManager(engine, startConcurrently), () => {}),
+      manager: holdReplies(journal, makeManager(engine, startConcurrently), { waits: () => {}, consumes: () => {} }),
       leftInJournal: Effect.gen(function*() {
         yield* journal.synced
         const [rows] = yield* sql<{ readonly count: number; readonly undelivered: number }>`

@@ -3,7 +3,7 @@ import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Logger, LogLevel, Redacted } from "effect"
 import { ToolExecutor } from "effect-task-manager"
-import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import { clusterShardingConfig, clusterSqlClient, TaskManagerCluster } from "effect-task-manager/cluster"
 import { usedHeap } from "../measuring.js"
 
 export interface IdleRunnerJob {
@@ -22,7 +22,7 @@ const Runner = TaskManagerCluster.runner({ groups: job.groups, maxIdleTime: "2 s
     NodeClusterSocket.layer({
       storage: "sql",
       shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port: job.port })
-    }).pipe(Layer.provide(sqlOf(3)))
+    }).pipe(Layer.provide(clusterSqlClient), Layer.provide(sqlOf(3)))
   ),
   Layer.provide(sqlOf(8))
 )

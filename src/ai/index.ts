@@ -11,14 +11,10 @@ export * from "./loop/RetryPolicy.js"
 export * from "./loop/TranscriptStore.js"
 export * from "./loop/WakePolicy.js"
 export { ShellPermission } from "./shell/approvals.js"
-export {
-  type ShellCommand,
-  type ShellDecision,
-  ShellPolicy,
-  type ShellRule,
-  type ShellVerdict
-} from "./shell/ShellPolicy.js"
-export { type ShellOptions, ShellResult, ShellTool } from "./shell/ShellTool.js"
+export type { ShellOptions } from "./shell/ShellOptions.js"
+export { type ShellCommand, type ShellDecision, ShellPolicy } from "./shell/ShellPolicy.js"
+export type { ShellPolicyOptions, ShellRule, ShellVerdict } from "./shell/ShellRule.js"
+export { ShellResult, ShellTool } from "./shell/ShellTool.js"
 export { ResultStore, ResultStoreError } from "./tasks/ResultStore.js"
 export { TaskToolkit } from "./tasks/TaskToolkit.js"
 export * as ModelToolkit from "./tools/ModelToolkit.js"
@@ -28,5 +24,6 @@ export * as ToolRouting from "./tools/ToolRouting.js"
 export * from "./transcript/LateResultCodec.js"
 export { type RenderOptions, renderPrompt } from "./transcript/renderPrompt.js"
 export * from "./transcript/Transcript.js"
+export * from "./transcript/TranscriptCall.js"
 export * from "./transcript/TranscriptEntry.js"
 export * from "./transcript/validatePrompt.js"

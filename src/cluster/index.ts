@@ -5,5 +5,7 @@
  */
 export * from "./ClusterError.js"
 export * from "./ClusterJournal.js"
+export * from "./ClusterOptions.js"
+export * from "./clusterSqlClient.js"
 export * from "./shardingConfig.js"
 export * from "./TaskManagerCluster.js"

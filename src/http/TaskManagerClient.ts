@@ -5,30 +5,13 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
 import type { TaskManagerHandle } from "../services/TaskManager.js"
 import { openClient } from "./internal/client/clientOptions.js"
 import { makeRemoteHandle } from "./internal/client/remoteHandle.js"
 import { SharedEvents } from "./internal/client/SharedEvents.js"
-
-/**
- * What `TaskManagerClient.layer` takes. `url` is where the server listens: `http://127.0.0.1:4860`. `patience` is how long a request is made
- * again while the server is away, if it can be made twice; a number is milliseconds. Default: 30 seconds. `eventBuffer` and `eventBytes` are how
- * many events, an integer from 1, and bytes of them, an integer from 0, wait for each reader: see `TaskManagerConfig`. Defaults: 4 096, 32 MiB.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TaskManagerClientOptions {
-  readonly url: string
-  readonly token: Redacted.Redacted
-  readonly patience?: Duration.DurationInput | undefined
-  readonly eventBuffer?: number | undefined
-  readonly eventBytes?: number | undefined
-}
+import type { TaskManagerClientOptions } from "./TaskManagerClientOptions.js"
 
 /**
  * The handle of a manager that `TaskManagerHttp` serves, for programs in other processes: the same methods, streams and typed errors.

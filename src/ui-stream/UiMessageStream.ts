@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -15,44 +14,7 @@ import type { QuestionNotOpen, QuestionOpen } from "./errors.js"
 import { makeUiMessageStream } from "./internal/makeUiMessageStream.js"
 import type { UiMessage } from "./UiMessage.js"
 import type { UiMessageChunk } from "./UiMessageChunk.js"
-
-/**
- * What a page answers to an approval. `approvalId` is the one that it was shown.
- *
- * @since 0.1.0
- * @category models
- */
-export interface UiAnswer {
-  readonly approvalId: string
-  readonly approved: boolean
-  /** What the model is told where `approved` is false. */
-  readonly reason?: string | undefined
-}
-
-/**
- * What `UiMessageStream.make` takes.
- *
- * @since 0.1.0
- * @category models
- */
-export interface UiMessageStreamOptions {
-  /**
-   * How much of a message is kept for pages that come later or read slowly, and of all messages that no page has read, in UTF-16 units
-   * of texts and JSON: an integer from 1. A page that would need more reads an `error` chunk. Default: 16 777 216.
-   */
-  readonly maxMessageUnits?: number | undefined
-  /**
-   * How long a call without a task keeps a message from ending that else waits for answers alone: it is about to be started, or was
-   * refused. Default: 50 ms.
-   */
-  readonly startPeriod?: Duration.DurationInput | undefined
-  /**
-   * What `send` does while a message waits for answers. `"refuse"`: it fails with `QuestionOpen`, for a page that waits for the reply does
-   * not send its answers. `"submit"`: it hands the message in, for a loop that rejects what is asked (`whileAwaitingApproval`).
-   * Default: `"refuse"`.
-   */
-  readonly whilePaused?: "refuse" | "submit" | undefined
-}
+import type { UiAnswer, UiMessageStreamOptions } from "./UiMessageStreamOptions.js"
 
 /**
  * A session for chat pages. Each stream is one assistant message of the page, or what is new in it, and ends with it. Any

@@ -82,7 +82,10 @@ const startTasks = (who: "caller" | "writer", before: number, isLost: boolean): 
     const { journal } = engine.state
     if (journal === undefined) return yield* Effect.dieMessage("no journal")
     journal.restored()
-    const manager = holdReplies(journal, makeManager(engine, startConcurrently), () => {})
+    const manager = holdReplies(journal, makeManager(engine, startConcurrently), {
+      waits: () => {},
+      consumes: () => {}
+    })
     const start = Effect.withFiberRuntime<unknown, unknown, ToolExecutor>((fiber) => {
       if (who === "caller") scheduler.fiber = fiber
       return manager.startTask({ _tag: "Plain", request })

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Scope, Stream } from "effect"
 import { TaskManager, type TaskManagerHandle, TaskManagerLive, type TurnTaskUpdate } from "effect-task-manager"
 import { TaskManagerClient, type TaskManagerHttpOptions } from "effect-task-manager/http"
+import { CurrentCaller } from "../../src/http/internal/CurrentCaller.js"
 import { makeConsumers } from "../../src/http/internal/turns/Consumers.js"
 import { isFull } from "../support/fullMode.js"
 import { type Proxy, proxyOf } from "./proxy.js"
@@ -344,6 +345,26 @@ describe("the updates of a turn over HTTP", () => {
       )
       equal(yield* left(manager), [a])
     }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools))))
+
+  it.effect("have so many consumers of a token at once, whatever other tokens have", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const consumers = yield* makeConsumers(manager, { closing: Effect.never, heldForMillis: 60_000 })
+      // it runs: each consumer waits
+      yield* start("call", "hang")
+      const next = (token: string, consumer: string) =>
+        consumers.next(asking(1, consumer, 0)).pipe(
+          Effect.provideService(CurrentCaller, {
+            grant: { name: token, scopes: new Set(["control" as const]), streams: 0 },
+            audit: { route: undefined, id: undefined }
+          }),
+          Effect.as("taken"),
+          Effect.catchAll(({ status }) => Effect.succeed(status))
+        )
+      for (let number = 0; number < 1_024; number++) equal(yield* next("greedy", `consumer ${number}`), "taken")
+      equal(yield* next("greedy", "one more"), 429)
+      equal(yield* next("modest", "one more"), "taken")
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(TaskManagerLive, Tools))))
 
   it.live("are for tokens that may control, and a name is that of its token", () =>
     withServer((world) =>

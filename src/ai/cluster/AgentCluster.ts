@@ -13,8 +13,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { ClusterError } from "../../cluster/ClusterError.js"
+import type { ClusterClientOptions, ClusterRunnerOptions } from "../../cluster/ClusterOptions.js"
 import { patienceOf, readRunnerOptions, setUp } from "../../cluster/internal/settingUp.js"
-import type { ClusterClientOptions, ClusterRunnerOptions } from "../../cluster/TaskManagerCluster.js"
 import type { SessionId } from "../../model/ids.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { integerOf } from "../../shared/refusals.js"
@@ -61,7 +61,7 @@ export interface AgentClusterClientOptions extends Omit<ClusterClientOptions, "c
  * import { Layer, Redacted, Schema } from "effect"
  * import { ToolkitExecutor } from "effect-task-manager/ai"
  * import { AgentCluster } from "effect-task-manager/ai/cluster"
- * import { clusterShardingConfig } from "effect-task-manager/cluster"
+ * import { clusterShardingConfig, clusterSqlClient } from "effect-task-manager/cluster"
  *
  * const toolkit = Toolkit.make(
  *   Tool.make("greet", { parameters: { name: Schema.String }, success: Schema.String })
@@ -77,6 +77,7 @@ export interface AgentClusterClientOptions extends Omit<ClusterClientOptions, "c
  *       storage: "sql",
  *       shardingConfig: clusterShardingConfig({ host: "10.0.0.7", port: 34431 })
  *     })),
+ *     Layer.provide(clusterSqlClient),
  *     Layer.provide(sql(8))
  *   )
  *

@@ -6,16 +6,9 @@
 import type * as Option from "effect/Option"
 import type { ApprovalRequest } from "../../model/Approval.js"
 import { permissionOf, type ShellPermission } from "./approvals.js"
-import { checkPolicyOptions, checkWords } from "./checks.js"
+import { checkPolicyOptions, checkWords } from "./policyChecks.js"
+import type { ShellPolicyOptions, ShellRule, ShellVerdict } from "./ShellRule.js"
 import { chainWords, plainWords, roughWords, wholeWords } from "./words.js"
-
-/**
- * What becomes of a command: it runs, it is refused, or a human is asked.
- *
- * @since 0.1.0
- * @category models
- */
-export type ShellVerdict = "Allow" | "Deny" | "Ask"
 
 /**
  * What a policy decided. `reason` is shown to the human who is asked, and told to the model that is refused.
@@ -39,23 +32,6 @@ export interface ShellCommand {
   readonly command: string
   readonly directory: string
   readonly root?: string | undefined
-}
-
-/**
- * A rule for the commands that begin with certain words. Made by `ShellPolicy.allow`, `deny` and `ask`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ShellRule {
-  readonly verdict: ShellVerdict
-  /** The words that the command begins with. */
-  readonly words: ReadonlyArray<string>
-  /** Whether nothing may follow them. */
-  readonly exact: boolean
-  /** Where a rule that allows holds, as seen from the root: `.` is the root itself, `"Any"` every directory. */
-  readonly directories: ReadonlyArray<string> | "Any"
-  readonly reason: string | undefined
 }
 
 /**
@@ -268,12 +244,7 @@ export const ShellPolicy: {
    * of plain commands (`a && b | c`) is allowed if each of its parts is, refused if one is, and asked about otherwise. A part that
    * changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) makes it no chain. Throws a `TypeError` for wrong options.
    */
-  readonly make: (options: {
-    readonly rules: ReadonlyArray<ShellRule>
-    readonly otherwise?: ShellVerdict | undefined
-    readonly compound?: ShellVerdict | undefined
-    readonly chains?: boolean | undefined
-  }) => ShellPolicy
+  readonly make: (options: ShellPolicyOptions) => ShellPolicy
   /**
    * What "always allow" means for an approval that was shown: its command and its directory, to be kept by the host. `None` if the
    * approval is none of the shell's, or if its summary was cut, so that nobody has seen the whole command.

@@ -1,16 +1,12 @@
 /**
- * Checks what a shell is made of when it is made, and names the field that is wrong.
+ * Checks the options of a shell when it is made, and names the field that is wrong.
  *
  * @since 0.1.0
  */
 import { millisOf } from "../../shared/durations.js"
-import { refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../shared/refusals.js"
-import type { ShellPolicy, ShellRule, ShellVerdict } from "./ShellPolicy.js"
-import type { ShellOptions } from "./ShellTool.js"
-
-const isText = (value: unknown): boolean => typeof value === "string"
-
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
+import { refuseUnless, refuseUnlessObject } from "../../shared/refusals.js"
+import { isText, isTexts } from "./policyChecks.js"
+import type { ShellOptions } from "./ShellOptions.js"
 
 /**
  * Throws for options that no shell can have; how large its results may be is checked where it is used.
@@ -48,37 +44,3 @@ export const checkShellOptions = (options: ShellOptions): void => {
     environment
   )
 }
-
-const verdicts: ReadonlyArray<ShellVerdict> = ["Allow", "Deny", "Ask"]
-
-const isRule = (rule: ShellRule | undefined): boolean =>
-  typeof rule === "object" && isTexts(rule.words) && verdicts.includes(rule.verdict)
-
-/**
- * Throws for what no policy can be made of: a verdict that is misspelt would be none.
- *
- * @since 0.1.0
- * @category guards
- */
-export const checkPolicyOptions = (options: Parameters<typeof ShellPolicy.make>[0]): void => {
-  refuseUnlessObject("ShellPolicy.make", "an object with rules", options)
-  const { chains, compound, otherwise, rules } = options
-  refuseUnless(
-    Array.isArray(rules) && rules.every(isRule),
-    "ShellPolicy.rules",
-    "a list of what ShellPolicy.allow, allowExactly, deny and ask make",
-    rules
-  )
-  if (otherwise !== undefined) refuseUnlessOneOf(verdicts, "ShellPolicy.otherwise", otherwise)
-  refuseUnless(chains === undefined || typeof chains === "boolean", "ShellPolicy.chains", "true or false", chains)
-  if (compound !== undefined) refuseUnlessOneOf(verdicts, "ShellPolicy.compound", compound)
-}
-
-/**
- * Throws for words of a rule that are no text.
- *
- * @since 0.1.0
- * @category guards
- */
-export const checkWords = (words: string): void =>
-  refuseUnless(isText(words), "A rule of a shell policy", "words in a string", words)

@@ -8,35 +8,12 @@
  */
 import * as Either from "effect/Either"
 import type * as Schema from "effect/Schema"
-import { SessionId, type ToolCallId, type TurnId } from "../../model/ids.js"
-import { list, struct } from "../../model/schemas.js"
+import type { SessionId } from "../../model/ids.js"
 import { callsOf, GrowingTranscript } from "./internal/GrowingTranscript.js"
 import * as texts from "./internal/texts.js"
-import { TranscriptEntry } from "./TranscriptEntry.js"
-
-const Fields = struct({ sessionId: SessionId, entries: list(TranscriptEntry) })
-
-/**
- * A call of the model that a tool of ours has to answer.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TranscriptCall {
-  readonly turnId: TurnId
-  readonly callId: ToolCallId
-  readonly toolName: string
-  readonly params: unknown
-}
-
-/**
- * Why an entry was not added. `Duplicate`: it is there already (the same message, reply or late result, or any result of the same
- * call); `UnknownCall`: a result of a call that no reply made.
- *
- * @since 0.1.0
- * @category models
- */
-export type TranscriptRefusal = "Duplicate" | "UnknownCall"
+import { TranscriptFields } from "./internal/TranscriptFields.js"
+import type { TranscriptCall, TranscriptRefusal } from "./TranscriptCall.js"
+import type { TranscriptEntry } from "./TranscriptEntry.js"
 
 const empty = (sessionId: SessionId): Transcript => ({ sessionId, entries: [] })
 
@@ -123,7 +100,7 @@ const awaitsReply = ({ entries }: Transcript): boolean => {
  * @since 0.1.0
  * @category models
  */
-export const Transcript = Object.assign(Fields, {
+export const Transcript = Object.assign(TranscriptFields, {
   empty,
   append,
   fromEntries,
@@ -140,4 +117,4 @@ export const Transcript = Object.assign(Fields, {
  * @since 0.1.0
  * @category models
  */
-export interface Transcript extends Schema.Schema.Type<typeof Fields> {}
+export interface Transcript extends Schema.Schema.Type<typeof TranscriptFields> {}

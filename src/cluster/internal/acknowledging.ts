@@ -15,8 +15,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type LockingTransactions, transactionOf } from "../../durable/internal/lockingTransactions.js"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
+import { transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { endsIdleAfter } from "../../durable/internal/writing.js"
 import type { JournalError } from "../../errors.js"
@@ -103,7 +103,7 @@ const transactionAround = new TypeError(
 
 export const acknowledgingWith = (
   name: string,
-  locking: LockingTransactions,
+  locking: TransactionSet,
   { gone, putBack, taken }: Pick<ToGroups, "taken" | "putBack" | "gone">
 ): Effect.Effect<Acknowledging, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (sql) => {

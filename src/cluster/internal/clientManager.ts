@@ -4,8 +4,8 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { LockingTransactions } from "../../durable/internal/lockingTransactions.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
+import { TransactionSet } from "../../durable/internal/transactionSet.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import {
   type ApprovalMismatch,
@@ -74,7 +74,7 @@ export const makeClient = (options: {
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
     const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
-    const locking = new LockingTransactions()
+    const locking = new TransactionSet()
     const connection = yield* connect({
       groups,
       patienceMillis,

@@ -10,7 +10,7 @@ import * as schema from "../../durable/internal/schema.js"
 import { millisOf } from "../../shared/durations.js"
 import { integerOf } from "../../shared/refusals.js"
 import type { ClusterError } from "../ClusterError.js"
-import type { ClusterClientOptions, ClusterOptions, ClusterRunnerOptions } from "../TaskManagerCluster.js"
+import type { ClusterClientOptions, ClusterOptions, ClusterRunnerOptions } from "../ClusterOptions.js"
 import { checkLayout } from "./layout.js"
 
 export interface ClusterPlace {

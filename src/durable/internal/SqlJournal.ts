@@ -10,12 +10,12 @@ import type { Brings } from "../../machine/state/Undelivered.js"
 import type { OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import type { WhenUnlocked } from "./locked.js"
-import { LockingTransactions, transactionOf } from "./lockingTransactions.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
+import { transactionOf, TransactionSet } from "./transactionSet.js"
 import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
@@ -199,7 +199,7 @@ export const open = (
       dialect === "pg" ? " for key share" : ""
     }`
     /** Those in whose transactions a group may have to wait. */
-    const locking = new LockingTransactions()
+    const locking = new TransactionSet()
     const lock = Effect.withFiberRuntime<void>(({ currentContext }) => {
       const transaction = transactionOf(currentContext)
       if (transaction !== undefined) locking.add(transaction)

@@ -27,13 +27,13 @@ import { TaskJournal } from "../TaskJournal.js"
 import { checkChoices, checkName, unstorable } from "./checks.js"
 import { withStoredTasks } from "./hostReads.js"
 import { whenUnlocked } from "./locked.js"
-import { transactionOf } from "./lockingTransactions.js"
 import { makeReadOrWarn, readTasks } from "./opening.js"
 import { readOutput } from "./outputRows.js"
 import { pauseOf, sweepAgain } from "./retention.js"
 import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
 import * as SqlJournal from "./SqlJournal.js"
+import { transactionOf, TransactionSet } from "./transactionSet.js"
 import { deliveriesIn } from "./updates.js"
 import type { WriteGroup } from "./writing.js"
 
@@ -67,19 +67,29 @@ const transactionInside = new TypeError(
     "would wait for the end of the transaction, which waits for it"
 )
 
-const taskJournal = (journal: JournalWriter, store: SqlJournal.SqlJournal): TaskJournal["Type"] =>
+const transactionAround = new TypeError(
+  "acknowledge was called in a transaction that is around the consumer: the manager would wait for its end, and the consumer for the " +
+    "manager. Call withTransaction in what the consumer uses, not around it"
+)
+
+const taskJournal = (
+  journal: JournalWriter,
+  store: SqlJournal.SqlJournal,
+  aroundConsumers: TransactionSet
+): TaskJournal["Type"] =>
   TaskJournal.of({
     acknowledge: (updates) =>
-      Effect.suspend(() =>
+      Effect.withFiberRuntime(({ currentContext }) => {
+        if (aroundConsumers.holds(currentContext)) return Effect.die(transactionAround)
         // what is let go in memory alone would be passed over, and come again
-        journal.isGone ? journal.farewell : store.acknowledge(
+        return journal.isGone ? journal.farewell : store.acknowledge(
           journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
             number: entry.task.order,
             brings,
             order: delivery.order
           }))
         )
-      ),
+      }),
     name: store.name,
     leaseMillis: journal.journal.leaseMillis,
     epoch: store.epoch,
@@ -158,6 +168,12 @@ export const makeDurable = (
     const check: Check = (context) => {
       if (store.isInTransaction(context)) throw transactionInside
     }
+    const aroundConsumers = new TransactionSet()
+    const checkConsumer: Check = (context) => {
+      check(context)
+      const transaction = transactionOf(context)
+      if (transaction !== undefined) aroundConsumers.add(transaction)
+    }
     yield* sweepAgain({
       engine,
       journal,
@@ -167,7 +183,7 @@ export const makeDurable = (
       pauseMillis: pauseOf(Math.min(retention.settled, retention.undelivered))
     })
     const held = withStoredTasks(
-      holdReplies(journal, makeManager(engine, startConcurrently), check),
+      holdReplies(journal, makeManager(engine, startConcurrently), { waits: check, consumes: checkConsumer }),
       {
         journal,
         rows,
@@ -196,7 +212,7 @@ export const makeDurable = (
           return Effect.mapInputContext(started, withoutTransaction<ToolExecutor>)
         })
     })
-    return { engine, manager, journal: taskJournal(journal, store) }
+    return { engine, manager, journal: taskJournal(journal, store, aroundConsumers) }
   })
 
 const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> =>

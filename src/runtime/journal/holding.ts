@@ -10,13 +10,20 @@ import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
 
-/** Looks at the context of whoever calls a method that waits for a write; what it throws is a defect of the caller. */
+/** Looks at the context of whoever calls; what it throws is a defect of the caller. */
 export type Check = (context: Context.Context<never>) => void
+
+export interface Checks {
+  /** Of a method that waits for a write. */
+  readonly waits: Check
+  /** Of one that gives a caller something to use, and waits for a write after that. */
+  readonly consumes: Check
+}
 
 export const holdReplies = (
   journal: JournalWriter,
   manager: TaskManager["Type"],
-  check: Check
+  checks: Checks
 ): TaskManager["Type"] => {
   const { synced } = journal
 
@@ -27,11 +34,26 @@ export const holdReplies = (
   const onSuccess = <A>(value: A) => journal.afterWrite(Effect.succeed(value))
   const onFailure = <E>(cause: Cause.Cause<E>) => journal.afterWrite(Effect.failCause(cause))
 
-  const hold = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  const holdAfter = <A, E, R>(check: Check, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.withFiberRuntime((fiber) => {
       check(fiber.currentContext)
       return journal.isGone ? journal.farewell : Effect.matchCauseEffect(self, { onSuccess, onFailure })
     })
+  const hold = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => holdAfter(checks.waits, self)
+  const consume = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => holdAfter(checks.consumes, self)
+
+  /** Takes what is written, and may wait for that. */
+  const openAfterWait = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withFiberRuntime((fiber) => {
+      checks.waits(fiber.currentContext)
+      return open(self)
+    })
+
+  const streamAfter = <A, E, R>(check: Check, self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
+    Stream.unwrap(Effect.withFiberRuntime((fiber) => {
+      check(fiber.currentContext)
+      return Effect.succeed(self)
+    }))
 
   const holdMethod = <Args extends ReadonlyArray<unknown>, A, E, R>(
     method: (...args: Args) => Effect.Effect<A, E, R>
@@ -46,10 +68,10 @@ export const holdReplies = (
     subscribeTo: (filter) => open(handle.subscribeTo(filter)),
     watch: hold(handle.watch),
     watchOf: holdMethod(handle.watchOf),
-    turnUpdates: handle.turnUpdates,
+    turnUpdates: (turn) => streamAfter(checks.consumes, handle.turnUpdates(turn)),
     answerApproval: holdMethod(handle.answerApproval),
-    changes: Stream.mapEffect(handle.changes, (live) => Effect.as(synced, live)),
-    inbox: Stream.mapEffect(handle.inbox, (asked) => Effect.as(synced, asked)),
+    changes: streamAfter(checks.waits, Stream.mapEffect(handle.changes, (live) => Effect.as(synced, live))),
+    inbox: streamAfter(checks.waits, Stream.mapEffect(handle.inbox, (asked) => Effect.as(synced, asked))),
     get: holdMethod(handle.get),
     result: holdMethod(handle.result),
     output: holdMethod(handle.output),
@@ -73,12 +95,12 @@ export const holdReplies = (
   }
   return TaskManager.of({
     startTask: holdMethod(manager.startTask),
-    waitForTurn: (turn, options) => open(manager.waitForTurn(turn, options)),
-    consumeTurnUpdate: (turn, use, options) => hold(manager.consumeTurnUpdate(turn, use, options)),
+    waitForTurn: (turn, options) => openAfterWait(manager.waitForTurn(turn, options)),
+    consumeTurnUpdate: (turn, use, options) => consume(manager.consumeTurnUpdate(turn, use, options)),
     takePendingLoopUpdates: (sessionId) => open(manager.takePendingLoopUpdates(sessionId)),
-    consumePendingLoopUpdates: (sessionId, use) => hold(manager.consumePendingLoopUpdates(sessionId, use)),
+    consumePendingLoopUpdates: (sessionId, use) => consume(manager.consumePendingLoopUpdates(sessionId, use)),
     takeResult: (taskId) => open(manager.takeResult(taskId)),
-    consumeResult: (taskId, use) => hold(manager.consumeResult(taskId, use)),
+    consumeResult: (taskId, use) => consume(manager.consumeResult(taskId, use)),
     waitForTask: (taskIds, options) => hold(manager.waitForTask(taskIds, options)),
     waitForLoopUpdate: (sessionId, options) => hold(manager.waitForLoopUpdate(sessionId, options)),
     onTurnInterrupted: holdMethod(manager.onTurnInterrupted),

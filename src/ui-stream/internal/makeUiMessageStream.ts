@@ -6,13 +6,14 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AgentSession } from "../../ai/loop/AgentSession.js"
+import type { AgentSession, UserInput } from "../../ai/loop/AgentSession.js"
 import { millisOf } from "../../shared/durations.js"
 import { ParkedReaders } from "../../shared/ParkedReaders.js"
 import { integerOf } from "../../shared/refusals.js"
 import { QuestionNotOpen, QuestionOpen } from "../errors.js"
+import type { UiMessage } from "../UiMessage.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
-import type { UiAnswer, UiMessageStream, UiMessageStreamOptions } from "../UiMessageStream.js"
+import type { UiAnswer, UiMessageStreamOptions } from "../UiMessageStreamOptions.js"
 import { historyOf } from "./history.js"
 import { begin, next, pause } from "./messages.js"
 import { Segment } from "./Segment.js"
@@ -159,7 +160,7 @@ const toStream = (found: Option.Option<Segment>) =>
 export const makeUiMessageStream = (
   session: AgentSession,
   { maxMessageUnits = defaultUnits, startPeriod = 50, whilePaused = "refuse" }: UiMessageStreamOptions
-): Effect.Effect<UiMessageStream, never, Scope.Scope> =>
+) =>
   Effect.gen(function*() {
     const maxBytes = integerOf("UiMessageStreamOptions.maxMessageUnits", maxMessageUnits, 1)
     const period = millisOf("UiMessageStreamOptions.startPeriod", startPeriod)
@@ -186,7 +187,7 @@ export const makeUiMessageStream = (
     /** Whether something has happened that is not told yet. */
     const isBehind = Effect.map(Queue.size(events), (waiting) => isFollowing || waiting > 0)
 
-    const history: UiMessageStream["history"] = Effect.gen(function*() {
+    const history: Effect.Effect<ReadonlyArray<UiMessage>> = Effect.gen(function*() {
       const { approvals, live } = yield* Effect.scoped(session.watch)
       const { entries } = yield* session.transcript
       // what the transcript has must be in the messages, or it would be told twice
@@ -207,7 +208,7 @@ export const makeUiMessageStream = (
       })
 
     return {
-      send: (message) =>
+      send: (message: UserInput) =>
         Effect.scoped(Effect.gen(function*() {
           if (whilePaused === "refuse" && chat.isPaused) return yield* new QuestionOpen()
           const segment = yield* chat.listen
@@ -219,7 +220,7 @@ export const makeUiMessageStream = (
           )
           return toStream(answering)
         })),
-      answer: (answers) =>
+      answer: (answers: ReadonlyArray<UiAnswer>) =>
         Effect.scoped(Effect.gen(function*() {
           const segment = yield* chat.listen
           const taken = yield* Effect.forEach(answers, answerOne)

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { UserInput } from "../../ai/loop/AgentSession.js"
 import type { UserPart } from "../../ai/transcript/TranscriptEntry.js"
-import type { UiAnswer } from "../UiMessageStream.js"
+import type { UiAnswer } from "../UiMessageStreamOptions.js"
 
 /** A message of the user, or answers to what was asked in the assistant's last message. */
 export type PageRequest =

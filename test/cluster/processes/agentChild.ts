@@ -7,7 +7,7 @@ import { CurrentTask } from "effect-task-manager"
 import { ToolAnnotations, ToolkitExecutor } from "effect-task-manager/ai"
 import { AgentCluster } from "effect-task-manager/ai/cluster"
 import { type ScriptedReply, ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
-import { clusterShardingConfig } from "effect-task-manager/cluster"
+import { clusterShardingConfig, clusterSqlClient } from "effect-task-manager/cluster"
 import { appendFileSync } from "node:fs"
 import type { RunnerJob } from "./child.js"
 
@@ -53,7 +53,7 @@ const sqlOf = (maxConnections: number) => PgClient.layer({ url: Redacted.make(jo
 const Cluster = NodeClusterSocket.layer({
   storage: "sql",
   shardingConfig: clusterShardingConfig({ host: "127.0.0.1", port: job.port, listenPort: job.listenPort })
-}).pipe(Layer.provide(sqlOf(3)))
+}).pipe(Layer.provide(clusterSqlClient), Layer.provide(sqlOf(3)))
 
 const Runner = AgentCluster.runner(toolkit, { groups: job.groups }).pipe(
   Layer.provide(ToolkitExecutor.layer(toolkit)),

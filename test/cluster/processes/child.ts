@@ -3,7 +3,7 @@ import { NodeClusterSocket, NodeRuntime } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Logger, LogLevel, Redacted } from "effect"
 import { CurrentTask, RoutingDecision, RoutingPolicy, ToolExecutor } from "effect-task-manager"
-import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import { clusterShardingConfig, clusterSqlClient, TaskManagerCluster } from "effect-task-manager/cluster"
 import { appendFileSync } from "node:fs"
 
 export interface RunnerJob {
@@ -65,7 +65,7 @@ const Cluster = NodeClusterSocket.layer({
     ...clusterShardingConfig({ host: "127.0.0.1", port: job.port, listenPort: job.listenPort }),
     ...(job.isPatient === true ? patient : undefined)
   }
-}).pipe(Layer.provide(sqlOf(3)))
+}).pipe(Layer.provide(clusterSqlClient), Layer.provide(sqlOf(3)))
 
 const Runner = TaskManagerCluster.runner({
   groups: job.groups,

@@ -1,6 +1,6 @@
 /** What is stored, what cannot be, and taking in a transaction of one's own. */
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Stream } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -248,6 +248,45 @@ export const journalSuite = (databases: Databases): void => {
         if (databases.dialect === "pg") assert.strictEqual(dies(alone), "success")
         else assert.include(dies(alone), "inside withTransaction")
         yield* process.start("c", "quick")
+      }))
+
+    it.scoped("whoever waits for an update inside of it is refused where its writes need the connection", () =>
+      Effect.gen(function*() {
+        const { database: { sql }, process: { manager } } = yield* make
+        const waits: ReadonlyArray<Effect.Effect<unknown>> = [
+          manager.waitForTurn(turn),
+          Stream.runHead(manager.handle.inbox),
+          Stream.runHead(manager.handle.changes)
+        ]
+        for (const wait of waits) {
+          const exit = yield* Effect.exit(sql.withTransaction(wait))
+          if (databases.dialect === "pg") assert.strictEqual(dies(exit), "success")
+          else assert.include(dies(exit), "inside withTransaction")
+        }
+      }))
+
+    it.scoped("a transaction around a consumer acknowledges nothing: each would wait for the other", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* make
+        const { handle, ...manager } = process.manager
+        const { sql } = database
+        const { acknowledge } = process.journal
+        yield* process.start("b", "quick", { how: "bg" })
+        const around: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+          manager.consumeTurnUpdate(turn, acknowledge),
+          Stream.runForEach(handle.turnUpdates(turn), acknowledge),
+          manager.consumePendingLoopUpdates(session, acknowledge),
+          manager.consumeResult(id("a"), acknowledge)
+        ]
+        for (const consumer of around) {
+          const exit = yield* Effect.exit(sql.withTransaction(consumer))
+          assert.include(dies(exit), databases.dialect === "pg" ? "around the consumer" : "inside withTransaction")
+        }
+        const taken = yield* manager.consumeTurnUpdate(
+          turn,
+          (update) => sql.withTransaction(acknowledge(update))
+        )
+        assert.isTrue(Option.isSome(taken))
       }))
   })
 

@@ -202,14 +202,17 @@ export const openManager = (
       engine,
       journal,
       tools,
-      manager: withStoredTasks(holdReplies(journal, makeManager(engine, startConcurrently), () => {}), {
-        journal,
-        rows,
-        readOrWarn: (row) => Effect.sync(() => read(row)),
-        readOutput: (number) => Effect.sync(() => ringOf(keeping.outputBuffer, database.output.of(number))),
-        fail: (reason, detail, cause) => new JournalError({ journal: "memory", reason, detail, cause }),
-        check: () => {}
-      }),
+      manager: withStoredTasks(
+        holdReplies(journal, makeManager(engine, startConcurrently), { waits: () => {}, consumes: () => {} }),
+        {
+          journal,
+          rows,
+          readOrWarn: (row) => Effect.sync(() => read(row)),
+          readOutput: (number) => Effect.sync(() => ringOf(keeping.outputBuffer, database.output.of(number))),
+          fail: (reason, detail, cause) => new JournalError({ journal: "memory", reason, detail, cause }),
+          check: () => {}
+        }
+      ),
       storeAndAcknowledge: (updates, all) =>
         Effect.gen(function*() {
           yield* pause(world, faults?.slow ?? 0)

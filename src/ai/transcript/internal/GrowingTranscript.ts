@@ -3,8 +3,9 @@
  * has tens of thousands of entries, and each call of it asks several times.
  */
 import type { SessionId, TaskId, ToolCallId } from "../../../model/ids.js"
-import type { Transcript, TranscriptCall, TranscriptRefusal } from "../Transcript.js"
+import type { TranscriptCall, TranscriptRefusal } from "../TranscriptCall.js"
 import type { ReplyPart, TranscriptEntry } from "../TranscriptEntry.js"
+import type { TranscriptFields } from "./TranscriptFields.js"
 
 /** The calls of a reply that are not the provider's own to answer. */
 export const callsOf = (entry: TranscriptEntry.AssistantMessage): ReadonlyArray<TranscriptCall> =>
@@ -32,7 +33,7 @@ export class GrowingTranscript {
   private readonly sessionId: SessionId
   private entries: Array<TranscriptEntry> = []
   /** The value of now; nothing was added since. */
-  private value: Transcript | undefined
+  private value: TranscriptFields | undefined
 
   private readonly messageIds = new Set<string>()
   private readonly replyIds = new Set<string>()
@@ -46,18 +47,18 @@ export class GrowingTranscript {
   private callCount = 0
 
   /** The entries are taken as they are: `add` does not check them. */
-  constructor({ entries, sessionId }: Transcript) {
+  constructor({ entries, sessionId }: TranscriptFields) {
     this.sessionId = sessionId
     this.take(entries)
   }
 
-  private take(entries: Transcript["entries"]): void {
+  private take(entries: TranscriptFields["entries"]): void {
     this.entries = [...entries]
     for (const entry of entries) this.know(entry)
   }
 
   /** Other entries in the place of all that are there. They are taken as they are. */
-  private replace(entries: Transcript["entries"]): void {
+  private replace(entries: TranscriptFields["entries"]): void {
     this.value = undefined
     for (const known of [this.messageIds, this.replyIds, this.otherCallIds, this.late, this.open]) known.clear()
     this.calls.clear()
@@ -67,12 +68,12 @@ export class GrowingTranscript {
   }
 
   /** The transcript as a value, which what is added later does not change. */
-  get transcript(): Transcript {
+  get transcript(): TranscriptFields {
     return this.value ??= { sessionId: this.sessionId, entries: [...this.entries] }
   }
 
   /** Whether it has these entries and no others. */
-  isOf(entries: Transcript["entries"]): boolean {
+  isOf(entries: TranscriptFields["entries"]): boolean {
     return entries.length === this.entries.length && entries.every((entry, index) => entry === this.entries[index])
   }
 

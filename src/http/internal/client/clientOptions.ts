@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { millisOf } from "../../../shared/durations.js"
 import { integerOf, refuseUnless } from "../../../shared/refusals.js"
-import type { TaskManagerClientOptions } from "../../TaskManagerClient.js"
+import type { TaskManagerClientOptions } from "../../TaskManagerClientOptions.js"
 import { type Link, openLink } from "./Link.js"
 import type { Bounds } from "./ResetEvents.js"
 

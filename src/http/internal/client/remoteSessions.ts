@@ -7,7 +7,7 @@ import { checkMessageId } from "../../../ai/loop/internal/checks.js"
 import type { SessionId } from "../../../model/ids.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { randomToken } from "../../../shared/randomToken.js"
-import type { AgentSessionsClient, RemoteAgentSession } from "../../AgentSessionsClient.js"
+import type { RemoteAgentSession, RemoteAgentSessions } from "../../RemoteAgentSession.js"
 import type { openClient } from "./clientOptions.js"
 import { isProblem } from "./Link.js"
 import { watchSession } from "./SessionEvents.js"
@@ -27,7 +27,7 @@ const nothing: InterruptReceipt = { cancelled: [], kept: [] }
 
 export const makeRemoteSessions = (
   { bounds, link }: Effect.Effect.Success<ReturnType<typeof openClient>>
-): AgentSessionsClient["Type"] => {
+): RemoteAgentSessions => {
   const { api: { sessions }, once, repeat } = link
 
   const sessionOf = (sessionId: SessionId): RemoteAgentSession => {

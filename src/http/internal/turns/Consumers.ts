@@ -11,7 +11,12 @@ import { CurrentCaller } from "../CurrentCaller.js"
 import { problem } from "../problems.js"
 import { Consumer } from "./Consumer.js"
 
-const tooMany = problem(429, "TooManyConsumers", "Too many requests", "Too many consumers have updates of turns.")
+const tooMany = problem(
+  429,
+  "TooManyConsumers",
+  "Too many requests",
+  "Too many consumers of this token have updates of turns."
+)
 
 const forgotten = problem(
   409,
@@ -28,7 +33,7 @@ const closes = problem(
   "The server closes: it has put back what was not used. Ask again."
 )
 
-/** How many consumers take, and how many that are over are remembered. */
+/** How many consumers of a token take, and how many that are over are remembered. */
 const most = 1_024
 
 interface Next {
@@ -44,6 +49,12 @@ interface TurnNews {
   readonly heldFor: number
 }
 
+const forgetOldest = (consumers: Map<string, Consumer>): void => {
+  for (const [name, consumer] of consumers) {
+    if (consumer.isOver) return void consumers.delete(name)
+  }
+}
+
 export interface Consumers {
   readonly next: (asked: Next) => Effect.Effect<TurnNews, ProblemOf<409> | ProblemOf<429> | ProblemOf<503>>
   readonly keep: (consumer: string) => Effect.Effect<void, ProblemOf<409>>
@@ -55,52 +66,64 @@ export const makeConsumers = (
   { closing, heldForMillis }: { readonly closing: Effect.Effect<void>; readonly heldForMillis: number }
 ): Effect.Effect<Consumers, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const consumers = new Map<string, Consumer>()
+    /** By the name of the token, and that of the consumer: whoever has another token cannot speak for it. */
+    const tokens = new Map<string, Map<string, Consumer>>()
     const fork = yield* FiberSet.makeRuntime<never, void, never>()
     let isClosed = false
     // before the fibers are interrupted: what was used is delivered, and the rest put back
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isClosed = true
-        const all = [...consumers.values()]
-        consumers.clear()
+        const all = [...tokens.values()].flatMap((consumers) => [...consumers.values()])
+        tokens.clear()
         return Effect.forEach(all, (one) => one.end(0), { concurrency: "unbounded", discard: true })
       })
     )
 
     const sweep = Effect.flatMap(monotonicNow, (now) => {
-      const gone = [...consumers].filter(([, consumer]) => consumer.isForgotten(now, heldForMillis))
-      for (const [name] of gone) consumers.delete(name)
-      return Effect.forEach(gone, ([, consumer]) => consumer.end(0), { concurrency: "unbounded", discard: true })
+      const gone: Array<Consumer> = []
+      for (const consumers of tokens.values()) {
+        for (const [name, consumer] of consumers) {
+          if (!consumer.isForgotten(now, heldForMillis)) continue
+          consumers.delete(name)
+          gone.push(consumer)
+        }
+      }
+      return Effect.forEach(gone, (consumer) => consumer.end(0), { concurrency: "unbounded", discard: true })
     })
+    const isUnused = (): boolean => [...tokens.values()].every((consumers) => consumers.size === 0)
     // idle as long as there are none
     const sweeping = Effect.unsafeMakeLatch(false)
     const sweepLater = sweeping.await.pipe(
       Effect.zipRight(Effect.sleep(heldForMillis / 4)),
       Effect.zipRight(sweep),
-      Effect.zipRight(Effect.suspend(() => consumers.size === 0 ? sweeping.close : Effect.void))
+      Effect.zipRight(Effect.suspend(() => isUnused() ? sweeping.close : Effect.void))
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(sweepLater)))
 
-    /** A name is that of a token: whoever has another one cannot speak for it. */
-    const named = (consumer: string): Effect.Effect<string> =>
-      Effect.map(CurrentCaller, (caller) => JSON.stringify([caller?.grant.name, consumer]))
+    /** Those of the token of whoever asks. */
+    const ofCaller = Effect.map(CurrentCaller, (caller) => {
+      const token = caller?.grant.name ?? ""
+      const known = tokens.get(token)
+      if (known !== undefined) return known
+      const made = new Map<string, Consumer>()
+      tokens.set(token, made)
+      return made
+    })
 
-    const find = (name: string): Effect.Effect<Consumer, ProblemOf<409>> =>
+    const find = (consumers: Map<string, Consumer>, name: string): Effect.Effect<Consumer, ProblemOf<409>> =>
       Effect.suspend(() => {
         const found = consumers.get(name)
         return found === undefined ? Effect.fail(forgotten) : Effect.succeed(found)
       })
 
-    const forgetOldest = (): void => {
-      for (const [name, consumer] of consumers) {
-        if (consumer.isOver) return void consumers.delete(name)
-      }
-    }
-
-    const begun = (name: string, turn: TurnRef): Effect.Effect<Consumer, ProblemOf<429>> =>
+    const begun = (
+      consumers: Map<string, Consumer>,
+      name: string,
+      turn: TurnRef
+    ): Effect.Effect<Consumer, ProblemOf<429>> =>
       Effect.flatMap(Effect.clock, (clock) => {
-        if (consumers.size >= most) forgetOldest()
+        if (consumers.size >= most) forgetOldest(consumers)
         if (consumers.size >= most) return Effect.fail(tooMany)
         const consumer = new Consumer(manager, turn, monotonicMillis(clock))
         consumers.set(name, consumer)
@@ -112,13 +135,13 @@ export const makeConsumers = (
     const nothing: TurnNews = { drained: false, heldFor: heldForMillis }
 
     return {
-      next: ({ consumer: given, number, turn, within }) =>
-        Effect.flatMap(named(given), (name) => {
+      next: ({ consumer: name, number, turn, within }) =>
+        Effect.flatMap(ofCaller, (consumers) => {
           // an answer without an update would say that what was used before it is known
           if (isClosed) return Effect.fail(closes)
           const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> = number === 1 && !consumers.has(name)
-            ? begun(name, turn)
-            : find(name)
+            ? begun(consumers, name, turn)
+            : find(consumers, name)
           return Effect.flatMap(
             known,
             (consumer) => {
@@ -141,17 +164,17 @@ export const makeConsumers = (
             }
           )
         }),
-      keep: (given) =>
-        Effect.flatMap(named(given), (name) =>
+      keep: (name) =>
+        Effect.flatMap(ofCaller, (consumers) =>
           Effect.flatMap(
-            find(name),
+            find(consumers, name),
             (consumer) => consumer.isOver ? Effect.fail(forgotten) : consumer.whileAsking(Effect.void)
           )),
-      end: (given, number) =>
-        Effect.flatMap(named(given), (name) =>
+      end: (name, number) =>
+        Effect.flatMap(ofCaller, (consumers) =>
           // what it never had, it has not used
           !consumers.has(name) && number <= 1
             ? Effect.void
-            : Effect.flatMap(find(name), (consumer) => Effect.uninterruptible(consumer.end(number))))
+            : Effect.flatMap(find(consumers, name), (consumer) => Effect.uninterruptible(consumer.end(number))))
     }
   })

@@ -16,7 +16,7 @@ import {
   Scope
 } from "effect"
 import { RoutingPolicy, TaskManagerConfig, ToolExecutor } from "effect-task-manager"
-import { clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import { clusterShardingConfig, clusterSqlClient, TaskManagerCluster } from "effect-task-manager/cluster"
 import { rested } from "../../support.js"
 import { toldClock } from "./clock.js"
 import { type Engine, engineOfCase, nameOf, nothingUnderWay, pgOf, shardsPerGroup, type UnderWay } from "./engine.js"
@@ -64,7 +64,10 @@ const begin = ({ port, url }: BeginProcess) => {
       shardLockExpiration: "2 minutes",
       runnerHealthCheckInterval: "1 minute"
     }
-  }).pipe(Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 3 })))
+  }).pipe(
+    Layer.provide(clusterSqlClient),
+    Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 3 }))
+  )
   return Effect.flatMap(
     Layer.buildWithScope(Layer.merge(Cluster, pgOf(url)), scopeOfProcess),
     (context) => Deferred.succeed(engine, context)

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 export const transactionOf = (context: Context.Context<never>): Connection | undefined =>
   Option.getOrUndefined(Context.getOption(context, SqlClient.TransactionConnection))?.[0]
 
-export class LockingTransactions {
+export class TransactionSet {
   private readonly connections = new WeakSet<Connection>()
 
   add(transaction: Connection): void {
