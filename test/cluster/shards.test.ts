@@ -83,8 +83,11 @@ describe("a runner that loses its shards", () => {
       yield* until(isHere)
       assert.deepStrictEqual(yield* owned, [])
     }).pipe(
-      Effect.provide(TaskManagerCluster.runner({ groups })),
-      Effect.provide(Layer.mergeAll(engineWith(database), sqliteLayer(), ToolExecutor.fromHandlers({}))),
+      Effect.provide(
+        TaskManagerCluster.runner({ groups }).pipe(
+          Layer.provideMerge(Layer.mergeAll(engineWith(database), sqliteLayer(), ToolExecutor.fromHandlers({})))
+        )
+      ),
       Effect.scoped,
       Logger.withMinimumLogLevel(LogLevel.None)
     )

@@ -91,7 +91,15 @@ const makeManager = (
       Effect.ignore(sql`delete from cluster_messages where entity_type like ${`%-${nameOf(place)}`}`)
     )
 
-    const toolsOf = links.map((link) => toolsOfCase((what, payload) => link.ask(place, what, payload), executor))
+    let told = clock.unsafeCurrentTimeMillis()
+    /** What a tool says, it says at a time that its runner knows. */
+    const askAt = (link: Link) => (what: string, payload: unknown) =>
+      Effect.suspend(() => {
+        const now = clock.unsafeCurrentTimeMillis()
+        const asked = link.ask(place, what, payload)
+        return now === told ? asked : Effect.zipRight(link.ask(place, "tell", { now }), asked)
+      })
+    const toolsOf = links.map((link) => toolsOfCase(askAt(link), executor))
     for (const [index, link] of links.entries()) {
       const unserve = link.serve(place, {
         execute: (launch: SentLaunch) => here(Effect.suspend(() => toolsOf[index]?.execute(launch) ?? Effect.never)),
@@ -120,7 +128,6 @@ const makeManager = (
 
     // one that has ended for this case has nothing on its way, and nobody answers there
     const open = new Set<Link>()
-    let told = clock.unsafeCurrentTimeMillis()
     const look = Effect.gen(function*() {
       const now = clock.unsafeCurrentTimeMillis()
       if (now !== told) {
