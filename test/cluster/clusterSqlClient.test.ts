@@ -38,7 +38,7 @@ const poolOf = (url: ReturnType<PostgresServer["url"]>, more: object = {}) =>
 describe("the client for the engine of a cluster", () => {
   it.live("has its connection again after whoever waited for it was interrupted", () =>
     Effect.gen(function*() {
-      assert.isTrue(yield* isLeft.pipe(Effect.provide(clusterSqlClient), Effect.provide(poolOf(server.url()))))
+      assert.isTrue(yield* Effect.provide(isLeft, Layer.provide(clusterSqlClient, poolOf(server.url()))))
     }))
 
   it.live("also where names are transformed, and is the client that it was otherwise", () =>
@@ -48,11 +48,13 @@ describe("the client for the engine of a cluster", () => {
       assert.deepStrictEqual(yield* sql.withTransaction(sql`select ${2}::int as two`), [{ two: 2 }])
       assert.isTrue(yield* isLeft)
     }).pipe(
-      Effect.provide(clusterSqlClient),
       Effect.provide(Layer.suspend(() =>
-        poolOf(server.url(), {
-          transformResultNames: (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
-        })
+        Layer.provide(
+          clusterSqlClient,
+          poolOf(server.url(), {
+            transformResultNames: (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+          })
+        )
       ))
     ))
 

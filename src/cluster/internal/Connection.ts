@@ -201,6 +201,7 @@ export const connect = (options: {
         const caller = callerOf(fiber)
         const one = peers.of(group)
         let isAgain = false
+        let isTold = false
         const attempt = Effect.suspend(() => {
           const told = takeOutbox(group)
           const { positions } = connection.news
@@ -217,6 +218,7 @@ export const connect = (options: {
                 }
               } else {
                 const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+                isTold = isInterrupted
                 tell(
                   group,
                   isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
@@ -226,7 +228,11 @@ export const connect = (options: {
             })
           )
         })
-        return untilAnswered({ attempt, isPassing, patienceMillis, who: "No runner has answered" })
+        return Effect.onInterrupt(
+          untilAnswered({ attempt, isPassing, patienceMillis, who: "No runner has answered" }),
+          // between two tries nobody has said so, and the runner would go on with it for a while
+          () => Effect.sync(() => isAgain && !isTold ? tell(group, { dropped: [call] }) : undefined)
+        )
       })
 
     const connection: Connection = {

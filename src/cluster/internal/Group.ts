@@ -28,7 +28,7 @@ import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
 import { InHand } from "./inHand.js"
-import { type Answer, type CallHeader, GroupNotReady } from "./protocol.js"
+import { type Answer, type CallHeader, GroupNotReady, type SentTold } from "./protocol.js"
 import { Readers } from "./readers.js"
 import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
@@ -54,6 +54,8 @@ export interface Group {
     use: (group: OpenGroup) => Effect.Effect<A, E>,
     options?: { readonly isKept?: boolean | undefined }
   ) => Effect.Effect<Answer<A>, E | GroupNotReady>
+  /** What a client says without a call. */
+  readonly settle: (told: SentTold) => void
   /** The manager, if it is open. */
   readonly current: () => OpenGroup | undefined
   /** Ends every wait and lets go of the journal: the group leaves this runner, also where nobody closes its scope. */
@@ -112,6 +114,12 @@ const open = (
     yield* onOpen(group)
     return group
   })
+
+/** What has become of what a client was given, and of calls that it does not make again. */
+const settleIn = ({ calls, inHand }: OpenGroup, told: Pick<CallHeader, "taken" | "putBack" | "dropped">): void => {
+  inHand.settle(told)
+  calls.drop(told.dropped)
+}
 
 const isLost = (cause: Cause.Cause<unknown>): boolean =>
   Cause.isInterruptedOnly(cause) ||
@@ -185,7 +193,7 @@ export const makeGroup = (
       { isKept = false }: { readonly isKept?: boolean | undefined } = {}
     ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
       Effect.flatMap(opened, (group) => {
-        group.inHand.settle(header)
+        settleIn(group, header)
         const ancestry = ancestryOf(group, header)
         // what was given back is there again, and what was taken makes room
         const used = Effect.zipRight(group.inHand.ended, Effect.suspend(() => use(group)))
@@ -202,6 +210,9 @@ export const makeGroup = (
 
     return {
       answer,
+      settle: (told) => {
+        if (current !== undefined) settleIn(current, told)
+      },
       current: () => current,
       leave: Effect.sync(() => {
         isLeft = true

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type { Answer, Batch } from "./protocol.js"
 import { answersWithin, forgottenAfter, wireMillis, wireSleep } from "./wire.js"
 
@@ -139,6 +140,16 @@ export class Calls {
       }
       return Effect.void
     })
+  }
+
+  /** Ends what nobody will ask for again. */
+  drop(calls: ReadonlyArray<string>): void {
+    for (const call of calls) {
+      const running = this.running.get(call)
+      if (running === undefined || running.asking > 0) continue
+      this.running.delete(call)
+      running.fiber.unsafeInterruptAsFork(FiberId.none)
+    }
   }
 
   /** Ends what nobody has asked for again. */

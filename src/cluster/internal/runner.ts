@@ -92,7 +92,7 @@ export const makeRunner = (options: {
       const keeping = yield* keepingAlive(() => isBusy(group))
       yield* exchanges.enter(number, {
         handlers: handlersOf(group, keeping, executor),
-        settle: (told) => group.current()?.inHand.settle(told)
+        settle: group.settle
       }, runtime)
       return GroupEntity.of({
         Exchange: ({ payload }) => exchanges.exchange(number, payload),
