@@ -1,13 +1,14 @@
 /** The calls of clients as a runner carries them out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Runtime } from "effect"
 import { Calls } from "../../src/cluster/internal/calls.js"
 import { rested } from "./support.js"
 
 const options = { isKept: true, news: () => [] }
 
 const make = Effect.gen(function*() {
-  const calls = new Calls((self) => Effect.runFork(self))
+  const runtime = yield* Effect.runtime<never>()
+  const calls = new Calls((self) => Runtime.runFork(runtime)(self))
   let runs = 0
   const ended = yield* Deferred.make<void>()
   const self = Effect.zipRight(Effect.sync(() => void runs++), Effect.never).pipe(
