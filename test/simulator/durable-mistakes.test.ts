@@ -176,7 +176,20 @@ describe("the simulator finds mistakes of the writer", () => {
         return row?.result === "AsStored" && order !== undefined ? { ...row, result: order } : row
       }
     }),
-    (plan) => ({ ...plan, historyLimit: 1, faults: { ...plan.faults, slow: 0.9 } })
+    (plan) => ({
+      ...plan,
+      faults: { ...plan.faults, slow: 0.9 },
+      features: { ...plan.features, detaching: true, background: false, refusals: false }
+    })
+  )
+
+  finds(
+    "that everything a row owed was delivered is not written",
+    ["taken once"],
+    writerWith((writer) => {
+      const { write } = writer.journal
+      writer.journal = { ...writer.journal, write: (group: JournalGroup) => write({ ...group, delivered: [] }) }
+    })
   )
 
   const retriesWith = (again: (group: JournalGroup) => JournalGroup): Mutation =>
