@@ -91,6 +91,7 @@ const makeManager = (
       Effect.ignore(sql`delete from cluster_messages where entity_type like ${`%-${nameOf(place)}`}`)
     )
 
+    const heard = Effect.ignore(Effect.sandbox(manager.handle.listSuspended))
     let told = clock.unsafeCurrentTimeMillis()
     /** What a tool says, it says at a time that its runner knows. */
     const askAt = (link: Link) => (what: string, payload: unknown) =>
@@ -107,7 +108,8 @@ const makeManager = (
           here(Effect.suspend(() => {
             // the request as the runner has packed it
             const decision = route(unpack(request) as never)
-            return Effect.isEffect(decision) ? decision : Effect.succeed(decision)
+            // a runner hears of an interrupt with the next call at the latest: a decision that is made after the interrupt comes after it
+            return Effect.isEffect(decision) ? Effect.zipLeft(decision, heard) : Effect.succeed(decision)
           })),
         sleepUntil: ({ deadline }: { readonly deadline: number }) =>
           Effect.map(clock.sleep(Duration.millis(deadline - clock.unsafeCurrentTimeMillis())), () =>
