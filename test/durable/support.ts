@@ -291,10 +291,7 @@ export const onPostgres = (
     })
 })
 
-/** A group of SQLite takes a turn of the event loop, and what follows from it may be the next one. */
-const rested = async (): Promise<void> => {
-  for (let turn = 0; turn < 8; turn++) await new Promise<void>((resume) => void setImmediate(resume))
-}
+const rested = () => new Promise<void>((resume) => void setImmediate(() => setImmediate(resume)))
 
 /** Lets every fiber run until it waits, and not for a database: groups are written and what follows from them is done. */
 export const settled: Effect.Effect<void> = Effect.promise(async () => {
