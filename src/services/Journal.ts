@@ -104,8 +104,6 @@ export interface OpenJournal extends JournalCounters {
   readonly keepsSettled: boolean
   /** Whether what tools write is written down. */
   readonly keepsOutput: boolean
-  /** Returns once whoever is ready by now has had its turn: what they change comes into the same group. */
-  readonly gathered: Effect.Effect<void>
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
    * other failure the same group may be written again.

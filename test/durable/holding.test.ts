@@ -67,7 +67,6 @@ const startTasks = (who: "caller" | "writer", before: number, isLost: boolean): 
       keepsTasks: false,
       keepsSettled: false,
       keepsOutput: false,
-      gathered: Effect.yieldNow(),
       lastNumber: 0,
       seq: 0,
       lastTaskNumber: 0,

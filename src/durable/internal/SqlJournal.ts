@@ -16,7 +16,6 @@ import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
 import { transactionOf, TransactionSet } from "./transactionSet.js"
-import { turned } from "./turned.js"
 import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
@@ -223,8 +222,6 @@ export const open = (
       lastDelivery: manager.last_delivery,
       tables,
       rows,
-      // nothing else runs while a file is written: what is ready in this turn of the event loop would be a group each
-      gathered: dialect === "sqlite" ? turned : Effect.yieldNow(),
       write: (group) => writeGroup({ tables, epoch, leaseMillis, group }),
       acknowledge: (deliveries) =>
         Effect.gen(function*() {

@@ -299,7 +299,8 @@ export class JournalWriter extends Unwritten {
           if (this.isDue) resume(Effect.void)
           else this.signal = () => resume(Effect.void)
         }),
-        Effect.zipRight(this.journal.gathered, this.writeGroup)
+        // whoever is ready now comes into the same group
+        Effect.zipRight(Effect.yieldNow(), this.writeGroup)
       ),
     step: () => {}
   })

@@ -519,21 +519,6 @@ export const journalSuite = (databases: Databases): void => {
         ])
       }))
 
-    it.scoped("what happens in one turn of the event loop, one after the other, comes into few groups", () =>
-      Effect.gen(function*() {
-        const database = yield* databases.make()
-        const process = yield* database.open()
-        const before = (yield* process.journal.status).groups
-        const answered = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
-        yield* Effect.forEach(
-          Array.from({ length: 50 }, (_, index) => index),
-          (index) => Effect.zipRight(answered, process.start(`${index}`, "quick")),
-          { concurrency: "unbounded" }
-        )
-        yield* settled
-        assert.isBelow((yield* process.journal.status).groups - before, 10)
-      }))
-
     it.scoped("the status says what was written; many starts at once are few groups", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()

@@ -211,7 +211,6 @@ export class MemoryDatabase {
     return {
       ...options,
       name: "memory",
-      gathered: Effect.yieldNow(),
       keepsSettled: keeping.settled > 0,
       keepsOutput: keeping.output,
       lastNumber: Math.max(0, ...rows.keys()),
