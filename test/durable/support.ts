@@ -291,7 +291,10 @@ export const onPostgres = (
     })
 })
 
-const rested = () => new Promise<void>((resume) => void setImmediate(() => setImmediate(resume)))
+/** For a moment nothing is pending: between two statements of a transaction, and between a group and what follows from it. */
+const rested = async (): Promise<void> => {
+  for (let turn = 0; turn < 8; turn++) await new Promise<void>((resume) => void setImmediate(resume))
+}
 
 /** Lets every fiber run until it waits, and not for a database: groups are written and what follows from them is done. */
 export const settled: Effect.Effect<void> = Effect.promise(async () => {
