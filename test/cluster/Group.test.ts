@@ -5,21 +5,10 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { JournalError, SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor, TurnId } from "effect-task-manager"
 import { assert } from "vitest"
 import { makeGroup, type OnOpen } from "../../src/cluster/internal/Group.js"
-import type { CallHeader } from "../../src/cluster/internal/protocol.js"
 import { migrate } from "../../src/durable/internal/schema.js"
 import { ownWriter, type WriteGroup } from "../../src/durable/internal/writing.js"
 import { sqliteLayer } from "../support/sqlite.js"
-import { rested } from "./support.js"
-
-const headerOf = (call: string): CallHeader => ({
-  call,
-  under: [],
-  stopped: null,
-  taken: [],
-  putBack: [],
-  dropped: [],
-  readers: []
-})
+import { headerOf, rested } from "./support.js"
 
 const Tools = ToolExecutor.fromHandlers({ echo: () => Effect.succeed("done") })
 

@@ -8,23 +8,15 @@ import { makeExchanges } from "../../src/cluster/internal/exchanges.js"
 import { InHand } from "../../src/cluster/internal/inHand.js"
 import { Peers } from "../../src/cluster/internal/Peers.js"
 import {
-  type CallHeader,
   type Exchange,
   type Exchanged,
   type GroupHandlers,
   GroupNotReady,
   type SentTold
 } from "../../src/cluster/internal/protocol.js"
+import { headerOf } from "./support.js"
 
-const header: CallHeader = {
-  call: "call",
-  under: [],
-  stopped: null,
-  taken: [],
-  putBack: [],
-  dropped: [],
-  readers: []
-}
+const header = headerOf("call")
 
 /** A client whose exchanges are answered, or fail, by the test. */
 const clientOf = Effect.gen(function*() {

@@ -4,11 +4,23 @@ import type { SqlClient } from "@effect/sql"
 import { Clock, Effect, Layer } from "effect"
 import { TaskManager } from "effect-task-manager"
 import { type ClusterRunnerOptions, TaskManagerCluster } from "effect-task-manager/cluster"
+import type { CallHeader } from "../../src/cluster/internal/protocol.js"
 import { quietness } from "../../src/cluster/internal/quietness.js"
 import { pendingStatements } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
 
 const realClock = Clock.make()
+
+/** What a call says that says nothing but its number. */
+export const headerOf = (call: string): CallHeader => ({
+  call,
+  under: [],
+  stopped: null,
+  taken: [],
+  putBack: [],
+  dropped: [],
+  readers: []
+})
 
 /** Its own timers are those of the machine, whatever clock the tasks run on. */
 const onRealClock = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>

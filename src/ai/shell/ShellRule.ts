@@ -30,14 +30,18 @@ export interface ShellRule {
 }
 
 /**
- * What `ShellPolicy.make` takes: see there.
+ * What `ShellPolicy.make` takes.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ShellPolicyOptions {
+  /** Those that deny come first; of the others the first one that fits decides. */
   readonly rules: ReadonlyArray<ShellRule>
+  /** For plain commands that no rule fits. Default `Ask`. */
   readonly otherwise?: ShellVerdict | undefined
+  /** For commands that are not plain. Default `Ask`. */
   readonly compound?: ShellVerdict | undefined
+  /** Whether a chain of plain commands is allowed if each of its parts is. Default `false`. */
   readonly chains?: boolean | undefined
 }

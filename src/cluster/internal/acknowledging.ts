@@ -16,7 +16,8 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
-import { transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
+import { kinds, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
+import { transactionAround, transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { endsIdleAfter } from "../../durable/internal/writing.js"
 import type { JournalError } from "../../errors.js"
@@ -57,8 +58,6 @@ export interface Acknowledging {
   ) => Held
 }
 
-const kinds = ["result", "approval", "detached"] as const
-
 /** Each task once: what it has of several deliveries is taken by one update. */
 const byTask = (deliveries: ReadonlyArray<Delivery>): ReadonlyArray<object> => {
   const rows = new Map<string, Record<string, unknown>>()
@@ -70,36 +69,26 @@ const byTask = (deliveries: ReadonlyArray<Delivery>): ReadonlyArray<object> => {
   return [...rows.values()]
 }
 
-const takenIn = (dialect: Tables["dialect"]): string =>
-  dialect === "pg"
-    ? "json_to_recordset(cast($1 as json)) as taken(id text, result bigint, approval bigint, detached bigint)"
-    : `(select value ->> 'id' as id, value ->> 'result' as result, value ->> 'approval' as approval,
-        value ->> 'detached' as detached from json_each(?)) as taken`
-
-const isNamed = (kind: typeof kinds[number]): string => `(taken.${kind} is null or etm_tasks.${kind} = taken.${kind})`
-
 /**
  * A client that stands still in its transaction, or was cut off, would hold its rows for ever, and runners would lose group after group
  * to them: the server ends its transaction. Below the lease that runners have unless it is said otherwise, so that they lose none.
  */
 const idleMillis = 3_000
 
+/** SQLite does not know how few rows have an id, and would read all of the journal. */
+const tasksById = (dialect: Tables["dialect"]): string =>
+  dialect === "pg" ? "etm_tasks" : "etm_tasks indexed by etm_tasks_id"
+
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
-const takeText = ({ dialect, place }: Tables): string =>
-  `update etm_tasks set ${kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")}
-    from ${takenIn(dialect)}
-    where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${kinds.map(isNamed).join(" and ")}
+export const takeText = ({ dialect, place }: Tables): string =>
+  `${withTaken(dialect, "id")} update ${tasksById(dialect)} set ${takeOut} from taken
+    where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${namesAll}
     returning etm_tasks.number${endsIdleAfter({ dialect }, idleMillis)}`
 
 /** The statement for what the rows of these tasks still name. */
-const namedText = ({ dialect, place }: Tables): string =>
-  `select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from ${takenIn(dialect)}
-    join etm_tasks on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
-
-const transactionAround = new TypeError(
-  "acknowledge was called in a transaction that is around the consumer: the runner would wait for its end, and the consumer for the " +
-    "runner. Call withTransaction in what the consumer uses, not around it"
-)
+export const namedText = ({ dialect, place }: Tables): string =>
+  `${withTaken(dialect, "id")} select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from taken
+    join ${tasksById(dialect)} on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
 
 export const acknowledgingWith = (
   name: string,
@@ -116,8 +105,8 @@ export const acknowledgingWith = (
         const { fail, name, sql } = ofGroup
         const transaction = transactionOf(currentContext)
         if (transaction !== undefined) {
-          if (deliveries.some(({ within }) => within === transaction)) return Effect.die(transactionAround)
-          locking.add(transaction)
+          if (deliveries.some(({ within }) => within === transaction)) return Effect.die(transactionAround("runner"))
+          locking.add(currentContext)
         }
         if (deliveries.some(({ order }) => order === undefined)) {
           return Effect.fail(fail("Fenced", "does not know these deliveries any more"))

@@ -108,17 +108,15 @@ export const makeRunner = (options: {
 
     const leave = (group: Group, { number }: Place) => Effect.zipRight(group.leave, exchanges.leave(number))
     const comeBack = (group: Group, { number }: Place) => Effect.zipRight(group.comeBack, exchanges.comeBack(number))
-    let isEnding = false
     // what waits for a group that is on its way to another runner would hold it up; and an entity that the engine was making at that
     // moment is left open, and is the one that is asked once the shard is here again
     const look = Effect.suspend(() =>
       Effect.forEach(
-        isEnding ? [] : here,
+        here,
         ([group, place]) => sharding.hasShardId(place.shardId) ? comeBack(group, place) : leave(group, place),
         { discard: true }
       )
     )
-    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
     const one = yield* GroupEntity.client
     const touch = Effect.suspend(() =>
       Effect.forEach(
@@ -128,9 +126,8 @@ export const makeRunner = (options: {
       )
     )
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(maxIdleTime / 3), touch))))
-    yield* Effect.addFinalizer(() => {
-      isEnding = true
-      return Effect.forEach(
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(
         here,
         ([group, place]) =>
           durable.shutdown === "cancel"
@@ -139,6 +136,8 @@ export const makeRunner = (options: {
             : leave(group, place),
         { concurrency: "unbounded", discard: true }
       )
-    })
+    )
+    // it ends first: what leaves in the end must not come back
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.zipRight(wireSleep(lookEvery), look))))
     return { groupOf }
   })

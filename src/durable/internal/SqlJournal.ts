@@ -14,8 +14,9 @@ import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
+import { takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
-import { transactionOf, TransactionSet } from "./transactionSet.js"
+import { TransactionSet } from "./transactionSet.js"
 import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
@@ -181,16 +182,7 @@ export const open = (
       )))
     )
 
-    // SQLite: materialized, for otherwise it reads all rows of the journal, and what was taken for each of them
-    const acknowledgeText = `with taken as materialized (${
-      dialect === "pg"
-        ? `select * from json_to_recordset(cast($1 as json))
-            as given(number bigint, result bigint, approval bigint, detached bigint)`
-        : `select value ->> 'number' as number, value ->> 'result' as result, value ->> 'approval' as approval,
-            value ->> 'detached' as detached from json_each(?)`
-    })
-      update etm_tasks set result = nullif(etm_tasks.result, taken.result),
-        approval = nullif(etm_tasks.approval, taken.approval), detached = nullif(etm_tasks.detached, taken.detached)
+    const acknowledgeText = `${withTaken(dialect, "number")} update etm_tasks set ${takeOut}
       from taken where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
         and exists (select 1 from etm_managers where name = ${place(3)} and epoch = ${place(4)})`
     /** All of an update in one statement; a delivery that the row does not name any more was acknowledged before. */
@@ -203,8 +195,7 @@ export const open = (
     /** Those in whose transactions a group may have to wait. */
     const locking = new TransactionSet()
     const lock = Effect.withFiberRuntime<void>(({ currentContext }) => {
-      const transaction = transactionOf(currentContext)
-      if (transaction !== undefined) locking.add(transaction)
+      locking.add(currentContext)
       return Effect.void
     })
     if (dialect === "sqlite") yield* sql.withTransaction(lock)

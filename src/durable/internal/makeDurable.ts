@@ -33,7 +33,7 @@ import { pauseOf, sweepAgain } from "./retention.js"
 import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
 import * as SqlJournal from "./SqlJournal.js"
-import { transactionOf, TransactionSet } from "./transactionSet.js"
+import { transactionAround, transactionOf, TransactionSet } from "./transactionSet.js"
 import { deliveriesIn } from "./updates.js"
 import type { WriteGroup } from "./writing.js"
 
@@ -67,11 +67,6 @@ const transactionInside = new TypeError(
     "would wait for the end of the transaction, which waits for it"
 )
 
-const transactionAround = new TypeError(
-  "acknowledge was called in a transaction that is around the consumer: the manager would wait for its end, and the consumer for the " +
-    "manager. Call withTransaction in what the consumer uses, not around it"
-)
-
 const taskJournal = (
   journal: JournalWriter,
   store: SqlJournal.SqlJournal,
@@ -80,7 +75,7 @@ const taskJournal = (
   TaskJournal.of({
     acknowledge: (updates) =>
       Effect.withFiberRuntime(({ currentContext }) => {
-        if (aroundConsumers.holds(currentContext)) return Effect.die(transactionAround)
+        if (aroundConsumers.holds(currentContext)) return Effect.die(transactionAround("manager"))
         // what is let go in memory alone would be passed over, and come again
         return journal.isGone ? journal.farewell : store.acknowledge(
           journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
@@ -171,8 +166,7 @@ export const makeDurable = (
     const aroundConsumers = new TransactionSet()
     const checkConsumer: Check = (context) => {
       check(context)
-      const transaction = transactionOf(context)
-      if (transaction !== undefined) aroundConsumers.add(transaction)
+      aroundConsumers.add(context)
     }
     yield* sweepAgain({
       engine,
