@@ -1,42 +1,76 @@
 /**
- * Faults of real clusters, many times: `npm run chaos -- --runs 100 [--fault kill]`. Two runners and a client on a Postgres server of
- * their own; fails if a result was lost or came twice, or if a tool ran twice that must not.
+ * Faults of real clusters, many times: `npm run chaos -- --runs 100 [--fault kill] [--agents]`. Two runners and a client on a
+ * Postgres server of their own; fails if a result was lost or came twice, or if a tool ran twice that must not. `--agents`: of
+ * conversations that run on the runners.
  */
 import { parseArgs } from "node:util"
+import { type AgentFault, agentFaults, type AgentOutcome, runAgentChaos } from "../test/cluster/processes/agentChaos.js"
 import { type Fault, faults, type Outcome, runChaos } from "../test/cluster/processes/chaos.js"
 import { startPostgres } from "../test/support/postgres.js"
 
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "1" }, fault: { type: "string" } }
+  options: {
+    runs: { type: "string", default: "1" },
+    fault: { type: "string" },
+    agents: { type: "boolean", default: false }
+  }
 })
-const isFault = (text: string): text is Fault => faults.some((fault) => fault === text)
-const { fault } = values
-if (fault !== undefined && !isFault(fault)) throw new TypeError(`--fault takes one of ${faults.join(", ")}`)
 const runs = Number(values.runs)
 if (!Number.isSafeInteger(runs) || runs < 1) throw new TypeError("--runs takes an integer from 1")
 
-const isGood = ({ doubled, forbidden, results, started, zombiesTold }: Outcome): boolean =>
-  results === started && doubled === 0 && forbidden === 0 && zombiesTold === 0
+/** Many runs are made beside other work: a machine that is slow is not what they are about. */
+const patience = 300_000
+
+interface Result {
+  readonly isGood: boolean
+  readonly results: number
+  readonly takeover?: number | undefined
+  readonly outcome: Outcome | AgentOutcome
+}
+
+const ofTasks = async (fault: Fault): Promise<Result> => {
+  const outcome = await runChaos(server, fault, { patience })
+  const { doubled, forbidden, results, started, takeover, zombiesTold } = outcome
+  const isGood = results === started && doubled === 0 && forbidden === 0 && zombiesTold === 0
+  return { isGood, results, takeover, outcome }
+}
+
+const ofAgents = async (fault: AgentFault): Promise<Result> => {
+  const outcome = await runAgentChaos(server, fault, { patience })
+  const { answered, calls, doubled, ended, forbidden, left, sessions, wrong } = outcome
+  const isGood = ended === sessions && calls === 5 * sessions && wrong + doubled + forbidden + left === 0
+  return { isGood, results: answered, outcome }
+}
+
+/** Those that were asked for: all, without `--fault`. */
+const chosen = <F extends string>(all: ReadonlyArray<F>): ReadonlyArray<F> => {
+  const found = values.fault === undefined ? all : all.filter((fault) => fault === values.fault)
+  if (found.length === 0) throw new TypeError(`--fault takes one of ${all.join(", ")}`)
+  return found
+}
+
+const plan = values.agents
+  ? chosen(agentFaults).map((fault) => [fault, () => ofAgents(fault)] as const)
+  : chosen(faults).map((fault) => [fault, () => ofTasks(fault)] as const)
 
 const server = await startPostgres()
 let bad = 0
 try {
-  for (const one of fault === undefined ? faults : [fault]) {
+  for (const [fault, run] of plan) {
     const takeovers: Array<number> = []
-    let results = 0
-    for (let run = 1; run <= runs; run++) {
-      // many runs are made beside other work: a machine that is slow is not what they are about
-      const outcome = await runChaos(server, one, { patience: 300_000 })
-      results += outcome.results
-      if (outcome.takeover !== undefined) takeovers.push(outcome.takeover)
-      if (!isGood(outcome)) bad++
-      console.log(`${isGood(outcome) ? "ok " : "BAD"} ${one} ${run}/${runs} ${JSON.stringify(outcome)}`)
+    let all = 0
+    for (let number = 1; number <= runs; number++) {
+      const { isGood, outcome, results, takeover } = await run()
+      all += results
+      if (takeover !== undefined) takeovers.push(takeover)
+      if (!isGood) bad++
+      console.log(`${isGood ? "ok " : "BAD"} ${fault} ${number}/${runs} ${JSON.stringify(outcome)}`)
     }
     takeovers.sort((left, right) => left - right)
-    const median = takeovers[takeovers.length >> 1]
-    console.log(
-      `${one}: ${runs} runs, ${results} results, takeover median ${median} ms, longest ${takeovers.at(-1)} ms`
-    )
+    const times = takeovers.length === 0
+      ? ""
+      : `, takeover median ${takeovers[takeovers.length >> 1]} ms, longest ${takeovers.at(-1)} ms`
+    console.log(`${fault}: ${runs} runs, ${all} results${times}`)
   }
 } finally {
   await server.stop()

@@ -42,8 +42,9 @@ const Entry = Schema.parseJson(TranscriptEntry)
 export const runAgentChaos = async (
   server: PostgresServer,
   fault: AgentFault,
-  sessions = 12
+  options: { readonly sessions?: number; readonly patience?: number } = {}
 ): Promise<AgentOutcome> => {
+  const { patience = 100_000, sessions = 12 } = options
   const cluster = await Cluster.withAgents(await inSchema(server))
   const Client = AgentCluster.layer({ groups: cluster.groups }).pipe(
     Layer.provide(NodeClusterSocket.layer({
@@ -82,10 +83,12 @@ export const runAgentChaos = async (
       const sql = yield* SqlClient.SqlClient
       const begun = yield* Effect.makeLatch(false)
       const ends: Array<ReadonlyArray<AgentEvent>> = []
+      const notOver = new Map<SessionId, ReadonlyArray<AgentEvent>>()
       const converse = (sessionId: SessionId) =>
         Effect.gen(function*() {
           const session = yield* loop.open({ sessionId })
           const events: Array<AgentEvent> = []
+          notOver.set(sessionId, events)
           yield* Stream.runForEach(session.run("go"), (event) => {
             events.push(event)
             return event._tag === "ToolCall" ? begun.open : Effect.void
@@ -100,21 +103,36 @@ export const runAgentChaos = async (
             Effect.tap((is) => is ? Effect.void : Effect.sleep("200 millis")),
             Effect.repeat({ until: (is) => is })
           )
+          notOver.delete(sessionId)
         })
       const striking = begun.await.pipe(
         Effect.zipRight(Effect.sleep("700 millis")),
         Effect.zipRight(Effect.promise(strike))
       )
-      yield* Effect.all([striking, ...ids.map(converse)], { concurrency: "unbounded", discard: true })
+      const entriesOf = (sessionId: SessionId) =>
+        sql<{ entry: string }>`select entry from etm_entries where session_id = ${sessionId} order by number`.pipe(
+          Effect.flatMap(Effect.forEach(({ entry }) => Schema.decode(Entry)(entry)))
+        )
+      /** Says what the hosts and the database know of the conversations that have not ended. */
+      const tooLate = Effect.forEach(notOver, ([sessionId, events]) =>
+        Effect.gen(function*() {
+          const entries = yield* entriesOf(sessionId)
+          const tasks = yield* sql`select id, status from etm_tasks where session_id = ${sessionId}`
+          return JSON.stringify({ sessionId, events: events.slice(-20), entries, tasks })
+        })).pipe(Effect.flatMap((texts) => Effect.dieMessage(`not over after ${patience} ms:\n${texts.join("\n")}`)))
+      yield* Effect.all([striking, ...ids.map(converse)], { concurrency: "unbounded", discard: true }).pipe(
+        // what hangs may hang when it is interrupted as well
+        Effect.disconnect,
+        Effect.timeoutTo({ duration: patience, onSuccess: () => Effect.void, onTimeout: () => tooLate }),
+        Effect.flatten
+      )
 
       let calls = 0
       let answered = 0
       let doubled = 0
       let unknown = 0
       for (const sessionId of ids) {
-        const rows = yield* sql<{ entry: string }>`select entry from etm_entries where session_id = ${sessionId}
-          order by number`
-        const entries = yield* Effect.forEach(rows, ({ entry }) => Schema.decode(Entry)(entry))
+        const entries = yield* entriesOf(sessionId)
         doubled += entries.length - Transcript.fromEntries(sessionId, entries).entries.length
         for (const entry of entries) {
           if (entry._tag !== "AssistantMessage") continue
@@ -139,7 +157,7 @@ export const runAgentChaos = async (
       }
     })
     const found = await Effect.runPromise(
-      work.pipe(Effect.provide(Client), Effect.scoped, Effect.timeout("100 seconds"))
+      work.pipe(Effect.provide(Client), Effect.scoped)
     )
     const runs = new Map<string, number>()
     for (const { launch, task, what } of cluster.lines()) {

@@ -365,7 +365,7 @@ inBrowser("the board", ({ visit }) => {
       await log.getByText("begin").waitFor()
       for (let part = 0; part < 6; part++) {
         await host.run(host.manager.handle.steer(task, `${`${part}`.repeat(30_000)}\nend of ${part}\n`))
-        await expect.poll(async () => (await log.innerText()).includes(`end of ${part}\n`)).toBe(true)
+        await eventually(async () => (await log.innerText()).includes(`end of ${part}\n`)).toBe(true)
       }
       assert.notInclude(await log.innerText(), "begin")
       await page.getByRole("heading", { name: "the newest part" }).waitFor()
@@ -388,7 +388,7 @@ inBrowser("the board", ({ visit }) => {
       })
       await page.getByRole("button", { name: "Detach", exact: true }).click()
       const cancel = page.getByLabel("Details of the task").getByRole("button", { name: /^Cancel/ })
-      await expect.poll(() => cancel.isDisabled()).toBe(true)
+      await eventually(() => cancel.isDisabled()).toBe(true)
       assert.strictEqual(await cancel.innerText(), "Cancel")
       goOn()
       await page.locator(".happenings .is-Detached").waitFor()
@@ -407,7 +407,7 @@ inBrowser("the board", ({ visit }) => {
       await inbox.locator(`[data-approval="${one}"]`).getByRole("button", { name: "Reject…" }).click()
       await inbox.getByLabel("Why it is rejected").fill("this one is wrong")
       await host.run(host.manager.handle.cancel(one))
-      await expect.poll(() => inbox.locator(`[data-approval="${one}"]`).count()).toBe(0)
+      await eventually(() => inbox.locator(`[data-approval="${one}"]`).count()).toBe(0)
       await inbox.locator(`[data-approval="${other}"]`).waitFor()
       assert.strictEqual(await inbox.getByLabel("Why it is rejected").count(), 0)
       isClean(visitor)
