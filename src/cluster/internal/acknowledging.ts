@@ -15,11 +15,11 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { endsIdleAfter } from "../../durable/internal/schema.js"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { kinds, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
 import { transactionAround, transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
 import { deliveriesIn } from "../../durable/internal/updates.js"
-import { endsIdleAfter } from "../../durable/internal/writing.js"
 import type { JournalError } from "../../errors.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
@@ -83,7 +83,7 @@ const tasksById = (dialect: Tables["dialect"]): string =>
 export const takeText = ({ dialect, place }: Tables): string =>
   `${withTaken(dialect, "id")} update ${tasksById(dialect)} set ${takeOut} from taken
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${namesAll}
-    returning etm_tasks.number${endsIdleAfter({ dialect }, idleMillis)}`
+    returning etm_tasks.number${endsIdleAfter(dialect, idleMillis)}`
 
 /** The statement for what the rows of these tasks still name. */
 export const namedText = ({ dialect, place }: Tables): string =>

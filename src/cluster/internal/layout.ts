@@ -8,7 +8,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { dialectOf } from "../../durable/internal/schema.js"
+import { dialectOf, endsIdleAfter, setUpMillis } from "../../durable/internal/schema.js"
 import { ClusterError } from "../ClusterError.js"
 import { GroupEntity, protocolVersion } from "./protocol.js"
 
@@ -23,7 +23,9 @@ const lock = 718_281_829
 
 const tables = (sql: SqlClient.SqlClient) =>
   Effect.gen(function*() {
-    if (dialectOf(sql) === "pg") yield* sql.unsafe(`select pg_advisory_xact_lock(${lock})`)
+    if (dialectOf(sql) === "pg") {
+      yield* sql.unsafe(`select pg_advisory_xact_lock(${lock})${endsIdleAfter("pg", setUpMillis)}`)
+    }
     yield* sql.unsafe(`create table if not exists etm_clusters (
       name text primary key,
       groups integer not null,

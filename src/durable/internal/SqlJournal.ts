@@ -12,12 +12,12 @@ import type { JournalCodec } from "../JournalCodec.js"
 import type { WhenUnlocked } from "./locked.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
-import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
+import { endsIdleAfter, isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
 import { TransactionSet } from "./transactionSet.js"
-import { endsIdleAfter, ownWriter, type WriteGroup } from "./writing.js"
+import { ownWriter, type WriteGroup } from "./writing.js"
 
 export interface SqlJournalOptions {
   readonly name: string
@@ -106,7 +106,7 @@ export const open = (
     const { codec, leaseMillis, name } = options
     const tables = tablesOf(yield* SqlClient.SqlClient, name, codec)
     const { dialect, fail, now, place, sql } = tables
-    const endsIdle = endsIdleAfter(tables, leaseMillis)
+    const endsIdle = endsIdleAfter(dialect, leaseMillis)
 
     const inTransaction = transactionsOf(sql)
     const writeGroup = options.writeGroup ?? ownWriter(sql)
@@ -120,7 +120,7 @@ export const open = (
     const attempt: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
-          values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing`,
+          values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing returning name${endsIdle}`,
         [name]
       )
       const [found] = yield* sql.unsafe(

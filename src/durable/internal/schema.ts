@@ -6,8 +6,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
+export type Dialect = "pg" | "sqlite"
+
 /** Which of the two it is. Anything else is a defect: the statements below are not meant for it. */
-export const dialectOf = (sql: SqlClient.SqlClient): "pg" | "sqlite" =>
+export const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
   sql.onDialectOrElse({
     pg: () => "pg" as const,
     sqlite: () => "sqlite" as const,
@@ -27,11 +29,19 @@ export const nowOf = (sql: SqlClient.SqlClient): Effect.Effect<number, SqlError>
     ? Effect.map(sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`), ([row]) => Number(row?.now))
     : Clock.currentTimeMillis
 
+/**
+ * Postgres keeps the locks of a process that was stopped or cut off, and whoever needs them would wait for ever: the server ends a
+ * transaction in which nothing happens for so long. A column of the first statement that locks something; the setting ends with the
+ * transaction.
+ */
+export const endsIdleAfter = (dialect: Dialect, millis: number): string =>
+  dialect === "pg" ? `, set_config('idle_in_transaction_session_timeout', '${millis}', true) as timeout` : ""
+
 /** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
 export const isOpen = "(settled is null or result is not null or detached is not null)"
 
 /** Where the open rows of a journal are read: SQLite does not know how few they are, and would read all of its rows. */
-export const openTasks = (dialect: "pg" | "sqlite"): string =>
+export const openTasks = (dialect: Dialect): string =>
   dialect === "pg" ? "etm_tasks" : "etm_tasks indexed by etm_tasks_open"
 
 const createTables = Effect.gen(function*() {
@@ -178,6 +188,9 @@ const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
 /** The newest form of the tables that this version knows. */
 export const latestMigration = migrations.length
 
+/** How long a process may stand still while it makes tables, in milliseconds. */
+export const setUpMillis = 10_000
+
 // any number that no other program locks
 const migrationLock = 718_281_828
 
@@ -206,7 +219,7 @@ export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, Sq
     if (isPostgres && (yield* isUpToDate(sql))) return
     // Postgres: one process at a time, and the migrator must not look for a table that is not there, which would end the transaction
     const prepare = !isPostgres ? Effect.void : Effect.zipRight(
-      sql`select pg_advisory_xact_lock(${migrationLock})`,
+      sql.unsafe(`select pg_advisory_xact_lock(${migrationLock})${endsIdleAfter("pg", setUpMillis)}`),
       sql.unsafe(`create table if not exists etm_migrations (
         migration_id integer primary key,
         created_at timestamp with time zone not null default now(),

@@ -10,7 +10,7 @@ import type { JournalError } from "../../errors.js"
 import type { JournalGroup } from "../../services/Journal.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { rowsWriter } from "./rowWrites.js"
-import { dialectOf, isOpen, serverMillis } from "./schema.js"
+import { dialectOf, endsIdleAfter, isOpen, serverMillis } from "./schema.js"
 import type { Tables } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
 
@@ -26,13 +26,6 @@ export interface Writing {
 export interface WriteGroup {
   (writing: Writing): Effect.Effect<void, JournalError>
 }
-
-/**
- * Postgres keeps the locks of a process that was stopped or cut off, and whoever takes over would wait for ever: the server ends a
- * transaction in which nothing happens for a lease. The setting ends with the transaction.
- */
-export const endsIdleAfter = ({ dialect }: Pick<Tables, "dialect">, leaseMillis: number): string =>
-  dialect === "pg" ? `, set_config('idle_in_transaction_session_timeout', '${leaseMillis}', true) as timeout` : ""
 
 /** Writes groups of journals, each of another one, in a transaction; gives those that are still held by their epoch. */
 export interface WriteGroups {
@@ -83,7 +76,7 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
     Effect.gen(function*() {
       const [only] = writings
       const longest = writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
-      const ends = endsIdleAfter({ dialect }, longest)
+      const ends = endsIdleAfter(dialect, longest)
       if (writings.length === 1 && only !== undefined) {
         const { epoch, group: { lastDelivery, lastTaskNumber, seq }, leaseMillis, tables: { name } } = only
         const params = [yield* leaseUntil(leaseMillis), seq, lastTaskNumber, lastDelivery, name, epoch]
