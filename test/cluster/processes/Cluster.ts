@@ -47,6 +47,12 @@ export interface MeasuredOptions {
   readonly isPatient?: boolean | undefined
 }
 
+/** What runners with conversations are told. */
+export interface AgentOptions {
+  /** How many times as long their tools take; 1 if it is left out. */
+  readonly slowness?: number | undefined
+}
+
 export class Cluster {
   readonly url: Redacted.Redacted
   readonly groups: number
@@ -54,9 +60,14 @@ export class Cluster {
   private readonly child: Bundle
   private readonly runners: Array<StartedRunner> = []
 
-  private readonly options: MeasuredOptions
+  private readonly options: MeasuredOptions & AgentOptions
 
-  private constructor(url: Redacted.Redacted, groups: number, child: Bundle, options: MeasuredOptions = {}) {
+  private constructor(
+    url: Redacted.Redacted,
+    groups: number,
+    child: Bundle,
+    options: MeasuredOptions & AgentOptions = {}
+  ) {
     this.url = url
     this.groups = groups
     this.child = child
@@ -73,8 +84,8 @@ export class Cluster {
   }
 
   /** Its runners have conversations, and tools and a model of their own. */
-  static async withAgents(url: Redacted.Redacted, groups = 16): Promise<Cluster> {
-    return new Cluster(url, groups, await bundle("test/cluster/processes/agentChild.ts"))
+  static async withAgents(url: Redacted.Redacted, options: AgentOptions = {}): Promise<Cluster> {
+    return new Cluster(url, 16, await bundle("test/cluster/processes/agentChild.ts"), options)
   }
 
   private logOf(name: string): string {
@@ -103,7 +114,8 @@ export class Cluster {
       listenPort: listen?.listenPort ?? port,
       groups: this.groups,
       log: this.logOf(name),
-      isPatient: this.options.isPatient ?? false
+      isPatient: this.options.isPatient ?? false,
+      slowness: this.options.slowness ?? 1
     }
     const { profiles } = this.options
     const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`]

@@ -45,7 +45,10 @@ export const runAgentChaos = async (
   options: { readonly sessions?: number; readonly patience?: number } = {}
 ): Promise<AgentOutcome> => {
   const { patience = 100_000, sessions = 12 } = options
-  const cluster = await Cluster.withAgents(await inSchema(server))
+  const cluster = await Cluster.withAgents(await inSchema(server), {
+    // a runner takes seconds to begin, and the turns must not be over by then
+    slowness: fault === "join" ? 4 : 1
+  })
   const Client = AgentCluster.layer({ groups: cluster.groups }).pipe(
     Layer.provide(NodeClusterSocket.layer({
       clientOnly: true,

@@ -30,7 +30,7 @@ const run = (millis: number) =>
   Effect.flatMap(CurrentTask, ({ epoch, launch, taskId }) => {
     const of = `${taskId} ${launch} ${epoch}`
     return Effect.sync(() => say(`begin ${of}`)).pipe(
-      Effect.zipRight(Effect.sleep(millis)),
+      Effect.zipRight(Effect.sleep(millis * (job.slowness ?? 1))),
       Effect.zipRight(Effect.sync(() => say(`end ${of}`))),
       Effect.as(`done by ${job.name}`)
     )

@@ -16,6 +16,8 @@ export interface RunnerJob {
   readonly log: string
   /** Whether it is taken for dead after a minute only: where it shares the processor with much else. */
   readonly isPatient?: boolean
+  /** How many times as long the tools of conversations take. */
+  readonly slowness?: number
 }
 
 // given by the test that starts it
