@@ -1,22 +1,28 @@
 /**
- * Faults of real clusters, many times: `npm run chaos -- --runs 100 [--fault kill] [--agents]`. Two runners and a client on a
+ * Faults of real clusters, many times: `npm run chaos -- --runs 100 [--fault kill] [--agents] [--jobs 3]`. Two runners and a client on a
  * Postgres server of their own; fails if a result was lost or came twice, or if a tool ran twice that must not. `--agents`: of
- * conversations that run on the runners.
+ * conversations that run on the runners. `--jobs`: so many clusters at once, each with a server of its own.
  */
 import { parseArgs } from "node:util"
 import { type AgentFault, agentFaults, type AgentOutcome, runAgentChaos } from "../test/cluster/processes/agentChaos.js"
 import { type Fault, faults, type Outcome, runChaos } from "../test/cluster/processes/chaos.js"
-import { startPostgres } from "../test/support/postgres.js"
+import { type PostgresServer, startPostgres } from "../test/support/postgres.js"
 
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "1" },
     fault: { type: "string" },
-    agents: { type: "boolean", default: false }
+    agents: { type: "boolean", default: false },
+    jobs: { type: "string", default: "1" }
   }
 })
-const runs = Number(values.runs)
-if (!Number.isSafeInteger(runs) || runs < 1) throw new TypeError("--runs takes an integer from 1")
+const count = (name: string, text: string): number => {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 1) throw new TypeError(`--${name} takes an integer from 1`)
+  return number
+}
+const runs = count("runs", values.runs)
+const jobs = count("jobs", values.jobs)
 
 /** Many runs are made beside other work: a machine that is slow is not what they are about. */
 const patience = 300_000
@@ -25,17 +31,17 @@ interface Result {
   readonly isGood: boolean
   readonly results: number
   readonly takeover?: number | undefined
-  readonly outcome: Outcome | AgentOutcome
+  readonly outcome: Outcome | AgentOutcome | string
 }
 
-const ofTasks = async (fault: Fault): Promise<Result> => {
+const ofTasks = async (server: PostgresServer, fault: Fault): Promise<Result> => {
   const outcome = await runChaos(server, fault, { patience })
   const { doubled, forbidden, results, started, takeover, zombiesTold } = outcome
   const isGood = results === started && doubled === 0 && forbidden === 0 && zombiesTold === 0
   return { isGood, results, takeover, outcome }
 }
 
-const ofAgents = async (fault: AgentFault): Promise<Result> => {
+const ofAgents = async (server: PostgresServer, fault: AgentFault): Promise<Result> => {
   const outcome = await runAgentChaos(server, fault, { patience })
   const { answered, calls, doubled, ended, forbidden, left, sessions, wrong } = outcome
   const isGood = ended === sessions && calls === 5 * sessions && wrong + doubled + forbidden + left === 0
@@ -49,31 +55,47 @@ const chosen = <F extends string>(all: ReadonlyArray<F>): ReadonlyArray<F> => {
   return found
 }
 
-const plan = values.agents
-  ? chosen(agentFaults).map((fault) => [fault, () => ofAgents(fault)] as const)
-  : chosen(faults).map((fault) => [fault, () => ofTasks(fault)] as const)
+type Run = (server: PostgresServer) => Promise<Result>
 
-const server = await startPostgres()
+const plan: ReadonlyArray<readonly [string, Run]> = values.agents
+  ? chosen(agentFaults).map((fault) => [fault, (server) => ofAgents(server, fault)])
+  : chosen(faults).map((fault) => [fault, (server) => ofTasks(server, fault)])
+
 let bad = 0
-try {
-  for (const [fault, run] of plan) {
-    const takeovers: Array<number> = []
-    let all = 0
-    for (let number = 1; number <= runs; number++) {
-      const { isGood, outcome, results, takeover } = await run()
+
+/** All runs of a fault, several at once. */
+const strike = async (servers: ReadonlyArray<PostgresServer>, fault: string, run: Run): Promise<void> => {
+  const takeovers: Array<number> = []
+  let all = 0
+  let begun = 0
+  const runOn = async (server: PostgresServer): Promise<void> => {
+    while (begun < runs) {
+      const number = ++begun
+      // one that fails ends no other
+      const { isGood, outcome, results, takeover } = await run(server).catch((error: unknown): Result => ({
+        isGood: false,
+        results: 0,
+        outcome: String(error)
+      }))
       all += results
       if (takeover !== undefined) takeovers.push(takeover)
       if (!isGood) bad++
       console.log(`${isGood ? "ok " : "BAD"} ${fault} ${number}/${runs} ${JSON.stringify(outcome)}`)
     }
-    takeovers.sort((left, right) => left - right)
-    const times = takeovers.length === 0
-      ? ""
-      : `, takeover median ${takeovers[takeovers.length >> 1]} ms, longest ${takeovers.at(-1)} ms`
-    console.log(`${fault}: ${runs} runs, ${all} results${times}`)
   }
+  await Promise.all(servers.map(runOn))
+  takeovers.sort((left, right) => left - right)
+  const times = takeovers.length === 0
+    ? ""
+    : `, takeover median ${takeovers[takeovers.length >> 1]} ms, longest ${takeovers.at(-1)} ms`
+  console.log(`${fault}: ${runs} runs, ${all} results${times}`)
+}
+
+const servers = await Promise.all(Array.from({ length: jobs }, startPostgres))
+try {
+  for (const [fault, run] of plan) await strike(servers, fault, run)
 } finally {
-  await server.stop()
+  await Promise.all(servers.map((server) => server.stop()))
 }
 if (bad > 0) console.error(`${bad} runs were wrong`)
 // the engine may leave a connection of a client open that has lost a runner: github.com/Effect-TS/effect/issues/7515
