@@ -6,19 +6,32 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { endsIdleAfter } from "../durable/internal/schema.js"
 
-const withSafeReserve = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
-  new Proxy(sql, {
+/** How long a process may stand still in a transaction of the engine, in milliseconds. */
+const idleMillis = 10_000
+
+const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
+  const endsIdle = sql.onDialectOrElse({
+    pg: () => Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`)),
+    orElse: () => Effect.void
+  })
+  const withTransaction: SqlClient.SqlClient["withTransaction"] = (self) =>
+    sql.withTransaction(Effect.zipRight(endsIdle, self))
+  return new Proxy(sql, {
     get: (target, name) => {
       // whoever is interrupted while it waits has the connection first, and then gives it back
       if (name === "reserve") return Effect.uninterruptible(target.reserve)
-      if (name === "withoutTransforms") return () => withSafeReserve(target.withoutTransforms())
+      if (name === "withTransaction") return withTransaction
+      if (name === "withoutTransforms") return () => made(target.withoutTransforms())
       return Reflect.get(target, name)
     }
   })
+}
 
 /**
- * The same client, with connections that are never lost. `@effect/sql-pg` 0.53 loses one of its pool for good each time that somebody is
+ * The same client, with connections that are never lost, and transactions that Postgres ends when nothing happens in them for 10
+ * seconds: a runner that was stopped or cut off within one would hold rows that every other runner needs. `@effect/sql-pg` 0.53 loses one of its pool for good each time that somebody is
  * interrupted who waits to `reserve` it. The engine of a runner interrupts such a wait whenever the database answers late, and without a
  * connection it never has a shard again. Give it to the engine of each runner.
  *
@@ -43,5 +56,5 @@ const withSafeReserve = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
  */
 export const clusterSqlClient: Layer.Layer<SqlClient.SqlClient, never, SqlClient.SqlClient> = Layer.effect(
   SqlClient.SqlClient,
-  Effect.map(SqlClient.SqlClient, withSafeReserve)
+  Effect.map(SqlClient.SqlClient, made)
 )

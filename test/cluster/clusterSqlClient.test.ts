@@ -6,6 +6,7 @@ import { Deferred, Effect, Fiber, Layer, Option } from "effect"
 import { clusterSqlClient } from "effect-task-manager/cluster"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres } from "../support/postgres.js"
+import { sqliteLayer } from "../support/sqlite.js"
 
 let server: PostgresServer
 beforeAll(async () => {
@@ -57,6 +58,24 @@ describe("the client for the engine of a cluster", () => {
         )
       ))
     ))
+
+  it.live("has its transactions ended when nothing happens in them, and nothing else", () =>
+    Effect.gen(function*() {
+      const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+      const limit = sql.unsafe("show idle_in_transaction_session_timeout")
+      assert.deepStrictEqual([yield* limit, yield* sql.withTransaction(limit), yield* limit], [
+        [{ idle_in_transaction_session_timeout: "0" }],
+        [{ idle_in_transaction_session_timeout: "10s" }],
+        [{ idle_in_transaction_session_timeout: "0" }]
+      ])
+    }).pipe(Effect.provide(Layer.suspend(() => Layer.provide(clusterSqlClient, poolOf(server.url()))))))
+
+  it.live("is that of SQLite otherwise", () =>
+    Effect.gen(function*() {
+      const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+      const [row] = yield* sql.withTransaction(sql`select 1 as one`)
+      assert.strictEqual(row?.["one"], 1)
+    }).pipe(Effect.provide(Layer.provide(clusterSqlClient, sqliteLayer()))))
 
   // where it fails, @effect/sql-pg has mended its leak, and clusterSqlClient can go
   it.live("is needed: the plain client loses it", () =>
