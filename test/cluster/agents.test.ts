@@ -80,7 +80,7 @@ const tagsOfEntries = ({ entries }: Transcript) => entries.map(({ _tag }) => _ta
 const untilEvent = <Tag extends AgentEvent["_tag"]>(events: Queue.Dequeue<AgentEvent>, tag: Tag) =>
   Queue.take(events).pipe(
     Effect.repeat({ until: (event): event is Extract<AgentEvent, { readonly _tag: Tag }> => event._tag === tag }),
-    Effect.timeout("10 seconds")
+    Effect.timeout("60 seconds")
   )
 
 // side by side: each has a cluster and a database of its own, and waits for it most of the time
@@ -336,7 +336,7 @@ describe.concurrent("a takeover", () => {
       const [asked] = yield* session.approvals.pipe(Effect.repeat({ until: (asked) => asked.length > 0 }))
       if (asked === undefined) return assert.fail("nothing is asked")
       yield* session.approve(asked)
-      const events = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "20 seconds"))
+      const events = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "60 seconds"))
       assert.include(tagsOf(events), "Reset")
       assert.deepInclude(events.at(-1), { _tag: "TurnEnded", reason: { _tag: "Completed", end: "stop" } })
       // nothing of the one that was fenced
@@ -375,7 +375,7 @@ describe.concurrent("a takeover", () => {
         const running = yield* Effect.fork(Stream.runCollect(run))
         yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => refused > 0 })
         yield* takeJournals
-        const told = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "20 seconds"))
+        const told = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "60 seconds"))
         assert.include(tagsOf(told), "Reset")
         // the failure of the one that was taken over is told to nobody
         const ends = told.filter((event) => event._tag === "TurnEnded")
@@ -438,7 +438,7 @@ describe.concurrent("a session of which nothing is live", () => {
       )
       const rests = Effect.zipRight(Effect.sleep("50 millis"), isResting).pipe(
         Effect.repeat({ until: (is) => is }),
-        Effect.timeout("10 seconds")
+        Effect.timeout("60 seconds")
       )
       yield* Stream.runDrain(session.run("go"))
       assert.isFalse(yield* isResting)
@@ -459,7 +459,7 @@ describe.concurrent("a session of which nothing is live", () => {
       const entries = Effect.map(session.transcript, (transcript) => tagsOfEntries(transcript))
       yield* Effect.zipRight(Effect.sleep("50 millis"), entries).pipe(
         Effect.repeat({ until: (tags) => tags.filter((tag) => tag === "AssistantMessage").length === 3 }),
-        Effect.timeout("10 seconds")
+        Effect.timeout("60 seconds")
       )
       assert.include(yield* entries, "LateResult")
     }).pipe(

@@ -116,7 +116,7 @@ describe("a client over several groups", () => {
       const pull = Effect.map(inbox, (lists) => Chunk.toReadonlyArray(lists).at(-1) ?? [])
       /** The first list of which that holds. */
       const until = (holds: (list: ReadonlyArray<TaskApproval>) => boolean) =>
-        pull.pipe(Effect.repeat({ until: holds }), Effect.timeout("10 seconds"))
+        pull.pipe(Effect.repeat({ until: holds }), Effect.timeout("60 seconds"))
       yield* until((list) => list.length === 0)
       yield* Effect.forEach(few, (index) => manager.startTask(launchOf(300 + index, "ask")))
       const asked = yield* until((list) => list.length === few.length)
