@@ -27,7 +27,7 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../mode
  *     const journal = yield* ClusterJournal
  *     const sql = yield* SqlClient.SqlClient
  *     yield* manager.consumePendingLoopUpdates(sessionId, (updates) =>
- *       sql.withTransaction(Effect.zipRight(journal.acknowledge(updates), store(updates))))
+ *       sql.withTransaction(Effect.zipRight(store(updates), journal.acknowledge(updates))))
  *   })
  * ```
  *
@@ -42,7 +42,7 @@ export class ClusterJournal extends Context.Tag("effect-task-manager/ClusterJour
    * `JournalError` (`Fenced`): then let the transaction fail too. What was acknowledged elsewhere does not come again to this client.
    * Fails with `SqlError` if the database refuses. What no consumer of this client has is passed over. Dies with a `TypeError` in a
    * transaction that is around the consumer; once it was called, calls that ask a runner die in that transaction. From then on Postgres
-   * ends the transaction when nothing happens in it for 3 seconds: call it before anything is locked.
+   * ends the transaction when nothing happens in it for 3 seconds.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution

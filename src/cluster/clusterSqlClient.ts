@@ -6,7 +6,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { endsIdleAfter } from "../durable/internal/schema.js"
+import { endsIdleAfter } from "../durable/internal/dialect.js"
+import { transactionsOf } from "../durable/internal/transactions.js"
 
 /** How long a process may stand still in a transaction of the engine, in milliseconds. */
 const idleMillis = 10_000
@@ -16,8 +17,9 @@ const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
     pg: () => Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`)),
     orElse: () => Effect.void
   })
+  const inTransaction = transactionsOf(sql)
   const withTransaction: SqlClient.SqlClient["withTransaction"] = (self) =>
-    sql.withTransaction(Effect.zipRight(endsIdle, self))
+    inTransaction(Effect.zipRight(endsIdle, self))
   return new Proxy(sql, {
     get: (target, name) => {
       // whoever is interrupted while it waits has the connection first, and then gives it back
@@ -30,10 +32,12 @@ const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
 }
 
 /**
- * The same client, with connections that are never lost, and transactions that Postgres ends when nothing happens in them for 10
- * seconds: a runner that was stopped or cut off within one would hold rows that every other runner needs. `@effect/sql-pg` 0.53 loses one of its pool for good each time that somebody is
+ * The same client, with connections that are never lost. `@effect/sql-pg` 0.53 loses one of its pool for good each time that somebody is
  * interrupted who waits to `reserve` it. The engine of a runner interrupts such a wait whenever the database answers late, and without a
  * connection it never has a shard again. Give it to the engine of each runner.
+ *
+ * A transaction of the engine in which nothing happens for 10 seconds is ended by Postgres: the engine locks a table of its own whenever
+ * it starts, and one that was stopped meanwhile would hold up all that start after it.
  *
  * @example
  * ```ts

@@ -40,7 +40,7 @@ export interface TaskJournalStatus {
  *     const journal = yield* TaskJournal
  *     const sql = yield* SqlClient.SqlClient
  *     yield* manager.consumePendingLoopUpdates(sessionId, (updates) =>
- *       sql.withTransaction(Effect.zipRight(journal.acknowledge(updates), store(updates))))
+ *       sql.withTransaction(Effect.zipRight(store(updates), journal.acknowledge(updates))))
  *   })
  * ```
  *
@@ -51,9 +51,7 @@ export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<
   /**
    * Acknowledges what `use` of a `consume…` method was given, in the transaction that the calling fiber is in. Fails with
    * `JournalError` (`Fenced`) if another manager has taken over, and with `SqlError` if the database refuses: then let the
-   * transaction fail too. Once the journal is lost it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. What no consumer has is passed over.
-   * Call it first in the transaction: from then on Postgres ends the transaction when nothing happens in it for a lease, and nobody
-   * waits longer for rows that a process has locked which stands still.
+   * transaction fail too. From then on Postgres ends the transaction when nothing happens in it for a lease. Once the journal is lost it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. What no consumer has is passed over.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution

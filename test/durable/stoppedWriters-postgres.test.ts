@@ -96,6 +96,34 @@ describe("a process that stands still while it", () => {
       }))
   }
 
+  it.scopedLive("writes a group, and has waited with it for the next one, likewise", () =>
+    Effect.gen(function*() {
+      const { other, still, stop, zombie } = yield* twoClients
+      const stopped = yield* zombie.open({ lease: "1 second" })
+      const { sql } = other
+      const commit = yield* Effect.makeLatch()
+      const taking = yield* Effect.fork(sql.withTransaction(
+        Effect.zipRight(sql`update etm_managers set epoch = epoch + 1, lease_until = 0`, commit.await)
+      ))
+      yield* settled
+      stop()
+      const starting = yield* Effect.forkDaemon(stopped.start("a", "quick"))
+      // its fence waits for the row: there is nothing else to wait for
+      let waits = false
+      while (!waits) {
+        const [found] = yield* sql<{ readonly waits: boolean }>`
+          select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`
+        waits = found?.waits === true
+      }
+      yield* commit.open
+      yield* Fiber.join(taking)
+      yield* still
+      const owner = yield* other.open({ onOwned: "wait" })
+      yield* owner.start("b", "quick")
+      assert.strictEqual(owner.journal.epoch, 3)
+      assert.isFalse(Option.exists(yield* Fiber.poll(starting), Exit.isSuccess))
+    }))
+
   it.scopedLive("makes the tables, or opens a journal for the first time, likewise", () =>
     Effect.gen(function*() {
       for (const isMigrated of [false, true]) {

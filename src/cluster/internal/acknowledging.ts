@@ -15,7 +15,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { endsIdleAfter } from "../../durable/internal/schema.js"
+import { endsIdleBeside } from "../../durable/internal/dialect.js"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { kinds, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
 import { transactionAround, transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
@@ -81,9 +81,11 @@ const tasksById = (dialect: Tables["dialect"]): string =>
 
 /** The statement that takes deliveries out of their rows, and gives a row for each task that still had all of its. */
 export const takeText = ({ dialect, place }: Tables): string =>
-  `${withTaken(dialect, "id")} update ${tasksById(dialect)} set ${takeOut} from taken
+  `${withTaken(dialect, "id")} update ${tasksById(dialect)} set ${takeOut} from taken${
+    endsIdleBeside(dialect, idleMillis)
+  }
     where etm_tasks.manager = ${place(2)} and etm_tasks.id = taken.id and ${namesAll}
-    returning etm_tasks.number${endsIdleAfter(dialect, idleMillis)}`
+    returning etm_tasks.number`
 
 /** The statement for what the rows of these tasks still name. */
 export const namedText = ({ dialect, place }: Tables): string =>

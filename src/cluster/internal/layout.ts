@@ -8,7 +8,9 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { dialectOf, endsIdleAfter, setUpMillis } from "../../durable/internal/schema.js"
+import { dialectOf, endsIdleAfter } from "../../durable/internal/dialect.js"
+import { setUpMillis } from "../../durable/internal/schema.js"
+import { transactionsOf } from "../../durable/internal/transactions.js"
 import { ClusterError } from "../ClusterError.js"
 import { GroupEntity, protocolVersion } from "./protocol.js"
 
@@ -36,6 +38,15 @@ const tables = (sql: SqlClient.SqlClient) =>
     yield* sql.unsafe("create index if not exists etm_tasks_id on etm_tasks (id)")
   })
 
+/** Whether they are there: on Postgres, to make an index waits for all who write, and they for it, also where it is there. */
+const isSetUp = (sql: SqlClient.SqlClient): Effect.Effect<boolean, SqlError> =>
+  dialectOf(sql) === "sqlite" ? Effect.succeed(false) : Effect.map(
+    sql.unsafe<{ readonly is_there: boolean }>(
+      "select to_regclass('etm_clusters') is not null and to_regclass('etm_tasks_id') is not null as is_there"
+    ),
+    ([found]) => found?.is_there === true
+  )
+
 /** In which shards the groups are. With another `shardsPerGroup` they would be looked for on other runners. */
 const shardsOf = (sharding: Sharding["Type"], groups: number): string =>
   Array.from({ length: groups }, (_, group) => {
@@ -51,7 +62,9 @@ export const checkLayout = (
   Effect.gen(function*() {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const shards = shardsOf(yield* Sharding, groups)
-    yield* Effect.retry(sql.withTransaction(tables(sql)), { times: 5, schedule: Schedule.spaced(50) })
+    if (!(yield* isSetUp(sql))) {
+      yield* Effect.retry(transactionsOf(sql)(tables(sql)), { times: 5, schedule: Schedule.spaced(50) })
+    }
     const place = (index: number): string => dialectOf(sql) === "pg" ? `$${index}` : "?"
     yield* sql.unsafe(
       `insert into etm_clusters (name, groups, shards, version) values (${[1, 2, 3, 4].map(place).join(", ")})

@@ -9,10 +9,11 @@ import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
 import type { OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
+import { endsIdleAfter } from "./dialect.js"
 import type { WhenUnlocked } from "./locked.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
-import { endsIdleAfter, isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
+import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
 import { takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
@@ -116,8 +117,12 @@ export const open = (
       (entered) => Effect.sync(() => leaveOwner(entered))
     )
 
+    /** Whether somebody has it, who is waited for. */
+    const isOwned = (manager: Pick<typeof ManagerRow.Type, "lease_until" | "owner">, at: number): boolean =>
+      manager.lease_until > at && options.onOwned !== "take" && !(dialect === "sqlite" && hasEnded(manager.owner))
+
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
-    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
+    const takeFree: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
           values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing returning name${endsIdle}`,
@@ -129,9 +134,7 @@ export const open = (
       )
       const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
       const at = yield* now
-      const isFree = manager.lease_until <= at || options.onOwned === "take" ||
-        dialect === "sqlite" && hasEnded(manager.owner)
-      if (!isFree) {
+      if (isOwned(manager, at)) {
         return { _tag: "Owned", leaseUntil: manager.lease_until, at }
       }
       const taken = yield* sql.unsafe(
@@ -160,6 +163,17 @@ export const open = (
         lastNumber: Math.ceil(Number(last?.["number"] ?? 0))
       }
     }))
+
+    /** First without a lock: an owner that is there must not wait for those who wait for it. */
+    const attempt: Effect.Effect<Attempt, SqlError | JournalError> = Effect.gen(function*() {
+      const [found] = yield* sql.unsafe(`select * from etm_managers where name = ${place(1)}`, [name])
+      if (found !== undefined) {
+        const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
+        const at = yield* now
+        if (isOwned(manager, at)) return { _tag: "Owned", leaseUntil: manager.lease_until, at }
+      }
+      return yield* takeFree
+    })
 
     const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
     const startedAt = yield* now

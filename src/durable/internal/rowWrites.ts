@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
 import type { JournalGroup, JournalRow, StoredDelivery } from "../../services/Journal.js"
-import { dialectOf, serverMillis } from "./schema.js"
+import { dialectOf } from "./dialect.js"
+import { serverMillis } from "./schema.js"
 import type { Tables } from "./tables.js"
 
 /** The rows of a group, and whose they are. */

@@ -5,18 +5,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-
-export type Dialect = "pg" | "sqlite"
-
-/** Which of the two it is. Anything else is a defect: the statements below are not meant for it. */
-export const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
-  sql.onDialectOrElse({
-    pg: () => "pg" as const,
-    sqlite: () => "sqlite" as const,
-    orElse: () => {
-      throw new TypeError("TaskManagerDurable takes an SqlClient of SQLite or Postgres")
-    }
-  })
+import { type Dialect, dialectOf, endsIdleAfter } from "./dialect.js"
+import { transactionsOf } from "./transactions.js"
 
 const integerOf = (sql: SqlClient.SqlClient): string => dialectOf(sql) === "pg" ? "bigint" : "integer"
 
@@ -28,14 +18,6 @@ export const nowOf = (sql: SqlClient.SqlClient): Effect.Effect<number, SqlError>
   dialectOf(sql) === "pg"
     ? Effect.map(sql.unsafe<{ readonly now: unknown }>(`select ${serverMillis} as now`), ([row]) => Number(row?.now))
     : Clock.currentTimeMillis
-
-/**
- * Postgres keeps the locks of a process that was stopped or cut off, and whoever needs them would wait for ever: the server ends a
- * transaction in which nothing happens for so long. A column of the first statement that locks something; the setting ends with the
- * transaction.
- */
-export const endsIdleAfter = (dialect: Dialect, millis: number): string =>
-  dialect === "pg" ? `, set_config('idle_in_transaction_session_timeout', '${millis}', true) as timeout` : ""
 
 /** Rows of tasks that are live, or of which somebody is owed something. A partial index has them. */
 export const isOpen = "(settled is null or result is not null or detached is not null)"
@@ -188,8 +170,8 @@ const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
 /** The newest form of the tables that this version knows. */
 export const latestMigration = migrations.length
 
-/** How long a process may stand still while it makes tables, in milliseconds. */
-export const setUpMillis = 10_000
+/** How long a process may stand still while it makes tables, in milliseconds: below any lease, others cannot write meanwhile. */
+export const setUpMillis = 3_000
 
 // any number that no other program locks
 const migrationLock = 718_281_828
@@ -227,7 +209,7 @@ export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, Sq
       )`)
     )
     const run = Migrator.make({})({ loader: Effect.succeed(migrations), table: "etm_migrations" })
-    yield* Effect.retry(sql.withTransaction(Effect.zipRight(prepare, run)), {
+    yield* Effect.retry(transactionsOf(sql)(Effect.zipRight(prepare, run)), {
       // another process was faster to write
       while: (error) => error._tag === "SqlError",
       times: 5,

@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import { isStorableText } from "./checks.js"
-import { dialectOf, nowOf } from "./schema.js"
+import { dialectOf } from "./dialect.js"
+import { nowOf } from "./schema.js"
 
 export interface Row {
   readonly [column: string]: unknown

@@ -3,11 +3,11 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { dialectOf } from "./schema.js"
+import { dialectOf } from "./dialect.js"
 
 /** Runs statements in one transaction. */
 export interface InTransaction {
-  <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R>
 }
 
 /** Transactions that fail with what was wrong first: where the disk is full, rolling back fails too, as a defect. */
@@ -16,7 +16,7 @@ export const transactionsOf = (sql: SqlClient.SqlClient): InTransaction => {
   const rollBack = dialectOf(sql) === "sqlite"
     ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
     : Effect.void
-  return <A, E>(self: Effect.Effect<A, E>) =>
+  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
     Effect.suspend(() => {
       let first = Option.none<E>()
       return sql.withTransaction(Effect.tapError(self, (error) =>

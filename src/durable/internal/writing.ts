@@ -8,9 +8,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../errors.js"
 import type { JournalGroup } from "../../services/Journal.js"
+import { dialectOf, endsIdleBeside } from "./dialect.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { rowsWriter } from "./rowWrites.js"
-import { dialectOf, endsIdleAfter, isOpen, serverMillis } from "./schema.js"
+import { isOpen, serverMillis } from "./schema.js"
 import type { Tables } from "./tables.js"
 import { transactionsOf } from "./transactions.js"
 
@@ -44,20 +45,21 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
     dialect === "pg"
       ? Effect.succeed(leaseMillis)
       : Effect.map(Clock.currentTimeMillis, (at) => at + leaseMillis)
-  const fence = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
-    seq = ${place(2)}, last_task = ${place(3)}, last_delivery = ${place(4)} where name = ${place(5)} and epoch = ${
-    place(6)
-  }
-    returning epoch`
+  const fence = (idleMillis: number): string =>
+    `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + $1` : "?"},
+    seq = ${place(2)}, last_task = ${place(3)}, last_delivery = ${place(4)}${
+      dialect === "pg" ? ` from (select true) as held${endsIdleBeside(dialect, idleMillis)}` : ""
+    } where name = ${place(5)} and epoch = ${place(6)} returning epoch`
   /** Of several journals at once. */
-  const fences = `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease,
+  const fences = (idleMillis: number): string =>
+    `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease,
     seq = held.seq, last_task = held.last_task, last_delivery = held.last_delivery from ${
-    dialect === "pg"
-      ? `json_to_recordset(cast($1 as json))
+      dialect === "pg"
+        ? `json_to_recordset(cast($1 as json))
         as held(name text, epoch bigint, lease bigint, seq bigint, last_task bigint, last_delivery bigint)`
-      : `(select value ->> 'name' as name, value ->> 'epoch' as epoch, value ->> 'lease' as lease, value ->> 'seq' as seq,
+        : `(select value ->> 'name' as name, value ->> 'epoch' as epoch, value ->> 'lease' as lease, value ->> 'seq' as seq,
         value ->> 'last_task' as last_task, value ->> 'last_delivery' as last_delivery from json_each(?)) as held`
-  }
+    }${endsIdleBeside(dialect, idleMillis)}
     where etm_managers.name = held.name and etm_managers.epoch = held.epoch returning etm_managers.name as name`
 
   const holders = (writings: ReadonlyArray<Writing>): Effect.Effect<string> =>
@@ -76,13 +78,12 @@ export const groupsWriter = (client: SqlClient.SqlClient): WriteGroups => {
     Effect.gen(function*() {
       const [only] = writings
       const longest = writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
-      const ends = endsIdleAfter(dialect, longest)
       if (writings.length === 1 && only !== undefined) {
         const { epoch, group: { lastDelivery, lastTaskNumber, seq }, leaseMillis, tables: { name } } = only
         const params = [yield* leaseUntil(leaseMillis), seq, lastTaskNumber, lastDelivery, name, epoch]
-        return (yield* sql.unsafe(fence + ends, params)).length === 0 ? [] : writings
+        return (yield* sql.unsafe(fence(leaseMillis), params)).length === 0 ? [] : writings
       }
-      const found = yield* sql.unsafe<{ readonly name: string }>(fences + ends, [yield* holders(writings)])
+      const found = yield* sql.unsafe<{ readonly name: string }>(fences(longest), [yield* holders(writings)])
       const names = new Set(found.map(({ name }) => name))
       return writings.filter(({ tables }) => names.has(tables.name))
     })

@@ -2,7 +2,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import { dialectOf, isOpen, openTasks } from "../../../durable/internal/schema.js"
+import { dialectOf } from "../../../durable/internal/dialect.js"
+import { isOpen, openTasks } from "../../../durable/internal/schema.js"
 import { SessionId } from "../../../model/ids.js"
 
 interface Row {

@@ -4,7 +4,8 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
-import { dialectOf, nowOf } from "../../../durable/internal/schema.js"
+import { dialectOf, endsIdleAfter } from "../../../durable/internal/dialect.js"
+import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
@@ -28,8 +29,7 @@ export interface JournalTables {
   readonly name: string
   /**
    * Runs statements, of which the first one writes, in one transaction, and acknowledges the updates in it. If another manager has
-   * taken the journal, nothing of it counts. A manager that takes it while this process stands still in the transaction waits for its
-   * end, and Postgres ends it after a lease. What the database refuses, or does not answer within a third of the lease, is done again
+   * taken the journal, nothing of it counts. What the database refuses, or does not answer within a third of the lease, is done again
    * for a while.
    */
   readonly together: <A, E>(
@@ -47,8 +47,12 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const journal = yield* TaskJournal
     const inTransaction = transactionsOf(sql)
-    const isPostgres = dialectOf(sql) === "pg"
     const attemptMillis = attemptMillisOf(journal.leaseMillis)
+
+    // a process that stands still in one has its rows for less than the lease: the next owner of the journal finds them free
+    const limited = dialectOf(sql) === "pg"
+      ? Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", attemptMillis)}`))
+      : Effect.void
 
     const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
       Effect.retry(withinAttempt(attemptMillis, statements), {
@@ -61,13 +65,15 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
       name: journal.name,
       now: nowOf(sql),
       read,
-      together: (statements, taken = []) => {
-        const fence = Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, {
-          discard: true
-        })
-        // Postgres: before anything is locked that the next owner of the journal writes too. SQLite: whoever reads first cannot write
-        return read(inTransaction(isPostgres ? Effect.zipRight(fence, statements) : Effect.zipLeft(statements, fence)))
-      }
+      together: (statements, taken = []) =>
+        read(inTransaction(
+          limited.pipe(
+            Effect.zipRight(statements),
+            Effect.zipLeft(
+              Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
+            )
+          )
+        ))
     }
   }
 )
