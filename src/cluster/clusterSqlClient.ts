@@ -13,13 +13,14 @@ import { transactionsOf } from "../durable/internal/transactions.js"
 const idleMillis = 10_000
 
 const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
-  const endsIdle = sql.onDialectOrElse({
-    pg: () => Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`)),
-    orElse: () => Effect.void
+  const withTransaction = sql.onDialectOrElse({
+    pg: (): SqlClient.SqlClient["withTransaction"] => {
+      const endsIdle = sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`)
+      const inTransaction = transactionsOf(sql)
+      return (self) => inTransaction(Effect.zipRight(endsIdle, self))
+    },
+    orElse: () => sql.withTransaction
   })
-  const inTransaction = transactionsOf(sql)
-  const withTransaction: SqlClient.SqlClient["withTransaction"] = (self) =>
-    inTransaction(Effect.zipRight(endsIdle, self))
   return new Proxy(sql, {
     get: (target, name) => {
       // whoever is interrupted while it waits has the connection first, and then gives it back

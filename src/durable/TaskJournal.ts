@@ -51,7 +51,9 @@ export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<
   /**
    * Acknowledges what `use` of a `consume…` method was given, in the transaction that the calling fiber is in. Fails with
    * `JournalError` (`Fenced`) if another manager has taken over, and with `SqlError` if the database refuses: then let the
-   * transaction fail too. From then on Postgres ends the transaction when nothing happens in it for a lease. Once the journal is lost it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. What no consumer has is passed over.
+   * transaction fail too. From then on Postgres ends the transaction when nothing happens in it for a lease. Once the journal is lost
+   * it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. What no
+   * consumer has is passed over.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution

@@ -170,7 +170,7 @@ const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
 /** The newest form of the tables that this version knows. */
 export const latestMigration = migrations.length
 
-/** How long a process may stand still while it makes tables, in milliseconds: below any lease, others cannot write meanwhile. */
+/** How long a process may stand still while it makes tables, in milliseconds: others cannot write meanwhile, and are not to lose their leases. */
 export const setUpMillis = 3_000
 
 // any number that no other program locks
