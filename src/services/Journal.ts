@@ -74,6 +74,8 @@ interface JournalCounters {
  * @category models
  */
 export interface JournalGroup extends JournalCounters {
+  /** Counts the groups since the journal was opened, from 1. A group that is written again has the same. */
+  readonly number: number
   readonly closedSessions: ReadonlyArray<string>
   /** The numbers of rows of which nothing changes but that everything they owed was delivered. */
   readonly delivered: ReadonlyArray<number>
@@ -106,7 +108,8 @@ export interface OpenJournal extends JournalCounters {
   readonly keepsOutput: boolean
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
-   * other failure the same group may be written again.
+   * other failure the same group may be written again, and is then written once: its first try may have been written, or may yet be
+   * when it arrives late.
    */
   readonly write: (group: JournalGroup) => Effect.Effect<void, JournalError>
 }

@@ -35,7 +35,7 @@ const troubles: Record<string, Trouble> = {
     begin: (_, file) =>
       Effect.sync(() => {
         const other = new DatabaseSync(file)
-        other.exec("begin immediate; insert into etm_managers values ('other', 0, '', 0, 0, 0, 0)")
+        other.exec("begin immediate; insert into etm_managers values ('other', 0, '', 0, 0, 0, 0, 0)")
         locks.set(file, other)
       }),
     end: (_, file) =>

@@ -14,7 +14,7 @@ import { migrationSuite } from "./suites/migrations.js"
 import { outputSuite } from "./suites/output.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
-import { Database, id, onPostgres, settled, turn } from "./support.js"
+import { beginsGroup, Database, id, onPostgres, session, settled, turn } from "./support.js"
 
 let server: PostgresServer
 let shared: Context.Context<SqlClient.SqlClient>
@@ -47,17 +47,31 @@ describe("a Postgres server", () => {
   it.scopedLive("a manager that was stopped within a write holds its rows for a lease, and not for ever", () =>
     Effect.gen(function*() {
       let isStopped = false
-      const database = yield* databases.make({ holds: (text) => isStopped && text.startsWith("insert into etm_tasks") })
+      const database = yield* databases.make({ holds: (text) => isStopped && text.startsWith("update etm_tasks") })
       const zombie = yield* database.open({ lease: "1 second" })
+      yield* zombie.start("a", "ask")
       isStopped = true
-      const starting = yield* Effect.fork(zombie.start("a", "quick"))
+      const closing = yield* Effect.fork(zombie.manager.closeSession(session))
       yield* settled
       const owner = yield* database.open()
       isStopped = false
       assert.strictEqual(owner.journal.epoch, 2)
       yield* owner.start("b", "quick")
-      assert.isFalse(Option.exists(yield* Fiber.poll(starting), Exit.isSuccess))
-      assert.deepStrictEqual(yield* zombie.told, [])
+      assert.isFalse(Option.exists(yield* Fiber.poll(closing), Exit.isSuccess))
+      assert.deepStrictEqual(yield* zombie.told, ["1 Started a", "2 AwaitingApproval a"])
+    }))
+
+  it.scopedLive("a group that only writes rows is one statement", () =>
+    Effect.gen(function*() {
+      const statements: Array<string> = []
+      const database = yield* databases.make({ before: (text) => void statements.push(text) })
+      const process = yield* database.open()
+      statements.length = 0
+      yield* process.start("a", "quick")
+      assert.isTrue(Option.isSome(yield* process.manager.waitForTurn(turn)))
+      yield* settled
+      assert.lengthOf(statements, 3)
+      assert.isTrue(statements.every(beginsGroup))
     }))
 
   it.scopedLive("a consumer that was stopped after its acknowledgement likewise; what it took comes again", () =>

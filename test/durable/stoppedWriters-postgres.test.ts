@@ -100,6 +100,7 @@ describe("a process that stands still while it", () => {
     Effect.gen(function*() {
       const { other, still, stop, zombie } = yield* twoClients
       const stopped = yield* zombie.open({ lease: "1 second" })
+      yield* stopped.start("a", "ask")
       const { sql } = other
       const commit = yield* Effect.makeLatch()
       const taking = yield* Effect.fork(sql.withTransaction(
@@ -107,7 +108,8 @@ describe("a process that stands still while it", () => {
       ))
       yield* settled
       stop()
-      const starting = yield* Effect.forkDaemon(stopped.start("a", "quick"))
+      // what only writes rows is one statement, in which no process stands still
+      const closing = yield* Effect.forkDaemon(stopped.manager.closeSession(session))
       // its fence waits for the row: there is nothing else to wait for
       let waits = false
       while (!waits) {
@@ -121,7 +123,7 @@ describe("a process that stands still while it", () => {
       const owner = yield* other.open({ onOwned: "wait" })
       yield* owner.start("b", "quick")
       assert.strictEqual(owner.journal.epoch, 3)
-      assert.isFalse(Option.exists(yield* Fiber.poll(starting), Exit.isSuccess))
+      assert.isFalse(Option.exists(yield* Fiber.poll(closing), Exit.isSuccess))
     }))
 
   it.scopedLive("makes the tables, or opens a journal for the first time, likewise", () =>

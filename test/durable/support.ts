@@ -232,6 +232,10 @@ export class Database {
   }
 }
 
+/** Whether a statement is the first one of a group, or all of it: it checks the epoch. */
+export const beginsGroup = (text: string): boolean =>
+  /^(with ours as \()?update etm_managers set lease_until/.test(text)
+
 /** Databases of one kind, for the suites that both kinds pass. */
 export interface Databases {
   readonly dialect: "sqlite" | "pg"

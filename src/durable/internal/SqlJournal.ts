@@ -138,7 +138,7 @@ export const open = (
         return { _tag: "Owned", leaseUntil: manager.lease_until, at }
       }
       const taken = yield* sql.unsafe(
-        `update etm_managers set epoch = epoch + 1, owner = ${place(1)}, lease_until = ${place(2)}
+        `update etm_managers set epoch = epoch + 1, owner = ${place(1)}, lease_until = ${place(2)}, last_group = 0
           where name = ${place(3)} and epoch = ${place(4)} returning epoch`,
         [owner, at + leaseMillis, name, manager.epoch]
       )

@@ -21,7 +21,8 @@ export interface WriteRows {
   (rows: ReadonlyArray<RowsOf>): Effect.Effect<void, SqlError | JournalError>
 }
 
-interface TextsOf {
+/** A row with its texts as they are stored. */
+export interface TextsOf {
   readonly name: string
   readonly row: JournalRow
   readonly request: string
@@ -57,7 +58,8 @@ const onConflict = `on conflict (manager, number) do update set status = exclude
 
 const stored = (delivery: StoredDelivery): number | null => delivery === "AsStored" ? asStored : delivery
 
-const textsOf = (rows: ReadonlyArray<RowsOf>): Effect.Effect<ReadonlyArray<TextsOf>, JournalError> =>
+/** The texts of rows, encoded. */
+export const textsOf = (rows: ReadonlyArray<RowsOf>): Effect.Effect<ReadonlyArray<TextsOf>, JournalError> =>
   Effect.gen(function*() {
     const all: Array<TextsOf> = []
     for (const { group, tables: { encode, isEncoded, name } } of rows) {
@@ -126,16 +128,34 @@ const sqliteWriter = (sql: SqlClient.SqlClient): WriteRows => {
 /** A statement of Postgres ends with the row that reaches so many characters: a parameter has a gigabyte at most. */
 const charactersAtOnce = 4_000_000
 
+/** Rows, as many together as one statement of Postgres takes. */
+export const chunksOf = (texts: ReadonlyArray<TextsOf>): ReadonlyArray<ReadonlyArray<TextsOf>> => {
+  const chunks: Array<Array<TextsOf>> = []
+  let characters = charactersAtOnce
+  for (const one of texts) {
+    if (characters >= charactersAtOnce) {
+      chunks.push([])
+      characters = 0
+    }
+    chunks.at(-1)?.push(one)
+    characters += one.request.length + one.doc.length
+  }
+  return chunks
+}
+
 /**
- * As JSON: a parameter for each value takes the client twice as long. Unlike `VALUES`, the statement is the same for any number of
- * rows. When rows settled is told by the clock of the rows.
+ * Inserts the rows that stand as JSON at a place, or replaces them. As JSON: a parameter for each value takes the client twice as long.
+ * Unlike `VALUES`, the statement is the same for any number of rows. When rows settled is told by the clock of the rows.
  */
-const postgresWriter = (sql: SqlClient.SqlClient): WriteRows => {
-  const text = `${insertInto}
+export const insertGiven = (place: string, where = ""): string =>
+  `${insertInto}
     select ${columns.join(", ")}, case when settled is null then null else ${serverMillis} end
-    from json_to_recordset(cast($1 as json)) as given(${
+    from json_to_recordset(cast(${place} as json)) as given(${
     Object.entries(columnTypes).map(([column, type]) => `${column} ${type}`).join(", ")
-  }) ${onConflict}`
+  }) ${where} ${onConflict}`
+
+/** What `insertGiven` is given. */
+export const givenOf = (texts: ReadonlyArray<TextsOf>): string => {
   const given = ({ doc, name, request, row }: TextsOf): { readonly [Column in keyof typeof columnTypes]: unknown } => ({
     manager: name,
     number: row.number,
@@ -151,21 +171,16 @@ const postgresWriter = (sql: SqlClient.SqlClient): WriteRows => {
     doc,
     version: row.version
   })
-  const write = (texts: ReadonlyArray<TextsOf>) => sql.unsafe(text, [JSON.stringify(texts.map(given))])
+  return JSON.stringify(texts.map(given))
+}
+
+const postgresWriter = (sql: SqlClient.SqlClient): WriteRows => {
+  const text = insertGiven("$1")
   return (rows) =>
-    Effect.gen(function*() {
-      let together: Array<TextsOf> = []
-      let characters = 0
-      for (const one of yield* textsOf(rows)) {
-        together.push(one)
-        characters += one.request.length + one.doc.length
-        if (characters < charactersAtOnce) continue
-        yield* write(together)
-        together = []
-        characters = 0
-      }
-      if (together.length > 0) yield* write(together)
-    })
+    Effect.flatMap(
+      textsOf(rows),
+      (texts) => Effect.forEach(chunksOf(texts), (chunk) => sql.unsafe(text, [givenOf(chunk)]), { discard: true })
+    )
 }
 
 export const rowsWriter = (sql: SqlClient.SqlClient): WriteRows =>

@@ -158,13 +158,20 @@ const findOpenSessions = Effect.gen(function*() {
   )
 })
 
+/** Which group of its epoch a journal has written last: one that the network delivers once more, and late, is known by its number. */
+const countGroups = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  yield* sql.unsafe(`alter table etm_managers add column last_group ${integerOf(sql)} not null default 0`)
+})
+
 const migrations: ReadonlyArray<Migrator.ResolvedMigration> = [
   [1, "create_tables", Effect.succeed(createTables)],
   [2, "keep_history", Effect.succeed(keepHistory)],
   [3, "create_sessions", Effect.succeed(createSessions)],
   [4, "order_open_rows", Effect.succeed(orderOpenRows)],
   [5, "time_sessions", Effect.succeed(timeSessions)],
-  [6, "find_open_sessions", Effect.succeed(findOpenSessions)]
+  [6, "find_open_sessions", Effect.succeed(findOpenSessions)],
+  [7, "count_groups", Effect.succeed(countGroups)]
 ]
 
 /** The newest form of the tables that this version knows. */

@@ -66,6 +66,7 @@ export class JournalWriter extends Unwritten {
   private mode: "Open" | "Closed" | "Gone" = "Open"
   private error: JournalError | undefined = undefined
   private writtenSeq: number
+  private cuts = 0
   private isHolding = false
   private waiters: Array<Waiting> = []
   private inFlight: Group | undefined = undefined
@@ -178,7 +179,14 @@ export class JournalWriter extends Unwritten {
     this.waiters = []
     this.isHolding = false
     const { lastDelivery, lastTaskNumber, seq } = this.table
-    return { ...this.takeChanges(), seq, lastTaskNumber, lastDelivery, held: this.owner.takeHeld() }
+    return {
+      ...this.takeChanges(),
+      number: ++this.cuts,
+      seq,
+      lastTaskNumber,
+      lastDelivery,
+      held: this.owner.takeHeld()
+    }
   }
 
   private get leaseEnd(): number {

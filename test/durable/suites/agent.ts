@@ -118,7 +118,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
         const process = yield* startProcess((options) =>
           connect({
             ...options,
-            holds: (text) => options?.holds?.(text) === true || isSlow && text.startsWith("insert into etm_tasks")
+            holds: (text) => options?.holds?.(text) === true || isSlow && text.includes("insert into etm_tasks")
           }), [])
         const session = yield* process.open(sessionId)
         isSlow = true

@@ -14,7 +14,18 @@ import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
 import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
 import { isFull } from "../../support/fullMode.js"
-import { codecOf, type Database, type Databases, id, logged, type Process, session, settled, turn } from "../support.js"
+import {
+  beginsGroup,
+  codecOf,
+  type Database,
+  type Databases,
+  id,
+  logged,
+  type Process,
+  session,
+  settled,
+  turn
+} from "../support.js"
 
 const tools: ToolExecutor["Type"] = { specs: Effect.succeed([]), execute: () => Effect.never }
 
@@ -71,7 +82,7 @@ export const journalSuite = (databases: Databases): void => {
         let isAway = false
         const database = yield* databases.make({
           before: (text) => {
-            if (isAway && text.startsWith("update etm_managers set lease_until")) throw new Error("away")
+            if (isAway && beginsGroup(text)) throw new Error("away")
           }
         })
         const { sql } = database

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs"
 import { assert } from "vitest"
 import { type Database, type Databases, session, settled, turn } from "../support.js"
 
-const versions = [1, 3]
+const versions = [1, 3, 6]
 
 const statements = (file: string): ReadonlyArray<string> =>
   readFileSync(new URL(`../fixtures/${file}`, import.meta.url), "utf8").split(/;\n/).filter((text) =>

@@ -3,7 +3,7 @@ import { describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
-import { type Databases, id, type Process, session, settled, turn } from "../support.js"
+import { beginsGroup, type Databases, id, type Process, session, settled, turn } from "../support.js"
 
 const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : "success"
@@ -92,7 +92,7 @@ export const owningSuite = (databases: Databases): void => {
       return {
         state,
         before: (text: string) => {
-          if (!text.startsWith("update etm_managers set lease_until")) return
+          if (!beginsGroup(text)) return
           if (!state.fails && state.groupsLeft-- > 0) return
           state.attempts++
           throw new Error("SQLITE_FULL: database or disk is full")

@@ -58,6 +58,8 @@ export class MemoryDatabase {
   private readonly now: () => number
   private readonly violate: (rule: string, message: string) => void
 
+  private lastGroup = 0
+
   constructor(
     keeping: DurablePlan["keeping"],
     now: () => number,
@@ -78,6 +80,7 @@ export class MemoryDatabase {
   take(now: number, leaseMillis: number): number {
     this.leaseUntil = now + leaseMillis
     this.seqOf.set(++this.epoch, this.seq)
+    this.lastGroup = 0
     return this.epoch
   }
 
@@ -96,7 +99,11 @@ export class MemoryDatabase {
 
   /** Makes the write, in no time. */
   commit(epoch: number, group: JournalGroup, leaseUntil: number): void {
+    // an earlier try of it was written
+    if (group.number === this.lastGroup) return
     this.leaseUntil = leaseUntil
+    if (group.number < this.lastGroup) this.violate("numbers", `group ${group.number} is written after a later one`)
+    this.lastGroup = group.number
     if (group.seq < this.seq || group.lastTaskNumber < this.lastTaskNumber || group.lastDelivery < this.lastDelivery) {
       this.violate("numbers", "a counter went back")
     }

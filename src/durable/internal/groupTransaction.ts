@@ -1,0 +1,52 @@
+/** Groups of journals in one transaction, a statement for each kind of change. */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import { deliveredOf, takeDelivered } from "./deliveredRows.js"
+import { dialectOf, endsIdleBeside } from "./dialect.js"
+import { fencesOf, passedOf, passFences } from "./fences.js"
+import { forgetOutput, writeOutput } from "./outputRows.js"
+import { rowsWriter } from "./rowWrites.js"
+import { isOpen } from "./schema.js"
+import { transactionsOf } from "./transactions.js"
+import type { WriteGroups, Writing } from "./writing.js"
+
+export const inTransaction = (sql: SqlClient.SqlClient): WriteGroups => {
+  const dialect = dialectOf(sql)
+  const place = (index: number): string => dialect === "pg" ? `$${index}` : "?"
+  const transaction = transactionsOf(sql)
+  const passed = passedOf(sql)
+  const writeRows = rowsWriter(sql)
+  const take = takeDelivered(dialect, place(1))
+  const close = `update etm_tasks set result = null, approval = null, detached = null
+    where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+
+  const writeRest = ({ group, tables }: Writing) =>
+    Effect.gen(function*() {
+      if (group.output.length > 0) yield* writeOutput(tables, group.output)
+      for (const { before, number } of group.outputForgotten) yield* forgetOutput(tables, number, before)
+      if (group.removed.length > 0) {
+        const removed = [tables.name, JSON.stringify(group.removed)]
+        for (const table of ["etm_tasks", "etm_output"]) {
+          yield* sql.unsafe(`delete from ${table} where manager = ${place(1)} and ${tables.isNumberAt(2)}`, removed)
+        }
+      }
+    })
+
+  return (writings) =>
+    transaction(Effect.gen(function*() {
+      const longest = writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
+      const pass = passFences(dialect, place(1), endsIdleBeside(dialect, longest))
+      const { before, now } = yield* passed(
+        writings,
+        yield* sql.unsafe<{ readonly name: string }>(pass, [yield* fencesOf(dialect, writings)])
+      )
+      for (const { group: { closedSessions }, tables: { name } } of now) {
+        for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
+      }
+      const delivered = deliveredOf(now)
+      if (delivered.length > 0) yield* sql.unsafe(take, [JSON.stringify(delivered)])
+      yield* writeRows(now)
+      for (const writing of now) yield* writeRest(writing)
+      return [...now, ...before]
+    }))
+}
