@@ -36,7 +36,7 @@ import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 export interface OpenGroup extends DurableManager {
   readonly readers: Readers
   readonly inHand: InHand
-  readonly calls: Calls
+  readonly calls: Calls<ToolExecutor>
   /** Runs the consumer of what a client has in its hands. */
   readonly fork: (self: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
   readonly managerScope: Scope.CloseableScope
@@ -51,7 +51,7 @@ export interface Group {
   /** Carries out a call with the manager, and answers in time. */
   readonly answer: <A, E>(
     header: CallHeader,
-    use: (group: OpenGroup) => Effect.Effect<A, E>,
+    use: (group: OpenGroup) => Effect.Effect<A, E, ToolExecutor>,
     options?: { readonly isKept?: boolean | undefined }
   ) => Effect.Effect<Answer<A>, E | GroupNotReady>
   /** What a client says without a call. */
@@ -93,8 +93,8 @@ const open = (
     const readers = new Readers(durable.engine)
     yield* Effect.addFinalizer(() => readers.closeAll)
     const set = yield* FiberSet.make<unknown, unknown>()
-    const runtime = yield* FiberSet.runtime(set)<never>()
-    const run = <A, E>(self: Effect.Effect<A, E>) => runtime(Effect.interruptible(self))
+    const runtime = yield* FiberSet.runtime(set)<ToolExecutor>()
+    const run = <A, E>(self: Effect.Effect<A, E, ToolExecutor>) => runtime(Effect.interruptible(self))
     const calls = new Calls(run)
     yield* Effect.forkScoped(Effect.interruptible(Effect.zipRight(leaving, Effect.sync(() => calls.leave()))))
     const group: OpenGroup = {
@@ -189,7 +189,7 @@ export const makeGroup = (
 
     const answer = <A, E>(
       header: CallHeader,
-      use: (group: OpenGroup) => Effect.Effect<A, E>,
+      use: (group: OpenGroup) => Effect.Effect<A, E, ToolExecutor>,
       { isKept = false }: { readonly isKept?: boolean | undefined } = {}
     ): Effect.Effect<Answer<A>, E | GroupNotReady> =>
       Effect.flatMap(opened, (group) => {

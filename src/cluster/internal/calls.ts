@@ -27,21 +27,26 @@ interface Wait {
 
 const waiting = { _tag: "Waiting" } as const
 
-export class Calls {
+/** Runs calls, which may ask for `R`. */
+interface Fork<R> {
+  <A, E>(self: Effect.Effect<A, E, R>): Fiber.RuntimeFiber<A, E>
+}
+
+export class Calls<R = never> {
   private readonly running = new Map<string, Running<unknown, unknown>>()
-  private readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  private readonly fork: Fork<R>
   private readonly waits = new Set<Wait>()
   private isTimed = false
   private isLeaving = false
 
-  constructor(fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>) {
+  constructor(fork: Fork<R>) {
     this.fork = fork
   }
 
   /** Carries out a call, or joins it, for as long as a runner lets a client wait. `news` is asked when it is done. */
   answer<A, E>(
     call: string,
-    self: Effect.Effect<A, E>,
+    self: Effect.Effect<A, E, R>,
     options: { readonly isKept: boolean; readonly news: () => ReadonlyArray<Batch> }
   ): Effect.Effect<Answer<A>, E> {
     return Effect.suspend(() => {
@@ -114,7 +119,7 @@ export class Calls {
     this.waits.clear()
   }
 
-  private begin<A, E>(call: string, self: Effect.Effect<A, E>, isKept: boolean): Running<A, E> {
+  private begin<A, E>(call: string, self: Effect.Effect<A, E, R>, isKept: boolean): Running<A, E> {
     const running: Running<A, E> = { fiber: this.fork(self), asking: 0, left: 0, isKept }
     this.running.set(call, running)
     return running

@@ -9,7 +9,6 @@ import type { TaskLaunchRequest } from "../../model/Task.js"
 import { type TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { consumePendingLoopUpdates, consumeReadyItems, consumeTurnUpdate } from "../../runtime/waiting/loop.js"
 import type { TaskManager, TaskManagerHandle } from "../../services/TaskManager.js"
-import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Group, OpenGroup } from "./Group.js"
 import type { Given, PutBack, Take } from "./inHand.js"
 import type { KeepingAlive } from "./keepingAlive.js"
@@ -77,10 +76,10 @@ const batch = (resolutions: ReadonlyArray<TaskResolution>) => ({ resolutions })
 
 const limitOf = (timeout: number | null) => ({ timeout: timeout ?? Infinity })
 
-export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolExecutor["Type"]): GroupHandlers => ({
+export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers => ({
   Start: ({ payload: { again, header, launch } }) =>
     keeping.during(group.answer(header, (open) => {
-      const started = Effect.provideService(open.manager.startTask(launch), ToolExecutor, executor)
+      const started = open.manager.startTask(launch)
       return again
         ? Effect.catchIf(
           started,
@@ -92,7 +91,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive, executor: ToolEx
   Answer: ({ payload: { answers, asked, header } }) =>
     keeping.during(group.answer(header, (open) => {
       const answered = open.manager.answerApproval(asked, { answers: Object.fromEntries(answers) })
-      return Effect.map(Effect.provideService(answered, ToolExecutor, executor), (outcome) => outcome ?? null)
+      return Effect.map(answered, (outcome) => outcome ?? null)
       // once: a question takes one answer
     }, { isKept: true })),
   TakeUpdate: ({ payload: { header, timeout, turn } }) =>

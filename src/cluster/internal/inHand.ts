@@ -10,6 +10,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { ancestryOf, RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { CallHeader } from "./protocol.js"
 import { forgottenAfter, wireMillis } from "./wire.js"
 
@@ -136,8 +137,10 @@ export class InHand {
         }),
         Effect.asVoid
       )
-      // whom the caller works for is in its context
-      const forking = Effect.flatMap(Effect.context<never>(), (context) => fork(Effect.provide(consuming, context)))
+      const forking = Effect.withFiberRuntime<Fiber.RuntimeFiber<void>>((caller) => {
+        const ancestry = ancestryOf(caller)
+        return fork(ancestry === undefined ? consuming : Effect.provideService(consuming, RunningIn, ancestry))
+      })
       return Effect.flatMap(forking, (forked) => {
         consumer.fiber = forked
         forked.addObserver(() => this.ending.delete(forked))

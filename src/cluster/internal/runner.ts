@@ -11,7 +11,7 @@ import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
 import { settings } from "../../runtime/setup/settings.js"
-import { ToolExecutor } from "../../services/ToolExecutor.js"
+import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { makeExchanges } from "./exchanges.js"
 import { type Group, makeGroup, type OnOpen } from "./Group.js"
 import { handlersOf } from "./handlers.js"
@@ -60,7 +60,6 @@ export const makeRunner = (options: {
     // what is wrong with them is told where the layer is built, not at the first call
     yield* settings
     const sharding = yield* Sharding
-    const executor = yield* ToolExecutor
     // a group lives with what the layer was built with, not with what the call brings that it begins with
     const runtime = yield* Effect.runtime<SqlClient.SqlClient | ToolExecutor>()
     const here = new Map<Group, Place>()
@@ -91,7 +90,7 @@ export const makeRunner = (options: {
       const group = yield* groupOf(entityId)
       const keeping = yield* keepingAlive(() => isBusy(group))
       yield* exchanges.enter(number, {
-        handlers: handlersOf(group, keeping, executor),
+        handlers: handlersOf(group, keeping),
         settle: group.settle
       }, runtime)
       return GroupEntity.of({

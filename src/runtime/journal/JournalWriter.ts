@@ -200,23 +200,37 @@ export class JournalWriter extends Unwritten {
       group.seq === this.writtenSeq && !this.isRenewalDue
     if (isEmpty) return Effect.void
     let begunAt = 0
-    return Effect.retry(
-      Effect.sandbox(Effect.suspend(() => {
-        begunAt = this.now()
-        return this.journal.write(group)
-      })),
-      {
-        schedule: Schedule.union(Schedule.exponential(firstRetryMillis), Schedule.spaced(longestRetryMillis)),
-        while: (cause) =>
-          this.mode === "Open" && !isFenced(cause) && !Cause.isInterruptedOnly(cause) && this.now() < this.leaseEnd
-      }
-    ).pipe(Effect.zipLeft(Effect.sync(() => {
+    const write = Effect.sandbox(Effect.suspend(() => {
+      begunAt = this.now()
+      return this.journal.write(group)
+    }))
+    // a schedule costs more than most writes: it begins with the first failure
+    return Effect.catchAll(write, (cause) => this.again(write, cause)).pipe(Effect.zipLeft(Effect.sync(() => {
       this.renewedAt = begunAt
       this.isRenewalDue = false
       this.counts.groups++
       this.counts.rows += group.rows.length + group.delivered.length
       this.counts.lastWriteAt = this.clock.unsafeCurrentTimeMillis()
     })))
+  }
+
+  /** Tries a write again that has failed, for as long as the lease is there. */
+  private again(
+    write: Effect.Effect<void, Cause.Cause<JournalError>>,
+    cause: Cause.Cause<JournalError>
+  ): Effect.Effect<void, Cause.Cause<JournalError>> {
+    let first: Cause.Cause<JournalError> | undefined = cause
+    const next = Effect.suspend(() => {
+      if (first === undefined) return write
+      const failed = Effect.fail(first)
+      first = undefined
+      return failed
+    })
+    return Effect.retry(next, {
+      schedule: Schedule.union(Schedule.exponential(firstRetryMillis), Schedule.spaced(longestRetryMillis)),
+      while: (failure) =>
+        this.mode === "Open" && !isFenced(failure) && !Cause.isInterruptedOnly(failure) && this.now() < this.leaseEnd
+    })
   }
 
   private readonly writeGroup: Effect.Effect<void> = Effect.suspend(() => {
