@@ -6,7 +6,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { endsIdleAfter } from "../durable/internal/dialect.js"
 import { transactionsOf } from "../durable/internal/transactions.js"
 
 /** How long a process may stand still in a transaction of the engine, in milliseconds. */
@@ -14,11 +13,7 @@ const idleMillis = 10_000
 
 const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
   const withTransaction = sql.onDialectOrElse({
-    pg: (): SqlClient.SqlClient["withTransaction"] => {
-      const endsIdle = sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`)
-      const inTransaction = transactionsOf(sql)
-      return (self) => inTransaction(Effect.zipRight(endsIdle, self))
-    },
+    pg: (): SqlClient.SqlClient["withTransaction"] => transactionsOf(sql)(idleMillis),
     orElse: () => sql.withTransaction
   })
   return new Proxy(sql, {

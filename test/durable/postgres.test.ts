@@ -14,7 +14,7 @@ import { migrationSuite } from "./suites/migrations.js"
 import { outputSuite } from "./suites/output.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
-import { beginsGroup, Database, id, onPostgres, session, settled, turn } from "./support.js"
+import { beginsGroup, Database, id, onPostgres, session, settled, turn, waitsForLock } from "./support.js"
 
 let server: PostgresServer
 let shared: Context.Context<SqlClient.SqlClient>
@@ -108,13 +108,7 @@ describe("a Postgres server", () => {
         sql.withTransaction(Effect.zipRight(first.journal.acknowledge(update), commit.await))))
       yield* settled
       const opening = yield* Effect.fork(database.open())
-      // it waits for the lock: there is nothing else to wait for
-      let waits = false
-      while (!waits) {
-        const [found] = yield* sql<{ readonly waits: boolean }>`
-          select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`
-        waits = found?.waits === true
-      }
+      yield* waitsForLock(database)
       yield* commit.open
       const second = yield* Fiber.join(opening)
       assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))

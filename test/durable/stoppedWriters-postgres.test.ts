@@ -7,7 +7,7 @@ import { ResultStoreSql, TranscriptStoreSql } from "effect-task-manager/ai/durab
 import { TaskJournal } from "effect-task-manager/durable"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
-import { built, type Database, id, type Process, session, settled } from "./support.js"
+import { built, type Database, id, type Process, session, settled, waitsForLock } from "./support.js"
 
 let server: PostgresServer
 beforeAll(async () => {
@@ -110,13 +110,8 @@ describe("a process that stands still while it", () => {
       stop()
       // what only writes rows is one statement, in which no process stands still
       const closing = yield* Effect.forkDaemon(stopped.manager.closeSession(session))
-      // its fence waits for the row: there is nothing else to wait for
-      let waits = false
-      while (!waits) {
-        const [found] = yield* sql<{ readonly waits: boolean }>`
-          select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`
-        waits = found?.waits === true
-      }
+      // its fence waits for the row
+      yield* waitsForLock(other)
       yield* commit.open
       yield* Fiber.join(taking)
       yield* still

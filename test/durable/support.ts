@@ -236,6 +236,14 @@ export class Database {
 export const beginsGroup = (text: string): boolean =>
   /^(with ours as \()?update etm_managers set lease_until/.test(text)
 
+/** Returns once a statement waits for a lock, on a Postgres server where nothing else does. */
+export const waitsForLock = ({ sql }: Database): Effect.Effect<void> =>
+  Effect.repeat(
+    sql<{ readonly waits: boolean }>`
+      select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`,
+    { until: ([found]) => found?.waits === true }
+  ).pipe(Effect.orDie, Effect.asVoid)
+
 /** Databases of one kind, for the suites that both kinds pass. */
 export interface Databases {
   readonly dialect: "sqlite" | "pg"

@@ -8,7 +8,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { dialectOf, endsIdleAfter } from "../../durable/internal/dialect.js"
+import { dialectOf } from "../../durable/internal/dialect.js"
 import { setUpMillis } from "../../durable/internal/schema.js"
 import { transactionsOf } from "../../durable/internal/transactions.js"
 import { ClusterError } from "../ClusterError.js"
@@ -25,9 +25,7 @@ const lock = 718_281_829
 
 const tables = (sql: SqlClient.SqlClient) =>
   Effect.gen(function*() {
-    if (dialectOf(sql) === "pg") {
-      yield* sql.unsafe(`select pg_advisory_xact_lock(${lock})${endsIdleAfter("pg", setUpMillis)}`)
-    }
+    if (dialectOf(sql) === "pg") yield* sql.unsafe(`select pg_advisory_xact_lock(${lock})`)
     yield* sql.unsafe(`create table if not exists etm_clusters (
       name text primary key,
       groups integer not null,
@@ -63,7 +61,7 @@ export const checkLayout = (
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const shards = shardsOf(yield* Sharding, groups)
     if (!(yield* isSetUp(sql))) {
-      yield* Effect.retry(transactionsOf(sql)(tables(sql)), { times: 5, schedule: Schedule.spaced(50) })
+      yield* Effect.retry(transactionsOf(sql)(setUpMillis)(tables(sql)), { times: 5, schedule: Schedule.spaced(50) })
     }
     const place = (index: number): string => dialectOf(sql) === "pg" ? `$${index}` : "?"
     yield* sql.unsafe(

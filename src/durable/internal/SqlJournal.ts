@@ -107,9 +107,7 @@ export const open = (
     const { codec, leaseMillis, name } = options
     const tables = tablesOf(yield* SqlClient.SqlClient, name, codec)
     const { dialect, fail, now, place, sql } = tables
-    const endsIdle = endsIdleAfter(dialect, leaseMillis)
-
-    const inTransaction = transactionsOf(sql)
+    const inTransaction = transactionsOf(sql)(leaseMillis)
     const writeGroup = options.writeGroup ?? ownWriter(sql)
 
     const owner = yield* Effect.acquireRelease(
@@ -125,11 +123,11 @@ export const open = (
     const takeFree: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
-          values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing returning name${endsIdle}`,
+          values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing returning name`,
         [name]
       )
       const [found] = yield* sql.unsafe(
-        `select *${endsIdle} from etm_managers where name = ${place(1)}${dialect === "pg" ? " for update" : ""}`,
+        `select * from etm_managers where name = ${place(1)}${dialect === "pg" ? " for update" : ""}`,
         [name]
       )
       const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
@@ -203,9 +201,9 @@ export const open = (
     const acknowledgeAll = (deliveries: ReadonlyArray<DeliveryRef>) =>
       sql.unsafe(acknowledgeText, [JSON.stringify(byRow(deliveries)), name, name, epoch])
     // Postgres: a manager that takes over waits until the transaction has ended, and groups do not
-    const current = `select epoch${endsIdle} from etm_managers where name = ${place(1)} and epoch = ${place(2)}${
-      dialect === "pg" ? " for key share" : ""
-    }`
+    const current = `select epoch${endsIdleAfter(dialect, leaseMillis)} from etm_managers where name = ${
+      place(1)
+    } and epoch = ${place(2)}${dialect === "pg" ? " for key share" : ""}`
     /** Those in whose transactions a group may have to wait. */
     const locking = new TransactionSet()
     const lock = Effect.withFiberRuntime<void>(({ currentContext }) => {

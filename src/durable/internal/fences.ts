@@ -25,11 +25,11 @@ const holders: Readonly<Record<Dialect, (place: string) => string>> = {
       value ->> 'last_delivery' as last_delivery from json_each(${place})) as held`
 }
 
-/** Passes the fences that stand as JSON at a place, and gives the names of their journals. `beside`: what follows its first table of `from`. */
-export const passFences = (dialect: Dialect, place: string, beside = ""): string =>
+/** Passes the fences that stand as JSON at a place, and gives the names of their journals. */
+export const passFences = (dialect: Dialect, place: string): string =>
   `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease,
     last_group = held.last_group, seq = held.seq, last_task = held.last_task, last_delivery = held.last_delivery
-    from ${holders[dialect](place)}${beside}
+    from ${holders[dialect](place)}
     where etm_managers.name = held.name and etm_managers.epoch = held.epoch and etm_managers.last_group < held.last_group
     returning etm_managers.name as name`
 

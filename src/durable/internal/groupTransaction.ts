@@ -2,7 +2,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { deliveredOf, takeDelivered } from "./deliveredRows.js"
-import { dialectOf, endsIdleBeside } from "./dialect.js"
+import { dialectOf } from "./dialect.js"
 import { fencesOf, passedOf, passFences } from "./fences.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { rowsWriter } from "./rowWrites.js"
@@ -32,10 +32,12 @@ export const inTransaction = (sql: SqlClient.SqlClient): WriteGroups => {
       }
     })
 
+  const pass = passFences(dialect, place(1))
+  const longest = (writings: ReadonlyArray<Writing>): number =>
+    writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
+
   return (writings) =>
-    transaction(Effect.gen(function*() {
-      const longest = writings.reduce((most, { leaseMillis }) => Math.max(most, leaseMillis), 0)
-      const pass = passFences(dialect, place(1), endsIdleBeside(dialect, longest))
+    transaction(longest(writings))(Effect.gen(function*() {
       const { before, now } = yield* passed(
         writings,
         yield* sql.unsafe<{ readonly name: string }>(pass, [yield* fencesOf(dialect, writings)])

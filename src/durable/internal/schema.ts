@@ -5,7 +5,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { type Dialect, dialectOf, endsIdleAfter } from "./dialect.js"
+import { type Dialect, dialectOf } from "./dialect.js"
 import { transactionsOf } from "./transactions.js"
 
 const integerOf = (sql: SqlClient.SqlClient): string => dialectOf(sql) === "pg" ? "bigint" : "integer"
@@ -208,7 +208,7 @@ export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, Sq
     if (isPostgres && (yield* isUpToDate(sql))) return
     // Postgres: one process at a time, and the migrator must not look for a table that is not there, which would end the transaction
     const prepare = !isPostgres ? Effect.void : Effect.zipRight(
-      sql.unsafe(`select pg_advisory_xact_lock(${migrationLock})${endsIdleAfter("pg", setUpMillis)}`),
+      sql.unsafe(`select pg_advisory_xact_lock(${migrationLock})`),
       sql.unsafe(`create table if not exists etm_migrations (
         migration_id integer primary key,
         created_at timestamp with time zone not null default now(),
@@ -216,7 +216,7 @@ export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, Sq
       )`)
     )
     const run = Migrator.make({})({ loader: Effect.succeed(migrations), table: "etm_migrations" })
-    yield* Effect.retry(transactionsOf(sql)(Effect.zipRight(prepare, run)), {
+    yield* Effect.retry(transactionsOf(sql)(setUpMillis)(Effect.zipRight(prepare, run)), {
       // another process was faster to write
       while: (error) => error._tag === "SqlError",
       times: 5,

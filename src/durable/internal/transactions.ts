@@ -3,34 +3,41 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { dialectOf } from "./dialect.js"
+import { dialectOf, endsIdleAfter } from "./dialect.js"
 
 /** Runs statements in one transaction. */
 export interface InTransaction {
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R>
 }
 
-/** Transactions that fail with what was wrong first: where the disk is full, rolling back fails too, as a defect. */
-export const transactionsOf = (sql: SqlClient.SqlClient): InTransaction => {
+/**
+ * Transactions that fail with what was wrong first: where the disk is full, rolling back fails too, as a defect. Postgres ends one in
+ * which nothing happens for `idleMillis`: that is said before anything is locked.
+ */
+export const transactionsOf = (sql: SqlClient.SqlClient): (idleMillis: number) => InTransaction => {
+  const isSqlite = dialectOf(sql) === "sqlite"
   // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-  const rollBack = dialectOf(sql) === "sqlite"
+  const rollBack = isSqlite
     ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
     : Effect.void
-  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    Effect.suspend(() => {
-      let first = Option.none<E>()
-      return sql.withTransaction(Effect.tapError(self, (error) =>
-        Effect.sync(() => {
-          first = Option.some(error)
-        }))).pipe(
-          Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
-            Option.isSome(first)
-              ? Effect.fail(first.value)
-              : defect instanceof SqlError
-              ? Effect.fail(defect)
-              : Effect.die(defect)
-          ),
-          Effect.onError(() => rollBack)
-        )
-    })
+  return (idleMillis) => {
+    const limit = isSqlite ? Effect.void : Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`))
+    return <A, E, R>(self: Effect.Effect<A, E, R>) =>
+      Effect.suspend(() => {
+        let first = Option.none<E | SqlError>()
+        return sql.withTransaction(Effect.tapError(Effect.zipRight(limit, self), (error) =>
+          Effect.sync(() => {
+            first = Option.some(error)
+          }))).pipe(
+            Effect.catchAllDefect((defect): Effect.Effect<never, E | SqlError> =>
+              Option.isSome(first)
+                ? Effect.fail(first.value)
+                : defect instanceof SqlError
+                ? Effect.fail(defect)
+                : Effect.die(defect)
+            ),
+            Effect.onError(() => rollBack)
+          )
+      })
+  }
 }

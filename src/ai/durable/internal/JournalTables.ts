@@ -4,7 +4,6 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
-import { dialectOf, endsIdleAfter } from "../../../durable/internal/dialect.js"
 import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
@@ -46,13 +45,9 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
   function*() {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const journal = yield* TaskJournal
-    const inTransaction = transactionsOf(sql)
     const attemptMillis = attemptMillisOf(journal.leaseMillis)
-
     // a process that stands still in one has its rows for less than the lease: the next owner of the journal finds them free
-    const limited = dialectOf(sql) === "pg"
-      ? Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", attemptMillis)}`))
-      : Effect.void
+    const inTransaction = transactionsOf(sql)(attemptMillis)
 
     const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
       Effect.retry(withinAttempt(attemptMillis, statements), {
@@ -67,11 +62,9 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
       read,
       together: (statements, taken = []) =>
         read(inTransaction(
-          limited.pipe(
-            Effect.zipRight(statements),
-            Effect.zipLeft(
-              Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
-            )
+          Effect.zipLeft(
+            statements,
+            Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
           )
         ))
     }
