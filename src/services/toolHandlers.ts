@@ -204,8 +204,11 @@ export const withCaptured = (
         ? tool as Effect.Effect<A, E, CurrentTask>
         : Effect.mapInputContext(
           tool,
-          (context: Context.Context<CurrentTask>) =>
-            Context.unsafeMake<unknown>(new Map([...context.unsafeMap, ...services]))
+          (context: Context.Context<CurrentTask>) => {
+            const all = new Map(context.unsafeMap)
+            for (const [key, service] of services) all.set(key, service)
+            return Context.unsafeMake<unknown>(all)
+          }
         )
     )
 }

@@ -94,9 +94,9 @@ describe("the wall clock", () => {
   const told = [
     "ai/loop/RetryPolicy.ts", // a date of the provider
     "ai/tasks/TaskToolkit.ts", // how old tasks are
+    "durable/internal/fences.ts", // in rows
     "durable/internal/rowWrites.ts", // in rows
     "durable/internal/schema.ts", // in rows
-    "durable/internal/writing.ts", // in rows
     "http/internal/Access.ts", // when a cookie ends
     "http/internal/login.ts", // when a cookie ends
     "mcp/server/internal/ClientTasks.ts", // in what clients are told
