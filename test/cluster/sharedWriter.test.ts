@@ -8,6 +8,8 @@ import { migrate } from "../../src/durable/internal/schema.js"
 import { tablesOf } from "../../src/durable/internal/tables.js"
 import type { Writing } from "../../src/durable/internal/writing.js"
 import type { JournalCodec } from "../../src/durable/JournalCodec.js"
+import type { StoredDelivery } from "../../src/services/Journal.js"
+import { waitsForLock } from "../durable/support.js"
 import { isFull } from "../support/fullMode.js"
 import { type PostgresServer, startPostgres, watchedPgLayer, type WatchOptions } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
@@ -27,7 +29,14 @@ const journalOf = (name: string, codec?: JournalCodec) =>
     let groups = 0
     const writing = (
       number: number,
-      { doc = "{}", epoch = 1, request = "{}", status = "Running" } = {}
+      { delivered = [], doc = "{}", epoch = 1, request = "{}", result = null, status = "Running" }: {
+        readonly delivered?: ReadonlyArray<number>
+        readonly doc?: string
+        readonly epoch?: number
+        readonly request?: string
+        readonly result?: StoredDelivery
+        readonly status?: string
+      } = {}
     ): Writing => ({
       tables,
       epoch,
@@ -35,7 +44,7 @@ const journalOf = (name: string, codec?: JournalCodec) =>
       group: {
         number: ++groups,
         closedSessions: [],
-        delivered: [],
+        delivered,
         rows: [{
           number,
           taskId: `task-${number}`,
@@ -43,7 +52,7 @@ const journalOf = (name: string, codec?: JournalCodec) =>
           turnId: "turn",
           status,
           settled: null,
-          result: null,
+          result,
           approval: null,
           detached: null,
           request,
@@ -76,7 +85,14 @@ const journalOf = (name: string, codec?: JournalCodec) =>
       ),
       (found) => found.map(({ doc, number, request }) => [Number(number), request, doc])
     )
-    return { writing, rows, seq, texts }
+    const owed = Effect.map(
+      sql.unsafe<{ readonly number: unknown }>(
+        `select number from etm_tasks where manager = ${tables.place(1)} and result is not null order by number`,
+        [name]
+      ),
+      (found) => found.map(({ number }) => Number(number))
+    )
+    return { writing, rows, seq, texts, owed }
   })
 
 const reasonOf = <A, E extends { readonly _tag: string }>(exit: Exit.Exit<A, E>): string =>
@@ -85,6 +101,13 @@ const reasonOf = <A, E extends { readonly _tag: string }>(exit: Exit.Exit<A, E>)
     onFailure: (cause) =>
       cause._tag === "Fail" && "reason" in cause.error ? String(cause.error.reason) : String(cause._tag)
   })
+
+const together = (writings: ReadonlyArray<Writing>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const write = yield* makeSharedWriter(lease)
+    return (yield* Effect.forEach(writings, (writing) => Effect.exit(write(writing)), { concurrency: "unbounded" }))
+      .map(reasonOf)
+  }))
 
 const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClient, unknown>): void => {
   const run = (
@@ -102,13 +125,6 @@ const suite = (layerOf: (options: WatchOptions) => Layer.Layer<SqlClient.SqlClie
       Effect.orDie
     )
   }
-  const together = (writings: ReadonlyArray<Writing>) =>
-    Effect.scoped(Effect.gen(function*() {
-      const write = yield* makeSharedWriter(lease)
-      return (yield* Effect.forEach(writings, (writing) => Effect.exit(write(writing)), { concurrency: "unbounded" }))
-        .map(reasonOf)
-    }))
-
   it.live("two journals are written with one fence", () =>
     run((fences) =>
       Effect.gen(function*() {
@@ -248,7 +264,7 @@ if (isFull) {
       server = await startPostgres()
     })
     afterAll(() => server.stop())
-    suite((options) =>
+    const layerOf = (options: WatchOptions = {}) =>
       Layer.unwrapEffect(
         Effect.gen(function*() {
           const schema = `writer_${++schemas}`
@@ -257,6 +273,33 @@ if (isFull) {
           return watchedPgLayer(server.url(schema), options)
         }).pipe(Effect.provide(Layer.suspend(() => watchedPgLayer(server.url()))))
       )
-    )
+    suite(layerOf)
+
+    it.live("a group waits for rows that a transaction has, and is written over what that has left", () =>
+      Effect.gen(function*() {
+        yield* migrate
+        const sql = yield* SqlClient.SqlClient
+        const [a, b] = [yield* journalOf("a"), yield* journalOf("b")]
+        yield* together([a.writing(1, { result: 1 })])
+        yield* together([a.writing(2, { result: 2 }), b.writing(1, { result: 1 })])
+        const [holds, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const taking = yield* Effect.fork(sql.withTransaction(
+          sql`update etm_tasks set result = null where manager = 'a'`.pipe(
+            Effect.zipRight(Deferred.succeed(holds, undefined)),
+            Effect.zipRight(Deferred.await(commit))
+          )
+        ))
+        yield* Deferred.await(holds)
+        const writing = yield* Effect.fork(together([
+          a.writing(2, { delivered: [1], result: "AsStored", status: "Failed" }),
+          b.writing(2, { delivered: [1], result: 2 })
+        ]))
+        yield* waitsForLock({ sql })
+        yield* Deferred.succeed(commit, undefined)
+        yield* Fiber.join(taking)
+        assert.deepStrictEqual(yield* Fiber.join(writing), ["written", "written"])
+        assert.deepStrictEqual([yield* a.rows, yield* a.owed], [["1 Running", "2 Failed"], []])
+        assert.deepStrictEqual([yield* b.rows, yield* b.owed], [["1 Running", "2 Running"], [2]])
+      }).pipe(Effect.provide(layerOf()), Effect.orDie))
   })
 }

@@ -237,7 +237,7 @@ export const beginsGroup = (text: string): boolean =>
   /^(with ours as \()?update etm_managers set lease_until/.test(text)
 
 /** Returns once a statement waits for a lock, on a Postgres server where nothing else does. */
-export const waitsForLock = ({ sql }: Database): Effect.Effect<void> =>
+export const waitsForLock = ({ sql }: Pick<Database, "sql">): Effect.Effect<void> =>
   Effect.repeat(
     sql<{ readonly waits: boolean }>`
       select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock') as waits`,

@@ -1,6 +1,7 @@
 /**
  * Groups of journals in one statement of Postgres, which is its own transaction: the server answers once and not five times, and nothing
- * is locked while it waits for the next message of a process that may have been stopped.
+ * is locked while it waits for the next message of a process that may have been stopped. It finds rows that were there when it began;
+ * it changes none but those of earlier groups, which were written by then.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
