@@ -5,9 +5,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { UnansweredError, withinAttempt } from "../../durable/internal/attempts.js"
@@ -18,7 +16,7 @@ import { onWire, wireMillis, wireSleep } from "./wire.js"
 
 interface Waiting {
   readonly writing: Writing
-  readonly written: Deferred.Deferred<void, JournalError>
+  readonly end: (written: Effect.Effect<void, JournalError>) => void
 }
 
 const isUnanswered = (cause: Cause.Cause<unknown>): boolean =>
@@ -66,13 +64,11 @@ export const makeSharedWriter = (
       ))
     const tell = (waiting: ReadonlyArray<Waiting>, written: ReadonlyArray<Writing>): void => {
       const held = new Set(written)
-      for (const { writing, written: end } of waiting) {
-        Deferred.unsafeDone(end, held.has(writing) ? Effect.void : Effect.fail(fencedOf(writing)))
-      }
+      for (const { end, writing } of waiting) end(held.has(writing) ? Effect.void : Effect.fail(fencedOf(writing)))
     }
     const refuse = (waiting: ReadonlyArray<Waiting>, cause: Cause.Cause<SqlError | JournalError>): void => {
-      for (const { writing, written } of waiting) {
-        Deferred.unsafeDone(written, Effect.mapError(Effect.failCause(cause), (error) => unwrittenOf(writing, error)))
+      for (const { end, writing } of waiting) {
+        end(Effect.mapError(Effect.failCause(cause), (error) => unwrittenOf(writing, error)))
       }
     }
     const write = (waiting: ReadonlyArray<Waiting>): Effect.Effect<void> =>
@@ -125,14 +121,13 @@ export const makeSharedWriter = (
     yield* Effect.forkScoped(Effect.interruptible(run))
 
     return (writing) =>
-      Effect.suspend(() => {
-        const waiting: Waiting = { writing, written: Deferred.unsafeMake(FiberId.none) }
+      Effect.async((end) => {
+        const waiting: Waiting = { writing, end }
         queue.push(waiting)
         signal?.()
         signal = undefined
-        return Effect.onInterrupt(Deferred.await(waiting.written), () =>
-          Effect.sync(() => {
-            queue = queue.filter((one) => one !== waiting)
-          }))
+        return Effect.sync(() => {
+          queue = queue.filter((one) => one !== waiting)
+        })
       })
   })
