@@ -77,7 +77,7 @@ export interface JournalGroup extends JournalCounters {
   /** Counts the groups since the journal was opened, from 1. A group that is written again has the same. */
   readonly number: number
   readonly closedSessions: ReadonlyArray<string>
-  /** The numbers of rows of which nothing changes but that everything they owed was delivered. */
+  /** The numbers of rows of which nothing changes but that everything they owed was delivered: none of them is in `rows`. */
   readonly delivered: ReadonlyArray<number>
   readonly rows: ReadonlyArray<JournalRow>
   readonly output: ReadonlyArray<OutputChunk>
@@ -108,8 +108,8 @@ export interface OpenJournal extends JournalCounters {
   readonly keepsOutput: boolean
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
-   * other failure the same group may be written again, and is then written once: its first try may have been written, or may yet be
-   * when it arrives late.
+   * other failure the same group may be written again, and counts once: its first try may have been written already, or may still
+   * arrive.
    */
   readonly write: (group: JournalGroup) => Effect.Effect<void, JournalError>
 }

@@ -61,6 +61,32 @@ describe("a Postgres server", () => {
       assert.deepStrictEqual(yield* zombie.told, ["1 Started a", "2 AwaitingApproval a"])
     }))
 
+  it.scopedLive("a migration waits for who takes a journal, and both go on", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const { sql } = database
+      yield* (yield* database.open()).close
+      // as a version before the last one has left it
+      yield* sql`alter table etm_managers drop column last_group`
+      yield* sql`delete from etm_migrations where migration_id = 7`
+      const [holds, goOn] = [yield* Effect.makeLatch(), yield* Effect.makeLatch()]
+      const taking = yield* Effect.fork(sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select * from etm_managers for update`
+        yield* holds.open
+        yield* goOn.await
+        return yield* sql`select max(migration_id) from etm_migrations`
+      })))
+      yield* holds.await
+      const migrating = yield* Effect.fork(
+        Effect.provideService(TaskManagerDurable.migrate, SqlClient.SqlClient, sql)
+      )
+      yield* waitsForLock(database)
+      yield* goOn.open
+      yield* Fiber.join(taking)
+      yield* Fiber.join(migrating)
+      yield* (yield* database.open()).start("a", "quick")
+    }))
+
   it.scopedLive("a group that only writes rows is one statement", () =>
     Effect.gen(function*() {
       const statements: Array<string> = []

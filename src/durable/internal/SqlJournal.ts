@@ -189,7 +189,9 @@ export const open = (
     const { epoch } = manager
     yield* Effect.addFinalizer(() =>
       Effect.ignore(Effect.sandbox(sql.unsafe(
-        `update etm_managers set lease_until = 0, owner = '' where name = ${place(1)} and epoch = ${place(2)}`,
+        // no group that still arrives is written, and renews the lease
+        `update etm_managers set lease_until = 0, owner = '', last_group = ${Number.MAX_SAFE_INTEGER}
+          where name = ${place(1)} and epoch = ${place(2)}`,
         [name, epoch]
       )))
     )

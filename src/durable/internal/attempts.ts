@@ -7,12 +7,20 @@ import * as Fiber from "effect/Fiber"
 /** What a try fails with that was not answered in time. */
 export class UnansweredError extends SqlError {}
 
+/**
+ * A statement that is no part of a transaction. Who is interrupted does not wait for it, and it is not interrupted: its connection would go
+ * back into the pool before the server has answered, and the next statement would wait behind it. A transaction keeps its connection
+ * until it is undone.
+ */
+export const alone = <A, E, R>(statement: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.disconnect(Effect.uninterruptible(statement))
+
 /** How long one try may take under a lease: so that there is time for another one. */
 export const attemptMillisOf = (leaseMillis: number): number => Math.max(1, Math.floor(leaseMillis / 3))
 
 /**
  * Fails once the statements have not answered for so long, also where nothing else interrupts. They are interrupted then, and not
- * waited for: to undo them takes the connection that does not answer. So whether they were made is not known.
+ * waited for: to undo a transaction takes the connection that does not answer. So whether they were made is not known.
  */
 export const withinAttempt = <A, E, R>(
   millis: number,

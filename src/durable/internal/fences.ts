@@ -1,5 +1,5 @@
 /**
- * The fence of a group: it is written once, and only while its journal is held by its epoch, whose lease it renews.
+ * The fence of a group: it is written once, and only while its journal is held by its epoch, whose lease is renewed.
  *
  * | the journal is held by | and its last group is | the group      |
  * | ---------------------- | --------------------- | -------------- |
@@ -25,9 +25,11 @@ const holders: Readonly<Record<Dialect, (place: string) => string>> = {
       value ->> 'last_delivery' as last_delivery from json_each(${place})) as held`
 }
 
+const leaseOf = (dialect: Dialect): string => `lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease`
+
 /** Passes the fences that stand as JSON at a place, and gives the names of their journals. */
 export const passFences = (dialect: Dialect, place: string): string =>
-  `update etm_managers set lease_until = ${dialect === "pg" ? `${serverMillis} + ` : ""}held.lease,
+  `update etm_managers set ${leaseOf(dialect)},
     last_group = held.last_group, seq = held.seq, last_task = held.last_task, last_delivery = held.last_delivery
     from ${holders[dialect](place)}
     where etm_managers.name = held.name and etm_managers.epoch = held.epoch and etm_managers.last_group < held.last_group
@@ -48,32 +50,33 @@ export const fencesOf = (dialect: Dialect, writings: ReadonlyArray<Writing>): Ef
       }))
     ))
 
-interface Named {
-  readonly name: string
-}
+/** Journals by their names. */
+export type Named = ReadonlyArray<{ readonly name: string }>
 
-const among = (writings: ReadonlyArray<Writing>, found: ReadonlyArray<Named>): ReadonlyArray<Writing> => {
+const among = (writings: ReadonlyArray<Writing>, found: Named): ReadonlyArray<Writing> => {
   const names = new Set(found.map(({ name }) => name))
   return writings.filter(({ tables }) => names.has(tables.name))
 }
 
-/** Which groups are written, and which of them were before. */
+/** Which groups are to be written now, and which of them were before. */
 export interface Passed {
   readonly now: ReadonlyArray<Writing>
   readonly before: ReadonlyArray<Writing>
 }
 
-/** Reads what `passFences` gave. Of a group that it did not name, an earlier try may have been written. */
+/** Reads what `passFences` gave for these fences. A group that it did not name may have been written by an earlier try: its lease goes on. */
 export const passedOf = (sql: SqlClient.SqlClient) => {
   const dialect = dialectOf(sql)
-  const writtenBefore = `select etm_managers.name as name from etm_managers, ${
+  const renewWritten = `update etm_managers set ${leaseOf(dialect)} from ${
     holders[dialect](dialect === "pg" ? "$1" : "?")
-  } where etm_managers.name = held.name and etm_managers.epoch = held.epoch and etm_managers.last_group >= held.last_group`
-  return (writings: ReadonlyArray<Writing>, found: ReadonlyArray<Named>): Effect.Effect<Passed, SqlError> =>
+  }
+    where etm_managers.name = held.name and etm_managers.epoch = held.epoch and etm_managers.last_group >= held.last_group
+    returning etm_managers.name as name`
+  return (writings: ReadonlyArray<Writing>, fences: string, found: Named): Effect.Effect<Passed, SqlError> =>
     Effect.gen(function*() {
-      if (found.length === writings.length) return { now: writings, before: [] }
-      const before = yield* sql.unsafe<Named>(writtenBefore, [yield* fencesOf(dialect, writings)])
       const now = among(writings, found)
-      return { now, before: among(writings, before).filter((writing) => !now.includes(writing)) }
+      if (now.length === writings.length) return { now, before: [] }
+      const before = among(writings, yield* sql.unsafe<Named[number]>(renewWritten, [fences]))
+      return { now, before: before.filter((writing) => !now.includes(writing)) }
     })
 }

@@ -1,16 +1,19 @@
 /**
  * Groups of journals in one statement of Postgres, which is its own transaction: the server answers once and not five times, and nothing
- * is locked while it waits for the next message of a process that may have been stopped. It finds rows that were there when it began;
- * it changes none but those of earlier groups, which were written by then.
+ * is locked while it waits for the next statement of a process that may have been stopped. It sees the rows that were there when it
+ * began; every row that it changes was written by an earlier group, of which the journal knows that it is written.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import type { JournalError } from "../../errors.js"
+import { alone } from "./attempts.js"
 import { deliveredOf, takeDelivered } from "./deliveredRows.js"
-import { fencesOf, passedOf, passFences } from "./fences.js"
-import { chunksOf, givenOf, insertGiven, textsOf } from "./rowWrites.js"
+import { fencesOf, type Named, passedOf, passFences } from "./fences.js"
+import { givenOf, insertGiven, isOneStatement, textsOf } from "./rowWrites.js"
 import type { WriteGroups, Writing } from "./writing.js"
 
-/** Whether rows are all that changes, as nearly always. No row is changed twice then, which one statement cannot do. */
+/** Whether a group changes rows and nothing else. */
 const isOfRows = ({ group }: Writing): boolean =>
   group.closedSessions.length === 0 && group.removed.length === 0 && group.output.length === 0 &&
   group.outputForgotten.length === 0
@@ -22,20 +25,26 @@ const statement = `with ours as (${passFences("pg", "$1")}),
   written as (${insertGiven("$3", `where ${isOurs}`)})
   select name from ours`
 
-/** `otherwise` writes what one statement cannot: other changes, and more rows than it takes. */
+/** `otherwise` writes what one statement cannot: other changes, and more than it takes. */
 export const inStatement = (sql: SqlClient.SqlClient, otherwise: WriteGroups): WriteGroups => {
   const passed = passedOf(sql)
-  return (writings) =>
+
+  const write = (writings: ReadonlyArray<Writing>): Effect.Effect<ReadonlyArray<Writing>, SqlError | JournalError> =>
     Effect.gen(function*() {
-      if (!writings.every(isOfRows)) return yield* otherwise(writings)
-      const [rows = [], ...more] = chunksOf(yield* textsOf(writings))
-      if (more.length > 0) return yield* otherwise(writings)
-      const found = yield* sql.unsafe<{ readonly name: string }>(statement, [
-        yield* fencesOf("pg", writings),
-        JSON.stringify(deliveredOf(writings)),
-        givenOf(rows)
-      ])
-      const { before, now } = yield* passed(writings, found)
+      const texts = yield* textsOf(writings)
+      const fences = yield* fencesOf("pg", writings)
+      const given = [fences, JSON.stringify(deliveredOf(writings)), givenOf(texts)]
+      const found = yield* alone(sql.unsafe<Named[number]>(statement, given))
+      const { before, now } = yield* alone(passed(writings, fences, found))
       return [...now, ...before]
     })
+
+  return (writings) => {
+    const ofRows = writings.filter(isOfRows)
+    if (ofRows.length === 0 || !isOneStatement(ofRows)) return otherwise(writings)
+    const others = writings.filter((writing) => !isOfRows(writing))
+    return others.length === 0
+      ? write(ofRows)
+      : Effect.zipWith(write(ofRows), otherwise(others), (these, those) => [...these, ...those])
+  }
 }

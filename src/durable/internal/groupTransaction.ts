@@ -3,7 +3,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { deliveredOf, takeDelivered } from "./deliveredRows.js"
 import { dialectOf } from "./dialect.js"
-import { fencesOf, passedOf, passFences } from "./fences.js"
+import { fencesOf, type Named, passedOf, passFences } from "./fences.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { rowsWriter } from "./rowWrites.js"
 import { isOpen } from "./schema.js"
@@ -38,10 +38,8 @@ export const inTransaction = (sql: SqlClient.SqlClient): WriteGroups => {
 
   return (writings) =>
     transaction(longest(writings))(Effect.gen(function*() {
-      const { before, now } = yield* passed(
-        writings,
-        yield* sql.unsafe<{ readonly name: string }>(pass, [yield* fencesOf(dialect, writings)])
-      )
+      const fences = yield* fencesOf(dialect, writings)
+      const { before, now } = yield* passed(writings, fences, yield* sql.unsafe<Named[number]>(pass, [fences]))
       for (const { group: { closedSessions }, tables: { name } } of now) {
         for (const sessionId of closedSessions) yield* sql.unsafe(close, [name, sessionId])
       }

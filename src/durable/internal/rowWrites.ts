@@ -128,8 +128,17 @@ const sqliteWriter = (sql: SqlClient.SqlClient): WriteRows => {
 /** A statement of Postgres ends with the row that reaches so many characters: a parameter has a gigabyte at most. */
 const charactersAtOnce = 4_000_000
 
-/** Rows, as many together as one statement of Postgres takes. */
-export const chunksOf = (texts: ReadonlyArray<TextsOf>): ReadonlyArray<ReadonlyArray<TextsOf>> => {
+/** Whether one statement of Postgres takes these rows together. */
+export const isOneStatement = (rows: ReadonlyArray<Pick<RowsOf, "group">>): boolean => {
+  let characters = 0
+  for (const { group } of rows) {
+    for (const { doc, request } of group.rows) characters += doc.length + (request?.length ?? 0)
+  }
+  return characters < charactersAtOnce
+}
+
+/** Rows, as many together as one statement takes. */
+const chunksOf = (texts: ReadonlyArray<TextsOf>): ReadonlyArray<ReadonlyArray<TextsOf>> => {
   const chunks: Array<Array<TextsOf>> = []
   let characters = charactersAtOnce
   for (const one of texts) {

@@ -158,7 +158,7 @@ const findOpenSessions = Effect.gen(function*() {
   )
 })
 
-/** Which group of its epoch a journal has written last: one that the network delivers once more, and late, is known by its number. */
+/** Which group of its epoch a journal has written last: a group that arrives again, late, is recognised by its number. */
 const countGroups = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   yield* sql.unsafe(`alter table etm_managers add column last_group ${integerOf(sql)} not null default 0`)
@@ -179,6 +179,9 @@ export const latestMigration = migrations.length
 
 /** How long a process may stand still while it makes tables, in milliseconds: others cannot write meanwhile, and are not to lose their leases. */
 export const setUpMillis = 3_000
+
+/** How long a migration waits for what others have locked, in milliseconds, before it lets them on and tries again. */
+const lockMillis = 1_000
 
 // any number that no other program locks
 const migrationLock = 718_281_828
@@ -207,14 +210,19 @@ export const migrate: Effect.Effect<void, Migrator.MigrationError | SqlError, Sq
     // the migrator locks its table: a user who may read and write and no more opens what was migrated in a step of its own
     if (isPostgres && (yield* isUpToDate(sql))) return
     // Postgres: one process at a time, and the migrator must not look for a table that is not there, which would end the transaction
-    const prepare = !isPostgres ? Effect.void : Effect.zipRight(
-      sql.unsafe(`select pg_advisory_xact_lock(${migrationLock})`),
-      sql.unsafe(`create table if not exists etm_migrations (
+    const prepare = !isPostgres ? Effect.void : Effect.gen(function*() {
+      yield* sql.unsafe(`select pg_advisory_xact_lock(${migrationLock})`)
+      // first what whoever takes a journal locks first; while it is waited for, every group waits behind it
+      yield* sql.unsafe(`set local lock_timeout = ${lockMillis}`)
+      yield* sql.unsafe(
+        `do $$ begin if to_regclass('etm_managers') is not null then lock table etm_managers in access exclusive mode; end if; end $$`
+      )
+      yield* sql.unsafe(`create table if not exists etm_migrations (
         migration_id integer primary key,
         created_at timestamp with time zone not null default now(),
         name text not null
       )`)
-    )
+    })
     const run = Migrator.make({})({ loader: Effect.succeed(migrations), table: "etm_migrations" })
     yield* Effect.retry(transactionsOf(sql)(setUpMillis)(Effect.zipRight(prepare, run)), {
       // another process was faster to write

@@ -15,13 +15,15 @@ export interface InTransaction {
  * which nothing happens for `idleMillis`: that is said before anything is locked.
  */
 export const transactionsOf = (sql: SqlClient.SqlClient): (idleMillis: number) => InTransaction => {
-  const isSqlite = dialectOf(sql) === "sqlite"
+  const dialect = dialectOf(sql)
   // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
-  const rollBack = isSqlite
+  const rollBack = dialect === "sqlite"
     ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
     : Effect.void
   return (idleMillis) => {
-    const limit = isSqlite ? Effect.void : Effect.asVoid(sql.unsafe(`select true${endsIdleAfter("pg", idleMillis)}`))
+    const limit = dialect === "sqlite"
+      ? Effect.void
+      : Effect.asVoid(sql.unsafe(`select true${endsIdleAfter(dialect, idleMillis)}`))
     return <A, E, R>(self: Effect.Effect<A, E, R>) =>
       Effect.suspend(() => {
         let first = Option.none<E | SqlError>()

@@ -204,7 +204,7 @@ export class JournalWriter extends Unwritten {
       begunAt = this.now()
       return this.journal.write(group)
     }))
-    // a schedule costs more than most writes: it begins with the first failure
+    // a schedule costs something, and most writes need none
     return Effect.catchAll(write, (cause) => this.again(write, cause)).pipe(Effect.zipLeft(Effect.sync(() => {
       this.renewedAt = begunAt
       this.isRenewalDue = false
@@ -219,18 +219,14 @@ export class JournalWriter extends Unwritten {
     write: Effect.Effect<void, Cause.Cause<JournalError>>,
     cause: Cause.Cause<JournalError>
   ): Effect.Effect<void, Cause.Cause<JournalError>> {
-    let first: Cause.Cause<JournalError> | undefined = cause
-    const next = Effect.suspend(() => {
-      if (first === undefined) return write
-      const failed = Effect.fail(first)
-      first = undefined
-      return failed
+    const mayBeTried = (failed: Cause.Cause<JournalError>): boolean =>
+      this.mode === "Open" && !isFenced(failed) && !Cause.isInterruptedOnly(failed) && this.now() < this.leaseEnd
+    if (!mayBeTried(cause)) return Effect.fail(cause)
+    const retried = Effect.retry(write, {
+      schedule: Schedule.union(Schedule.exponential(2 * firstRetryMillis), Schedule.spaced(longestRetryMillis)),
+      while: mayBeTried
     })
-    return Effect.retry(next, {
-      schedule: Schedule.union(Schedule.exponential(firstRetryMillis), Schedule.spaced(longestRetryMillis)),
-      while: (failure) =>
-        this.mode === "Open" && !isFenced(failure) && !Cause.isInterruptedOnly(failure) && this.now() < this.leaseEnd
-    })
+    return Effect.zipRight(Effect.sleep(firstRetryMillis), retried)
   }
 
   private readonly writeGroup: Effect.Effect<void> = Effect.suspend(() => {

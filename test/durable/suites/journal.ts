@@ -12,6 +12,7 @@ import {
 import { JournalError } from "effect-task-manager/durable"
 import { randomBytes } from "node:crypto"
 import { assert } from "vitest"
+import { passFences } from "../../../src/durable/internal/fences.js"
 import { SimRandom } from "../../../src/testing/simulator/SimRandom.js"
 import { isFull } from "../../support/fullMode.js"
 import {
@@ -75,6 +76,30 @@ export const journalSuite = (databases: Databases): void => {
         const second = yield* database.open()
         assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
         assert.deepStrictEqual(yield* got(database), [1])
+      }))
+
+    it.scoped("a group that arrives when its manager has closed is not written, and the journal stays free", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const { sql } = database
+        const process = yield* database.open()
+        yield* process.start("a", "quick")
+        yield* process.close
+        const late = {
+          name: "default",
+          epoch: 1,
+          lease: 9e12,
+          last_group: 99,
+          seq: 99,
+          last_task: 99,
+          last_delivery: 99
+        }
+        const place = databases.dialect === "pg" ? "$1" : "?"
+        const passed = yield* sql.unsafe(passFences(databases.dialect, place), [JSON.stringify([late])])
+        assert.deepStrictEqual(passed, [])
+        const [row] = yield* sql<{ readonly lease_until: unknown }>`select lease_until from etm_managers`
+        assert.strictEqual(Number(row?.lease_until), 0)
+        yield* (yield* database.open({ onOwned: "fail" })).start("b", "quick")
       }))
 
     it.scoped("a question that is answered while its reader has it is acknowledged by its reader: it does not come again", () =>

@@ -99,9 +99,9 @@ export class MemoryDatabase {
 
   /** Makes the write, in no time. */
   commit(epoch: number, group: JournalGroup, leaseUntil: number): void {
+    this.leaseUntil = leaseUntil
     // an earlier try of it was written
     if (group.number === this.lastGroup) return
-    this.leaseUntil = leaseUntil
     if (group.number < this.lastGroup) this.violate("numbers", `group ${group.number} is written after a later one`)
     this.lastGroup = group.number
     if (group.seq < this.seq || group.lastTaskNumber < this.lastTaskNumber || group.lastDelivery < this.lastDelivery) {

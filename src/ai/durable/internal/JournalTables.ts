@@ -3,7 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
+import { alone, attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
 import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
@@ -49,7 +49,7 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
     // a process that stands still in one has its rows for less than the lease: the next owner of the journal finds them free
     const inTransaction = transactionsOf(sql)(attemptMillis)
 
-    const read = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
+    const again = <A, E>(statements: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
       Effect.retry(withinAttempt(attemptMillis, statements), {
         while: (error) => error instanceof SqlError,
         schedule: whileAway
@@ -59,9 +59,9 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
       sql,
       name: journal.name,
       now: nowOf(sql),
-      read,
+      read: (statements) => again(alone(statements)),
       together: (statements, taken = []) =>
-        read(inTransaction(
+        again(inTransaction(
           Effect.zipLeft(
             statements,
             Effect.forEach(taken.length === 0 ? [nothingTaken] : taken, journal.acknowledge, { discard: true })
