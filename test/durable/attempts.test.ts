@@ -2,7 +2,7 @@
 import { SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, TestClock } from "effect"
-import { attemptMillisOf, withinAttempt } from "../../src/durable/internal/attempts.js"
+import { alone, attemptMillisOf, withinAttempt } from "../../src/durable/internal/attempts.js"
 
 describe("a try", () => {
   it.effect("fails when nothing answers, though nothing can be interrupted", () =>
@@ -33,6 +33,27 @@ describe("a try", () => {
       yield* Fiber.interrupt(waiting)
       yield* TestClock.adjust(0)
       assert.strictEqual(interrupted, 2)
+    }))
+
+  it.effect("of a statement alone goes on when its time is over, and nobody who is interrupted waits for it", () =>
+    Effect.gen(function*() {
+      let interrupted = 0
+      let answer = () => {}
+      const statement = alone(Effect.async<void>((resume) => {
+        answer = () => resume(Effect.void)
+        return Effect.sync(() => void interrupted++)
+      }))
+      const trying = yield* Effect.fork(Effect.exit(withinAttempt(1_000, statement)))
+      yield* TestClock.adjust(1_000)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(trying)))
+      const waiting = yield* Effect.fork(statement)
+      yield* TestClock.adjust(0)
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual(interrupted, 0)
+      const asking = yield* Effect.fork(statement)
+      yield* TestClock.adjust(0)
+      answer()
+      yield* Fiber.join(asking)
     }))
 
   it.effect("answers as the statements do", () =>
