@@ -2,7 +2,7 @@
 import { SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, TestClock } from "effect"
-import { alone, attemptMillisOf, withinAttempt } from "../../src/durable/internal/attempts.js"
+import { attemptMillisOf, toItsEnd, withinAttempt } from "../../src/durable/internal/attempts.js"
 
 describe("a try", () => {
   it.effect("fails when nothing answers, though nothing can be interrupted", () =>
@@ -35,11 +35,11 @@ describe("a try", () => {
       assert.strictEqual(interrupted, 2)
     }))
 
-  it.effect("of a statement alone goes on when its time is over, and nobody who is interrupted waits for it", () =>
+  it.effect("of a statement of its own goes on when its time is over, and nobody who is interrupted waits for it", () =>
     Effect.gen(function*() {
       let interrupted = 0
       let answer = () => {}
-      const statement = alone(Effect.async<void>((resume) => {
+      const statement = toItsEnd(Effect.async<void>((resume) => {
         answer = () => resume(Effect.void)
         return Effect.sync(() => void interrupted++)
       }))

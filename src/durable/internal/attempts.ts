@@ -8,11 +8,11 @@ import * as Fiber from "effect/Fiber"
 export class UnansweredError extends SqlError {}
 
 /**
- * A statement that is no part of a transaction. Who is interrupted does not wait for it, and it is not interrupted: its connection would go
- * back into the pool before the server has answered, and the next statement would wait behind it. A transaction keeps its connection
- * until it is undone.
+ * Runs a statement that is no part of a transaction. It goes on when its caller is interrupted, who does not wait for it: otherwise its
+ * connection would go back into the pool before the server has answered, and the next statement would wait behind it. A transaction
+ * keeps its connection until it is undone.
  */
-export const alone = <A, E, R>(statement: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const toItsEnd = <A, E, R>(statement: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.disconnect(Effect.uninterruptible(statement))
 
 /** How long one try may take under a lease: so that there is time for another one. */

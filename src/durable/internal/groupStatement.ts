@@ -7,7 +7,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../errors.js"
-import { alone } from "./attempts.js"
+import { toItsEnd } from "./attempts.js"
 import { deliveredOf, takeDelivered } from "./deliveredRows.js"
 import { fencesOf, type Named, passedOf, passFences } from "./fences.js"
 import { givenOf, insertGiven, isOneStatement, textsOf } from "./rowWrites.js"
@@ -34,8 +34,8 @@ export const inStatement = (sql: SqlClient.SqlClient, otherwise: WriteGroups): W
       const texts = yield* textsOf(writings)
       const fences = yield* fencesOf("pg", writings)
       const given = [fences, JSON.stringify(deliveredOf(writings)), givenOf(texts)]
-      const found = yield* alone(sql.unsafe<Named[number]>(statement, given))
-      const { before, now } = yield* alone(passed(writings, fences, found))
+      const found = yield* toItsEnd(sql.unsafe<Named[number]>(statement, given))
+      const { before, now } = yield* toItsEnd(passed(writings, fences, found))
       return [...now, ...before]
     })
 

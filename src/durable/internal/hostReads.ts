@@ -19,7 +19,7 @@ import { inputOf, withInputs } from "../../services/internal/inputs.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
-import { alone, attemptMillisOf, withinAttempt } from "./attempts.js"
+import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
 import { inputOfStored } from "./rows.js"
 import type { SettledRows } from "./settledRows.js"
@@ -51,7 +51,7 @@ export const withStoredTasks = <Stored>(
 
   /** As with writes: again and again for a lease, and then the caller dies with it. */
   const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
-    withinAttempt(attemptMillis, alone(read)).pipe(
+    withinAttempt(attemptMillis, toItsEnd(read)).pipe(
       Effect.retry({
         schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
         while: () => !journal.isGone

@@ -3,7 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { alone, attemptMillisOf, withinAttempt } from "../../../durable/internal/attempts.js"
+import { attemptMillisOf, toItsEnd, withinAttempt } from "../../../durable/internal/attempts.js"
 import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
 import type { JournalCodec } from "../../../durable/JournalCodec.js"
@@ -59,7 +59,7 @@ export const journalTables: Effect.Effect<JournalTables, never, SqlClient.SqlCli
       sql,
       name: journal.name,
       now: nowOf(sql),
-      read: (statements) => again(alone(statements)),
+      read: (statements) => again(toItsEnd(statements)),
       together: (statements, taken = []) =>
         again(inTransaction(
           Effect.zipLeft(
