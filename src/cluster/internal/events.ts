@@ -7,9 +7,11 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskId } from "../../model/ids.js"
+import { isSameSnapshot } from "../../model/isSameSnapshot.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { makeEventBytes } from "../../runtime/events/eventBytes.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
+import { changedLists } from "../../shared/changedLists.js"
 import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
 import type { Connection } from "./Connection.js"
@@ -217,7 +219,7 @@ export const eventsWith = (options: {
           })
       })
     ))
-    return Stream.concat(Stream.succeed(current.list()), later)
+    return changedLists(isSameSnapshot)(Stream.concat(Stream.succeed(current.list()), later))
   }))
 
   return {

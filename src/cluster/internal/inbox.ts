@@ -6,7 +6,9 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskApproval } from "../../model/Approval.js"
+import { isSameAsking } from "../../model/isSameAsking.js"
 import type { FilteredTaskEvent } from "../../model/TaskEvent.js"
+import { changedLists } from "../../shared/changedLists.js"
 import type { Connection } from "./Connection.js"
 import { wireSleep } from "./wire.js"
 
@@ -61,6 +63,8 @@ export const inboxWith = (
         return isFirst || stale.size > 0 ? read : Effect.zipRight(heard, next(false))
       })
     return Stream.concat(Stream.fromEffect(next(true)), Stream.repeatEffect(next(false))).pipe(
-      Stream.catchAll(() => Stream.empty)
+      Stream.catchAll(() => Stream.empty),
+      // an event may be behind a list that has what it tells of
+      changedLists(isSameAsking)
     )
   }))

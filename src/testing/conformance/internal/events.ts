@@ -197,6 +197,25 @@ test("changes begins with the live tasks and tells each change", {}, function*(w
   yield* equal("at last", seen.at(-1), [])
 })
 
+test("changes tells no list twice: progress and output change none", {}, function*(w) {
+  const seen: Array<string> = []
+  yield* w.fork(
+    Stream.runForEach(
+      w.handle.changes,
+      (live) => Effect.sync(() => seen.push(live.map(({ id, status }) => `${id} ${status}`).join()))
+    )
+  )
+  yield* w.settle
+  const a = yield* w.start("a", {
+    tool: (task, told) =>
+      task.reportProgress({ message: "half" }).pipe(Effect.zipRight(task.write("half")), Effect.zipRight(told))
+  })
+  yield* equal("at first", seen, ["", "a Running"])
+  yield* a.succeed()
+  yield* w.settle
+  yield* equal("at last", seen, ["", "a Running", ""])
+})
+
 test("changes is conflated: a slow reader skips values and never sees a stale last one", {}, function*(w) {
   const seen: Array<number> = []
   yield* w.fork(
