@@ -7,11 +7,10 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskId } from "../../model/ids.js"
-import { isSameSnapshot } from "../../model/isSameSnapshot.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { makeEventBytes } from "../../runtime/events/eventBytes.js"
+import { changedSnapshots } from "../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
-import { changedLists } from "../../shared/changedLists.js"
 import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
 import type { Connection } from "./Connection.js"
@@ -219,7 +218,7 @@ export const eventsWith = (options: {
           })
       })
     ))
-    return changedLists(isSameSnapshot)(Stream.concat(Stream.succeed(current.list()), later))
+    return changedSnapshots(Stream.concat(Stream.succeed(current.list()), later))
   }))
 
   return {

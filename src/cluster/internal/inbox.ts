@@ -6,9 +6,8 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskApproval } from "../../model/Approval.js"
-import { isSameAsking } from "../../model/isSameAsking.js"
 import type { FilteredTaskEvent } from "../../model/TaskEvent.js"
-import { changedLists } from "../../shared/changedLists.js"
+import { changedApprovals } from "../../services/internal/changedLists.js"
 import type { Connection } from "./Connection.js"
 import { wireSleep } from "./wire.js"
 
@@ -64,7 +63,6 @@ export const inboxWith = (
       })
     return Stream.concat(Stream.fromEffect(next(true)), Stream.repeatEffect(next(false))).pipe(
       Stream.catchAll(() => Stream.empty),
-      // an event may be behind a list that has what it tells of
-      changedLists(isSameAsking)
+      changedApprovals
     )
   }))

@@ -6,13 +6,11 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { TaskApproval } from "../../../model/Approval.js"
-import { isSameAsking } from "../../../model/isSameAsking.js"
-import { isSameSnapshot } from "../../../model/isSameSnapshot.js"
 import { isSettled } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../../model/TaskEvent.js"
+import { changedApprovals, changedSnapshots } from "../../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
-import { changedLists } from "../../../shared/changedLists.js"
 import { integerOf } from "../../../shared/refusals.js"
 import type { SharedEvents } from "./SharedEvents.js"
 import type { Begin } from "./Subscription.js"
@@ -43,7 +41,7 @@ const changesOf = (first: ReadonlyArray<TaskSnapshot>, events: Queue.Dequeue<Fil
     for (const event of heard) hear(event)
     return [...live.values()]
   })
-  return changedLists(isSameSnapshot)(Stream.concat(Stream.make(first), Stream.repeatEffectOption(next)))
+  return changedSnapshots(Stream.concat(Stream.make(first), Stream.repeatEffectOption(next)))
 }
 
 /** Whether an event can have changed what waits for an answer. */
@@ -58,8 +56,7 @@ const inboxOf = (events: Queue.Dequeue<FilteredTaskEvent>, listSuspended: TaskMa
     some(events),
     (heard) => Chunk.some(heard, (event) => mayChange(event, asked)) ? read : next
   )
-  // an event may be behind a list that has what it tells of
-  return changedLists(isSameAsking)(Stream.concat(Stream.fromEffect(read), Stream.repeatEffectOption(next)))
+  return changedApprovals(Stream.concat(Stream.fromEffect(read), Stream.repeatEffectOption(next)))
 }
 
 const checked = (filter: TaskEventFilter): TaskEventFilter => {
