@@ -183,13 +183,24 @@ const prompt = fc.array(
   ])
 ).map((messages) => Prompt.make(messages))
 
+/** Prompts on which the two did not agree once. */
+const once = [
+  Prompt.make([
+    { role: "assistant", content: [{ type: "reasoning", text: "thought", options: { openai: { itemId: "rs_0" } } }] },
+    // it is sent, though there is nothing in it
+    { role: "user", content: [] },
+    { role: "assistant", content: [{ type: "text", text: "words", options: { openai: { itemId: "msg_0" } } }] }
+  ])
+]
+
 describe("validatePrompt", () => {
   for (const [provider, modelOn] of Object.entries(models)) {
     it.scoped(`refuses what ${provider} refuses, and nothing else`, () =>
       Effect.gen(function*() {
         const bodyOf = yield* listen(modelOn)
         const seen = { taken: 0, refused: 0 }
-        for (const prompts of fc.sample(prompt, 250)) {
+        const seed = Math.floor(Math.random() * 2 ** 31)
+        for (const prompts of [...once, ...fc.sample(prompt, { numRuns: 250, seed })]) {
           const refusal = yield* bodyOf(prompts).pipe(
             Effect.map((body) => refusalOf[provider]?.(body)?.message),
             Effect.catchTag("MalformedInput", ({ description }) => Effect.succeed(description)),
@@ -200,7 +211,7 @@ describe("validatePrompt", () => {
           assert.strictEqual(
             problems.length > 0,
             refusal !== undefined,
-            JSON.stringify({ prompt: prompts.content, problems, refusal }, undefined, 2)
+            JSON.stringify({ seed, prompt: prompts.content, problems, refusal }, undefined, 2)
           )
           // without a provider, what another one has run is taken for its own
           const isForeign = JSON.stringify(prompts.content).includes("OpenAiWebSearch")

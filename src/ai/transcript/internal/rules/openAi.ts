@@ -10,7 +10,8 @@ interface Item {
   readonly type: "message" | "reasoning" | "call" | "output"
   readonly at: string
   readonly id: string | undefined
-  readonly part: Prompt.Part
+  /** Undefined for a message without content, which is sent all the same. */
+  readonly part: Prompt.Part | undefined
 }
 
 const prefixes = { message: "msg", reasoning: "rs", call: "fc", output: undefined } as const
@@ -26,7 +27,8 @@ const itemsOf = (message: Prompt.Message, at: string): ReadonlyArray<Item> => {
     case "system":
       return []
     case "user":
-      return message.content.map((part) => ({ type: "message", at, id: undefined, part }))
+      return (message.content.length === 0 ? [undefined] : message.content)
+        .map((part) => ({ type: "message", at, id: undefined, part }))
     case "tool":
       return message.content.map((part) => ({ type: "output", at, id: undefined, part }))
     case "assistant": {
@@ -74,11 +76,11 @@ const pairProblems = (items: ReadonlyArray<Item>): ReadonlyArray<string> => {
   const open = new Map<string, string>()
   const answered = new Set<string>()
   for (const { at, part } of items) {
-    if (part.type === "tool-call") {
+    if (part?.type === "tool-call") {
       if (open.has(part.id) || answered.has(part.id)) problems.push(`${at} repeats the call id ${part.id}`)
       open.set(part.id, at)
     }
-    if (part.type === "tool-result") {
+    if (part?.type === "tool-result") {
       if (!open.delete(part.id)) problems.push(`${at} answers ${part.id}, which is no open call before it`)
       answered.add(part.id)
     }
@@ -113,7 +115,7 @@ export const openAiProblems = (prompt: Prompt.Prompt): ReadonlyArray<string> => 
   const isSent = items.length > 0 || prompt.content.some(({ role }) => role === "system" || role === "user")
   const problems: Array<string> = isSent ? [] : ["the last message is missing: nothing is sent"]
   for (const { at, part } of items) {
-    const problem = partProblem(part)
+    const problem = part === undefined ? undefined : partProblem(part)
     if (problem !== undefined) problems.push(`${at} ${problem}`)
   }
   return [...problems, ...pairProblems(items), ...itemProblems(items)]
