@@ -290,6 +290,28 @@ if (isFull) {
       )
     suite(layerOf)
 
+    it.live("a group with other changes is a transaction, and those that come with it are one statement all the same", () => {
+      const statements: Array<string> = []
+      return Effect.gen(function*() {
+        yield* migrate
+        const [a, b, c] = [yield* journalOf("a"), yield* journalOf("b"), yield* journalOf("c")]
+        const plain = b.writing(1)
+        const removing: Writing = { ...plain, group: { ...plain.group, removed: [7] } }
+        statements.length = 0
+        assert.deepStrictEqual(
+          yield* together([a.writing(1), removing, c.writing(1), b.writing(2, { epoch: 0 })]),
+          ["written", "written", "written", "Fenced"]
+        )
+        assert.strictEqual(statements.filter((text) => text.startsWith("with ours as")).length, 2)
+        assert.strictEqual(statements.filter((text) => text.startsWith("delete from etm_tasks")).length, 1)
+        assert.deepStrictEqual([yield* a.rows, yield* b.rows, yield* c.rows], [
+          ["1 Running"],
+          ["1 Running"],
+          ["1 Running"]
+        ])
+      }).pipe(Effect.provide(layerOf({ before: (text) => void statements.push(text) })), Effect.orDie)
+    })
+
     it.live("after a write that nobody has answered the next one has another connection", () =>
       Effect.gen(function*() {
         const wire = yield* Effect.acquireRelease(
