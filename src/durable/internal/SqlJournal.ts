@@ -10,6 +10,7 @@ import type { Brings } from "../../machine/state/Undelivered.js"
 import type { OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import { endsIdleAfter } from "./dialect.js"
+import type { WriteGroup } from "./groups.js"
 import type { WhenUnlocked } from "./locked.js"
 import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
@@ -18,7 +19,7 @@ import { type Row, type Tables, tablesOf } from "./tables.js"
 import { takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
 import { TransactionSet } from "./transactionSet.js"
-import { ownWriter, type WriteGroup } from "./writing.js"
+import { ownWriter } from "./writing.js"
 
 export interface SqlJournalOptions {
   readonly name: string

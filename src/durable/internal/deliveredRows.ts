@@ -1,10 +1,13 @@
 /** Rows of which nothing changes but that everything they owed was delivered. */
 import type { Dialect } from "./dialect.js"
-import type { Writing } from "./writing.js"
+import type { Writing } from "./groups.js"
+
+/** Takes out all that rows owe. */
+export const oweNothing = "update etm_tasks set result = null, approval = null, detached = null"
 
 /** Takes out what was owed of the rows that stand as JSON at a place. */
 export const takeDelivered = (dialect: Dialect, place: string): string =>
-  `update etm_tasks set result = null, approval = null, detached = null${
+  `${oweNothing}${
     dialect === "pg"
       ? ` from json_to_recordset(cast(${place} as json)) as given(manager text, number bigint)
         where etm_tasks.manager = given.manager and etm_tasks.number = given.number`

@@ -12,8 +12,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { type Dialect, dialectOf } from "./dialect.js"
+import type { Writing } from "./groups.js"
 import { serverMillis } from "./schema.js"
-import type { Writing } from "./writing.js"
 
 const holders: Readonly<Record<Dialect, (place: string) => string>> = {
   pg: (place) =>

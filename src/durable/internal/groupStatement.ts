@@ -5,13 +5,14 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import type { JournalError } from "../../errors.js"
 import { toItsEnd } from "./attempts.js"
 import { deliveredOf, takeDelivered } from "./deliveredRows.js"
 import { fencesOf, type Named, passedOf, passFences } from "./fences.js"
+import type { WriteGroups, Writing } from "./groups.js"
 import { givenOf, insertGiven, isOneStatement, textsOf } from "./rowWrites.js"
-import type { WriteGroups, Writing } from "./writing.js"
 
 /** Whether a group changes rows and nothing else. */
 const isOfRows = ({ group }: Writing): boolean =>
@@ -34,15 +35,16 @@ export const inStatement = (sql: SqlClient.SqlClient, otherwise: WriteGroups): W
       const texts = yield* textsOf(writings)
       const fences = yield* fencesOf("pg", writings)
       const given = [fences, JSON.stringify(deliveredOf(writings)), givenOf(texts)]
-      const found = yield* toItsEnd(sql.unsafe<Named[number]>(statement, given))
-      const { before, now } = yield* toItsEnd(passed(writings, fences, found))
+      const { before, now } = yield* toItsEnd(Effect.flatMap(
+        sql.unsafe<Named[number]>(statement, given),
+        (found) => passed(writings, fences, found)
+      ))
       return [...now, ...before]
     })
 
   return (writings) => {
-    const ofRows = writings.filter(isOfRows)
+    const [others, ofRows] = Arr.partition(writings, isOfRows)
     if (ofRows.length === 0 || !isOneStatement(ofRows)) return otherwise(writings)
-    const others = writings.filter((writing) => !isOfRows(writing))
     return others.length === 0
       ? write(ofRows)
       : Effect.zipWith(write(ofRows), otherwise(others), (these, those) => [...these, ...those])

@@ -1,14 +1,14 @@
 /** Groups of journals in one transaction, a statement for each kind of change. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import { deliveredOf, takeDelivered } from "./deliveredRows.js"
+import { deliveredOf, oweNothing, takeDelivered } from "./deliveredRows.js"
 import { dialectOf } from "./dialect.js"
 import { fencesOf, type Named, passedOf, passFences } from "./fences.js"
+import type { WriteGroups, Writing } from "./groups.js"
 import { forgetOutput, writeOutput } from "./outputRows.js"
 import { rowsWriter } from "./rowWrites.js"
 import { isOpen } from "./schema.js"
 import { transactionsOf } from "./transactions.js"
-import type { WriteGroups, Writing } from "./writing.js"
 
 export const inTransaction = (sql: SqlClient.SqlClient): WriteGroups => {
   const dialect = dialectOf(sql)
@@ -17,8 +17,7 @@ export const inTransaction = (sql: SqlClient.SqlClient): WriteGroups => {
   const passed = passedOf(sql)
   const writeRows = rowsWriter(sql)
   const take = takeDelivered(dialect, place(1))
-  const close = `update etm_tasks set result = null, approval = null, detached = null
-    where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
+  const close = `${oweNothing} where manager = ${place(1)} and session_id = ${place(2)} and ${isOpen}`
 
   const writeRest = ({ group, tables }: Writing) =>
     Effect.gen(function*() {
