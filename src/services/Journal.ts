@@ -87,6 +87,19 @@ export interface JournalGroup extends JournalCounters {
 }
 
 /**
+ * How a manager works while its database does: not all that a large group lets on goes on before the next group is on its way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JournalOverlap {
+  /** A group of fewer tasks lets on all at once. */
+  readonly fewestTasks: number
+  /** Calls `run` in the next turn of the event loop, before which a group that is given to `write` now is sent. */
+  readonly nextTurn: (run: () => void) => void
+}
+
+/**
  * A journal that this manager alone may write to, until another one takes it over.
  *
  * @since 0.1.0
@@ -106,6 +119,8 @@ export interface OpenJournal extends JournalCounters {
   readonly keepsSettled: boolean
   /** Whether what tools write is written down. */
   readonly keepsOutput: boolean
+  /** Undefined where this process does nothing else while a group is written, or writes the groups of several journals together. */
+  readonly overlap: JournalOverlap | undefined
   /**
    * Writes a group in one transaction and renews the lease. Fails with `Fenced` if another manager has taken over; after any
    * other failure the same group may be written again, and counts once: its first try may have been written already, or may still

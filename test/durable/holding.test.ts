@@ -71,6 +71,7 @@ const startTasks = (who: "caller" | "writer", before: number, isLost: boolean): 
       seq: 0,
       lastTaskNumber: 0,
       lastDelivery: 0,
+      overlap: undefined,
       write: () =>
         Effect.withFiberRuntime((fiber) => {
           if (who === "writer") scheduler.fiber = fiber

@@ -149,6 +149,16 @@ describe("the simulator finds mistakes of the writer", () => {
   )
 
   finds(
+    "who was to go on later is forgotten when the next group is written",
+    ["hang"],
+    writerWith((writer) => {
+      before(writer, "groupWritten", () => {
+        writer.written = []
+      })
+    })
+  )
+
+  finds(
     "a manager that is lost still tells",
     ["written first"],
     writerWith((writer) => {
@@ -178,6 +188,7 @@ describe("the simulator finds mistakes of the writer", () => {
     }),
     (plan) => ({
       ...plan,
+      overlaps: false,
       faults: { ...plan.faults, slow: 0.9 },
       features: { ...plan.features, detaching: true, background: false, refusals: false }
     })

@@ -21,6 +21,7 @@ import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { JournalGroup, OpenJournal } from "../../services/Journal.js"
 import { monotonicMillis } from "../../shared/monotonic.js"
+import { goingOnAtOnce } from "./goingOn.js"
 import { type Changes, Unwritten } from "./Unwritten.js"
 
 /** What was held back until a group is written. */
@@ -71,6 +72,8 @@ export class JournalWriter extends Unwritten {
   private waiters: Array<Waiting> = []
   private inFlight: Group | undefined = undefined
   private inFlightWaiters: Array<Waiting> = []
+  /** What a written group lets on and what has not gone on yet, in its order. */
+  private written: Array<() => void> = []
   private readonly lossWaiters = new Set<() => void>()
   private signal: (() => void) | undefined = undefined
   private renewedAt: number
@@ -243,15 +246,26 @@ export class JournalWriter extends Unwritten {
   private groupWritten(group: Group, begunAt: number): void {
     // it was lost while the write took too long
     if (this.mode !== "Open") return
-    const waiters = this.inFlightWaiters.splice(0)
+    this.goOn()
+    const letOut = () => {
+      this.lastWritten = group.lastDelivery
+      this.owner.arrived(group.tasks)
+      group.held.letOut()
+    }
+    this.written = [letOut, ...this.inFlightWaiters.splice(0).map(({ written }) => written)]
     this.inFlight = undefined
     this.writtenSeq = group.seq
-    this.lastWritten = group.lastDelivery
+    this.lastStored = group.lastDelivery
     this.leaveAcknowledged(group.acknowledged)
     this.oldestUnwrittenAt = this.hasNews ? begunAt : undefined
-    this.owner.arrived(group.tasks)
-    group.held.letOut()
-    for (const { written } of waiters) written()
+    const { overlap } = this.journal
+    this.goOn(goingOnAtOnce(overlap, { tasks: group.tasks.length, ready: this.changedTasks }))
+    if (this.written.length > 0) overlap?.nextTurn(() => this.goOn())
+  }
+
+  /** Lets on so many of those whose group is written. */
+  private goOn(count = Infinity): void {
+    for (const run of this.written.splice(0, count)) run()
   }
 
   private errorOf(cause: Cause.Cause<JournalError>): JournalError {
@@ -270,6 +284,8 @@ export class JournalWriter extends Unwritten {
 
   /** `stop` comes first: what was to be launched must find itself cancelled. */
   private leave(stop: () => void): void {
+    // these are written
+    this.goOn()
     this.mode = "Gone"
     this.oldestUnwrittenAt = undefined
     const { inFlight } = this
@@ -288,6 +304,7 @@ export class JournalWriter extends Unwritten {
 
   /** The manager was shut down, and everything is written. */
   close(): void {
+    this.goOn()
     if (this.mode === "Open") this.mode = "Closed"
     this.wake()
   }

@@ -76,6 +76,8 @@ export interface Changes {
 export abstract class Unwritten implements TableJournal {
   readonly journal: OpenJournal
   lastWritten: number
+  /** The newest delivery that is stored; those after `lastWritten` have not been let out. */
+  protected lastStored: number
   /** Whether memory may know less than what is written. */
   hasForgotten: boolean
   protected readonly table: TaskTable
@@ -102,6 +104,7 @@ export abstract class Unwritten implements TableJournal {
     this.journal = journal
     this.table = table
     this.lastWritten = journal.lastDelivery
+    this.lastStored = journal.lastDelivery
     this.hasForgotten = journal.lastNumber > 0
   }
 
@@ -278,9 +281,9 @@ export abstract class Unwritten implements TableJournal {
     if (isDelivered && !entry.isChanged) return "Delivered"
     entry.isChanged = false
     const isClosed = task.session.closed
-    // what is written already may have left, and its reader may acknowledge it in a transaction before this group is written
+    // what is stored may have left, or will: its reader may acknowledge it in a transaction before this group is written
     const place = (one: Sent | undefined): JournalRow["result"] =>
-      one === undefined || isClosed ? null : one.delivery.order <= this.lastWritten ? "AsStored" : one.delivery.order
+      one === undefined || isClosed ? null : one.delivery.order <= this.lastStored ? "AsStored" : one.delivery.order
     const { request } = entry
     entry.request = undefined
     return {
@@ -307,6 +310,11 @@ export abstract class Unwritten implements TableJournal {
   protected get hasChanges(): boolean {
     return this.dirty.size > 0 || this.removed.length > 0 || this.closedSessions.length > 0 || this.writing.size > 0 ||
       this.output.length > 0
+  }
+
+  /** Of how many tasks something is to be written. */
+  protected get changedTasks(): number {
+    return this.dirty.size
   }
 
   /** Takes what is to be written. */

@@ -213,7 +213,7 @@ export class MemoryDatabase {
   }
 
   /** The journal as it is opened by a process. `write` makes the write when it pleases. */
-  open(epoch: number, options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "write">): OpenJournal {
+  open(epoch: number, options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "overlap" | "write">): OpenJournal {
     const { keeping, lastDelivery, lastTaskNumber, rows, seq } = this
     return {
       ...options,

@@ -21,7 +21,7 @@ import { restoreTasks } from "../../../src/runtime/journal/restoring.js"
 import { storedTask } from "../../../src/runtime/journal/taskRows.js"
 import { AskingTokens, makeEngine, makeManager, StartsImmediately } from "../../../src/runtime/make.js"
 import { startConcurrently } from "../../../src/runtime/starting/startTask.js"
-import { Journal, type JournalGroup, type JournalRow } from "../../../src/services/Journal.js"
+import { Journal, type JournalGroup, type JournalOverlap, type JournalRow } from "../../../src/services/Journal.js"
 import { RoutingPolicy } from "../../../src/services/RoutingPolicy.js"
 import type { TaskManager } from "../../../src/services/TaskManager.js"
 import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
@@ -104,6 +104,17 @@ const writing = (world: DurableWorld, process: SimProcess, epoch: number, faults
     })
 }
 
+/** The next turn of the event loop comes when others have taken some steps, and not at all where the process ends before. */
+const overlapping = (world: DurableWorld, process: SimProcess): JournalOverlap => ({
+  fewestTasks: 1,
+  nextTurn: (run) => {
+    world.meet("callers that go on later than others of their group")
+    let steps = world.random.int(30)
+    const go = (): void => steps-- > 0 ? process.scheduleTask(go) : run()
+    process.scheduleTask(go)
+  }
+})
+
 const routes: Record<string, () => RoutingDecision> = {
   background: () => ({ _tag: "Background", continuePolicy: "RequestContinue" }),
   manual: () => ({ _tag: "Background", deliveryMode: "Manual" }),
@@ -132,6 +143,7 @@ export const openManager = (
     const store = database.open(epoch, {
       leaseMillis,
       keepsTasks: options.keepsTasks,
+      overlap: plan.overlaps ? overlapping(world, process) : undefined,
       write: writing(world, process, epoch, faults)
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => database.leave(epoch)))

@@ -67,6 +67,8 @@ export interface DurablePlan {
   readonly historyLimit: number
   readonly keeping: Keeping
   readonly startsImmediately: boolean
+  /** Whether not all that a group lets on goes on at once. */
+  readonly overlaps: boolean
   readonly jitterMillis: number
   readonly preemption: number
   readonly features: Features
@@ -114,6 +116,8 @@ export const planOf = (seed: number): DurablePlan => {
       outputBuffer: random.pick([40, 1_000, 12_000, 100_000])
     },
     startsImmediately: random.chance(0.7),
+    // dice of its own, so that the rest of a seed stays what it was
+    overlaps: new SimRandom(seed ^ 0x1b873593).chance(0.5),
     jitterMillis: random.chance(0.25) ? 5 : 0,
     preemption: random.pick([0.02, 0.05, 0.15]),
     features: {

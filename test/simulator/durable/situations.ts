@@ -16,6 +16,7 @@ export const situations = [
   "an acknowledgement while a group is written",
   "an acknowledgement that is fenced",
   "a consumer that refuses",
+  "callers that go on later than others of their group",
   "a task that is recovered",
   "a call that has joined another one is recovered",
   "a call that has joined another one ends with it",
