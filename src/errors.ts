@@ -10,7 +10,7 @@ import { describedError, Finite, oneOf, Text, union, Whole } from "./model/schem
 import { TaskStatus } from "./model/Task.js"
 import { ReachedLimit } from "./model/Usage.js"
 import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
-import { shown } from "./shared/text.js"
+import { printable, shown } from "./shared/text.js"
 
 /**
  * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`, `LimitReached`,
@@ -98,7 +98,7 @@ export class ApprovalRequired extends Schema.TaggedError<ApprovalRequired>("effe
   describedError
 ) {
   override get message(): string {
-    return `Approval required: ${this.approval.id}`
+    return `Approval required: ${printable(this.approval.id)}`
   }
 }
 
@@ -113,7 +113,9 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
   taskId: TaskId
 }, describedError) {
   override get message(): string {
-    return `No task ${this.taskId}: it was never started, or its snapshot is no longer kept (see historyLimit)`
+    return `No task ${
+      printable(this.taskId)
+    }: it was never started, or its snapshot is no longer kept (see historyLimit)`
   }
 }
 
@@ -130,7 +132,7 @@ export class TaskNotRunning extends Schema.TaggedError<TaskNotRunning>("effect-t
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} is ${this.status}: only a queued or running task can be changed`
+    return `Task ${printable(this.taskId)} is ${this.status}: only a queued or running task can be changed`
   }
 }
 
@@ -146,7 +148,7 @@ export class TaskNotSuspended extends Schema.TaggedError<TaskNotSuspended>("effe
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} is ${this.status}: it does not wait for an approval`
+    return `Task ${printable(this.taskId)} is ${this.status}: it does not wait for an approval`
   }
 }
 
@@ -162,7 +164,7 @@ export class TaskDoesNotListen extends Schema.TaggedError<TaskDoesNotListen>("ef
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} does not listen: its tool has not read CurrentTask.messages`
+    return `Task ${printable(this.taskId)} does not listen: its tool has not read CurrentTask.messages`
   }
 }
 
@@ -179,7 +181,7 @@ export class TaskInboxFull extends Schema.TaggedError<TaskInboxFull>("effect-tas
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} has no room for this message: ${this.waiting} wait for its tool already`
+    return `Task ${printable(this.taskId)} has no room for this message: ${this.waiting} wait for its tool already`
   }
 }
 
@@ -195,7 +197,7 @@ export class TaskAlreadyExists extends Schema.TaggedError<TaskAlreadyExists>("ef
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} already exists: leave taskId out to have one made`
+    return `Task ${printable(this.taskId)} already exists: leave taskId out to have one made`
   }
 }
 
@@ -218,7 +220,9 @@ export class DuplicateCallId extends Schema.TaggedError<DuplicateCallId>("effect
 ) {
   override get message(): string {
     const { callId, taskId } = this
-    return `The turn already has a call ${callId}${taskId === undefined ? "" : `, task ${taskId}`} (duplicateCallIds)`
+    return `The turn already has a call ${printable(callId)}${
+      taskId === undefined ? "" : `, task ${printable(taskId)}`
+    } (duplicateCallIds)`
   }
 }
 
@@ -235,7 +239,9 @@ export class DuplicateCall extends Schema.TaggedError<DuplicateCall>("effect-tas
   describedError
 ) {
   override get message(): string {
-    return `The call ${this.callId} is the same as that of task ${this.taskId}, which has not ended (duplicates)`
+    return `The call ${printable(this.callId)} is the same as that of task ${
+      printable(this.taskId)
+    }, which has not ended (duplicates)`
   }
 }
 
@@ -346,7 +352,7 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
   describedError
 ) {
   override get message(): string {
-    return `The approval does not fit task ${this.taskId}: ${this.field} differs from what was asked`
+    return `The approval does not fit task ${printable(this.taskId)}: ${this.field} differs from what was asked`
   }
 }
 
@@ -382,7 +388,7 @@ export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>("effect-tas
   describedError
 ) {
   override get message(): string {
-    return `\`${this.field}\` ${this.detail}`
+    return `\`${printable(this.field)}\` ${this.detail}`
   }
 }
 
@@ -399,7 +405,7 @@ export class TaskCancelled extends Schema.TaggedError<TaskCancelled>("effect-tas
   describedError
 ) {
   override get message(): string {
-    return `Task ${this.taskId} is cancelled: its tool can start no other task`
+    return `Task ${printable(this.taskId)} is cancelled: its tool can start no other task`
   }
 }
 
@@ -474,7 +480,7 @@ export class JournalError extends hidingCause(
   )
 ) {
   override get message(): string {
-    return `The journal "${this.journal}" ${this.detail}`
+    return `The journal "${printable(this.journal)}" ${this.detail}`
   }
 }
 

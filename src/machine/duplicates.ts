@@ -130,7 +130,7 @@ const join = (
 ): void => {
   const snapshot = { ...task.snapshot, status: "Queued", joinedTaskId: first.snapshot.id } as const
   events.queued(table, now, events.change(table, task, snapshot))
-  const wait: TaskWait = { _tag: "TaskWait", tasks: [first], waiters: new LinkedList(), nodes: [] }
+  const wait: TaskWait = { _tag: "TaskWait", tasks: [first], waiters: new LinkedList(), nodes: [], comesLast: true }
   const waiter: Waiter = {
     ancestry: task.runtime,
     wake: () => task.runtime?.goOn(),

@@ -36,15 +36,19 @@ const orderOf = ({ tasks: [own] }: Waiter): number => own?.order ?? 0
 const wakeOver = (table: TaskTable, over: ReadonlyArray<Waiter>): void => {
   if (over.length === 0) return
   const inOrder = [...over].sort((left, right) => orderOf(left) - orderOf(right))
-  for (const waiter of inOrder) if (waiter.isWaiting && !isJoin(waiter)) wakeFoundOver(table, waiter)
-  // a call stays with the one that it has joined, as long as the wait of a tool can end instead
+  for (const waiter of inOrder) if (waiter.isWaiting && !comesLast(waiter)) wakeFoundOver(table, waiter)
   for (const waiter of inOrder) {
-    if (waiter.isWaiting && isJoin(waiter) && overByWait(table, waiter).includes(waiter)) wakeFoundOver(table, waiter)
+    if (waiter.isWaiting && comesLast(waiter) && overByWait(table, waiter).includes(waiter)) {
+      wakeFoundOver(table, waiter)
+    }
   }
 }
 
-/** Whether a call waits so for the result of the same call. */
-const isJoin = (waiter: Waiter): boolean => waiter.tasks[0]?.duplicates?.join?.waiter === waiter
+/**
+ * Whether the wait goes on as long as those of other tools can end instead: a call stays with the one that it has joined, and who stops
+ * a task hears of its end.
+ */
+const comesLast = ({ target }: Waiter): boolean => target?._tag === "TaskWait" && target.comesLast
 
 const wakeFoundOver = (table: TaskTable, waiter: Waiter): void => {
   waiter.foundOver = true

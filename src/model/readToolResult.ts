@@ -56,7 +56,8 @@ class Reader {
     const metadata = this.metadata("metadata", value["metadata"])
     const duration = value["duration"]
     if (duration === undefined) return { result, metadata }
-    if (!Duration.isDuration(duration) || !Duration.isFinite(duration)) {
+    // one of so many nanoseconds that its milliseconds are not finite
+    if (!Duration.isDuration(duration) || !Number.isFinite(Duration.toMillis(duration))) {
       throw wrongField(this.toolName, "duration", duration, "a finite Duration")
     }
     return { result, metadata, duration }

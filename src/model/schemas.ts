@@ -94,7 +94,7 @@ export const Finite = AnyNumber.pipe(Schema.finite(takes("a finite number")))
  * @category schemas
  */
 export const Millis = Schema.DurationFromMillis.pipe(
-  Schema.filter((duration) => Duration.isFinite(duration), {
+  Schema.filter((duration) => Number.isFinite(Duration.toMillis(duration)), {
     message: () => ({ message: "must be a number of milliseconds from 0", override: true })
   })
 )

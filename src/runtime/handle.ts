@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ConcurrencyRefused, TaskDoesNotListen, TaskInboxFull, TaskNotFound, TaskNotRunning } from "../errors.js"
-import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import { takeManual } from "../machine/delivery.js"
 import { nothingUsed } from "../machine/ledger.js"
@@ -22,8 +21,9 @@ import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
 import { ancestryOf } from "./launch/RunningIn.js"
-import { type Condition, deadlineOf, waitUntil, waitUntilSettled, waitWithin } from "./waiting/parking.js"
+import { type Condition, deadlineOf, waitUntil, waitWithin } from "./waiting/parking.js"
 import { turnUpdates } from "./waiting/turnUpdates.js"
+import { waitUntilSettled } from "./waiting/untilSettled.js"
 
 const isRefusal = (outcome: unknown): outcome is Refusal =>
   typeof outcome === "object" && outcome !== null && "_tag" in outcome
@@ -107,9 +107,8 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         const cancelled = state.unsafeModify((table, now) => control.cancel(table, taskId, now, withIt))
         if (cancelled === "Settled") return Effect.void
         if (isRefusal(cancelled)) return new TaskNotFound({ taskId })
-        const ancestry = ancestryOf(fiber)
         // it may have been cancelling before, and then it is not among them
-        return waitUntilSettled([...new Set([cancelled, ...withIt])], (task) => runsUnder(ancestry, task))
+        return waitUntilSettled(engine, [...new Set([cancelled, ...withIt])], ancestryOf(fiber))
       }),
     detach: (taskId) =>
       Effect.flatMap(

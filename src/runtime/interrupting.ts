@@ -1,7 +1,6 @@
 /** Ending many tasks at once: a turn, a session, the whole manager. */
 import * as Effect from "effect/Effect"
 import { ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../errors.js"
-import { runsUnder } from "../machine/ancestry.js"
 import * as control from "../machine/control.js"
 import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { SessionId, TurnRef } from "../model/ids.js"
@@ -10,7 +9,7 @@ import type { TaskManager } from "../services/TaskManager.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
-import { waitUntilSettled } from "./waiting/parking.js"
+import { waitUntilSettled } from "./waiting/untilSettled.js"
 
 const snapshotOf = ({ snapshot }: TaskRecord) => snapshot
 
@@ -19,8 +18,7 @@ const interrupt = (engine: Engine, decide: Transition<control.Interruption>): Ef
   Effect.withFiberRuntime((fiber) => {
     const { cancelled, kept, unsettled } = engine.state.unsafeModify(decide)
     const keptSnapshots = kept.map(snapshotOf)
-    const ancestry = ancestryOf(fiber)
-    const settled = waitUntilSettled(unsettled, (task) => runsUnder(ancestry, task))
+    const settled = waitUntilSettled(engine, unsettled, ancestryOf(fiber))
     return Effect.map(settled, () => ({ cancelled: cancelled.map(snapshotOf), kept: keptSnapshots }))
   })
 

@@ -20,6 +20,7 @@ import {
   type ToolResult,
   type ToolSpec
 } from "../model/ToolCall.js"
+import { mustBeEffect } from "../shared/mustBeEffect.js"
 import { nearestNames } from "../shared/nearestNames.js"
 import { runningInKey } from "../shared/runningInKey.js"
 import { printable } from "../shared/text.js"
@@ -235,7 +236,7 @@ export const makeExecutor = <H extends ToolHandlers>(
       const handler = Object.hasOwn(handlers, request.toolName) ? handlers[request.toolName] : undefined
       if (handler === undefined) return unknownTool(request.toolName, Object.keys(handlers))
       return Effect.map(
-        withServices(handler(request)),
+        withServices(mustBeEffect(handler(request), () => `The handler of the tool "${printable(request.toolName)}"`)),
         (value) => goodResult(request.callId, toOutput(value))
       )
     }

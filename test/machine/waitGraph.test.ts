@@ -329,7 +329,13 @@ describe("random graphs", () => {
         const tasks: Array<TaskRecord> = []
         for (let link: TaskRecord | undefined = task; link !== undefined; link = link.inlineParent) tasks.push(link)
         if (kind === "tasks") {
-          const target = { _tag: "TaskWait" as const, tasks: others, waiters: world.table.changeWaiters, nodes: [] }
+          const target = {
+            _tag: "TaskWait" as const,
+            tasks: others,
+            waiters: world.table.changeWaiters,
+            nodes: [],
+            comesLast: false
+          }
           parked = waitOf(world.table, { ...waiter, tasks, target })
         } else if (drain !== undefined) parked = waitOf(world.table, { ...waiter, tasks, target: drain })
         if (kind === "tasks") world.parkForTasks(waiter, others)

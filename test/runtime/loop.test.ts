@@ -15,7 +15,8 @@ import { assert, describe } from "vitest"
 import * as delivery from "../../src/machine/delivery.js"
 import { makeEngine, makeManager } from "../../src/runtime/make.js"
 import { startConcurrently } from "../../src/runtime/starting/startTask.js"
-import { waitUntil, waitUntilSettled } from "../../src/runtime/waiting/parking.js"
+import { waitUntil } from "../../src/runtime/waiting/parking.js"
+import { waitUntilSettled } from "../../src/runtime/waiting/untilSettled.js"
 import { type Call, checkTable, request, sessionId, turnRef } from "../support/world.js"
 
 const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow(), { discard: true })
@@ -372,20 +373,20 @@ describe("parking", () => {
       assert.isTrue(table.changeWaiters.isEmpty)
     }))
 
-  it.scoped("waitUntilSettled waits for all of them, those aside that are exempt or settled", () =>
+  it.scoped("waitUntilSettled waits for all of them, those aside that are settled", () =>
     Effect.gen(function*() {
-      const { complete, start, table } = yield* setup
-      for (const id of ["a", "b", "c", "d"]) yield* start(id)
+      const { complete, engine, start, table } = yield* setup
+      for (const id of ["a", "c", "d"]) yield* start(id)
       const tasks = [...table.live]
       yield* complete("a")
-      const waiting = yield* Effect.fork(waitUntilSettled(tasks, (task) => task.snapshot.id === "b"))
+      const waiting = yield* Effect.fork(waitUntilSettled(engine, tasks, undefined))
       yield* settle
       yield* complete("c")
       assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
       yield* complete("d")
       yield* Fiber.join(waiting)
-      yield* waitUntilSettled([], () => false)
-      yield* waitUntilSettled(tasks, (task) => task.snapshot.id === "b")
+      yield* waitUntilSettled(engine, [], undefined)
+      yield* waitUntilSettled(engine, tasks, undefined)
     }))
 })
 

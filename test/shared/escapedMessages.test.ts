@@ -18,7 +18,7 @@ describe("withEscapedMessages", () => {
     const { stack } = error
     assert.strictEqual(withEscapedMessages(error), error)
     assert.strictEqual(error.stack, stack)
-    for (const thrown of ["text", 5, undefined, null, { message: hostile }]) {
+    for (const thrown of ["text", 5, undefined, null, { message: "no route" }, { code: 7 }]) {
       assert.strictEqual(withEscapedMessages(thrown), thrown)
     }
   })
@@ -31,6 +31,20 @@ describe("withEscapedMessages", () => {
     const lines = Cause.pretty(Cause.die(error), { renderErrorCause: true })
     assert.include(lines, shown)
     for (const forged of ["\n[INFO]", "\u001b", "\u202e"]) assert.notInclude(lines, forged)
+  })
+
+  it("escapes the name of an error", () => {
+    const error = new Error("no")
+    error.name = hostile
+    assert.strictEqual(withEscapedMessages(error), error)
+    assert.notInclude(Cause.pretty(Cause.die(error)), "\u001b")
+  })
+
+  it("makes an error of an object whose message, or another text, does not all show", () => {
+    const thrown = withEscapedMessages({ message: hostile })
+    assert.strictEqual(thrown instanceof Error ? thrown.message : thrown, shown)
+    const other = withEscapedMessages({ tool: "a\u202eb" })
+    assert.strictEqual(other instanceof Error ? other.message : other, String.raw`{"tool":"a\u{202e}b"}`)
   })
 
   it("escapes a computed message", () => {

@@ -474,7 +474,7 @@ export class World {
   }
 
   parkForTasks(waiter: Waiter, tasks: ReadonlyArray<TaskRecord>): TaskWait {
-    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
+    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [], comesLast: false }
     this.step((table, now) => {
       waiting.enterTasks(wait)
       const isReady = () =>

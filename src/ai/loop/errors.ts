@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { SessionId } from "../../model/ids.js"
 import { describedError, list, oneOf, Text } from "../../model/schemas.js"
 import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
+import { printable } from "../../shared/text.js"
 
 /**
  * A `TranscriptStore` could not write or read. Of a store of sessions, `reason` says more: `Unavailable` (its database failed),
@@ -132,7 +133,7 @@ export class SessionAlreadyOpen
   )
 {
   override get message(): string {
-    return `Session ${this.sessionId} is open already`
+    return `Session ${printable(this.sessionId)} is open already`
   }
 }
 
@@ -150,8 +151,10 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>("effect-tas
 ) {
   override get message(): string {
     return this.messageId === undefined
-      ? `Session ${this.sessionId} is closed`
-      : `Session ${this.sessionId} was left: message ${this.messageId} is stored, and the next one that opens it takes it`
+      ? `Session ${printable(this.sessionId)} is closed`
+      : `Session ${printable(this.sessionId)} was left: message ${
+        printable(this.messageId)
+      } is stored, and the next one that opens it takes it`
   }
 }
 
@@ -169,7 +172,7 @@ export class RewriteRefused extends Schema.TaggedError<RewriteRefused>("effect-t
 ) {
   override get message(): string {
     return this.reason === "TurnRunning"
-      ? `A turn of session ${this.sessionId} is running`
-      : `The transcript of session ${this.sessionId} cannot be replaced: ${this.problems.join("; ")}`
+      ? `A turn of session ${printable(this.sessionId)} is running`
+      : `The transcript of session ${printable(this.sessionId)} cannot be replaced: ${this.problems.join("; ")}`
   }
 }

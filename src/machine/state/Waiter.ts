@@ -56,6 +56,8 @@ export interface TaskWait {
   /** Where the one who waits is parked. */
   readonly waiters: LinkedList<Waiter>
   readonly nodes: Array<LinkedNode<TaskWait>>
+  /** Where several waits are over because they wait for each other, this one is only if those of others do not suffice. */
+  readonly comesLast: boolean
 }
 
 export type WaitTarget = Drain | TaskWait

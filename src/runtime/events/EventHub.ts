@@ -32,6 +32,12 @@ const offer = (subscription: Subscription, event: TaskEvent, bytes: number): voi
   if (event.seq > subscription.after) subscription.unsafeOffer(event, bytes)
 }
 
+const offerAll = (subscriptions: ReadonlySet<Subscription> | undefined, event: TaskEvent, bytes: number): void => {
+  if (subscriptions !== undefined) { for (const subscription of subscriptions) offer(subscription, event, bytes) }
+}
+
+const keyOfBoth = (sessionId: SessionId, taskId: TaskId): string => JSON.stringify([sessionId, taskId])
+
 /** The subscriptions of one session or task. */
 class Index<Key> {
   private readonly sets = new Map<Key, Set<Subscription>>()
@@ -67,6 +73,8 @@ export class EventHub {
   private readonly ofAll = new LinkedList<Subscription>()
   private readonly ofSession = new Index<SessionId>()
   private readonly ofTask = new Index<TaskId>()
+  /** By `keyOfBoth`. */
+  private readonly ofTaskInSession = new Index<string>()
   /** Subscriptions with readers to wake at the end of the step. */
   private readonly told = new Outbox<Subscription>()
   private readonly bytesOf = makeEventBytes()
@@ -87,18 +95,11 @@ export class EventHub {
     const bytes = this.bytesOf(event)
     this.replay.publish(event, bytes)
     for (let node = this.ofAll.first; node !== undefined; node = node.next) offer(node.value, event, bytes)
-    if (!this.ofSession.isEmpty) {
-      const subscriptions = this.ofSession.get(event.sessionId)
-      if (subscriptions !== undefined) {
-        for (const subscription of subscriptions) offer(subscription, event, bytes)
-      }
-    }
-    if (!this.ofTask.isEmpty && event.taskId !== undefined) {
-      const subscriptions = this.ofTask.get(event.taskId)
-      if (subscriptions !== undefined) {
-        for (const subscription of subscriptions) offer(subscription, event, bytes)
-      }
-    }
+    const { sessionId, taskId } = event
+    if (!this.ofSession.isEmpty) offerAll(this.ofSession.get(sessionId), event, bytes)
+    if (taskId === undefined) return
+    if (!this.ofTask.isEmpty) offerAll(this.ofTask.get(taskId), event, bytes)
+    if (!this.ofTaskInSession.isEmpty) offerAll(this.ofTaskInSession.get(keyOfBoth(sessionId, taskId)), event, bytes)
   }
 
   /** Wakes the subscriptions that wait, once for all events of a step. */
@@ -124,6 +125,11 @@ export class EventHub {
     reset: () => StandIn<FilteredTaskEvent>
   ): EventSubscription<FilteredTaskEvent> {
     const enter = (subscription: Subscription): () => void => {
+      if (taskId !== undefined && sessionId !== undefined) {
+        const key = keyOfBoth(sessionId, taskId)
+        this.ofTaskInSession.add(key, subscription)
+        return () => this.ofTaskInSession.delete(key, subscription)
+      }
       if (taskId !== undefined) {
         this.ofTask.add(taskId, subscription)
         return () => this.ofTask.delete(taskId, subscription)
@@ -153,7 +159,7 @@ export class EventHub {
   /** Nothing more will be published: readers that wait return, the others return once they have read what they hold. */
   unsafeEnd(): void {
     this.ended = true
-    for (const subscriptions of [this.ofAll, this.ofSession, this.ofTask]) {
+    for (const subscriptions of [this.ofAll, this.ofSession, this.ofTask, this.ofTaskInSession]) {
       for (const subscription of subscriptions) subscription.unsafeWake()
     }
   }

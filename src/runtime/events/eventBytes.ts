@@ -1,13 +1,20 @@
 /** How much memory an event keeps alive: an estimate for the budgets of replay and of subscribers. */
+import type { ToolError } from "../../errors.js"
 import { resultMemory, snapshotMemory } from "../../machine/sizes.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { TaskEvent, TaskProgress } from "../../model/TaskEvent.js"
 import { memoryOf } from "../../shared/memoryOf.js"
+import { memoryOfCause } from "../../shared/memoryOfCause.js"
 
 /** The event itself, and its place where it is kept. */
 const bare = 160
-/** An error with its stack. What the cause of a failure holds is not looked at: it is no JSON. */
+/** An error with its stack. */
 const bareError = 2_048
+/** Nobody gives events more memory than this. */
+const largestCause = 2 ** 28
+
+const errorMemory = ({ cause, message, toolName }: ToolError): number =>
+  bareError + memoryOf(message) + memoryOf(toolName) + memoryOfCause(cause, largestCause)
 
 const progressMemory = ({ data, message }: TaskProgress): number =>
   (message === undefined ? 0 : memoryOf(message)) + (data === undefined ? 0 : memoryOf(data))
@@ -39,7 +46,9 @@ export const makeEventBytes = (): (event: TaskEvent) => number => {
       case "Completed":
         return ofSnapshot(event.snapshot) + resultMemory(event.result, event.snapshot)
       case "Failed":
-        return ofSnapshot(event.snapshot) + bareError + resultMemory(event.result, event.snapshot)
+        return ofSnapshot(event.snapshot) + errorMemory(event.error) + resultMemory(event.result, event.snapshot)
+      case "Retrying":
+        return ofSnapshot(event.snapshot) + errorMemory(event.error)
       default:
         return ofSnapshot(event.snapshot)
     }

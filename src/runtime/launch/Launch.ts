@@ -21,13 +21,14 @@ import type { GracePeriod, TaskRecord, TaskRuntime } from "../../machine/state/T
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { Ancestry } from "../../machine/state/Waiter.js"
 import type { TaskId } from "../../model/ids.js"
-import { jsonCopy } from "../../model/json.js"
+import { copyMetadata, jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
-import type { ToolResult } from "../../model/ToolCall.js"
+import type { ToolRequest, ToolResult } from "../../model/ToolCall.js"
 import type { UsageCosts } from "../../model/Usage.js"
 import { CurrentTask } from "../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
+import { mustBeEffect } from "../../shared/mustBeEffect.js"
 import { escaped, shown } from "../../shared/text.js"
 import type { Engine } from "../Engine.js"
 import type { Timer } from "../time/DeadlineQueue.js"
@@ -117,7 +118,6 @@ export class Launch implements TaskRuntime {
     const { caller, engine, number, task } = this
     if (caller === undefined || task === undefined) return
     this.caller = undefined
-    const { request } = task
     if (task.snapshot.status === "Cancelling") {
       // cancelled by another tool's first step, after its own Started and before its turn to begin
       engine.state.unsafeModify((table, now) => launchEnded(table, task, number, cancelled, now))
@@ -125,21 +125,25 @@ export class Launch implements TaskRuntime {
     }
     if (task.timeout !== Infinity || task.budgets !== undefined) this.startTimers(task)
     const { executor } = caller
+    // its own: whatever the tool writes into it, the task stays the call that was accepted
+    const request: ToolRequest = { ...task.request, metadata: copyMetadata(task.request.metadata) }
+    const execute: typeof executor.execute = (attempt) =>
+      mustBeEffect(executor.execute(attempt), () => "The `execute` of a ToolExecutor")
     const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
       // before anything of the tool: it may cancel itself in its very first step
       this.fiber = fiber
       return task.retry === undefined
-        ? executor.execute(request)
+        ? execute(request)
         : retried(
           task.retry,
           request,
           (attempt) =>
-            Effect.provideService(executor.execute(attempt), CurrentTask, new RunningTask(this, task, number, attempt)),
+            Effect.provideService(execute(attempt), CurrentTask, new RunningTask(this, task, number, attempt)),
           (error, delay) => this.failed(error, delay)
         )
     })
     const observed = engine.observer?.launchBegins(caller, task.snapshot, request)
-    const context = this.context(caller, task, observed?.span)
+    const context = this.context(caller, task, request, observed?.span)
     const fiber = Runtime.runFork(runtimeOf(context, noRefs), tool, {
       immediate: engine.startsImmediately && !later,
       updateRefs: (_, id) => toolRefs(caller.fiberRefs, id, context, observed)
@@ -197,12 +201,13 @@ export class Launch implements TaskRuntime {
   private context(
     caller: LaunchCaller,
     task: TaskRecord,
+    request: ToolRequest,
     span: Tracer.AnySpan | undefined
   ): Context.Context<CurrentTask> {
     const services = new Map<string, unknown>()
     // not new Map(…): that asks the other's iterator for an array per service
     caller.context.unsafeMap.forEach((service, key) => services.set(key, service))
-    services.set(CurrentTask.key, new RunningTask(this, task, this.number, task.request))
+    services.set(CurrentTask.key, new RunningTask(this, task, this.number, request))
     services.set(Scope.Scope.key, this.scope.service)
     services.set(RunningIn.key, this satisfies Ancestry)
     if (span !== undefined) services.set(Tracer.ParentSpan.key, span)

@@ -21,8 +21,8 @@ const ofFailure = (request: ToolRequest, error: unknown, cause: Cause.Cause<unkn
   if (toolError !== undefined) return { _tag: "Failed", error: toolError }
   const approval = approvalOf(error, request.toolName)
   if (approval === undefined) return { _tag: "Defect", cause }
-  // the step that suspends the task copies the call, and the tool may have put a getter into it that throws
-  jsonCopy([request.input, request.metadata])
+  // the step that suspends the task copies the input, and the tool may have put a getter into it that throws
+  jsonCopy(request.input)
   return { _tag: "ApprovalRequired", approval }
 }
 

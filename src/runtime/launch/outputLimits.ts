@@ -11,6 +11,7 @@ import { ToolOutput, type ToolOutputPart, type ToolResult } from "../../model/To
 import { cutKey, cutText } from "../../shared/cutText.js"
 import { longestText, measure } from "../../shared/jsonText.js"
 import { memoryOf } from "../../shared/memoryOf.js"
+import { ownText } from "../../shared/ownText.js"
 import { isPlainObject } from "../../shared/toJson.js"
 
 export interface OutputLimits {
@@ -159,11 +160,24 @@ export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult =
   }
 }
 
+/** How many bytes of UTF-8 the name of a tool in an error may have. */
+const maxNameBytes = 1_024
+
+/** Makes the texts of an error its own: pieces of longer ones would keep these in memory. False if it cannot be changed. */
+const ownTexts = (error: ToolError): boolean =>
+  Reflect.set(error, "message", ownText(error.message)) && Reflect.set(error, "toolName", ownText(error.toolName))
+
 /** The error within the limits; the same object if it already was. */
 export const capError = (limits: OutputLimits, error: ToolError): ToolError => {
-  const { missing, text } = cutText(error.message, limits.maxResultBytes)
-  if (missing === 0) return error
-  return new ToolError({ reason: error.reason, toolName: error.toolName, message: text, cause: error.cause })
+  const message = cutText(error.message, limits.maxResultBytes)
+  const toolName = cutText(error.toolName, Math.min(maxNameBytes, limits.maxResultBytes))
+  if (message.missing + toolName.missing === 0 && ownTexts(error)) return error
+  return new ToolError({
+    reason: error.reason,
+    toolName: ownText(toolName.text),
+    message: ownText(message.text),
+    cause: error.cause
+  })
 }
 
 /** Cut, a question would be another one: a tool that asks too much is told so. */

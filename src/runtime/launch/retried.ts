@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { ToolError, type ToolErrorReason } from "../../errors.js"
-import { jsonCopy } from "../../model/json.js"
+import { copyMetadata, jsonCopy } from "../../model/json.js"
 import type { RetryRule } from "../../model/RetryRule.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -15,7 +15,7 @@ const final: ReadonlyArray<ToolErrorReason> = ["InvalidInput", "PermissionDenied
 type Execute = ToolExecutor["Type"]["execute"]
 
 /**
- * `execute` as often as the rule wants it, each attempt in a scope of its own and with the input as it was given. `failed` is told of
+ * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given. `failed` is told of
  * each failure that another attempt follows, and how many milliseconds later.
  */
 export const retried = (
@@ -26,11 +26,14 @@ export const retried = (
 ): ReturnType<Execute> =>
   Effect.suspend(() => {
     const input = jsonCopy(request.input)
+    const metadata = copyMetadata(request.metadata)
     let last: ToolError | undefined = undefined
     // an executor without types may fail with anything
     const isWorthIt = (error: unknown): error is ToolError =>
       error instanceof ToolError && !final.includes(error.reason) && (rule.while?.(error) ?? true)
-    const attempt = Effect.scoped(Effect.suspend(() => execute({ ...request, input: jsonCopy(input) }))).pipe(
+    const attempt = Effect.scoped(
+      Effect.suspend(() => execute({ ...request, input: jsonCopy(input), metadata: copyMetadata(metadata) }))
+    ).pipe(
       Effect.map(Either.right),
       Effect.catchAll((error) => {
         if (!isWorthIt(error)) return Effect.succeed(Either.left(error))

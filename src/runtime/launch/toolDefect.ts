@@ -1,6 +1,5 @@
 /** The failure of a tool that died, or returned what is neither a result nor a failure. */
 import * as Cause from "effect/Cause"
-import * as Predicate from "effect/Predicate"
 import type { ToolError } from "../../errors.js"
 import { internalError } from "../../machine/results.js"
 import type { TaskSnapshot } from "../../model/Task.js"
@@ -8,6 +7,7 @@ import type { ToolRequest } from "../../model/ToolCall.js"
 import { toolErrorOf } from "../../model/toolFailures.js"
 import type { OnToolDefect } from "../../services/TaskManagerConfig.js"
 import { causeText } from "../../shared/logging.js"
+import { isStrayPromise } from "../../shared/mustBeEffect.js"
 import type { Engine } from "../Engine.js"
 import { capError } from "./outputLimits.js"
 import { warnOfTool } from "./toolWarning.js"
@@ -20,8 +20,7 @@ const askConfig = (
 ): ToolError | Cause.Cause<unknown> => {
   try {
     const answer: unknown = onToolDefect(cause, request)
-    // an async function by a caller without types: that it rejects is not to end the process
-    if (Predicate.isPromiseLike(answer)) answer.then(undefined, () => undefined)
+    isStrayPromise(answer)
     return toolErrorOf(answer) ?? Cause.die(new TypeError("TaskManagerConfig.onToolDefect did not return a ToolError"))
   } catch (thrown) {
     return Cause.die(thrown)

@@ -12,7 +12,7 @@ import {
   TaskManagerShutdown,
   UsageLimitReached
 } from "../../errors.js"
-import { runsUnder, taskOf } from "../../machine/ancestry.js"
+import { taskOf } from "../../machine/ancestry.js"
 import { cancelInline } from "../../machine/control.js"
 import { redirectToTurn } from "../../machine/delivery.js"
 import { rejectedFor } from "../../machine/duplicates.js"
@@ -32,7 +32,7 @@ import { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
 import { ancestryOf } from "../launch/RunningIn.js"
-import { waitUntilSettled } from "../waiting/parking.js"
+import { waitUntilSettled } from "../waiting/untilSettled.js"
 import { escapingRoute } from "./escapingRoute.js"
 import { readLaunch } from "./readLaunch.js"
 import { inlineRoute, toRoute } from "./routing.js"
@@ -272,7 +272,7 @@ export const startInline = (
         // suspended or detached by now, it may stay so for long, and is not cancelled
         const isReplied = caller.outcome !== undefined
         giveUp()
-        return isReplied ? Effect.void : waitUntilSettled([task], (other) => runsUnder(ancestryOf(fiber), other))
+        return isReplied ? Effect.void : waitUntilSettled(engine, [task], ancestryOf(fiber))
       })
     })
     return Effect.flatMap(reply, () =>

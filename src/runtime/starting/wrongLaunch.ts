@@ -1,5 +1,5 @@
 /** Whether `startTask` was given a launch request at all. A caller with types cannot get it wrong. */
-import type { TaskLaunchRequest } from "../../model/Task.js"
+import { ContinuePolicy, DeliveryMode, type TaskLaunchRequest } from "../../model/Task.js"
 
 /** What a caller without types may give: any field may be missing, or anything. */
 interface GivenLaunch {
@@ -7,6 +7,8 @@ interface GivenLaunch {
   readonly request?: unknown
   readonly taskId?: unknown
   readonly approval?: unknown
+  readonly deliveryMode?: unknown
+  readonly continuePolicy?: unknown
 }
 
 type GivenRequest = { readonly [Field in keyof TaskLaunchRequest["request"]]?: unknown }
@@ -22,6 +24,9 @@ const add = (found: Array<string> | undefined, field: string, value: unknown, ta
 }
 
 const id = "a non-empty string"
+
+/** Whether a word may be left out, and is one of these where it is there. */
+const isOneOf = (words: ReadonlyArray<unknown>, word: unknown): boolean => word === undefined || words.includes(word)
 
 /**
  * The defect that names every field that is wrong, undefined for a launch request. No Schema, and nothing is allocated
@@ -44,6 +49,13 @@ export const wrongLaunch = (launch: TaskLaunchRequest): TypeError | undefined =>
   }
   if ((isApproved || given.taskId !== undefined) && !isId(given.taskId)) found = add(found, "taskId", given.taskId, id)
   if (isApproved && !isObject(given.approval)) found = add(found, "approval", given.approval, "an object")
+  const { continuePolicy, deliveryMode } = given
+  if (!isOneOf(DeliveryMode.literals, deliveryMode)) {
+    found = add(found, "deliveryMode", deliveryMode, `one of ${DeliveryMode.literals.join(", ")}`)
+  }
+  if (!isOneOf(ContinuePolicy.literals, continuePolicy)) {
+    found = add(found, "continuePolicy", continuePolicy, `one of ${ContinuePolicy.literals.join(", ")}`)
+  }
   return found === undefined ? undefined : new TypeError(
     `startTask takes what TaskLaunchRequest.plain or TaskLaunchRequest.approved makes: ${found.join("; ")}`
   )

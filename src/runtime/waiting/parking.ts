@@ -6,7 +6,6 @@ import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { Ancestry, Waiter, WaitTarget } from "../../machine/state/Waiter.js"
 import { leave, park } from "../../machine/waiting.js"
-import { isSettled } from "../../model/settled.js"
 import type { WaitError, WaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
 import type { LinkedList, LinkedNode } from "../../shared/LinkedList.js"
@@ -187,22 +186,3 @@ export const waitWithin = (
     waitUntil(engine, { ...condition, deadline }),
     (end) => end === "TimedOut" ? hasTimedOut(deadline) : Effect.void
   )
-
-/** Returns once all the tasks are settled, except those that the calling fiber works for: it would wait for itself. */
-export const waitUntilSettled = (
-  tasks: ReadonlyArray<TaskRecord>,
-  isExempt: (task: TaskRecord) => boolean
-): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    let unsettled = 0
-    const settled = (): void => {
-      if (--unsettled === 0) resume(Effect.void)
-    }
-    for (const task of tasks) {
-      if (isSettled(task.snapshot) || isExempt(task)) continue
-      unsettled++
-      if (task.settledWaiters === undefined) task.settledWaiters = [settled]
-      else task.settledWaiters.push(settled)
-    }
-    if (unsettled === 0) resume(Effect.void)
-  })

@@ -41,7 +41,7 @@ const waitForFirst = (
     }
     if (isOver || live.size === 0) return Effect.void
     const tasks = [...live]
-    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [] }
+    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [], comesLast: false }
     return waitWithin(engine, {
       isReady: () => tasks.some(hasStopped),
       parksAt: () => {

@@ -3,7 +3,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { TaskId } from "../../../model/ids.js"
+import type { TaskManagerError } from "../../../errors.js"
+import { SessionId, TaskId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import * as brief from "./brief.js"
 import { equal } from "./check.js"
@@ -97,6 +98,56 @@ test("two tools that cancel each other both end", {}, function*(w) {
     [true, true]
   )
 })
+
+const sessionOfB = "other"
+
+/** How a tool stops another one, and waits for its end. */
+const stops: ReadonlyArray<readonly [what: string, stop: (w: World) => Effect.Effect<unknown, TaskManagerError>]> = [
+  ["cancels", (w) => w.handle.cancel(TaskId.make("b"))],
+  ["interrupts the turn of", (w) => w.manager.onTurnInterrupted(turnOf(sessionOfB, "t2"))],
+  ["closes the session of", (w) => w.manager.closeSession(SessionId.make(sessionOfB))]
+]
+
+/** What the other one waits for before it ends. `hears`: its wait ends first, so that who stops it hears of its end. */
+const endings: ReadonlyArray<
+  readonly [what: string, hears: boolean, wait: (w: World) => Effect.Effect<unknown, TaskManagerError>]
+> = [
+  ["waits for its task", true, (w) => w.manager.waitForTask([self])],
+  ["waits for its turn", true, (w) => w.manager.waitForTurn(theTurn)],
+  ["waits for idle", true, (w) => w.handle.waitForIdle],
+  ["cancels it too", false, (w) => w.handle.cancel(self)],
+  ["interrupts its turn too", false, (w) => w.manager.onTurnInterrupted(theTurn)],
+  ["closes its session too", false, (w) => w.manager.closeSession(theTurn.sessionId)]
+]
+
+for (const [what, stop] of stops) {
+  for (const [how, hears, wait] of endings) {
+    test(`a tool that ${what} one which ${how} in its finalizer: both end`, {
+      needs: ["startsConcurrently"],
+      audit: false
+    }, function*(w) {
+      const go = yield* Deferred.make<void>()
+      const found: Array<string> = []
+      const b = yield* w.start("b", {
+        turn: turnOf(sessionOfB, "t2"),
+        stubborn: false,
+        tool: (_task, told) => Effect.onInterrupt(told, () => Effect.ignore(inTool(wait(w))))
+      })
+      yield* w.start("a", {
+        tool: () =>
+          Deferred.await(go).pipe(
+            Effect.zipRight(inTool(stop(w))),
+            Effect.zipRight(Effect.uninterruptible(inTool(w.handle.get(b.id)))),
+            Effect.tap(({ status }) => Effect.sync(() => found.push(status))),
+            Effect.as("went on")
+          )
+      })
+      yield* Deferred.succeed(go, undefined)
+      yield* w.soon("the manager is idle", w.handle.waitForIdle)
+      if (hears) yield* equal("how it found the other one", found, ["Cancelled"])
+    })
+  }
+}
 
 test("a tool detaches itself and goes on in the background", { needs: ["detach"] }, function*(w) {
   const a = yield* w.start("a", {

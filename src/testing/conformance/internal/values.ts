@@ -4,10 +4,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { ApprovalRequired, ToolError } from "../../../errors.js"
-import { ApprovalId } from "../../../model/ids.js"
+import { ApprovalId, TaskId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { TurnTaskUpdate } from "../../../model/TaskResolution.js"
-import { goodResult, ToolOutput, type ToolResultPart } from "../../../model/ToolCall.js"
+import { goodResult, ToolOutput, type ToolRequest, type ToolResultPart } from "../../../model/ToolCall.js"
+import { CurrentTask } from "../../../services/CurrentTask.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
@@ -287,6 +288,99 @@ test("the duration of a result is on the snapshot, in milliseconds", {}, functio
   yield* equal("of a result without one", (yield* w.handle.get(b.id)).duration, undefined)
 })
 
+test("a duration whose milliseconds are not finite is none: Failed with Internal", { needs: ["causes"] }, function*(w) {
+  const duration = Duration.nanos(10n ** 400n)
+  yield* w.start("a", executing(({ callId }) => Effect.succeed({ ...goodResult(callId, "done"), duration })))
+  const { cause } = yield* errorOf(w)
+  yield* isTrue("the cause names it", cause instanceof Error && cause.message.includes("duration must be a finite"))
+})
+
+// ---- the call that a tool is given ----
+
+/** Writes into a call what a tool may not, as a program without types can. */
+const spoil = (request: ToolRequest): void => {
+  Object.assign(request.metadata, { via: 5n })
+  Object.defineProperty(request.metadata, "thrown", {
+    enumerable: true,
+    get: () => {
+      throw new Error("a getter of a tool")
+    }
+  })
+  Object.assign(request, { sessionId: "other", turnId: "other", callId: "other", toolName: "rm" })
+}
+
+for (
+  const [what, execute] of [
+    ["succeeds", (request: ToolRequest) => Effect.succeed(goodResult(request.callId, "done"))],
+    ["fails", () => toolError("ExecutionFailed", "no")],
+    ["dies", () => Effect.die("broken")]
+  ] as const
+) {
+  test(
+    `a tool that changes the call which it was given, and ${what}: the task stays the call that was accepted`,
+    {},
+    function*(w) {
+      const request = requestOf("a", { metadata: { via: "http" } })
+      const executor: ToolExecutor["Type"] = {
+        specs: Effect.succeed([]),
+        execute: (given) =>
+          Effect.zipRight(
+            Effect.map(CurrentTask, (task) => {
+              spoil(given)
+              if (task.request !== given) spoil(task.request)
+            }),
+            execute(given)
+          )
+      }
+      const a = yield* w.start("a", { metadata: request.metadata, executor })
+      const result = Option.getOrUndefined(yield* w.handle.result(a.id))
+      yield* equal("the call of the result", result?.callId, request.callId)
+      yield* equal("its metadata", result?.metadata, { via: "http" })
+      const { callId, metadata, sessionId, toolName } = yield* w.handle.get(a.id)
+      yield* equal("the snapshot", { callId, metadata, sessionId, toolName }, {
+        callId: request.callId,
+        metadata: { via: "http" },
+        sessionId: request.sessionId,
+        toolName: request.toolName
+      })
+    }
+  )
+}
+
+test("a tool that changes the call which it was given, and asks: what is asked is the call that was accepted", {
+  needs: ["approvals"]
+}, function*(w) {
+  const executor: ToolExecutor["Type"] = {
+    specs: Effect.succeed([]),
+    execute: (given) =>
+      Effect.suspend(() => {
+        spoil(given)
+        return new ApprovalRequired({
+          approval: { id: ApprovalId.make("x"), requestKind: "k", reason: "r", summary: "s", metadata: {} }
+        })
+      })
+  }
+  const a = yield* w.start("a", { metadata: { via: "http" }, executor })
+  const [asked] = yield* w.handle.listSuspended
+  yield* equal("the call", asked?.toolRequest, a.request)
+})
+
+test("a caller that changes the call after it was started changes nothing", {
+  needs: ["startsConcurrently"]
+}, function*(w) {
+  const request = { ...requestOf("a"), metadata: { via: "http" } }
+  yield* w.startTask({ _tag: "Plain", request, taskId: TaskId.make("a") })
+  yield* w.soon("it begins", w.began("a"))
+  Object.assign(request.metadata, { via: 5n })
+  Object.assign(request, { callId: "other", toolName: "rm" })
+  const { callId, metadata, toolName } = yield* w.handle.get(TaskId.make("a"))
+  yield* equal("the snapshot", { callId, metadata, toolName }, {
+    callId: requestOf("a").callId,
+    metadata: { via: "http" },
+    toolName: requestOf("a").toolName
+  })
+})
+
 test("an update gives its result, which is that of its item", { needs: ["startsConcurrently"] }, function*(w) {
   const a = yield* w.start("a")
   yield* a.succeed("42")
@@ -321,6 +415,17 @@ test("the hidden cause of a ToolError is not logged", {}, function*(w) {
   const warnings = yield* w.warnings
   yield* equal("how many there are", warnings.length, 1)
   yield* isTrue("the secret is not in them", !JSON.stringify(warnings).includes("secret-1"))
+})
+
+test("an executor that returns a promise, as one without types may: Failed with Internal, and the host is told", {
+  needs: ["causes"]
+}, function*(w) {
+  const execute = () => Promise.reject(new Error("nobody hears of it"))
+  // what a program without types may give
+  yield* w.start("a", executing(execute as unknown as ToolExecutor["Type"]["execute"]))
+  const { cause, reason } = yield* errorOf(w)
+  yield* equal("the reason", reason, "Internal")
+  yield* isTrue("the cause says it", cause instanceof TypeError && cause.message.includes("a promise"))
 })
 
 test("a tool that fails, asks or is cancelled logs nothing", { needs: ["approvals"] }, function*(w) {

@@ -1,0 +1,61 @@
+/** Waiting for tasks to settle that are being stopped. */
+import * as Effect from "effect/Effect"
+import { runsUnder } from "../../machine/ancestry.js"
+import type { TaskRecord } from "../../machine/state/TaskRecord.js"
+import type { Ancestry, TaskWait } from "../../machine/state/Waiter.js"
+import { enterTasks, leaveTasks } from "../../machine/waiting.js"
+import { isSettled } from "../../model/settled.js"
+import { LinkedList } from "../../shared/LinkedList.js"
+import type { Engine } from "../Engine.js"
+import { waitUntil } from "./parking.js"
+
+/**
+ * Returns once all the tasks are settled, except those that the calling fiber works for: it would wait for itself. Nor does a tool wait
+ * for one that waits for it.
+ */
+export const waitUntilSettled = (
+  engine: Engine,
+  tasks: ReadonlyArray<TaskRecord>,
+  ancestry: Ancestry | undefined
+): Effect.Effect<void> =>
+  ancestry === undefined
+    ? allSettled(tasks)
+    : Effect.forEach(
+      tasks.filter((task) => !runsUnder(ancestry, task)),
+      (task) => settledOrOver(engine, task),
+      { discard: true }
+    )
+
+/** One waiter for all of them: nobody is held up by who works for no task. */
+const allSettled = (tasks: ReadonlyArray<TaskRecord>): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    let unsettled = 0
+    const settled = (): void => {
+      if (--unsettled === 0) resume(Effect.void)
+    }
+    for (const task of tasks) {
+      if (isSettled(task.snapshot)) continue
+      unsettled++
+      if (task.settledWaiters === undefined) task.settledWaiters = [settled]
+      else task.settledWaiters.push(settled)
+    }
+    if (unsettled === 0) resume(Effect.void)
+  })
+
+/** A wait of a task, so that it is over where it stands in a circle with others (see src/machine/waitGraph.ts). */
+const settledOrOver = (engine: Engine, task: TaskRecord): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const wait: TaskWait = { _tag: "TaskWait", tasks: [task], waiters: new LinkedList(), nodes: [], comesLast: true }
+    return Effect.flatMap(
+      waitUntil(engine, {
+        isReady: () => isSettled(task.snapshot),
+        parksAt: () => {
+          enterTasks(wait)
+          return wait
+        },
+        onLeave: () => leaveTasks(wait)
+      }),
+      // a task that was only suspended wakes its waiters too
+      (end) => end === "Over" || isSettled(task.snapshot) ? Effect.void : settledOrOver(engine, task)
+    )
+  })

@@ -1,0 +1,42 @@
+/** How much memory the cause of a failure keeps alive: it can be anything, and most are small. */
+import { memoryOf } from "./memoryOf.js"
+
+/** An object that is no JSON, with its own fields. */
+const bareObject = 128
+/** So many objects are looked into, those that are nearest to the cause first: one may hold half of its program. */
+const mostObjects = 1_000
+
+/** What an object holds. No getter is called: what it would make is not kept by the object. */
+const held = (value: object): ReadonlyArray<unknown> => {
+  if (value instanceof Map) return [...value].flat()
+  if (value instanceof Set) return [...value]
+  return Reflect.ownKeys(value).map((key) => Object.getOwnPropertyDescriptor(value, key)?.value)
+}
+
+const estimate = (cause: unknown, limit: number): number => {
+  const seen = new Set<unknown>([cause])
+  let objects = 0
+  let bytes = 0
+  // a Set goes on to what is added meanwhile
+  for (const value of seen) {
+    if (bytes > limit || objects === mostObjects) break
+    if (typeof value === "string") bytes += memoryOf(value)
+    if (typeof value !== "object" || value === null) continue
+    objects++
+    bytes += bareObject
+    if (ArrayBuffer.isView(value)) bytes += value.byteLength
+    else if (value instanceof ArrayBuffer) bytes += value.byteLength
+    else for (const child of held(value)) seen.add(child)
+  }
+  return bytes
+}
+
+/** An estimate in bytes. Beyond `limit` it stops counting. A proxy that throws where it is looked at counts as nothing. */
+export const memoryOfCause = (cause: unknown, limit: number): number => {
+  if (cause === undefined) return 0
+  try {
+    return estimate(cause, limit)
+  } catch {
+    return 0
+  }
+}
