@@ -1,8 +1,10 @@
 /** What a manager with small budgets keeps of tools that say very much, counted in what the host can read. */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Layer, Option, Stream } from "effect"
+import { Chunk, Effect, Layer, Option, Schedule, Stream } from "effect"
 import {
   CurrentTask,
+  RoutingDecision,
+  RoutingPolicy,
   SessionId,
   type TaskEvent,
   TaskLaunchRequest,
@@ -10,14 +12,24 @@ import {
   TaskManagerConfig,
   TaskManagerLive,
   ToolCallId,
+  ToolError,
   ToolExecutor,
   ToolOutput,
   type ToolRequest,
   TurnId
 } from "effect-task-manager"
 import { memoryOf } from "../src/shared/memoryOf.js"
+import { memoryOfCause } from "../src/shared/memoryOfCause.js"
+import { usedHeap } from "./support/heap.js"
 
 const budget = 1_000_000
+
+/** As much as three of it are beyond the budget. */
+const body = (): string => "b".repeat(200_000)
+
+/** A text of its own each time, of 1 MB. */
+let pages = 0
+const page = (): string => Buffer.alloc(1_000_000, `${++pages}`).toString("latin1")
 
 const tools = ToolExecutor.fromHandlers({
   // 60 KB of text each, and 1.3 MB in memory: kept as text
@@ -33,12 +45,27 @@ const tools = ToolExecutor.fromHandlers({
       for (let index = 0; index < 100; index++) {
         yield* task.reportProgress({ message: `${index} ${"m".repeat(100_000)}`, data: { text: "d".repeat(90_000) } })
       }
-    })
+    }),
+  fails: ({ toolName }) => new ToolError({ reason: "Unavailable", toolName, message: "no", cause: { body: body() } }),
+  dies: () => Effect.die(new Error("no", { cause: { body: body() } })),
+  "tries again": ({ toolName }) =>
+    new ToolError({ reason: "Unavailable", toolName, message: body().slice(0, 60_000), cause: new Error(body()) }),
+  "long name": () => new ToolError({ reason: "Unavailable", toolName: body(), message: "no" }),
+  quotes: ({ toolName }) => new ToolError({ reason: "Unavailable", toolName, message: page().slice(5, 100) })
 })
+
+const routes = RoutingPolicy.layer(({ toolName }) =>
+  RoutingDecision.Foreground(
+    toolName === "tries again" ? { retry: { schedule: Schedule.recurs(3) } } : {}
+  )
+)
 
 const layer = Layer.merge(
   TaskManagerLive.pipe(
-    Layer.provide(TaskManagerConfig.layer({ historyBytes: budget, eventBytes: budget, maxResultBytes: 65_536 }))
+    Layer.provide([
+      TaskManagerConfig.layer({ historyBytes: budget, eventBytes: budget, maxResultBytes: 65_536 }),
+      routes
+    ])
   ),
   tools
 )
@@ -104,6 +131,36 @@ describe("a manager with budgets of 1 MB", () => {
       assert.isAbove(Chunk.size(unread), 5)
       assert.isAtMost(sum(unread), budget)
       assert.isAtMost(sum(yield* replayed), budget)
+    }).pipe(Effect.provide(layer)))
+
+  for (const toolName of ["fails", "dies", "tries again", "long name"]) {
+    it.scoped(`keeps no more of failures (${toolName}), in replay and an idle subscriber`, () =>
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const idle = yield* handle.subscribe
+        for (let index = 0; index < 20; index++) yield* run(toolName, index)
+        for (const events of [yield* replayed, yield* idle.takeAll]) {
+          const errors = [...events].flatMap((event) => "error" in event ? [event.error] : [])
+          assert.isAbove(errors.length, 0)
+          assert.isAtMost(
+            errors.reduce(
+              (bytes, { cause, message, toolName: name }) =>
+                bytes + memoryOfCause(cause, Infinity) + sum([message, name]),
+              0
+            ),
+            budget
+          )
+        }
+      }).pipe(Effect.provide(layer)))
+  }
+
+  it.scoped("keeps nothing of the page of which a message is a piece", () =>
+    Effect.gen(function*() {
+      yield* run("quotes", 0)
+      const before = usedHeap()
+      for (let index = 1; index <= 20; index++) yield* run("quotes", index)
+      assert.isBelow(usedHeap() - before, 3_000_000)
+      assert.isAbove(Chunk.size(yield* replayed), 40)
     }).pipe(Effect.provide(layer)))
 
   it.scoped("loses none of the results that wait to be taken", () =>

@@ -88,6 +88,7 @@ describe.concurrent("TaskManagerClient", () => {
           yield* same(remote.result(id), here.result(id))
           yield* same(remote.output(id, { start: 5, maxBytes: 3 }), here.output(id, { start: 5, maxBytes: 3 }))
           yield* same(remote.output(id), here.output(id))
+          yield* same(remote.output(id, { maxBytes: 5_000_000 }), here.output(id, { maxBytes: 5_000_000 }))
         }
         for (
           const filter of [
@@ -132,6 +133,35 @@ describe.concurrent("TaskManagerClient", () => {
         assert.deepStrictEqual(yield* Effect.flip(remote.waitForIdleWithin(5)), new WaitTimedOut({ millis: 5 }))
         const usage = yield* Effect.exit(remote.usage({ sessionId, lane: "x" }))
         assert.isTrue(Exit.isFailure(usage) && Cause.isDieType(usage.cause))
+      })
+    ))
+
+  it.live("dies of what a program without types may give as the handle does, and names it", () =>
+    withClient((remote, here) =>
+      Effect.gen(function*() {
+        const running = yield* start("call-1", "hang")
+        yield* start("call-2", "ask")
+        const [asked] = yield* here.listSuspended
+        assert(asked !== undefined)
+        // what has no type of the handle
+        const wrong = (value: unknown) => value as never
+        const deaths = (handle: TaskManagerHandle): ReadonlyArray<Effect.Effect<unknown, unknown>> => [
+          handle.setDeliveryMode(running, wrong("Later")),
+          handle.setContinuePolicy(running, wrong("Never")),
+          handle.answerApproval(asked, wrong("maybe")).pipe(Effect.provide(Tools)),
+          handle.output(running, { maxBytes: -1 })
+        ]
+        for (const [index, death] of deaths(remote).entries()) {
+          const found = yield* Effect.exit(Effect.sandbox(death))
+          assert.strictEqual(
+            String(found),
+            String(yield* Effect.exit(Effect.sandbox(deaths(here)[index] ?? Effect.void)))
+          )
+          assert.isFalse(String(found).includes("Unreachable"), String(found))
+        }
+        const answers = { answers: { a: wrong(5n) } }
+        const refused = yield* Effect.flip(remote.answerApproval(asked, answers).pipe(Effect.provide(Tools)))
+        assert.deepStrictEqual([refused._tag, refused.message], ["InvalidAnswer", "`answers.a` must be a JSON value"])
       })
     ))
 

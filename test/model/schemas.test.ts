@@ -432,6 +432,17 @@ describe("the other errors", () => {
     }
   })
 
+  it("show no character of an id that a log line cannot have", () => {
+    const forged = "x\n\u001b[31mINFO all is well\u202e"
+    const hostile = { taskId: forged, callId: forged, field: forged, name: forged, lane: forged }
+    for (const error of errors) {
+      const fields: Record<string, unknown> = { ...Schema.encodeSync(TaskManagerError)(error) }
+      for (const [key, value] of Object.entries(hostile)) if (key in fields && key !== "field") fields[key] = value
+      const { message } = Schema.decodeUnknownSync(TaskManagerError)(fields)
+      for (const character of ["\n", "\u001b", "\u202e"]) assert.notInclude(message, character, error._tag)
+    }
+  })
+
   it("encode, decode and compare", () => {
     for (const error of errors) {
       const decoded = Schema.decodeUnknownSync(TaskManagerError)(

@@ -46,6 +46,24 @@ describe("filtered events", () => {
   })
 })
 
+describe("events of one task in one session", () => {
+  it("are none of a task that is in another session", async () => {
+    await using manager = createTaskManager({ tools })
+    const both = { sessionId: "alice", taskId: "bobs" }
+    const subscription = await manager.subscribeTo(both)
+    const { events } = await manager.watchOf(both)
+    const of = { sessionId: "bob", turnId: "t" }
+    await manager.startTask({ request: { ...call("test").request, ...of }, taskId: "bobs" })
+    await manager.waitForTurn(of)
+    await manager.startTask({ request: { ...call("test").request, ...of, sessionId: "alice" }, taskId: "alices" })
+    await manager.waitForTurn({ ...of, sessionId: "alice" })
+    await manager.close()
+    assert.deepStrictEqual(await read(subscription, 9), [])
+    assert.deepStrictEqual(await read(events, 9), [])
+    assert.deepStrictEqual(await read(manager.eventsOf(both), 9), [])
+  })
+})
+
 describe("the updates of a turn", () => {
   it("are read one by one until the turn has drained", async () => {
     await using manager = createTaskManager({ tools })

@@ -215,6 +215,14 @@ describe("a routing policy", () => {
       }))
   }
 
+  it.effect("that answers with a promise that rejects fails that startTask, and nobody is left with the rejection", () =>
+    Effect.gen(function*() {
+      // an async function by a program without types
+      const { exit, tasks } = yield* start(() => Promise.reject(new Error("no")) as unknown as RoutingDecision)
+      assert.match(String(defectOf(exit)), /^TypeError: The routing policy did not return a RoutingDecision/)
+      assert.deepStrictEqual(tasks, [])
+    }))
+
   it.effect("that answers with a duration below zero fails that startTask with the field's name and leaves no trace", () =>
     Effect.gen(function*() {
       const decisions = [

@@ -105,6 +105,26 @@ describe("fromHandlers", () => {
       assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die")
     }))
 
+  for (
+    const [what, answer, says] of [
+      ["a promise", () => Promise.reject(new Error("no")), "a promise: Effect.tryPromise makes an Effect of it"],
+      ["a value", () => "text", "\"text\""],
+      ["nothing", () => undefined, "undefined"]
+    ] as const
+  ) {
+    it.effect(`a handler that gives ${what} in place of an Effect is a defect that says so`, () =>
+      Effect.gen(function*() {
+        // an async function by a program without types
+        const handlers = { tool: answer } as unknown as { readonly tool: () => Effect.Effect<string> }
+        const exit = yield* Effect.exit(call(handlers, "tool"))
+        const defect = Exit.isFailure(exit) && exit.cause._tag === "Die" ? exit.cause.defect : undefined
+        assert.strictEqual(
+          String(defect),
+          `TypeError: The handler of the tool "tool" did not return an Effect, but ${says}`
+        )
+      }))
+  }
+
   const handler = () => Effect.succeed("x")
   const notAFunction = "handlers.tool must be a function that answers with an Effect"
   const wrong: ReadonlyArray<readonly [what: string, handlers: unknown, message: string]> = [

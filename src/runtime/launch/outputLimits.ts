@@ -163,9 +163,20 @@ export const capResult = (limits: OutputLimits, whole: ToolResult): ToolResult =
 /** How many bytes of UTF-8 the name of a tool in an error may have. */
 const maxNameBytes = 1_024
 
-/** Makes the texts of an error its own: pieces of longer ones would keep these in memory. False if it cannot be changed. */
+/** Makes a text that an object holds its own; false where it cannot be changed. */
+const ownTextIn = (holder: object, text: string, own: string): boolean =>
+  Reflect.ownKeys(holder).every((key) => {
+    // a stack is a text only once somebody looks at it, and would hold the text of then
+    if (key === "stack" || key === "cause") return true
+    const value: unknown = Object.getOwnPropertyDescriptor(holder, key)?.value
+    if (value === text) return Reflect.set(holder, key, own)
+    // Effect keeps what an error was made of beside its fields
+    return typeof value !== "object" || value === null || !isPlainObject(value) || ownTextIn(value, text, own)
+  })
+
+/** Makes the texts of an error its own: pieces of longer ones would keep these in memory. False where they cannot be changed. */
 const ownTexts = (error: ToolError): boolean =>
-  Reflect.set(error, "message", ownText(error.message)) && Reflect.set(error, "toolName", ownText(error.toolName))
+  [error.message, error.toolName].every((text) => ownTextIn(error, text, ownText(text)))
 
 /** The error within the limits; the same object if it already was. */
 export const capError = (limits: OutputLimits, error: ToolError): ToolError => {

@@ -11,12 +11,9 @@ import type { ApprovalQuestion, TaskApproval } from "../../model/Approval.js"
 import { firstFinding } from "../../model/describeIssue.js"
 import type { TaskId } from "../../model/ids.js"
 import { decoderOf } from "../../model/questionSchemas.js"
-import { printable } from "../../shared/text.js"
-import { toJson } from "../../shared/toJson.js"
+import { fieldOfAnswer, readAnswers } from "../../services/internal/approvalAnswers.js"
 import type { Engine } from "../Engine.js"
 import { answersFit } from "../launch/outputLimits.js"
-
-const fieldOf = (path: ReadonlyArray<PropertyKey>): string => printable(["answers", ...path].map(String).join("."))
 
 const text = { type: "string" }
 
@@ -30,34 +27,17 @@ const check = (
   const fault = answerFault(schema, answer, steps)
   if (fault !== undefined) {
     const { detail, path } = fault
-    return new InvalidAnswer({ taskId, field: fieldOf([id, ...path]), reason: "Invalid", detail })
+    return new InvalidAnswer({ taskId, field: fieldOfAnswer([id, ...path]), reason: "Invalid", detail })
   }
   const decode = decoderOf(schema)
   return decode === undefined ? Effect.void : Effect.matchEffect(decode(answer), {
     onSuccess: () => Effect.void,
     onFailure: ({ issue }) => {
       const { path, what } = firstFinding(issue)
-      return new InvalidAnswer({ taskId, field: fieldOf([id, ...path]), reason: "Invalid", detail: what })
+      return new InvalidAnswer({ taskId, field: fieldOfAnswer([id, ...path]), reason: "Invalid", detail: what })
     }
   })
 }
-
-/** The answers as JSON of our own, by the ids of their questions. */
-export const readAnswers = (
-  taskId: TaskId,
-  given: Readonly<Record<string, unknown>>
-): Effect.Effect<Answers, InvalidAnswer> =>
-  Effect.suspend(() => {
-    const answers = new Map<string, unknown>()
-    for (const [id, value] of Object.entries(given)) {
-      const reading = toJson(value)
-      if (reading._tag === "JsonFault" || reading.value === undefined) {
-        return new InvalidAnswer({ taskId, field: fieldOf([id]), reason: "Invalid", detail: "must be a JSON value" })
-      }
-      answers.set(id, reading.value)
-    }
-    return Effect.succeed(answers)
-  })
 
 const refused = (
   taskId: TaskId,
@@ -70,7 +50,7 @@ const refused = (
     TooLarge: "is too large"
   }
   const reason: InvalidAnswerReason = refusal._tag
-  return new InvalidAnswer({ taskId, field: fieldOf([refusal.id]), reason, detail: reasons[refusal._tag] })
+  return new InvalidAnswer({ taskId, field: fieldOfAnswer([refusal.id]), reason, detail: reasons[refusal._tag] })
 }
 
 /** Each answer fits its question; nothing has changed yet. What is too large is not looked at. */

@@ -38,7 +38,7 @@ export const historyQuery = Schema.Struct({
 
 export const outputQuery = Schema.Struct({
   start: optional(countText),
-  maxBytes: optional(counted(0, 1_048_576))
+  maxBytes: optional(countText)
 })
 
 export const tailQuery = Schema.Struct({ start: optional(countText) })

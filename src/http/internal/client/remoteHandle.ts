@@ -1,12 +1,14 @@
 /** The handle of a manager that is asked over HTTP. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { WaitTimedOut } from "../../../errors.js"
+import { type InvalidAnswer, WaitTimedOut } from "../../../errors.js"
 import type { TaskId } from "../../../model/ids.js"
+import { checkContinuePolicy, checkDeliveryMode } from "../../../model/policyChecks.js"
 import { isSettled, liveStatuses, settledStatuses } from "../../../model/settled.js"
 import type { TaskFilter, TaskSnapshot } from "../../../model/Task.js"
 import { TaskResolution } from "../../../model/TaskResolution.js"
-import type { TaskManagerHandle } from "../../../services/TaskManager.js"
+import { checkAnswer, readAnswers } from "../../../services/internal/approvalAnswers.js"
+import type { ApprovalAnswer, TaskManagerHandle } from "../../../services/TaskManager.js"
 import { checkUsageFilter } from "../../../shared/checkUsage.js"
 import { millisOf } from "../../../shared/durations.js"
 import { monotonicNow } from "../../../shared/monotonic.js"
@@ -22,6 +24,16 @@ const defined = <Fields extends object>(fields: Fields): { [Key in keyof Fields]
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [Key in keyof Fields]: Exclude<Fields[Key], undefined>
   }
+
+/** What can be sent of an answer, checked as where the task is. */
+const readAnswer = (taskId: TaskId, answer: ApprovalAnswer): Effect.Effect<ApprovalAnswer, InvalidAnswer> =>
+  Effect.flatMap(
+    checkAnswer(answer),
+    (checked): Effect.Effect<ApprovalAnswer, InvalidAnswer> =>
+      checked !== "approve" && "answers" in checked
+        ? Effect.map(readAnswers(taskId, checked.answers), (answers) => ({ answers: Object.fromEntries(answers) }))
+        : Effect.succeed(checked)
+  )
 
 export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerHandle => {
   const { api, once, repeat } = link
@@ -87,11 +99,13 @@ export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerH
   return {
     ...remoteEvents(shared, listSuspended),
     turnUpdates: remoteTurnUpdates(link),
-    answerApproval: (approval, answer) =>
-      Effect.map(
-        once(
+    answerApproval: (approval, given) =>
+      Effect.gen(function*() {
+        const { taskId } = approval
+        const answer = yield* readAnswer(taskId, given)
+        const { outcome } = yield* once(
           api.approvals.answer({
-            path: { id: approval.taskId },
+            path: { id: taskId },
             payload: { asking: approval.approval.asking ?? "", answer, approval }
           }),
           [
@@ -107,10 +121,10 @@ export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerH
             "TaskCancelled",
             "TaskManagerShutdown"
           ],
-          { taskId: approval.taskId }
-        ),
-        ({ outcome }) => outcome
-      ),
+          { taskId }
+        )
+        return outcome
+      }),
     get: (taskId) => repeat(api.tasks.get({ path: { id: taskId } }), ["TaskNotFound"], { taskId }),
     result: (taskId) =>
       Effect.map(
@@ -156,9 +170,15 @@ export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerH
         ))
       }),
     setContinuePolicy: (taskId, continuePolicy) =>
-      changed(api.control.setContinuePolicy({ path: { id: taskId }, payload: { continuePolicy } }), taskId),
+      Effect.suspend(() => {
+        checkContinuePolicy(continuePolicy)
+        return changed(api.control.setContinuePolicy({ path: { id: taskId }, payload: { continuePolicy } }), taskId)
+      }),
     setDeliveryMode: (taskId, deliveryMode) =>
-      changed(api.control.setDeliveryMode({ path: { id: taskId }, payload: { deliveryMode } }), taskId),
+      Effect.suspend(() => {
+        checkDeliveryMode(deliveryMode)
+        return changed(api.control.setDeliveryMode({ path: { id: taskId }, payload: { deliveryMode } }), taskId)
+      }),
     setPriority: (taskId, priority) =>
       Effect.suspend(() =>
         changed(

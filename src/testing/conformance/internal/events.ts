@@ -293,6 +293,19 @@ test("eventsOf a task gives the events of that task", {}, function*(w) {
   yield* equal("of another session", words(yield* other.takeAll), [])
 })
 
+test("of a task and a session: only what is of both, replayed and as it comes", {}, function*(w) {
+  const a = yield* w.start("a")
+  const elsewhere = { taskId: a.id, sessionId: sessionId("other") }
+  const here = { taskId: a.id, sessionId: a.turn.sessionId }
+  const wrong = yield* Scope.extend(w.handle.subscribeTo({ ...elsewhere, after: 0 }), w.scope)
+  const watched = yield* Scope.extend(w.handle.watchOf(elsewhere), w.scope)
+  const right = yield* Scope.extend(w.handle.subscribeTo({ ...here, after: 0 }), w.scope)
+  yield* a.succeed()
+  yield* equal("of both", words(yield* w.soon("they come", right.takeBetween(2, 9))), ["Started a", "Completed a"])
+  const none = Effect.raceFirst(wrong.take, watched.events.take)
+  yield* w.waits("nothing of another session", yield* w.fork(none))
+})
+
 test("after: eventsOf, subscribeTo and watchOf go on behind an event", {}, function*(w) {
   const a = yield* w.start("a", { turn: session("s1") })
   yield* w.start("b", { turn: session("s2") })
