@@ -12,6 +12,7 @@ import type { AgentLoop } from "../ai/loop/AgentLoop.js"
 import type { AgentSessionDefaults } from "../ai/loop/AgentSession.js"
 import type { TaskApproval } from "../model/Approval.js"
 import type { TaskManager } from "../services/TaskManager.js"
+import { hidingCause } from "../shared/hiddenCause.js"
 
 /**
  * An MCP server that a client names. Its environment and its headers hold secrets: neither belongs into a log or an error.
@@ -62,9 +63,9 @@ export class AcpSessionRefused extends Data.TaggedError("AcpSessionRefused")<{ r
  * @since 0.1.0
  * @category errors
  */
-export class AcpStreamError
-  extends Data.TaggedError("AcpStreamError")<{ readonly message: string; readonly cause: unknown }>
-{}
+export class AcpStreamError extends hidingCause(
+  Data.TaggedError("AcpStreamError")<{ readonly message: string; readonly cause: unknown }>
+) {}
 
 /**
  * What a client shows of a tool call. `title` is one line; `kind` chooses an icon; `locations` are the files that the

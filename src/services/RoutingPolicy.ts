@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RoutingDecision } from "../model/RoutingDecision.js"
 import type { ToolRequest } from "../model/ToolCall.js"
+import { refuseUnless } from "../shared/refusals.js"
 
 /**
  * A function that decides where a call runs; it is asked once per launch, also when a task is resumed. If it throws or
@@ -47,9 +48,13 @@ export class RoutingPolicy extends Context.Reference<RoutingPolicy>()("effect-ta
   defaultValue: (): RouteToolCall => () => RoutingDecision.Foreground()
 }) {
   /**
-   * A layer that sets the routing policy.
+   * A layer that sets the routing policy. It dies with a `TypeError` where that is no function.
    *
    * @since 0.1.0
    */
-  static readonly layer = (route: RouteToolCall): Layer.Layer<RoutingPolicy> => Layer.succeed(RoutingPolicy, route)
+  static readonly layer = (route: RouteToolCall): Layer.Layer<RoutingPolicy> =>
+    Layer.sync(RoutingPolicy, () => {
+      refuseUnless(typeof route === "function", "RoutingPolicy.layer", "a function", route)
+      return route
+    })
 }

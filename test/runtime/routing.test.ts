@@ -215,6 +215,13 @@ describe("a routing policy", () => {
       }))
   }
 
+  it.effect("that is no function makes the layer die", () =>
+    Effect.gen(function*() {
+      // what a program without types may give
+      const exit = yield* Effect.exit(start(5 as unknown as RouteToolCall))
+      assert.strictEqual(String(defectOf(exit)), "TypeError: RoutingPolicy.layer takes a function, not 5")
+    }))
+
   it.effect("that answers with a promise that rejects fails that startTask, and nobody is left with the rejection", () =>
     Effect.gen(function*() {
       // an async function by a program without types

@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, FiberRef, HashSet, Logger, Schema } from "effect"
 import { JournalError, ToolError } from "effect-task-manager"
+import { AcpStreamError } from "effect-task-manager/acp"
 import { ResultStoreError, TranscriptStoreError, TurnFailure } from "effect-task-manager/ai"
-import { McpServerUnavailable } from "effect-task-manager/mcp"
+import { McpServerUnavailable, McpStreamError } from "effect-task-manager/mcp"
 import { inspect } from "node:util"
 import { causeText } from "../../src/shared/logging.js"
 
@@ -20,7 +21,9 @@ const encodable = [
 
 const errors = [
   ...encodable,
-  [McpServerUnavailable, new McpServerUnavailable({ server: "s", message: "no", cause })]
+  [McpServerUnavailable, new McpServerUnavailable({ server: "s", message: "no", cause })],
+  [McpStreamError, new McpStreamError({ message: "no", cause })],
+  [AcpStreamError, new AcpStreamError({ message: "no", cause })]
 ] as const
 
 /** What each of Effect's loggers writes of a cause, as its message and as its cause. */

@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 import type { ToolError } from "../../errors.js"
 import type { ToolSpec } from "../../model/ToolCall.js"
+import { hidingCause } from "../../shared/hiddenCause.js"
 
 /**
  * Whether a call of a tool becomes a task that its client asks about later. `never`: the call is answered when it has ended.
@@ -99,6 +100,6 @@ export interface McpHttpOptions {
  * @since 0.1.0
  * @category errors
  */
-export class McpStreamError
-  extends Data.TaggedError("McpStreamError")<{ readonly message: string; readonly cause: unknown }>
-{}
+export class McpStreamError extends hidingCause(
+  Data.TaggedError("McpStreamError")<{ readonly message: string; readonly cause: unknown }>
+) {}
