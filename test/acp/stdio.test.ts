@@ -207,7 +207,8 @@ describe("a client", () => {
       yield* Queue.offer(input, encoder.encode(request(1, "session/new", { cwd: "/work" })))
       yield* Deferred.await(isBroken)
       // its end of the other stream is still open
-      assert.deepInclude(yield* Effect.flip(Fiber.join(running)), { _tag: "AcpStreamError", cause: "EPIPE" })
+      const { _tag, cause } = yield* Effect.flip(Fiber.join(running))
+      assert.deepStrictEqual([_tag, cause], ["AcpStreamError", "EPIPE"])
     }).pipe(Effect.scoped))
 })
 
