@@ -8,7 +8,8 @@
  * A task is *held* by another if it cannot go on before that one does: it waits for a drain with a held task in it, or for tasks
  * that are all held. A wait is over when everything that it waits for is held by its own task, for otherwise it would never
  * end. One exception: it is not over while one of these tasks runs under its own. In such a circle the waits of others are over
- * first, and a tool that waits for what it has started gets the result.
+ * first, and a tool that waits for what it has started gets the result. Where several waits are over, those of a call for one that it has
+ * joined, and of a tool for one that it has stopped, end last, and only if the others did not open the circle.
  *
  * Nothing here changes the table. The search begins only where every task that is left in a drain waits itself. It follows the waits
  * backwards from one task, so its cost does not depend on other tasks.

@@ -35,7 +35,7 @@ import type { UsageCosts } from "../model/Usage.js"
 export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<CurrentTask, {
   /** The id of the task. */
   readonly taskId: TaskId
-  /** The call that the task stands for. */
+  /** The call that the task stands for, as the tool was given it. */
   readonly request: ToolRequest
   /** Which run of the tool this is, from 1. */
   readonly launch: number

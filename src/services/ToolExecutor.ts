@@ -46,7 +46,7 @@ export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor"
   readonly specs: Effect.Effect<ReadonlyArray<ToolSpec>>
   /**
    * Runs one call. Fails with `ToolError` when the call failed and with `ApprovalRequired` to ask a human first; a
-   * defect becomes a `ToolError` with reason `Internal`.
+   * defect becomes a `ToolError` with reason `Internal`. The call is a copy for this launch, but for its input, which is the caller's own.
    */
   readonly execute: (request: ToolRequest) => Effect.Effect<ToolResult, ToolError | ApprovalRequired, CurrentTask>
   /**
