@@ -121,3 +121,51 @@ describe("a wait with a timeout", () => {
     assert.match(String(await rejection(manager.waitForTurn(outer, { timeout: "-5 seconds" }))), /`timeout`/)
   })
 })
+
+describe("a tool that stops another one, which does not end before its own wait does", () => {
+  const turn = { sessionId: "s", turnId: "t" }
+  const other = { sessionId: "other", turnId: "t" }
+  const stops: ReadonlyArray<readonly [string, (manager: TaskOperations) => Promise<unknown>]> = [
+    ["cancels", (manager) => manager.cancel("b")],
+    ["interrupts the turn of", (manager) => manager.onTurnInterrupted(other)],
+    ["closes the session of", (manager) => manager.closeSession(other.sessionId)]
+  ]
+  const endings: ReadonlyArray<readonly [string, (manager: TaskOperations) => Promise<unknown>]> = [
+    ["drains its turn", async (manager) => {
+      while (await manager.waitForTurn(turn)) { /* the next */ }
+    }],
+    ["waits for it", (manager) => manager.waitForTask(["a"])],
+    ["waits for idle", (manager) => manager.waitForIdle()],
+    ["cancels it", (manager) => manager.cancel("a")],
+    ["interrupts its turn", (manager) => manager.onTurnInterrupted(turn)]
+  ]
+  for (const [what, stop] of stops) {
+    for (const [how, wait] of endings) {
+      it(`ends, and so does the other: it ${what} one that ${how}`, async () => {
+        const begun = makeSignal()
+        await using manager = createTaskManager({
+          // an end that only the grace period brings never comes
+          config: { cancelGracePeriod: "1 hour" },
+          tools: {
+            a: async (_input, context) => {
+              await begun.promise
+              await stop(context.manager)
+              return "done"
+            },
+            b: async (_input, context) => {
+              begun.resolve()
+              // its signal says nothing to it
+              await wait(context.manager)
+              return "done"
+            }
+          }
+        })
+        for (const [of, name] of [[turn, "a"], [other, "b"]] as const) {
+          await manager.startTask({ request: { ...of, callId: name, toolName: name, input: null }, taskId: name })
+        }
+        await manager.waitForIdle()
+        assert.include(["Completed", "Cancelled"], (await manager.get("a")).status)
+      })
+    }
+  }
+})
