@@ -50,3 +50,12 @@ export const millisOf = (field: string, value: unknown): number => {
   if (millis === undefined) throw new RangeError(`${field} takes a duration from 0, not ${shown(value)}`)
   return millis
 }
+
+/**
+ * As `millisOf`, for what a database reckons with: whole milliseconds, rounded up so that what is short is not nothing. `Infinity` for
+ * more than a number counts in ones.
+ */
+export const wholeMillisOf = (field: string, value: unknown): number => {
+  const millis = Math.ceil(millisOf(field, value))
+  return Number.isSafeInteger(millis) ? millis : Infinity
+}

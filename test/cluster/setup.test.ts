@@ -3,7 +3,12 @@ import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Layer, Logger, LogLevel, Option } from "effect"
 import { ToolExecutor } from "effect-task-manager"
-import { ClusterError, clusterShardingConfig, TaskManagerCluster } from "effect-task-manager/cluster"
+import {
+  ClusterError,
+  type ClusterRunnerOptions,
+  clusterShardingConfig,
+  TaskManagerCluster
+} from "effect-task-manager/cluster"
 import { assert, describe } from "vitest"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster } from "./support.js"
@@ -57,10 +62,12 @@ describe("the place of a runner", () => {
 
 describe("the layers", () => {
   const layers = { runner: TaskManagerCluster.runner, layer: TaskManagerCluster.layer }
+  /** What a runner does not take. */
+  const ofRunner = { lease: 99, retention: { settled: -1 }, onInterrupted: 5, executorOf: "x", shutdown: "never" }
   const exitOf = (
     sql: SqlClient.SqlClient,
     side: keyof typeof layers,
-    options: { readonly groups?: number; readonly name?: string },
+    options: ClusterRunnerOptions,
     shardsPerGroup?: number
   ) =>
     Layer.build(layers[side](options)).pipe(
@@ -124,6 +131,14 @@ describe("the layers", () => {
             assert.match(
               Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "",
               /TaskManagerCluster: groups takes an integer/
+            )
+          }
+          const options = { codec: {}, ...(side === "runner" ? ofRunner : undefined) }
+          for (const [field, value] of Object.entries(options)) {
+            const exit = yield* exitOf(sql, side, { [field]: value })
+            assert.match(
+              Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "",
+              new RegExp(`TaskManagerCluster(.runner)?: ${field}.* takes `)
             )
           }
         })

@@ -1,7 +1,7 @@
 /** The one check of durations: every spelling gives its milliseconds or is refused with the field's name. */
 import { Duration } from "effect"
 import { assert, describe, it } from "vitest"
-import { durationMillis, millisOf } from "../../src/shared/durations.js"
+import { durationMillis, millisOf, wholeMillisOf } from "../../src/shared/durations.js"
 
 const byHand = (value: unknown) => Object.create(Object.getPrototypeOf(Duration.zero), { value: { value } })
 
@@ -87,4 +87,18 @@ describe("a duration", () => {
       if (decoded._tag === "Some") assert.equal(Duration.toMillis(decoded.value), millis)
     }
   })
+})
+
+it("a database is given whole milliseconds, or none where they are more than a number counts", () => {
+  const whole = [0, 0.5, 333.3, Duration.nanos(300_000_001n), Number.MAX_SAFE_INTEGER, 1e300, Infinity]
+  assert.deepStrictEqual(whole.map((value) => wholeMillisOf("lease", value)), [
+    0,
+    1,
+    334,
+    301,
+    Number.MAX_SAFE_INTEGER,
+    Infinity,
+    Infinity
+  ])
+  assert.throws(() => wholeMillisOf("lease", -1), /lease takes a duration from 0/)
 })

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { checkCodec } from "../../durable/internal/checks.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
@@ -43,6 +44,7 @@ interface Kept {
 const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
   Effect.gen(function*() {
     integerOf("ResultStoreSqlOptions.maxBytes", maxBytes, 0)
+    checkCodec("ResultStoreSqlOptions.codec", codec)
     const { name: manager, read: reading, sql, together } = yield* journalTables
     const failed = (operation: ResultStoreError["operation"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))

@@ -9,13 +9,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { isStorable } from "../../durable/internal/checks.js"
+import { checkCodec, isStorable } from "../../durable/internal/checks.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
 import { SessionId } from "../../model/ids.js"
-import { millisOf } from "../../shared/durations.js"
+import { wholeMillisOf } from "../../shared/durations.js"
 import { shown } from "../../shared/text.js"
 import { TranscriptStoreError } from "../loop/errors.js"
 import type { StoredMessage, TranscriptSessions } from "../loop/TranscriptStore.js"
@@ -389,7 +389,7 @@ export const TranscriptStoreSql = {
   /**
    * The store of the manager's journal, in the tables that `TaskManagerDurable` makes. What the loop takes from the manager and what
    * it writes are one transaction, also that the updates were taken: so over any number of crashes each result stands in its
-   * transcript once. Dies on a client that is neither of SQLite nor of Postgres, and on a retention that is no duration.
+   * transcript once. Dies on a client that is neither of SQLite nor of Postgres, and on options that are wrong.
    */
   layer: (
     options: TranscriptStoreSqlOptions = {}
@@ -397,7 +397,8 @@ export const TranscriptStoreSql = {
     Layer.scoped(
       TranscriptStore,
       Effect.gen(function*() {
-        const retention = millisOf("TranscriptStoreSqlOptions.retention", options.retention ?? Infinity)
+        checkCodec("TranscriptStoreSqlOptions.codec", options.codec)
+        const retention = wholeMillisOf("TranscriptStoreSqlOptions.retention", options.retention ?? Infinity)
         const sessions = make(yield* journalTables, options.codec ?? plainCodec)
         yield* sweepAgain(sessions.sweep(retention), retention)
         return {

@@ -5,7 +5,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { DurableOptions } from "../../durable/DurableOptions.js"
-import { checkChoices, checkName } from "../../durable/internal/checks.js"
+import { checkCodec, checkName, readOptions } from "../../durable/internal/checks.js"
 import * as schema from "../../durable/internal/schema.js"
 import { millisOf } from "../../shared/durations.js"
 import { integerOf } from "../../shared/refusals.js"
@@ -20,10 +20,11 @@ export interface ClusterPlace {
 
 /** Makes the tables, and fails where the cluster was set up in another way. */
 export const setUp = (
-  { groups = 64, name = "cluster" }: ClusterOptions
+  { codec, groups = 64, name = "cluster" }: ClusterOptions
 ): Effect.Effect<ClusterPlace, ClusterError | Migrator.MigrationError | SqlError, Sharding | SqlClient.SqlClient> =>
   Effect.gen(function*() {
     checkName(name)
+    checkCodec("TaskManagerCluster: codec", codec)
     const place = { name, groups: integerOf("TaskManagerCluster: groups", groups, 1, 4_096) }
     yield* schema.migrate
     yield* checkLayout(name, place.groups)
@@ -37,10 +38,10 @@ export const readRunnerOptions = (
   const { codec, executorOf, onDamaged, onInterrupted, output, retention, lease = "4 seconds", shutdown = "keep" } =
     options
   const durable = { codec, executorOf, onDamaged, onInterrupted, output, retention, lease, shutdown }
-  checkChoices(durable)
+  const { leaseMillis } = readOptions("TaskManagerCluster.runner", durable)
   return {
     durable: { ...durable, onOwned: "wait" },
-    leaseMillis: millisOf("TaskManagerCluster.runner: lease", lease),
+    leaseMillis,
     maxIdleTime: millisOf("TaskManagerCluster.runner: maxIdleTime", options.maxIdleTime ?? "1 minute")
   }
 }

@@ -1,8 +1,12 @@
 /** What a durable manager cannot take. */
 import * as Predicate from "effect/Predicate"
 import type { TaskLaunchRequest } from "../../model/Task.js"
-import { refuseUnlessOneOf } from "../../shared/refusals.js"
+import { wholeMillisOf } from "../../shared/durations.js"
+import { refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../shared/refusals.js"
+import { shown } from "../../shared/text.js"
 import { isWellFormedText } from "../../shared/wellFormed.js"
+import type { DurableOptions } from "../DurableOptions.js"
+import type { JournalCodec } from "../JournalCodec.js"
 
 /** Of an id in bytes: Postgres has no place for more in an index. */
 const longestId = 512
@@ -44,15 +48,75 @@ const choices = {
   onDamaged: ["fail", "setAside"]
 } as const
 
-/** Throws for a word that an option does not take: it would otherwise stand for the default. */
-export const checkChoices = (options: { readonly [Field in keyof typeof choices]?: string | undefined }): void => {
+/** A word that no option takes would otherwise stand for the default. */
+const checkChoices = (owner: string, options: DurableOptions): void => {
   const check = (field: keyof typeof choices) => {
-    if (options[field] !== undefined) {
-      refuseUnlessOneOf(choices[field], `TaskManagerDurable.layer: ${field}`, options[field])
-    }
+    if (options[field] !== undefined) refuseUnlessOneOf(choices[field], `${owner}: ${field}`, options[field])
   }
   check("onOwned")
   check("shutdown")
   check("output")
   check("onDamaged")
+}
+
+/** What is called only once something is there to be stored or to go on would fail long after the layer was built. */
+const checkFunctions = (owner: string, options: DurableOptions): void => {
+  const check = (field: "onInterrupted" | "executorOf") => {
+    if (options[field] !== undefined) {
+      refuseUnless(Predicate.isFunction(options[field]), `${owner}: ${field}`, "a function", options[field])
+    }
+  }
+  check("onInterrupted")
+  check("executorOf")
+  checkCodec(`${owner}: codec`, options.codec)
+}
+
+/** Throws unless it is a codec, or there is none. */
+export const checkCodec = (field: string, codec: JournalCodec | undefined): void => {
+  if (codec === undefined) return
+  const { decode, encode }: Partial<JournalCodec> = Predicate.isObject(codec) ? codec : {}
+  refuseUnless(
+    Predicate.isFunction(encode) && Predicate.isFunction(decode),
+    field,
+    "an object with the functions encode and decode",
+    codec
+  )
+}
+
+const longestLease = 86_400_000
+
+const leaseOf = (owner: string, lease: DurableOptions["lease"]): number => {
+  const millis = wholeMillisOf(`${owner}: lease`, lease)
+  if (millis < 100 || millis > longestLease) {
+    throw new RangeError(`${owner}: lease takes 100 milliseconds to a day, not ${shown(lease)}`)
+  }
+  return millis
+}
+
+/** How long rows stay, in milliseconds. */
+export interface RetentionMillis {
+  readonly settled: number
+  readonly undelivered: number
+}
+
+const retentionOf = (owner: string, retention: NonNullable<DurableOptions["retention"]>): RetentionMillis => {
+  refuseUnlessObject(`${owner}: retention`, "an object with settled and undelivered", retention)
+  const { settled = "7 days", undelivered = Infinity } = retention
+  return {
+    settled: wholeMillisOf(`${owner}: retention.settled`, settled),
+    undelivered: wholeMillisOf(`${owner}: retention.undelivered`, undelivered)
+  }
+}
+
+/** The times of a manager, after all of its options were checked: throws for one that is wrong, and names it. */
+export const readOptions = (
+  owner: string,
+  options: DurableOptions
+): { readonly leaseMillis: number; readonly retention: RetentionMillis } => {
+  checkChoices(owner, options)
+  checkFunctions(owner, options)
+  return {
+    leaseMillis: leaseOf(owner, options.lease ?? "10 seconds"),
+    retention: retentionOf(owner, options.retention ?? {})
+  }
 }

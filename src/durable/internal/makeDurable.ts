@@ -3,7 +3,6 @@ import type * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
@@ -21,10 +20,9 @@ import { startConcurrently } from "../../runtime/starting/startTask.js"
 import { Journal } from "../../services/Journal.js"
 import { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
-import { millisOf } from "../../shared/durations.js"
 import type { DurableOptions } from "../DurableOptions.js"
 import { TaskJournal } from "../TaskJournal.js"
-import { checkChoices, checkName, unstorable } from "./checks.js"
+import { checkName, readOptions, unstorable } from "./checks.js"
 import type { WriteGroup } from "./groups.js"
 import { withStoredTasks } from "./hostReads.js"
 import { whenUnlocked } from "./locked.js"
@@ -92,21 +90,6 @@ const taskJournal = (
     lost: journal.lost
   })
 
-const leaseOf = (lease: Duration.DurationInput): number => {
-  const millis = millisOf("lease", lease)
-  if (millis < 100 || millis > longestLease) {
-    throw new RangeError("TaskManagerDurable.layer takes a lease of 100 ms to a day")
-  }
-  return millis
-}
-
-const longestLease = 86_400_000
-
-const retentionOf = ({ settled = "7 days", undelivered = Infinity }: NonNullable<DurableOptions["retention"]>) => ({
-  settled: millisOf("TaskManagerDurable.layer: retention.settled", settled),
-  undelivered: millisOf("TaskManagerDurable.layer: retention.undelivered", undelivered)
-})
-
 /** A manager with its journal, and the engine that both work on. */
 export interface DurableManager {
   readonly engine: Engine
@@ -126,9 +109,7 @@ export const makeDurable = (
   Effect.gen(function*() {
     const { name = "default", onInterrupted = repeatsByItsHints } = options
     checkName(name)
-    checkChoices(options)
-    const leaseMillis = leaseOf(options.lease ?? "10 seconds")
-    const retention = retentionOf(options.retention ?? {})
+    const { leaseMillis, retention } = readOptions("TaskManagerDurable.layer", options)
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
     const unlocked = yield* whenUnlocked(name, leaseMillis)
     yield* unlocked(schema.migrate)

@@ -11,13 +11,9 @@ import { expire } from "../../machine/delivery.js"
 import { forgetThrough } from "../../machine/history.js"
 import type { Engine } from "../../runtime/Engine.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
+import { withCause } from "../../shared/logging.js"
+import type { RetentionMillis } from "./checks.js"
 import { type AgedRow, firstPlace, type SettledRows } from "./settledRows.js"
-
-/** How long rows stay, in milliseconds. */
-interface RetentionMillis {
-  readonly settled: number
-  readonly undelivered: number
-}
 
 /** How many rows one group removes. */
 const rowsAtOnce = 500
@@ -91,13 +87,25 @@ const makeSweep = ({ engine: { state }, journal, now, retention, rows }: Sweeper
       }
     })
 
+  const removeNext = Effect.suspend(() => {
+    const from = removedFrom
+    removedFrom = removedTo
+    return Effect.map(removeOld(from), (through) => {
+      removedTo = through
+    })
+  })
+
+  /** What goes wrong is told, and holds up nothing else. */
+  const orWarn = (what: string, part: Effect.Effect<void, SqlError>): Effect.Effect<void> =>
+    Effect.catchAllCause(part, (cause) =>
+      // the manager tells of its own end
+      journal.isGone
+        ? Effect.void
+        : Effect.logWarning(`${what} of the journal "${name}" could not be removed`).pipe(withCause(cause)))
+
   return Effect.gen(function*() {
-    if (retention.undelivered < Infinity) yield* dropUntaken
-    if (retention.settled < Infinity) {
-      const from = removedFrom
-      removedFrom = removedTo
-      removedTo = yield* removeOld(from)
-    }
+    if (retention.undelivered < Infinity) yield* orWarn("Results that nobody takes", dropUntaken)
+    if (retention.settled < Infinity) yield* orWarn("Old rows", removeNext)
   })
 }
 
@@ -106,7 +114,7 @@ export const sweepAgain = (sweeper: Sweeper): Effect.Effect<void, never, Scope.S
   const { journal, pauseMillis, retention: { settled, undelivered } } = sweeper
   if (settled === Infinity && undelivered === Infinity) return Effect.void
   return Effect.sleep(pauseMillis).pipe(
-    Effect.zipRight(Effect.catchAllCause(makeSweep(sweeper), () => Effect.void)),
+    Effect.zipRight(makeSweep(sweeper)),
     Effect.repeat({ while: () => !journal.isGone && !journal.isClosed }),
     Effect.forkDaemon,
     // not waited for: the shutdown of the manager must begin in the step in which its scope closes

@@ -721,7 +721,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* settled
         assert.lengthOf(yield* storedIn(connect), 49)
         yield* one.stop
-        const two = yield* startProcess(connect, [], { ...options, store: { retention: "1 hour" } })
+        const two = yield* startProcess(connect, [], { ...options, store: { retention: hour - 0.5 } })
         yield* two.reopen
         yield* talk(two, "again")
         for (let minute = 0; minute < 10 && (yield* storedIn(connect)).length > 3; minute++) {
@@ -732,9 +732,16 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* two.stop
       }))
 
-    it.scoped("take a retention that is a duration", () =>
+    it.scoped("take a retention that is a duration, and a codec that is one", () =>
       Effect.gen(function*() {
         const connect = yield* databases.make
+        // without types
+        const noCodec = {} as never
+        const uncoded = yield* Effect.exit(startProcess(connect, [], { store: { codec: noCodec } }))
+        assert.include(
+          Exit.isFailure(uncoded) ? Cause.pretty(uncoded.cause) : "",
+          "TranscriptStoreSqlOptions.codec takes an object with the functions encode and decode, not an object"
+        )
         const started = yield* Effect.exit(startProcess(connect, [], { store: { retention: -1 } }))
         assert.include(
           Exit.isFailure(started) ? Cause.pretty(started.cause) : "",

@@ -1,6 +1,6 @@
 /** Settled tasks beyond memory: their pages, what is answered of them, and when they go. */
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import type { SessionId, TaskHistoryQuery, TaskManagerSettings } from "effect-task-manager"
 import type { DurableOptions } from "effect-task-manager/durable"
 import { assert } from "vitest"
@@ -465,9 +465,66 @@ export const historySuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* names(database), ["a"])
       }))
 
+    it.scoped("durations may be no whole milliseconds, and longer than a database counts", () =>
+      Effect.gen(function*() {
+        for (const lease of [1_000 / 3, "10000.7 millis", Duration.nanos(300_000_001n)] as const) {
+          const { process } = yield* opened({ lease })
+          yield* process.start("a", "quick")
+          assert.isTrue(Number.isInteger(process.journal.leaseMillis))
+          yield* process.close
+        }
+        for (const undelivered of [hour + 0.5, 1e300, Duration.days(1e12)]) {
+          const { database, process } = yield* opened({ retention: { settled: hour - 0.5, undelivered } })
+          yield* process.start("a", "quick")
+          yield* drain(process)
+          yield* age(database, "a", 2 * hour)
+          yield* sweep
+          assert.deepStrictEqual(yield* names(database), [])
+          yield* process.close
+        }
+      }))
+
+    it.scoped("a sweep that fails is told in the log, and what does not fail of it goes on", () =>
+      Effect.gen(function*() {
+        const { layer, messages } = logged()
+        yield* Effect.gen(function*() {
+          const database = yield* databases.make({
+            before: (text) => {
+              if (text.includes("(session_id, number) >")) throw new Error("refused")
+            }
+          })
+          const process = yield* database.open({ retention: { settled: "1 hour", undelivered: "2 hours" } })
+          yield* process.start("a", "quick")
+          yield* drain(process)
+          yield* age(database, "a", 2 * hour)
+          yield* sweep
+          assert.deepStrictEqual(yield* names(database), [])
+        }).pipe(Effect.provide(layer))
+        assert.deepStrictEqual(messages, [
+          "Results that nobody takes of the journal \"default\" could not be removed"
+        ])
+      }))
+
     it.scoped("options are checked: the layer dies and names the field", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()
+        const coded = { encode: Effect.succeed }
+        const wrong = {
+          codec: [{}, coded, null],
+          onInterrupted: [5],
+          executorOf: ["x"],
+          lease: [99, "2 days"],
+          retention: [5]
+        }
+        for (const [field, values] of Object.entries(wrong)) {
+          for (const value of values) {
+            const exit = yield* Effect.exit(database.open({ [field]: value }))
+            assert.include(
+              Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "success",
+              `TaskManagerDurable.layer: ${field} takes `
+            )
+          }
+        }
         for (const field of ["onOwned", "shutdown", "output", "onDamaged"]) {
           const exit = yield* Effect.exit(database.open({ [field]: "no such word" }))
           assert.include(
