@@ -51,6 +51,7 @@ export interface StoredTask {
   readonly isInputLost: boolean
   readonly snapshot: TaskSnapshot
   readonly timeout: number
+  /** From when it was created. */
   readonly detachAfter: number
   readonly budgets: Budgets | undefined
   readonly cancelReason: CancelReason | undefined
@@ -265,10 +266,9 @@ export const revive = (table: TaskTable, revival: Revival, runtime: TaskRuntime 
     return
   }
   task.snapshot = { ...snapshot, launch: launchOf(revival), status: "Queued" }
-  // the first launch began when the task was created
-  if (snapshot.kind === "Foreground" && snapshot.launch === 1) {
-    task.detachAfter = Math.max(0, snapshot.createdAt + task.detachAfter - now)
-  }
+  // what is left of it, over any number of restarts
+  task.detachAfter = Math.max(0, snapshot.createdAt + task.detachAfter - now)
+  task.detachFrom = now
   handOver(table, task, runtime, now)
 }
 

@@ -187,6 +187,7 @@ export const resume = (
     task.suspendedNode = undefined
   }
   task.snapshot = { ...task.snapshot, launch: task.snapshot.launch + 1 }
+  task.detachFrom = now
   begin(table, task, route, starter, runtime, now)
 }
 

@@ -91,6 +91,8 @@ export class TaskRecord {
   timeout = Infinity
   /** Milliseconds after which the current launch detaches; Infinity for never. */
   detachAfter = Infinity
+  /** From when on that counts, in epoch milliseconds; undefined: from when the task was created. */
+  detachFrom: number | undefined = undefined
   /** The other limits on how long it may take; undefined for none. */
   budgets: Budgets | undefined = undefined
   /** The live task whose tool started it, and the live ones that its own tool has started; made for the first of them. */

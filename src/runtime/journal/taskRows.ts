@@ -62,6 +62,7 @@ const LimitDoc = Schema.Struct({ costs: UsageCosts, onLimit: Schema.Literal("fai
 const Doc = Schema.Struct({
   state: State,
   timeout: maybe(Finite),
+  // from when the task was created
   detachAfter: maybe(Finite),
   budgets: maybe(BudgetsDoc),
   cancelReason: maybe(CancelReason),
@@ -172,7 +173,8 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, duplicates } = task
+  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, detachFrom, duplicates } =
+    task
   const { asksForLimit, meter, overrun, reached, session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
@@ -181,7 +183,7 @@ export const docText = (
     state,
     // what is undefined is not written
     timeout: isLive && timeout !== Infinity ? timeout : undefined,
-    detachAfter: isLive && detachAfter !== Infinity ? detachAfter : undefined,
+    detachAfter: isLive ? finite((detachFrom ?? snapshot.createdAt) - snapshot.createdAt + detachAfter) : undefined,
     budgets: isLive && budgets !== undefined ? budgetsDoc(budgets) : undefined,
     cancelReason: isCancelling ? cancelReason : undefined,
     overrun: isCancelling ? overrun : undefined,

@@ -432,6 +432,48 @@ export const restartSuite = (databases: Databases): void => {
         assert.strictEqual((yield* second.manager.handle.get(id("b"))).kind, "Background")
       }))
 
+    it.scoped("a detach time goes on over any number of restarts, of what runs and of what is queued", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const open = database.open({}, { concurrency: 1 })
+        const first = yield* open
+        yield* first.start("runs", "parkSafely", { how: "detach" })
+        yield* first.start("waits", "parkSafely", { how: "detach" })
+        yield* TestClock.adjust("4 seconds")
+        yield* open
+        yield* TestClock.adjust("4 seconds")
+        const third = yield* open
+        const kinds = Effect.map(
+          Effect.forEach(["runs", "waits"], (name) => third.manager.handle.get(id(name))),
+          (tasks) => tasks.map(({ kind }) => kind)
+        )
+        yield* TestClock.adjust("1999 millis")
+        yield* settled
+        assert.deepStrictEqual(yield* kinds, ["Foreground", "Foreground"])
+        yield* TestClock.adjust("1 millis")
+        yield* settled
+        assert.deepStrictEqual(yield* kinds, ["Background", "Background"])
+        assert.strictEqual((yield* third.manager.handle.get(id("runs"))).launch, 3)
+      }))
+
+    it.scoped("the detach time of a launch that was approved goes on from when it was approved", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        yield* first.start("a", "chooseAndPark", { how: "detach" })
+        yield* TestClock.adjust("3 seconds")
+        yield* first.answer("a", { answers: { colour: "red", amount: 3 } })
+        yield* TestClock.adjust("2 seconds")
+        const second = yield* database.open()
+        const kind = Effect.map(second.manager.handle.get(id("a")), (task) => task.kind)
+        yield* TestClock.adjust("7999 millis")
+        yield* settled
+        assert.strictEqual(yield* kind, "Foreground")
+        yield* TestClock.adjust("1 millis")
+        yield* settled
+        assert.strictEqual(yield* kind, "Background")
+      }))
+
     it.scoped("of a closed session nothing is delivered", () =>
       Effect.gen(function*() {
         const database = yield* databases.make()
