@@ -353,8 +353,9 @@ const discard = (table: TaskTable, delivery: Delivery<TurnTaskUpdate> | Delivery
   delivery.leave()
 }
 
-const isQueued = (delivery: Undelivered): boolean =>
-  (isManual(delivery) ? delivery.allNode : delivery.node) !== undefined
+/** Whether it waits for a reader: nobody has taken it, or it was put back. */
+export const isQueued = (delivery: Undelivered): boolean =>
+  (isManual(delivery) ? delivery.allNode : delivery.node)?.list !== undefined
 
 /** Nobody has taken it for too long: it is delivered no more. What a consumer has is his. Returns whether it was there. */
 export const expire = (table: TaskTable, { snapshot }: TaskRecord, delivery: Undelivered): boolean => {

@@ -1,6 +1,7 @@
 /**
  * What steps have changed and no group has written: which rows, which output, which deliveries. The writer cuts a group of it.
  */
+import { isQueued } from "../../machine/delivery.js"
 import type { Session } from "../../machine/state/Session.js"
 import type { TableJournal } from "../../machine/state/TableJournal.js"
 import type { SettledTask, TaskRecord } from "../../machine/state/TaskRecord.js"
@@ -253,9 +254,15 @@ export abstract class Unwritten implements TableJournal {
     for (const entry of this.entries.values()) if (!this.dirty.has(entry)) this.leaveIfDelivered(entry)
   }
 
-  /** Those of these deliveries whose acknowledgement is not written: for a transaction of their reader, which does it. */
+  /**
+   * Those of these deliveries that a reader has and whose acknowledgement is not written: for a transaction of their reader, which
+   * does it.
+   */
   inTransaction(updates: ReadonlyArray<DeliveredRef>): ReadonlyArray<Sent> {
-    return updates.flatMap((update) => this.byKey.get(keyOf(update)) ?? [])
+    return updates.flatMap((update) => {
+      const sent = this.byKey.get(keyOf(update))
+      return sent === undefined || isQueued(sent.delivery) ? [] : [sent]
+    })
   }
 
   protected leaveAcknowledged(acknowledged: ReadonlyArray<Sent>): void {

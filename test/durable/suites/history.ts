@@ -389,20 +389,22 @@ export const historySuite = (databases: Databases): void => {
           yield* process.start("asks", "ask")
           const inHand = { ...turn, sessionId: "other" as SessionId }
           const consuming = yield* Effect.fork(process.manager.consumeTurnUpdate(inHand, () => Effect.never))
+          yield* process.start("manual in hand", "quick", { how: "manual" })
+          yield* Effect.fork(process.manager.consumeResult(id("manual in hand"), () => Effect.never))
           yield* settled
           yield* age(database, "%", hour)
           yield* sweep
-          assert.strictEqual((yield* names(database)).length, 5)
+          assert.strictEqual((yield* names(database)).length, 6)
           yield* age(database, "%", hour)
           yield* sweep
           yield* sweep
-          assert.deepStrictEqual(yield* names(database), ["in hand", "asks"])
+          assert.deepStrictEqual(yield* names(database), ["in hand", "asks", "manual in hand"])
           assert.deepStrictEqual((yield* process.manager.takePendingLoopUpdates(session)).resolutions, [])
           assert.deepStrictEqual(yield* process.manager.handle.drainReadyItems, [])
           yield* Fiber.interrupt(consuming)
           assert.isTrue(Option.isSome(yield* process.manager.waitForTurn(inHand)))
           yield* settled
-          assert.deepStrictEqual(yield* names(database), ["asks"])
+          assert.deepStrictEqual(yield* names(database), ["asks", "manual in hand"])
         }).pipe(Effect.provide(layer))
         assert.deepStrictEqual(messages, [
           "Nobody has taken 3 results of the journal \"default\" in time: they were dropped"

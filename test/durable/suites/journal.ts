@@ -6,6 +6,7 @@ import {
   ApprovalRequired,
   SessionId,
   TaskLaunchRequest,
+  TaskResolution,
   ToolCallId,
   ToolExecutor
 } from "effect-task-manager"
@@ -100,6 +101,52 @@ export const journalSuite = (databases: Databases): void => {
         const [row] = yield* sql<{ readonly lease_until: unknown }>`select lease_until from etm_managers`
         assert.strictEqual(Number(row?.lease_until), 0)
         yield* (yield* database.open({ onOwned: "fail" })).start("b", "quick")
+      }))
+
+    it.scoped("what no consumer has is passed over, and what a bare take gave is not, though that is not written", () =>
+      Effect.gen(function*() {
+        let isAway = false
+        const database = yield* databases.make({
+          before: (text) => {
+            if (isAway && beginsGroup(text)) throw new Error("away")
+          }
+        })
+        const { sql } = database
+        const first = yield* database.open()
+        const { handle, ...manager } = first.manager
+        for (const how of ["fg", "bg", "manual"]) yield* first.start(how, "quick", { how })
+        yield* first.start("asks", "ask", { session: "other" })
+        const items: Array<TaskResolution> = []
+        for (const how of ["fg", "bg", "manual"]) {
+          const result = Option.getOrThrow(yield* handle.result(id(how)))
+          items.push(
+            TaskResolution.Item({ taskId: id(how), item: { kind: "Tool", parts: [result], metadata: {} } })
+          )
+        }
+        for (const approval of yield* handle.listSuspended) items.push(TaskResolution.Approval({ approval }))
+        assert.lengthOf(items, 4)
+        yield* sql.withTransaction(first.journal.acknowledge({ resolutions: items }))
+        // put back: nobody has it any more
+        yield* Effect.ignore(manager.consumeTurnUpdate(turn, () => Effect.fail("no")))
+        yield* Effect.forEach(items, first.journal.acknowledge)
+        const second = yield* database.open()
+        assert.lengthOf((yield* second.manager.takePendingLoopUpdates(session)).resolutions, 1)
+        yield* settled
+        isAway = true
+        const update = Option.getOrThrow(yield* second.manager.waitForTurn(turn))
+        const [drained] = yield* second.manager.handle.drainReadyItems
+        if (drained === undefined) return assert.fail("nothing is in the manual queue")
+        yield* sql.withTransaction(
+          Effect.zipRight(second.journal.acknowledge(update), second.journal.acknowledge(drained))
+        )
+        isAway = false
+        const third = yield* database.open()
+        assert.isTrue(Option.isNone(yield* third.manager.waitForTurn(turn)))
+        assert.deepStrictEqual((yield* third.manager.takePendingLoopUpdates(session)).resolutions, [])
+        assert.deepStrictEqual(yield* third.manager.handle.drainReadyItems, [])
+        assert.isTrue(
+          Option.isSome(yield* third.manager.waitForTurn({ ...turn, sessionId: SessionId.make("other") }))
+        )
       }))
 
     it.scoped("a question that is answered while its reader has it is acknowledged by its reader: it does not come again", () =>
