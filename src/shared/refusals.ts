@@ -58,21 +58,28 @@ const usualPage = 100
 
 /** The fields of a `TaskHistoryQuery` as they are meant; throws unless they are in range. */
 export const checkHistoryQuery = <Filter>(
-  { before, filter, limit = usualPage }: {
+  query: {
     readonly before?: number | undefined
     readonly limit?: number | undefined
     readonly filter?: Filter | undefined
   }
-): { readonly before: number; readonly limit: number; readonly filter: Filter | undefined } => ({
-  before: before === undefined ? Number.MAX_SAFE_INTEGER : integerOf("TaskHistoryQuery.before", before, 0),
-  limit: integerOf("TaskHistoryQuery.limit", limit, 1, longestPage),
-  filter
-})
+): { readonly before: number; readonly limit: number; readonly filter: Filter | undefined } => {
+  refuseUnlessObject("history", "a TaskHistoryQuery", query)
+  const { before, filter, limit = usualPage } = query
+  if (filter !== undefined) refuseUnlessObject("TaskHistoryQuery.filter", "an object", filter)
+  return {
+    before: before === undefined ? Number.MAX_SAFE_INTEGER : integerOf("TaskHistoryQuery.before", before, 0),
+    limit: integerOf("TaskHistoryQuery.limit", limit, 1, longestPage),
+    filter
+  }
+}
 
 /** Throws unless the fields of an `OutputRange` are counts of bytes. */
 export const checkRange = (
-  { maxBytes, start }: { readonly start?: number | undefined; readonly maxBytes?: number | undefined }
+  range: { readonly start?: number | undefined; readonly maxBytes?: number | undefined }
 ): void => {
+  refuseUnlessObject("output", "an OutputRange", range)
+  const { maxBytes, start } = range
   if (start !== undefined) integerOf("OutputRange.start", start, 0)
   if (maxBytes !== undefined) integerOf("OutputRange.maxBytes", maxBytes, 0)
 }

@@ -19,7 +19,7 @@ import { endsIdleBeside } from "../../durable/internal/dialect.js"
 import { type Tables, tablesOf } from "../../durable/internal/tables.js"
 import { kinds, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
 import { transactionAround, transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
-import { deliveriesIn } from "../../durable/internal/updates.js"
+import { checkUpdates, deliveriesIn } from "../../durable/internal/updates.js"
 import type { JournalError } from "../../errors.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
@@ -148,6 +148,7 @@ export const acknowledgingWith = (
     return {
       acknowledge: (updates) =>
         Effect.suspend(() => {
+          checkUpdates(updates)
           const groups = new Map<number, Array<Delivery>>()
           for (const ref of deliveriesIn(updates)) {
             const delivery = inHand.get(keyOf(ref))

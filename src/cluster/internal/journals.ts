@@ -161,9 +161,9 @@ export const readJournals = (options: {
           ].map(({ snapshot }) => snapshot).filter(isMeant)
         })
       },
-      history: ({ filter, ...range }) =>
+      history: (query) =>
         Effect.suspend((): Effect.Effect<TaskHistoryPage> => {
-          const { before, limit } = checkHistoryQuery(range)
+          const { before, filter, limit } = checkHistoryQuery(query)
           if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
           const statuses = filter === undefined ? settledStatuses : settledStatusesOf(filter)
           return Effect.gen(function*() {

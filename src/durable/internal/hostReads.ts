@@ -86,12 +86,12 @@ export const withStoredTasks = <Stored>(
   const hasSettled = (task: StoredTask) =>
     new TaskNotRunning({ taskId: task.snapshot.id, status: task.snapshot.status })
 
-  const history = ({ filter, ...range }: TaskHistoryQuery = {}): ReturnType<TaskManagerHandle["history"]> =>
+  const history = (query: TaskHistoryQuery = {}): ReturnType<TaskManagerHandle["history"]> =>
     Effect.suspend(() => {
-      const { before, limit } = checkHistoryQuery(range)
+      const { before, filter, limit } = checkHistoryQuery(query)
       if (journal.isGone) return journal.farewell
       if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
-      if (!keepsSettled || journal.isClosed) return handle.history({ ...range, filter })
+      if (!keepsSettled || journal.isClosed) return handle.history(query)
       return patiently(Effect.gen(function*() {
         const tasks: Array<TaskSnapshot> = []
         // rows that cannot be read are passed over, and others take their places

@@ -33,7 +33,7 @@ import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
 import * as SqlJournal from "./SqlJournal.js"
 import { transactionAround, transactionOf, TransactionSet } from "./transactionSet.js"
-import { deliveriesIn } from "./updates.js"
+import { checkUpdates, deliveriesIn } from "./updates.js"
 
 const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
   spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
@@ -73,6 +73,7 @@ const taskJournal = (
   TaskJournal.of({
     acknowledge: (updates) =>
       Effect.withFiberRuntime(({ currentContext }) => {
+        checkUpdates(updates)
         if (aroundConsumers.holds(currentContext)) return Effect.die(transactionAround("manager"))
         // what is let go in memory alone would be passed over, and come again
         return journal.isGone ? journal.farewell : store.acknowledge(

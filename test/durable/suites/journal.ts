@@ -149,6 +149,19 @@ export const journalSuite = (databases: Databases): void => {
         )
       }))
 
+    it.scoped("what is no update is refused by name", () =>
+      Effect.gen(function*() {
+        const { process } = yield* make
+        for (
+          const given of [null, undefined, 5, {}, { resolutions: null }, { resolutions: [{}] }, { _tag: "Resolution" }]
+        ) {
+          // a program without types
+          const exit = yield* Effect.exit(process.journal.acknowledge(given as never))
+          assert.include(dies(exit), "TypeError: acknowledge takes what a consumer was given, not ")
+        }
+        yield* process.journal.acknowledge({ resolutions: [] })
+      }))
+
     it.scoped("a question that is answered while its reader has it is acknowledged by its reader: it does not come again", () =>
       Effect.gen(function*() {
         let isAway = false

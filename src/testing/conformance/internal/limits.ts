@@ -270,6 +270,19 @@ for (const query of [{ before: -1 }, { before: 0.5 }, { limit: 0 }, { limit: 1_0
   })
 }
 
+for (const query of [null, 5, { filter: null }]) {
+  test(
+    `history with ${shown(JSON.stringify(query))}, as of a program without types, is a defect that names it`,
+    {},
+    function*(w) {
+      // what no type allows
+      const exit = yield* Effect.exit(Effect.suspend(() => w.handle.history(query as never)))
+      const defect = exit._tag === "Failure" && exit.cause._tag === "Die" ? String(exit.cause.defect) : exit._tag
+      yield* isTrue(defect, defect.includes("TaskHistoryQuery"))
+    }
+  )
+}
+
 // ---- lookups ----
 
 test("list filters by status, kind, session and turn", { needs: ["detach", "approvals"] }, function*(w) {
