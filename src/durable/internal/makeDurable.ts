@@ -4,6 +4,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { StoredTask } from "../../machine/restore.js"
@@ -20,6 +21,8 @@ import { startConcurrently } from "../../runtime/starting/startTask.js"
 import { Journal } from "../../services/Journal.js"
 import { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { mustBeEffect } from "../../shared/mustBeEffect.js"
+import { refuseUnless } from "../../shared/refusals.js"
 import type { DurableOptions } from "../DurableOptions.js"
 import { TaskJournal } from "../TaskJournal.js"
 import { checkName, readOptions, unstorable } from "./checks.js"
@@ -35,8 +38,33 @@ import * as SqlJournal from "./SqlJournal.js"
 import { transactionAround, transactionOf, TransactionSet } from "./transactionSet.js"
 import { checkUpdates, deliveriesIn } from "./updates.js"
 
+/** What is said to whoever gave it something wrong. */
+const owner = "TaskManagerDurable.layer"
+
 const repeatsByItsHints = (_request: ToolRequest, spec: ToolSpec | undefined): "Repeat" | "Fail" =>
   spec?.annotations?.["readOnlyHint"] === true || spec?.annotations?.["idempotentHint"] === true ? "Repeat" : "Fail"
+
+const isExecutor = (value: unknown): boolean =>
+  Predicate.hasProperty(value, "execute") && Predicate.isFunction(value.execute)
+
+/** Which tasks run again, by their numbers. It is asked before anything is restored: what it throws fails the opening, and no more. */
+const repeating = (
+  stored: ReadonlyArray<StoredTask>,
+  specs: ReadonlyMap<string, ToolSpec>,
+  onInterrupted: NonNullable<DurableOptions["onInterrupted"]>
+): ReadonlySet<number> => {
+  const numbers = new Set<number>()
+  for (const task of stored) {
+    const { order, request, snapshot: { status } } = task
+    if (!wasToRun(task) || status !== "Running") continue
+    const decided = onInterrupted(request, specs.get(request.toolName))
+    refuseUnless(isDecision(decided), `${owner}: onInterrupted`, "a function that gives Repeat or Fail", decided)
+    if (decided === "Repeat") numbers.add(order)
+  }
+  return numbers
+}
+
+const isDecision = (value: unknown): boolean => value === "Repeat" || value === "Fail"
 
 /** Who starts what goes on after a restart: its own caller has gone with its context. */
 const callers = (
@@ -51,7 +79,9 @@ const callers = (
     const { executorOf } = options
     if (executorOf !== undefined) {
       for (const sessionId of new Set(stored.filter(wasToRun).map(({ snapshot }) => snapshot.sessionId))) {
-        executors.set(sessionId, yield* executorOf(sessionId))
+        const executor = yield* mustBeEffect(executorOf(sessionId), () => `${owner}: executorOf`)
+        refuseUnless(isExecutor(executor), `${owner}: executorOf`, "a function that gives a ToolExecutor", executor)
+        executors.set(sessionId, executor)
       }
     }
     return (sessionId) => {
@@ -110,7 +140,7 @@ export const makeDurable = (
   Effect.gen(function*() {
     const { name = "default", onInterrupted = repeatsByItsHints } = options
     checkName(name)
-    const { leaseMillis, retention } = readOptions("TaskManagerDurable.layer", options)
+    const { leaseMillis, retention } = readOptions(owner, options)
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
     const unlocked = yield* whenUnlocked(name, leaseMillis)
     yield* unlocked(schema.migrate)
@@ -134,11 +164,12 @@ export const makeDurable = (
     const executor = yield* ToolExecutor
     const specs = new Map((yield* executor.specs).map((spec) => [spec.name, spec]))
     const callerOf = yield* callers(stored, options)
+    const repeats = repeating(stored, specs, onInterrupted)
     const engine = yield* Effect.provideService(makeEngine, Journal, store)
     const { journal } = engine.state
     if (journal === undefined) return yield* Effect.dieMessage("an engine with a journal has no writer")
     yield* restoreTasks(engine, journal, stored, {
-      mayRepeat: (request) => onInterrupted(request, specs.get(request.toolName)) === "Repeat",
+      mayRepeat: ({ order }) => repeats.has(order),
       callerOf
     })
     yield* journal.synced

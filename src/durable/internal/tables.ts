@@ -2,6 +2,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import { isStorableText } from "./checks.js"
@@ -56,9 +57,9 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
         : Effect.flatMap(
           Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause)),
           (encoded) =>
-            isStorableText(encoded)
+            Predicate.isString(encoded) && isStorableText(encoded)
               ? Effect.succeed(encoded)
-              : Effect.fail(fail("Unavailable", "has a codec whose text has a NUL or half of a character"))
+              : Effect.fail(fail("Unavailable", "has a codec whose text has a NUL or half of a character, or is none"))
         ),
     decode: (text, what) =>
       codec === undefined

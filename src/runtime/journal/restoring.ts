@@ -2,7 +2,6 @@
 import type * as Effect from "effect/Effect"
 import { isRunnable, launchOf, restore, type Revival, revive, type StoredTask } from "../../machine/restore.js"
 import type { SessionId } from "../../model/ids.js"
-import type { ToolRequest } from "../../model/ToolCall.js"
 import type { Engine } from "../Engine.js"
 import { Launch, type LaunchCaller } from "../launch/Launch.js"
 import type { JournalWriter } from "./JournalWriter.js"
@@ -16,8 +15,8 @@ export const restoreTasks = (
   journal: JournalWriter,
   tasks: ReadonlyArray<StoredTask>,
   options: {
-    /** Whether a tool that was running may run again. */
-    readonly mayRepeat: (request: ToolRequest) => boolean
+    /** Whether a tool that was running may run again. It must not throw: the step would end in its middle. */
+    readonly mayRepeat: (task: StoredTask) => boolean
     /** Who starts the tasks of a session in place of the one that has gone. */
     readonly callerOf: (sessionId: SessionId) => LaunchCaller
   }
@@ -26,8 +25,9 @@ export const restoreTasks = (
     const revivals = restore(table, tasks)
     journal.restored()
     const runtimeOf = (revival: Revival): Launch | undefined => {
-      const { request, snapshot: { status } } = revival.stored
-      return isRunnable(revival, status === "Running" && options.mayRepeat(request))
+      const { stored } = revival
+      const { request, snapshot: { status } } = stored
+      return isRunnable(revival, status === "Running" && options.mayRepeat(stored))
         ? new Launch(engine, launchOf(revival), options.callerOf(request.sessionId))
         : undefined
     }

@@ -1,7 +1,9 @@
 /** What a process finds that opens the journal of one that was killed: the table at the head of src/machine/restore.ts. */
+import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
 import { TaskLaunchRequest, type TaskResolution, ToolExecutor, type TurnTaskUpdate } from "effect-task-manager"
+import { TaskManagerDurable } from "effect-task-manager/durable"
 import { assert } from "vitest"
 import { type Databases, id, type Process, session, settled, turn } from "../support.js"
 
@@ -169,6 +171,40 @@ export const restartSuite = (databases: Databases): void => {
         })
         assert.deepStrictEqual(second.runs.map(({ launch, task }) => `${task} ${launch}`), ["a 2"])
         assert.strictEqual((yield* second.manager.handle.get(id("b"))).status, "Failed")
+      }))
+
+    it.scoped("a function of the options that throws, or gives something else, fails the opening, and the journal is free", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        yield* Effect.flatMap(
+          database.open(),
+          (first) => Effect.zipRight(first.start("a", "park"), first.start("b", "parkSafely"))
+        )
+        const throws = () => {
+          throw new Error("boom")
+        }
+        const wrong: ReadonlyArray<readonly [options: Record<string, unknown>, says: string]> = [
+          [{ onInterrupted: throws }, "boom"],
+          [{ onInterrupted: () => "Again" }, "onInterrupted takes a function that gives Repeat or Fail"],
+          [{ executorOf: throws }, "boom"],
+          [{ executorOf: () => Effect.die("boom") }, "boom"],
+          [{ executorOf: () => ({}) }, "executorOf did not return an Effect"],
+          [{ executorOf: () => Effect.succeed({}) }, "executorOf takes a function that gives a ToolExecutor"]
+        ]
+        let onOwned: "take" | "fail" = "take"
+        for (const [options, says] of wrong) {
+          const layer = TaskManagerDurable.layer({ onOwned, ...options }).pipe(
+            Layer.provide([
+              Layer.succeed(SqlClient.SqlClient, database.sql),
+              Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })
+            ])
+          )
+          const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
+          assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it opened", says)
+          onOwned = "fail"
+        }
+        const last = yield* database.open({ onOwned })
+        assert.deepStrictEqual((yield* last.manager.handle.list()).map(({ status }) => status), ["Failed", "Running"])
       }))
 
     it.scoped("a queued task runs, with its first launch", () =>

@@ -191,7 +191,7 @@ export const openManager = (
     const context = yield* Effect.context<never>()
     const fiberRefs = yield* Effect.getFiberRefs
     yield* restoreTasks(engine, journal, stored, {
-      mayRepeat: ({ toolName }) => toolName === "repeat",
+      mayRepeat: ({ request: { toolName } }) => toolName === "repeat",
       callerOf: () => ({
         context: Context.add(context, ToolExecutor, tools),
         fiberRefs,
