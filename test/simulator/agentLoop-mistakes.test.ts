@@ -183,6 +183,18 @@ describe("the simulator of the loop finds mistakes", () => {
     "transcript/internal/GrowingTranscript": (original) => growing(original, () => ({ has: () => false }))
   })
 
+  finds("a turn that has failed is begun again by the message that waits", ["hang"], {
+    "loop/internal/machine": (original) => ({
+      step: (...given) => {
+        const next = original.step(...given)
+        const messages = next.state.messages.map((message): typeof message =>
+          message.stage === "Begun" ? { ...message, stage: "Waiting" } : message
+        )
+        return { ...next, state: { ...next.state, messages } }
+      }
+    })
+  }, (plan) => ({ ...plan, messages: 4, features: { ...plan.features, storeAway: true } }))
+
   finds("the store is told, and what it says is ignored", ["log"], {
     "loop/internal/Conversation": (original) => ({
       Conversation: class extends original.Conversation {

@@ -110,8 +110,8 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  * Something that happened in a session, in the order in which it happened.
  *
  * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
- * - `MessageTaken`: a message of the user becomes part of the turn's next request. It comes again in a later turn if this
- *   one ended before the message was stored.
+ * - `MessageTaken`: a message of the user becomes part of the turn's next request, or the turn that has begun with it failed before
+ *   that. It comes again in a later turn if this one ended before the message was stored.
  * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
  *   said in it does not count; `attempt` is the number of the new request, from 2.
  * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.

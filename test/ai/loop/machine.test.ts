@@ -175,13 +175,8 @@ const table: Record<string, ReadonlyArray<readonly [from: machine.Phase["_tag"],
     ["Collecting", collected(), "Idle", []],
     ["Collecting", collected("task-1"), "Replying", ["begin turn-1 Wake", "Reply"]],
     ["Collecting", failed("Store"), "Idle", ["begin turn-1 Wake", "end turn-1 Failed", "AnswerInterrupts"]],
-    ["Replying", replied(0), "Replying", [
-      "end turn-1 Completed",
-      "AnswerInterrupts",
-      "begin turn-2 Message",
-      "take m",
-      "Reply"
-    ]],
+    // a message that was taken and is not stored all the same begins nothing
+    ["Replying", replied(0), "Idle", ["end turn-1 Completed", "AnswerInterrupts"]],
     ["Replying", replied(2), "RunningTools", ["RunCalls"]],
     ["Replying", replied(0, "pause"), "Replying", ["take m", "Reply"]],
     ["Replying", failed(), "Idle", ["end turn-1 Failed", "AnswerInterrupts"]],
@@ -256,6 +251,58 @@ describe("a turn", () => {
       "take m",
       "Reply"
     ])
+  })
+
+  it("that has answered is followed by one for a message that came meanwhile", () => {
+    assert.deepStrictEqual(play([submit(), stored, submit("n"), replied(0)]).last, [
+      "end turn-1 Completed",
+      "AnswerInterrupts",
+      "begin turn-2 Message",
+      "take n",
+      "Reply"
+    ])
+  })
+
+  describe("that fails while it takes up what an earlier one left open", () => {
+    const open: machine.Facts = { hasOpenTurns: true, awaitsReply: true }
+    const ended = ["take m", "end turn-1 Failed", "AnswerInterrupts"]
+
+    it("is not begun again by the message that waits", () => {
+      assert.deepStrictEqual(play([submit(), failed("Store")], atOnce, open).last, ended)
+      assert.deepStrictEqual(
+        play([submit(), plain("Interrupt"), plain("TurnStopped"), failed("Store"), failed("Store")], atOnce, open).last,
+        ended
+      )
+      assert.deepStrictEqual(play([submit(), plain("StepInterrupted")], atOnce, open).last, [
+        "take m",
+        "end turn-1 Interrupted",
+        "AnswerInterrupts"
+      ])
+    })
+
+    it("leaves the message to the next turn", () => {
+      for (const next of [submit("n"), plain("Resume")]) {
+        assert.deepStrictEqual(play([submit(), failed("Store"), next], atOnce, open).last, [
+          "begin turn-2 Message",
+          "RunCalls"
+        ])
+      }
+      assert.deepStrictEqual(play([submit(), withdraw()], atOnce, open).last, ["withdrawn m"])
+      assert.deepStrictEqual(play([submit(), failed("Store"), withdraw()], atOnce, open).last, ["kept m"])
+    })
+
+    it("is followed by one for a message that came since it began", () => {
+      assert.deepStrictEqual(play([submit(), submit("n"), failed("Store")], atOnce, open).last, [
+        ...ended,
+        "begin turn-2 Message",
+        "RunCalls"
+      ])
+    })
+
+    it("is followed by one for the message that waits if the host has interrupted it", () => {
+      const stopped = [submit(), plain("Interrupt"), plain("TurnStopped"), drained(0), drained(0)]
+      assert.deepStrictEqual(play(stopped, atOnce, open).last.slice(2), ["begin turn-2 Message", "RunCalls"])
+    })
   })
 
   it("that failed is not followed by a wake-up", () => {
@@ -463,6 +510,66 @@ describe("in any order of commands", () => {
         assert.strictEqual(interrupts, 0)
         assert.isUndefined(turn)
       }),
+      { numRuns: 1000 }
+    )
+  })
+})
+
+describe("however steps end", () => {
+  const asked = fc.oneof(
+    fc.nat(30).map((n) => submit(`m${n}`)),
+    fc.nat(3).map((n) => wake(`task-${n}`)),
+    fc.constantFrom(plain("Resume"), plain("Interrupt"), plain("GoOn"))
+  )
+  const stepEnd = fc.constantFrom(
+    failed("Store"),
+    failed("Unknown"),
+    plain("StepInterrupted"),
+    replied(0),
+    replied(1),
+    drained(0),
+    collected("task-0")
+  )
+
+  it("no turn begins without something new: there are not more of them than commands", () => {
+    const flags = fc.record({ hasOpenTurns: fc.boolean(), awaitsReply: fc.boolean() })
+    fc.assert(
+      fc.property(
+        fc.array(asked, { maxLength: 20 }),
+        fc.infiniteStream(stepEnd),
+        fc.infiniteStream(fc.boolean()),
+        flags,
+        (commands, ends, isNow, facts) => {
+          let state = machine.initialState(1, 3)
+          let turns = 0
+          let isStopping = false
+          const obey = (command: Command) => {
+            const next = machine.step(state, command, coalesced, facts)
+            state = next.state
+            for (const action of next.actions) {
+              if (action._tag === "Emit" && action.event._tag === "TurnStarted") turns++
+              if (action._tag === "StopTurn") isStopping = true
+            }
+          }
+          const endWhatRuns = () => {
+            if (isStopping) {
+              isStopping = false
+              obey(plain("TurnStopped"))
+            }
+            if (state.isStepRunning) obey(ends.next().value)
+          }
+          for (const command of commands) {
+            obey(command)
+            if (isNow.next().value) endWhatRuns()
+          }
+          // each turn makes three requests at most
+          for (let rounds = 0; rounds < 20 * (commands.length + 1) && (isStopping || state.isStepRunning); rounds++) {
+            endWhatRuns()
+          }
+          assert.isAtMost(turns, commands.length)
+          assert.isFalse(isStopping || state.isStepRunning)
+        }
+      ),
       { numRuns: 1000 }
     )
   })

@@ -1,7 +1,7 @@
 /** Agents whose process is killed, and what the next one makes of it. */
 import { Tool, Toolkit } from "@effect/ai"
 import { describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, TestClock } from "effect"
+import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Stream, TestClock } from "effect"
 import {
   SessionId,
   TaskId,
@@ -679,6 +679,30 @@ export const agentSuite = (databases: AgentDatabases): void => {
         const { entries } = (yield* prove(connect, runs)).transcript
         assert.lengthOf(entries, 2)
         assert.include(JSON.stringify(entries), "Mine.")
+      }))
+
+    it.scoped("a process that was taken over lets go of whoever waits, and begins no turn again by itself", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const zombie = yield* startProcess(connect, [], { model: [ToolCall("park", {}, { id: "c-park" })] })
+        const session = yield* zombie.open(sessionId)
+        yield* session.submit("go")
+        yield* settled
+        const events = yield* session.subscribe
+        const running = yield* Effect.fork(Stream.runCollect(session.run("second")))
+        yield* settled
+        yield* startProcess(connect, [], { model: [Text("Mine.")] })
+        // now it learns of it
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(zombie.manager.closeSession(SessionId.make("other")))))
+        yield* session.waitForIdle
+        assert.strictEqual(Chunk.toReadonlyArray(yield* Fiber.join(running)).at(-1)?._tag, "TurnEnded")
+        assert.deepStrictEqual(yield* session.interrupt, { cancelled: [], kept: [] })
+        yield* session.close
+        const told = [...yield* Queue.takeAll(events)]
+        assert.deepStrictEqual(
+          told.flatMap((event) => event._tag === "TurnEnded" ? [event.turnId, event.reason._tag] : []),
+          ["turn-1", "Failed", "turn-2", "Failed"]
+        )
       }))
   })
 

@@ -45,6 +45,7 @@ export const features = [
   "a wake-up that is held by its budget",
   "several late results in one turn",
   "a store that refuses",
+  "a store that is away",
   "a store that refuses what it has written",
   "a turn that fails for the store",
   "a turn that fails for the model",

@@ -53,6 +53,7 @@ interface Features {
   readonly takingTools: boolean
   readonly timeouts: boolean
   readonly toolFailures: boolean
+  readonly storeAway: boolean
   readonly withdrawing: boolean
 }
 
@@ -107,7 +108,7 @@ export const planOf = (seed: number): AgentPlan => {
   const plan: Omit<AgentPlan, Later | "features"> & {
     readonly features: Omit<
       Features,
-      "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "switching" | "withdrawing"
+      "steering" | "compacting" | "instant" | "refusing" | "rewriting" | "storeAway" | "switching" | "withdrawing"
     >
   } = {
     seed,
@@ -155,7 +156,7 @@ export const planOf = (seed: number): AgentPlan => {
     }
   }
   const whileAwaitingApproval = random.pick(["queue", "reject"] as const)
-  const features: Omit<Features, "withdrawing"> = {
+  const features: Omit<Features, "storeAway" | "withdrawing"> = {
     ...plan.features,
     steering: rarely(),
     compacting: random.chance(0.2),
@@ -175,7 +176,7 @@ export const planOf = (seed: number): AgentPlan => {
     repeatedIds: 0.05,
     pauses: 0.1
   }
-  return { ...drawn, features: { ...features, withdrawing: random.chance(0.25) } }
+  return { ...drawn, features: { ...features, withdrawing: random.chance(0.25), storeAway: random.chance(0.15) } }
 }
 
 /** Whom a session can ask. */

@@ -1,5 +1,6 @@
 /** A whole simulated run: processes that live and die, and the last one comes to its end in peace. */
 import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -39,9 +40,11 @@ import { makeTools, route, toolkit } from "./tools.js"
 
 const refused = new TranscriptStoreError({ message: "The disk is full" })
 
-/** The store of one process: slow now and then, full now and then, and sometimes wrong about what it did. */
+/** The store of one process: slow now and then, full or away now and then, and sometimes wrong about what it did. */
 const makeStore = (world: AgentWorld): TranscriptStoreService => {
   const { generation, plan: { features }, random } = world
+  /** Until then nothing is written. */
+  let awayUntil = 0
   return {
     append: (sessionId, entry) =>
       Effect.gen(function*() {
@@ -49,9 +52,13 @@ const makeStore = (world: AgentWorld): TranscriptStoreService => {
         const session = world.sessions.get(sessionId)
         // what a process that is dead writes is written nowhere
         if (session === undefined || generation !== world.generation) return
-        const fails = !world.isTame && features.storeFailures && random.chance(0.15)
+        const now = yield* Clock.currentTimeMillis
+        if (features.storeAway && random.chance(0.05)) awayUntil = now + tick * (1 + random.int(20))
+        const isAway = !world.isTame && now < awayUntil
+        if (isAway) world.meet("a store that is away")
+        const fails = isAway || !world.isTame && features.storeFailures && random.chance(0.15)
         if (fails) session.storeFaults++
-        if (fails && random.chance(0.6)) {
+        if (isAway || fails && random.chance(0.6)) {
           world.meet("a store that refuses")
           world.say(sessionId, () => `refuses ${JSON.stringify(entry)}`)
           return yield* refused

@@ -83,6 +83,8 @@ export class Messages {
       if (given !== undefined) {
         if (this.isKnown(given)) return Effect.succeed({ messageId: given, isKept: true })
         this.handingIn.add(given)
+        // it is another message now, which a turn may take: taking back the one before would empty it
+        this.undropped.delete(given)
       }
       const messageId = given ?? nextId()
       // a turn may take it before whoever hands it in goes on

@@ -8,6 +8,7 @@ import { liveStatuses } from "../../../model/settled.js"
 import type { TaskSnapshot } from "../../../model/Task.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
 import { TaskManager } from "../../../services/TaskManager.js"
+import { withCause } from "../../../shared/logging.js"
 
 export interface Interrupts {
   /** Joins those who wait, in the current step. */
@@ -17,6 +18,14 @@ export interface Interrupts {
   /** Answers everybody who waits, and gives what was cancelled. */
   readonly answer: Effect.Effect<ReadonlyArray<TaskSnapshot>>
 }
+
+/** A manager that has lost its journal answers nothing any more, and its tools have ended: who waits is let go. */
+const unlessLost = <A>(otherwise: A, answer: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.catchAllCause(answer, (cause) =>
+    Effect.as(
+      Effect.logWarning("The manager did not answer while a session was interrupted").pipe(withCause(cause)),
+      otherwise
+    ))
 
 export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, TaskManager> =>
   Effect.map(TaskManager, (manager) => {
@@ -30,7 +39,7 @@ export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, Tas
       },
       stop: (turnIds) =>
         Effect.map(
-          Effect.forEach(turnIds, (turnId) => manager.onTurnInterrupted({ sessionId, turnId })),
+          unlessLost([], Effect.forEach(turnIds, (turnId) => manager.onTurnInterrupted({ sessionId, turnId }))),
           (receipts) => {
             cancelled = receipts.flatMap((receipt) => receipt.cancelled)
           }
@@ -41,10 +50,13 @@ export const make = (sessionId: SessionId): Effect.Effect<Interrupts, never, Tas
         waiting = []
         cancelled = []
         if (asked.length === 0) return Effect.succeed(stopped)
-        return Effect.map(manager.handle.list({ sessionId, kind: "Background", status: liveStatuses }), (kept) => {
-          for (const one of asked) Deferred.unsafeDone(one, Exit.succeed({ cancelled: stopped, kept }))
-          return stopped
-        })
+        return Effect.map(
+          unlessLost([], manager.handle.list({ sessionId, kind: "Background", status: liveStatuses })),
+          (kept) => {
+            for (const one of asked) Deferred.unsafeDone(one, Exit.succeed({ cancelled: stopped, kept }))
+            return stopped
+          }
+        )
       })
     }
   })

@@ -23,7 +23,8 @@
  * A session that another process has left goes on in Idle (GoOn): with what it had begun, and with its queued messages.
  * At the end of a turn a queued message starts the next one, else a kept wake-up does, by the wake policy. A message that
  * a failed or interrupted turn took and did not store starts none: nothing fails in a circle, and what was stopped stays
- * so. The next turn takes it. Nor does a wake-up after a failure.
+ * so. Nor does one that waited when a turn began which failed before it came to it: it counts as taken (see `startsNext`). The
+ * next turn takes them. Nor does a wake-up after a failure.
  */
 import type { TaskApproval } from "../../../model/Approval.js"
 import { type TaskId, TurnId } from "../../../model/ids.js"
@@ -39,8 +40,8 @@ export type Phase =
 
 interface QueuedMessage {
   readonly id: string
-  /** A turn has tried to take it. */
-  readonly isTried: boolean
+  /** `Waiting`: no turn has begun since it came; `Begun`: one has, and not come to it yet; `Tried`: one has tried to take it. */
+  readonly stage: "Waiting" | "Begun" | "Tried"
 }
 
 export interface SessionState {
@@ -148,7 +149,7 @@ export const initialState = (
   maxRequestsPerTurn,
   requests: 0,
   isStepRunning: false,
-  messages: messageIds.map((id) => ({ id, isTried: isResting })),
+  messages: messageIds.map((id) => ({ id, stage: isResting ? "Tried" : "Waiting" })),
   wakes: [],
   wakesInARow: 0,
   isWindowOpen: false,
@@ -186,7 +187,7 @@ const reply = (state: SessionState, turnId: TurnId): Step => {
       phase: { _tag: "Replying" },
       isStepRunning: true,
       requests: state.requests + 1,
-      messages: messageIds.map((id) => ({ id, isTried: true })),
+      messages: messageIds.map((id) => ({ id, stage: "Tried" })),
       // it takes every result that is there
       wakes: [],
       wakesInARow: messageIds.length > 0 ? 0 : state.wakesInARow
@@ -207,11 +208,12 @@ const runCalls = (state: SessionState, turnId: TurnId): Step => ({
 
 const begin = (state: SessionState, cause: TurnCause, { hasOpenTurns }: Facts): Step => {
   const turnId = TurnId.make(`turn-${state.nextTurn}`)
-  const begun = {
+  const begun: SessionState = {
     ...state,
     turnId,
     nextTurn: state.nextTurn + 1,
     requests: 0,
+    messages: state.messages.map(({ id, stage }) => ({ id, stage: stage === "Waiting" ? "Begun" : stage })),
     failure: undefined,
     isResting: false,
     wakesInARow: cause._tag === "Wake" ? state.wakesInARow + 1 : state.wakesInARow
@@ -241,6 +243,19 @@ const considerWakes = (state: SessionState, policy: WakePolicy): Step => {
     : { state: { ...state, isWindowOpen: true }, actions: [{ _tag: "StartWindow" }] }
 }
 
+/**
+ * What a queued message does when a turn has ended in a phase. Each turn that begins by itself uses up a message or an interrupt
+ * of the host, so that none follows the other for ever:
+ *
+ * |                                                        | Waiting | Begun           | Tried |
+ * |--------------------------------------------------------|---------|-----------------|-------|
+ * | completed                                              | starts  | (it was tried)  | waits |
+ * | interrupted by the host                                | starts  | starts          | waits |
+ * | failed, or its step was interrupted by something else  | starts  | tried, and told | waits |
+ */
+const startsNext = (stage: QueuedMessage["stage"], phase: Phase, reason: TurnEnd): boolean =>
+  stage === "Waiting" || stage === "Begun" && reason._tag === "Interrupted" && phase._tag === "Interrupting"
+
 /** Ends the turn, if there is one. */
 const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Facts): Step => {
   const { turnId } = state
@@ -248,14 +263,17 @@ const end = (state: SessionState, reason: TurnEnd, policy: WakePolicy, facts: Fa
   const idle: SessionState = { ...state, phase: { _tag: "Idle" }, turnId: undefined, failure: undefined, isResting }
   const ended = turnId === undefined ? [] : [emit({ _tag: "TurnEnded", turnId, reason })]
   if (state.isClosing) return followedBy(ended, finish(idle))
-  const actions: ReadonlyArray<Action> = [...ended, { _tag: "AnswerInterrupts" }]
-  const failed = reason._tag === "Failed"
-  // what this turn took and did not store is what failed, or what the user did not want any more
-  const hasMessage = reason._tag === "Completed"
-    ? state.messages.length > 0
-    : state.messages.some(({ isTried }) => !isTried)
-  if (hasMessage) return followedBy(actions, beginWithMessages(idle, facts))
-  return followedBy(actions, failed ? stay(idle) : considerWakes(idle, policy))
+  const isNext = ({ stage }: QueuedMessage) => startsNext(stage, state.phase, reason)
+  // who has handed it in waits for the end of its turn, and this was its turn
+  const given = state.messages.filter((message) => message.stage === "Begun" && !isNext(message))
+  const taken = turnId === undefined ? [] : given.map(({ id }) => emit({ _tag: "MessageTaken", turnId, messageId: id }))
+  const left: SessionState = {
+    ...idle,
+    messages: state.messages.map((message) => given.includes(message) ? { ...message, stage: "Tried" } : message)
+  }
+  const actions: ReadonlyArray<Action> = [...taken, ...ended, { _tag: "AnswerInterrupts" }]
+  if (state.messages.some(isNext)) return followedBy(actions, beginWithMessages(left, facts))
+  return followedBy(actions, reason._tag === "Failed" ? stay(left) : considerWakes(left, policy))
 }
 
 const requestLimit = (max: number): TurnEnd => ({
@@ -392,7 +410,10 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
   switch (command._tag) {
     case "Submit": {
       if (phase._tag === "Closed") return stay(state)
-      const queued = { ...state, messages: [...state.messages, { id: command.messageId, isTried: false }] }
+      const queued: SessionState = {
+        ...state,
+        messages: [...state.messages, { id: command.messageId, stage: "Waiting" }]
+      }
       const next = phase._tag === "Idle" ? beginWithMessages(queued, facts) : stay(queued)
       // an interrupt cancels what asks
       return command.rejects === undefined || phase._tag === "Interrupting"
@@ -401,7 +422,7 @@ export const step = (state: SessionState, command: Command, policy: WakePolicy, 
     }
     case "Withdraw": {
       const { messageId } = command
-      const isWithdrawn = state.messages.some(({ id, isTried }) => id === messageId && !isTried)
+      const isWithdrawn = state.messages.some(({ id, stage }) => id === messageId && stage !== "Tried")
       return {
         state: isWithdrawn ? { ...state, messages: state.messages.filter(({ id }) => id !== messageId) } : state,
         actions: [{ _tag: "AnswerWithdraw", messageId, isWithdrawn }]
