@@ -10,14 +10,17 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { checkCodec } from "../../durable/internal/checks.js"
+import { checkCodec, isStorable } from "../../durable/internal/checks.js"
+import { decodeWith, encodeWith } from "../../durable/internal/codecs.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
+import { shown } from "../../shared/text.js"
 import { readBehind, ResultStore, ResultStoreError, ringOf } from "../tasks/ResultStore.js"
-import { journalTables, plainCodec } from "./internal/JournalTables.js"
+import { journalTables } from "./internal/JournalTables.js"
+import { fromStored, toStored } from "./internal/storedResult.js"
 
 /**
  * How whole results are kept: at most `maxBytes` of UTF-8, an integer from 0. `codec` encrypts them, as that of
@@ -31,17 +34,17 @@ export interface ResultStoreSqlOptions {
   readonly codec?: JournalCodec | undefined
 }
 
-const IndexRow = Schema.Struct({ task_id: TaskId, number: Count, first_byte: Count, size: Count })
-const ResultRow = Schema.Struct({ result: Schema.String })
+const IndexRow = Schema.Struct({ task_id: TaskId, number: Count, size: Count })
+const ResultRow = Schema.Struct({ first_byte: Count, size: Count, result: Schema.String })
 
-/** What is known of a saved text. `firstByte`: how many bytes before it were not kept. */
+/** What is known of a saved text. */
 interface Kept {
-  readonly number: number
   readonly size: number
-  readonly firstByte: number
+  /** It is not read any more, and its row is still to be removed. */
+  readonly isRemoved?: true
 }
 
-const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
+const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
   Effect.gen(function*() {
     integerOf("ResultStoreSqlOptions.maxBytes", maxBytes, 0)
     checkCodec("ResultStoreSqlOptions.codec", codec)
@@ -49,21 +52,22 @@ const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
     const failed = (operation: ResultStoreError["operation"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))
 
+    const checkId = (taskId: TaskId): Effect.Effect<void> =>
+      isStorable(taskId) ? Effect.void : Effect.dieSync(() =>
+        new TypeError(
+          `A ResultStoreSql takes a taskId that can be stored: ${
+            shown(taskId)
+          } has a NUL or half of a character, or more than 512 bytes`
+        )
+      )
+
     const kept = new Map<TaskId, Kept>()
-    let bytes = 0
-    const forget = (taskId: TaskId): void => {
-      bytes -= kept.get(taskId)?.size ?? 0
-      kept.delete(taskId)
-    }
 
     const rows = yield* reading<typeof IndexRow.Type[], SqlError | ParseResult.ParseError>(Effect.flatMap(
-      sql`select task_id, number, first_byte, size from etm_results where manager = ${manager} order by number`,
+      sql`select task_id, number, size from etm_results where manager = ${manager} order by number`,
       Effect.forEach((row) => Schema.decodeUnknown(IndexRow)(row))
     )).pipe(failed("read"))
-    for (const { first_byte, number, size, task_id } of rows) {
-      kept.set(task_id, { number, size, firstByte: first_byte })
-      bytes += size
-    }
+    for (const { size, task_id } of rows) kept.set(task_id, { size })
     let lastNumber = rows.at(-1)?.number ?? 0
 
     const drop = (taskId: TaskId) => sql`delete from etm_results where manager = ${manager} and task_id = ${taskId}`
@@ -72,6 +76,7 @@ const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
     return ResultStore.of({
       save: (taskId, text) =>
         Effect.gen(function*() {
+          yield* checkId(taskId)
           const ring = ringOf(text, maxBytes)
           const { start, text: newest } = ring.read({})
           const { size } = ring
@@ -84,38 +89,44 @@ const make = ({ codec = plainCodec, maxBytes }: ResultStoreSqlOptions) =>
             left -= freed
           }
           const number = lastNumber + 1
-          const result = yield* codec.encode(newest)
+          const stored = toStored(newest)
+          const result = codec === undefined ? stored : yield* encodeWith(
+            codec,
+            stored,
+            (detail, cause) => new Error(`The codec ${detail}`, { cause })
+          )
           const row = { manager, task_id: taskId, number, first_byte: start, size, result }
           yield* together(Effect.gen(function*() {
             yield* drop(taskId)
             for (const other of oldest) yield* drop(other)
             if (size > 0) yield* sql`insert into etm_results ${sql.insert(row)}`
           }))
-          forget(taskId)
-          for (const other of oldest) forget(other)
+          for (const gone of [taskId, ...oldest]) kept.delete(gone)
           if (size === 0) return
           lastNumber = number
-          kept.set(taskId, { number, size, firstByte: start })
-          bytes += size
+          kept.set(taskId, { size })
         }).pipe(failed("save"), one.withPermits(1), Effect.uninterruptible),
       read: (taskId, range) =>
         Effect.gen(function*() {
           checkRange(range)
           const entry = kept.get(taskId)
-          if (entry === undefined) return Option.none()
+          if (entry === undefined || entry.isRemoved === true) return Option.none()
           const [found] = yield* reading(
-            sql`select result from etm_results where manager = ${manager} and task_id = ${taskId}`
+            sql`select first_byte, size, result from etm_results where manager = ${manager} and task_id = ${taskId}`
           )
           if (found === undefined) return Option.none()
-          const { result } = yield* Schema.decodeUnknown(ResultRow)(found)
-          return Option.some(readBehind(entry.firstByte, yield* codec.decode(result), range))
+          const { first_byte, result, size } = yield* Schema.decodeUnknown(ResultRow)(found)
+          const text = codec === undefined ? result : yield* decodeWith(codec, result)
+          return Option.some(readBehind(first_byte, yield* fromStored(text, size), range))
         }).pipe(failed("read"), one.withPermits(1)),
       remove: (taskId) =>
         Effect.suspend(() => {
-          if (!kept.has(taskId)) return Effect.void
-          forget(taskId)
-          return together(drop(taskId))
-        }).pipe(Effect.asVoid, failed("remove"), one.withPermits(1), Effect.uninterruptible)
+          const entry = kept.get(taskId)
+          if (entry === undefined) return Effect.void
+          // not read any more even if this fails; then it counts until its row is gone
+          kept.set(taskId, { ...entry, isRemoved: true })
+          return Effect.map(together(drop(taskId)), () => void kept.delete(taskId))
+        }).pipe(failed("remove"), one.withPermits(1), Effect.uninterruptible)
     })
   })
 

@@ -869,7 +869,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
 
   describe("whole results", () => {
     const id = TaskId.make
-    const stores = (connect: Connect, options: ResultStoreSqlOptions) =>
+    const stores = (connect: () => ReturnType<Connect>, options: ResultStoreSqlOptions) =>
       Effect.map(
         ResultStoreSql.layer(options).pipe(
           Layer.provide(TaskManagerDurable.layer({ onOwned: "take" })),
@@ -907,6 +907,98 @@ export const agentSuite = (databases: AgentDatabases): void => {
         assert.deepStrictEqual([kept.start, kept.end, kept.total], [28, 48, 48])
         assert.isTrue(Option.isNone(yield* store.read(id("b"), {})))
         assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 1)
+      }))
+
+    it.scoped("have NULs, and whatever looks like what stands for them, in the bytes that they have", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const texts = ["a\u0000b", "\"a\u0000😀\"", JSON.stringify("a\u0000b"), "\"", "\"\"", "\"b\" and \\u0000"]
+        for (const codec of [undefined, codecOf(randomBytes(32))]) {
+          yield* Effect.scoped(Effect.flatMap(
+            stores(connect, { maxBytes: 1_000, codec }),
+            (store) => Effect.forEach(texts, (text, index) => store.save(id(`${index}`), text), { discard: true })
+          ))
+          const store = yield* stores(connect, { maxBytes: 1_000, codec })
+          for (const [index, text] of texts.entries()) {
+            const total = Buffer.byteLength(text)
+            assert.deepStrictEqual(
+              yield* store.read(id(`${index}`), {}),
+              Option.some({ text, start: 0, end: total, total })
+            )
+          }
+          assert.deepStrictEqual(
+            yield* store.read(id("0"), { start: 1, maxBytes: 1 }),
+            Option.some({ text: "\u0000", start: 1, end: 2, total: 3 })
+          )
+        }
+        // earlier versions wrote every text as it is
+        yield* withSql(
+          connect,
+          (sql) =>
+            Effect.forEach(
+              texts.slice(2),
+              (text, index) => sql`update etm_results set result = ${text} where task_id = ${`${index + 2}`}`
+            )
+        )
+        const store = yield* stores(connect, { maxBytes: 1_000 })
+        for (const [index, text] of texts.entries()) {
+          if (index > 1) assert.strictEqual(Option.getOrThrow(yield* store.read(id(`${index}`), {})).text, text)
+        }
+        // the newest bytes of a text that is too long begin behind those that are not kept
+        const short = yield* stores(connect, { maxBytes: 4 })
+        yield* short.save(id("cut"), "123\u0000\u0000ab")
+        assert.deepStrictEqual(
+          yield* short.read(id("cut"), {}),
+          Option.some({ text: "\u0000\u0000ab", start: 3, end: 7, total: 7 })
+        )
+      }))
+
+    it.scoped("are not saved under an id that cannot be stored, which is named at once", () =>
+      Effect.gen(function*() {
+        const store = yield* stores(yield* databases.make, { maxBytes: 100 })
+        for (const bad of ["a\u0000", "a\ud800", "a".repeat(513)]) {
+          const exit = yield* Effect.exit(store.save(id(bad), "text"))
+          assert(Exit.isFailure(exit))
+          assert.include(Cause.pretty(exit.cause), "taskId")
+          assert.isTrue(Option.isNone(yield* store.read(id(bad), {})))
+          yield* store.remove(id(bad))
+        }
+      }))
+
+    it.scoped("that could not be removed are not read any more, and are removed once it is asked again", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        let isAway = false
+        const failing = () =>
+          connect({
+            before: (text) => {
+              if (isAway && text.startsWith("delete")) throw new Error("disk I/O error")
+            }
+          })
+        const store = yield* stores(failing, { maxBytes: 100 })
+        yield* store.save(id("a"), "text")
+        isAway = true
+        const removing = yield* Effect.fork(Effect.flip(store.remove(id("a"))))
+        for (let second = 0; second < 8; second++) {
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        assert.strictEqual((yield* Fiber.join(removing)).operation, "remove")
+        assert.isTrue(Option.isNone(yield* store.read(id("a"), {})))
+        isAway = false
+        yield* store.remove(id("a"))
+        assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 0)
+      }))
+
+    it.scoped("are not written where a codec gives what databases do not store", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        for (const bad of ["\u0000", "\ud800"]) {
+          const codec = { encode: (text: string) => Effect.succeed(text + bad), decode: Effect.succeed }
+          const store = yield* stores(connect, { maxBytes: 100, codec })
+          assert.strictEqual((yield* Effect.flip(store.save(id("a"), "text"))).operation, "save")
+        }
+        assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 0)
       }))
 
     it.scoped("that cannot be read are errors that show nothing", () =>

@@ -1,0 +1,24 @@
+/** What a codec of a host does, taken with care. */
+import * as Effect from "effect/Effect"
+import type { JournalCodec } from "../JournalCodec.js"
+import { isStorableText } from "./checks.js"
+
+/** A codec that dies has failed: what it was given is at fault, and nothing else is lost with it. */
+const failing = <A>(work: () => Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
+  Effect.catchAllDefect(Effect.suspend(work), Effect.fail)
+
+/** Encodes a text; databases store what this gives as it is. */
+export const encodeWith = <E>(
+  codec: JournalCodec,
+  text: string,
+  fail: (detail: string, cause?: unknown) => E
+): Effect.Effect<string, E> =>
+  Effect.filterOrFail(
+    Effect.mapError(failing(() => codec.encode(text)), (cause) => fail("cannot encode", cause)),
+    isStorableText,
+    () => fail("gave a text that has a NUL or half of a character")
+  )
+
+/** Decodes a text. */
+export const decodeWith = (codec: JournalCodec, text: string): Effect.Effect<string, unknown> =>
+  failing(() => codec.decode(text))
