@@ -8,13 +8,15 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { checkCodec, isStorable } from "../../durable/internal/checks.js"
+import { decodeWith, encodeWith } from "../../durable/internal/codecs.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
 import type { JournalError } from "../../errors.js"
-import { SessionId } from "../../model/ids.js"
+import type { SessionId } from "../../model/ids.js"
 import { wholeMillisOf } from "../../shared/durations.js"
 import { shown } from "../../shared/text.js"
 import { TranscriptStoreError } from "../loop/errors.js"
@@ -22,7 +24,8 @@ import type { StoredMessage, TranscriptSessions } from "../loop/TranscriptStore.
 import { TranscriptStore } from "../loop/TranscriptStore.js"
 import { Transcript } from "../transcript/Transcript.js"
 import { TranscriptEntry, UserPart } from "../transcript/TranscriptEntry.js"
-import { type JournalTables, journalTables, plainCodec } from "./internal/JournalTables.js"
+import { type JournalTables, journalTables } from "./internal/JournalTables.js"
+import { readableIds } from "./internal/readableIds.js"
 import { sweepAgain } from "./internal/sweepAgain.js"
 
 /**
@@ -57,7 +60,6 @@ const sessionsAtOnce = 20
 const SessionRow = Schema.Struct({ opened_as: Schema.NullOr(Count), is_resting: Count })
 const TextRow = Schema.Struct({ number: Count, text: Schema.String, version: Count })
 const MessageRow = Schema.Struct({ message_id: Schema.String, ...TextRow.fields })
-const IdRow = Schema.Struct({ session_id: SessionId })
 
 const Entry = Schema.parseJson(TranscriptEntry)
 const Content = Schema.parseJson(Schema.Array(UserPart))
@@ -81,7 +83,7 @@ interface SqlSessions extends TranscriptSessions {
 
 const make = (
   { name: manager, now, read: reading, sql, together }: JournalTables,
-  codec: JournalCodec
+  codec: JournalCodec | undefined
 ): SqlSessions => {
   // what is about to be opened is not removed meanwhile
   const alone = Effect.unsafeMakeSemaphore(1).withPermits(1)
@@ -104,9 +106,10 @@ const make = (
     )
 
   const encoded = (text: string): Effect.Effect<string, TranscriptStoreError> =>
-    Effect.mapError(
-      codec.encode(text),
-      (cause) => new TranscriptStoreError({ message: "The codec could not encode.", reason: "Unavailable", cause })
+    codec === undefined ? Effect.succeed(text) : encodeWith(
+      codec,
+      text,
+      (detail, cause) => new TranscriptStoreError({ message: `The codec ${detail}.`, reason: "Unavailable", cause })
     )
 
   /** A row of one of the tables; its error shows nothing of what stands there. */
@@ -121,8 +124,8 @@ const make = (
       if (row.version > version) {
         return yield* refused("Version", sessionId, `is of a later version: ${what} has version ${row.version}`)
       }
-      const text = yield* Effect.mapError(
-        codec.decode(row.text),
+      const text = codec === undefined ? row.text : yield* Effect.mapError(
+        decodeWith(codec, row.text),
         (cause) => refused("Damaged", sessionId, `cannot be decoded: ${what}`, cause)
       )
       return yield* decodeRow(schema, text, sessionId, what)
@@ -264,7 +267,7 @@ const make = (
       one.isResting = isHosts
     }).pipe(Effect.mapError(unavailable("The transcript could not be written")), Effect.uninterruptible)
 
-  const removeAll = (sessionIds: ReadonlyArray<SessionId>) => {
+  const removeAll = (sessionIds: ReadonlyArray<string>) => {
     const these = sql`manager = ${manager} and ${sql.in("session_id", sessionIds)}`
     return Effect.zipRight(sql`delete from etm_entries where ${these}`, sql`delete from etm_sessions where ${these}`)
   }
@@ -274,8 +277,9 @@ const make = (
       const through = (yield* reading(now)) - millis
       const rows = yield* reading(sql`select session_id from etm_sessions where manager = ${manager}
         and closed_at <= ${through} order by closed_at limit ${sessionsAtOnce}`)
-      const old = yield* Effect.forEach(rows, (row) => decodeRow(IdRow, row, "?", "its id"))
-      if (old.length > 0) yield* together(removeAll(old.map(({ session_id }) => session_id)))
+      // also one that is no id any more
+      const old = rows.flatMap(({ session_id }) => Predicate.isString(session_id) ? [session_id] : [])
+      if (old.length > 0) yield* together(removeAll(old))
       return old.length < sessionsAtOnce
     }).pipe(
       alone,
@@ -288,8 +292,7 @@ const make = (
     sweep,
     listOpen: reading(sql`select session_id from etm_sessions where manager = ${manager} and opened_as is not null
       order by opened_as`).pipe(
-      Effect.flatMap(Effect.forEach((row) => decodeRow(IdRow, row, "?", "its id"))),
-      Effect.map((rows) => rows.map(({ session_id }) => session_id)),
+      Effect.flatMap(readableIds),
       Effect.mapError(unavailable("The open sessions could not be read"))
     ),
     open,
@@ -399,7 +402,7 @@ export const TranscriptStoreSql = {
       Effect.gen(function*() {
         checkCodec("TranscriptStoreSqlOptions.codec", options.codec)
         const retention = wholeMillisOf("TranscriptStoreSqlOptions.retention", options.retention ?? Infinity)
-        const sessions = make(yield* journalTables, options.codec ?? plainCodec)
+        const sessions = make(yield* journalTables, options.codec)
         yield* sweepAgain(sessions.sweep(retention), retention)
         return {
           append: (sessionId, entry) => sessions.commit(sessionId, { entries: [entry], taken: [] }),

@@ -1,5 +1,6 @@
 /** What a codec of a host does, taken with care. */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { JournalCodec } from "../JournalCodec.js"
 import { isStorableText } from "./checks.js"
 
@@ -15,8 +16,8 @@ export const encodeWith = <E>(
 ): Effect.Effect<string, E> =>
   Effect.filterOrFail(
     Effect.mapError(failing(() => codec.encode(text)), (cause) => fail("cannot encode", cause)),
-    isStorableText,
-    () => fail("gave a text that has a NUL or half of a character")
+    (encoded) => Predicate.isString(encoded) && isStorableText(encoded),
+    () => fail("gave a text that has a NUL or half of a character, or gave none")
   )
 
 /** Decodes a text. */

@@ -2,10 +2,9 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import { JournalError, type JournalErrorReason } from "../../errors.js"
 import type { JournalCodec } from "../JournalCodec.js"
-import { isStorableText } from "./checks.js"
+import { decodeWith, encodeWith } from "./codecs.js"
 import { dialectOf } from "./dialect.js"
 import { nowOf } from "./schema.js"
 
@@ -54,16 +53,10 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
     encode: (text) =>
       codec === undefined
         ? Effect.succeed(text)
-        : Effect.flatMap(
-          Effect.mapError(codec.encode(text), (cause) => fail("Unavailable", "has a codec that cannot encode", cause)),
-          (encoded) =>
-            Predicate.isString(encoded) && isStorableText(encoded)
-              ? Effect.succeed(encoded)
-              : Effect.fail(fail("Unavailable", "has a codec whose text has a NUL or half of a character, or is none"))
-        ),
+        : encodeWith(codec, text, (detail, cause) => fail("Unavailable", `has a codec that ${detail}`, cause)),
     decode: (text, what) =>
       codec === undefined
         ? Effect.succeed(text)
-        : Effect.mapError(codec.decode(text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
+        : Effect.mapError(decodeWith(codec, text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
   }
 }

@@ -814,6 +814,54 @@ export const agentSuite = (databases: AgentDatabases): void => {
         }
       }))
 
+    it.scoped("a session whose id is none any more, and one on which the codec dies, hold up no other", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        const options: ProcessOptions = { model: [Text("Yes.")] }
+        const first = yield* startProcess(connect, [], options)
+        for (const name of ["a", "b", "c"]) {
+          const session = yield* first.open(SessionId.make(name))
+          yield* session.submit(`hello ${name}`)
+          yield* playOn(session, first)
+        }
+        yield* first.kill
+        yield* withSql(connect, (sql) => sql`update etm_sessions set session_id = '' where session_id = 'b'`)
+        const codec = {
+          encode: Effect.succeed,
+          decode: (text: string) => text.includes("hello c") ? Effect.die(new Error("secret")) : Effect.succeed(text)
+        }
+        const second = yield* startProcess(connect, [], { ...options, store: { codec } })
+        const { failed, sessions } = yield* second.reopen
+        assert.deepStrictEqual(sessions.map((session) => session.sessionId as string), ["a"])
+        assert.deepStrictEqual(failed.map(({ error, sessionId }) => [sessionId as string, error.reason]), [[
+          "c",
+          "Damaged"
+        ]])
+        assert.notInclude(JSON.stringify(failed), "secret")
+      }))
+
+    it.scoped("nothing is written where a codec gives what databases do not store, or dies", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        for (const bad of [Effect.succeed("\ud800"), Effect.succeed("\u0000"), Effect.die(new Error("no key"))]) {
+          const codec = { encode: () => bad, decode: Effect.succeed }
+          const process = yield* startProcess(connect, [], { model: [Text("Yes.")], store: { codec } })
+          const session = yield* process.open(sessionId)
+          const told = yield* Effect.fork(Stream.runCollect(session.run("Hello")))
+          yield* settled
+          const last = Chunk.toReadonlyArray(yield* Fiber.join(told)).at(-1)
+          assert.include(JSON.stringify(last), "Store")
+          yield* process.stop
+        }
+        assert.lengthOf(
+          yield* withSql(
+            connect,
+            (sql) => sql`select entry from etm_entries union all select message from etm_messages`
+          ),
+          0
+        )
+      }))
+
     it.scoped("ids that no database stores are refused by name, and any other is kept", () =>
       Effect.gen(function*() {
         const connect = yield* databases.make

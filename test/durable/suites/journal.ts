@@ -590,6 +590,9 @@ export const journalSuite = (databases: Databases): void => {
         assert.notInclude(JSON.stringify(yield* database.sql`select * from etm_tasks`), "secret")
         const refused = yield* Effect.flip(database.open({ codec: codecOf(randomBytes(32)) }))
         assert.strictEqual(refused._tag === "JournalError" ? refused.reason : refused._tag, "Damaged")
+        // so it is with a codec that dies of what it cannot decode
+        const died = yield* Effect.flip(database.open({ codec: { ...codec, decode: () => Effect.die("no key") } }))
+        assert.strictEqual(died._tag === "JournalError" ? died.reason : died._tag, "Damaged")
         // not one row can be decoded: that is no damage, and nothing is set aside
         const wrongKey = database.open({ codec: codecOf(randomBytes(32)), onDamaged: "setAside" })
         assert.strictEqual((yield* Effect.flip(wrongKey))._tag, "JournalError")

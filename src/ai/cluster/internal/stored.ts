@@ -4,14 +4,12 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { dialectOf } from "../../../durable/internal/dialect.js"
 import { isOpen, openTasks } from "../../../durable/internal/schema.js"
-import { SessionId } from "../../../model/ids.js"
+import type { SessionId } from "../../../model/ids.js"
+import { readableIds } from "../../durable/internal/readableIds.js"
 
 interface Row {
   readonly session_id: unknown
 }
-
-const idsIn = (rows: ReadonlyArray<Row>): ReadonlyArray<SessionId> =>
-  rows.flatMap(({ session_id }) => typeof session_id === "string" ? [SessionId.make(session_id)] : [])
 
 /** Where a parameter stands: `?` or `$1`. */
 type Place = (index: number) => string
@@ -54,7 +52,7 @@ export const storedSessions = (journal: string): Effect.Effect<StoredSessions, n
     const dialect = dialectOf(sql)
     const place: Place = (index) => dialect === "pg" ? `$${index}` : "?"
     const find = (query: (place: Place, dialect: Dialect) => string, ...more: ReadonlyArray<string>) =>
-      Effect.map(sql.unsafe<Row>(query(place, dialect), [journal, ...more]), idsIn)
+      Effect.flatMap(sql.unsafe<Row>(query(place, dialect), [journal, ...more]), readableIds)
     return {
       toReopen: Effect.zipWith(
         find(awakeQuery),

@@ -6,13 +6,9 @@ import * as Schedule from "effect/Schedule"
 import { attemptMillisOf, toItsEnd, withinAttempt } from "../../../durable/internal/attempts.js"
 import { nowOf } from "../../../durable/internal/schema.js"
 import { transactionsOf } from "../../../durable/internal/transactions.js"
-import type { JournalCodec } from "../../../durable/JournalCodec.js"
 import { TaskJournal } from "../../../durable/TaskJournal.js"
 import type { JournalError } from "../../../errors.js"
 import type { PendingLoopUpdates, TurnTaskUpdate } from "../../../model/TaskResolution.js"
-
-/** Stores texts as they are. */
-export const plainCodec: JournalCodec = { encode: Effect.succeed, decode: Effect.succeed }
 
 const nothingTaken: PendingLoopUpdates = { resolutions: [] }
 
