@@ -1,6 +1,6 @@
 /** Calls of a client in exchanges: what travels together, and what becomes of calls whose exchange fails. */
 import { it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, FiberSet, Option } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberSet, Option, Queue } from "effect"
 import { TaskId } from "effect-task-manager"
 import { assert, describe } from "vitest"
 import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
@@ -14,6 +14,8 @@ import {
   GroupNotReady,
   type SentTold
 } from "../../src/cluster/internal/protocol.js"
+import { StillHeld } from "../../src/cluster/internal/StillHeld.js"
+import { forgottenAfter, wireMillis } from "../../src/cluster/internal/wire.js"
 import { headerOf } from "./support.js"
 
 const header = headerOf("call")
@@ -315,5 +317,51 @@ describe("what a client has in hand", () => {
       // what has reached its reader is not given again
       inHand.settle({ taken: [first?.token ?? 0], putBack: [], dropped: [] })
       assert.strictEqual((yield* give)?.value, TaskId.make("task-2"))
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("what a client says it still holds stays with it; the rest is put back", () =>
+    Effect.gen(function*() {
+      const inHand = new InHand(0)
+      const set = yield* FiberSet.make<void, never>()
+      let taken = 0
+      const give = (call: string) =>
+        inHand.give<TaskId, never>(
+          call,
+          (use) => Effect.orDie(use(TaskId.make(`task-${++taken}`))),
+          () => [],
+          (self) => FiberSet.run(set, self)
+        )
+      const first = yield* give("first")
+      yield* give("second")
+      const began = wireMillis()
+      const told = { taken: [], putBack: [], dropped: [] }
+      // also a token that is over
+      inHand.settle({ ...told, held: [first?.token ?? 0, 1_000] }, began + forgottenAfter / 2)
+      inHand.sweep(began + forgottenAfter)
+      assert.deepStrictEqual(yield* give("first"), first)
+      assert.strictEqual((yield* give("second"))?.value, TaskId.make("task-3"))
+      inHand.sweep(began + 1.5 * forgottenAfter)
+      assert.strictEqual((yield* give("first"))?.value, TaskId.make("task-4"))
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("a client says what its consumers hold, for as long as they do", () =>
+    Effect.gen(function*() {
+      const set = yield* FiberSet.make<unknown, unknown>()
+      const run = yield* FiberSet.runtime(set)<never>()
+      const said = yield* Queue.unbounded<ReadonlyArray<number>>()
+      let tries = 0
+      const stillHeld = new StillHeld({
+        fork: (self) => void run(self),
+        // no runner answers the first one
+        say: (group, held) => ++tries === 1 ? Effect.die("no runner") : Queue.offer(said, [group, ...held()]),
+        every: 1
+      })
+      const first = stillHeld.add(1, 7)
+      const second = stillHeld.add(1, 8)
+      assert.deepStrictEqual(yield* Queue.take(said), [1, 7, 8])
+      first()
+      assert.deepStrictEqual(yield* Effect.repeat(Queue.take(said), { until: (held) => held.length === 2 }), [1, 8])
+      second()
+      yield* FiberSet.awaitEmpty(set)
     }).pipe(Effect.scoped, Effect.orDie))
 })

@@ -28,7 +28,7 @@ import { RunningIn } from "../../runtime/launch/RunningIn.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import { Calls } from "./calls.js"
 import { InHand } from "./inHand.js"
-import { type Answer, type CallHeader, GroupNotReady, type SentTold } from "./protocol.js"
+import { type Answer, type CallHeader, GroupNotReady, type SentTold, type ToldOf } from "./protocol.js"
 import { Readers } from "./readers.js"
 import { answersWithin, onWire, wireMillis, wireSleep } from "./wire.js"
 
@@ -116,7 +116,7 @@ const open = (
   })
 
 /** What has become of what a client was given, and of calls that it does not make again. */
-const settleIn = ({ calls, inHand }: OpenGroup, told: Pick<CallHeader, "taken" | "putBack" | "dropped">): void => {
+const settleIn = ({ calls, inHand }: OpenGroup, told: ToldOf): void => {
   inHand.settle(told)
   calls.drop(told.dropped)
 }

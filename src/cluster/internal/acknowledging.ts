@@ -27,6 +27,7 @@ import type { ClusterJournal } from "../ClusterJournal.js"
 import type { Connection as ToGroups } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { journalOf } from "./journals.js"
+import { StillHeld } from "./StillHeld.js"
 import { answeredWithin, onWire } from "./wire.js"
 
 type Updates = TurnTaskUpdate | PendingLoopUpdates | TaskResolution
@@ -95,10 +96,15 @@ export const namedText = ({ dialect, place }: Tables): string =>
 export const acknowledgingWith = (
   name: string,
   locking: TransactionSet,
-  { gone, putBack, taken }: Pick<ToGroups, "taken" | "putBack" | "gone">
+  { ask, fork, gone, putBack, taken }: Pick<ToGroups, "ask" | "fork" | "taken" | "putBack" | "gone">
 ): Effect.Effect<Acknowledging, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (sql) => {
     const inHand = new Map<string, Delivery>()
+    const stillHeld = new StillHeld({
+      fork,
+      say: (group, held) =>
+        ask(group, (client, header) => client.Settle({ header: { ...header, held: held() } }), { isSilent: true })
+    })
     const tables = (group: number) => tablesOf(sql, journalOf(name, group), undefined)
 
     const take = (group: number, deliveries: ReadonlyArray<Delivery>) =>
@@ -171,7 +177,9 @@ export const acknowledgingWith = (
           isAcknowledged: false
         }))
         for (const delivery of deliveries) inHand.set(keyOf(delivery.ref), delivery)
+        const isOver = stillHeld.add(group, given.token)
         const letGo = (): void => {
+          isOver()
           for (const delivery of deliveries) {
             const key = keyOf(delivery.ref)
             if (inHand.get(key) === delivery) inHand.delete(key)

@@ -2,16 +2,16 @@
  * What clients of a group have taken. It is in the hands of a consumer of the manager until the client says that it reached its
  * reader; what it gives back, or says nothing of for a while, is put back.
  *
- * | the token is     | `taken`         | `putBack`       | nothing for `forgottenAfter`, or the group ends |
- * | ---------------- | --------------- | --------------- | ----------------------------------------------- |
- * | in hand          | delivered       | put back        | put back                                        |
- * | over, or unknown | nothing         | nothing         | nothing                                         |
+ * | the token is     | `taken`         | `putBack`       | `held`                      | nothing for `forgottenAfter`, or the group ends |
+ * | ---------------- | --------------- | --------------- | --------------------------- | ----------------------------------------------- |
+ * | in hand          | delivered       | put back        | in hand, for as long again  | put back                                        |
+ * | over, or unknown | nothing         | nothing         | nothing                     | nothing                                         |
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ancestryOf, RunningIn } from "../../runtime/launch/RunningIn.js"
-import type { CallHeader } from "./protocol.js"
+import type { ToldOf } from "./protocol.js"
 import { forgottenAfter, wireMillis } from "./wire.js"
 
 /** What a consumer's `use` fails with where its client gave it back. */
@@ -28,6 +28,7 @@ interface Holding {
   readonly call: string
   readonly given: Given<unknown>
   readonly end: Deferred.Deferred<void, PutBack>
+  /** When its client has said something of it last. */
   readonly since: number
   readonly consumer: Consumer
 }
@@ -46,6 +47,7 @@ export interface Take<A, E> {
 }
 
 export class InHand {
+  /** Those that nothing was said of for the longest time come first. */
   private readonly holdings = new Map<number, Holding>()
   private readonly ofCalls = new Map<string, number>()
   /** Those whose consumers are not done yet. */
@@ -56,8 +58,14 @@ export class InHand {
     this.token = firstToken
   }
 
-  /** What the header of a call says: what has reached its reader, what is given back, and the calls whose answer nobody has. */
-  settle({ dropped, putBack, taken }: Pick<CallHeader, "taken" | "putBack" | "dropped">): void {
+  /** What the header of a call says: what has reached its reader, what is given back or still held, and whose answer nobody has. */
+  settle({ dropped, held = [], putBack, taken }: ToldOf, now = wireMillis()): void {
+    for (const token of held) {
+      const holding = this.holdings.get(token)
+      if (holding === undefined) continue
+      this.holdings.delete(token)
+      this.holdings.set(token, { ...holding, since: now })
+    }
     for (const token of taken) this.end(token, Effect.void)
     for (const token of putBack) this.end(token, Effect.fail(new PutBack()))
     for (const call of dropped) {

@@ -82,12 +82,17 @@ export const CallHeader = Schema.Struct({
   /** Tokens of what has reached its reader, and of what is to be put back. */
   taken: Numbers,
   putBack: Numbers,
+  /** Tokens of what a consumer has in hand for long. A runner of a version before this field does not look at it. */
+  held: Schema.optionalWith(Numbers, { exact: true }),
   /** Calls that gave something that nobody has: it is put back. */
   dropped: Schema.Array(Schema.String),
   /** Readers of events that must not be behind the answer. */
   readers: Positions
 })
 export type CallHeader = typeof CallHeader.Type
+
+/** What has become of what a group gave. */
+export type ToldOf = Pick<CallHeader, "taken" | "putBack" | "held" | "dropped">
 
 const answer = <A, I>(value: Schema.Schema<A, I>) => answerOf(value, Batch)
 export type Answer<A> = AnswerOf<A, Batch>
@@ -262,7 +267,7 @@ interface SentAnswer {
 }
 
 /** What a group is told: as the fields of a header. */
-export interface SentTold extends Pick<CallHeader, "taken" | "putBack" | "dropped"> {
+export interface SentTold extends ToldOf {
   readonly group: number
 }
 
