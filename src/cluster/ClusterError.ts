@@ -8,12 +8,13 @@ import { describedError, oneOf, Text } from "../model/schemas.js"
 
 /**
  * Why: `Unavailable` (no runner has answered for the `patience` of a client), `Layout` (the cluster was set up with another number
- * of groups or shards), `Version` (a process of a version that does not know the other one).
+ * of groups or shards), `Version` (a process of a version that does not know the other one), `TooLarge` (a call, such as the input of
+ * a task, of more than 15 MiB).
  *
  * @since 0.1.0
  * @category errors
  */
-export const ClusterErrorReason = oneOf("Unavailable", "Layout", "Version")
+export const ClusterErrorReason = oneOf("Unavailable", "Layout", "Version", "TooLarge")
 
 /**
  * A value of the `ClusterErrorReason` schema.
@@ -24,8 +25,8 @@ export const ClusterErrorReason = oneOf("Unavailable", "Layout", "Version")
 export type ClusterErrorReason = typeof ClusterErrorReason.Type
 
 /**
- * A layer of a cluster fails with it where the cluster was set up in another way; the caller of a client dies with it (`Unavailable`)
- * when no runner answers.
+ * A layer of a cluster fails with it where the cluster was set up in another way; the caller of a client dies with it when no runner
+ * answers (`Unavailable`), or the call is too large to be sent (`TooLarge`).
  *
  * @since 0.1.0
  * @category errors

@@ -15,13 +15,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { ClusterError } from "../ClusterError.js"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
+import { callBytes, messageBytes, sizeOf, takeFitting, textBytesOf } from "./messageSize.js"
 import { Pace } from "./Pace.js"
 import {
   type Exchange,
   type Exchanged,
   type GroupClient,
   GroupNotReady,
+  type PartOfAnswer,
   protocolVersion,
   type SentTold
 } from "./protocol.js"
@@ -33,9 +36,13 @@ interface Call {
   readonly tag: string
   readonly codec: CallCodec
   readonly payload: unknown
+  /** About how large it is on the wire. */
+  readonly size: number
   readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
   peer: Peer
   sentAt: number
+  /** What has come of an answer in parts. */
+  readonly parts: Array<string>
 }
 
 /** A runner, or a group whose runner is not known. */
@@ -61,6 +68,17 @@ const paceOptions = { perMilli: 4, longest: 8 }
 
 /** How long a runner that is not known is asked alone, in milliseconds. */
 const aloneMillis = 250
+
+/** What the caller of a call dies of that is too large. */
+const refusalOf = (tag: string, payload: unknown): ClusterError | undefined => {
+  const bytes = textBytesOf(payload)
+  if (bytes !== undefined && bytes <= callBytes) return undefined
+  const size = bytes === undefined ? "too many" : String(bytes)
+  return new ClusterError({
+    reason: "TooLarge",
+    detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${size}`
+  })
+}
 
 const notReady = Exit.fail(new GroupNotReady())
 
@@ -140,16 +158,22 @@ export class Peers {
   private call(group: number, tag: string, codec: CallCodec, payload: unknown): Effect.Effect<unknown, unknown> {
     return Effect.async((resume) => {
       if (this.isClosed) return resume(notReady)
+      const encoded = codec.encodePayload(payload)
+      const size = sizeOf(encoded)
+      const refusal = size > messageBytes ? refusalOf(tag, encoded) : undefined
+      if (refusal !== undefined) return resume(Exit.die(refusal))
       const peer = this.peerOf(group)
       const call: Call = {
         id: ++this.calls,
         group,
         tag,
         codec,
-        payload: codec.encodePayload(payload),
+        payload: encoded,
+        size,
         resume,
         peer,
-        sentAt: 0
+        sentAt: 0,
+        parts: []
       }
       peer.outgoing.push(call)
       this.flushSoon(peer)
@@ -222,10 +246,9 @@ export class Peers {
     const [group] = peer.groups
     if (group === undefined) return Effect.sync(() => this.lose(peer))
     // what is not known to be begun by a certain runner may be begun by two of them, one after the other
-    const calls = peer.runner === undefined ? [] : peer.outgoing
+    const calls = peer.runner === undefined ? [] : takeFitting(peer.outgoing)
     const told = peer.runner === undefined ? [] : this.takeTold(peer.groups)
     const { ended } = peer
-    if (peer.runner !== undefined) peer.outgoing = []
     peer.ended = []
     const now = wireMillis()
     for (const call of calls) {
@@ -235,6 +258,7 @@ export class Peers {
     }
     peer.pace.sent(calls.length, wireMillis())
     peer.open++
+    if (peer.runner !== undefined && peer.outgoing.length > 0) this.flushSoon(peer)
     const number = ++this.exchanges
     this.unended.add(number)
     const [oldest = number] = this.unended
@@ -252,7 +276,8 @@ export class Peers {
       })),
       told,
       ended,
-      list: peer.list
+      list: peer.list,
+      parts: true
     }
     return Effect.map(
       Effect.exit(onWire(Effect.timeout(this.exchange(group, exchange), answeredWithin))),
@@ -290,9 +315,11 @@ export class Peers {
       peer.list = list
       for (const one of groups) this.move(one, peer)
     }
-    for (const { exit, id } of answers) {
-      const call = this.sent.get(id)
+    for (const sent of answers) {
+      const call = this.sent.get(sent.id)
       if (call === undefined) continue
+      const exit = "part" in sent ? this.wholeOf(call, sent) : sent.exit
+      if (exit === undefined) continue
       this.left(call)
       const answer = call.codec.decodeExit(exit)
       if (isNotReady(answer) && this.ofGroups.get(call.group) === peer) this.forget(call.group, peer)
@@ -305,6 +332,17 @@ export class Peers {
       if (one.groups.size === 0) this.lose(one)
       else this.flushSoon(one)
     }
+  }
+
+  /** An answer that comes in parts, once it is whole. */
+  private wholeOf(call: Call, { count, index, part }: PartOfAnswer): unknown {
+    const { id, parts, peer } = call
+    parts[index] = part
+    if (Object.keys(parts).length === count) return JSON.parse(parts.join(""))
+    // it is on its way: it is the youngest of those that wait
+    call.sentAt = wireMillis()
+    if (peer.waiting.delete(id)) peer.waiting.set(id, call)
+    return undefined
   }
 
   /** Nothing is waited for without end, whatever becomes of a call at its runner: under the same number it is found again there. */

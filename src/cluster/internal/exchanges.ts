@@ -12,19 +12,44 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import { jsonText } from "../../shared/jsonText.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { callCodecs } from "./callCodecs.js"
+import { type CallCodec, callCodecs } from "./callCodecs.js"
+import { messageBytes, partsOf, sizeOf, takeFitting } from "./messageSize.js"
 import {
   type Exchange,
   type Exchanged,
   type GroupHandlers,
   GroupNotReady,
   protocolVersion,
+  type SentAnswer,
   type SentTold
 } from "./protocol.js"
 import { answersWithin, forgottenAfter, onWire, wireMillis, wireSleep } from "./wire.js"
 
-type Answer = Exchanged["answers"][number]
+/** What is to be sent to a client, and about how large it is. */
+interface Answer {
+  readonly sent: SentAnswer
+  readonly size: number
+}
+
+/** An answer as it goes into messages: in parts if it is too large for one, and the client puts them together. */
+const answersOf = (
+  id: number,
+  codec: CallCodec,
+  exit: Exit.Exit<unknown, unknown>,
+  takesParts: boolean
+): Array<Answer> => {
+  const encoded = codec.encodeExit(exit)
+  const size = sizeOf(encoded)
+  if (size <= messageBytes || !takesParts) return [{ sent: { id, exit: encoded }, size }]
+  const text = jsonText(encoded)
+  if (text === undefined) return answersOf(id, codec, tooLarge, takesParts)
+  return partsOf(text).map((part, index, { length: count }) => ({
+    sent: { id, part, index, count },
+    size: sizeOf(part)
+  }))
+}
 
 /** An exchange that has no answer yet. */
 interface Held {
@@ -34,12 +59,13 @@ interface Held {
 }
 
 interface Client {
+  takesParts: boolean
   /** What the client knows the runner by. A client that was forgotten gets another one, for its answers are gone. */
   readonly token: string
   /** The exchanges that have come, from the oldest one on that is not over at the client. */
   readonly seen: Set<number>
   oldest: number
-  answers: Array<Answer>
+  readonly answers: Array<Answer>
   held: Array<Held>
   readonly running: Map<number, Running>
   /** Calls that were ended and still end. */
@@ -88,6 +114,7 @@ export interface Exchanges {
 }
 
 const gone = Exit.fail(new GroupNotReady())
+const tooLarge = Exit.die(new RangeError("The answer to a call is too large to be sent"))
 
 export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effect.gen(function*() {
   const runner = randomToken()
@@ -102,7 +129,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
 
   const exchanged = ({ token }: Client, answers: ReadonlyArray<Answer>, known: number): Exchanged => ({
     runner: token,
-    answers,
+    answers: answers.map(({ sent }) => sent),
     list,
     groups: known === list ? null : [...groups.keys()]
   })
@@ -110,9 +137,9 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
   const answer = (client: Client): void => {
     const held = client.held.shift()
     if (held === undefined) return
-    const { answers } = client
-    client.answers = []
-    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
+    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, takeFitting(client.answers), held.list)))
+    // what has no room in it goes with the next one
+    if (client.answers.length > 0) flushSoon(client)
   }
 
   const flushSoon = (client: Client): void => {
@@ -132,6 +159,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     const known = clients.get(name)
     if (known !== undefined) return known
     const client: Client = {
+      takesParts: false,
       token: `${runner}/${++clientsSeen}`,
       seen: new Set(),
       oldest: 0,
@@ -176,7 +204,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     const codec = callCodecs.get(tag)
     const end = (exit: Exit.Exit<unknown, unknown>): void => {
       if (codec === undefined) return
-      client.answers.push({ id, exit: codec.encodeExit(exit) })
+      client.answers.push(...answersOf(id, codec, exit, client.takesParts))
       flushSoon(client)
     }
     const here = groups.get(group)
@@ -214,15 +242,14 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
       }
       const client = clientOf(name)
       client.lastAsked = wireMillis()
+      client.takesParts = asking.parts === true
       if (asked !== client.token) return Effect.succeed(exchanged(client, [], -1))
       if (isSeen(client, asking)) return Effect.fail(new GroupNotReady())
       for (const one of told) groups.get(one.group)?.settle(one)
       for (const id of ended) end(client, id)
       for (const call of calls) begin(client, call)
       if (!groups.has(group)) {
-        const { answers } = client
-        client.answers = []
-        return Effect.succeed(exchanged(client, answers, known))
+        return Effect.succeed(exchanged(client, takeFitting(client.answers), known))
       }
       const held: Held = { group, list: known, answered: Deferred.unsafeMake(FiberId.none) }
       client.held.push(held)
@@ -280,9 +307,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
         for (const client of clients.values()) {
           for (const held of client.held.filter((one) => one.group === group)) {
             client.held = client.held.filter((one) => one !== held)
-            const { answers } = client
-            client.answers = []
-            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, answers, held.list)))
+            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, takeFitting(client.answers), held.list)))
           }
         }
       }),

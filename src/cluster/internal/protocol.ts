@@ -261,10 +261,18 @@ interface SentCall {
   readonly tag: string
   readonly payload: unknown
 }
-interface SentAnswer {
+interface WholeAnswer {
   readonly id: number
   readonly exit: unknown
 }
+/** Of an answer that is too large for a message: a part of its JSON text. */
+export interface PartOfAnswer {
+  readonly id: number
+  readonly part: string
+  readonly index: number
+  readonly count: number
+}
+export type SentAnswer = WholeAnswer | PartOfAnswer
 
 /** What a group is told: as the fields of a header. */
 export interface SentTold extends ToldOf {
@@ -282,7 +290,7 @@ const asSent = <A>(): Schema.Schema<A> => Schema.declare((_value): _value is A =
  * time fails, for the answers of the first time are lost.
  */
 const Exchange = Rpc.make("Exchange", {
-  payload: {
+  payload: Schema.Struct({
     version: Schema.Number,
     client: Schema.String,
     /** Counts the exchanges of the client. */
@@ -297,8 +305,10 @@ const Exchange = Rpc.make("Exchange", {
     /** Calls whose callers do not wait any more. */
     ended: Numbers,
     /** Which list of the runner's groups the client knows. */
-    list: Schema.Number
-  },
+    list: Schema.Number,
+    /** Whether answers may come in parts. A client of a version before this field does not put them together. */
+    parts: Schema.optionalWith(Schema.Boolean, { exact: true })
+  }),
   error: GroupNotReady,
   success: Schema.Struct({
     /** The runner as this client knows it: another one where it has forgotten the client. */
