@@ -89,4 +89,21 @@ describe("a group", () => {
       }).pipe(Effect.provide(World), Effect.scoped),
     10_000
   )
+
+  it.live(
+    "one that shuts down while a scope closes waits for readers of a client that is gone no longer than it says",
+    () =>
+      Effect.gen(function*() {
+        const group = yield* groupWith()
+        yield* group.answer(
+          headerOf("watch"),
+          ({ readers }) => readers.open("reader", undefined, { mirrors: false, replays: false })
+        )
+        const scope = yield* Scope.make()
+        yield* Scope.addFinalizer(scope, group.shutDown)
+        yield* Scope.close(scope, Exit.void)
+        assert.isFalse(group.current()?.readers.isEmpty)
+      }).pipe(Effect.provide(World), Effect.scoped),
+    15_000
+  )
 })

@@ -233,7 +233,8 @@ export const makeGroup = (
         )
         return Scope.close(managerScope, Exit.void).pipe(
           Effect.provide(runtime),
-          Effect.zipRight(onWire(Effect.timeoutOption(untilTold, "5 seconds"))),
+          // a scope that closes lets nothing be interrupted, and the time would pass without an end
+          Effect.zipRight(onWire(Effect.timeoutOption(Effect.interruptible(untilTold), "5 seconds"))),
           Effect.asVoid
         )
       })
