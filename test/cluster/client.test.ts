@@ -1,7 +1,7 @@
 /** A client over several groups, and the agent loop on it. */
 import { Tool, Toolkit } from "@effect/ai"
 import { it } from "@effect/vitest"
-import { Chunk, Effect, Layer, Option, Queue, Schema, Stream } from "effect"
+import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -19,9 +19,11 @@ import {
 } from "effect-task-manager"
 import { AgentLoop, ToolAnnotations, ToolkitExecutor } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
+import { TaskManagerCluster } from "effect-task-manager/cluster"
 import { assert, describe } from "vitest"
 import { inputOf } from "../../src/services/internal/inputs.js"
-import { oneProcess } from "./support.js"
+import { sqliteLayer } from "../support/sqlite.js"
+import { memoryCluster, oneProcess, rested } from "./support.js"
 
 const { Text, ToolCall } = ScriptedStep
 
@@ -159,6 +161,98 @@ describe("a client over several groups", () => {
       const missing = yield* Effect.flip(manager.handle.get(TaskId.make("nobody")))
       assert.strictEqual(missing._tag, "TaskNotFound")
     }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+})
+
+describe("a client that closes", () => {
+  const session = SessionId.make("session-0")
+  const turn = turnOf(0)
+  const id = TaskId.make("task-0")
+  // the runner goes on, and is left by it with readers and waits
+  const Runner = TaskManagerCluster.runner({ groups: 3, lease: "1 day", shutdown: "keep" }).pipe(
+    Layer.provideMerge(Layer.mergeAll(memoryCluster(), sqliteLayer(), Tools))
+  )
+  const waitsOf = (manager: TaskManager["Type"]): ReadonlyArray<Effect.Effect<unknown, unknown>> => {
+    const { handle } = manager
+    const untilEnd = (queue: Queue.Dequeue<unknown>) => Effect.exit(Effect.forever(Queue.take(queue)))
+    return [
+      manager.waitForTurn(turn),
+      manager.waitForTurn(turn, { timeout: "1 hour" }),
+      manager.consumeTurnUpdate(turn, () => Effect.void),
+      manager.waitForTask([id]),
+      manager.waitForTask([id], { timeout: "1 hour" }),
+      manager.waitForLoopUpdate(session),
+      handle.waitForIdle,
+      handle.waitForIdleWithin("1 hour"),
+      Stream.runDrain(handle.turnUpdates(turn)),
+      Stream.runDrain(handle.events),
+      Stream.runDrain(handle.eventsOf({ sessionId: session })),
+      Stream.runDrain(handle.eventsOf({ taskId: id })),
+      Stream.runDrain(handle.changes),
+      Stream.runDrain(handle.inbox),
+      Effect.scoped(Effect.flatMap(handle.subscribe, untilEnd)),
+      Effect.scoped(Effect.flatMap(handle.watch, ({ events }) => untilEnd(events))),
+      Effect.scoped(Effect.flatMap(handle.watchOf({ sessionId: session }), ({ events }) => untilEnd(events)))
+    ]
+  }
+  const opened = Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    // one that does not end would wait for its runner as long
+    const layer = TaskManagerCluster.layer({ groups: 3, patience: "1 day" })
+    const manager = Context.get(yield* Layer.buildWithScope(layer, scope), TaskManager)
+    yield* manager.startTask(launchOf(0, "park"))
+    return manager
+  })
+
+  it.live("ends what waits on it, and every stream", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const manager = yield* Scope.extend(opened, scope)
+      const waits = yield* Effect.forEach(waitsOf(manager), (wait) => Effect.fork(wait))
+      const events = yield* Scope.extend(manager.handle.subscribe, scope)
+      yield* manager.startTask(launchOf(1, "echo"))
+      // by then the others have asked as well
+      yield* Queue.take(events)
+      yield* rested
+      yield* Scope.close(scope, Exit.void)
+      for (const wait of waits) assert.isTrue(Exit.isSuccess(yield* Fiber.await(wait)))
+    }).pipe(Effect.provide(Runner), Effect.orDie))
+
+  it.live("answers nothing more, and asks nobody", () =>
+    Effect.gen(function*() {
+      const manager = yield* Effect.scoped(opened)
+      const { handle } = manager
+      const gone = Option.some("TaskNotFound")
+      const tagOf = <R>(self: Effect.Effect<unknown, { readonly _tag: string }, R>) =>
+        Effect.map(Effect.exit(self), (exit) =>
+          Option.map(
+            Option.flatMap(Exit.causeOption(exit), Cause.failureOption),
+            ({ _tag }) => _tag
+          ))
+      assert.deepStrictEqual(yield* tagOf(manager.startTask(launchOf(2, "echo"))), Option.some("TaskManagerShutdown"))
+      for (
+        const asked of [
+          manager.takeResult(id),
+          manager.consumeResult(id, () => Effect.void),
+          manager.waitForTask([id]),
+          handle.output(id),
+          handle.cancel(id),
+          handle.usage({ taskId: id })
+        ]
+      ) assert.deepStrictEqual(yield* tagOf(asked), gone)
+      assert.isTrue(Option.isNone(yield* manager.waitForTurn(turn)))
+      assert.isTrue(Option.isNone(yield* manager.consumeTurnUpdate(turn, () => Effect.void)))
+      assert.deepStrictEqual((yield* manager.takePendingLoopUpdates(session)).resolutions, [])
+      assert.deepStrictEqual(yield* manager.closeSession(session), { cancelled: [], kept: [] })
+      assert.deepStrictEqual(yield* manager.onTurnInterrupted(turn), { cancelled: [], kept: [] })
+      assert.deepStrictEqual(yield* handle.drainReadyItems, [])
+      assert.deepStrictEqual(yield* handle.listSuspended, [])
+      yield* manager.waitForLoopUpdate(session)
+      yield* manager.addUsage(turn, { tokens: 1 })
+      yield* handle.setConcurrency("lane", 1)
+      yield* handle.waitForIdle
+      assert.strictEqual((yield* handle.usage()).launches, 0)
+      for (const wait of waitsOf(manager)) yield* Effect.exit(wait)
+    }).pipe(Effect.provide(Runner), Effect.orDie))
 })
 
 describe("the agent loop on a client", () => {

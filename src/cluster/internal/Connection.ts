@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../../model/ids.js"
@@ -40,13 +41,15 @@ export interface Connection {
   readonly groupOf: (sessionId: SessionId) => number
   /**
    * Asks a group. An answer that is lost is asked for again; with `patience` it dies with `ClusterError`. Where a call that gives something
-   * to `receive` is interrupted before, what it gives is put back.
+   * to `receive` is interrupted before, what it gives is put back. Once the client has closed, and where it closes meanwhile, nobody
+   * is asked, and `ifClosed` says what comes of the call.
    */
-  readonly ask: <A, E>(
+  readonly ask: <A, E, Closed = never>(
     group: number,
     send: (client: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
+    ifClosed: Effect.Effect<NoInfer<A>, Closed>,
     options?: CallOptions<A>
-  ) => Effect.Effect<A, Exclude<E, GroupNotReady>>
+  ) => Effect.Effect<A, Exclude<E | Closed, GroupNotReady>>
   /** Something has reached its reader. */
   readonly taken: (group: number, given: Deliveries) => void
   readonly putBack: (group: number, given: Deliveries) => void
@@ -58,10 +61,16 @@ export interface Connection {
   readonly isQuiet: () => boolean
   readonly fork: (self: Effect.Effect<void>) => void
   readonly isClosed: () => boolean
+  /** Nobody is asked any more, and whoever waits for an answer goes on. */
+  readonly close: () => void
   news: NewsReaders<Batch>
 }
 
+/** What comes of a call that gives nothing where nobody is asked. */
+export const nothing = Effect.succeed(null)
+
 const isPassing = (error: unknown): error is GroupNotReady => Predicate.isTagged(error, "GroupNotReady")
+const isPassingCause = (cause: Cause.Cause<unknown>): boolean => Option.exists(Cause.failureOption(cause), isPassing)
 
 /** What goes back is there for others at once; what has reached its reader goes with what is sent to its runner anyway, for a moment. */
 const flushAfter = 2
@@ -126,15 +135,14 @@ export const connect = (options: {
       },
       fork
     })
-    yield* Effect.addFinalizer(() => Effect.sync(() => peers.close()))
     const outboxes = Array.from({ length: groups }, () => new Outbox())
     let calls = 0
     let isClosed = false
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        isClosed = true
-      })
-    )
+    const close = (): void => {
+      isClosed = true
+      peers.close()
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(close))
     const outboxOf = (group: number): Outbox => outboxes[group] ?? new Outbox()
 
     /** When what was taken was, oldest first. */
@@ -186,15 +194,16 @@ export const connect = (options: {
         }
         // what is in its outbox goes with the call
         due.delete(group)
-        fork(Effect.asVoid(connection.ask(group, (one, header) => one.Settle({ header }), { isSilent: true })))
+        fork(Effect.asVoid(connection.ask(group, (one, header) => one.Settle({ header }), nothing, { isSilent: true })))
       }
     })
 
-    const ask = <A, E>(
+    const ask = <A, E, Closed>(
       group: number,
       send: (one: GroupClient, header: CallHeader, again: boolean) => Effect.Effect<Answer<A>, E>,
+      ifClosed: Effect.Effect<A, Closed>,
       { isSilent = false, receive, sessionId }: CallOptions<A> = {}
-    ): Effect.Effect<A, Exclude<E, GroupNotReady>> =>
+    ): Effect.Effect<A, Exclude<E | Closed, GroupNotReady>> =>
       Effect.withFiberRuntime((fiber) => {
         check(fiber.currentContext)
         const call = `${client}/${++calls}`
@@ -202,14 +211,16 @@ export const connect = (options: {
         const one = peers.of(group)
         let isAgain = false
         let isTold = false
-        const attempt = Effect.suspend(() => {
+        const closed = Effect.exit(Effect.map(ifClosed, (value): Answer<A> => ({ _tag: "Done", news: [], value })))
+        const attempt = Effect.suspend((): Effect.Effect<Exit.Exit<Answer<A>, E | Closed>> => {
+          if (isClosed) return closed
           const told = takeOutbox(group)
           const { positions } = connection.news
           const header = { call, ...caller, ...told, readers: isSilent ? [] : positions(group, sessionId) }
           const sent = send(one, header, isAgain)
           isAgain = true
           return Effect.uninterruptibleMask((restore) =>
-            Effect.map(Effect.exit(restore(sent)), (exit) => {
+            Effect.flatMap(Effect.exit(restore(sent)), (exit): Effect.Effect<Exit.Exit<Answer<A>, E | Closed>> => {
               if (Exit.isSuccess(exit)) {
                 // in this very step: an interrupt behind it would lose what is given
                 if (exit.value._tag === "Done") {
@@ -224,7 +235,8 @@ export const connect = (options: {
                   isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
                 )
               }
-              return exit
+              const isPassed = isClosed && Option.exists(Exit.causeOption(exit), isPassingCause)
+              return isPassed ? restore(closed) : Effect.succeed(exit)
             })
           )
         })
@@ -251,6 +263,7 @@ export const connect = (options: {
       isQuiet: () => peers.isQuiet && due.size === 0 && outboxes.every(({ isEmpty }) => isEmpty),
       fork,
       isClosed: () => isClosed,
+      close,
       news: { positions: () => [], hear: () => {} }
     }
     return connection

@@ -7,7 +7,7 @@ import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { randomToken } from "../../shared/randomToken.js"
-import type { Connection } from "./Connection.js"
+import { type Connection, nothing } from "./Connection.js"
 import { Polls } from "./Polls.js"
 import type { Batch, Began, Positions } from "./protocol.js"
 
@@ -40,6 +40,8 @@ interface Open {
   state: "Open" | "Opening" | "Ended"
 }
 
+const nothingBegan: Began = { seq: 0, live: [], settled: [], asked: [], news: [] }
+
 export class Feeds {
   private readonly connection: Connection
   private readonly ofGroups: ReadonlyArray<Map<string, Open>>
@@ -53,7 +55,7 @@ export class Feeds {
     this.polls = new Polls({
       readersAt: (group) =>
         this.of(group).size === 0 ? "None" : this.positions(group, undefined).length === 0 ? "Opening" : "Open",
-      poll: (group) => connection.ask(group, (client, header) => client.Poll({ header })),
+      poll: (group) => connection.ask(group, (client, header) => client.Poll({ header }), Effect.never),
       fork: connection.fork
     })
   }
@@ -102,28 +104,33 @@ export class Feeds {
     replays: boolean,
     isFirst: boolean
   ): Effect.Effect<Began> {
-    return this.connection.ask(group, (client, header) =>
-      client.Watch({
-        header,
-        reader: feed.id,
-        filter: filter === undefined ? null : {
-          ...(filter.sessionId === undefined ? undefined : { sessionId: filter.sessionId }),
-          ...(filter.taskId === undefined ? undefined : { taskId: filter.taskId }),
-          ...(filter.after === undefined ? undefined : { after: filter.after })
-        },
-        replays,
-        mirrors: feed.mirrors
-      }), {
-      isSilent: true,
-      receive: (began) => {
-        feed.last = replays || filter?.after !== undefined ? (filter?.after ?? 0) : began.seq
-        feed.has = 0
-        feed.state = "Open"
-        if (isFirst) feed.listener.began(began)
-        else if (feed.mirrors) feed.listener.beginAgain(began)
-        this.hear(group, began.news)
+    return this.connection.ask(
+      group,
+      (client, header) =>
+        client.Watch({
+          header,
+          reader: feed.id,
+          filter: filter === undefined ? null : {
+            ...(filter.sessionId === undefined ? undefined : { sessionId: filter.sessionId }),
+            ...(filter.taskId === undefined ? undefined : { taskId: filter.taskId }),
+            ...(filter.after === undefined ? undefined : { after: filter.after })
+          },
+          replays,
+          mirrors: feed.mirrors
+        }),
+      Effect.succeed(nothingBegan),
+      {
+        isSilent: true,
+        receive: (began) => {
+          feed.last = replays || filter?.after !== undefined ? (filter?.after ?? 0) : began.seq
+          feed.has = 0
+          feed.state = "Open"
+          if (isFirst) feed.listener.began(began)
+          else if (feed.mirrors) feed.listener.beginAgain(began)
+          this.hear(group, began.news)
+        }
       }
-    })
+    )
   }
 
   /** The group has moved: what it has told since is told again, or what stands for it. */
@@ -168,7 +175,9 @@ export class Feeds {
   private unwatch(group: number, id: string): void {
     if (!this.of(group).delete(id) || this.connection.isClosed()) return
     this.connection.fork(Effect.asVoid(
-      this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), { isSilent: true })
+      this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), nothing, {
+        isSilent: true
+      })
     ))
   }
 }

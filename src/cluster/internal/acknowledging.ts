@@ -24,7 +24,7 @@ import type { JournalError } from "../../errors.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { type DeliveredRef, keyOf } from "../../runtime/journal/Unwritten.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
-import type { Connection as ToGroups } from "./Connection.js"
+import { type Connection as ToGroups, nothing } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { journalOf } from "./journals.js"
 import { StillHeld } from "./StillHeld.js"
@@ -103,7 +103,9 @@ export const acknowledgingWith = (
     const stillHeld = new StillHeld({
       fork,
       say: (group, held) =>
-        ask(group, (client, header) => client.Settle({ header: { ...header, held: held() } }), { isSilent: true })
+        ask(group, (client, header) => client.Settle({ header: { ...header, held: held() } }), nothing, {
+          isSilent: true
+        })
     })
     const tables = (group: number) => tablesOf(sql, journalOf(name, group), undefined)
 

@@ -37,7 +37,7 @@ import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusa
 import { wellFormedText } from "../../shared/wellFormed.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
 import { acknowledgingWith } from "./acknowledging.js"
-import { connect } from "./Connection.js"
+import { connect, nothing } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
@@ -52,6 +52,12 @@ const busy = ["Queued", "Running", "Cancelling"]
 const completed = ["Completed", "Failed"] as const
 /** How many tasks a client remembers the group of. */
 const rememberedTasks = 10_000
+
+// what comes of calls once a client has closed
+const isShutDown = Effect.suspend(() => new TaskManagerShutdown())
+const notFound = (taskId: TaskId) => Effect.suspend(() => new TaskNotFound({ taskId }))
+const noReceipt = Effect.succeed({ cancelled: [], kept: [] })
+const noUsage = Effect.sync(() => sumOf([]))
 
 /** A runner that writes a row which was acknowledged waits for the end of that transaction, with all of its groups. */
 const callInside = new TypeError(
@@ -108,15 +114,16 @@ export const makeClient = (options: {
         if (groups === 1) return Effect.succeed(0)
         return connection.isClosed() ? nowhere : journals.locate(id)
       })
-    const located = locatedBy((id) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group))
+    const locateOpen = (id: TaskId) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group)
+    const located = locatedBy(locateOpen)
     const { acknowledge, hold } = yield* acknowledgingWith(name, locking, connection)
-    const { isQuiet, taking } = takingWith(connection, locate, { hold })
+    const { isQuiet, taking } = takingWith(connection, locateOpen, { hold })
     const ids = randomToken()
     let started = 0
 
     const startAt = (group: number, launch: TaskLaunchRequest) =>
       Effect.map(
-        ask(group, (client, header, again) => client.Start({ header, launch, again }), {
+        ask(group, (client, header, again) => client.Start({ header, launch, again }), isShutDown, {
           sessionId: launch.request.sessionId
         }),
         (outcome) => {
@@ -144,7 +151,7 @@ export const makeClient = (options: {
     const changeAt = <E = never>(change: Change): Effect.Effect<boolean, TaskNotFound | E> =>
       located(change.taskId, (group) =>
         Effect.mapError(
-          ask(group, (client, header) => client.Change({ header, change })),
+          ask(group, (client, header) => client.Change({ header, change }), notFound(change.taskId)),
           // the runner calls that method, and the protocol has the errors of all of them
           (error) => error as TaskNotFound | E
         ))
@@ -166,7 +173,7 @@ export const makeClient = (options: {
           if (connection.isClosed()) return yield* new TaskManagerShutdown()
           const answers = [...yield* readAnswers(taskId, given)]
           const group = (yield* locate(taskId)) ?? groupOf(sessionId)
-          const outcome = yield* ask(group, (client, header) => client.Answer({ header, asked, answers }), {
+          const outcome = yield* ask(group, (client, header) => client.Answer({ header, asked, answers }), isShutDown, {
             sessionId
           })
           return outcome ?? undefined
@@ -188,10 +195,14 @@ export const makeClient = (options: {
       Effect.flatMap(
         unlessClosed([], groups === 1 ? Effect.succeed([0]) : journals.groupsWith(busy)),
         (found) =>
-          Effect.forEach(found, (group) => ask(group, (client, header) => client.WaitForIdle({ header, timeout })), {
-            concurrency: "unbounded",
-            discard: true
-          })
+          Effect.forEach(
+            found,
+            (group) => ask(group, (client, header) => client.WaitForIdle({ header, timeout }), nothing),
+            {
+              concurrency: "unbounded",
+              discard: true
+            }
+          )
       )
     const waitForTask = (
       taskIds: ReadonlyArray<TaskId>,
@@ -207,7 +218,7 @@ export const makeClient = (options: {
           if (wanted.size === 0) return Effect.void
           // the first that is over; one that has timed out waits for the others
           const waits = [...wanted].map(([group, of]) =>
-            ask(group, (client, header) => client.WaitForTask({ header, taskIds: of, timeout })).pipe(
+            ask(group, (client, header) => client.WaitForTask({ header, taskIds: of, timeout }), nothing).pipe(
               Effect.asVoid,
               Effect.catchIf((error) => error instanceof TaskNotFound, Effect.succeed)
             )
@@ -218,7 +229,8 @@ export const makeClient = (options: {
           )
         }))
     const list: TaskManagerHandle["list"] = (filter = {}) => unlessClosed([], journals.list(filter))
-    const suspendedOf = (group: number) => ask(group, (client, header) => client.Suspended({ header }))
+    const suspendedOf = (group: number) =>
+      ask(group, (client, header) => client.Suspended({ header }), Effect.succeed([]))
     const listSuspended = Effect.map(
       Effect.flatMap(
         unlessClosed([], groups === 1 ? Effect.succeed([0]) : journals.groupsWith(["Suspended"])),
@@ -253,7 +265,7 @@ export const makeClient = (options: {
           }
           return located(
             taskId,
-            (group) => ask(group, (client, header) => client.Output({ header, taskId, range: given }))
+            (group) => ask(group, (client, header) => client.Output({ header, taskId, range: given }), notFound(taskId))
           )
         }),
       list,
@@ -292,7 +304,8 @@ export const makeClient = (options: {
           return Effect.forEach(Array.from({ length: groups }, (_, group) => group), (group) =>
             ask(
               group,
-              (client, header) => client.SetConcurrency({ header, lane, limit: limit === Infinity ? null : limit })
+              (client, header) => client.SetConcurrency({ header, lane, limit: limit === Infinity ? null : limit }),
+              nothing
             ), {
             concurrency: 8,
             discard: true
@@ -303,19 +316,29 @@ export const makeClient = (options: {
           checkUsageFilter(filter)
           const { lane, sessionId, taskId, turnId } = filter
           if (taskId !== undefined) {
-            return located(taskId, (group) =>
-              ask(group, (client, header) => client.Usage({ header, filter: { taskId } })))
+            return located(
+              taskId,
+              (group) => ask(group, (client, header) => client.Usage({ header, filter: { taskId } }), notFound(taskId))
+            )
           }
           if (sessionId !== undefined) {
             const of = turnId === undefined ? { sessionId } : { sessionId, turnId }
-            return ask(groupOf(sessionId), (client, header) =>
-              client.Usage({ header, filter: of }), { sessionId })
+            return ask(
+              groupOf(sessionId),
+              (client, header) => client.Usage({ header, filter: of }),
+              noUsage,
+              { sessionId }
+            )
           }
           return Effect.map(
             Effect.forEach(
               Array.from({ length: groups }, (_, group) => group),
               (group) =>
-                ask(group, (client, header) => client.Usage({ header, filter: lane === undefined ? {} : { lane } })),
+                ask(
+                  group,
+                  (client, header) => client.Usage({ header, filter: lane === undefined ? {} : { lane } }),
+                  noUsage
+                ),
               { concurrency: 8 }
             ),
             sumOf
@@ -347,6 +370,8 @@ export const makeClient = (options: {
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
+        // before they are woken: they look whether it has
+        connection.close()
         for (const subscription of subscriptions) subscription.unsafeWake()
       })
     )
@@ -359,19 +384,26 @@ export const makeClient = (options: {
           options,
           within(options?.timeout, (timeout) =>
             Effect.asVoid(
-              ask(groupOf(sessionId), (client, header) => client.WaitForLoop({ header, sessionId, timeout }), {
+              ask(groupOf(sessionId), (client, header) => client.WaitForLoop({ header, sessionId, timeout }), nothing, {
                 sessionId
               })
             ))
         ),
       onTurnInterrupted: ({ sessionId, turnId }) =>
-        ask(groupOf(sessionId), (client, header) => client.InterruptTurn({ header, turn: { sessionId, turnId } }), {
-          sessionId
-        }),
+        ask(
+          groupOf(sessionId),
+          (client, header) => client.InterruptTurn({ header, turn: { sessionId, turnId } }),
+          noReceipt,
+          {
+            sessionId
+          }
+        ),
       rejectApproval,
       answerApproval,
       closeSession: (sessionId) =>
-        ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), { sessionId }),
+        ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), noReceipt, {
+          sessionId
+        }),
       addUsage: (turn, costs) =>
         Effect.suspend(() => {
           const { sessionId, turnId } = turn
@@ -381,6 +413,7 @@ export const makeClient = (options: {
             ask(
               groupOf(sessionId),
               (client, header) => client.AddUsage({ header, turn: { sessionId, turnId }, costs: checked }),
+              nothing,
               { sessionId }
             )
           )

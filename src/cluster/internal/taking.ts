@@ -13,7 +13,7 @@ import type { TaskManager, TaskManagerHandle, TurnWaitLimit } from "../../servic
 import { millisOf } from "../../shared/durations.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Acknowledging, Held } from "./acknowledging.js"
-import type { Connection } from "./Connection.js"
+import { type Connection, nothing } from "./Connection.js"
 import type { Given } from "./inHand.js"
 import { Shelf } from "./Shelf.js"
 import { answeredWithin, onWire } from "./wire.js"
@@ -110,10 +110,15 @@ export const takingWith = (
       place,
       fetch: within(timeout, (limit) =>
         Effect.map(
-          ask(group, (client, header) => client.TakeUpdate({ header, turn: { sessionId, turnId }, timeout: limit }), {
-            sessionId,
-            receive: shelveUpdate(place, group)
-          }),
+          ask(
+            group,
+            (client, header) => client.TakeUpdate({ header, turn: { sessionId, turnId }, timeout: limit }),
+            nothing,
+            {
+              sessionId,
+              receive: shelveUpdate(place, group)
+            }
+          ),
           (given) => given !== null
         ))
     }
@@ -126,7 +131,7 @@ export const takingWith = (
       shelf: batches,
       place,
       fetch: Effect.map(
-        ask(group, (client, header) => client.TakeLoop({ header, sessionId }), {
+        ask(group, (client, header) => client.TakeLoop({ header, sessionId }), nothing, {
           sessionId,
           receive: shelveBatch(place, group)
         }),
@@ -141,7 +146,7 @@ export const takingWith = (
       shelf: batches,
       place,
       fetch: Effect.map(
-        ask(group, (client, header) => client.TakeManual({ header, sessionId }), {
+        ask(group, (client, header) => client.TakeManual({ header, sessionId }), nothing, {
           sessionId: sessionId ?? undefined,
           receive: shelveBatch(place, group)
         }),
@@ -156,7 +161,7 @@ export const takingWith = (
       shelf: items,
       place,
       fetch: Effect.map(
-        ask(group, (client, header) => client.TakeResult({ header, taskId }), {
+        ask(group, (client, header) => client.TakeResult({ header, taskId }), nothing, {
           receive: (given) => {
             if (given !== null && isItem(given.value)) {
               items.put(place, group, { ...given, value: TaskResolution.Item(given.value) })
@@ -212,7 +217,7 @@ export const takingWith = (
         if (Exit.isFailure(exit)) return Effect.zipRight(ended, Effect.failCause(exit.cause))
         const told = Effect.forEach(
           new Set(held.map(({ group }) => group)),
-          (group) => ask(group, (client, header) => client.Settle({ header })),
+          (group) => ask(group, (client, header) => client.Settle({ header }), nothing),
           { discard: true }
         )
         return Effect.zipRight(ended, Effect.as(restore(told), exit.value))
