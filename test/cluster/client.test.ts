@@ -6,6 +6,7 @@ import {
   ApprovalId,
   ApprovalRequired,
   CurrentTask,
+  type FilteredTaskEvent,
   RoutingDecision,
   RoutingPolicy,
   SessionId,
@@ -107,6 +108,60 @@ describe("a client over several groups", () => {
         manual.map((index) => `task-${index}`).sort()
       )
       assert.deepStrictEqual(yield* handle.drainReadyItems, [])
+    }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+
+  it.live("goes on behind an event, over all groups and in one", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { handle } = manager
+      const start = (indexes: ReadonlyArray<number>) =>
+        Effect.forEach(indexes, (index) => manager.startTask(launchOf(index, "park")), { discard: true })
+      const names = (events: Iterable<FilteredTaskEvent>) =>
+        Array.from(events, (event) =>
+          event._tag === "Reset" ? `Reset ${event.live.map(({ id }) => id).sort().join()}` : event.taskId)
+      const early = all.map((index) =>
+        400 + index
+      )
+      yield* start(early)
+      const { live, seq } = yield* Effect.scoped(handle.watch)
+      assert.strictEqual(live.length, early.length)
+
+      // a host reads some of them, is cut off, and comes back
+      const { first, last } = yield* Effect.scoped(Effect.gen(function*() {
+        const events = yield* handle.subscribe
+        yield* start([420, 421, 422, 423])
+        const read = yield* Queue.takeN(events, 2)
+        return { first: Chunk.toReadonlyArray(read), last: Chunk.unsafeLast(read).seq }
+      }))
+      yield* start([424, 425, 426, 427])
+      const late = yield* handle.subscribeTo({ after: last })
+      yield* start([428, 429])
+      const rest = yield* Queue.takeN(late, 8)
+      assert.deepStrictEqual(
+        [...names(first), ...names(rest)].sort(),
+        Array.from({ length: 10 }, (_, index) => `task-${420 + index}`)
+      )
+      // in the same order, behind a place that is no event
+      const again = yield* Queue.takeN(yield* handle.subscribeTo({ after: seq }), 10)
+      assert.deepStrictEqual(names(again), [...names(first), ...names(rest)])
+      // of one session: only what it was not told
+      for (const [index, task] of [[400, 400], [424, 412]] as const) {
+        const sessionId = turnOf(index).sessionId
+        yield* manager.startTask(TaskLaunchRequest.plain({
+          taskId: TaskId.make(`own-${task}`),
+          request: { ...turnOf(index), callId: ToolCallId.make("own"), toolName: "park", input: 0, metadata: {} }
+        }))
+        const own = yield* Queue.takeN(yield* handle.subscribeTo({ sessionId, after: seq }), index === 400 ? 1 : 2)
+        assert.deepStrictEqual(names(own), index === 400 ? [`own-400`] : ["task-424", "own-412"])
+      }
+      // a number that this client has not told
+      const watch = yield* handle.watchOf({ after: 1_000_000_000 })
+      const everything = [...early, ...Array.from({ length: 10 }, (_, index) => 420 + index)].map((index) =>
+        `task-${index}`
+      )
+      const lives = [...everything, "own-400", "own-412"].sort()
+      assert.deepStrictEqual(watch.live.map(({ id }) => String(id)).sort(), lives)
+      assert.deepStrictEqual(names(yield* Queue.takeAll(watch.events)), [`Reset ${lives.join()}`])
     }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
 
   it.live("shows what waits for a human in all of them, and answers it one by one", () =>

@@ -11,10 +11,6 @@ export class LiveTasks {
     this.tasks = new Map(live.map((task) => [task.id, task]))
   }
 
-  add(live: ReadonlyArray<TaskSnapshot>): void {
-    for (const task of live) this.tasks.set(task.id, task)
-  }
-
   hear(event: FilteredTaskEvent): void {
     if (event._tag === "Reset") this.begin(event.live)
     else if ("snapshot" in event) {

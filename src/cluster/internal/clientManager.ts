@@ -79,7 +79,7 @@ export const makeClient = (options: {
 }): Effect.Effect<Client, never, Sharding | SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function*() {
     const { codec, groups, name, patienceMillis } = options
-    const { eventBuffer, eventBytes, historyLimit, ledger } = yield* settings
+    const { eventBuffer, eventBytes, eventReplay, historyLimit, ledger } = yield* settings
     const locking = new TransactionSet()
     const connection = yield* connect({
       groups,
@@ -90,7 +90,7 @@ export const makeClient = (options: {
     })
     const { ask, groupOf } = connection
     const numbering = numberingOf(groups)
-    const journals = yield* readJournals({ name, groups, groupOf, numbering, codec, historyLimit, patienceMillis })
+    const journals = yield* readJournals({ name, groups, groupOf, codec, historyLimit, patienceMillis })
     const feeds = new Feeds(connection)
     const mirrors = new Mirrors(connection, feeds, historyLimit)
     connection.news = {
@@ -244,6 +244,7 @@ export const makeClient = (options: {
       mirrors,
       numbering,
       bounds: { eventBuffer, eventBytes },
+      eventReplay,
       locate,
       open: subscriptions
     })

@@ -7,12 +7,14 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskId } from "../../model/ids.js"
+import type { TaskSnapshot } from "../../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { makeEventBytes } from "../../runtime/events/eventBytes.js"
 import { changedSnapshots } from "../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js"
 import { shown } from "../../shared/text.js"
+import { AllGroups } from "./AllGroups.js"
 import type { Connection } from "./Connection.js"
 import type { Feed, Feeds } from "./Feeds.js"
 import { LiveTasks } from "./LiveTasks.js"
@@ -39,9 +41,12 @@ const checked = <A, R>({ after }: TaskEventFilter, effect: Effect.Effect<A, neve
 
 interface Reading<A> {
   readonly seq: number
-  readonly live: LiveTasks
+  readonly live: ReadonlyArray<TaskSnapshot>
   readonly queue: EventSubscription<A>
 }
+
+/** After a number that no event will have, a group tells a `Reset`. */
+const unknown = Number.MAX_SAFE_INTEGER
 
 export const eventsWith = (options: {
   readonly connection: Connection
@@ -49,18 +54,53 @@ export const eventsWith = (options: {
   readonly mirrors: Mirrors
   readonly numbering: Numbering
   readonly bounds: Bounds
+  /** How many events a group keeps for late readers. */
+  readonly eventReplay: number
   readonly locate: (id: TaskId) => Effect.Effect<number | undefined>
   /** Subscriptions that are told when the client closes. */
   readonly open: Set<{ readonly unsafeWake: () => void }>
 }): Events => {
-  const { bounds, connection, feeds, locate, mirrors, numbering, open } = options
+  const { bounds, connection, eventReplay, feeds, locate, mirrors, numbering, open } = options
+  const { eventBuffer, eventBytes } = bounds
   const bytesOf = makeEventBytes()
   const bytes = (event: FilteredTaskEvent): number =>
     event._tag === "Reset" ? 128 + 16 * event.live.length : bytesOf(event)
+  const allGroups = new AllGroups({
+    connection,
+    feeds,
+    numbering,
+    bytesOf,
+    kept: { events: Math.min(eventBuffer, eventReplay * connection.groups), bytes: eventBytes }
+  })
 
-  /** A subscription that is fed by a reader at each of some groups. */
+  /** A subscription that is told when the client closes. */
+  const subscription = <A>(
+    isEnded: () => boolean,
+    reset: (() => A) | undefined
+  ): Effect.Effect<EventSubscription<A>, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const queue = new EventSubscription<A>({
+          limit: eventBuffer,
+          bytes: eventBytes,
+          reset: reset === undefined ? undefined : () => toldAtOnce(reset()),
+          isEnded: () => isEnded() || connection.isClosed(),
+          onNews: () => {},
+          onClose: () => {}
+        })
+        open.add(queue)
+        return queue
+      }),
+      (queue) =>
+        Effect.sync(() => {
+          open.delete(queue)
+          queue.unsafeClose()
+        })
+    )
+
+  /** A subscription that is fed by a reader at a group. */
   const fed = <A extends FilteredTaskEvent>(
-    groups: ReadonlyArray<number>,
+    group: number,
     filter: TaskEventFilter | undefined,
     replays: boolean,
     isWanted: (event: FilteredTaskEvent) => event is A,
@@ -69,59 +109,108 @@ export const eventsWith = (options: {
     Effect.gen(function*() {
       const live = new LiveTasks()
       let seq = 0
-      let running = groups.length
-      const queue = new EventSubscription<A>({
-        limit: bounds.eventBuffer,
-        bytes: bounds.eventBytes,
-        reset: resets === undefined ? undefined : () => toldAtOnce(resets(seq, live)),
-        isEnded: () => running === 0 || connection.isClosed(),
-        onNews: () => {},
-        onClose: () => {}
-      })
+      let isOver = false
+      const queue = yield* subscription(() => isOver, resets === undefined ? undefined : () => resets(seq, live))
+      if (connection.isClosed()) return { seq, live: [], queue }
       yield* Effect.acquireRelease(
-        Effect.sync(() => void open.add(queue)),
-        () =>
-          Effect.sync(() => {
-            open.delete(queue)
-            queue.unsafeClose()
-          })
+        feeds.open(group, filter, {
+          replays,
+          mirrors: false,
+          listener: {
+            hear: (event) => {
+              const told = numbering.tell(group, event)
+              seq = Math.max(seq, told.seq)
+              live.hear(event)
+              if (isWanted(told)) queue.unsafeOffer(told, bytes(told))
+            },
+            began: (began) => {
+              seq = Math.max(seq, numbering.told(group, began.seq))
+              live.begin(began.live)
+            },
+            beginAgain: () => {},
+            ended: () => {
+              isOver = true
+              queue.unsafeWake()
+            },
+            wake: () => queue.unsafeWake()
+          }
+        }),
+        (feed: Feed) => Effect.sync(feed.close)
       )
-      if (connection.isClosed()) return { seq, live, queue }
-      const hear = (group: number, event: FilteredTaskEvent): void => {
-        const told = numbering.tell(group, event)
-        seq = Math.max(seq, told.seq)
-        live.hear(event)
-        if (isWanted(told)) queue.unsafeOffer(told, bytes(told))
-      }
-      yield* Effect.forEach(groups, (group) =>
-        Effect.acquireRelease(
-          feeds.open(group, filter, {
-            replays,
-            mirrors: false,
-            listener: {
-              hear: (event) => hear(group, event),
-              began: (began) => {
-                seq = Math.max(seq, numbering.told(group, began.seq))
-                live.add(began.live)
-              },
-              beginAgain: () => {},
-              ended: () => {
-                running--
-                queue.unsafeWake()
-              },
-              wake: () => queue.unsafeWake()
-            }
-          }),
-          (feed: Feed) => Effect.sync(feed.close)
-        ), { concurrency: "unbounded", discard: true })
-      return { seq, live, queue }
+      return { seq, live: live.list(), queue }
     })
 
   const isEvent = (event: FilteredTaskEvent): event is TaskEvent => event._tag !== "Reset"
   const isAny = (_event: FilteredTaskEvent): _event is FilteredTaskEvent => true
-  const everywhere = Array.from({ length: connection.groups }, (_, group) => group)
 
-  const toAll = (replays: boolean) => fed(everywhere, undefined, replays, isEvent, undefined)
+  /** What a group still has of the time up to one of its events. */
+  const recentOf = (group: number, { taskId }: TaskEventFilter, last: number) =>
+    Effect.suspend(() => {
+      const recent: Array<TaskEvent> = []
+      const hear = (event: FilteredTaskEvent): void => {
+        if (event._tag !== "Reset" && event.seq <= last) recent.push(numbering.tell(group, event))
+      }
+      const opened = feeds.open(group, { taskId }, {
+        replays: true,
+        mirrors: false,
+        listener: { hear, began: () => {}, beginAgain: () => {}, ended: () => {}, wake: () => {} }
+      })
+      return Effect.as(Effect.scoped(Effect.acquireRelease(opened, ({ close }) => Effect.sync(close))), recent)
+    })
+
+  /** A subscription to all groups: to every event, or to those of a task. */
+  const ofAllGroups = <A extends FilteredTaskEvent>(
+    filter: Omit<TaskEventFilter, "sessionId">,
+    replays: boolean,
+    isWanted: (event: FilteredTaskEvent) => event is A,
+    resets: ((seq: number, live: ReadonlyArray<TaskSnapshot>) => A) | undefined
+  ): Effect.Effect<Reading<A>, never, Scope.Scope> =>
+    Effect.gen(function*() {
+      const { after, taskId } = filter
+      const reset = resets === undefined ? undefined : () => resets(allGroups.seq, allGroups.list(taskId))
+      const queue = yield* subscription(() => allGroups.isEnded, reset)
+      if (connection.isClosed()) return { seq: 0, live: [], queue }
+      yield* allGroups.heard
+      const offer = (event: FilteredTaskEvent): void => {
+        const told = event._tag === "Reset" && reset !== undefined ? reset() : event
+        const isMeant = taskId === undefined || event._tag === "Reset" || event.taskId === taskId
+        if (isMeant && isWanted(told)) queue.unsafeOffer(told, bytes(told))
+      }
+      /** What comes while the groups are asked for what came before. */
+      let held: Array<FilteredTaskEvent> | undefined = replays && after === undefined ? [] : undefined
+      const { begins, positions } = yield* Effect.acquireRelease(
+        // in one step: nothing is told between what is missed and what is heard
+        Effect.sync(() => {
+          const begins = { seq: allGroups.seq, live: allGroups.list(taskId) }
+          const missed = after === undefined ? [] : allGroups.since(after)
+          for (const event of missed ?? [{ _tag: "Reset" as const, ...begins }]) offer(event)
+          const stop = allGroups.listen({
+            hear: (event) => {
+              if (held === undefined) offer(event)
+              else held.push(event)
+            },
+            wake: () => queue.unsafeWake()
+          })
+          return { begins, positions: allGroups.positions, stop }
+        }),
+        ({ stop }) => Effect.sync(stop)
+      )
+      if (held !== undefined) {
+        const recent = yield* Effect.forEach(positions, (last, group) => recentOf(group, filter, last), {
+          concurrency: "unbounded"
+        })
+        for (const event of recent.flat()) offer(event)
+        for (const event of held) offer(event)
+        held = undefined
+        queue.unsafeWake()
+      }
+      return { ...begins, queue }
+    })
+
+  const toAll = (replays: boolean): Effect.Effect<Reading<TaskEvent>, never, Scope.Scope> =>
+    connection.groups === 1
+      ? fed(0, undefined, replays, isEvent, undefined)
+      : ofAllGroups({}, replays, isEvent, undefined)
 
   const ofMirror = (
     mirror: Mirror,
@@ -155,8 +244,7 @@ export const eventsWith = (options: {
             },
             wake: () => queue.unsafeWake()
           })
-          const live = new LiveTasks()
-          live.begin(mirror.live.list(taskId))
+          const live = mirror.live.list(taskId)
           return { reading: { seq: numbering.told(mirror.group, mirror.seq), live, queue }, stop }
         }),
         ({ reading, stop }) =>
@@ -180,21 +268,28 @@ export const eventsWith = (options: {
       }
       const group = sessionId !== undefined
         ? connection.groupOf(sessionId)
+        : connection.groups === 1
+        ? 0
         : taskId === undefined || connection.isClosed()
         ? undefined
         : yield* locate(taskId)
-      const inGroup: TaskEventFilter = {
-        sessionId,
-        taskId,
-        ...(after === undefined ? undefined : { after: numbering.ofGroup(after) })
-      }
-      return yield* fed(group === undefined ? everywhere : [group], inGroup, replays, isAny, (seq, live) => ({
+      const reset = (seq: number, live: ReadonlyArray<TaskSnapshot>): FilteredTaskEvent => ({
         _tag: "Reset",
         seq,
         ...(sessionId === undefined ? undefined : { sessionId }),
         ...(taskId === undefined ? undefined : { taskId }),
-        live: live.list(taskId)
-      }))
+        live
+      })
+      if (group === undefined) return yield* ofAllGroups(filter, replays, isAny, reset)
+      const inGroup: TaskEventFilter = {
+        sessionId,
+        taskId,
+        ...(after === undefined
+          ? undefined
+          // one of another group says nothing of this one, unless this client has told both
+          : { after: numbering.ofGroup(group, after) ?? allGroups.afterOf(group, after) ?? unknown })
+      }
+      return yield* fed(group, inGroup, replays, isAny, (seq, live) => reset(seq, live.list(taskId)))
     })
 
   const streamOf = <A>(subscribed: Effect.Effect<Reading<A>, never, Scope.Scope>): Stream.Stream<A> =>
@@ -204,9 +299,8 @@ export const eventsWith = (options: {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const { live, queue } = yield* Scope.extend(reading({}, false), scope)
-    // its own: that of the reading is ahead of what is read
     const current = new LiveTasks()
-    current.begin(live.list())
+    current.begin(live)
     const later = Stream.repeatEffectOption(Effect.flatMap(
       Effect.exit(Effect.zipWith(Queue.take(queue), Queue.takeAll(queue), (first, rest) => Chunk.prepend(rest, first))),
       Exit.match({
@@ -226,11 +320,11 @@ export const eventsWith = (options: {
     eventsOf: (filter) => streamOf(checked(filter, reading(filter, true))),
     subscribe: Effect.map(toAll(false), ({ queue }) => queue),
     subscribeTo: (filter) => checked(filter, Effect.map(reading(filter, false), ({ queue }) => queue)),
-    watch: Effect.map(toAll(false), ({ live, queue, seq }) => ({ seq, live: live.list(), events: queue })),
+    watch: Effect.map(toAll(false), ({ live, queue, seq }) => ({ seq, live, events: queue })),
     watchOf: (filter) =>
       checked(
         filter,
-        Effect.map(reading(filter, false), ({ live, queue, seq }) => ({ seq, live: live.list(), events: queue }))
+        Effect.map(reading(filter, false), ({ live, queue, seq }) => ({ seq, live, events: queue }))
       ),
     changes
   }

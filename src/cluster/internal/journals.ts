@@ -18,7 +18,6 @@ import type { TaskFilter, TaskSnapshot } from "../../model/Task.js"
 import type { TaskHistoryPage, TaskHistoryQuery } from "../../model/TaskHistory.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
 import { ClusterError } from "../ClusterError.js"
-import type { Numbering } from "./numbering.js"
 import { wireSleep } from "./wire.js"
 
 /** The name of the journal of a group. */
@@ -66,13 +65,12 @@ export const readJournals = (options: {
   readonly name: string
   readonly groups: number
   readonly groupOf: (sessionId: SessionId) => number
-  readonly numbering: Numbering
   readonly codec: JournalCodec | undefined
   readonly historyLimit: number
   readonly patienceMillis: number
 }): Effect.Effect<Journals, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (sql): Journals => {
-    const { codec, groupOf, groups, historyLimit, name, numbering, patienceMillis } = options
+    const { codec, groupOf, groups, historyLimit, name, patienceMillis } = options
     const journals = Array.from({ length: groups }, (_, group): Journal => {
       const tables = tablesOf(sql, journalOf(name, group), codec)
       return { group, tables, rows: settledRows(tables), read: makeReadOrWarn(tables) }
@@ -171,7 +169,7 @@ export const readJournals = (options: {
               Effect.gen(function*() {
                 const page = yield* rows.page({
                   // the first number of this group that is not below
-                  before: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((before - group) / (groups === 1 ? 1 : groups))),
+                  before: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((before - group) / groups)),
                   limit: limit + 1,
                   sessionId: filter?.sessionId,
                   statuses
@@ -180,7 +178,7 @@ export const readJournals = (options: {
                   Effect.map(
                     read(row),
                     Option.map(({ settled = 0, snapshot }) => ({
-                      at: numbering.told(group, settled),
+                      at: settled * groups + group,
                       snapshot
                     }))
                   ))
