@@ -30,7 +30,9 @@ export interface RunnerPlace {
   readonly allowPublic?: boolean | undefined
 }
 
-const quarters = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/
+// as they are written nearly everywhere: a zero in front makes a number octal to some, and decimal to others
+const quarter = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
+const quarters = new RegExp(`^${[quarter, quarter, quarter, quarter].join("\\.")}$`)
 
 /** Whether an address can be reached from this machine or a private network alone. */
 const isPrivate = (host: string): boolean => {

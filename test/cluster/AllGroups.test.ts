@@ -17,7 +17,10 @@ const taskOf = (group: number, name: string): TaskSnapshot => ({
   callId: ToolCallId.make("call"),
   toolName: "tool",
   kind: "Foreground",
+  launch: 1,
   status: "Running",
+  deliveryMode: "ToLoop",
+  continuePolicy: "RequestContinue",
   createdAt: 0,
   metadata: {}
 })

@@ -15,6 +15,9 @@ import { memoryCluster } from "./support.js"
 
 const Tools = ToolExecutor.fromHandlers({})
 
+/** What no type allows. */
+const untyped = (value: unknown) => value as never
+
 describe("the place of a runner", () => {
   for (
     const host of ["127.0.0.1", "::1", "localhost", "10.1.2.3", "172.31.0.1", "192.168.1.1", "fd00::1", "100.64.0.1"]
@@ -25,7 +28,21 @@ describe("the place of a runner", () => {
     })
   }
 
-  for (const host of ["0.0.0.0", "::", "8.8.8.8", "172.32.0.1", "192.169.0.1", "runner.example.com", "100.128.0.1"]) {
+  for (
+    const host of [
+      "0.0.0.0",
+      "::",
+      "8.8.8.8",
+      "172.32.0.1",
+      "192.169.0.1",
+      "runner.example.com",
+      "100.128.0.1",
+      "010.0.0.1",
+      "10.0.0.999",
+      "10.0.1",
+      "::ffff:10.0.0.256"
+    ]
+  ) {
     it(`${host} is refused unless it is allowed`, () => {
       assert.throws(
         () => clusterShardingConfig({ host, port: 34_431 }),
@@ -141,7 +158,38 @@ describe("the layers", () => {
               new RegExp(`TaskManagerCluster(.runner)?: ${field}.* takes `)
             )
           }
+          // with the number of a group behind it, it is the name of a journal
+          assert.isTrue(Exit.isSuccess(yield* exitOf(sql, side, { name: "é".repeat(250) })))
+          for (const name of ["", "x".repeat(501), "é".repeat(251), "\0", "\ud800"]) {
+            const exit = yield* exitOf(sql, side, { name })
+            assert.match(
+              Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "",
+              /TaskManagerCluster takes a name of 1 to 500 bytes/
+            )
+          }
         })
       ))
   }
+
+  it.live("runner: what would keep its groups from opening is refused by name", () =>
+    withDatabase((sql) =>
+      Effect.gen(function*() {
+        const wrong: ReadonlyArray<readonly [ClusterRunnerOptions, RegExp]> = [
+          [{ lease: 50 }, /takes a lease of 100 ms to a day/],
+          [{ lease: "2 days" }, /takes a lease of 100 ms to a day/],
+          [{ lease: -1 }, /: lease takes a duration/],
+          [{ retention: { settled: -1 } }, /: retention.settled takes a duration/],
+          [{ retention: { undelivered: untyped("x") } }, /: retention.undelivered takes a duration/],
+          [{ onInterrupted: untyped("Repeat") }, /: onInterrupted takes a function/],
+          [{ executorOf: untyped({}) }, /: executorOf takes a function/],
+          [{ output: untyped("keeps") }, /: output takes one of/]
+        ]
+        for (const [options, message] of wrong) {
+          const exit = yield* exitOf(sql, "runner", options)
+          const text = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
+          assert.match(text, message)
+          assert.include(text, "TaskManagerCluster.runner")
+        }
+      })
+    ))
 })

@@ -18,12 +18,15 @@ export interface ClusterPlace {
   readonly groups: number
 }
 
+/** In bytes: the journals of its groups have it with their number behind it. */
+const longestName = 500
+
 /** Makes the tables, and fails where the cluster was set up in another way. */
 export const setUp = (
   { codec, groups = 64, name = "cluster" }: ClusterOptions
 ): Effect.Effect<ClusterPlace, ClusterError | Migrator.MigrationError | SqlError, Sharding | SqlClient.SqlClient> =>
   Effect.gen(function*() {
-    checkName(name)
+    checkName("TaskManagerCluster", name, longestName)
     checkCodec("TaskManagerCluster: codec", codec)
     const place = { name, groups: integerOf("TaskManagerCluster: groups", groups, 1, 4_096) }
     yield* schema.migrate

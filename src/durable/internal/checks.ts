@@ -32,12 +32,11 @@ export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
   return isStorable(request?.turnId) ? undefined : "request.turnId"
 }
 
-/** Throws for a name that the database cannot hold. */
-export const checkName = (name: string): void => {
-  if (!Predicate.isString(name) || name === "" || !isStorable(name)) {
-    throw new TypeError(
-      "TaskManagerDurable.layer takes a name of 1 to 512 bytes that has no NUL and no half of a character"
-    )
+/** Throws for a name that the database cannot hold; `longest` in bytes. */
+export const checkName = (owner: string, name: string, longest = longestId): void => {
+  const isName = Predicate.isString(name) && name !== "" && isStorable(name) && encoder.encode(name).length <= longest
+  if (!isName) {
+    throw new TypeError(`${owner} takes a name of 1 to ${longest} bytes that has no NUL and no half of a character`)
   }
 }
 

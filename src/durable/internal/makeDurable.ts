@@ -139,7 +139,7 @@ export const makeDurable = (
 > =>
   Effect.gen(function*() {
     const { name = "default", onInterrupted = repeatsByItsHints } = options
-    checkName(name)
+    checkName(owner, name)
     const { leaseMillis, retention } = readOptions(owner, options)
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
     const unlocked = yield* whenUnlocked(name, leaseMillis)
