@@ -55,6 +55,7 @@ const untyped = (value: unknown) => value as never
 const calls: Readonly<Record<string, (manager: TaskManager["Type"]) => Effect.Effect<unknown, unknown>>> = {
   setContinuePolicy: ({ handle }) => handle.setContinuePolicy(id("park"), untyped("nonsense")),
   setDeliveryMode: ({ handle }) => handle.setDeliveryMode(id("park"), untyped(5)),
+  "startTask: an id with half of a character": ({ startTask }) => Effect.provide(startTask(launchOf("\ud800")), Tools),
   "rejectApproval: reason": ({ rejectApproval }) => rejectApproval({ taskId: id("ask"), reason: untyped(5) })
 }
 

@@ -1,4 +1,7 @@
-/** The calls of a group as they travel: JSON values, made and read as the schemas of each call say. */
+/**
+ * The calls of a group as they travel: JSON texts, made and read as the schemas of each call say. Texts, because what carries them between
+ * processes (msgpackr) renames keys of objects and takes halves of characters for others.
+ */
 import * as Rpc from "@effect/rpc/Rpc"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
@@ -7,14 +10,16 @@ import { GroupCalls } from "./protocol.js"
 import { fromWire, toWire } from "./wireForm.js"
 
 export interface CallCodec {
-  readonly encodePayload: (payload: unknown) => unknown
-  readonly decodePayload: (payload: unknown) => unknown
+  readonly encodePayload: (payload: unknown) => string
+  readonly decodePayload: (text: unknown) => unknown
   /** What cannot be encoded or read is a defect of the call: neither throws, for there are other calls in an exchange. */
-  readonly encodeExit: (exit: Exit.Exit<unknown, unknown>) => unknown
-  readonly decodeExit: (exit: unknown) => Exit.Exit<unknown, unknown>
+  readonly encodeExit: (exit: Exit.Exit<unknown, unknown>) => string
+  readonly decodeExit: (text: unknown) => Exit.Exit<unknown, unknown>
 }
 
 const unsendable = Exit.die(new Error("A call has died of something that cannot be sent"))
+
+const parse = (text: unknown): unknown => JSON.parse(String(text))
 
 const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
   const success = { encode: toWire(call.successSchema), decode: fromWire(call.successSchema) }
@@ -22,19 +27,22 @@ const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
   const exit = Rpc.exitSchema(call) as unknown as Schema.Schema<Exit.Exit<unknown, unknown>, unknown>
   const encodeFailure = Schema.encodeSync(exit)
   const decodeFailure = Schema.decodeUnknownSync(exit)
-  const encodeExit = (ended: Exit.Exit<unknown, unknown>): unknown =>
-    Exit.isSuccess(ended) ? { _tag: "Success", value: success.encode(ended.value) } : encodeFailure(ended)
-  const encodeDefect = (defect: unknown): unknown => {
+  const encodeExit = (ended: Exit.Exit<unknown, unknown>): string =>
+    JSON.stringify(
+      Exit.isSuccess(ended) ? { _tag: "Success", value: success.encode(ended.value) } : encodeFailure(ended)
+    )
+  const encodeDefect = (defect: unknown): string => {
     try {
-      return encodeFailure(Exit.die(defect))
+      return encodeExit(Exit.die(defect))
     } catch {
       // what a program has thrown may throw itself where it is looked at
-      return encodeFailure(unsendable)
+      return encodeExit(unsendable)
     }
   }
+  const payload = { encode: toWire(call.payloadSchema), decode: fromWire(call.payloadSchema) }
   return {
-    encodePayload: toWire(call.payloadSchema),
-    decodePayload: fromWire(call.payloadSchema),
+    encodePayload: (value) => JSON.stringify(payload.encode(value)),
+    decodePayload: (text) => payload.decode(parse(text)),
     encodeExit: (ended) => {
       try {
         return encodeExit(ended)
@@ -42,8 +50,9 @@ const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
         return encodeDefect(defect)
       }
     },
-    decodeExit: (ended) => {
+    decodeExit: (text) => {
       try {
+        const ended = parse(text)
         return Predicate.isTagged(ended, "Success") && Predicate.hasProperty(ended, "value")
           ? Exit.succeed(success.decode(ended.value))
           : decodeFailure(ended)

@@ -4,6 +4,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { unstorable } from "../../durable/internal/checks.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
 import { TransactionSet } from "../../durable/internal/transactionSet.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
@@ -132,7 +133,7 @@ export const makeClient = (options: {
         }
       )
     const startTask: TaskManager["Type"]["startTask"] = (given) => {
-      const wrong = wrongLaunch(given)
+      const wrong = wrongLaunch(given) ?? unstorable(given)
       if (wrong !== undefined) return Effect.die(wrong)
       return Effect.suspend(() => {
         const launch = readLaunch(given)

@@ -23,13 +23,20 @@ export const isStorableText = (text: string): boolean => !text.includes("\u0000"
 /** Whether a database stores the text as it is, and as an id. */
 export const isStorable = (text: unknown): boolean => !Predicate.isString(text) || isStorableText(text) && isShort(text)
 
-/** The ids of a launch stand in columns of their own. Names the field that cannot be stored, if there is one. */
-export const unstorable = (launch: TaskLaunchRequest): string | undefined => {
+/** The ids of a launch stand in columns of their own. The defect that names the field that cannot be stored, if there is one. */
+export const unstorable = (launch: TaskLaunchRequest): TypeError | undefined => {
   // what is no launch at all is found by the manager
   const { request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
-  if (!isStorable(taskId)) return "taskId"
-  if (!isStorable(request?.sessionId)) return "request.sessionId"
-  return isStorable(request?.turnId) ? undefined : "request.turnId"
+  const field = !isStorable(taskId)
+    ? "taskId"
+    : !isStorable(request?.sessionId)
+    ? "request.sessionId"
+    : isStorable(request?.turnId)
+    ? undefined
+    : "request.turnId"
+  return field === undefined ? undefined : new TypeError(
+    `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
+  )
 }
 
 /** Throws for a name that the database cannot hold; `longest` in bytes. */

@@ -204,14 +204,8 @@ export const makeDurable = (
       ...held,
       startTask: (launch) =>
         Effect.withFiberRuntime(({ currentContext }) => {
-          const field = unstorable(launch)
-          if (field !== undefined) {
-            return Effect.die(
-              new TypeError(
-                `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
-              )
-            )
-          }
+          const wrong = unstorable(launch)
+          if (wrong !== undefined) return Effect.die(wrong)
           const started = held.startTask(launch)
           if (transactionOf(currentContext) === undefined) return started
           check(currentContext)

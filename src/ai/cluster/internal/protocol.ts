@@ -83,7 +83,10 @@ const Answered = Schema.Union(Asked, Schema.Struct({ taskId: TaskId, asking: Sch
 export const Base = Schema.Struct({ entries: Schema.Number, hash: Schema.Number })
 export type Base = typeof Base.Type
 
-const answer = <A, I>(value: Schema.Schema<A, I>) => answerOf(value, Batch)
+/** What carries calls between processes renames keys of objects and takes halves of characters for others: what may have any goes as text. */
+const asText = <A, I>(value: Schema.Schema<A, I>): Schema.Schema<A, string> => Schema.parseJson(value)
+
+const answer = <A, I>(value: Schema.Schema<A, I>) => asText(answerOf(value, Batch))
 export type Answer<A> = AnswerOf<A, Batch>
 
 const call = <const Tag extends string, Fields extends Schema.Struct.Fields, A, I, E extends Schema.Schema.All>(
@@ -106,7 +109,7 @@ const session = { sessionId: SessionId }
 /** The entity of the conversations of a group. Its id is the number of the group, so it is where the tasks of the group are. */
 export const AgentEntity = Entity.make("AgentSessions", [
   /** `transcript`: to continue, unless something is stored. */
-  call("Open", { ...session, transcript: Schema.NullOr(Conversation) }, Schema.Null, TranscriptStoreError),
+  call("Open", { ...session, transcript: asText(Schema.NullOr(Conversation)) }, Schema.Null, TranscriptStoreError),
   call("Submit", { ...session, messageId: Schema.String, content: Schema.Array(UserPart) }, Schema.Null, Gone),
   call("Withdraw", { ...session, messageId: Schema.String }, Schema.Boolean, Schema.Union(Gone, TurnFailure)),
   call("Resume", session, Schema.Null, Gone),
@@ -114,13 +117,17 @@ export const AgentEntity = Entity.make("AgentSessions", [
   call("Approvals", session, Schema.Array(Asked), Gone),
   call(
     "Approve",
-    { ...session, answered: Answered },
+    { ...session, answered: asText(Answered) },
     Schema.Null,
     Schema.Union(Gone, TaskNotFound, ApprovalMismatch, TaskLimitReached, TaskCancelled, TaskManagerShutdown)
   ),
   call(
     "Answer",
-    { ...session, answered: Answered, answers: Schema.Array(Schema.Tuple(Schema.String, Schema.Unknown)) },
+    {
+      ...session,
+      answered: asText(Answered),
+      answers: asText(Schema.Array(Schema.Tuple(Schema.String, Schema.Unknown)))
+    },
     Schema.Null,
     Schema.Union(
       Gone,
@@ -134,7 +141,7 @@ export const AgentEntity = Entity.make("AgentSessions", [
   ),
   call(
     "Reject",
-    { ...session, answered: Answered, reason: Schema.NullOr(Schema.String) },
+    { ...session, answered: asText(Answered), reason: Schema.NullOr(Schema.String) },
     Schema.Null,
     Schema.Union(Gone, TaskNotFound, ApprovalMismatch)
   ),
@@ -147,7 +154,7 @@ export const AgentEntity = Entity.make("AgentSessions", [
   /** False: the transcript is not the one any more that it was made of. */
   call(
     "Rewrite",
-    { ...session, base: Base, transcript: Conversation },
+    { ...session, base: Base, transcript: asText(Conversation) },
     Schema.Boolean,
     Schema.Union(Gone, RewriteRefused, TurnFailure)
   ),
