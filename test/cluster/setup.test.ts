@@ -175,8 +175,8 @@ describe("the layers", () => {
     withDatabase((sql) =>
       Effect.gen(function*() {
         const wrong: ReadonlyArray<readonly [ClusterRunnerOptions, RegExp]> = [
-          [{ lease: 50 }, /takes a lease of 100 ms to a day/],
-          [{ lease: "2 days" }, /takes a lease of 100 ms to a day/],
+          [{ lease: 50 }, /lease takes 100 milliseconds to a day/],
+          [{ lease: "2 days" }, /lease takes 100 milliseconds to a day/],
           [{ lease: -1 }, /: lease takes a duration/],
           [{ retention: { settled: -1 } }, /: retention.settled takes a duration/],
           [{ retention: { undelivered: untyped("x") } }, /: retention.undelivered takes a duration/],

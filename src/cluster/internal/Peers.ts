@@ -17,7 +17,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { ClusterError } from "../ClusterError.js"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
-import { callBytes, messageBytes, sizeOf, takeFitting, textBytesOf } from "./messageSize.js"
+import { bytesOf, callBytes, messageBytes, sizeOf, takeFitting } from "./messageSize.js"
 import { Pace } from "./Pace.js"
 import {
   type Exchange,
@@ -70,13 +70,11 @@ const paceOptions = { perMilli: 4, longest: 8 }
 const aloneMillis = 250
 
 /** What the caller of a call dies of that is too large. */
-const refusalOf = (tag: string, payload: unknown): ClusterError | undefined => {
-  const bytes = textBytesOf(payload)
-  if (bytes !== undefined && bytes <= callBytes) return undefined
-  const size = bytes === undefined ? "too many" : String(bytes)
-  return new ClusterError({
+const refusalOf = (tag: string, payload: string): ClusterError | undefined => {
+  const bytes = bytesOf(payload)
+  return bytes <= callBytes ? undefined : new ClusterError({
     reason: "TooLarge",
-    detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${size}`
+    detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${bytes}`
   })
 }
 
@@ -338,7 +336,7 @@ export class Peers {
   private wholeOf(call: Call, { count, index, part }: PartOfAnswer): unknown {
     const { id, parts, peer } = call
     parts[index] = part
-    if (Object.keys(parts).length === count) return JSON.parse(parts.join(""))
+    if (Object.keys(parts).length === count) return parts.join("")
     // it is on its way: it is the youngest of those that wait
     call.sentAt = wireMillis()
     if (peer.waiting.delete(id)) peer.waiting.set(id, call)

@@ -12,7 +12,6 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { jsonText } from "../../shared/jsonText.js"
 import { randomToken } from "../../shared/randomToken.js"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
 import { messageBytes, partsOf, sizeOf, takeFitting } from "./messageSize.js"
@@ -43,9 +42,7 @@ const answersOf = (
   const encoded = codec.encodeExit(exit)
   const size = sizeOf(encoded)
   if (size <= messageBytes || !takesParts) return [{ sent: { id, exit: encoded }, size }]
-  const text = jsonText(encoded)
-  if (text === undefined) return answersOf(id, codec, tooLarge, takesParts)
-  return partsOf(text).map((part, index, { length: count }) => ({
+  return partsOf(encoded).map((part, index, { length: count }) => ({
     sent: { id, part, index, count },
     size: sizeOf(part)
   }))
@@ -114,7 +111,6 @@ export interface Exchanges {
 }
 
 const gone = Exit.fail(new GroupNotReady())
-const tooLarge = Exit.die(new RangeError("The answer to a call is too large to be sent"))
 
 export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effect.gen(function*() {
   const runner = randomToken()
