@@ -102,6 +102,19 @@ describe("what the calls of a cluster are on the wire", () => {
     assert.isTrue(Exit.isFailure(codec?.decodeExit(`{ "_tag": "Success" }`) ?? Exit.void))
   })
 
+  it("a defect of a class that says what a caller has done wrong is of that class again", () => {
+    const codec = callCodecs.get("Usage")
+    const arrived = (defect: unknown) => {
+      const exit = codec?.decodeExit(codec.encodeExit(Exit.die(defect)))
+      return exit?._tag === "Failure" && exit.cause._tag === "Die" ? exit.cause.defect : undefined
+    }
+    for (const defect of [new TypeError("wrong"), new RangeError("too much"), new Error("no")]) {
+      const found = arrived(defect)
+      assert.strictEqual(String(found), String(defect))
+      assert.strictEqual(Object.getPrototypeOf(found), Object.getPrototypeOf(defect))
+    }
+  })
+
   it("a call may die of anything: what cannot be looked at is sent as a defect as well", () => {
     const codec = callCodecs.get("Start")
     const cannotBeSeen = Object.create(Error.prototype, {

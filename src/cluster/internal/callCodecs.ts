@@ -19,6 +19,19 @@ export interface CallCodec {
 
 const unsendable = Exit.die(new Error("A call has died of something that cannot be sent"))
 
+const classes: ReadonlyMap<string, new(message: string) => Error> = new Map([
+  ["TypeError", TypeError],
+  ["RangeError", RangeError]
+])
+
+/** What a caller has done wrong is a defect of a class, by which hosts know it; on the wire it has a name. */
+const withItsClass = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
+  if (Exit.isSuccess(exit) || exit.cause._tag !== "Die") return exit
+  const { defect } = exit.cause
+  const Class = defect instanceof Error ? classes.get(defect.name) : undefined
+  return Class === undefined || !(defect instanceof Error) ? exit : Exit.die(new Class(defect.message))
+}
+
 const parse = (text: unknown): unknown => JSON.parse(String(text))
 
 const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
@@ -55,7 +68,7 @@ const codecOf = (call: Rpc.Any & Rpc.AnyWithProps): CallCodec => {
         const ended = parse(text)
         return Predicate.isTagged(ended, "Success") && Predicate.hasProperty(ended, "value")
           ? Exit.succeed(success.decode(ended.value))
-          : decodeFailure(ended)
+          : withItsClass(decodeFailure(ended))
       } catch (defect) {
         return Exit.die(defect)
       }
