@@ -14,6 +14,7 @@ import {
   TaskId,
   TaskLaunchRequest,
   TaskManager,
+  TaskManagerConfig,
   ToolCallId,
   ToolExecutor,
   TurnId
@@ -22,6 +23,7 @@ import { AgentLoop, ToolAnnotations, ToolkitExecutor } from "effect-task-manager
 import { ScriptedStep, TestLanguageModel, TestLanguageModelControl } from "effect-task-manager/ai/testing"
 import { TaskManagerCluster } from "effect-task-manager/cluster"
 import { assert, describe } from "vitest"
+import { hashOf } from "../../src/cluster/internal/Connection.js"
 import { inputOf } from "../../src/services/internal/inputs.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { memoryCluster, oneProcess, rested } from "./support.js"
@@ -53,12 +55,18 @@ const Tools = ToolExecutor.fromHandlers({
           }
         })),
   manual: ({ input }) => Effect.succeed(String(input)),
-  park: () => Effect.never
+  park: () => Effect.never,
+  lane: () => Effect.never
 })
 const Routing = RoutingPolicy.layer(({ toolName }) =>
-  toolName === "manual" ? RoutingDecision.Background({ deliveryMode: "Manual" }) : RoutingDecision.Foreground()
+  toolName === "manual"
+    ? RoutingDecision.Background({ deliveryMode: "Manual" })
+    : RoutingDecision.Foreground(toolName === "lane" ? { lane: "four" } : {})
 )
-const Several = oneProcess({ groups: 5 }).pipe(Layer.provideMerge(Tools), Layer.provide(Routing))
+const Several = oneProcess({ groups: 5 }).pipe(
+  Layer.provideMerge(Tools),
+  Layer.provide([Routing, TaskManagerConfig.layer({ lanes: { four: 4 } })])
+)
 
 describe("a client over several groups", () => {
   const all = Array.from({ length: 12 }, (_, index) => index)
@@ -194,6 +202,40 @@ describe("a client over several groups", () => {
       assert.deepInclude(result.output, { text: "3 me" })
       yield* Effect.forEach(others, ({ taskId }) => handle.cancel(taskId))
       yield* until((list) => list.length === 0)
+    }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
+
+  it.live("a limit of a lane that one group refuses is set in none", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { handle } = manager
+      const start = (index: number, lane: number) =>
+        manager.startTask(TaskLaunchRequest.plain({
+          taskId: TaskId.make(`task-${index}`),
+          request: {
+            ...turnOf(lane),
+            callId: ToolCallId.make(`call-${index}`),
+            toolName: "lane",
+            input: 0,
+            metadata: {}
+          }
+        }))
+      // three run in one group
+      yield* Effect.forEach([500, 501, 502], (index) => start(index, 1))
+      const refused = yield* Effect.flip(handle.setConcurrency("four", 2))
+      assert.deepInclude(refused, { _tag: "ConcurrencyRefused", reason: "InUse", running: 3 })
+      const others = all.slice(2, 8)
+      yield* Effect.forEach(others, (lane) =>
+        Effect.forEach([0, 1, 2, 3], (index) => start(510 + 10 * lane + index, lane)))
+      const running = yield* handle.list({ status: "Running" })
+      const groupOf = (name: string) =>
+        hashOf(name) % 5
+      const counts = new Map<number, number>()
+      for (const { sessionId } of running) counts.set(groupOf(sessionId), (counts.get(groupOf(sessionId)) ?? 0) + 1)
+      assert.deepStrictEqual(new Set(counts.values()), new Set([4]))
+      assert.isAbove(counts.size, 1)
+      // all of them take a limit that fits
+      yield* handle.setConcurrency("four", 40)
+      assert.strictEqual((yield* handle.list({ status: "Queued" })).length, 0)
     }).pipe(Effect.scoped, Effect.provide(Several), Effect.orDie))
 
   it.live("finds a task by its id alone", () =>

@@ -43,6 +43,7 @@ import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
+import { setLaneLimit } from "./laneLimits.js"
 import { Mirrors } from "./Mirrors.js"
 import { numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
@@ -300,18 +301,10 @@ export const makeClient = (options: {
         Effect.suspend(() =>
           changeOf<TaskNotRunning>({ _tag: "SetPriority", taskId, priority: finiteOf("setPriority", priority) })
         ),
-      setConcurrency: (lane, given) =>
+      setConcurrency: (lane, limit) =>
         Effect.suspend(() => {
-          const limit = limitOf("setConcurrency", given, 1)
-          return Effect.forEach(Array.from({ length: groups }, (_, group) => group), (group) =>
-            ask(
-              group,
-              (client, header) => client.SetConcurrency({ header, lane, limit: limit === Infinity ? null : limit }),
-              nothing
-            ), {
-            concurrency: 8,
-            discard: true
-          })
+          refuseUnless(typeof lane === "string", "setConcurrency", "the name of a lane", lane)
+          return setLaneLimit(connection, lane, limitOf("setConcurrency", limit, 1))
         }),
       usage: (filter = {}) =>
         Effect.suspend((): ReturnType<TaskManagerHandle["usage"]> => {

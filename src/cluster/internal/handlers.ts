@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { TaskAlreadyExists, type TaskNotFound } from "../../errors.js"
 import { list, listLive, listSuspended } from "../../machine/queries.js"
+import { laneOf } from "../../machine/state/TaskTable.js"
 import { settledStatuses } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { type TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
@@ -131,9 +132,15 @@ export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers =
   Change: ({ payload: { change: what, header } }) =>
     group.answer(header, (open) => change(open, what), { isKept: true }),
   SetConcurrency: ({ payload: { header, lane, limit } }) =>
-    group.answer(header, ({ manager }) => Effect.as(manager.handle.setConcurrency(lane, limit ?? Infinity), null), {
-      isKept: true
-    }),
+    group.answer(
+      header,
+      ({ engine: { state: { table } }, manager: { handle } }) =>
+        Effect.suspend(() => {
+          const before = laneOf(table, lane)?.limit ?? Infinity
+          return Effect.as(handle.setConcurrency(lane, limit ?? Infinity), before === Infinity ? null : before)
+        }),
+      { isKept: true }
+    ),
   InterruptTurn: ({ payload: { header, turn } }) =>
     group.answer(header, ({ manager }) => manager.onTurnInterrupted(turn), { isKept: true }),
   CloseSession: ({ payload: { header, sessionId } }) =>

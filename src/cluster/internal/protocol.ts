@@ -213,8 +213,13 @@ export const GroupCalls = RpcGroup.make(
       ApprovalMismatch
     )
   ),
-  /** `limit`: null for none. */
-  call("SetConcurrency", { lane: Schema.String, limit: Schema.NullOr(Schema.Number) }, Schema.Null, ConcurrencyRefused),
+  /** Gives the limit before. Null: none. */
+  call(
+    "SetConcurrency",
+    { lane: Schema.String, limit: Schema.NullOr(Schema.Number) },
+    Schema.NullOr(Schema.Number),
+    ConcurrencyRefused
+  ),
   call("InterruptTurn", { turn: Turn }, InterruptReceipt, Schema.Never),
   call("CloseSession", { sessionId: SessionId }, InterruptReceipt, Schema.Never),
   call("WaitForLoop", { sessionId: SessionId, timeout: Timeout }, Schema.Null, WaitTimedOut),
