@@ -34,7 +34,7 @@ export interface TaskHistoryQuery {
 
 /**
  * Settled tasks, the one that settled last first. `next` is there where older ones match: it is the `seq` of the terminal event of
- * the last of these.
+ * the last of these. Over several groups of a cluster that is the order in each of them, and `next` is a number for `before` alone.
  *
  * @since 0.1.0
  * @category models

@@ -59,6 +59,42 @@ const calls: Readonly<Record<string, (manager: TaskManager["Type"]) => Effect.Ef
   "rejectApproval: reason": ({ rejectApproval }) => rejectApproval({ taskId: id("ask"), reason: untyped(5) })
 }
 
+describe("what a client cannot send", () => {
+  it.live("is a defect of the effect, and names what is wrong", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(Cluster)
+      const manager = Context.get(context, TaskManager)
+      const { handle } = manager
+      const cyclic: Record<string, unknown> = {}
+      cyclic["own"] = cyclic
+      let deep: unknown = 1
+      for (let depth = 0; depth < 600; depth++) deep = { a: deep }
+      const start = (input: unknown) => {
+        const { request, ...launch } = launchOf("park")
+        return Effect.provide(manager.startTask({ ...launch, request: { ...request, input } }), context)
+      }
+      const wrong: ReadonlyArray<readonly [Effect.Effect<unknown, unknown>, RegExp]> = [
+        [start(cyclic), /startTask takes a JSON value: request.input.own is a cycle/],
+        [start(deep), /startTask takes a JSON value: request.input.a.a/],
+        [manager.waitForTurn(untyped({})), /sessionId takes the id of a session/],
+        [manager.waitForTurn(untyped(undefined)), /sessionId/],
+        [manager.consumeTurnUpdate(untyped({}), () => Effect.void), /sessionId takes/],
+        [manager.takePendingLoopUpdates(untyped(undefined)), /sessionId takes/],
+        [manager.consumePendingLoopUpdates(untyped(undefined), () => Effect.void), /sessionId takes/],
+        [manager.onTurnInterrupted(untyped({})), /sessionId takes/],
+        [manager.closeSession(untyped(undefined)), /sessionId takes/],
+        [manager.waitForLoopUpdate(untyped(5)), /sessionId takes/],
+        [handle.drainReadyItemsOf(untyped(undefined)), /sessionId takes/],
+        [handle.setConcurrency(untyped(5), 1), /setConcurrency takes the name of a lane/]
+      ]
+      for (const [call, message] of wrong) {
+        const exit = yield* Effect.exit(call)
+        assert.match(exit._tag === "Failure" && exit.cause._tag === "Die" ? String(exit.cause.defect) : "", message)
+      }
+      assert.strictEqual((yield* start("x"))._tag, "Pending")
+    }).pipe(Effect.provide(Layer.orDie(sqliteLayer())), Effect.scoped))
+})
+
 describe("what a host without types gives", () => {
   for (const [name, Manager] of Object.entries(managers)) {
     for (const [what, call] of Object.entries(calls)) {

@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../../model/ids.js"
 import { randomToken } from "../../shared/randomToken.js"
+import { refuseUnless } from "../../shared/refusals.js"
 import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "./asking.js"
 import { Peers } from "./Peers.js"
 import {
@@ -249,7 +250,11 @@ export const connect = (options: {
 
     const connection: Connection = {
       groups,
-      groupOf: (sessionId) => hashOf(sessionId) % groups,
+      groupOf: (sessionId) => {
+        // what a host without types may give is of no group
+        refuseUnless(typeof sessionId === "string", "sessionId", "the id of a session", sessionId)
+        return hashOf(sessionId) % groups
+      },
       ask,
       gone: (group, orders) => {
         for (const order of orders) remember(group, order)

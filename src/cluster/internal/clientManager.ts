@@ -3,6 +3,7 @@ import type { Sharding } from "@effect/cluster/Sharding"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
 import type * as Scope from "effect/Scope"
 import { unstorable } from "../../durable/internal/checks.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
@@ -25,7 +26,7 @@ import { checkContinuePolicy, checkDeliveryMode } from "../../model/policyChecks
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { answerApprovalWith } from "../../runtime/starting/answerApproval.js"
-import { readLaunch } from "../../runtime/starting/readLaunch.js"
+import { readLaunch, wrongInput } from "../../runtime/starting/readLaunch.js"
 import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
 import { limitedBy } from "../../runtime/waiting/parking.js"
 import { readAnswers } from "../../services/internal/approvalAnswers.js"
@@ -125,9 +126,13 @@ export const makeClient = (options: {
 
     const startAt = (group: number, launch: TaskLaunchRequest) =>
       Effect.map(
-        ask(group, (client, header, again) => client.Start({ header, launch, again }), isShutDown, {
-          sessionId: launch.request.sessionId
-        }),
+        Effect.catchAllDefect(
+          ask(group, (client, header, again) => client.Start({ header, launch, again }), isShutDown, {
+            sessionId: launch.request.sessionId
+          }),
+          // it was JSON before, but for an input without an end, which a tool of the same process may take
+          (defect) => Effect.die(ParseResult.isParseError(defect) ? wrongInput(launch.request.input) ?? defect : defect)
+        ),
         (outcome) => {
           if (outcome._tag === "Pending") remember(outcome.taskId, group)
           return outcome
@@ -384,21 +389,24 @@ export const makeClient = (options: {
               })
             ))
         ),
-      onTurnInterrupted: ({ sessionId, turnId }) =>
-        ask(
-          groupOf(sessionId),
-          (client, header) => client.InterruptTurn({ header, turn: { sessionId, turnId } }),
-          noReceipt,
-          {
-            sessionId
-          }
-        ),
+      onTurnInterrupted: (turn) =>
+        Effect.suspend(() => {
+          const { sessionId, turnId } = turn
+          return ask(
+            groupOf(sessionId),
+            (client, header) => client.InterruptTurn({ header, turn: { sessionId, turnId } }),
+            noReceipt,
+            { sessionId }
+          )
+        }),
       rejectApproval,
       answerApproval,
       closeSession: (sessionId) =>
-        ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), noReceipt, {
-          sessionId
-        }),
+        Effect.suspend(() =>
+          ask(groupOf(sessionId), (client, header) => client.CloseSession({ header, sessionId }), noReceipt, {
+            sessionId
+          })
+        ),
       addUsage: (turn, costs) =>
         Effect.suspend(() => {
           const { sessionId, turnId } = turn

@@ -246,31 +246,32 @@ export const takingWith = (
   const waitForTurn = (
     turn: TurnRef,
     { cancellation, timeout }: TurnWaitLimit = {}
-  ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> => {
-    const source = ofTurn(turn, timeout)
-    const cancelled = cancellation === undefined ? source : {
-      ...source,
-      fetch: Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.fork(restore(cancellation.cancelled)), (watching) =>
-          Effect.flatMap(
-            Effect.exit(restore(Effect.raceFirst(source.fetch, Effect.as(Fiber.await(watching), false)))),
-            (fetched) =>
-              Effect.flatMap(Fiber.interrupt(watching), (watched) =>
-                // a cancellation that fails must not be asked again and again
-                Exit.isFailure(watched) && !Exit.isInterrupted(watched) ? Effect.failCause(watched.cause) : fetched)
-          ))
-      )
-    }
-    return cancellation === undefined
-      ? next(cancelled)
-      : Effect.flatMap(cancellation.isCancelled, (isCancelled) => isCancelled ? Effect.succeedNone : next(cancelled))
-  }
+  ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> =>
+    Effect.suspend(() => {
+      const source = ofTurn(turn, timeout)
+      const cancelled = cancellation === undefined ? source : {
+        ...source,
+        fetch: Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.fork(restore(cancellation.cancelled)), (watching) =>
+            Effect.flatMap(
+              Effect.exit(restore(Effect.raceFirst(source.fetch, Effect.as(Fiber.await(watching), false)))),
+              (fetched) =>
+                Effect.flatMap(Fiber.interrupt(watching), (watched) =>
+                  // a cancellation that fails must not be asked again and again
+                  Exit.isFailure(watched) && !Exit.isInterrupted(watched) ? Effect.failCause(watched.cause) : fetched)
+            ))
+        )
+      }
+      return cancellation === undefined
+        ? next(cancelled)
+        : Effect.flatMap(cancellation.isCancelled, (isCancelled) => isCancelled ? Effect.succeedNone : next(cancelled))
+    })
 
   const consumeTurnUpdate = <A, E, R>(
     turn: TurnRef,
     use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>,
     options: { readonly timeout?: TurnWaitLimit["timeout"] } = {}
-  ) => consumeNext(ofTurn(turn, options.timeout), use)
+  ) => Effect.suspend(() => consumeNext(ofTurn(turn, options.timeout), use))
 
   const drain = (sources: ReadonlyArray<Source<ReadonlyArray<TaskResolution>, never>>) =>
     all(sources, (resolutions) => resolutions.filter(isItem))
@@ -280,24 +281,26 @@ export const takingWith = (
     // without a timeout there is no such error, which the compiler cannot see
     waitForTurn: waitForTurn as Taking["waitForTurn"],
     consumeTurnUpdate: consumeTurnUpdate as Taking["consumeTurnUpdate"],
-    takePendingLoopUpdates: (sessionId) => all([ofLoop(sessionId)], (resolutions) => ({ resolutions })),
-    consumePendingLoopUpdates: (sessionId, use) => {
-      const { fetch, place, shelf } = ofLoop(sessionId)
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(fetch), () => {
-          const held: Array<{ readonly group: number; readonly given: Given<ReadonlyArray<TaskResolution>> }> = []
-          for (let more = shelf.hold(place); more !== undefined; more = shelf.hold(place)) held.push(more)
-          return usedBy(restore, held, (resolutions) => ({ resolutions }), () =>
-            use({
-              resolutions: held.flatMap(({ given }) => given.value)
-            }))
-        })
-      )
-    },
+    takePendingLoopUpdates: (sessionId) =>
+      Effect.suspend(() => all([ofLoop(sessionId)], (resolutions) => ({ resolutions }))),
+    consumePendingLoopUpdates: (sessionId, use) =>
+      Effect.suspend(() => {
+        const { fetch, place, shelf } = ofLoop(sessionId)
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(restore(fetch), () => {
+            const held: Array<{ readonly group: number; readonly given: Given<ReadonlyArray<TaskResolution>> }> = []
+            for (let more = shelf.hold(place); more !== undefined; more = shelf.hold(place)) held.push(more)
+            return usedBy(restore, held, (resolutions) => ({ resolutions }), () =>
+              use({
+                resolutions: held.flatMap(({ given }) => given.value)
+              }))
+          })
+        )
+      }),
     takeResult: (taskId) => located(taskId, (group) => next(ofResult(taskId, group))),
     consumeResult: (taskId, use) => located(taskId, (group) => consumeNext(ofResult(taskId, group), use)),
     drainReadyItems: Effect.suspend(() => drain(everywhere)),
-    drainReadyItemsOf: (sessionId) => drain([ofManual(groupOf(sessionId), sessionId)]),
+    drainReadyItemsOf: (sessionId) => Effect.suspend(() => drain([ofManual(groupOf(sessionId), sessionId)])),
     turnUpdates: (turn) => updatesOf(turn)
   }
 
