@@ -4,6 +4,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { dialectOf, endsIdleAfter } from "./dialect.js"
+import { transactionOf } from "./transactionSet.js"
 
 /** Runs statements in one transaction. */
 export interface InTransaction {
@@ -16,9 +17,12 @@ export interface InTransaction {
  */
 export const transactionsOf = (sql: SqlClient.SqlClient): (idleMillis: number) => InTransaction => {
   const dialect = dialectOf(sql)
-  // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all
+  // a commit that fails leaves the one connection of SQLite in its transaction; without one the statement fails, and that is all.
+  // Within a transaction of the caller nothing was to be committed, and it is the caller's to end
   const rollBack = dialect === "sqlite"
-    ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback")))
+    ? Effect.withFiberRuntime<void>(({ currentContext }) =>
+      transactionOf(currentContext) === undefined ? Effect.ignore(Effect.sandbox(sql.unsafe("rollback"))) : Effect.void
+    )
     : Effect.void
   return (idleMillis) => {
     const limit = dialect === "sqlite"

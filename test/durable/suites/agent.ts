@@ -1,5 +1,6 @@
 /** Agents whose process is killed, and what the next one makes of it. */
 import { Tool, Toolkit } from "@effect/ai"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, it } from "@effect/vitest"
 import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Stream, TestClock } from "effect"
 import {
@@ -1036,6 +1037,37 @@ export const agentSuite = (databases: AgentDatabases): void => {
         isAway = false
         yield* store.remove(id("a"))
         assert.lengthOf(yield* withSql(connect, (sql) => sql`select * from etm_results`), 0)
+      }))
+
+    it.scoped("that could not be saved in a transaction of the caller leave it whole", () =>
+      Effect.gen(function*() {
+        const connect = yield* databases.make
+        let isAway = false
+        const { layer } = connect({
+          before: (text) => {
+            if (isAway && text.startsWith("delete")) throw new Error("disk I/O error")
+          }
+        })
+        const client = yield* Layer.build(layer)
+        const sql = Context.get(client, SqlClient.SqlClient)
+        const store = yield* stores(() => ({ layer: Layer.succeedContext(client), kill: Effect.void }), {
+          maxBytes: 100
+        })
+        yield* sql`create table mine (number integer)`
+        const saving = yield* Effect.gen(function*() {
+          yield* sql`insert into mine values (1)`
+          isAway = true
+          yield* Effect.flip(store.save(id("a"), "text"))
+          isAway = false
+          yield* sql`insert into mine values (2)`
+          return yield* Effect.dieMessage("not this time")
+        }).pipe(sql.withTransaction, Effect.exit, Effect.fork)
+        for (let second = 0; second < 8; second++) {
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        assert.include(String(yield* Fiber.join(saving)), "not this time")
+        assert.deepStrictEqual(yield* sql`select * from mine`, [])
       }))
 
     it.scoped("are not written where a codec gives what databases do not store", () =>
