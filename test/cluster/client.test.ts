@@ -352,6 +352,47 @@ describe("a client that closes", () => {
     }).pipe(Effect.provide(Runner), Effect.orDie))
 })
 
+describe("a client whose runners do not answer", () => {
+  const session = SessionId.make("session-0")
+  const Engine = Layer.mergeAll(memoryCluster(), sqliteLayer(), Tools)
+  const Client = TaskManagerCluster.layer({ groups: 3, patience: "1 day" })
+  const Runner = TaskManagerCluster.runner({ groups: 3, lease: "1 day", shutdown: "keep" })
+
+  it.scopedLive("whoever opens a subscription can be interrupted", () =>
+    Effect.gen(function*() {
+      const { handle } = Context.get(yield* Layer.build(Client), TaskManager)
+      const opening: ReadonlyArray<Effect.Effect<unknown>> = [
+        Effect.scoped(handle.subscribe),
+        Effect.scoped(handle.subscribeTo({ sessionId: session })),
+        Effect.scoped(handle.subscribeTo({ sessionId: session, after: 0 })),
+        Effect.scoped(handle.watch),
+        Effect.scoped(handle.watchOf({ sessionId: session })),
+        Stream.runDrain(handle.events),
+        Stream.runDrain(handle.eventsOf({ sessionId: session })),
+        Stream.runDrain(handle.changes),
+        Stream.runDrain(handle.inbox)
+      ]
+      const fibers = yield* Effect.forEach(opening, (open) => Effect.fork(open))
+      yield* rested
+      yield* Fiber.interruptAll(fibers)
+    }).pipe(Effect.provide(Engine), Effect.orDie))
+
+  it.scopedLive("of those who watch the same session one opens it; where it is interrupted, another one does", () =>
+    Effect.gen(function*() {
+      const { handle, startTask } = Context.get(yield* Layer.build(Client), TaskManager)
+      const scope = yield* Effect.scope
+      const watching = Effect.fork(Scope.extend(handle.watchOf({ sessionId: session }), scope))
+      const first = yield* watching
+      const others = [yield* watching, yield* watching]
+      yield* rested
+      yield* Fiber.interrupt(first)
+      yield* Layer.build(Runner)
+      const watched = yield* Effect.forEach(others, (other) => Fiber.join(other))
+      yield* startTask(launchOf(0, "park"))
+      for (const { events } of watched) assert.strictEqual((yield* Queue.take(events))._tag, "Started")
+    }).pipe(Effect.provide(Engine), Effect.orDie))
+})
+
 describe("the agent loop on a client", () => {
   const toolkit = Toolkit.make(
     Tool.make("quick", { success: Schema.String }),

@@ -10,14 +10,15 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { TaskId } from "../../model/ids.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { EventReset, FilteredTaskEvent, TaskEvent } from "../../model/TaskEvent.js"
 import { SizedQueue } from "../../shared/SizedQueue.js"
 import type { Connection } from "./Connection.js"
-import type { Feed, Feeds } from "./Feeds.js"
+import type { Feeds } from "./Feeds.js"
 import { LiveTasks } from "./LiveTasks.js"
 import type { Numbering } from "./numbering.js"
 import type { Began } from "./protocol.js"
@@ -49,7 +50,8 @@ export class AllGroups {
     readonly kept: { readonly events: number; readonly bytes: number }
   }
   private readonly ofGroups: ReadonlyArray<OfGroup>
-  private readonly open = new Map<number, Feed>()
+  /** The reader at each group is open until its scope closes. */
+  private readonly open = new Map<number, Scope.CloseableScope>()
   private readonly listeners = new Set<Listener>()
   private opening: Deferred.Deferred<void> | undefined = undefined
   private readers = 0
@@ -121,21 +123,26 @@ export class AllGroups {
   /** Hears every group until the scope closes. */
   get heard(): Effect.Effect<void, never, Scope.Scope> {
     return Effect.zipRight(
-      Effect.acquireRelease(Effect.sync(() => void this.readers++), () => Effect.sync(() => this.leave())),
+      Effect.acquireRelease(Effect.sync(() => void this.readers++), () => this.leave),
       this.opened
     )
   }
 
-  private leave(): void {
-    this.readers--
-    this.closeUnread()
+  private get leave(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.readers--
+      return this.closeUnread
+    })
   }
 
-  private closeUnread(): void {
-    if (this.readers > 0 || this.opening !== undefined) return
-    for (const { close } of this.open.values()) close()
-    this.open.clear()
-    this.leftAt = wireMillis()
+  private get closeUnread(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.readers > 0 || this.opening !== undefined) return Effect.void
+      const scopes = [...this.open.values()]
+      this.open.clear()
+      this.leftAt = wireMillis()
+      return Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { discard: true })
+    })
   }
 
   private get opened(): Effect.Effect<void> {
@@ -148,9 +155,9 @@ export class AllGroups {
         connection.fork(Effect.asVoid(Deferred.complete(
           opening,
           this.openAll.pipe(
-            Effect.ensuring(Effect.sync(() => {
+            Effect.ensuring(Effect.suspend(() => {
               this.opening = undefined
-              this.closeUnread()
+              return this.closeUnread
             })),
             Effect.provide(context)
           )
@@ -178,22 +185,29 @@ export class AllGroups {
 
   private openOne(one: OfGroup, group: number): Effect.Effect<void> {
     const { feeds } = this.options
-    return Effect.map(
-      feeds.open(group, one.last === undefined ? {} : { after: one.last }, {
-        replays: false,
-        mirrors: false,
-        listener: {
-          hear: (event) => this.hear(one, group, event),
-          began: (began) => this.began(one, group, began),
-          beginAgain: () => {},
-          ended: () => {
-            this.open.delete(group)
-            this.wake()
-          },
-          wake: () => this.wake()
-        }
-      }),
-      (feed) => void this.open.set(group, feed)
+    return Effect.flatMap(
+      Scope.make(),
+      (scope) =>
+        feeds.open(group, one.last === undefined ? {} : { after: one.last }, {
+          replays: false,
+          mirrors: false,
+          listener: {
+            hear: (event) => this.hear(one, group, event),
+            began: (began) => this.began(one, group, began),
+            beginAgain: () => {},
+            ended: () => {
+              this.open.delete(group)
+              this.wake()
+            },
+            wake: () => this.wake()
+          }
+        }).pipe(
+          Scope.extend(scope),
+          Effect.matchCauseEffect({
+            onFailure: (cause) => Effect.zipRight(Scope.close(scope, Exit.void), Effect.failCause(cause)),
+            onSuccess: () => Effect.sync(() => void this.open.set(group, scope))
+          })
+        )
     )
   }
 

@@ -3,6 +3,7 @@
  * other call brings news of those that it is about, so that nobody is answered before he was told what the answer follows from.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId } from "../../model/ids.js"
 import type { FilteredTaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
@@ -26,7 +27,6 @@ export interface Listener {
 export interface Feed {
   readonly group: number
   readonly began: Began
-  readonly close: () => void
 }
 
 interface Open {
@@ -141,11 +141,12 @@ export class Feeds {
     )
   }
 
+  /** A reader at a group until the scope closes. */
   open(
     group: number,
     filter: TaskEventFilter | undefined,
     options: { readonly replays: boolean; readonly mirrors: boolean; readonly listener: Listener }
-  ): Effect.Effect<Feed> {
+  ): Effect.Effect<Feed, never, Scope.Scope> {
     const { listener, mirrors, replays } = options
     return Effect.suspend(() => {
       const feed: Open = {
@@ -157,18 +158,20 @@ export class Feeds {
         has: 0,
         state: "Opening"
       }
-      const close = () => this.unwatch(group, feed.id)
+      const close = Effect.sync(() => this.unwatch(group, feed.id))
       this.of(group).set(feed.id, feed)
-      return Effect.map(
+      const opened = Effect.map(
         Effect.onExit(
           this.watch(group, feed, filter, replays, true),
-          (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
+          (exit) => exit._tag === "Failure" ? close : Effect.void
         ),
         (began) => {
           this.polls.restart(group)
-          return { group, began, close }
+          return { group, began }
         }
       )
+      // before it is opened: that may take as long as nobody answers, and can be interrupted
+      return Effect.zipRight(Effect.addFinalizer(() => close), opened)
     })
   }
 

@@ -4,8 +4,9 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { SessionId, TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
@@ -102,13 +103,32 @@ export class Mirror {
   }
 }
 
-/** The mirrors of a client: one for each session that is watched, for as long as it is. */
+/** A mirror that somebody watches. */
+interface Watched {
+  readonly mirror: Mirror
+  /** Its reader at the group is open until this closes. */
+  readonly scope: Scope.CloseableScope
+  users: number
+  state: "Closed" | "Opening" | "Open"
+  /** Is done once whoever opens it has, or has given up. */
+  opening: Deferred.Deferred<void>
+}
+
+/**
+ * The mirrors of a client: one for each session that is watched, for as long as it is. Of those who watch one, one opens it, and may be
+ * interrupted meanwhile.
+ *
+ * | it is   | one more watches       | it is opened    | its opener is interrupted              | its opener dies             | the last one leaves |
+ * | ------- | ---------------------- | --------------- | -------------------------------------- | --------------------------- | ------------------- |
+ * | Closed  | Opening, by that one   | –               | –                                      | –                           | is forgotten        |
+ * | Opening | waits                  | Open, for all   | Closed; one that waits opens it        | Closed; all that wait die   | –                   |
+ * | Open    | has it                 | –               | –                                      | –                           | is forgotten        |
+ */
 export class Mirrors {
   private readonly connection: Connection
   private readonly feeds: Feeds
   private readonly limit: number
-  private readonly mirrors = new Map<SessionId, { readonly mirror: Mirror; users: number; close: () => void }>()
-  private readonly opening = new Map<SessionId, Deferred.Deferred<Mirror>>()
+  private readonly mirrors = new Map<SessionId, Watched>()
 
   constructor(connection: Connection, feeds: Feeds, limit: number) {
     this.connection = connection
@@ -135,40 +155,50 @@ export class Mirrors {
 
   /** Watches a session until the scope closes. */
   of(sessionId: SessionId): Effect.Effect<Mirror, never, Scope.Scope> {
-    return Effect.acquireRelease(
-      Effect.suspend(() => {
-        const known = this.mirrors.get(sessionId)
-        if (known !== undefined) {
-          known.users++
-          return Effect.succeed(known.mirror)
-        }
-        const opening = this.opening.get(sessionId)
-        return opening === undefined
-          ? this.open(sessionId)
-          : Effect.tap(Deferred.await(opening), () => Effect.sync(() => this.enter(sessionId)))
-      }),
-      () => Effect.sync(() => this.leave(sessionId))
+    return Effect.flatMap(
+      Effect.acquireRelease(this.enter(sessionId), (watched) => this.leave(sessionId, watched)),
+      // may take as long as nobody answers, and can be interrupted
+      (watched) => Effect.as(this.opened(watched), watched.mirror)
     )
   }
 
-  private enter(sessionId: SessionId): void {
-    const known = this.mirrors.get(sessionId)
-    if (known !== undefined) known.users++
+  private enter(sessionId: SessionId): Effect.Effect<Watched> {
+    return Effect.map(Scope.make(), (scope) => {
+      const watched = this.mirrors.get(sessionId) ?? {
+        mirror: new Mirror(this.connection.groupOf(sessionId), sessionId, this.limit),
+        scope,
+        users: 0,
+        state: "Closed",
+        opening: Deferred.unsafeMake(FiberId.none)
+      }
+      watched.users++
+      this.mirrors.set(sessionId, watched)
+      return watched
+    })
   }
 
-  private leave(sessionId: SessionId): void {
-    const known = this.mirrors.get(sessionId)
-    if (known === undefined || --known.users > 0) return
-    this.mirrors.delete(sessionId)
-    known.close()
+  private leave(sessionId: SessionId, watched: Watched): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (--watched.users > 0) return Effect.void
+      this.mirrors.delete(sessionId)
+      return Scope.close(watched.scope, Exit.void)
+    })
   }
 
-  private open(sessionId: SessionId): Effect.Effect<Mirror> {
-    const group = this.connection.groupOf(sessionId)
-    const mirror = new Mirror(group, sessionId, this.limit)
-    const opened = Deferred.unsafeMake<Mirror>(FiberId.none)
-    this.opening.set(sessionId, opened)
-    return this.feeds.open(group, { sessionId }, {
+  private opened(watched: Watched): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (watched.state === "Open") return Effect.void
+      if (watched.state === "Closed") return this.open(watched)
+      return Effect.zipRight(Deferred.await(watched.opening), this.opened(watched))
+    })
+  }
+
+  private open(watched: Watched): Effect.Effect<void> {
+    const { mirror, scope } = watched
+    const opening = Deferred.unsafeMake<void>(FiberId.none)
+    watched.state = "Opening"
+    watched.opening = opening
+    return this.feeds.open(mirror.group, { sessionId: mirror.sessionId }, {
       replays: false,
       mirrors: true,
       listener: {
@@ -181,14 +211,12 @@ export class Mirrors {
         wake: () => mirror.wake()
       }
     }).pipe(
-      Effect.map(({ close }) => {
-        this.mirrors.set(sessionId, { mirror, users: 1, close })
-        return mirror
-      }),
+      Scope.extend(scope),
+      Effect.asVoid,
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          this.opening.delete(sessionId)
-          Deferred.unsafeDone(opened, exit)
+          watched.state = Exit.isSuccess(exit) ? "Open" : "Closed"
+          Deferred.unsafeDone(opening, Exit.isInterrupted(exit) ? Exit.void : exit)
         })
       )
     )

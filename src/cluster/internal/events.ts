@@ -16,7 +16,7 @@ import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js
 import { shown } from "../../shared/text.js"
 import { AllGroups } from "./AllGroups.js"
 import type { Connection } from "./Connection.js"
-import type { Feed, Feeds } from "./Feeds.js"
+import type { Feeds } from "./Feeds.js"
 import { LiveTasks } from "./LiveTasks.js"
 import type { Mirror, Mirrors } from "./Mirrors.js"
 import type { Numbering } from "./numbering.js"
@@ -112,31 +112,28 @@ export const eventsWith = (options: {
       let isOver = false
       const queue = yield* subscription(() => isOver, resets === undefined ? undefined : () => resets(seq, live))
       if (connection.isClosed()) return { seq, live: [], queue }
-      yield* Effect.acquireRelease(
-        feeds.open(group, filter, {
-          replays,
-          mirrors: false,
-          listener: {
-            hear: (event) => {
-              const told = numbering.tell(group, event)
-              seq = Math.max(seq, told.seq)
-              live.hear(event)
-              if (isWanted(told)) queue.unsafeOffer(told, bytes(told))
-            },
-            began: (began) => {
-              seq = Math.max(seq, numbering.told(group, began.seq))
-              live.begin(began.live)
-            },
-            beginAgain: () => {},
-            ended: () => {
-              isOver = true
-              queue.unsafeWake()
-            },
-            wake: () => queue.unsafeWake()
-          }
-        }),
-        (feed: Feed) => Effect.sync(feed.close)
-      )
+      yield* feeds.open(group, filter, {
+        replays,
+        mirrors: false,
+        listener: {
+          hear: (event) => {
+            const told = numbering.tell(group, event)
+            seq = Math.max(seq, told.seq)
+            live.hear(event)
+            if (isWanted(told)) queue.unsafeOffer(told, bytes(told))
+          },
+          began: (began) => {
+            seq = Math.max(seq, numbering.told(group, began.seq))
+            live.begin(began.live)
+          },
+          beginAgain: () => {},
+          ended: () => {
+            isOver = true
+            queue.unsafeWake()
+          },
+          wake: () => queue.unsafeWake()
+        }
+      })
       return { seq, live: live.list(), queue }
     })
 
@@ -155,7 +152,7 @@ export const eventsWith = (options: {
         mirrors: false,
         listener: { hear, began: () => {}, beginAgain: () => {}, ended: () => {}, wake: () => {} }
       })
-      return Effect.as(Effect.scoped(Effect.acquireRelease(opened, ({ close }) => Effect.sync(close))), recent)
+      return Effect.as(Effect.scoped(opened), recent)
     })
 
   /** A subscription to all groups: to every event, or to those of a task. */
