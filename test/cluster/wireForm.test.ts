@@ -4,6 +4,7 @@ import { describe, it } from "@effect/vitest"
 import { Arbitrary, Exit, FastCheck, Schema } from "effect"
 import { SessionId, TaskId, TaskLaunchRequest, TaskNotFound, ToolCallId, ToolError, TurnId } from "effect-task-manager"
 import { assert } from "vitest"
+import { AgentEntity } from "../../src/ai/cluster/internal/protocol.js"
 import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
 import { type CallHeader, GroupCalls } from "../../src/cluster/internal/protocol.js"
 import { fromWire, toWire } from "../../src/cluster/internal/wireForm.js"
@@ -38,6 +39,15 @@ const launchOf = (input: unknown) =>
     }
   })
 
+const msgPack = RpcSerialization.msgPack.unsafeMake()
+
+/** As it arrives in another process. */
+const sent = (value: unknown): unknown => {
+  // it makes bytes, and reads the values that are in them
+  const [read] = msgPack.decode(msgPack.encode({ value }) as Uint8Array)
+  return (read as { readonly value: unknown }).value
+}
+
 describe("what the calls of a cluster are on the wire", () => {
   for (const [tag, call] of GroupCalls.requests) {
     it(`${tag} is what its schemas make of it`, () => {
@@ -57,11 +67,6 @@ describe("what the calls of a cluster are on the wire", () => {
   })
 
   it("keys and texts arrive as they were, over what carries them between processes", () => {
-    const msgPack = RpcSerialization.msgPack.unsafeMake()
-    const sent = (value: unknown): unknown => {
-      const [read] = msgPack.decode(msgPack.encode({ value }) as Uint8Array)
-      return (read as { readonly value: unknown }).value
-    }
     const codec = callCodecs.get("Start")
     const input: unknown = JSON.parse(`{"__proto__":{"__proto__":1},"constructor":[{"__proto__":"v"}],"":null}`)
     const { request, ...launch } = launchOf(input)
@@ -79,6 +84,24 @@ describe("what the calls of a cluster are on the wire", () => {
       value: { _tag: "Pending", taskId: "\ud800", kind: "Foreground" }
     })
     assert.deepStrictEqual(codec?.decodeExit(sent(codec.encodeExit(done))), done)
+  })
+
+  it("so do those of conversations", () => {
+    // the schemas of the protocol ask for no services
+    const schema = AgentEntity.protocol.requests.get("Answer")?.payloadSchema as unknown as Schema.Schema<
+      { readonly answers: unknown },
+      unknown
+    >
+    const answers: unknown = [["question", JSON.parse(`{"__proto__":{"__proto__":"\\ud800"}}`)]]
+    const answered = { taskId: TaskId.make("task"), asking: "asking" }
+    const given = {
+      header: { version: 1, call: "call", under: [], stopped: null, readers: [] },
+      sessionId: SessionId.make("session"),
+      answered,
+      answers
+    }
+    const read = Schema.decodeUnknownSync(schema)(sent(Schema.encodeUnknownSync(schema)(given)))
+    assert.strictEqual(JSON.stringify(read.answers), JSON.stringify(answers))
   })
 
   it("what cannot be sent is told of the call that brings it", () => {
