@@ -36,14 +36,15 @@ interface FakeGroup {
 const make = (kept = 100) => {
   const fakes = Array.from({ length: groups }, (): FakeGroup => ({ seq: 0, live: [], listener: undefined, asked: [] }))
   const open: Feeds["open"] = (group, filter, { listener }) =>
-    Effect.sync(() => {
+    Effect.gen(function*() {
       const fake = fakes[group]
-      if (fake === undefined) throw new Error("no such group")
+      if (fake === undefined) return yield* Effect.dieMessage("no such group")
       fake.asked.push(filter?.after)
       fake.listener = listener
+      yield* Effect.addFinalizer(() => Effect.sync(() => void (fake.listener = undefined)))
       const began = { seq: fake.seq, live: fake.live, settled: [], asked: [], news: [] }
       listener.began(began)
-      return { group, began, close: () => void (fake.listener = undefined) }
+      return { group, began }
     })
   const numbering = numberingOf(groups)
   const all = new AllGroups({

@@ -203,10 +203,10 @@ export class AllGroups {
           }
         }).pipe(
           Scope.extend(scope),
-          Effect.matchCauseEffect({
-            onFailure: (cause) => Effect.zipRight(Scope.close(scope, Exit.void), Effect.failCause(cause)),
-            onSuccess: () => Effect.sync(() => void this.open.set(group, scope))
-          })
+          Effect.onExit((exit) =>
+            Exit.isSuccess(exit) ? Effect.sync(() => void this.open.set(group, scope)) : Scope.close(scope, exit)
+          ),
+          Effect.asVoid
         )
     )
   }
