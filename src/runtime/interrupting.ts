@@ -6,6 +6,7 @@ import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { SessionId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
 import type { TaskManager } from "../services/TaskManager.js"
+import { refuseUnless } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
 import type { Transition } from "./State.js"
@@ -26,7 +27,11 @@ export const onTurnInterrupted = (engine: Engine, turn: TurnRef): Effect.Effect<
   interrupt(engine, (table, now) => control.interruptTurn(table, turn, now))
 
 export const closeSession = (engine: Engine, sessionId: SessionId): Effect.Effect<InterruptReceipt> =>
-  interrupt(engine, (table, now) => control.closeSession(table, sessionId, now))
+  Effect.suspend(() => {
+    // its end would be told of a session that there cannot be
+    refuseUnless(typeof sessionId === "string" && sessionId !== "", "closeSession", "the id of a session", sessionId)
+    return interrupt(engine, (table, now) => control.closeSession(table, sessionId, now))
+  })
 
 export const rejectApproval = (
   engine: Engine,

@@ -1,5 +1,6 @@
 /** SPEC 9: what is no launch request, and routing that answers with what cannot be. */
 import * as Effect from "effect/Effect"
+import type { SessionId } from "../../../model/ids.js"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { CurrentTask } from "../../../services/CurrentTask.js"
@@ -85,6 +86,18 @@ for (const duration of ["-5 seconds", -1, NaN, -Infinity, [-1, 0], [NaN, NaN]] a
       }
     )
   }
+}
+
+for (const given of [undefined, null, 5, {}, ""]) {
+  test(`closeSession that is given ${shown(given)} dies, and tells of no end`, {}, function*(w) {
+    // what a caller without types may give
+    const exit = yield* w.soon("it ends", Effect.exit(Effect.suspend(() => w.manager.closeSession(given as SessionId))))
+    yield* equal("it dies", exit._tag === "Failure" && exit.cause._tag, "Die")
+    yield* equal("no event", yield* w.events, [])
+    const a = yield* w.start("a")
+    yield* a.succeed()
+    yield* w.soon("what comes next is carried out", w.handle.waitForIdle)
+  })
 }
 
 test("a tool that writes what is no string dies, and what it wrote before is there", {}, function*(w) {
