@@ -1,6 +1,7 @@
 /** Puts a manager together. Closing the scope shuts it down. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { approvalTimedOut } from "../machine/control.js"
 import { reportOfTurn } from "../machine/ledger.js"
@@ -130,7 +131,9 @@ export const makeEngine: Effect.Effect<Engine, never, Scope.Scope> = Effect.gen(
   }
   if (journal !== undefined) {
     // before the shutdown is a finalizer: its last steps are written too
-    yield* Effect.forkScoped(Effect.interruptible(journal.run))
+    const writing = yield* Effect.forkDaemon(Effect.interruptible(journal.run))
+    // what a database that does not answer was given last is not waited for: to undo it would take its answer
+    yield* Effect.addFinalizer(() => journal.isGone ? Fiber.interruptFork(writing) : Fiber.interrupt(writing))
     yield* Effect.forkScoped(Effect.interruptible(journal.beat))
   }
   if (observer !== undefined) yield* Effect.addFinalizer(() => Effect.sync(observer.end))

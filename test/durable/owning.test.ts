@@ -2,8 +2,9 @@ import { describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, TestClock } from "effect"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
+import { sqliteLayer } from "../support/sqlite.js"
 import { owningSuite } from "./suites/owning.js"
-import { settled, sqlite } from "./support.js"
+import { built, openAndClose, session, settled, sqlite } from "./support.js"
 
 owningSuite(sqlite)
 
@@ -45,5 +46,51 @@ describe("waiting for an owner", () => {
       yield* settled
       const second = yield* Fiber.join(waiting)
       assert.strictEqual(second.journal.epoch, 2)
+    }))
+})
+
+describe("a database that does not answer", () => {
+  const silent = Effect.gen(function*() {
+    let isSilent = false
+    const database = yield* built(sqliteLayer({ holds: () => isSilent }))
+    const fallSilent = Effect.sync(() => {
+      isSilent = true
+    })
+    return { database, fallSilent }
+  })
+
+  for (const shutdown of ["cancel", "keep"] as const) {
+    it.scoped(`ends a manager after its lease, and does not hold up its end (${shutdown})`, () =>
+      Effect.gen(function*() {
+        const { database, fallSilent } = yield* silent
+        const process = yield* database.open({ shutdown })
+        yield* process.start("a", "park")
+        yield* fallSilent
+        // a transaction: its end is asked for too
+        yield* Effect.fork(process.manager.closeSession(session))
+        for (let second = 0; second < 30; second++) {
+          yield* TestClock.adjust("1 second")
+          yield* settled
+        }
+        assert.strictEqual((yield* process.journal.lost).reason, "Unavailable")
+        const closing = yield* Effect.fork(process.close)
+        yield* settled
+        yield* TestClock.adjust("4 seconds")
+        yield* settled
+        assert.isTrue(Option.isSome(yield* Fiber.poll(closing)))
+      }))
+  }
+
+  it.scoped("fails an opening after a lease", () =>
+    Effect.gen(function*() {
+      const { database, fallSilent } = yield* silent
+      yield* openAndClose(database, {})
+      yield* fallSilent
+      const opening = yield* Effect.fork(Effect.flip(openAndClose(database, { lease: "10 seconds" })))
+      yield* settled
+      yield* TestClock.adjust("10 seconds")
+      yield* settled
+      const failed = Option.getOrThrow(yield* Fiber.poll(opening))
+      assert.include(String(failed), "could not be opened: its database has not answered for 10000 ms")
     }))
 })

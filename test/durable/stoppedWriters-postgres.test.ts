@@ -5,6 +5,7 @@ import { Context, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
 import { ResultStore, TranscriptStore } from "effect-task-manager/ai"
 import { ResultStoreSql, TranscriptStoreSql } from "effect-task-manager/ai/durable"
 import { TaskJournal } from "effect-task-manager/durable"
+import { execFileSync } from "node:child_process"
 import { afterAll, assert, beforeAll } from "vitest"
 import { type PostgresServer, startPostgres, watchedPgLayer } from "../support/postgres.js"
 import { built, type Database, id, type Process, session, settled, waitsForLock } from "./support.js"
@@ -135,4 +136,34 @@ describe("a process that stands still while it", () => {
         assert.isFalse(Option.exists(yield* Fiber.poll(opening), Exit.isSuccess))
       }
     }))
+})
+
+describe("a server that stands still", () => {
+  /** Its processes get no time, and whoever is connected is told nothing. */
+  const signal = (name: "SIGSTOP" | "SIGCONT") =>
+    Effect.sync(() => {
+      const pid = server.processId()
+      const children = execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" }).trim().split("\n").map(Number)
+      for (const one of [...children, pid]) process.kill(one, name)
+    })
+  const stopped = Effect.acquireRelease(signal("SIGSTOP"), () => signal("SIGCONT"))
+
+  for (const shutdown of ["cancel", "keep"] as const) {
+    it.scopedLive(`holds up neither the end of a manager that has lost its journal nor an opening (${shutdown})`, () =>
+      Effect.gen(function*() {
+        const { other, zombie } = yield* twoClients
+        const { close, journal, manager, start } = yield* zombie.open({ lease: "1 second", shutdown })
+        yield* start("a", "park")
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* stopped
+          // a transaction, which is not undone before the server answers
+          yield* Effect.forkDaemon(manager.closeSession(session))
+          assert.strictEqual((yield* journal.lost).reason, "Unavailable")
+          yield* close
+          const opening = yield* Effect.flip(other.open({ lease: "1 second" }))
+          assert.strictEqual(opening._tag === "JournalError" ? opening.reason : opening._tag, "Unavailable")
+        }))
+        yield* (yield* other.open()).start("b", "quick")
+      }))
+  }
 })

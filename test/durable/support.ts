@@ -232,6 +232,18 @@ export class Database {
   }
 }
 
+/** Opens a journal and closes it at once, or gives it back where it cannot be opened. Its tools never end. */
+export const openAndClose = ({ sql }: Pick<Database, "sql">, options: DurableOptions) =>
+  TaskManagerDurable.layer(options).pipe(
+    Layer.provide([
+      Layer.succeed(SqlClient.SqlClient, sql),
+      Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })
+    ]),
+    Layer.build,
+    Effect.scoped,
+    Effect.asVoid
+  )
+
 /** Whether a statement is the first one of a group, or all of it: it checks the epoch. */
 export const beginsGroup = (text: string): boolean =>
   /^(with ours as \()?update etm_managers set lease_until/.test(text)

@@ -9,6 +9,7 @@ import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
 import type { JournalOverlap, OpenJournal } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
+import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { endsIdleAfter } from "./dialect.js"
 import type { WriteGroup } from "./groups.js"
 import type { WhenUnlocked } from "./locked.js"
@@ -121,12 +122,28 @@ export const open = (
       (entered) => Effect.sync(() => leaveOwner(entered))
     )
 
+    let mayHaveIt = false
+    // before it is taken: an opening that is interrupted while the database commits does not know whether it has it
+    yield* Effect.addFinalizer(() =>
+      !mayHaveIt ? Effect.void : Effect.ignore(Effect.sandbox(withinAttempt(
+        attemptMillisOf(leaseMillis),
+        toItsEnd(sql.unsafe(
+          // no group that still arrives is written, and renews the lease
+          `update etm_managers set lease_until = 0, owner = '', last_group = ${Number.MAX_SAFE_INTEGER}
+            where name = ${place(1)} and owner = ${place(2)}`,
+          [name, owner]
+        ))
+      )))
+    )
+
     /** Whether somebody has it, who is waited for. */
     const isOwned = (manager: Pick<typeof ManagerRow.Type, "lease_until" | "owner">, at: number): boolean =>
-      manager.lease_until > at && options.onOwned !== "take" && !(dialect === "sqlite" && hasEnded(manager.owner))
+      manager.lease_until > at && options.onOwned !== "take" &&
+      !(dialect === "sqlite" && hasEnded(manager.owner))
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
     const takeFree: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
+      mayHaveIt = true
       yield* sql.unsafe(
         `insert into etm_managers (name, epoch, owner, lease_until, seq, last_task, last_delivery)
           values (${place(1)}, 0, '', 0, 0, 0, 0) on conflict (name) do nothing returning name`,
@@ -170,18 +187,18 @@ export const open = (
 
     /** First without a lock: an owner that is there must not wait for those who wait for it. */
     const attempt: Effect.Effect<Attempt, SqlError | JournalError> = Effect.gen(function*() {
-      const [found] = yield* sql.unsafe(`select * from etm_managers where name = ${place(1)}`, [name])
+      const [found] = yield* toItsEnd(sql.unsafe(`select * from etm_managers where name = ${place(1)}`, [name]))
       if (found !== undefined) {
         const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
-        const at = yield* now
+        const at = yield* toItsEnd(now)
         if (isOwned(manager, at)) return { _tag: "Owned", leaseUntil: manager.lease_until, at }
       }
       return yield* takeFree
     })
 
     const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
-    const startedAt = yield* now
-    const take = options.unlocked(Effect.retry(attempt, { while: isBusy, times: 3 }))
+    const startedAt = yield* options.unlocked(withinAttempt(leaseMillis, toItsEnd(now)))
+    const take = options.unlocked(withinAttempt(leaseMillis, Effect.retry(attempt, { while: isBusy, times: 3 })))
     let opened = yield* take
     // one lease: the owner that still has it then renews it, and will go on to
     while (opened._tag === "Owned") {
@@ -193,14 +210,6 @@ export const open = (
 
     const { lastNumber, manager, rows } = opened
     const { epoch } = manager
-    yield* Effect.addFinalizer(() =>
-      Effect.ignore(Effect.sandbox(sql.unsafe(
-        // no group that still arrives is written, and renews the lease
-        `update etm_managers set lease_until = 0, owner = '', last_group = ${Number.MAX_SAFE_INTEGER}
-          where name = ${place(1)} and epoch = ${place(2)}`,
-        [name, epoch]
-      )))
-    )
 
     const acknowledgeText = `${withTaken(dialect, "number")} update etm_tasks set ${takeOut}
       from taken where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number

@@ -1,10 +1,11 @@
-/** A SQLite file that another process has locked for longer than the client waits for it. */
+/** What keeps an opening from going on: a SQLite file that another process has locked for longer than the client waits for it, and a server that does not answer. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { JournalError } from "../../errors.js"
 import { monotonicNow } from "../../shared/monotonic.js"
+import { UnansweredError } from "./attempts.js"
 
 const betweenTries = "100 millis"
 
@@ -23,7 +24,10 @@ export interface WhenUnlocked {
   <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError | JournalError, R>
 }
 
-/** Tries again for as long as the file is locked, for a lease from now on over all that it runs; then fails with `Unavailable`. */
+/**
+ * Tries again for as long as the file is locked, for a lease from now on over all that it runs; then fails with `Unavailable`, as it does
+ * at once where a try was not answered in time.
+ */
 export const whenUnlocked = (journal: string, leaseMillis: number): Effect.Effect<WhenUnlocked> =>
   Effect.map(monotonicNow, (begunAt): WhenUnlocked => {
     const isInTime = Effect.map(monotonicNow, (now) => now - begunAt < leaseMillis)
@@ -33,15 +37,18 @@ export const whenUnlocked = (journal: string, leaseMillis: number): Effect.Effec
           schedule: Schedule.spaced(betweenTries),
           while: (error) => isLocked(error) ? isInTime : Effect.succeed(false)
         }),
-        Effect.mapError((error) =>
-          isLocked(error)
-            ? new JournalError({
-              journal,
-              reason: "Unavailable",
-              detail: `could not be opened: another process has locked its database for ${leaseMillis} ms`,
-              cause: error
-            })
-            : error
-        )
+        Effect.mapError((error) => {
+          const why = isLocked(error)
+            ? "another process has locked its database"
+            : error instanceof UnansweredError
+            ? "its database has not answered"
+            : undefined
+          return why === undefined ? error : new JournalError({
+            journal,
+            reason: "Unavailable",
+            detail: `could not be opened: ${why} for ${leaseMillis} ms`,
+            cause: error
+          })
+        })
       )
   })

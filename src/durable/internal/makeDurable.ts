@@ -25,6 +25,7 @@ import { mustBeEffect } from "../../shared/mustBeEffect.js"
 import { refuseUnless } from "../../shared/refusals.js"
 import type { DurableOptions } from "../DurableOptions.js"
 import { TaskJournal } from "../TaskJournal.js"
+import { toItsEnd, withinAttempt } from "./attempts.js"
 import { checkName, readOptions, unstorable } from "./checks.js"
 import type { WriteGroup } from "./groups.js"
 import { withStoredTasks } from "./hostReads.js"
@@ -143,6 +144,9 @@ export const makeDurable = (
     const { leaseMillis, retention } = readOptions(owner, options)
     const { historyBytes, historyLimit, outputBuffer } = yield* settings
     const unlocked = yield* whenUnlocked(name, leaseMillis)
+    // first: how long a migration takes has no limit
+    const sql = yield* SqlClient.SqlClient
+    yield* unlocked(withinAttempt(leaseMillis, toItsEnd(sql.unsafe("select 1 as answer"))))
     yield* unlocked(schema.migrate)
     const store = yield* SqlJournal.open({
       name,

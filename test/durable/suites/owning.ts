@@ -3,7 +3,7 @@ import { describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
-import { beginsGroup, type Databases, id, type Process, session, settled, turn } from "../support.js"
+import { beginsGroup, type Databases, id, openAndClose, type Process, session, settled, turn } from "../support.js"
 
 const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : "success"
@@ -85,6 +85,22 @@ export const owningSuite = (databases: Databases): void => {
         )
       }))
   })
+
+  it.scoped("an opening that is interrupted while the database commits gives the journal back", () =>
+    Effect.gen(function*() {
+      const isCommitting = yield* Effect.makeLatch()
+      let isTaking = false
+      const database = yield* databases.make({
+        before: (text) => {
+          if (text.startsWith("update etm_managers set epoch")) isTaking = true
+          else if (isTaking && /^commit/i.test(text)) Effect.runSync(isCommitting.open)
+        }
+      })
+      const opening = yield* Effect.fork(openAndClose(database, { onOwned: "fail" }))
+      yield* isCommitting.await
+      yield* Fiber.interrupt(opening)
+      yield* openAndClose(database, { onOwned: "fail" })
+    }))
 
   describe("a database that fails", () => {
     const failing = () => {

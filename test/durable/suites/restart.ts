@@ -1,11 +1,9 @@
 /** What a process finds that opens the journal of one that was killed: the table at the head of src/machine/restore.ts. */
-import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { TaskLaunchRequest, type TaskResolution, ToolExecutor, type TurnTaskUpdate } from "effect-task-manager"
-import { TaskManagerDurable } from "effect-task-manager/durable"
 import { assert } from "vitest"
-import { type Databases, id, type Process, session, settled, turn } from "../support.js"
+import { type Databases, id, openAndClose, type Process, session, settled, turn } from "../support.js"
 
 const textOf = (item: TaskResolution.Item): string => {
   const { output } = item.item.parts[0]
@@ -193,13 +191,7 @@ export const restartSuite = (databases: Databases): void => {
         ]
         let onOwned: "take" | "fail" = "take"
         for (const [options, says] of wrong) {
-          const layer = TaskManagerDurable.layer({ onOwned, ...options }).pipe(
-            Layer.provide([
-              Layer.succeed(SqlClient.SqlClient, database.sql),
-              Layer.succeed(ToolExecutor, { specs: Effect.succeed([]), execute: () => Effect.never })
-            ])
-          )
-          const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
+          const exit = yield* Effect.exit(openAndClose(database, { onOwned, ...options }))
           assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it opened", says)
           onOwned = "fail"
         }
