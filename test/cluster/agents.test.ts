@@ -2,7 +2,7 @@
 import { LanguageModel, Tool, Toolkit } from "@effect/ai"
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
-import { Cause, Chunk, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Stream } from "effect"
+import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
 import { CurrentTask, SessionId, TaskId, TaskLaunchRequest, TaskManager, ToolCallId, TurnId } from "effect-task-manager"
 import {
   type AgentEvent,
@@ -18,7 +18,7 @@ import { TaskManagerCluster } from "effect-task-manager/cluster"
 import { assert, describe } from "vitest"
 import { isFull } from "../support/fullMode.js"
 import { sqliteLayer } from "../support/sqlite.js"
-import { memoryCluster } from "./support.js"
+import { memoryCluster, rested } from "./support.js"
 
 const { Hold, Text, ToolCall } = ScriptedStep
 
@@ -466,4 +466,25 @@ describe.concurrent("a session of which nothing is live", () => {
       Effect.scoped,
       Effect.provide(world({ groups: 1, maxIdleTime: "300 millis", otherwise: [Text("yes")] }))
     ))
+})
+
+describe("a host whose runners do not answer", () => {
+  const Base = Layer.mergeAll(memoryCluster(), sqliteLayer(), TestLanguageModel.layer([])).pipe(
+    Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers)))
+  )
+  const Client = AgentCluster.layer({ groups: 5, patience: "1 day" })
+  const Runner = AgentCluster.runner(toolkit, { groups: 5, lease: "1 day", shutdown: "keep" })
+
+  it.scopedLive("can be interrupted while it opens a subscription", () =>
+    Effect.gen(function*() {
+      const loop = Context.get(yield* Layer.build(Client), AgentLoop)
+      const runner = yield* Scope.make()
+      yield* Layer.buildWithScope(Runner, runner)
+      const session = yield* loop.open({ sessionId })
+      yield* Scope.close(runner, Exit.void)
+      const opening = yield* Effect.fork(Effect.scoped(session.subscribe))
+      const watching = yield* Effect.fork(Effect.scoped(session.watch))
+      yield* rested
+      yield* Fiber.interruptAll([opening, watching])
+    }).pipe(Effect.provide(Base), Effect.orDie))
 })

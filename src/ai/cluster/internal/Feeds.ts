@@ -1,5 +1,6 @@
 /** The readers of events that a client has at the groups. One call for each group waits for news of all of them. */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { Polls } from "../../../cluster/internal/Polls.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
@@ -115,11 +116,12 @@ export class Feeds {
     )
   }
 
+  /** A reader at a group until the scope closes, or before that. */
   open(
     group: number,
     sessionId: SessionId,
     options: { readonly messageId: string | undefined; readonly listener: Listener }
-  ): Effect.Effect<OpenedFeed, SessionClosed | TranscriptStoreError> {
+  ): Effect.Effect<OpenedFeed, SessionClosed | TranscriptStoreError, Scope.Scope> {
     return Effect.suspend(() => {
       const feed: Feed = {
         id: `${this.client}/${++this.count}`,
@@ -130,7 +132,7 @@ export class Feeds {
       }
       const close = () => this.unwatch(group, feed.id)
       this.of(group).set(feed.id, feed)
-      return Effect.map(
+      const opened = Effect.map(
         Effect.onExit(
           this.watch(group, feed),
           (exit) => exit._tag === "Failure" ? Effect.sync(close) : Effect.void
@@ -140,6 +142,8 @@ export class Feeds {
           return { beginAgain: () => this.openAgain(group, feed), close }
         }
       )
+      // before it is opened: that may take as long as nobody answers, and can be interrupted
+      return Effect.zipRight(Effect.addFinalizer(() => Effect.sync(close)), opened)
     })
   }
 

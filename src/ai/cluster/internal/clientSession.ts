@@ -59,7 +59,7 @@ export const clientSession = (options: {
   const closed = () => new SessionClosed({ sessionId })
 
   /** What the session was opened with cannot be read any more: no method has an error for that. */
-  const unreadable = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, Exclude<E, TranscriptStoreError>> =>
+  const unreadable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, TranscriptStoreError>, R> =>
     Effect.catchAll(self, (error) =>
       error instanceof TranscriptStoreError
         ? Effect.die(error)
@@ -83,70 +83,68 @@ export const clientSession = (options: {
   const orClosed = <A, E>(self: Effect.Effect<A, E>) => unlessClosed(self, Effect.suspend(closed))
 
   const open = (messageId?: string): Effect.Effect<Reading, SessionClosed, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.suspend(() => {
-        if (isOver()) return closed()
-        let isEnded = false
-        let feed: OpenedFeed | undefined
-        let began: AgentSessionState | undefined
-        let lost: { value: AgentEvent; isTold: boolean } | undefined
-        const stored = new WeakMap<AgentEvent, boolean>()
-        const subscription: EventSubscription<AgentEvent> = new EventSubscription<AgentEvent>({
-          limit: eventBuffer,
-          bytes: eventBytes,
-          reset: (): StandIn<AgentEvent> => {
-            if (isEnded || isOver() || feed === undefined) {
-              return toldAtOnce({ _tag: "Reset", phase: "Closed", approvals: [], live: [] })
-            }
-            // the runner says what the session is, and from there on what happens
-            lost = { value: { _tag: "Reset", phase: "Idle", approvals: [], live: [] }, isTold: false }
-            feed.beginAgain()
-            return lost
-          },
-          isEnded: () => isEnded || isOver(),
-          onNews: (one) => one.unsafeWake(),
-          onClose: (one) => {
-            readings.delete(one)
-            feed?.close()
+    Effect.suspend(() => {
+      if (isOver()) return closed()
+      let isEnded = false
+      let feed: OpenedFeed | undefined
+      let began: AgentSessionState | undefined
+      let lost: { value: AgentEvent; isTold: boolean } | undefined
+      const stored = new WeakMap<AgentEvent, boolean>()
+      const subscription: EventSubscription<AgentEvent> = new EventSubscription<AgentEvent>({
+        limit: eventBuffer,
+        bytes: eventBytes,
+        reset: (): StandIn<AgentEvent> => {
+          if (isEnded || isOver() || feed === undefined) {
+            return toldAtOnce({ _tag: "Reset", phase: "Closed", approvals: [], live: [] })
           }
-        })
-        const end = () => {
-          isEnded = true
-          if (lost !== undefined) lost.isTold = true
-          subscription.unsafeWake()
+          // the runner says what the session is, and from there on what happens
+          lost = { value: { _tag: "Reset", phase: "Idle", approvals: [], live: [] }, isTold: false }
+          feed.beginAgain()
+          return lost
+        },
+        isEnded: () => isEnded || isOver(),
+        onNews: (one) => one.unsafeWake(),
+        onClose: (one) => {
+          readings.delete(one)
+          feed?.close()
         }
-        const reading = feeds.open(group, sessionId, {
-          messageId,
-          listener: {
-            hear: (event) => subscription.unsafeOffer(event, bareBytes + memoryOf(event)),
-            began: ({ hasMessage, state }) => {
-              if (began === undefined) {
-                began = state
-                return
-              }
-              const reset: AgentEvent = { _tag: "Reset", ...state }
-              stored.set(reset, hasMessage)
-              if (lost === undefined) return subscription.unsafeOffer(reset, bareBytes + memoryOf(reset))
-              lost.value = reset
-              lost.isTold = true
-              lost = undefined
-              subscription.unsafeWake()
-            },
-            ended: end
-          }
-        })
-        return Effect.map(unreadable(reading), (opened): Reading => {
-          feed = opened
-          readings.add(subscription)
-          return {
-            subscription,
-            began: began ?? { phase: "Closed", approvals: [], live: [] },
-            wasStored: (reset) => stored.get(reset)
-          }
-        })
-      }),
-      ({ subscription }) => Effect.sync(() => subscription.unsafeClose())
-    )
+      })
+      const end = () => {
+        isEnded = true
+        if (lost !== undefined) lost.isTold = true
+        subscription.unsafeWake()
+      }
+      const reading = feeds.open(group, sessionId, {
+        messageId,
+        listener: {
+          hear: (event) => subscription.unsafeOffer(event, bareBytes + memoryOf(event)),
+          began: ({ hasMessage, state }) => {
+            if (began === undefined) {
+              began = state
+              return
+            }
+            const reset: AgentEvent = { _tag: "Reset", ...state }
+            stored.set(reset, hasMessage)
+            if (lost === undefined) return subscription.unsafeOffer(reset, bareBytes + memoryOf(reset))
+            lost.value = reset
+            lost.isTold = true
+            lost = undefined
+            subscription.unsafeWake()
+          },
+          ended: end
+        }
+      })
+      const opening = Effect.map(unreadable(reading), (opened): Reading => {
+        feed = opened
+        readings.add(subscription)
+        return {
+          subscription,
+          began: began ?? { phase: "Closed", approvals: [], live: [] },
+          wasStored: (reset) => stored.get(reset)
+        }
+      })
+      return Effect.zipRight(Effect.addFinalizer(() => Effect.sync(() => subscription.unsafeClose())), opening)
+    })
 
   /** A reading of a session that is closed: it has nothing. */
   const nothingToRead = (): Reading => ({
