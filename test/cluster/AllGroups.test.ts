@@ -46,7 +46,7 @@ const make = (kept = 100) => {
       listener.began(began)
       return { group, began }
     })
-  const numbering = numberingOf(groups)
+  const numbering = numberingOf(groups, 7)
   const all = new AllGroups({
     connection: { groups, fork: (self) => void Effect.runFork(self) },
     feeds: { open },

@@ -93,7 +93,7 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
           const result = codec === undefined ? stored : yield* encodeWith(
             codec,
             stored,
-            (detail, cause) => new Error(`The codec ${detail}`, { cause })
+            (detail, cause) => ({ detail: `the codec ${detail}`, cause })
           )
           const row = { manager, task_id: taskId, number, first_byte: start, size, result }
           yield* together(Effect.gen(function*() {

@@ -4,6 +4,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { unstorable } from "../../durable/internal/checks.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
@@ -46,7 +47,7 @@ import { inboxWith } from "./inbox.js"
 import { nowhere, readJournals } from "./journals.js"
 import { setLaneLimit } from "./laneLimits.js"
 import { Mirrors } from "./Mirrors.js"
-import { numberingOf } from "./numbering.js"
+import { clients, numberingOf } from "./numbering.js"
 import type { Change } from "./protocol.js"
 import { quietness } from "./quietness.js"
 import { locatedBy, takingWith, within } from "./taking.js"
@@ -92,7 +93,7 @@ export const makeClient = (options: {
       }
     })
     const { ask, groupOf } = connection
-    const numbering = numberingOf(groups)
+    const numbering = numberingOf(groups, yield* Random.nextIntBetween(0, clients))
     const journals = yield* readJournals({ name, groups, groupOf, codec, historyLimit, patienceMillis })
     const feeds = new Feeds(connection)
     const mirrors = new Mirrors(connection, feeds, historyLimit)

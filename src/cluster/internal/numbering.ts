@@ -5,7 +5,7 @@
 import type { FilteredTaskEvent } from "../../model/TaskEvent.js"
 
 /** How many clients can be told apart. */
-const clients = 1_024
+export const clients = 1_024
 
 export interface Numbering {
   /** The number that a caller is told. */
@@ -17,7 +17,8 @@ export interface Numbering {
   readonly tell: <Event extends FilteredTaskEvent>(group: number, event: Event) => Event
 }
 
-export const numberingOf = (groups: number): Numbering => {
+/** `client` is a number below `clients`. */
+export const numberingOf = (groups: number, client: number): Numbering => {
   if (groups === 1) {
     return {
       told: (_group, seq) => seq,
@@ -26,7 +27,6 @@ export const numberingOf = (groups: number): Numbering => {
       tell: (_, event) => event
     }
   }
-  const client = Math.floor(Math.random() * clients)
   // one more, for numbers that no event has
   const perSeq = groups + 1
   const told = (group: number, seq: number): number => (seq * perSeq + group) * clients + client

@@ -93,7 +93,7 @@ export const owningSuite = (databases: Databases): void => {
       const database = yield* databases.make({
         before: (text) => {
           if (text.startsWith("update etm_managers set epoch")) isTaking = true
-          else if (isTaking && /^commit/i.test(text)) Effect.runSync(isCommitting.open)
+          else if (isTaking && /^commit/i.test(text)) isCommitting.unsafeOpen()
         }
       })
       const opening = yield* Effect.fork(openAndClose(database, { onOwned: "fail" }))
