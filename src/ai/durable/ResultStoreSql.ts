@@ -15,6 +15,7 @@ import { decodeWith, encodeWith } from "../../durable/internal/codecs.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import type { TaskJournal } from "../../durable/TaskJournal.js"
+import { JournalError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
@@ -93,7 +94,8 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
           const result = codec === undefined ? stored : yield* encodeWith(
             codec,
             stored,
-            (detail, cause) => ({ detail: `the codec ${detail}`, cause })
+            (detail, cause) =>
+              new JournalError({ journal: manager, reason: "Unavailable", detail: `has a codec that ${detail}`, cause })
           )
           const row = { manager, task_id: taskId, number, first_byte: start, size, result }
           yield* together(Effect.gen(function*() {
