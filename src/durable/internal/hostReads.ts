@@ -132,6 +132,11 @@ export const withStoredTasks = <Stored>(
     const ofMemory = handle.output(id, range)
     // its rows may have gone since memory was asked, and memory has forgotten it then
     const still = (known: TaskOutput) => Effect.as(handle.get(id), known)
+    // or between the read of its row and that of its output
+    const none = Effect.flatMap(
+      find(id),
+      (task) => Option.isSome(task) ? Effect.succeed(noOutput) : new TaskNotFound({ taskId: id })
+    )
     return orStored(
       keepsOutput
         ? Effect.flatMap(ofMemory, (known) =>
@@ -144,7 +149,7 @@ export const withStoredTasks = <Stored>(
               : Effect.succeed(known)))
         : ofMemory,
       id,
-      (task) => keepsOutput ? storedOutput(task, range, Effect.succeed(noOutput)) : Effect.succeed(noOutput)
+      (task) => keepsOutput ? storedOutput(task, range, none) : Effect.succeed(noOutput)
     )
   }
 
