@@ -186,11 +186,25 @@ describe("the simulator finds mistakes of the writer", () => {
         return row?.result === "AsStored" && order !== undefined ? { ...row, result: order } : row
       }
     }),
+    // a row is written again when memory forgets its task, and the next process reads it
     (plan) => ({
       ...plan,
-      overlaps: false,
-      faults: { ...plan.faults, slow: 0.9 },
-      features: { ...plan.features, detaching: true, background: false, refusals: false }
+      lives: Array.from({ length: 3 }, () => ({ end: "Kill", after: 100, stoppedFor: 0 })),
+      rounds: 6,
+      calls: 6,
+      historyLimit: 1,
+      keeping: { ...plan.keeping, settled: 0 },
+      faults: { ...plan.faults, fails: 0, diesBefore: 0, diesAfter: 0, slow: 0.9 },
+      features: {
+        ...plan.features,
+        approvals: false,
+        background: false,
+        cancels: false,
+        closings: false,
+        detaching: true,
+        interruptedTurns: false,
+        refusals: false
+      }
     })
   )
 
