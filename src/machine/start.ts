@@ -1,6 +1,7 @@
 /** How a task comes to life, and how a suspended one is resumed. */
 import type { ApprovalMismatchField } from "../errors.js"
 import type { ApprovalRequest } from "../model/Approval.js"
+import { copyRequest } from "../model/copyRequest.js"
 import { type SessionId, TaskId } from "../model/ids.js"
 import { jsonCopy } from "../model/json.js"
 import type { RetryRule } from "../model/RetryRule.js"
@@ -102,7 +103,8 @@ export const startPlain = (
   runtime: TaskRuntime,
   now: number
 ): TaskRecord => {
-  const { request } = launch
+  // its caller may change the call later
+  const request = copyRequest(launch.request)
   const session = ensureSession(table, request.sessionId)
   const turn = ensureTurn(session, request.turnId)
   const snapshot: TaskSnapshot = {

@@ -20,8 +20,9 @@ import type { Overrun } from "../../machine/state/Budgets.js"
 import type { GracePeriod, TaskRecord, TaskRuntime } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { Ancestry } from "../../machine/state/Waiter.js"
+import { copyRequest } from "../../model/copyRequest.js"
 import type { TaskId } from "../../model/ids.js"
-import { copyMetadata, jsonCopy } from "../../model/json.js"
+import { jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolRequest, ToolResult } from "../../model/ToolCall.js"
@@ -48,6 +49,7 @@ import { warnOfTool } from "./toolWarning.js"
 
 const noAnswers = Object.freeze({})
 const cancelled: LaunchEnd = { _tag: "Cancelled" }
+const executeOf = (): string => "The `execute` of a ToolExecutor"
 
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
 const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
@@ -126,19 +128,21 @@ export class Launch implements TaskRuntime {
     if (task.timeout !== Infinity || task.budgets !== undefined) this.startTimers(task)
     const { executor } = caller
     // its own: whatever the tool writes into it, the task stays the call that was accepted
-    const request: ToolRequest = { ...task.request, metadata: copyMetadata(task.request.metadata) }
-    const execute: typeof executor.execute = (attempt) =>
-      mustBeEffect(executor.execute(attempt), () => "The `execute` of a ToolExecutor")
+    const request = copyRequest(task.request)
     const tool = Effect.withFiberRuntime<ToolResult, unknown, CurrentTask>((fiber) => {
       // before anything of the tool: it may cancel itself in its very first step
       this.fiber = fiber
       return task.retry === undefined
-        ? execute(request)
+        ? mustBeEffect(executor.execute(request), executeOf)
         : retried(
           task.retry,
           request,
           (attempt) =>
-            Effect.provideService(execute(attempt), CurrentTask, new RunningTask(this, task, number, attempt)),
+            Effect.provideService(
+              mustBeEffect(executor.execute(attempt), executeOf),
+              CurrentTask,
+              new RunningTask(this, task, number, attempt)
+            ),
           (error, delay) => this.failed(error, delay)
         )
     })

@@ -1,9 +1,9 @@
 /** Reads the call of a launch: what comes from a program without types, or from a parser, may be no JSON yet. */
-import { copyMetadata, isEmptyObject, isJson } from "../../model/json.js"
+import { isEmptyObject, isJson } from "../../model/json.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import { describeFault, isPlainObject, type JsonReading, toJson, toJsonObject } from "../../shared/toJson.js"
-import { wellFormedText } from "../../shared/wellFormed.js"
+import { isWellFormedText, wellFormedText } from "../../shared/wellFormed.js"
 
 const impossible = (field: string, reading: Extract<JsonReading, { readonly _tag: "JsonFault" }>): TypeError =>
   new TypeError(`startTask takes a JSON value: ${describeFault(reading, `request.${field}`)}`)
@@ -26,32 +26,33 @@ export const wrongInput = (input: unknown): TypeError | undefined => {
   return reading._tag === "Json" ? undefined : impossible("input", reading)
 }
 
-const readMetadata = (metadata: ToolRequest["metadata"] | undefined): ToolRequest["metadata"] => {
+const isReadMetadata = (metadata: ToolRequest["metadata"]): boolean =>
   // most calls have none
-  if (metadata !== undefined && isPlainObject(metadata) && (isEmptyObject(metadata) || isJson(metadata))) {
-    return copyMetadata(metadata)
-  }
+  metadata !== undefined && isPlainObject(metadata) && (isEmptyObject(metadata) || isJson(metadata))
+
+const readMetadata = (metadata: unknown): ToolRequest["metadata"] => {
   const reading = toJsonObject(metadata ?? {}, inProcess)
   if (reading._tag === "Json") return reading.value
   throw impossible("metadata", reading)
 }
 
 /**
- * The launch with a call of its own, which its caller cannot change any more but for the input: that is JSON and has no halves of
- * characters. Throws a `TypeError` that names the field, the path in it and the kind of value, where it cannot be made so: that is
- * the defect that `startTask` dies with.
+ * The launch with a call that is JSON and has no halves of characters; the same launch if it is so already. Throws a
+ * `TypeError` that names the field, the path in it and the kind of value, where it cannot be made so: that is the defect
+ * that `startTask` dies with.
  */
 export const readLaunch = <Launch extends TaskLaunchRequest>(launch: Launch): Launch => {
-  const { callId, input, metadata, sessionId, toolName, turnId } = launch.request
+  const { request } = launch
+  const input = readInput(request.input)
+  const isRead = isReadMetadata(request.metadata)
+  if (input === request.input && isRead && isWellFormedText(request.toolName)) return launch
   return {
     ...launch,
     request: {
-      sessionId,
-      turnId,
-      callId,
-      toolName: wellFormedText(toolName),
-      input: readInput(input),
-      metadata: readMetadata(metadata)
+      ...request,
+      toolName: wellFormedText(request.toolName),
+      input,
+      metadata: isRead ? request.metadata : readMetadata(request.metadata)
     }
   }
 }

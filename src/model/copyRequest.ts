@@ -1,0 +1,22 @@
+/**
+ * The call of a tool in the hands of several: its caller, the manager and the tool have an object of their own each.
+ *
+ * @since 0.1.0
+ */
+import { copyMetadata } from "./json.js"
+import type { ToolRequest } from "./ToolCall.js"
+
+/**
+ * A copy of a call that shares only the input with it: to copy that may take long, and the manager reads it before the tool begins.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const copyRequest = ({ callId, input, metadata, sessionId, toolName, turnId }: ToolRequest): ToolRequest => ({
+  sessionId,
+  turnId,
+  callId,
+  toolName,
+  input,
+  metadata: copyMetadata(metadata)
+})
