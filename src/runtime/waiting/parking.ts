@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import { WaitTimedOut } from "../../errors.js"
 import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
-import type { Ancestry, Waiter, WaitTarget } from "../../machine/state/Waiter.js"
-import { leave, park } from "../../machine/waiting.js"
+import type { Ancestry, TaskWait, Waiter, WaitTarget } from "../../machine/state/Waiter.js"
+import { enterTasks, leave, leaveTasks, park } from "../../machine/waiting.js"
 import type { WaitError, WaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
-import type { LinkedList, LinkedNode } from "../../shared/LinkedList.js"
+import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
 import type { Timer } from "../time/DeadlineQueue.js"
@@ -186,3 +186,19 @@ export const waitWithin = (
     waitUntil(engine, { ...condition, deadline }),
     (end) => end === "TimedOut" ? hasTimedOut(deadline) : Effect.void
   )
+
+/** The condition of somebody who waits at tasks, until one of them ends. */
+export const atTasks = (
+  tasks: TaskWait["tasks"],
+  { comesLast, isReady }: Pick<TaskWait, "comesLast"> & Pick<Condition, "isReady">
+): Condition => {
+  const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [], comesLast }
+  return {
+    isReady,
+    parksAt: () => {
+      enterTasks(wait)
+      return wait
+    },
+    onLeave: () => leaveTasks(wait)
+  }
+}

@@ -2,12 +2,10 @@
 import * as Effect from "effect/Effect"
 import { runsUnder } from "../../machine/ancestry.js"
 import type { TaskRecord } from "../../machine/state/TaskRecord.js"
-import type { Ancestry, TaskWait } from "../../machine/state/Waiter.js"
-import { enterTasks, leaveTasks } from "../../machine/waiting.js"
+import type { Ancestry } from "../../machine/state/Waiter.js"
 import { isSettled } from "../../model/settled.js"
-import { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
-import { waitUntil } from "./parking.js"
+import { atTasks, waitUntil } from "./parking.js"
 
 /**
  * Returns once all the tasks are settled, except those that the calling fiber works for: it would wait for itself. Nor does a tool wait
@@ -44,18 +42,8 @@ const allSettled = (tasks: ReadonlyArray<TaskRecord>): Effect.Effect<void> =>
 
 /** A wait of a task, so that it is over where it stands in a circle with others (see src/machine/waitGraph.ts). */
 const settledOrOver = (engine: Engine, task: TaskRecord): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const wait: TaskWait = { _tag: "TaskWait", tasks: [task], waiters: new LinkedList(), nodes: [], comesLast: true }
-    return Effect.flatMap(
-      waitUntil(engine, {
-        isReady: () => isSettled(task.snapshot),
-        parksAt: () => {
-          enterTasks(wait)
-          return wait
-        },
-        onLeave: () => leaveTasks(wait)
-      }),
-      // a task that was only suspended wakes its waiters too
-      (end) => end === "Over" || isSettled(task.snapshot) ? Effect.void : settledOrOver(engine, task)
-    )
-  })
+  Effect.flatMap(
+    waitUntil(engine, atTasks([task], { isReady: () => isSettled(task.snapshot), comesLast: true })),
+    // a task that was only suspended wakes its waiters too
+    (end) => end === "Over" || isSettled(task.snapshot) ? Effect.void : settledOrOver(engine, task)
+  )

@@ -2,15 +2,12 @@
 import * as Effect from "effect/Effect"
 import { TaskNotFound, type WaitTimedOut } from "../../errors.js"
 import type { TaskRecord } from "../../machine/state/TaskRecord.js"
-import type { TaskWait } from "../../machine/state/Waiter.js"
-import { enterTasks, leaveTasks } from "../../machine/waiting.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { WaitLimit } from "../../services/TaskManager.js"
-import { LinkedList } from "../../shared/LinkedList.js"
 import type { Engine } from "../Engine.js"
 import { ancestryOf } from "../launch/RunningIn.js"
-import { type Deadline, deadlineOf, waitWithin } from "./parking.js"
+import { atTasks, type Deadline, deadlineOf, waitWithin } from "./parking.js"
 
 const hasStopped = ({ snapshot }: TaskRecord): boolean => isSettled(snapshot) || snapshot.status === "Suspended"
 
@@ -41,13 +38,5 @@ const waitForFirst = (
     }
     if (isOver || live.size === 0) return Effect.void
     const tasks = [...live]
-    const wait: TaskWait = { _tag: "TaskWait", tasks, waiters: new LinkedList(), nodes: [], comesLast: false }
-    return waitWithin(engine, {
-      isReady: () => tasks.some(hasStopped),
-      parksAt: () => {
-        enterTasks(wait)
-        return wait
-      },
-      onLeave: () => leaveTasks(wait)
-    }, deadline)
+    return waitWithin(engine, atTasks(tasks, { isReady: () => tasks.some(hasStopped), comesLast: false }), deadline)
   })
