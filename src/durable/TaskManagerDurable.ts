@@ -40,8 +40,9 @@ export const TaskManagerDurable = {
   /**
    * The manager of one journal, on any `SqlClient` of SQLite or Postgres. It creates or updates its tables, takes the journal, and
    * goes on with what an earlier process has left. Tasks that go on run with the layer's `ToolExecutor`. Fails with `JournalError`
-   * (`Owned`, `Version`, `Damaged`, and `Unavailable` where another process locks the SQLite file, or the database does not answer, for a lease), with `MigrationError`
-   * where the tables cannot be made, and with `SqlError` where the database does not answer. Dies on options that are out of range, and on a client of another database.
+   * (`Owned`, `Version`, `Damaged`, and `Unavailable` where another process locks the SQLite file, or the database answers nothing, for
+   * a lease), with `MigrationError` where the tables cannot be made, and with `SqlError` where the database refuses. Dies on options that
+   * are out of range, and on a client of another database.
    */
   layer: (options: DurableOptions = {}): Layer.Layer<
     TaskManager | TaskJournal,

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { checkCodec, isStorable } from "../../durable/internal/checks.js"
+import { checkCodec, refuseUnstorable } from "../../durable/internal/checks.js"
 import { decodeWith, encodeWith } from "../../durable/internal/codecs.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
@@ -18,7 +18,6 @@ import type { TaskJournal } from "../../durable/TaskJournal.js"
 import { JournalError } from "../../errors.js"
 import { TaskId } from "../../model/ids.js"
 import { checkRange, integerOf } from "../../shared/refusals.js"
-import { shown } from "../../shared/text.js"
 import { readBehind, ResultStore, ResultStoreError, ringOf } from "../tasks/ResultStore.js"
 import { journalTables } from "./internal/JournalTables.js"
 import { fromStored, toStored } from "./internal/storedResult.js"
@@ -53,15 +52,6 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
     const failed = (operation: ResultStoreError["operation"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.mapError(effect, (cause) => new ResultStoreError({ operation, cause }))
 
-    const checkId = (taskId: TaskId): Effect.Effect<void> =>
-      isStorable(taskId) ? Effect.void : Effect.dieSync(() =>
-        new TypeError(
-          `A ResultStoreSql takes a taskId that can be stored: ${
-            shown(taskId)
-          } has a NUL or half of a character, or more than 512 bytes`
-        )
-      )
-
     const kept = new Map<TaskId, Kept>()
 
     const rows = yield* reading<typeof IndexRow.Type[], SqlError | ParseResult.ParseError>(Effect.flatMap(
@@ -77,7 +67,7 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
     return ResultStore.of({
       save: (taskId, text) =>
         Effect.gen(function*() {
-          yield* checkId(taskId)
+          refuseUnstorable("A ResultStoreSql", "taskId", taskId)
           const ring = ringOf(text, maxBytes)
           const { start, text: newest } = ring.read({})
           const { size } = ring
@@ -91,7 +81,7 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
           }
           const number = lastNumber + 1
           const stored = toStored(newest)
-          const result = codec === undefined ? stored : yield* encodeWith(
+          const result = yield* encodeWith(
             codec,
             stored,
             (detail, cause) =>
@@ -118,7 +108,7 @@ const make = ({ codec, maxBytes }: ResultStoreSqlOptions) =>
           )
           if (found === undefined) return Option.none()
           const { first_byte, result, size } = yield* Schema.decodeUnknown(ResultRow)(found)
-          const text = codec === undefined ? result : yield* decodeWith(codec, result)
+          const text = yield* decodeWith(codec, result)
           return Option.some(readBehind(first_byte, yield* fromStored(text, size), range))
         }).pipe(failed("read"), one.withPermits(1)),
       remove: (taskId) =>

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { checkCodec, isStorable } from "../../durable/internal/checks.js"
+import { checkCodec, refuseUnstorable } from "../../durable/internal/checks.js"
 import { decodeWith, encodeWith } from "../../durable/internal/codecs.js"
 import { Count } from "../../durable/internal/rows.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
@@ -97,16 +97,10 @@ const make = (
   ) => new TranscriptStoreError({ message: `The transcript of session ${shown(sessionId)} ${detail}.`, reason, cause })
 
   const checkId = (sessionId: SessionId): Effect.Effect<void> =>
-    isStorable(sessionId) ? Effect.void : Effect.dieSync(() =>
-      new TypeError(
-        `A TranscriptStoreSql takes a sessionId that can be stored: ${
-          shown(sessionId)
-        } has a NUL or half of a character, or more than 512 bytes`
-      )
-    )
+    Effect.sync(() => refuseUnstorable("A TranscriptStoreSql", "sessionId", sessionId))
 
   const encoded = (text: string): Effect.Effect<string, TranscriptStoreError> =>
-    codec === undefined ? Effect.succeed(text) : encodeWith(
+    encodeWith(
       codec,
       text,
       (detail, cause) => new TranscriptStoreError({ message: `The codec ${detail}.`, reason: "Unavailable", cause })
@@ -124,7 +118,7 @@ const make = (
       if (row.version > version) {
         return yield* refused("Version", sessionId, `is of a later version: ${what} has version ${row.version}`)
       }
-      const text = codec === undefined ? row.text : yield* Effect.mapError(
+      const text = yield* Effect.mapError(
         decodeWith(codec, row.text),
         (cause) => refused("Damaged", sessionId, `cannot be decoded: ${what}`, cause)
       )

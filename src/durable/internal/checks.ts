@@ -23,6 +23,14 @@ export const isStorableText = (text: string): boolean => !text.includes("\u0000"
 /** Whether a database stores the text as it is, and as an id. */
 export const isStorable = (text: unknown): boolean => !Predicate.isString(text) || isStorableText(text) && isShort(text)
 
+const cannotBeStored = `has a NUL or half of a character, or more than ${longestId} bytes`
+
+/** Throws for an id that the database cannot hold. */
+export const refuseUnstorable = (owner: string, field: string, id: string): void => {
+  if (isStorable(id)) return
+  throw new TypeError(`${owner} takes a ${field} that can be stored: ${shown(id)} ${cannotBeStored}`)
+}
+
 /** The ids of a launch stand in columns of their own. The defect that names the field that cannot be stored, if there is one. */
 export const unstorable = (launch: TaskLaunchRequest): TypeError | undefined => {
   // what is no launch at all is found by the manager
@@ -34,9 +42,9 @@ export const unstorable = (launch: TaskLaunchRequest): TypeError | undefined => 
     : isStorable(request?.turnId)
     ? undefined
     : "request.turnId"
-  return field === undefined ? undefined : new TypeError(
-    `startTask takes ids that can be stored: ${field} has a NUL or half of a character, or more than 512 bytes`
-  )
+  return field === undefined
+    ? undefined
+    : new TypeError(`startTask takes ids that can be stored: ${field} ${cannotBeStored}`)
 }
 
 /** Throws for a name that the database cannot hold; `longest` in bytes. */

@@ -8,18 +8,18 @@ import { isStorableText } from "./checks.js"
 const failing = <A>(work: () => Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
   Effect.catchAllDefect(Effect.suspend(work), Effect.fail)
 
-/** Encodes a text; databases store what this gives as it is. */
+/** Encodes a text, if there is a codec; databases store what this gives as it is. */
 export const encodeWith = <E>(
-  codec: JournalCodec,
+  codec: JournalCodec | undefined,
   text: string,
   fail: (detail: string, cause?: unknown) => E
 ): Effect.Effect<string, E> =>
-  Effect.filterOrFail(
+  codec === undefined ? Effect.succeed(text) : Effect.filterOrFail(
     Effect.mapError(failing(() => codec.encode(text)), (cause) => fail("cannot encode", cause)),
     (encoded) => Predicate.isString(encoded) && isStorableText(encoded),
     () => fail("gave a text that has a NUL or half of a character, or gave none")
   )
 
-/** Decodes a text. */
-export const decodeWith = (codec: JournalCodec, text: string): Effect.Effect<string, unknown> =>
-  failing(() => codec.decode(text))
+/** Decodes a text, if there is a codec. */
+export const decodeWith = (codec: JournalCodec | undefined, text: string): Effect.Effect<string, unknown> =>
+  codec === undefined ? Effect.succeed(text) : failing(() => codec.decode(text))

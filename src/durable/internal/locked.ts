@@ -1,4 +1,7 @@
-/** What keeps an opening from going on: a SQLite file that another process has locked for longer than the client waits for it, and a server that does not answer. */
+/**
+ * What keeps an opening from going on: a SQLite file that another process has locked for longer than the client waits for it, and a
+ * server that does not answer.
+ */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"

@@ -51,12 +51,8 @@ export const tablesOf = (client: SqlClient.SqlClient, name: string, codec: Journ
     isEncoded: codec !== undefined,
     fail,
     encode: (text) =>
-      codec === undefined
-        ? Effect.succeed(text)
-        : encodeWith(codec, text, (detail, cause) => fail("Unavailable", `has a codec that ${detail}`, cause)),
+      encodeWith(codec, text, (detail, cause) => fail("Unavailable", `has a codec that ${detail}`, cause)),
     decode: (text, what) =>
-      codec === undefined
-        ? Effect.succeed(text)
-        : Effect.mapError(decodeWith(codec, text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
+      Effect.mapError(decodeWith(codec, text), (cause) => fail("Damaged", `cannot be decoded: ${what}`, cause))
   }
 }
