@@ -251,6 +251,7 @@ export class AllGroups {
     one.live.begin(live)
     one.shownAt = seq
     this.begin()
-    for (const listener of this.listeners) listener.hear({ _tag: "Reset", seq: this.seq, live: this.list(undefined) })
+    const told: EventReset = { _tag: "Reset", seq: this.seq, live: this.list(undefined) }
+    for (const listener of this.listeners) listener.hear(told)
   }
 }

@@ -35,7 +35,7 @@ interface Call {
   readonly group: number
   readonly tag: string
   readonly codec: CallCodec
-  readonly payload: unknown
+  readonly payload: string
   /** About how large it is on the wire. */
   readonly size: number
   readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
@@ -333,7 +333,7 @@ export class Peers {
   }
 
   /** An answer that comes in parts, once it is whole. */
-  private wholeOf(call: Call, { count, index, part }: PartOfAnswer): unknown {
+  private wholeOf(call: Call, { count, index, part }: PartOfAnswer): string | undefined {
     const { id, parts, peer } = call
     parts[index] = part
     if (Object.keys(parts).length === count) return parts.join("")

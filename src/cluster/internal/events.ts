@@ -169,9 +169,14 @@ export const eventsWith = (options: {
       if (connection.isClosed()) return { seq: 0, live: [], queue }
       yield* allGroups.heard
       const offer = (event: FilteredTaskEvent): void => {
-        const told = event._tag === "Reset" && reset !== undefined ? reset() : event
-        const isMeant = taskId === undefined || event._tag === "Reset" || event.taskId === taskId
-        if (isMeant && isWanted(told)) queue.unsafeOffer(told, bytes(told))
+        if (event._tag === "Reset") {
+          if (resets === undefined) return
+          const live = taskId === undefined ? event.live : event.live.filter(({ id }) => id === taskId)
+          const told = resets(event.seq, live)
+          queue.unsafeOffer(told, bytes(told))
+        } else if ((taskId === undefined || event.taskId === taskId) && isWanted(event)) {
+          queue.unsafeOffer(event, bytes(event))
+        }
       }
       /** What comes while the groups are asked for what came before. */
       let held: Array<FilteredTaskEvent> | undefined = replays && after === undefined ? [] : undefined

@@ -130,10 +130,14 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
     groups: known === list ? null : [...groups.keys()]
   })
 
+  /** As many of the answers for a client as one message takes. */
+  const nextAnswers = (client: Client, known: number): Exchanged =>
+    exchanged(client, takeFitting(client.answers), known)
+
   const answer = (client: Client): void => {
     const held = client.held.shift()
     if (held === undefined) return
-    Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, takeFitting(client.answers), held.list)))
+    Deferred.unsafeDone(held.answered, Exit.succeed(nextAnswers(client, held.list)))
     // what has no room in it goes with the next one
     if (client.answers.length > 0) flushSoon(client)
   }
@@ -245,7 +249,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
       for (const id of ended) end(client, id)
       for (const call of calls) begin(client, call)
       if (!groups.has(group)) {
-        return Effect.succeed(exchanged(client, takeFitting(client.answers), known))
+        return Effect.succeed(nextAnswers(client, known))
       }
       const held: Held = { group, list: known, answered: Deferred.unsafeMake(FiberId.none) }
       client.held.push(held)
@@ -303,7 +307,7 @@ export const makeExchanges: Effect.Effect<Exchanges, never, Scope.Scope> = Effec
         for (const client of clients.values()) {
           for (const held of client.held.filter((one) => one.group === group)) {
             client.held = client.held.filter((one) => one !== held)
-            Deferred.unsafeDone(held.answered, Exit.succeed(exchanged(client, takeFitting(client.answers), held.list)))
+            Deferred.unsafeDone(held.answered, Exit.succeed(nextAnswers(client, held.list)))
           }
         }
       }),

@@ -1,13 +1,12 @@
 /**
- * How much goes into one message. The engine ends a connection, with all that waits for it, when a message comes that is larger than
- * 16 MiB, and one that is much smaller keeps others waiting.
+ * How much goes into one message. The engine ends a connection, with all that waits for it, when a message of more than 16 MiB comes.
  *
- * | what is sent, about              | how it goes                                              |
- * | -------------------------------- | -------------------------------------------------------- |
- * | `messageBytes` with what is next | with it                                                  |
- * | an answer of more                | its text in parts, each in a message that has room for it |
- * | a call of up to `callBytes`      | in a message of its own                                  |
- * | a call of more                   | not: its caller dies                                     |
+ * | what is sent                                | how it goes                                               |
+ * | ------------------------------------------- | --------------------------------------------------------- |
+ * | up to `messageBytes` with what is before it | in the same message                                       |
+ * | an answer of more                           | its text in parts, each in a message that has room for it |
+ * | a call of up to `callBytes`                 | in a message of its own                                   |
+ * | a call of more                              | not at all: its caller dies                               |
  */
 export const messageBytes = 8 * 1_024 * 1_024
 
