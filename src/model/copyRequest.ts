@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { copyMetadata } from "./json.js"
+import { isEmptyObject, jsonCopy } from "./json.js"
 import type { ToolRequest } from "./ToolCall.js"
 
 /**
@@ -18,5 +18,6 @@ export const copyRequest = ({ callId, input, metadata, sessionId, toolName, turn
   callId,
   toolName,
   input,
-  metadata: copyMetadata(metadata)
+  // nearly all metadata is empty
+  metadata: isEmptyObject(metadata) ? {} : jsonCopy(metadata)
 })

@@ -176,14 +176,6 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
 }
 
 /**
- * A copy of metadata that whoever has the metadata cannot change. Nearly all metadata is empty.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const copyMetadata = (metadata: Metadata): Metadata => isEmptyObject(metadata) ? {} : jsonCopy(metadata)
-
-/**
  * Whether an object has no entries. Nothing is allocated for the answer, which nearly always is yes where this is asked.
  *
  * @since 0.1.0

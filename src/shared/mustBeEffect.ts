@@ -8,12 +8,12 @@ import * as Predicate from "effect/Predicate"
 import { shown } from "./text.js"
 
 /**
- * Whether a value is a promise, which nobody will wait for: that it rejects is not to end the process.
+ * Ignores the rejection of a value that is a promise, for which nobody waits: it is not to end the process. Says whether it is one.
  *
  * @since 0.1.0
- * @category guards
+ * @category checks
  */
-export const isStrayPromise = (value: unknown): boolean => {
+export const ignoreRejection = (value: unknown): boolean => {
   if (!Predicate.isPromiseLike(value)) return false
   value.then(undefined, () => undefined)
   return true
@@ -29,7 +29,7 @@ export const mustBeEffect = <A, E, R>(value: Effect.Effect<A, E, R>, what: () =>
   Effect.isEffect(value) ? value : Effect.die(
     new TypeError(
       `${what()} did not return an Effect, but ${
-        isStrayPromise(value) ? "a promise: Effect.tryPromise makes an Effect of it" : shown(value)
+        ignoreRejection(value) ? "a promise: Effect.tryPromise makes an Effect of it" : shown(value)
       }`
     )
   )

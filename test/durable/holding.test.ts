@@ -7,6 +7,7 @@ import { makeEngine, makeManager } from "../../src/runtime/make.js"
 import { startConcurrently } from "../../src/runtime/starting/startTask.js"
 import { Journal } from "../../src/services/Journal.js"
 import { ToolExecutor } from "../../src/services/ToolExecutor.js"
+import { openJournal } from "../support/openJournal.js"
 
 /** One fiber steps back before one of its operations, and goes on when nobody else has anything to do. */
 class StepsBackOnce implements Scheduler.Scheduler {
@@ -60,26 +61,19 @@ const startTasks = (who: "caller" | "writer", before: number, isLost: boolean): 
   const scheduler = new StepsBackOnce(before)
   let end = "never"
   const starting = Effect.gen(function*() {
-    const engine = yield* Effect.provideService(makeEngine, Journal, {
-      name: "test",
-      epoch: 1,
-      leaseMillis: 10_000,
-      keepsTasks: false,
-      keepsSettled: false,
-      keepsOutput: false,
-      lastNumber: 0,
-      seq: 0,
-      lastTaskNumber: 0,
-      lastDelivery: 0,
-      overlap: undefined,
-      write: () =>
-        Effect.withFiberRuntime((fiber) => {
-          if (who === "writer") scheduler.fiber = fiber
-          return isLost
-            ? new JournalError({ journal: "test", reason: "Fenced", detail: "was taken over", cause: undefined })
-            : Effect.void
-        })
-    })
+    const engine = yield* Effect.provideService(
+      makeEngine,
+      Journal,
+      openJournal({
+        write: () =>
+          Effect.withFiberRuntime((fiber) => {
+            if (who === "writer") scheduler.fiber = fiber
+            return isLost
+              ? new JournalError({ journal: "test", reason: "Fenced", detail: "was taken over", cause: undefined })
+              : Effect.void
+          })
+      })
+    )
     const { journal } = engine.state
     if (journal === undefined) return yield* Effect.dieMessage("no journal")
     journal.restored()

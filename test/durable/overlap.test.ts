@@ -7,8 +7,9 @@ import { goingOnAtOnce } from "../../src/runtime/journal/goingOn.js"
 import { holdReplies } from "../../src/runtime/journal/holding.js"
 import { makeEngine, makeManager } from "../../src/runtime/make.js"
 import { startConcurrently } from "../../src/runtime/starting/startTask.js"
-import { Journal, type JournalRow, type OpenJournal } from "../../src/services/Journal.js"
+import { Journal, type JournalRow } from "../../src/services/Journal.js"
 import { ToolExecutor } from "../../src/services/ToolExecutor.js"
+import { openJournal } from "../support/openJournal.js"
 
 describe("goingOnAtOnce", () => {
   const overlap = { fewestTasks: 8, nextTurn: () => {} }
@@ -49,23 +50,14 @@ const makeHeld = (overlaps: boolean) =>
       execute: () =>
         Effect.zipRight(ends.await, new ToolError({ reason: "Unavailable", toolName: "quick", message: "" }))
     }
-    const journal: OpenJournal = {
-      name: "test",
-      epoch: 1,
-      leaseMillis: 10_000,
+    const journal = openJournal({
       keepsTasks: true,
-      keepsSettled: false,
-      keepsOutput: false,
-      lastNumber: 0,
-      seq: 0,
-      lastTaskNumber: 0,
-      lastDelivery: 0,
       overlap: overlaps ? { fewestTasks: 4, nextTurn: (run) => turns.push(run) } : undefined,
       write: ({ rows }) =>
         isEnding ? Effect.void : Effect.async((resume) => {
           writes.push({ rows, answer: () => resume(Effect.void) })
         })
-    }
+    })
     const engine = yield* Effect.provideService(makeEngine, Journal, journal)
     const { journal: writer } = engine.state
     if (writer === undefined) return yield* Effect.dieMessage("the engine has no writer")

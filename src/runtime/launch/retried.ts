@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { ToolError, type ToolErrorReason } from "../../errors.js"
-import { copyMetadata, jsonCopy } from "../../model/json.js"
+import { copyRequest } from "../../model/copyRequest.js"
+import { jsonCopy } from "../../model/json.js"
 import type { RetryRule } from "../../model/RetryRule.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -13,6 +14,9 @@ import type { ToolExecutor } from "../../services/ToolExecutor.js"
 const final: ReadonlyArray<ToolErrorReason> = ["InvalidInput", "PermissionDenied", "ApprovalRejected", "Cancelled"]
 
 type Execute = ToolExecutor["Type"]["execute"]
+
+/** An attempt may change what it is given, its input too. */
+const copyWhole = (request: ToolRequest): ToolRequest => ({ ...copyRequest(request), input: jsonCopy(request.input) })
 
 /**
  * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given. `failed` is told of
@@ -25,15 +29,12 @@ export const retried = (
   failed: (error: ToolError, delayMillis: number) => Effect.Effect<void>
 ): ReturnType<Execute> =>
   Effect.suspend(() => {
-    const input = jsonCopy(request.input)
-    const metadata = copyMetadata(request.metadata)
+    const given = copyWhole(request)
     let last: ToolError | undefined = undefined
     // an executor without types may fail with anything
     const isWorthIt = (error: unknown): error is ToolError =>
       error instanceof ToolError && !final.includes(error.reason) && (rule.while?.(error) ?? true)
-    const attempt = Effect.scoped(
-      Effect.suspend(() => execute({ ...request, input: jsonCopy(input), metadata: copyMetadata(metadata) }))
-    ).pipe(
+    const attempt = Effect.scoped(Effect.suspend(() => execute(copyWhole(given)))).pipe(
       Effect.map(Either.right),
       Effect.catchAll((error) => {
         if (!isWorthIt(error)) return Effect.succeed(Either.left(error))

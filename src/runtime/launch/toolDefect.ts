@@ -7,7 +7,7 @@ import type { ToolRequest } from "../../model/ToolCall.js"
 import { toolErrorOf } from "../../model/toolFailures.js"
 import type { OnToolDefect } from "../../services/TaskManagerConfig.js"
 import { causeText } from "../../shared/logging.js"
-import { isStrayPromise } from "../../shared/mustBeEffect.js"
+import { ignoreRejection } from "../../shared/mustBeEffect.js"
 import type { Engine } from "../Engine.js"
 import { capError } from "./outputLimits.js"
 import { warnOfTool } from "./toolWarning.js"
@@ -20,7 +20,7 @@ const askConfig = (
 ): ToolError | Cause.Cause<unknown> => {
   try {
     const answer: unknown = onToolDefect(cause, request)
-    isStrayPromise(answer)
+    ignoreRejection(answer)
     return toolErrorOf(answer) ?? Cause.die(new TypeError("TaskManagerConfig.onToolDefect did not return a ToolError"))
   } catch (thrown) {
     return Cause.die(thrown)

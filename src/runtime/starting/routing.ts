@@ -7,7 +7,7 @@ import { ContinuePolicy, DeliveryMode } from "../../model/Task.js"
 import { checkRetryRule } from "../../shared/checkRetryRule.js"
 import { checkUsageLimit } from "../../shared/checkUsage.js"
 import { millisOf } from "../../shared/durations.js"
-import { isStrayPromise } from "../../shared/mustBeEffect.js"
+import { ignoreRejection } from "../../shared/mustBeEffect.js"
 import { finiteOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
 
@@ -36,7 +36,7 @@ const isForeground = (decision: RoutingDecision): boolean => {
     case "Background":
       return false
     default:
-      isStrayPromise(decision)
+      ignoreRejection(decision)
       throw new TypeError(
         "The routing policy did not return a RoutingDecision: a policy answers with RoutingDecision.Foreground(), Background() or ForegroundThenDetachAfter({ duration })"
       )
