@@ -185,7 +185,7 @@ const program = ({ mode, run }: KillProgram, { log, random }: Tools) =>
       { concurrency: "unbounded", discard: true }
     )
     if (mode === "drain") {
-      yield* Effect.fork(recover)
+      const recovering = yield* Effect.fork(recover)
       const live = Effect.map(
         handle.list({ status: ["Queued", "Running", "Cancelling", "Suspended"] }),
         ({ length }) => length
@@ -195,6 +195,8 @@ const program = ({ mode, run }: KillProgram, { log, random }: Tools) =>
         yield* Effect.forEach(sessions, drainSession)
         yield* Effect.sleep(10)
       }
+      // what it has in hand is in no turn, and would be put back if the program ended before it
+      yield* Fiber.join(recovering)
       yield* recover
       yield* Effect.forEach(sessions, drainSession)
       log("drained")
