@@ -367,7 +367,8 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
   ) => Effect.Effect<Option.Option<TurnTaskUpdate>, WaitError<Options>>
   /**
    * As `waitForTurn`, but an update whose `use` fails or is interrupted is put back in front. The `timeout` is for the wait;
-   * once there is an update, `use` takes as long as it takes.
+   * once there is an update, `use` takes as long as it takes. Another reader of the turn does not wait for `use`: while one has
+   * the last update in hand, others get `None`.
    */
   readonly consumeTurnUpdate: <A, E, R, const Options extends WaitLimit = {}>(
     turn: TurnRef,
