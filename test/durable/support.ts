@@ -259,8 +259,8 @@ export const waitsForLock = ({ sql }: Pick<Database, "sql">): Effect.Effect<void
 /** Databases of one kind, for the suites that both kinds pass. */
 export interface Databases {
   readonly dialect: "sqlite" | "pg"
-  /** One that is empty. `before` is asked before every statement: what it throws is the failure of the statement. */
-  readonly make: (options?: Pick<WatchOptions, "before">) => Effect.Effect<Database, never, Scope.Scope>
+  /** One that is empty. `before` and `after` are asked about every statement: what they throw is its failure. */
+  readonly make: (options?: Pick<WatchOptions, "before" | "after">) => Effect.Effect<Database, never, Scope.Scope>
 }
 
 export const built = (layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>

@@ -116,6 +116,8 @@ export const startPostgres = async (): Promise<PostgresServer> => {
 export interface WatchOptions {
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
+  /** Is asked once a statement was run: what it throws is its failure, as where its answer is lost. */
+  readonly after?: (text: string) => void
   /** Is asked before every statement: one that is held is never sent. */
   readonly holds?: (text: string) => boolean
   /** Counts how many statements are being run; all clients that are given none share one. */
@@ -135,18 +137,19 @@ const countedIn =
       () => Effect.sync(() => void statements.pending--)
     )
 
-const watched = (connection: Connection, { before, holds, statements = shared }: WatchOptions): Connection => {
+const watched = (connection: Connection, { after, before, holds, statements = shared }: WatchOptions): Connection => {
   const counted = countedIn(statements)
-  const run = <A>(text: string, effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-    Effect.suspend(() => {
-      if (holds?.(text) === true) return Effect.never
-      try {
-        before?.(text)
-      } catch (cause) {
-        return Effect.fail(new SqlError({ cause, message: "Failed to execute statement" }))
-      }
-      return counted(effect)
+  const ask = (asked: ((text: string) => void) | undefined, text: string): Effect.Effect<void, SqlError> =>
+    Effect.try({
+      try: () => asked?.(text),
+      catch: (cause) => new SqlError({ cause, message: "Failed to execute statement" })
     })
+  const run = <A>(text: string, effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+    Effect.suspend(() =>
+      holds?.(text) === true
+        ? Effect.never
+        : Effect.zipRight(ask(before, text), Effect.zipLeft(counted(effect), ask(after, text)))
+    )
   return {
     execute: (text, params, transform) => run(text, connection.execute(text, params, transform)),
     executeRaw: (text, params) => run(text, connection.executeRaw(text, params)),

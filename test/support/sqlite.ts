@@ -28,12 +28,15 @@ export interface SqliteOptions {
   readonly readOnly?: boolean
   /** Is asked before every statement: what it throws is the failure of the statement. */
   readonly before?: (text: string) => void
+  /** Is asked once a statement was run: what it throws is its failure, as where its answer is lost. */
+  readonly after?: (text: string) => void
   /** Is asked before every statement: one that is held is never run. */
   readonly holds?: (text: string) => boolean
 }
 
 const connect = (
   {
+    after,
     before,
     busyTimeout = 5_000,
     filename = ":memory:",
@@ -70,7 +73,9 @@ const connect = (
           holds?.(text) === true ? Effect.never : Effect.try({
             try: () => {
               before?.(text)
-              return run()
+              const answer = run()
+              after?.(text)
+              return answer
             },
             catch: (cause) => new SqlError({ cause, message: `Failed to execute: ${text.slice(0, 80)}` })
           })

@@ -136,9 +136,10 @@ export const open = (
       )))
     )
 
-    /** Whether somebody has it, who is waited for. */
+    /** Whether another one has it, who is waited for. This one has it where it was not told that it was committed. */
     const isOwned = (manager: Pick<typeof ManagerRow.Type, "lease_until" | "owner">, at: number): boolean =>
-      manager.lease_until > at && options.onOwned !== "take" && !(dialect === "sqlite" && hasEnded(manager.owner))
+      manager.lease_until > at && manager.owner !== owner && options.onOwned !== "take" &&
+      !(dialect === "sqlite" && hasEnded(manager.owner))
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
     const takeFree: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {

@@ -102,6 +102,27 @@ export const owningSuite = (databases: Databases): void => {
       yield* openAndClose(database, { onOwned: "fail" })
     }))
 
+  it.scoped("an opening that is not told that it was committed has the journal", () =>
+    Effect.gen(function*() {
+      let isTaking = false
+      let lost = 0
+      const database = yield* databases.make({
+        before: (text) => {
+          if (text.startsWith("update etm_managers set epoch")) isTaking = true
+        },
+        after: (text) => {
+          if (!isTaking || !/^commit/i.test(text) || lost > 0) return
+          lost++
+          throw new Error("the connection was cut")
+        }
+      })
+      const process = yield* database.open({ onOwned: "fail" })
+      assert.strictEqual(lost, 1)
+      yield* process.start("a", "quick")
+      assert.deepStrictEqual(process.runs.map(({ epoch }) => epoch), [2])
+      yield* process.close
+    }))
+
   describe("a database that fails", () => {
     const failing = () => {
       const state = { fails: false, attempts: 0, groupsLeft: Infinity }
