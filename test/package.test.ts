@@ -1,4 +1,4 @@
-/** What is published: every link in its documents leads to a file that is published as well, and to a heading in it. */
+/** What is published: what it needs, and its documents, whose links lead to files and headings that are published as well. */
 import { assert, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
@@ -42,4 +42,13 @@ it("every relative link in a published document leads to something that is publi
   }
   assert.deepStrictEqual(broken, [])
   assert.isAbove(links, 10)
+})
+
+it("whoever installs the package needs `effect`, and nothing else that a subpath imports", () => {
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly peerDependencies: Readonly<Record<string, string>>
+    readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>
+  }
+  const required = Object.keys(peerDependencies).filter((name) => peerDependenciesMeta[name]?.optional !== true)
+  assert.deepStrictEqual(required, ["effect"])
 })
