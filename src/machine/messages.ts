@@ -13,12 +13,11 @@
  */
 import type { TaskId } from "../model/ids.js"
 import type { LinkedNode } from "../shared/LinkedList.js"
+import { utf8Length } from "../shared/utf8.js"
 import type { Refusal } from "./refusal.js"
 import { Inbox, type Message } from "./state/Inbox.js"
 import type { TaskRecord } from "./state/TaskRecord.js"
 import type { TaskTable } from "./state/TaskTable.js"
-
-const encoder = new TextEncoder()
 
 const isReading = ({ snapshot }: TaskRecord, launch: number): boolean =>
   snapshot.launch === launch && snapshot.status === "Running"
@@ -40,7 +39,7 @@ export const send = (
   }
   const { inbox } = task
   if (inbox === undefined) return { _tag: "NotListening" }
-  const bytes = encoder.encode(text).length
+  const bytes = utf8Length(text)
   const { messageBytes, messages } = table.limits
   if (inbox.count >= messages || inbox.bytes + bytes > messageBytes) return { _tag: "Full", waiting: inbox.count }
   inbox.count++

@@ -74,6 +74,13 @@ export const checkHistoryQuery = <Filter>(
   }
 }
 
+/** The filter; throws unless its `after` can be the number of an event. */
+export const checkEventFilter = <Filter extends { readonly after?: number | undefined }>(filter: Filter): Filter => {
+  refuseUnlessObject("a reader of events", "a TaskEventFilter", filter)
+  if (filter.after !== undefined) integerOf("TaskEventFilter.after", filter.after, 0)
+  return filter
+}
+
 /** Throws unless the fields of an `OutputRange` are counts of bytes. */
 export const checkRange = (
   range: { readonly start?: number | undefined; readonly maxBytes?: number | undefined }

@@ -3,10 +3,9 @@
  *
  * @since 0.1.0
  */
+import { utf8Length } from "../../shared/utf8.js"
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-const encoder = new TextEncoder()
-
 /** How many bytes at the end are the beginning of a character whose other bytes are still to come. */
 const unfinished = (bytes: Uint8Array): number => {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
@@ -42,7 +41,7 @@ const decoded = (bytes: Uint8Array): Decoded => {
   const found = countOf(text, replacement)
   return {
     text,
-    replaced: found === 0 ? 0 : bytes.length - (encoder.encode(text).length - 3 * found) - 3 * genuine(bytes)
+    replaced: found === 0 ? 0 : bytes.length - (utf8Length(text) - 3 * found) - 3 * genuine(bytes)
   }
 }
 

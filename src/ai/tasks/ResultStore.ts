@@ -22,6 +22,7 @@ import { hiddenCause, hidingCause } from "../../shared/hiddenCause.js"
 import { withCause } from "../../shared/logging.js"
 import { OutputRing } from "../../shared/OutputRing.js"
 import { checkRange } from "../../shared/refusals.js"
+import { utf8Length } from "../../shared/utf8.js"
 
 /**
  * A result store could not save, read or remove; `cause` says why and is for the host alone: it is never encoded and never
@@ -86,11 +87,9 @@ const textIn = (answer: ToolResult, toolName: string): string | undefined => {
   }
 }
 
-const encoder = new TextEncoder()
-
 const isLonger = (text: string, bytes: number): boolean =>
   // no UTF-16 unit takes more than three bytes, and none less than one
-  text.length > bytes || text.length * 3 > bytes && encoder.encode(text).length > bytes
+  text.length > bytes || text.length * 3 > bytes && utf8Length(text) > bytes
 
 const checked = (maxBytes: number): Effect.Effect<void> =>
   Number.isInteger(maxBytes) && maxBytes >= 0

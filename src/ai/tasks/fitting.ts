@@ -6,8 +6,7 @@
  */
 import type { TaskOutput } from "../../model/TaskOutput.js"
 import { cutText } from "../../shared/cutText.js"
-
-const encoder = new TextEncoder()
+import { utf8Length } from "../../shared/utf8.js"
 
 /**
  * How many bytes of UTF-8 a value takes in a JSON text.
@@ -15,7 +14,7 @@ const encoder = new TextEncoder()
  * @since 0.1.0
  * @category combinators
  */
-export const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).length
+export const jsonBytes = (value: unknown): number => utf8Length(JSON.stringify(value))
 
 /** Of one character. */
 const characterBytes = (codePoint: number): number => {
@@ -36,7 +35,7 @@ const characterBytes = (codePoint: number): number => {
 export const cutToFit = (text: string, room: number): string => {
   let bytes = jsonBytes(text)
   let shown = text
-  for (let max = encoder.encode(text).length; bytes > room && max > 0;) {
+  for (let max = utf8Length(text); bytes > room && max > 0;) {
     // by the share that is too much: characters that JSON escapes take up to six times their bytes
     max = Math.min(max - 1, Math.floor(max * Math.max(0, room) / bytes))
     shown = cutText(text, max).text
@@ -66,7 +65,7 @@ export const clampPiece = (piece: TaskOutput, room: number, keep: "Beginning" | 
   }
   const kept = characters.slice(0, count)
   const text = (keep === "End" ? kept.reverse() : kept).join("")
-  const bytes = encoder.encode(text).length
+  const bytes = utf8Length(text)
   return keep === "End"
     ? { ...piece, text, start: piece.end - bytes }
     : { ...piece, text, end: piece.start + bytes }

@@ -14,10 +14,11 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
+import { utf8Length } from "../../shared/utf8.js"
 import { ClusterError } from "../ClusterError.js"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
-import { bytesOf, callBytes, messageBytes, sizeOf, takeFitting } from "./messageSize.js"
+import { isCutWire } from "./cutWire.js"
+import { callBytes, messageBytes, sizeOf, takeFitting } from "./messageSize.js"
 import { Pace } from "./Pace.js"
 import {
   type Exchange,
@@ -71,7 +72,7 @@ const aloneMillis = 250
 
 /** What the caller of a call dies of that is too large. */
 const refusalOf = (tag: string, payload: string): ClusterError | undefined => {
-  const bytes = bytesOf(payload)
+  const bytes = utf8Length(payload)
   return bytes <= callBytes ? undefined : new ClusterError({
     reason: "TooLarge",
     detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${bytes}`
@@ -80,17 +81,9 @@ const refusalOf = (tag: string, payload: string): ClusterError | undefined => {
 
 const notReady = Exit.fail(new GroupNotReady())
 
-/** What an exchange dies of where the wire is cut in the middle of it. */
-const cut: ReadonlySet<unknown> = new Set([
-  "SocketError",
-  "RpcClientError",
-  "RunnerUnavailable",
-  "EntityNotAssignedToRunner"
-])
-
 /** What no lost connection explains would come again each time. */
 const defectOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
-  Option.filter(Cause.dieOption(cause), (defect) => !Predicate.hasProperty(defect, "_tag") || !cut.has(defect._tag))
+  Option.filter(Cause.dieOption(cause), (defect) => !isCutWire(defect))
 
 interface PeersOptions {
   readonly client: string

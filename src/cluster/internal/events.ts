@@ -13,7 +13,7 @@ import { makeEventBytes } from "../../runtime/events/eventBytes.js"
 import { changedSnapshots } from "../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js"
-import { shown } from "../../shared/text.js"
+import { checkEventFilter } from "../../shared/refusals.js"
 import { AllGroups } from "./AllGroups.js"
 import type { Connection } from "./Connection.js"
 import type { Feeds } from "./Feeds.js"
@@ -32,12 +32,11 @@ type Events = Pick<
   "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf" | "changes"
 >
 
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
-
-const checked = <A, R>({ after }: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
-  after === undefined || isCount(after)
-    ? effect
-    : Effect.die(new RangeError(`TaskEventFilter.after takes an integer from 0, not ${shown(after)}`))
+const checked = <A, R>(filter: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+  Effect.suspend(() => {
+    checkEventFilter(filter)
+    return effect
+  })
 
 interface Reading<A> {
   readonly seq: number

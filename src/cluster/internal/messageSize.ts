@@ -19,11 +19,6 @@ const partLength = 2 * 1_024 * 1_024
 /** About how many bytes a text takes, and no fewer: no UTF-16 unit takes more than three. To look at it costs more than to send less at once. */
 export const sizeOf = (text: string): number => 5 + 3 * text.length
 
-const encoder = new TextEncoder()
-
-/** How many bytes a text has. */
-export const bytesOf = (text: string): number => encoder.encode(text).length
-
 /** Takes out of a list what goes into one message: the first, and what fits with it. */
 export const takeFitting = <A extends { readonly size: number }>(list: Array<A>): Array<A> => {
   let size = 0

@@ -4,6 +4,7 @@ import type { TaskLaunchRequest } from "../../model/Task.js"
 import { wholeMillisOf } from "../../shared/durations.js"
 import { refuseUnless, refuseUnlessObject, refuseUnlessOneOf } from "../../shared/refusals.js"
 import { shown } from "../../shared/text.js"
+import { utf8Length } from "../../shared/utf8.js"
 import { isWellFormedText } from "../../shared/wellFormed.js"
 import type { DurableOptions } from "../DurableOptions.js"
 import type { JournalCodec } from "../JournalCodec.js"
@@ -11,11 +12,9 @@ import type { JournalCodec } from "../JournalCodec.js"
 /** Of an id in bytes: Postgres has no place for more in an index. */
 const longestId = 512
 
-const encoder = new TextEncoder()
-
 // no character takes more than three bytes for each of its halves
 const isShort = (text: string): boolean =>
-  3 * text.length <= longestId || text.length <= longestId && encoder.encode(text).length <= longestId
+  3 * text.length <= longestId || text.length <= longestId && utf8Length(text) <= longestId
 
 /** Whether a database stores the text as it is. */
 export const isStorableText = (text: string): boolean => !text.includes("\u0000") && isWellFormedText(text)
@@ -49,7 +48,7 @@ export const unstorable = (launch: TaskLaunchRequest): TypeError | undefined => 
 
 /** Throws for a name that the database cannot hold; `longest` in bytes. */
 export const checkName = (owner: string, name: string, longest = longestId): void => {
-  const isName = Predicate.isString(name) && name !== "" && isStorable(name) && encoder.encode(name).length <= longest
+  const isName = Predicate.isString(name) && name !== "" && isStorable(name) && utf8Length(name) <= longest
   if (!isName) {
     throw new TypeError(`${owner} takes a name of 1 to ${longest} bytes that has no NUL and no half of a character`)
   }

@@ -8,7 +8,7 @@ import type { SessionId } from "../../model/ids.js"
 import type { EventReset, FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { type EventSubscription, type StandIn, toldAtOnce, untilScopeCloses } from "../../shared/EventSubscription.js"
-import { shown } from "../../shared/text.js"
+import { checkEventFilter } from "../../shared/refusals.js"
 import type { Engine } from "../Engine.js"
 import type { VisitEvent } from "./EventReplay.js"
 
@@ -67,12 +67,11 @@ const subscribeTo = (
   return subscription
 }
 
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
-
-const checked = <A, R>({ after }: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
-  after === undefined || isCount(after)
-    ? effect
-    : Effect.die(new RangeError(`TaskEventFilter.after takes an integer from 0, not ${shown(after)}`))
+const checked = <A, R>(filter: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+  Effect.suspend(() => {
+    checkEventFilter(filter)
+    return effect
+  })
 
 /** Subscribes to every event; one that is too slow loses the oldest. */
 const subscribeToAll = ({ events, state: { table } }: Engine, replay: boolean): EventSubscription<TaskEvent> => {

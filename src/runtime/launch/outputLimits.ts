@@ -13,16 +13,13 @@ import { longestText, measure } from "../../shared/jsonText.js"
 import { memoryOf } from "../../shared/memoryOf.js"
 import { ownText } from "../../shared/ownText.js"
 import { isPlainObject } from "../../shared/toJson.js"
+import { utf8Length } from "../../shared/utf8.js"
 
 export interface OutputLimits {
   /** Bytes of UTF-8. */
   readonly maxResultBytes: number
   readonly maxResultDepth: number
 }
-
-const encoder = new TextEncoder()
-
-const bytesOf = (text: string): number => encoder.encode(text).length
 
 /** How many bytes of UTF-8 a progress may have, its message and its data together. */
 const maxProgressBytes = 65_536
@@ -59,7 +56,7 @@ interface Cut<A> {
 }
 
 const sizeOf = (part: ToolOutputPart): number =>
-  part._tag === "Text" ? bytesOf(part.text) : part.data.length + part.mediaType.length
+  part._tag === "Text" ? utf8Length(part.text) : part.data.length + part.mediaType.length
 
 /** What a part counts for at least: as many empty ones as bytes would take sixty times their memory. */
 const smallestPart = 16
@@ -130,7 +127,7 @@ const capMetadata = (limits: OutputLimits, metadata: Metadata): Metadata => {
     return { [cutKey]: { metadata: "too large" } }
   }
   if (bytesAtMost <= limits.maxResultBytes) return metadata
-  const size = bytesOf(JSON.stringify(metadata))
+  const size = utf8Length(JSON.stringify(metadata))
   return size <= limits.maxResultBytes ? metadata : { [cutKey]: { metadataBytes: size } }
 }
 
@@ -238,7 +235,7 @@ export const capProgress = (limits: OutputLimits, { data, fraction, message }: T
   return {
     ...(said === undefined ? undefined : { message: said }),
     ...(fraction === undefined ? undefined : { fraction }),
-    ...(data === undefined || !fits(limits, data, max - bytesOf(said ?? "")) ? undefined : { data })
+    ...(data === undefined || !fits(limits, data, max - utf8Length(said ?? "")) ? undefined : { data })
   }
 }
 
@@ -250,6 +247,6 @@ const fits = (limits: OutputLimits, data: unknown, max: number): boolean => {
   const { bytesAtMost, depth } = measure(data)
   return depth <= limits.maxResultDepth &&
     (bytesAtMost <= max ||
-      bytesAtMost <= Math.min(longestText, widest * max) && bytesOf(JSON.stringify(data)) <= max) &&
+      bytesAtMost <= Math.min(longestText, widest * max) && utf8Length(JSON.stringify(data)) <= max) &&
     !isBloated(limits, data, bytesAtMost)
 }

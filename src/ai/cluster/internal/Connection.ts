@@ -9,6 +9,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "../../../cluster/internal/asking.js"
 import { hashOf } from "../../../cluster/internal/Connection.js"
+import { isCutWire } from "../../../cluster/internal/cutWire.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
@@ -43,16 +44,7 @@ const passing: ReadonlySet<unknown> = new Set([
 
 const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
 
-/** What a call dies of where the wire is cut in the middle of it. */
-const cut: ReadonlySet<unknown> = new Set([
-  "SocketError",
-  "RpcClientError",
-  "RunnerUnavailable",
-  "EntityNotAssignedToRunner"
-])
-
-const isCut = (cause: Cause.Cause<unknown>): boolean =>
-  Option.exists(Cause.dieOption(cause), (defect) => Predicate.hasProperty(defect, "_tag") && cut.has(defect._tag))
+const isCut = (cause: Cause.Cause<unknown>): boolean => Option.exists(Cause.dieOption(cause), isCutWire)
 
 export const connect = (options: {
   readonly groups: number

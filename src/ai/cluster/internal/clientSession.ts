@@ -12,7 +12,7 @@ import type { AgentEvent, AgentSessionState } from "../../loop/AgentEvent.js"
 import type { AgentSession, UserInput } from "../../loop/AgentSession.js"
 import { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
 import { checkMessageId } from "../../loop/internal/checks.js"
-import type { UserPart } from "../../transcript/TranscriptEntry.js"
+import { userParts } from "../../loop/internal/userParts.js"
 import type { Connection } from "./Connection.js"
 import type { Feeds, OpenedFeed } from "./Feeds.js"
 import { baseOf } from "./handlers.js"
@@ -21,9 +21,6 @@ const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
 
 /** An event itself, and its place where it is kept. */
 const bareBytes = 160
-
-const partsOf = (message: UserInput): ReadonlyArray<UserPart> =>
-  typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
 interface Reading {
   readonly subscription: EventSubscription<AgentEvent>
@@ -164,7 +161,7 @@ export const clientSession = (options: {
 
   const submit = (message: UserInput, messageId: string): Effect.Effect<string, SessionClosed> =>
     orClosed(Effect.as(
-      ask(group, (client, header) => client.Submit({ header, sessionId, messageId, content: partsOf(message) })),
+      ask(group, (client, header) => client.Submit({ header, sessionId, messageId, content: userParts(message) })),
       messageId
     ))
   // none that a session makes itself: it counts those

@@ -3,10 +3,9 @@ import * as Effect from "effect/Effect"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { isStorableText } from "../../../durable/internal/checks.js"
+import { utf8Length } from "../../../shared/utf8.js"
 
 const JsonText = Schema.parseJson(Schema.String)
-
-const encoder = new TextEncoder()
 
 /** The text as it is, or as JSON if it has a NUL: Postgres has none, and SQLite ends a text there. */
 export const toStored = (text: string): string => isStorableText(text) ? text : JSON.stringify(text)
@@ -16,6 +15,6 @@ export const toStored = (text: string): string => isStorableText(text) ? text : 
  * is, also by an earlier version, is not: so no text is taken for the other form, whatever it says.
  */
 export const fromStored = (stored: string, size: number): Effect.Effect<string, ParseResult.ParseError> =>
-  stored.startsWith("\"") && encoder.encode(stored).length > size
+  stored.startsWith("\"") && utf8Length(stored) > size
     ? Schema.decode(JsonText)(stored)
     : Effect.succeed(stored)

@@ -9,6 +9,7 @@ import type { SubmitOptions, UserInput } from "../AgentSession.js"
 import { SessionClosed, TurnFailure } from "../errors.js"
 import type { StoredMessage, TranscriptSessions } from "../TranscriptStore.js"
 import { unlessRefused } from "./unlessRefused.js"
+import { userParts } from "./userParts.js"
 
 type Content = ReadonlyArray<UserPart>
 
@@ -34,9 +35,6 @@ export interface HandedIn {
   readonly messageId: string
   readonly isKept: boolean
 }
-
-const partsOf = (message: UserInput): Content =>
-  typeof message === "string" ? [{ _tag: "Text", text: message }] : message
 
 const notDropped = (cause: unknown): TurnFailure =>
   new TurnFailure({ reason: "Store", message: "The message could not be dropped from the store.", cause })
@@ -89,7 +87,7 @@ export class Messages {
       const messageId = given ?? nextId()
       // a turn may take it before whoever hands it in goes on
       onId(messageId)
-      const content = partsOf(message)
+      const content = userParts(message)
       const begin = onAccepted(content)
       const accept = (isKept: boolean): HandedIn => {
         this.contents.set(messageId, content)

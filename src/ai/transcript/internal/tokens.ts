@@ -2,6 +2,7 @@
 import { outputText } from "../../../model/outputText.js"
 import type { ToolOutput } from "../../../model/ToolCall.js"
 import { jsonText } from "../../../shared/jsonText.js"
+import { utf8Length } from "../../../shared/utf8.js"
 import type { ReplyPart, TranscriptEntry } from "../TranscriptEntry.js"
 
 // https://platform.claude.com/docs/en/build-with-claude/vision: about 1.15 megapixels, the largest that is not scaled down
@@ -9,9 +10,7 @@ const ofFile = 1_600
 // what stands around each entry
 const ofEntry = 8
 
-const encoder = new TextEncoder()
-
-const ofText = (text: string): number => Math.ceil(encoder.encode(text).length / 4)
+const ofText = (text: string): number => Math.ceil(utf8Length(text) / 4)
 
 const ofOutput = (output: ToolOutput): number =>
   ofText(outputText(output) ?? "") +

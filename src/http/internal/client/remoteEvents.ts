@@ -11,7 +11,7 @@ import type { TaskSnapshot } from "../../../model/Task.js"
 import type { EventReset, FilteredTaskEvent, TaskEventFilter } from "../../../model/TaskEvent.js"
 import { changedApprovals, changedSnapshots } from "../../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../../services/TaskManager.js"
-import { integerOf } from "../../../shared/refusals.js"
+import { checkEventFilter } from "../../../shared/refusals.js"
 import type { SharedEvents } from "./SharedEvents.js"
 import type { Begin } from "./Subscription.js"
 
@@ -59,17 +59,12 @@ const inboxOf = (events: Queue.Dequeue<FilteredTaskEvent>, listSuspended: TaskMa
   return changedApprovals(Stream.concat(Stream.fromEffect(read), Stream.repeatEffectOption(next)))
 }
 
-const checked = (filter: TaskEventFilter): TaskEventFilter => {
-  if (filter.after !== undefined) integerOf("TaskEventFilter.after", filter.after, 0)
-  return filter
-}
-
 export const remoteEvents = (
   shared: SharedEvents,
   listSuspended: TaskManagerHandle["listSuspended"]
 ): RemoteEvents => {
   const filtered = (from: Begin, filter: TaskEventFilter) =>
-    Effect.suspend(() => shared.filtered(from, checked(filter)))
+    Effect.suspend(() => shared.filtered(from, checkEventFilter(filter)))
   const eventsFrom = (from: Begin, filter: TaskEventFilter = {}) =>
     Effect.map(filtered(from, filter), ({ events }) => events)
   const watched = <Events>({ events, first }: { readonly events: Events; readonly first: EventReset | undefined }) => ({
