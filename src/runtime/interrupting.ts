@@ -1,11 +1,9 @@
 /** Ending many tasks at once: a turn, a session, the whole manager. */
 import * as Effect from "effect/Effect"
-import { ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../errors.js"
 import * as control from "../machine/control.js"
 import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { SessionId, TurnRef } from "../model/ids.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
-import type { TaskManager } from "../services/TaskManager.js"
 import { refuseUnless } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
@@ -32,27 +30,6 @@ export const closeSession = (engine: Engine, sessionId: SessionId): Effect.Effec
     refuseUnless(typeof sessionId === "string" && sessionId !== "", "closeSession", "the id of a session", sessionId)
     return interrupt(engine, (table, now) => control.closeSession(table, sessionId, now))
   })
-
-export const rejectApproval = (
-  engine: Engine,
-  options: Parameters<TaskManager["Type"]["rejectApproval"]>[0]
-): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
-  const { taskId } = options
-  return Effect.flatMap(
-    engine.state.modify((table, now) => control.rejectApproval(table, taskId, options, now)),
-    (outcome): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
-      if (outcome === true) return Effect.void
-      switch (outcome._tag) {
-        case "NotFound":
-          return new TaskNotFound({ taskId })
-        case "WrongStatus":
-          return new TaskNotSuspended({ taskId, status: outcome.status })
-        case "OtherAsking":
-          return new ApprovalMismatch({ taskId, field: "asking" })
-      }
-    }
-  )
-}
 
 /** Once everything is written, unless the journal is lost: then nothing is left to wait for. */
 const written = ({ state: { journal } }: Engine): Effect.Effect<void> =>

@@ -14,6 +14,9 @@ import { Journal } from "../services/Journal.js"
 import { RoutingPolicy } from "../services/RoutingPolicy.js"
 import { TaskManager } from "../services/TaskManager.js"
 import { randomToken } from "../shared/randomToken.js"
+import { answerApprovalWith } from "./approvals/answerApproval.js"
+import { answerQuestions } from "./approvals/answerQuestions.js"
+import * as approvals from "./approvals/rejectApproval.js"
 import type { Engine } from "./Engine.js"
 import { EventHub } from "./events/EventHub.js"
 import { makeHandle } from "./handle.js"
@@ -22,8 +25,6 @@ import { JournalWriter } from "./journal/JournalWriter.js"
 import { reportCosts } from "./launch/reportCosts.js"
 import { warnOfDuplicateEffect } from "./setup/duplicateEffect.js"
 import { settings } from "./setup/settings.js"
-import { answerApprovalWith } from "./starting/answerApproval.js"
-import { answerQuestions } from "./starting/answerQuestions.js"
 import { escapingRoute } from "./starting/escapingRoute.js"
 import { startConcurrently, startInline } from "./starting/startTask.js"
 import { wrongLaunch } from "./starting/wrongLaunch.js"
@@ -147,8 +148,7 @@ export const makeManager = (engine: Engine, start: typeof startConcurrently): Ta
     const wrong = wrongLaunch(launch)
     return wrong === undefined ? start(engine, launch) : Effect.die(wrong)
   }
-  const rejectApproval: TaskManager["Type"]["rejectApproval"] = (options) =>
-    interrupting.rejectApproval(engine, options)
+  const rejectApproval: TaskManager["Type"]["rejectApproval"] = (options) => approvals.rejectApproval(engine, options)
   const answerApproval = answerApprovalWith({
     startTask,
     rejectApproval,

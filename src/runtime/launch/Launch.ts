@@ -5,7 +5,6 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -22,7 +21,6 @@ import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { Ancestry } from "../../machine/state/Waiter.js"
 import { copyRequest } from "../../model/copyRequest.js"
 import type { TaskId } from "../../model/ids.js"
-import { jsonCopy } from "../../model/json.js"
 import type { CancelReason, TaskKind } from "../../model/Task.js"
 import type { TaskProgress } from "../../model/TaskEvent.js"
 import type { ToolRequest, ToolResult } from "../../model/ToolCall.js"
@@ -43,19 +41,17 @@ import { readProgress } from "./readProgress.js"
 import { reportCosts } from "./reportCosts.js"
 import { retried } from "./retried.js"
 import { RunningIn } from "./RunningIn.js"
+import { RunningTask } from "./RunningTask.js"
 import { toolDefect } from "./toolDefect.js"
 import { noRefs, toolRefs } from "./toolRefs.js"
 import { warnOfTool } from "./toolWarning.js"
 
-const noAnswers = Object.freeze({})
 const cancelled: LaunchEnd = { _tag: "Cancelled" }
 const executeOf = (): string => "The `execute` of a ToolExecutor"
 
 // not the flags of the fiber: a tool started from an uninterruptible region can still be cancelled
 const runtimeOf = <R>(context: Context.Context<R>, fiberRefs: FiberRefs.FiberRefs): Runtime.Runtime<R> =>
   Runtime.make({ context, fiberRefs, runtimeFlags: Runtime.defaultRuntimeFlags })
-
-type CurrentTaskService = CurrentTask["Type"]
 
 /** Who starts the launch: the tool runs in the caller's context and with its FiberRefs. */
 export interface LaunchCaller {
@@ -352,65 +348,5 @@ export class Launch implements TaskRuntime {
     this.cancelWaiters = undefined
     this.caller = undefined
     this.fiber = undefined
-  }
-}
-
-/** What the tool sees of its task. The effects are made when they are asked for: most tools ask for none. */
-class RunningTask implements CurrentTaskService {
-  readonly taskId: CurrentTaskService["taskId"]
-  readonly request: CurrentTaskService["request"]
-  readonly launch: number
-  readonly approval: CurrentTaskService["approval"]
-  readonly #launch: Launch
-  readonly #answers: TaskRecord["answers"]
-
-  constructor(launch: Launch, task: TaskRecord, number: number, request: TaskRecord["request"]) {
-    this.taskId = task.snapshot.id
-    this.request = request
-    this.launch = number
-    this.approval = Option.fromNullable(task.approval)
-    this.#answers = task.answers
-    this.#launch = launch
-  }
-
-  get epoch(): number {
-    return this.#launch.epoch
-  }
-
-  get idempotencyKey(): string {
-    return this.#launch.idempotencyKey(this.taskId)
-  }
-
-  get answers(): CurrentTaskService["answers"] {
-    // a copy: the next launch finds what was answered, whatever this one does with it
-    return this.#answers === undefined ? noAnswers : jsonCopy(Object.fromEntries(this.#answers))
-  }
-
-  get kind(): CurrentTaskService["kind"] {
-    return Effect.sync(() => this.#launch.kind)
-  }
-
-  get reportProgress(): CurrentTaskService["reportProgress"] {
-    return (said) => this.#launch.reportProgress(said)
-  }
-
-  get cancelReason(): CurrentTaskService["cancelReason"] {
-    return this.#launch.cancelReason
-  }
-
-  get write(): CurrentTaskService["write"] {
-    return (chunk) => this.#launch.write(chunk)
-  }
-
-  get addUsage(): CurrentTaskService["addUsage"] {
-    return (costs) => this.#launch.addUsage(costs)
-  }
-
-  get messages(): CurrentTaskService["messages"] {
-    return this.#launch.messages
-  }
-
-  get maxResultBytes(): CurrentTaskService["maxResultBytes"] {
-    return this.#launch.maxResultBytes
   }
 }
