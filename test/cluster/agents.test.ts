@@ -195,6 +195,12 @@ describe.concurrent("a conversation in a cluster", () => {
         const exit = yield* Effect.exit(session.submit("text", { messageId }))
         assert.include(String(Exit.isFailure(exit) && Cause.pretty(exit.cause)), "submit: messageId takes")
       }
+      // what a caller without types may give
+      const none = 7 as unknown as string
+      for (const end of [session.submit(none), Stream.runDrain(session.run(none))]) {
+        const cause = yield* Effect.flip(Effect.sandbox<unknown, unknown, never>(end))
+        assert.include(Cause.pretty(cause), "AgentSession takes a text, or a list of UserPart")
+      }
     }).pipe(Effect.scoped, Effect.provide(world({ model: [[ToolCall("park", {})]] }))))
 
   it.live("a transcript is changed between turns: the change is made of what is there", () =>

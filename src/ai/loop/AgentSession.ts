@@ -187,8 +187,8 @@ export interface AgentSession {
    * Hands in a message and returns its id, at once or as soon as a `TranscriptStore` of sessions has it. Without a running turn it
    * starts one. During a turn it becomes part of that turn's next request to the model; if there is none any more, it starts the next
    * turn. `SessionClosed` once the session is closed: nothing of the message is kept then. One that was stored while the session is
-   * left succeeds, and the next process takes it. Dies on a `messageId` that is empty, longer than 170 characters, or holds NUL or half
-   * of a character.
+   * left succeeds, and the next process takes it. The message is copied: its caller may change the parts later. Dies on what is no
+   * `UserInput`, and on a `messageId` that is empty, longer than 170 characters, or holds NUL or half of a character.
    */
   readonly submit: (message: UserInput, options?: SubmitOptions) => Effect.Effect<string, SessionClosed>
   /**

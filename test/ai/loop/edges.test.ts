@@ -1,6 +1,6 @@
 /** What a session does at its edges: before the first turn, after the last one, and where somebody else meddles. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import {
   ScriptedOutcome,
   type TaskId,
@@ -36,6 +36,52 @@ import {
   ToolCall,
   withWorld
 } from "./support.js"
+
+describe("a message", () => {
+  it.effect("is what it was when it was handed in, whatever its caller does with it later", () =>
+    withWorld(
+      { model: [[Text("hello")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        const said = [{ _tag: "Text" as const, text: "as it was" }]
+        yield* session.submit(said)
+        Object.assign(said[0] ?? {}, { text: "as it is" })
+        said.push({ _tag: "Text", text: "one more" })
+        yield* session.waitForIdle
+        const [first] = (yield* session.transcript).entries
+        assert.deepStrictEqual(first?._tag === "UserMessage" ? first.content : first, [
+          { _tag: "Text", text: "as it was" }
+        ])
+      })
+    ))
+
+  it.effect("that is none is refused by name, and takes the place of nothing", () =>
+    withWorld(
+      { model: [[Text("hello")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        const wrong: ReadonlyArray<unknown> = [
+          undefined,
+          7,
+          { _tag: "Text", text: "alone" },
+          [{ _tag: "Text", text: 7 }],
+          [{ _tag: "File", mediaType: "image/png", data: new Uint8Array(3) }],
+          [undefined]
+        ]
+        for (const message of wrong) {
+          // what a caller without types may give
+          const given = message as string
+          for (const end of [session.submit(given, { messageId: "m1" }), Stream.runDrain(session.run(given))]) {
+            const cause = yield* Effect.flip(Effect.sandbox<unknown, unknown, never>(end))
+            assert.include(Cause.pretty(cause), "AgentSession takes a text, or a list of UserPart, as a message, not")
+          }
+        }
+        assert.strictEqual(yield* session.submit("right", { messageId: "m1" }), "m1")
+        yield* session.waitForIdle
+        assert.strictEqual((yield* session.transcript).entries.length, 2)
+      })
+    ))
+})
 
 describe("a session that is closed", () => {
   it.effect("is idle for good, also when the window of a wake-up elapses", () =>

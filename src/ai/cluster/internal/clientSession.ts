@@ -160,10 +160,13 @@ export const clientSession = (options: {
   const subscribe = Effect.map(read, ({ subscription }) => subscription)
 
   const submit = (message: UserInput, messageId: string): Effect.Effect<string, SessionClosed> =>
-    orClosed(Effect.as(
-      ask(group, (client, header) => client.Submit({ header, sessionId, messageId, content: userParts(message) })),
-      messageId
-    ))
+    Effect.suspend(() => {
+      const content = userParts(message)
+      return orClosed(Effect.as(
+        ask(group, (client, header) => client.Submit({ header, sessionId, messageId, content })),
+        messageId
+      ))
+    })
   // none that a session makes itself: it counts those
   const nextMessage = (): string => `sent-${messages}-${++sent}`
 

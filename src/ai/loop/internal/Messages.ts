@@ -78,6 +78,7 @@ export class Messages {
     return Effect.suspend(() => {
       const { isOver, nextId, onAccepted, sessionId, sessions } = this.options
       if (isOver()) return new SessionClosed({ sessionId })
+      const content = userParts(message)
       if (given !== undefined) {
         if (this.isKnown(given)) return Effect.succeed({ messageId: given, isKept: true })
         this.handingIn.add(given)
@@ -87,7 +88,6 @@ export class Messages {
       const messageId = given ?? nextId()
       // a turn may take it before whoever hands it in goes on
       onId(messageId)
-      const content = userParts(message)
       const begin = onAccepted(content)
       const accept = (isKept: boolean): HandedIn => {
         this.contents.set(messageId, content)
