@@ -7,6 +7,7 @@ import { CurrentTask, SessionId, TaskId, TaskLaunchRequest, TaskManager, ToolCal
 import {
   type AgentEvent,
   AgentLoop,
+  type AgentSession,
   ToolAnnotations,
   ToolkitExecutor,
   Transcript,
@@ -472,6 +473,54 @@ describe.concurrent("a session of which nothing is live", () => {
       Effect.scoped,
       Effect.provide(world({ groups: 1, maxIdleTime: "300 millis", otherwise: [Text("yes")] }))
     ))
+})
+
+describe("a host that is left while it waits for an answer", () => {
+  const waits = (session: AgentSession) => [
+    session.waitForIdle,
+    Effect.as(Effect.flip(session.resume), undefined),
+    Effect.scoped(session.subscribe)
+  ]
+  const patience = "1 day"
+  const Base = Layer.mergeAll(memoryCluster(), sqliteLayer(), TestLanguageModel.layer([[ToolCall("park", {})]])).pipe(
+    Layer.provideMerge(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers)))
+  )
+  const Client = AgentCluster.layer({ groups: 5, patience })
+  const Runner = AgentCluster.runner(toolkit, { groups: 5, lease: "1 day", shutdown: "keep" })
+
+  for (const runs of [true, false]) {
+    for (const closes of ["handle", "client"] as const) {
+      it.scopedLive(`goes on: the ${closes} is closed, and the runner ${runs ? "answers later" : "is away"}`, () =>
+        Effect.gen(function*() {
+          const client = yield* Scope.make()
+          const handle = yield* Scope.make()
+          const runner = yield* Scope.make()
+          const loop = Context.get(yield* Layer.buildWithScope(Client, client), AgentLoop)
+          yield* Layer.buildWithScope(Runner, runner)
+          const session = yield* Scope.extend(loop.open({ sessionId }), handle)
+          yield* session.submit("go")
+          if (!runs) yield* Scope.close(runner, Exit.void)
+          const waiting = yield* Effect.forEach(
+            runs ? [session.waitForIdle] : waits(session),
+            (one) => Effect.fork(Effect.exit<unknown, unknown, never>(one))
+          )
+          yield* rested
+          yield* Scope.close(closes === "handle" ? handle : client, Exit.void)
+          for (const fiber of waiting) {
+            const exit = yield* Fiber.join(fiber)
+            assert.isTrue(Exit.isSuccess(exit), String(exit))
+          }
+          if (closes === "client") {
+            const exit = yield* Effect.exit(Effect.scoped(loop.open({ sessionId })))
+            assert.include(
+              String(Exit.isFailure(exit) && Cause.pretty(exit.cause)),
+              "The client of AgentCluster is closed"
+            )
+          }
+          yield* Scope.close(runner, Exit.void)
+        }).pipe(Effect.provide(Base), Effect.orDie))
+    }
+  }
 })
 
 describe("a host whose runners do not answer", () => {

@@ -7,6 +7,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import { ClusterError } from "../../../cluster/ClusterError.js"
 import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "../../../cluster/internal/asking.js"
 import { hashOf } from "../../../cluster/internal/Connection.js"
 import { isCutWire } from "../../../cluster/internal/cutWire.js"
@@ -14,19 +15,28 @@ import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
+import { Closed, OpenCalls } from "./OpenCalls.js"
 import { AgentEntity, agentProtocolVersion, type Answer, type Batch, type CallHeader } from "./protocol.js"
 
 type AgentClient = ReturnType<Effect.Effect.Success<typeof AgentEntity.client>>
 
+export interface AskOptions<A, IfClosed> extends CallOptions<A> {
+  /** Whose call it is, and what comes of it once that is closed; without, it is the client's, and dies then. */
+  readonly from?: { readonly calls: OpenCalls; readonly ifClosed: Effect.Effect<never, IfClosed> } | undefined
+}
+
 export interface Connection {
   readonly groups: number
   readonly groupOf: (sessionId: SessionId) => number
-  /** Asks a group. An answer that is lost is asked for again; without one for the `patience` of the client it dies with `ClusterError`. */
-  readonly ask: <A, E>(
+  /**
+   * Asks a group. An answer that is lost is asked for again; without one for the `patience` of the client it dies with `ClusterError`. Once
+   * the client is closed, or the handle of `from`, and where it closes meanwhile, nobody is asked.
+   */
+  readonly ask: <A, E, IfClosed = never>(
     group: number,
     send: (client: AgentClient, header: CallHeader) => Effect.Effect<Answer<A>, E>,
-    options?: CallOptions<A>
-  ) => Effect.Effect<A, Exclude<E, Passing>>
+    options?: AskOptions<A, IfClosed>
+  ) => Effect.Effect<A, Exclude<E, Passing> | IfClosed>
   readonly fork: (self: Effect.Effect<void>) => void
   readonly isClosed: () => boolean
   news: NewsReaders<Batch>
@@ -44,6 +54,11 @@ const passing: ReadonlySet<unknown> = new Set([
 
 const isPassing = (error: unknown): error is Passing => Predicate.hasProperty(error, "_tag") && passing.has(error._tag)
 
+/** What comes of a call of the client itself once that is closed. */
+const clientClosed = Effect.die(
+  new ClusterError({ reason: "Unavailable", detail: "The client of AgentCluster is closed" })
+)
+
 const isCut = (cause: Cause.Cause<unknown>): boolean => Option.exists(Cause.dieOption(cause), isCutWire)
 
 export const connect = (options: {
@@ -56,38 +71,41 @@ export const connect = (options: {
     const client = randomToken()
     const set = yield* FiberSet.make<unknown, unknown>()
     const run = yield* FiberSet.runtime(set)<never>()
-    let calls = 0
-    let isClosed = false
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        isClosed = true
-      })
-    )
+    let count = 0
+    const own = new OpenCalls()
+    yield* Effect.addFinalizer(() => Effect.sync(() => own.close()))
 
-    const ask: Connection["ask"] = <A, E>(
+    const ask: Connection["ask"] = <A, E, IfClosed = never>(
       group: number,
       send: (one: AgentClient, header: CallHeader) => Effect.Effect<Answer<A>, E>,
-      { isSilent = false, receive, sessionId }: CallOptions<A> = {}
-    ): Effect.Effect<A, Exclude<E, Passing>> =>
+      { from, isSilent = false, receive, sessionId }: AskOptions<A, IfClosed> = {}
+    ): Effect.Effect<A, Exclude<E, Passing> | IfClosed> =>
       Effect.withFiberRuntime((fiber) => {
-        const call = `${client}/${++calls}`
+        const call = `${client}/${++count}`
+        const calls = from?.calls ?? own
         const caller = callerOf(fiber)
         const one = clients(String(group))
+        const closed = Effect.exit<Answer<A>, IfClosed, never>(from?.ifClosed ?? clientClosed)
         const attempt = Effect.suspend(() => {
           const readers = isSilent ? [] : connection.news.positions(group, sessionId)
           const sent = Effect.timeoutFail(send(one, { version: agentProtocolVersion, call, ...caller, readers }), {
             duration: answeredWithin,
             onTimeout: () => new GroupNotReady()
           })
-          return Effect.uninterruptibleMask((restore) =>
-            Effect.map(Effect.exit(restore(onWire(sent))), (exit) => {
+          const asked = calls.during(Effect.uninterruptibleMask((restore) =>
+            Effect.map(restore(onWire(sent)), (answer) => {
               // in this very step: an interrupt behind it would lose what is told
-              if (Exit.isSuccess(exit) && exit.value._tag === "Done") {
-                connection.news.hear(group, exit.value.news)
-                receive?.(exit.value.value)
+              if (answer._tag === "Done") {
+                connection.news.hear(group, answer.news)
+                receive?.(answer.value)
               }
-              return exit
+              return answer
             })
+          ))
+          return Effect.flatMap(
+            asked,
+            (exit): Effect.Effect<Exit.Exit<Answer<A>, E | IfClosed | GroupNotReady>> =>
+              exit === Closed ? closed : Effect.succeed(exit)
           )
         })
         return untilAnswered({
@@ -104,7 +122,7 @@ export const connect = (options: {
       groupOf: (sessionId) => hashOf(sessionId) % groups,
       ask,
       fork: (self) => void run(Effect.interruptible(self)),
-      isClosed: () => isClosed,
+      isClosed: () => own.isClosed,
       news: { positions: () => [], hear: () => {} }
     }
     return connection

@@ -6,7 +6,7 @@ import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
 import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
-import type { Connection } from "./Connection.js"
+import type { AskOptions, Connection } from "./Connection.js"
 import type { Batch, Began, Positions } from "./protocol.js"
 
 /** Who is told. */
@@ -20,6 +20,7 @@ export interface Listener {
 
 interface Feed {
   readonly id: string
+  readonly from: NonNullable<AskOptions<Began, SessionClosed>["from"]>
   readonly sessionId: SessionId
   /** A message of which the reader wants to know whether it is stored. */
   readonly messageId: string | undefined
@@ -88,11 +89,12 @@ export class Feeds {
   }
 
   private watch(group: number, feed: Feed): Effect.Effect<void, SessionClosed | TranscriptStoreError> {
-    const { id, messageId, sessionId } = feed
+    const { from, id, messageId, sessionId } = feed
     return Effect.asVoid(this.connection.ask(
       group,
       (client, header) => client.Watch({ header, sessionId, reader: id, messageId: messageId ?? null }),
       {
+        from,
         isSilent: true,
         receive: (began) => {
           feed.has = 0
@@ -120,7 +122,7 @@ export class Feeds {
   open(
     group: number,
     sessionId: SessionId,
-    options: { readonly messageId: string | undefined; readonly listener: Listener }
+    options: Pick<Feed, "from" | "messageId" | "listener">
   ): Effect.Effect<OpenedFeed, SessionClosed | TranscriptStoreError, Scope.Scope> {
     return Effect.suspend(() => {
       const feed: Feed = {

@@ -16,6 +16,7 @@ import { userParts } from "../../loop/internal/userParts.js"
 import type { Connection } from "./Connection.js"
 import type { Feeds, OpenedFeed } from "./Feeds.js"
 import { baseOf } from "./handlers.js"
+import { OpenCalls } from "./OpenCalls.js"
 
 const emptyReceipt: InterruptReceipt = { cancelled: [], kept: [] }
 
@@ -48,12 +49,16 @@ export const clientSession = (options: {
   const group = connection.groupOf(sessionId)
   const messages = randomToken()
   let sent = 0
-  let isLeft = false
+  const calls = new OpenCalls()
   const readings = new Set<EventSubscription<AgentEvent>>()
-  const isOver = () => isLeft || connection.isClosed()
-
-  const ask: Connection["ask"] = (of, send) => connection.ask(of, send, { sessionId })
+  // the loop leaves its handles where the client closes, and may have done so
+  if (connection.isClosed()) calls.close()
+  const isOver = () => calls.isClosed
   const closed = () => new SessionClosed({ sessionId })
+  const from = { calls, ifClosed: Effect.suspend(closed) }
+
+  const ask = <A, E>(of: number, send: Parameters<typeof connection.ask<A, E>>[1]) =>
+    connection.ask(of, send, { sessionId, from })
 
   /** What the session was opened with cannot be read any more: no method has an error for that. */
   const unreadable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, TranscriptStoreError>, R> =>
@@ -112,6 +117,7 @@ export const clientSession = (options: {
         subscription.unsafeWake()
       }
       const reading = feeds.open(group, sessionId, {
+        from,
         messageId,
         listener: {
           hear: (event) => subscription.unsafeOffer(event, bareBytes + memoryOf(event)),
@@ -225,8 +231,9 @@ export const clientSession = (options: {
       )
     })
 
+  // also of a handle that was left: what was said can still be read
   const transcript: AgentSession["transcript"] = unreadable(
-    ask(group, (client, header) => client.Read({ header, sessionId }))
+    connection.ask(group, (client, header) => client.Read({ header, sessionId }), { sessionId })
   )
 
   const session: AgentSession = {
@@ -310,7 +317,7 @@ export const clientSession = (options: {
   return {
     session,
     leave: () => {
-      isLeft = true
+      calls.close()
       for (const subscription of readings) subscription.unsafeWake()
     }
   }
