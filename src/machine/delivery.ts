@@ -47,6 +47,7 @@ const appendManual = (table: TaskTable, session: Session, item: TaskResolution.I
     item,
     session,
     order,
+    withdrawn: false,
     settled: undefined,
     allNode: undefined,
     sessionNode: undefined
@@ -434,11 +435,13 @@ const insertInOrder = <A extends { readonly order: number }>(queue: LinkedList<A
   return queue.insertAfter(before, value)
 }
 
-const putBack = <A>(queue: LinkedList<Delivery<A>>, delivery: Delivery<A>): void => {
-  if (!delivery.withdrawn) delivery.node = insertInOrder(queue, delivery)
+/** The consumer has them for good, whatever has become of it: it has acknowledged them itself. A put-back leaves them out. */
+export const keepTaken = (table: TaskTable, deliveries: ReadonlyArray<Undelivered>): void => {
+  acknowledgeAll(table, deliveries)
+  for (const delivery of deliveries) delivery.withdrawn = true
 }
 
-/** Puts an update back where it was, unless its session was closed or its approval withdrawn meanwhile. */
+/** Puts an update back where it was, unless its session was closed or it was withdrawn meanwhile. */
 export const putBackTurnUpdate = (
   table: TaskTable,
   session: Session,
@@ -447,14 +450,14 @@ export const putBackTurnUpdate = (
 ): void => {
   if (!session.closed && !delivery.withdrawn) {
     const turn = ensureTurn(session, ref.turnId)
-    putBack(turn.updates, delivery)
+    delivery.node = insertInOrder(turn.updates, delivery)
     tie(table, delivery.settled, delivery)
     wakeAll(table, turn.waiters)
   } else acknowledge(table, delivery)
   leaveConsumer(table, session, 1)
 }
 
-/** Puts a batch back where it was, unless its session was closed; withdrawn approvals stay away. */
+/** Puts a batch back where it was, unless its session was closed; what was withdrawn stays away. */
 export const putBackLoopUpdates = (
   table: TaskTable,
   session: Session,
@@ -464,8 +467,8 @@ export const putBackLoopUpdates = (
     // from the last: each finds its place in front of the one before, without a walk
     for (let index = deliveries.length - 1; index >= 0; index--) {
       const delivery = deliveries[index]
-      if (delivery === undefined) continue
-      putBack(session.updates, delivery)
+      if (delivery === undefined || delivery.withdrawn) continue
+      delivery.node = insertInOrder(session.updates, delivery)
       tie(table, delivery.settled, delivery)
     }
     if (!session.updates.isEmpty) wakeAll(table, session.waiters)
@@ -475,7 +478,7 @@ export const putBackLoopUpdates = (
 
 /** Puts a result back into the manual queue, unless its session was closed. */
 export const putBackManual = (table: TaskTable, { delivery, session }: ConsumedManual): void => {
-  if (!session.closed) {
+  if (!session.closed && !delivery.withdrawn) {
     delivery.allNode = insertInOrder(table.manual, delivery)
     delivery.sessionNode = insertInOrder(session.manual, delivery)
     tie(table, delivery.settled, delivery)

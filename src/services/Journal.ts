@@ -100,6 +100,20 @@ export interface JournalOverlap {
 }
 
 /**
+ * A delivery, as the row of its task names it until its reader has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredDeliveryRef {
+  /** That of the row. */
+  readonly number: number
+  readonly brings: "result" | "approval" | "detached"
+  /** That of the delivery. */
+  readonly order: number
+}
+
+/**
  * A journal that this manager alone may write to, until another one takes it over.
  *
  * @since 0.1.0
@@ -127,6 +141,8 @@ export interface OpenJournal extends JournalCounters {
    * arrive.
    */
   readonly write: (group: JournalGroup) => Effect.Effect<void, JournalError>
+  /** The numbers of those deliveries that no row names any more. It waits for a transaction that is about to take one out of its row. */
+  readonly unowed: (deliveries: ReadonlyArray<StoredDeliveryRef>) => Effect.Effect<ReadonlyArray<number>, JournalError>
 }
 
 /**

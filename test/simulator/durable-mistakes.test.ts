@@ -290,6 +290,27 @@ describe("the simulator finds mistakes of a restart", () => {
 })
 
 describe("the simulator finds mistakes of the store", () => {
+  finds("what a failed consumer has committed is put back", ["taken once"], {
+    "./durable/MemoryDatabase.js": (original) => ({
+      MemoryDatabase: class extends original.MemoryDatabase {
+        override unowed(): ReadonlyArray<number> {
+          return []
+        }
+      }
+    })
+  })
+
+  finds("what was acknowledged, unseen, is stored once more", ["stored once"], {
+    "./durable/MemoryDatabase.js": (original) => ({
+      MemoryDatabase: class extends original.MemoryDatabase {
+        override acknowledge(...given: Parameters<InstanceType<typeof original.MemoryDatabase>["acknowledge"]>) {
+          const [epoch, note, all] = given
+          return super.acknowledge(epoch, note, all, [])
+        }
+      }
+    })
+  }, (plan) => ({ ...plan, features: { ...plan.features, refusals: true } }))
+
   finds("the epoch is not looked at", ["numbers", "taken once", "one end"], {
     "./durable/MemoryDatabase.js": (original) => ({
       MemoryDatabase: class extends original.MemoryDatabase {

@@ -1,4 +1,5 @@
 /** A journal that nobody has opened before, for a writer whose writes a test looks at. */
+import { Effect } from "effect"
 import type { OpenJournal } from "../../src/services/Journal.js"
 
 export const openJournal = (
@@ -15,5 +16,6 @@ export const openJournal = (
   lastTaskNumber: 0,
   lastDelivery: 0,
   overlap: undefined,
+  unowed: () => Effect.succeed([]),
   ...own
 })

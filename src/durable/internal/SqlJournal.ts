@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
-import type { JournalOverlap, OpenJournal } from "../../services/Journal.js"
+import type { JournalOverlap, OpenJournal, StoredDeliveryRef } from "../../services/Journal.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { endsIdleAfter } from "./dialect.js"
@@ -17,7 +17,7 @@ import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
-import { takeOut, withTaken } from "./takenDeliveries.js"
+import { kinds, takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
 import { TransactionSet } from "./transactionSet.js"
 import { ownWriter } from "./writing.js"
@@ -41,19 +41,18 @@ declare const setImmediate: (run: () => void) => unknown
 /** The server works on one half of many calls while this process works on the other. Fewer would wait for one group more. */
 const overlap: JournalOverlap = { fewestTasks: 32, nextTurn: (run) => void setImmediate(run) }
 
-/** A delivery, as its row names it. */
-interface DeliveryRef {
-  readonly number: number
-  readonly brings: Brings
-  readonly order: number
-}
-
 export interface SqlJournal extends OpenJournal {
   readonly tables: Tables
   /** The rows of tasks that are live or owed to somebody, as they are stored. */
   readonly rows: ReadonlyArray<Row>
-  /** Acknowledges deliveries in the transaction of the caller, if it is in one. */
-  readonly acknowledge: (deliveries: ReadonlyArray<DeliveryRef>) => Effect.Effect<void, SqlError | JournalError>
+  /**
+   * Acknowledges deliveries in the transaction of the caller, if it is in one. Of those that are `unsure` each must still be owed: what
+   * was acknowledged before must not be stored twice.
+   */
+  readonly acknowledge: (deliveries: {
+    readonly all: ReadonlyArray<StoredDeliveryRef>
+    readonly unsure: ReadonlyArray<StoredDeliveryRef>
+  }) => Effect.Effect<void, SqlError | JournalError>
   /**
    * Whether a caller with this context is in a transaction that a group may wait for: with SQLite there is one connection, and with
    * Postgres the rows of what was acknowledged are locked.
@@ -71,7 +70,7 @@ const ManagerRow = Schema.Struct({
 })
 
 /** Each row once: what it has of several deliveries is taken by one update. */
-const byRow = (deliveries: ReadonlyArray<DeliveryRef>): ReadonlyArray<{ readonly number: number }> => {
+const byRow = (deliveries: ReadonlyArray<StoredDeliveryRef>): ReadonlyArray<{ readonly number: number }> => {
   const rows = new Map<number, { readonly number: number } & { [Kind in Brings]?: number }>()
   for (const { brings, number, order } of deliveries) {
     const row = rows.get(number) ?? { number }
@@ -98,6 +97,13 @@ export const openRowsQuery = ({ dialect, place }: Tables): string =>
       ` union all select * from etm_tasks where manager = ${place(2 + index)} and ${range} and settled is not null
         and result is null and detached is null and damaged is null`
     ).join("")}`
+
+/** What the rows of some deliveries name. On Postgres it waits for a transaction that has changed one of them. */
+export const owedQuery = ({ dialect, place }: Tables): string =>
+  `${withTaken(dialect, "number")} select ${kinds.map((kind) => `etm_tasks.${kind} as ${kind}`).join(", ")} from taken
+    join etm_tasks on etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number${
+    dialect === "pg" ? " for share of etm_tasks" : ""
+  }`
 
 const noSettledStatus = [
   "status < 'Cancelled'",
@@ -215,8 +221,13 @@ export const open = (
       from taken where etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number
         and exists (select 1 from etm_managers where name = ${place(3)} and epoch = ${place(4)})`
     /** All of an update in one statement; a delivery that the row does not name any more was acknowledged before. */
-    const acknowledgeAll = (deliveries: ReadonlyArray<DeliveryRef>) =>
+    const acknowledgeAll = (deliveries: ReadonlyArray<StoredDeliveryRef>) =>
       sql.unsafe(acknowledgeText, [JSON.stringify(byRow(deliveries)), name, name, epoch])
+    const unowed = (deliveries: ReadonlyArray<StoredDeliveryRef>) =>
+      Effect.map(sql.unsafe<Row>(owedQuery(tables), [JSON.stringify(byRow(deliveries)), name]), (rows) => {
+        const owed = new Set(rows.flatMap((row) => kinds.map((kind) => Number(row[kind] ?? NaN))))
+        return deliveries.flatMap(({ order }) => owed.has(order) ? [] : [order])
+      })
     // Postgres: a manager that takes over waits until the transaction has ended, and groups do not
     const current = `select epoch${endsIdleAfter(dialect, leaseMillis)} from etm_managers where name = ${
       place(1)
@@ -244,7 +255,7 @@ export const open = (
       rows,
       overlap: dialect === "pg" && options.writeGroup === undefined ? overlap : undefined,
       write: (group) => writeGroup({ tables, epoch, leaseMillis, group }),
-      acknowledge: (deliveries) =>
+      acknowledge: ({ all, unsure }) =>
         Effect.gen(function*() {
           const fenced = Effect.flatMap(
             sql.unsafe(current, [name, epoch]),
@@ -252,9 +263,20 @@ export const open = (
           )
           // SQLite: writing first, for a reader cannot become a writer once another process has written
           if (dialect === "pg") yield* Effect.zipRight(lock, fenced)
-          if (deliveries.length > 0) yield* acknowledgeAll(deliveries)
+          if (unsure.length > 0) {
+            if (dialect === "sqlite") yield* acknowledgeAll([])
+            if ((yield* unowed(unsure)).length > 0) {
+              return yield* fail("Fenced", "has a reader already that has acknowledged this")
+            }
+          }
+          if (all.length > 0) yield* acknowledgeAll(all)
           if (dialect === "sqlite") yield* fenced
         }),
+      unowed: (deliveries) =>
+        Effect.mapError(
+          withinAttempt(attemptMillisOf(leaseMillis), toItsEnd(unowed(deliveries))),
+          (error) => fail("Unavailable", "could not be read", error)
+        ),
       isInTransaction: (context) => locking.holds(context)
     }
   })

@@ -107,13 +107,8 @@ const taskJournal = (
         checkUpdates(updates)
         if (aroundConsumers.holds(currentContext)) return Effect.die(transactionAround("manager"))
         // what is let go in memory alone would be passed over, and come again
-        return journal.isGone ? journal.farewell : store.acknowledge(
-          journal.inTransaction(deliveriesIn(updates)).map(({ brings, delivery, entry }) => ({
-            number: entry.task.order,
-            brings,
-            order: delivery.order
-          }))
-        )
+        if (journal.isGone) return journal.farewell
+        return store.acknowledge(journal.beginAcknowledging(deliveriesIn(updates)))
       }),
     name: store.name,
     leaseMillis: journal.journal.leaseMillis,

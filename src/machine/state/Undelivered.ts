@@ -7,7 +7,7 @@ import type { SettledTask } from "./TaskRecord.js"
 /** Something that a reader will take. It keeps its number when it is taken and put back, so that the order stays. */
 export class Delivery<A> {
   node: LinkedNode<Delivery<A>> | undefined = undefined
-  /** It must not be delivered any more, not even by a put-back: an approval that was answered. */
+  /** It must not be delivered any more, not even by a put-back: an approval that was answered, or what its reader has for good. */
   withdrawn = false
   /** The kept task whose result this is, to which it is tied while it waits in its queue. */
   settled: SettledTask | undefined = undefined
@@ -35,6 +35,8 @@ export interface ManualDelivery {
   readonly item: TaskResolution.Item
   readonly session: Session
   readonly order: number
+  /** As in `Delivery`. */
+  withdrawn: boolean
   /** As in `Delivery`. */
   settled: SettledTask | undefined
   allNode: LinkedNode<ManualDelivery> | undefined

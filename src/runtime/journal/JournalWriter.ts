@@ -19,10 +19,11 @@ import * as Schedule from "effect/Schedule"
 import { JournalError } from "../../errors.js"
 import type { TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
+import type { Undelivered } from "../../machine/state/Undelivered.js"
 import type { JournalGroup, OpenJournal } from "../../services/Journal.js"
 import { monotonicMillis } from "../../shared/monotonic.js"
 import { goingOnAtOnce } from "./goingOn.js"
-import { type Changes, Unwritten } from "./Unwritten.js"
+import { type Changes, type Sent, storedRefOf, Unwritten } from "./Unwritten.js"
 
 /** What was held back until a group is written. */
 export interface Held {
@@ -173,6 +174,24 @@ export class JournalWriter extends Unwritten {
   /** Milliseconds since the oldest change that is not written. */
   get lag(): number {
     return this.oldestUnwrittenAt === undefined ? 0 : this.now() - this.oldestUnwrittenAt
+  }
+
+  /** Those of which the transaction of their reader was committed. Where the database does not say so, it is found out when they are acknowledged again. */
+  committedOf(acknowledged: ReadonlyArray<Sent>): Effect.Effect<ReadonlyArray<Undelivered>> {
+    return Effect.suspend(() => this.isGone ? Effect.interrupt : this.journal.unowed(acknowledged.map(storedRefOf)))
+      .pipe(
+        Effect.matchCause({
+          onSuccess: (orders) => {
+            const committed = new Set(orders)
+            for (const sent of acknowledged) sent.acknowledged = "Not"
+            return acknowledged.flatMap(({ delivery }) => committed.has(delivery.order) ? [delivery] : [])
+          },
+          onFailure: () => {
+            for (const sent of acknowledged) sent.acknowledged = "Unsure"
+            return []
+          }
+        })
+      )
   }
 
   // ---- writing ----

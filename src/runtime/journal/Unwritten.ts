@@ -10,7 +10,7 @@ import type { Brings, Undelivered } from "../../machine/state/Undelivered.js"
 import type { TaskId } from "../../model/ids.js"
 import type { Metadata } from "../../model/json.js"
 import type { TaskSnapshot } from "../../model/Task.js"
-import type { JournalRow, OpenJournal, OutputChunk } from "../../services/Journal.js"
+import type { JournalRow, OpenJournal, OutputChunk, StoredDeliveryRef } from "../../services/Journal.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { docText, requestText, rowVersion } from "./taskRows.js"
 
@@ -45,7 +45,19 @@ export interface Sent {
   readonly brings: Brings
   readonly delivery: Undelivered
   readonly key: string
+  /**
+   * Its reader has acknowledged it in a transaction of its own, which may have been rolled back. `Unsure`: it was put back, and the database
+   * did not say whether that was committed.
+   */
+  acknowledged: "Not" | "Asked" | "Unsure"
 }
+
+/** As its row names it. */
+export const storedRefOf = ({ brings, delivery: { order }, entry }: Sent): StoredDeliveryRef => ({
+  number: entry.task.order,
+  brings,
+  order
+})
 
 /** The last chunk of output is written again as it grows, until it has so many bytes; no chunk has more than the second. */
 const fullChunk = 8_192
@@ -158,7 +170,8 @@ export abstract class Unwritten implements TableJournal {
   sent(task: TaskRecord, brings: Brings, delivery: Undelivered): void {
     const entry = this.entryOf(task)
     const asking = brings === "approval" ? task.asked?.approval.asking : undefined
-    const sent: Sent = { entry, brings, delivery, key: keyOf({ brings, taskId: task.snapshot.id, asking }) }
+    const key = keyOf({ brings, taskId: task.snapshot.id, asking })
+    const sent: Sent = { entry, brings, delivery, key, acknowledged: "Not" }
     entry.sent[brings] = sent
     if (brings === "detached" && "value" in delivery && delivery.value._tag === "Detached") {
       entry.detached = delivery.value.snapshot
@@ -262,6 +275,25 @@ export abstract class Unwritten implements TableJournal {
     return updates.flatMap((update) => {
       const sent = this.byKey.get(keyOf(update))
       return sent === undefined || isQueued(sent.delivery) ? [] : [sent]
+    })
+  }
+
+  /** Their reader acknowledges them in a transaction of its own. Gives what rows name, and which of it may be acknowledged already. */
+  beginAcknowledging(updates: ReadonlyArray<DeliveredRef>): {
+    readonly all: ReadonlyArray<StoredDeliveryRef>
+    readonly unsure: ReadonlyArray<StoredDeliveryRef>
+  } {
+    const inHand = this.inTransaction(updates)
+    const unsure = inHand.filter(({ acknowledged }) => acknowledged === "Unsure").map(storedRefOf)
+    for (const sent of inHand) if (sent.acknowledged === "Not") sent.acknowledged = "Asked"
+    return { all: inHand.map(storedRefOf), unsure }
+  }
+
+  /** Those that their readers have acknowledged in transactions of their own. */
+  acknowledgedByReaders(deliveries: ReadonlyArray<Undelivered>): ReadonlyArray<Sent> {
+    return deliveries.flatMap((delivery) => {
+      const sent = this.deliveries.get(delivery)
+      return sent === undefined || sent.acknowledged === "Not" ? [] : [sent]
     })
   }
 

@@ -1,6 +1,6 @@
 /** What a consumer was given: delivered if all went well, and put back if not. The one place that decides it. */
 import * as Effect from "effect/Effect"
-import { consumed as delivered } from "../../machine/delivery.js"
+import { consumed as delivered, keepTaken } from "../../machine/delivery.js"
 import type { Session } from "../../machine/state/Session.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
 import type { Undelivered } from "../../machine/state/Undelivered.js"
@@ -12,11 +12,26 @@ export interface Consumed {
   readonly putBack: (table: TaskTable) => void
 }
 
-/** Ends what `enterConsumer` began. */
-export const endConsumer = (table: TaskTable, consumed: Consumed, isDelivered: boolean): void => {
-  if (isDelivered) delivered(table, consumed.session, consumed.taken)
-  else consumed.putBack(table)
-}
+/** All went well: ends what `enterConsumer` began. */
+export const endDelivered = (table: TaskTable, { session, taken }: Consumed): void => delivered(table, session, taken)
+
+/**
+ * Something went wrong: ends what `enterConsumer` began, for all of these. What a consumer has acknowledged in a transaction of its own is
+ * put back if that was rolled back, and was delivered if it was committed. Only the database knows which: an interrupt may come while it
+ * commits.
+ */
+export const endFailed = ({ state }: Engine, all: ReadonlyArray<Consumed>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const end = (kept: ReadonlyArray<Undelivered>): void =>
+      state.unsafeModify((table) => {
+        keepTaken(table, kept)
+        for (const { putBack } of all) putBack(table)
+      })
+    const acknowledged = state.journal?.acknowledgedByReaders(all.flatMap(({ taken }) => taken)) ?? []
+    return state.journal === undefined || acknowledged.length === 0
+      ? Effect.sync(() => end([]))
+      : Effect.map(state.journal.committedOf(acknowledged), end)
+  })
 
 /** Runs `use`, interruptible, and then delivers or puts back what it was given. The caller is uninterruptible. */
 export const consume = <A, B, E, R>(
@@ -25,18 +40,12 @@ export const consume = <A, B, E, R>(
   consumed: Consumed,
   use: () => Effect.Effect<A, E, R>,
   answer: (value: A) => B
-): Effect.Effect<B, E, R> => {
-  const end = (isDelivered: boolean): void =>
-    engine.state.unsafeModify((table) => endConsumer(table, consumed, isDelivered))
+): Effect.Effect<B, E, R> =>
   // not onExit, which masks again
-  return Effect.matchCauseEffect(restore(Effect.suspend(use)), {
+  Effect.matchCauseEffect(restore(Effect.suspend(use)), {
     onSuccess: (value) => {
-      end(true)
+      engine.state.unsafeModify((table) => endDelivered(table, consumed))
       return Effect.succeed(answer(value))
     },
-    onFailure: (cause) => {
-      end(false)
-      return Effect.failCause(cause)
-    }
+    onFailure: (cause) => Effect.zipRight(endFailed(engine, [consumed]), Effect.failCause(cause))
   })
-}

@@ -14,7 +14,7 @@ import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Engine } from "../Engine.js"
-import { consume, type Consumed, endConsumer } from "./consuming.js"
+import { consume, type Consumed, endDelivered, endFailed } from "./consuming.js"
 import { type Deadline, deadlineOf, hasTimedOut, type WaitEnd, waitUntil, waitWithin } from "./parking.js"
 
 const valueOf = <A>(delivered: Delivery<A>): A => delivered.value
@@ -220,18 +220,19 @@ export const consumeReadyItems = <A, E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const taken = engine.state.unsafeModify((table) => delivery.consumeManual(table, sessionId))
+      const consumed = taken.map((one): Consumed => ({
+        session: one.session,
+        taken: [one.delivery],
+        putBack: (table) => delivery.putBackManual(table, one)
+      }))
       return Effect.onExit(
         restore(Effect.suspend(() => use(taken.map((one) => one.delivery.item)))),
         (exit) =>
-          engine.state.modify((table) => {
-            for (const one of taken) {
-              endConsumer(table, {
-                session: one.session,
-                taken: [one.delivery],
-                putBack: (later) => delivery.putBackManual(later, one)
-              }, exit._tag === "Success")
-            }
-          })
+          exit._tag === "Success"
+            ? engine.state.modify((table) => {
+              for (const one of consumed) endDelivered(table, one)
+            })
+            : endFailed(engine, consumed)
       )
     })
   )

@@ -7,7 +7,7 @@ import * as delivery from "../../machine/delivery.js"
 import type { TurnRef } from "../../model/ids.js"
 import type { TurnTaskUpdate } from "../../model/TaskResolution.js"
 import type { Engine } from "../Engine.js"
-import { type Consumed, endConsumer } from "./consuming.js"
+import { type Consumed, endDelivered, endFailed } from "./consuming.js"
 import { turnReady } from "./loop.js"
 import type { WaitEnd } from "./parking.js"
 
@@ -22,7 +22,7 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
 
     const take = () =>
       state.unsafeModify((table) => {
-        if (given !== undefined) endConsumer(table, given, true)
+        if (given !== undefined) endDelivered(table, given)
         given = undefined
         const update = delivery.takeTurnUpdate(table, ref)
         if (update === delivery.Drained || update === delivery.NotReady || update === delivery.NotWritten) return update
@@ -53,9 +53,11 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
 
     return Effect.as(
       Effect.addFinalizer((exit) =>
-        state.modify((table) => {
-          if (given !== undefined) endConsumer(table, given, exit._tag === "Success")
+        Effect.suspend(() => {
+          const last = given
           given = undefined
+          if (last === undefined) return Effect.void
+          return exit._tag === "Success" ? state.modify((table) => endDelivered(table, last)) : endFailed(engine, [last])
         })
       ),
       Stream.repeatEffectChunkOption(pull)

@@ -1,6 +1,6 @@
 /** What is stored, what cannot be, and taking in a transaction of one's own. */
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, FiberId, Option, Stream } from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -288,15 +288,102 @@ export const journalSuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* got(database), [2])
       }))
 
-    it.scoped("a consumer that fails after its commit is given it again in this process, and not after a restart", () =>
+    /** How a consumer is given the result of a call: in the foreground or not, and who takes it. */
+    const consumers: ReadonlyArray<
+      [
+        string,
+        string,
+        (
+          process: Process,
+          use: (update: Parameters<Process["journal"]["acknowledge"]>[0]) => Effect.Effect<void, unknown>
+        ) => Effect.Effect<unknown, unknown>
+      ]
+    > = [
+      ["consumeTurnUpdate", "fg", ({ manager }, use) => manager.consumeTurnUpdate(turn, use)],
+      ["turnUpdates", "fg", ({ manager }, use) => Stream.runForEach(manager.handle.turnUpdates(turn), use)],
+      [
+        "consumePendingLoopUpdates",
+        "bg",
+        ({ manager }, use) =>
+          manager.consumePendingLoopUpdates(
+            session,
+            (updates) => updates.resolutions.length === 0 ? Effect.void : use(updates)
+          )
+      ],
+      ["consumeResult", "manual", ({ manager }, use) => manager.consumeResult(id("a"), use)]
+    ]
+
+    for (const [name, how, consume] of consumers) {
+      for (const end of ["fails", "is interrupted while it commits", "rolls back"] as const) {
+        it.scoped(`what ${name} gives comes again ${end === "rolls back" ? "where" : "not where"} its reader ${end}`, () =>
+          Effect.gen(function*() {
+            let isAcknowledging = false
+            let isCommitting = () => {}
+            const database = yield* databases.make({
+              before: (text) => {
+                if (text.startsWith("with taken") && text.includes("update etm_tasks")) isAcknowledging = true
+                else if (isAcknowledging && /^commit/i.test(text)) isCommitting()
+              }
+            })
+            const { sql } = database
+            yield* sql`create table got (by integer)`
+            const process = yield* database.open()
+            yield* process.start("a", "quick", { how })
+            const stored = (use: Effect.Effect<void, unknown>) =>
+              consume(process, (update) =>
+                Effect.zipRight(
+                  sql.withTransaction(Effect.zipRight(
+                    sql`insert into got values (1)`,
+                    Effect.zipRight(
+                      process.journal.acknowledge(update),
+                      end === "rolls back" ? Effect.fail("no") : Effect.void
+                    )
+                  )),
+                  use
+                ))
+            const reading = yield* Effect.fork(Effect.exit(stored(end === "fails" ? Effect.fail("no") : Effect.never)))
+            if (end === "is interrupted while it commits") {
+              isCommitting = () => {
+                isAcknowledging = false
+                reading.unsafeInterruptAsFork(FiberId.none)
+              }
+              yield* Fiber.await(reading)
+            }
+            yield* settled
+            let again = 0
+            const reader = yield* Effect.fork(consume(process, () => Effect.sync(() => void again++)))
+            yield* settled
+            yield* Fiber.interrupt(reader)
+            assert.strictEqual(again, end === "rolls back" ? 1 : 0)
+            assert.lengthOf(yield* got(database), end === "rolls back" ? 0 : 1)
+            const second = yield* database.open()
+            const later = yield* Effect.fork(Effect.ignore(consume(second, () => Effect.sync(() => void again++))))
+            yield* settled
+            yield* Fiber.interrupt(later)
+            assert.strictEqual(again, end === "rolls back" ? 1 : 0)
+          }))
+      }
+    }
+
+    it.scoped("what was committed is stored once, though the database did not say so when its reader failed", () =>
       Effect.gen(function*() {
-        const { database, process } = yield* make
+        let isAway = true
+        const database = yield* databases.make({
+          before: (text) => {
+            if (isAway && text.startsWith("with taken") && text.includes("select etm_tasks.result")) {
+              throw new Error("the connection was cut")
+            }
+          }
+        })
+        yield* database.sql`create table got (by integer)`
+        const process = yield* database.open()
+        yield* process.start("a", "quick")
         yield* take(database, process, Effect.fail("after the commit"))
-        yield* settled
-        const again = yield* process.manager.waitForTurn(turn)
-        assert.isTrue(Option.isSome(again))
-        const second = yield* database.open()
-        assert.isTrue(Option.isNone(yield* second.manager.waitForTurn(turn)))
+        isAway = false
+        const again = yield* take(database, process)
+        assert.include(String(Exit.isFailure(again) && Cause.pretty(again.cause)), "acknowledged this")
+        assert.isTrue(Option.isNone(yield* process.manager.waitForTurn(turn)))
+        assert.deepStrictEqual(yield* got(database), [1])
       }))
 
     it.scoped("everything that an update brings is acknowledged by one statement: results, questions, notices", () =>

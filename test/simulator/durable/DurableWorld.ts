@@ -3,6 +3,7 @@ import type { SessionId, TaskId, TurnRef } from "../../../src/model/ids.js"
 import type { TaskSnapshot } from "../../../src/model/Task.js"
 import type { TaskEvent } from "../../../src/model/TaskEvent.js"
 import type { TaskResolution, TurnTaskUpdate } from "../../../src/model/TaskResolution.js"
+import type { StoredDeliveryRef } from "../../../src/services/Journal.js"
 import { isTerminal } from "../../../src/testing/eventOrder.js"
 import type { Simulation } from "../../../src/testing/simulator/runSimulated.js"
 import { KeptChecks } from "./KeptChecks.js"
@@ -16,12 +17,17 @@ export interface Violation {
   readonly message: string
 }
 
-/** What somebody took. `isSure`: a later reply says that it is written. */
+/**
+ * What somebody took. `isSure`: a later reply says that it is written. `isStored`: in the transaction in which it was acknowledged.
+ * `mayComeAgain`: the database did not say so when it was asked.
+ */
 export interface Taking {
   readonly process: number
   readonly order: number
   readonly what: string
+  readonly isStored: boolean
   isSure: boolean
+  mayComeAgain: boolean
 }
 
 interface ToolRun {
@@ -263,13 +269,20 @@ export class DurableWorld {
     const { brings, taskId, text } = broughtBy(update)
     const what = `${brings} ${taskId} ${brings === "approval" ? text : ""}`
     for (const before of this.takings) {
-      if (before.what !== what) continue
+      if (before.what !== what || before.mayComeAgain) continue
       if (before.isSure && this.isOwner(teller)) {
         this.violate("taken once", `${what} came again after it was acknowledged`)
       } else if (before.process === teller.process.number) this.violate("taken once", `${what} came twice`)
       else this.meet("something taken that comes again")
     }
-    const taking: Taking = { process: teller.process.number, order, what, isSure: false }
+    const taking: Taking = {
+      process: teller.process.number,
+      order,
+      what,
+      isStored: false,
+      isSure: false,
+      mayComeAgain: false
+    }
     this.takings.push(taking)
     return taking
   }
@@ -285,7 +298,8 @@ export class DurableWorld {
     this.given(teller, update, "consumer")
     const { brings, taskId, text } = broughtBy(update)
     const what = `${brings} ${taskId} ${brings === "approval" ? text : ""}`
-    if (this.isOwner(teller) && this.takings.some((before) => before.isSure && before.what === what)) {
+    const isSure = this.takings.some((before) => before.isSure && !before.mayComeAgain && before.what === what)
+    if (this.isOwner(teller) && isSure) {
       this.violate("taken once", `${what} came again after it was acknowledged`)
     }
   }
@@ -295,7 +309,25 @@ export class DurableWorld {
     const { brings, taskId, text } = broughtBy(update)
     const what = `${brings} ${taskId} ${brings === "approval" ? text : ""}`
     this.say(this.name(teller), () => `stored the ${brings} of ${taskId}`)
-    this.takings.push({ process: teller.process.number, order: this.now(), what, isSure: true })
+    if (this.takings.some((before) => before.isStored && before.what === what)) {
+      this.violate("stored once", `${what} was stored before`)
+    }
+    this.takings.push({
+      process: teller.process.number,
+      order: this.now(),
+      what,
+      isStored: true,
+      isSure: true,
+      mayComeAgain: false
+    })
+  }
+
+  /** The database did not say whether these were acknowledged: they may be given again, and must not be stored again. */
+  unsure(deliveries: ReadonlyArray<StoredDeliveryRef>): void {
+    for (const { brings, number } of deliveries) {
+      const what = `${brings} ${this.database.rows.get(number)?.taskId ?? ""} `
+      for (const taking of this.takings) if (taking.what.startsWith(what)) taking.mayComeAgain = true
+    }
   }
 
   /** A reply: what its process had taken before it began to wait is written. */
@@ -329,8 +361,5 @@ export class DurableWorld {
         this.violate("nothing is lost", `${taskId} was accepted, and its result never came`)
       }
     }
-    const { got } = this.database
-    const stored = got.filter(({ brings }) => brings === "result").map(({ taskId }) => taskId)
-    if (new Set(stored).size < stored.length) this.violate("taken once", "a result is stored twice")
   }
 }

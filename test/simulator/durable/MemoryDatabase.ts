@@ -5,7 +5,13 @@
 import * as Effect from "effect/Effect"
 import { JournalError } from "../../../src/errors.js"
 import type { Brings } from "../../../src/machine/state/Undelivered.js"
-import type { JournalGroup, JournalRow, OpenJournal, StoredDelivery } from "../../../src/services/Journal.js"
+import type {
+  JournalGroup,
+  JournalRow,
+  OpenJournal,
+  StoredDelivery,
+  StoredDeliveryRef
+} from "../../../src/services/Journal.js"
 import { MemoryOutput } from "./MemoryOutput.js"
 import type { DurablePlan } from "./plan.js"
 
@@ -14,12 +20,6 @@ const stateIn = ({ doc, status, taskId }: Pick<JournalRow, "doc" | "status" | "t
   stateOf(taskId, status, Number(/"launch":(\d+)/.exec(doc)?.[1]))
 
 export const stateOf = (taskId: string, status: string, launch: number): string => `${taskId} ${status} ${launch}`
-
-/** What a consumer stored in the transaction in which it acknowledged. */
-interface Got {
-  readonly taskId: string
-  readonly brings: Brings
-}
 
 /** A delivery that was stored and is not any more, when nobody is known to have taken it. */
 interface Untaken {
@@ -38,7 +38,6 @@ export class MemoryDatabase {
   lastTaskNumber = 0
   lastDelivery = 0
   readonly rows = new Map<number, JournalRow>()
-  readonly got: Array<Got> = []
   /** The last event of each epoch that is written. */
   readonly seqOf = new Map<number, number>()
   /** Every state of a task that was ever written, and every task. */
@@ -185,12 +184,11 @@ export class MemoryDatabase {
   acknowledge(
     epoch: number,
     note: () => void,
-    taken: ReadonlyArray<Got>,
-    deliveries: ReadonlyArray<{ readonly number: number; readonly brings: Brings; readonly order: number }>
+    deliveries: ReadonlyArray<StoredDeliveryRef>,
+    unsure: ReadonlyArray<StoredDeliveryRef>
   ): Effect.Effect<void, JournalError> {
     return Effect.suspend(() => {
-      if (!this.isOwner(epoch)) return this.fenced()
-      this.got.push(...taken)
+      if (!this.isOwner(epoch) || this.unowed(unsure).length > 0) return this.fenced()
       note()
       for (const { brings, number, order } of deliveries) {
         const row = this.rows.get(number)
@@ -198,6 +196,11 @@ export class MemoryDatabase {
       }
       return Effect.void
     })
+  }
+
+  /** The numbers of those that no row names any more. */
+  unowed(deliveries: ReadonlyArray<StoredDeliveryRef>): ReadonlyArray<number> {
+    return deliveries.flatMap(({ brings, number, order }) => this.rows.get(number)?.[brings] === order ? [] : [order])
   }
 
   /** How many deliveries nobody has taken. */
@@ -213,7 +216,10 @@ export class MemoryDatabase {
   }
 
   /** The journal as it is opened by a process. `write` makes the write when it pleases. */
-  open(epoch: number, options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "overlap" | "write">): OpenJournal {
+  open(
+    epoch: number,
+    options: Pick<OpenJournal, "keepsTasks" | "leaseMillis" | "overlap" | "unowed" | "write">
+  ): OpenJournal {
     const { keeping, lastDelivery, lastTaskNumber, rows, seq } = this
     return {
       ...options,

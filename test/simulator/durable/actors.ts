@@ -69,7 +69,17 @@ const use = (
       world.meet("a consumer that refuses")
       return Effect.zipRight(step(random.int(4)), Effect.fail(refused))
     }
-    if (random.chance(0.7)) return open.storeAndAcknowledge(updates, all)
+    if (random.chance(0.7)) {
+      const stored = open.storeAndAcknowledge(updates, all)
+      if (!plan.features.refusals || random.chance(0.8)) return stored
+      return Effect.zipRight(
+        stored,
+        Effect.suspend(() => {
+          world.meet("a consumer that fails after its commit")
+          return Effect.fail(refused)
+        })
+      )
+    }
     return noting(step(random.int(3)), () => {
       for (const update of all) takings.push(world.consume(open, update))
     })

@@ -28,7 +28,7 @@ import { TaskManagerConfig } from "../../../src/services/TaskManagerConfig.js"
 import { ToolExecutor } from "../../../src/services/ToolExecutor.js"
 import type { OutputRing } from "../../../src/shared/OutputRing.js"
 import { step } from "../manager/World.js"
-import { broughtBy, type DurableWorld, type Teller } from "./DurableWorld.js"
+import { type DurableWorld, type Teller } from "./DurableWorld.js"
 import { memoryRows, openingRows } from "./memoryRows.js"
 import { type Faults, leaseMillis, tick } from "./plan.js"
 import { forEver, type SimProcess } from "./SimProcess.js"
@@ -144,7 +144,17 @@ export const openManager = (
       leaseMillis,
       keepsTasks: options.keepsTasks,
       overlap: plan.overlaps ? overlapping(world, process) : undefined,
-      write: writing(world, process, epoch, faults)
+      write: writing(world, process, epoch, faults),
+      unowed: (deliveries) =>
+        Effect.gen(function*() {
+          yield* pause(world, faults?.slow ?? 0)
+          if (faults !== undefined && world.random.chance(0.5)) {
+            world.meet("a database that does not say what was acknowledged")
+            world.unsure(deliveries)
+            return yield* unavailable
+          }
+          return database.unowed(deliveries)
+        })
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => database.leave(epoch)))
     const { keeping } = plan
@@ -229,7 +239,7 @@ export const openManager = (
         Effect.gen(function*() {
           yield* pause(world, faults?.slow ?? 0)
           if (journal.isGone) return yield* journal.farewell
-          const sent = journal.inTransaction(deliveriesIn(updates))
+          const sent = journal.beginAcknowledging(deliveriesIn(updates))
           yield* pause(world, faults?.slow ?? 0)
           if (journal.lag > 0) world.meet("an acknowledgement while a group is written")
           if (epoch !== database.epoch) world.meet("an acknowledgement that is fenced")
@@ -239,8 +249,8 @@ export const openManager = (
             () => {
               for (const update of all) world.store(teller, update)
             },
-            all.map(broughtBy),
-            sent.map(({ brings, delivery, entry }) => ({ number: entry.task.order, brings, order: delivery.order }))
+            sent.all,
+            sent.unsure
           )
         })
     }

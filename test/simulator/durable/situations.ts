@@ -16,6 +16,8 @@ export const situations = [
   "an acknowledgement while a group is written",
   "an acknowledgement that is fenced",
   "a consumer that refuses",
+  "a consumer that fails after its commit",
+  "a database that does not say what was acknowledged",
   "callers that go on later than others of their group",
   "a task that is recovered",
   "a call that has joined another one is recovered",
