@@ -1,5 +1,6 @@
 /**
- * Every typed error of the library. What a model may read (`message`) never carries a cause, a stack or a rejected value.
+ * Every error of the core; those of the other subpaths (`ClusterError`, `McpServerUnavailable` and so on) are in their folders. What a model
+ * may read (`message`) never carries a cause, a stack or a rejected value.
  *
  * @since 0.1.0
  */
@@ -13,7 +14,7 @@ import { hiddenCause, hidingCause } from "./shared/hiddenCause.js"
 import { printable, shown } from "./shared/text.js"
 
 /**
- * Why a tool call failed. The manager raises `Internal` (the tool died, or returned what is no result), `TimedOut`, `LimitReached`,
+ * Why a tool call failed. The manager raises `Internal` (the tool died, or what it returned is not a result), `TimedOut`, `LimitReached`,
  * `ApprovalRejected` and, where tasks outlive their process, `Interrupted` (the process that ran the tool ended before the tool
  * did: nobody knows what the call has done); `ToolExecutor.fromHandlers` raises `NotFound` and `ToolHandler.make` raises `InvalidInput`, and the
  * executor of an `@effect/ai` toolkit both and `ExecutionFailed`. The others are for tools and executors to raise; the
@@ -46,7 +47,8 @@ export type ToolErrorReason = typeof ToolErrorReason.Type
 
 /**
  * The failure of a tool call, which ends its task as `Failed`. Tools raise it, and the manager makes it for defects
- * (`Internal`), timeouts (`TimedOut`) and rejected approvals (`ApprovalRejected`). `message` is what the model reads.
+ * (`Internal`), timeouts (`TimedOut`), costs beyond a limit (`LimitReached`), approvals that were rejected or not given in time
+ * (`ApprovalRejected`) and, where tasks outlive their process, tools that ended with it (`Interrupted`). `message` is what the model reads.
  * `cause` is for the host alone, in the `Failed` event: it is never encoded, never logged, and never part of `message`.
  *
  * @example
@@ -121,7 +123,7 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("effect-task-
 
 /**
  * The task exists but cannot be changed any more; `status` is the state it was found in. `setDeliveryMode`,
- * `setContinuePolicy` and `steer` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
+ * `setContinuePolicy`, `setPriority` and `steer` fail with it once the task is cancelling or settled, `detach` also while it is suspended.
  *
  * @since 0.1.0
  * @category errors
@@ -339,8 +341,8 @@ export const ApprovalMismatchField = oneOf(
 export type ApprovalMismatchField = typeof ApprovalMismatchField.Type
 
 /**
- * An answer does not match what a suspended task asks: an approved `startTask` fails with the first `field` that differs
- * (see `ApprovalMismatchField`), `rejectApproval` with the field `asking`. The task stays as it
+ * An answer does not match what a suspended task asks: an approved `startTask`, and `answerApproval`, fail with the first `field` that
+ * differs (see `ApprovalMismatchField`), `rejectApproval` with the field `asking`. The task stays as it
  * was, and its tool does not run.
  *
  * @since 0.1.0

@@ -29,9 +29,9 @@ export const TaskKind = oneOf("Foreground", "Background")
 export type TaskKind = typeof TaskKind.Type
 
 /**
- * Where a task is in its life. `Queued`: held back by the concurrency limit; `Running`; `Suspended`: waits for an approval;
- * `Cancelling`: its end is decided, its tool has not ended yet. `Completed`, `Failed` and `Cancelled` are settled;
- * everything else is live.
+ * Where a task is in its life. `Queued`: it waits for a place under a limit (`concurrency`, `perSession` or its lane), or for
+ * the result of the same call, which it has joined; `Running`; `Suspended`: waits for an approval; `Cancelling`: its end is decided, its
+ * tool has not ended yet. `Completed`, `Failed` and `Cancelled` are settled; everything else is live.
  *
  * @since 0.1.0
  * @category models

@@ -66,9 +66,9 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    */
   readonly reportProgress: (progress: TaskProgress) => Effect.Effect<void>
   /**
-   * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. It publishes no
-   * event. Does nothing once the launch is over. A character whose halves come in two writes in a row stays whole.
-   * Dies with a `TypeError` for what is no string.
+   * Appends to the task's output, of which the newest `outputBuffer` bytes are kept for `handle.output`. Publishes `OutputGrew`, unless one
+   * was published since the output was last read. Does nothing once the launch is over. A character whose halves come in two writes in a
+   * row stays whole. Dies with a `TypeError` for anything but a string.
    */
   readonly write: (chunk: string) => Effect.Effect<void>
   /**
