@@ -360,7 +360,7 @@ export class ApprovalMismatch extends Schema.TaggedError<ApprovalMismatch>("effe
 
 /**
  * Why an answer was refused. `UnknownQuestion`: the task asks no such question; `Answered`: it has an answer already, which counts;
- * `Invalid`: it does not fit the schema of the question, or is no JSON; `TooLarge`: the answers to the task would have more than
+ * `Invalid`: it does not fit the schema of the question, or is not JSON; `TooLarge`: the answers to the task would have more than
  * `maxResultBytes` together, or be nested deeper than `maxResultDepth`.
  *
  * @since 0.1.0

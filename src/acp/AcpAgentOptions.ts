@@ -15,7 +15,7 @@ import type { TaskManager } from "../services/TaskManager.js"
 import { hidingCause } from "../shared/hiddenCause.js"
 
 /**
- * An MCP server that a client names. Its environment and its headers hold secrets: neither belongs into a log or an error.
+ * An MCP server that a client names. Its environment and its headers hold secrets: they must not be logged, and not be part of an error.
  *
  * @since 0.1.0
  * @category models

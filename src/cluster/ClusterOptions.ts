@@ -56,6 +56,6 @@ export interface ClusterRunnerOptions
    * (`"cancel"`), which is for a cluster of one process.
    */
   readonly shutdown?: "keep" | "cancel" | undefined
-  /** How long a group of which nothing is live or asked for stays in memory: 1 minute by default; a number is milliseconds. */
+  /** How long a group stays in memory that has no live tasks and that nobody asks: 1 minute by default; a number is milliseconds. */
   readonly maxIdleTime?: Duration.DurationInput | undefined
 }

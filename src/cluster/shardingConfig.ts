@@ -24,7 +24,7 @@ export interface RunnerPlace {
   /** From 1 to 65 535. */
   readonly listenPort?: number | undefined
   /**
-   * Whether it may listen on an address that is neither of this machine nor of a private network. Its port asks nobody who he is, and
+   * Whether it may listen on an address that is neither of this machine nor of a private network. Its port has no authentication:
    * whoever reaches it can run every tool.
    */
   readonly allowPublic?: boolean | undefined

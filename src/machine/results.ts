@@ -16,7 +16,7 @@ import type { Overrun } from "./state/Budgets.js"
 // the fields are ours, so the constructor need not check them again
 const trusted = { disableValidation: true } as const
 
-/** A defect of the tool, or something that is no tool result at all. */
+/** A defect of the tool, or something that is not a tool result at all. */
 export const internalError = (request: ToolRequest, cause: unknown): ToolError =>
   new ToolError(
     {

@@ -17,7 +17,7 @@ const progressText = ({ fraction, message = "" }: TaskProgress): string => {
 }
 
 /**
- * The text of a result that is no success, with the last progress and the end of the output behind it where there are any, as far as
+ * The text of a result that is not a success, with the last progress and the end of the output behind it where there are any, as far as
  * they fit into a result. An output whose end the text has already is not said twice.
  */
 export const withWhatItTold = (table: TaskTable, task: TaskRecord, text: string): string => {

@@ -129,7 +129,7 @@ export const jsonEquals = (left: unknown, right: unknown): boolean => {
 }
 
 /**
- * A deep copy of a JSON value that shares nothing with it; deeply frozen when `freeze` is set. What is no JSON (a
+ * A deep copy of a JSON value that shares nothing with it; deeply frozen when `freeze` is set. A value that is not JSON (a
  * function, a class instance) is kept as it is.
  *
  * @since 0.1.0

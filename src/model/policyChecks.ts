@@ -1,5 +1,5 @@
 /**
- * Words that a program without types may get wrong. A wrong one would be written, and nobody could read the task again.
+ * Words that a program without types may get wrong. A wrong one would be written, and the task could not be read again.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import { refuseUnlessOneOf } from "../shared/refusals.js"
 import { ContinuePolicy, DeliveryMode } from "./Task.js"
 
 /**
- * Throws for a policy that there is not.
+ * Throws for an unknown policy.
  *
  * @since 0.1.0
  * @category checks
@@ -16,7 +16,7 @@ export const checkContinuePolicy = (policy: ContinuePolicy): void =>
   refuseUnlessOneOf(ContinuePolicy.literals, "setContinuePolicy", policy)
 
 /**
- * Throws for a mode that there is not.
+ * Throws for an unknown mode.
  *
  * @since 0.1.0
  * @category checks

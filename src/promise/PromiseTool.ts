@@ -44,7 +44,7 @@ export interface ToolContext {
   readonly cancelReason: () => CancelReason | undefined
   /**
    * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for what
-   * is no object.
+   * is not an object.
    */
   readonly reportProgress: (progress: TaskProgress) => void
   /** Reports what the tool has used, by names of your own: see `CurrentTask.addUsage`. Throws for anything but numbers from 0. */

@@ -54,7 +54,7 @@ const idempotencyKeys = (journal: string | undefined): (taskId: TaskId) => strin
   return (taskId) => `${name ??= randomToken()}/${taskId}`
 }
 
-/** How many sessions of which nothing is live or undelivered have a replay. */
+/** How many sessions without live tasks or undelivered results have a replay. */
 const replayedSessions = 4_096
 
 /** The parts of a manager. Only the simulator asks for them: it looks at what no caller can see. */

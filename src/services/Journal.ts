@@ -77,7 +77,7 @@ export interface JournalGroup extends JournalCounters {
   /** Counts the groups since the journal was opened, from 1. A group that is written again has the same. */
   readonly number: number
   readonly closedSessions: ReadonlyArray<string>
-  /** The numbers of rows of which nothing changes but that everything they owed was delivered: none of them is in `rows`. */
+  /** The numbers of rows whose only change is that all their deliveries were taken: none of them is in `rows`. */
   readonly delivered: ReadonlyArray<number>
   readonly rows: ReadonlyArray<JournalRow>
   readonly output: ReadonlyArray<OutputChunk>
@@ -87,13 +87,13 @@ export interface JournalGroup extends JournalCounters {
 }
 
 /**
- * How a manager works while its database does: not all that a large group lets on goes on before the next group is on its way.
+ * How a manager works while its database does: at most half of the calls that a large group releases go on before the next group is sent.
  *
  * @since 0.1.0
  * @category models
  */
 export interface JournalOverlap {
-  /** A group of fewer tasks lets on all at once. */
+  /** A group of fewer tasks releases all of them at once. */
   readonly fewestTasks: number
   /** Calls `run` in the next turn of the event loop, before which a group that is given to `write` now is sent. */
   readonly nextTurn: (run: () => void) => void

@@ -48,7 +48,7 @@ export class RoutingPolicy extends Context.Reference<RoutingPolicy>()("effect-ta
   defaultValue: (): RouteToolCall => () => RoutingDecision.Foreground()
 }) {
   /**
-   * A layer that sets the routing policy. It dies with a `TypeError` where that is no function.
+   * A layer that sets the routing policy. It dies with a `TypeError` for anything but a function.
    *
    * @since 0.1.0
    */

@@ -173,7 +173,7 @@ export interface TaskManagerHandle {
    * task among them), or with `after` behind that event. Where events of the filter are not kept any more, also because this
    * reader was too slow, it gives a `Reset` instead of a gap and continues after it; so it does for an `after` that has not
    * come yet, which is of an earlier manager. What happens in other sessions costs this reader nothing. After `closeSession`
-   * nothing is replayed. Ends when the manager shuts down. An `after` that is no integer from 0 is a defect that says so.
+   * nothing is replayed. Ends when the manager shuts down. An `after` that is not an integer from 0 is a defect that says so.
    */
   readonly eventsOf: (filter: TaskEventFilter) => Stream.Stream<FilteredTaskEvent>
   /** Every event from the moment this returns, without replay. After shutdown what it holds can still be taken. */
@@ -217,7 +217,7 @@ export interface TaskManagerHandle {
   readonly result: (id: TaskId) => Effect.Effect<Option.Option<ToolResultPart>, TaskNotFound>
   /**
    * A piece of what the task has written, live or settled; empty if it wrote nothing. What is not kept any more (beyond
-   * `outputBuffer`, or `outputHistory` of a settled task) is skipped. A `start` or `maxBytes` that is no integer from 0 is a
+   * `outputBuffer`, or `outputHistory` of a settled task) is skipped. A `start` or `maxBytes` that is not an integer from 0 is a
    * defect that names the field; a `start` beyond the end gives an empty text.
    */
   readonly output: (id: TaskId, range?: OutputRange) => Effect.Effect<TaskOutput, TaskNotFound>
@@ -249,7 +249,7 @@ export interface TaskManagerHandle {
    * Says something to the tool of a task, which reads it from `CurrentTask.messages`. Returns as soon as the message waits for
    * the tool; one that ends before it reads never sees it. Fails with `TaskDoesNotListen` unless the tool has asked for
    * messages, with `TaskInboxFull` while too much waits for it, with `TaskNotRunning` once the task is cancelling or settled. Dies
-   * with a `TypeError` for what is no string.
+   * with a `TypeError` for anything but a string.
    */
   readonly steer: (
     id: TaskId,
@@ -267,20 +267,20 @@ export interface TaskManagerHandle {
   readonly setDeliveryMode: (id: TaskId, mode: DeliveryMode) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
   /**
    * Changes the priority of a task: where it waits for a place now, it stands behind those that have this priority already; it keeps
-   * it for a launch after an approval. What runs goes on. `TaskNotRunning` once it is cancelling or settled. A priority that is no
+   * it for a launch after an approval. What runs goes on. `TaskNotRunning` once it is cancelling or settled. A priority that is not a
    * finite number is a defect that says so.
    */
   readonly setPriority: (id: TaskId, priority: number) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
   /**
    * Changes how many tasks of a lane of `TaskManagerConfig.lanes` run at once, until the manager ends: an integer from 1, or
-   * `Infinity`; anything else is a defect that says so. Fails with `ConcurrencyRefused` for a lane that there is not, and for a
-   * limit below what runs in the lane now.
+   * `Infinity`; anything else is a defect that says so. Fails with `ConcurrencyRefused` for an unknown lane, and for a
+   * limit below the number of tasks that run in the lane now.
    */
   readonly setConcurrency: (lane: string, limit: number) => Effect.Effect<void, ConcurrencyRefused>
   /**
-   * What a task, a turn, a session, a lane or everything has used until now. Of a turn the last 64 of its session are known, of sessions
-   * the last 4 096 and those of which something is live; one that is closed begins anew, and so do all sums with the process. What is not
-   * known has used nothing. `TaskNotFound` for an unknown task; a filter that mixes these is a defect that says so, and so is every
+   * What a task, a turn, a session, a lane or everything has used until now. The manager knows the sums of the sessions and turns with live
+   * tasks, of the last 4 096 sessions besides, and of the last 64 turns of each. A session that was closed begins anew, and so do all sums
+   * with the process. The usage of an unknown turn or session is zero. `TaskNotFound` for an unknown task; a filter that mixes these is a defect that says so, and so is every
    * filter where `TaskManagerConfig` has no `ledger`.
    */
   readonly usage: (filter?: UsageFilter) => Effect.Effect<Usage, TaskNotFound>

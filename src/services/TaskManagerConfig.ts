@@ -13,7 +13,7 @@ import type { UsageLimits } from "../model/UsageLimits.js"
 
 /**
  * Makes of a tool's death what the model may read: `message` is its tool result. `cause` is what the tool threw, failed with
- * or returned that is no result.
+ * or returned that is not a result.
  *
  * @since 0.1.0
  * @category models
@@ -31,8 +31,8 @@ export interface TaskManagerSettings {
   readonly historyLimit: number
   /**
    * How many bytes of memory these settled tasks may take together, snapshots, results and metadata: an integer from 0. Beyond
-   * it the one that settled first is forgotten first, and one that is larger for itself at once. Results that wait to be
-   * taken are no history: they are kept at any size. Default 64 MiB.
+   * it the one that settled first is forgotten first, and one that is larger than the limit by itself at once. Results that wait to be
+   * taken are not history: they are kept at any size. Default 64 MiB.
    */
   readonly historyBytes: number
   /**
@@ -108,8 +108,8 @@ export interface TaskManagerSettings {
   /** How much each task, turn and session may use. Default: no limits. */
   readonly limits: UsageLimits
   /**
-   * Decides the error of a tool that died. Without it, and where it throws or returns no `ToolError`, that is `Internal` with
-   * a text that says nothing of the cause. A warning with the cause is logged in any case.
+   * Decides the error of a tool that died. Without it, and where it throws or does not return a `ToolError`, the error is `Internal`
+   * with a text that says nothing of the cause. A warning with the cause is logged in any case.
    */
   readonly onToolDefect?: OnToolDefect | undefined
 }

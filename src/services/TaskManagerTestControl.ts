@@ -94,7 +94,7 @@ export interface RecordedLaunch {
 export class TaskManagerTestControl extends Context.Tag("effect-task-manager/TaskManagerTestControl")<
   TaskManagerTestControl,
   {
-    /** What the tool of this name does from now on. Dies on what is no `ScriptedOutcome`. */
+    /** What the tool of this name does from now on. Dies for anything but a `ScriptedOutcome`. */
     readonly script: (toolName: string, outcome: ScriptedOutcome) => Effect.Effect<void>
     /**
      * Returns the launch of a call once its tool has begun; `launch` (an integer from 1, default 1) is 2 for the run after an

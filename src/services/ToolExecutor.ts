@@ -1,5 +1,5 @@
 /**
- * The tools of a session: who runs a call, and what a running tool can see.
+ * The tools of a session: who runs a call, and where. What a running tool can see is in CurrentTask.ts.
  *
  * @since 0.1.0
  */
@@ -57,8 +57,8 @@ export class ToolExecutor extends Context.Tag("effect-task-manager/ToolExecutor"
 }>() {
   /**
    * An executor from plain functions by tool name. An unknown tool is a `NotFound` result. What the handlers need stays
-   * in the requirements of the layer, except `CurrentTask` and `Scope`, which belong to each launch. A handler that can be
-   * none (no function, a description that is no string) kills the construction of the layer with a defect that names it.
+   * in the requirements of the layer, except `CurrentTask` and `Scope`, which belong to each launch. A wrong
+   * handler (not a function, a description that is not a string) kills the construction of the layer with a defect that names it.
    *
    * @example
    * ```ts

@@ -39,7 +39,7 @@ export interface TurnCancellation {
  * @category constructors
  */
 export const TurnCancellation: {
-  /** A cancellation that follows an `AbortSignal` of the host. Throws a `TypeError` for what is none. */
+  /** A cancellation that follows an `AbortSignal` of the host. Throws a `TypeError` for anything but an `AbortSignal`. */
   readonly fromAbortSignal: (signal: AbortSignal) => TurnCancellation
   /** A cancellation that never happens. */
   readonly never: TurnCancellation

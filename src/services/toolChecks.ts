@@ -9,7 +9,7 @@ import { isPlainObject } from "../shared/toJson.js"
 
 const isText = (value: unknown): boolean => typeof value === "string"
 
-/** A schema of another library, say: it is no JSON Schema, also if `JSON.stringify` takes it. */
+/** A schema of another library, say: it is not a JSON Schema, also if `JSON.stringify` takes it. */
 const refuseInstances = (_key: string, value: unknown): unknown => {
   const isData = typeof value === "object"
     ? value === null || Array.isArray(value) || isPlainObject(value)

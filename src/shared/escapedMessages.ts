@@ -23,7 +23,7 @@ const escapeMessage = (error: Error): void => {
   if (typeof shown === "string" && shown !== stack) define("stack", shown)
 }
 
-/** What is no error is shown by its message, or as JSON. */
+/** A value that is not an error is shown by its message, or as JSON. */
 const escapeObject = (thrown: object): unknown => {
   const message: unknown = Reflect.get(thrown, "message")
   const text = typeof message === "string" ? message : Inspectable.toStringUnknown(thrown, 0)

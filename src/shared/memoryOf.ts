@@ -9,7 +9,7 @@ const objectHeader = 24
 /** Of a string, an array's items, and the properties beyond the first four. */
 const storeHeader = 16
 const heapNumber = 16
-/** A class instance that is no JSON: it is not looked into. */
+/** A class instance that is not JSON: it is not looked into. */
 const opaque = 256
 /** An error with its stack. */
 const errorWithStack = 2_048

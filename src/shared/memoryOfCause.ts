@@ -1,7 +1,7 @@
 /** How much memory the cause of a failure keeps alive: it can be anything, and most are small. */
 import { memoryOf } from "./memoryOf.js"
 
-/** An object that is no JSON, with its own fields. */
+/** An object that is not JSON, with its own fields. */
 const bareObject = 128
 /** So many objects and texts are looked at, those that are nearest to the cause first: one may hold half of its program. */
 const mostSeen = 1_000

@@ -31,8 +31,8 @@ export interface UiMessageStreamOptions {
    */
   readonly maxMessageUnits?: number | undefined
   /**
-   * How long a call without a task keeps a message from ending that else waits for answers alone: it is about to be started, or was
-   * refused. Default: 50 ms.
+   * How long a call that has no task yet keeps open a message that otherwise waits for answers alone: it is about to be started, or was
+   * refused. A number is milliseconds. Default: 50 ms.
    */
   readonly startPeriod?: Duration.DurationInput | undefined
   /**

@@ -22,7 +22,7 @@ export const detachMethod = "_effect-task-manager/detach"
 /** What clients are told of it. */
 export const extensions = { "effect-task-manager": { detach: detachMethod } }
 
-/** What `_effect-task-manager/detach` takes; what is no text is no id that anybody knows. */
+/** What `_effect-task-manager/detach` takes; anything but a text is the id of no call. */
 export const detachParams = (params: unknown): { readonly sessionId: string; readonly toolCallId: string } => {
   const given: Readonly<Record<string, unknown>> = typeof params === "object" && params !== null ? { ...params } : {}
   const textAt = (key: string): string => {

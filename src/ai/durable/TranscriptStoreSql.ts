@@ -271,7 +271,7 @@ const make = (
       const through = (yield* reading(now)) - millis
       const rows = yield* reading(sql`select session_id from etm_sessions where manager = ${manager}
         and closed_at <= ${through} order by closed_at limit ${sessionsAtOnce}`)
-      // also one that is no id any more
+      // also one that is not an id any more
       const old = rows.flatMap(({ session_id }) => Predicate.isString(session_id) ? [session_id] : [])
       if (old.length > 0) yield* together(removeAll(old))
       return old.length < sessionsAtOnce

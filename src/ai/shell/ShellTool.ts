@@ -303,7 +303,7 @@ const make = (options: ShellOptions) =>
 /**
  * The tool `shell`, with `command`, `cwd` and `timeout_seconds`. A failing command is a result like any other; the tool fails
  * with `ApprovalRequired` where the policy asks, with `PermissionDenied` where it denies or where `cwd` leaves the root, with
- * `InvalidInput` for a `cwd` that is no directory, with `ExecutionFailed` if the shell cannot be started, and with
+ * `InvalidInput` for a `cwd` that is not a directory, with `ExecutionFailed` if the shell cannot be started, and with
  * `Unavailable` if the layer closes meanwhile.
  *
  * However a call ends, its whole process group gets SIGTERM, and SIGKILL after the grace period, before the call is over; on

@@ -1,5 +1,5 @@
 /**
- * Bytes as text: what is no UTF-8 becomes U+FFFD and is counted, and nothing vanishes.
+ * Bytes as text: bytes that are not UTF-8 become U+FFFD and are counted; none is dropped.
  *
  * @since 0.1.0
  */

@@ -81,7 +81,7 @@ const readFrom = (read: ReadProc, first: number, last: number): Option.Option<Re
 export const startedSince = (read: ReadProc, first: number): Option.Option<ReadonlyArray<Row>> => {
   for (let tries = 0; tries < mostTries; tries++) {
     const newest = newestIn(read)
-    // a lower one says that the numbers began anew, or that it is no number of a process
+    // a lower one says that the numbers began anew, or that it is not the number of a process
     if (Option.isNone(newest) || newest.value < first || newest.value >= first + mostNumbers) return none
     const rows = readFrom(read, first, newest.value)
     if (Option.isNone(rows)) return none

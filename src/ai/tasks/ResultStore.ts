@@ -78,7 +78,7 @@ export const readBehind = (missing: number, text: string, { maxBytes, start = 0 
   }
 }
 
-/** The text in what a tool answered. It may return anything: what is no output is not for this place to judge. */
+/** The text in what a tool answered. It may return anything: whether that is an output is not checked here. */
 const textIn = (answer: ToolResult, toolName: string): string | undefined => {
   try {
     return outputText(readToolOutput(answer.result.output, toolName))

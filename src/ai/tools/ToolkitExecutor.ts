@@ -88,7 +88,7 @@ const tagAndMessage = (failure: unknown): string => {
   return [tag, message].filter((part) => part !== undefined).join(": ").replace(unseen, "\ufffd")
 }
 
-/** Of an error its tag and its message, of other data all that its schema makes of it; the fault if that is no JSON. */
+/** Of an error its tag and its message, of other data all that its schema makes of it; the fault if that is not JSON. */
 const failureText = (failure: unknown, encoded: unknown): string | JsonFault => {
   if (failure instanceof Error) return tagAndMessage(failure)
   if (typeof encoded === "string") return encoded
@@ -224,7 +224,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * in.
  *
  * - The input of a call is what the model sent; the tool's schema decodes it, once. What does not match is an
- *   `InvalidInput` error that names the fields and never shows a value, and a name that is no tool's is `NotFound`.
+ *   `InvalidInput` error that names the fields and never shows a value, and a name that no tool has is `NotFound`.
  * - What the handler answers is encoded by the tool's success schema: a string becomes text, nothing an empty text,
  *   anything else a structured result.
  * - What it fails with ends the call as `ExecutionFailed`: of an error the model reads the tag and the message, of other data

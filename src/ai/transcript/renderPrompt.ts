@@ -67,7 +67,7 @@ const isToGoOn = (
  * The prompt of a transcript: valid for every provider as it stands, in whatever state the transcript is. Each call of a
  * reply is answered once, in the tool message right after it, in the order of the calls; a call without a result is
  * answered by a text that says so (the loop sends no such prompt). The same transcript gives the same prompt. What no
- * provider takes is put right: halves of characters, a name of a tool that could be none, an input that is no object, an id that comes
+ * provider takes is put right: halves of characters, a name that no tool could have, an input that is not an object, an id that comes
  * again, a beginning that is not the user's. What one provider attached to its replies, and what it ran itself, is shown to
  * that provider alone; to others it is told in words, or left out. Files in the result of a tool follow in a message of the user.
  *

@@ -56,7 +56,7 @@ export class AllGroups {
   private opening: Deferred.Deferred<void> | undefined = undefined
   private readers = 0
   private leftAt = -Infinity
-  /** By their numbers; undefined is a place that is no event. */
+  /** By their numbers; undefined is a place that is not an event. */
   private readonly kept = new SizedQueue<TaskEvent | undefined>()
   /** The place of what was told last. */
   seq = 0
@@ -222,7 +222,7 @@ export class AllGroups {
     this.highest = Math.max(this.highest, this.options.numbering.told(group, one.last))
   }
 
-  /** From here on events are told behind a place that is no event: what came before is not known. */
+  /** From here on events follow a place that is not an event: what came before is not known. */
   private begin(): void {
     this.kept.clear()
     this.put(undefined, this.options.numbering.placeAbove(this.highest), 0)

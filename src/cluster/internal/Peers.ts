@@ -70,7 +70,7 @@ const paceOptions = { perMilli: 4, longest: 8 }
 /** How long a runner that is not known is asked alone, in milliseconds. */
 const aloneMillis = 250
 
-/** What the caller of a call dies of that is too large. */
+/** The error for a call that is too large. */
 const refusalOf = (tag: string, payload: string): ClusterError | undefined => {
   const bytes = utf8Length(payload)
   return bytes <= callBytes ? undefined : new ClusterError({

@@ -136,7 +136,7 @@ export class InHand {
         })
       const consuming = take(use).pipe(
         Effect.catchAll((error) =>
-          // what is no PutBack is an error of the manager
+          // anything but a PutBack is an error of the manager
           error instanceof PutBack ? Effect.void : Effect.fail(error as Exclude<E, PutBack>)
         ),
         Effect.matchCauseEffect({

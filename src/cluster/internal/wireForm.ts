@@ -92,7 +92,7 @@ const bare: ReadonlySet<AST.AST["_tag"]> = new Set([
 
 type Mark = "Bare" | "Object" | `_tag ${string}` | undefined
 
-/** What a value of a member of a union is known by: it is no object, or has a tag, or is an object or list without one. */
+/** What a value of a member of a union is known by: it is not an object, or has a tag, or is an object or list without one. */
 const markOf = (member: AST.AST, way: Way): Mark => {
   const side = way === "encode" ? AST.typeAST(member) : AST.encodedAST(member)
   if (AST.isRefinement(side)) return markOf(side.from, way)

@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 export class UnansweredError extends SqlError {}
 
 /**
- * Runs a statement that is no part of a transaction. It goes on when its caller is interrupted, who does not wait for it: otherwise its
+ * Runs a statement that is not part of a transaction. It goes on when its caller is interrupted, who does not wait for it: otherwise its
  * connection would go back into the pool before the server has answered, and the next statement would wait behind it. A transaction
  * keeps its connection until it is undone.
  */

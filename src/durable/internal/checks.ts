@@ -32,7 +32,7 @@ export const refuseUnstorable = (owner: string, field: string, id: string): void
 
 /** The ids of a launch stand in columns of their own. The defect that names the field that cannot be stored, if there is one. */
 export const unstorable = (launch: TaskLaunchRequest): TypeError | undefined => {
-  // what is no launch at all is found by the manager
+  // anything but a launch is refused by the manager
   const { request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
   const field = !isStorable(taskId)
     ? "taskId"

@@ -164,7 +164,7 @@ export const withStoredTasks = <Stored>(
    * the rows know of whatever memory has forgotten.
    */
   const startTask: TaskManager["Type"]["startTask"] = (launch) => {
-    // what is no launch at all is found by the manager
+    // anything but a launch is refused by the manager
     const { _tag, request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
     if (_tag !== "Plain" || taskId === undefined || request === undefined) return manager.startTask(launch)
     return Effect.suspend(() =>

@@ -114,7 +114,7 @@ export const readTasks = (opening: Opening): Effect.Effect<ReadonlyArray<StoredT
     }
     const settled = yield* newestSettled(opening, new Set(store.rows.map((row) => Number(row["number"]))), damaged)
     const tasks = [...open, ...settled]
-    // decided once everything is read: where none of several can be decoded, that is no damage, that is the wrong key
+    // decided once everything is read: where none of several can be decoded, they are not damaged: the key is wrong
     const [first] = damaged
     if (first !== undefined && tasks.length === 0 && damaged.length > 1 && store.tables.isEncoded) {
       return yield* first.error

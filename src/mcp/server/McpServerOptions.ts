@@ -52,10 +52,10 @@ export interface McpServerOptions {
   readonly protocolError?: ((error: ToolError) => McpProtocolError | undefined) | undefined
   /**
    * How long a task is known from its creation; one that is live then is cancelled. A client of 2025-11-25 may ask for less. The history of the manager
-   * (`historyLimit`, `historyBytes`) has to keep results for as long. `Infinity` keeps tasks until their client is gone. Default: 1 hour.
+   * (`historyLimit`, `historyBytes`) has to keep results for as long. `Infinity` keeps tasks until their client is gone. A number is milliseconds. Default: 1 hour.
    */
   readonly ttl?: Duration.DurationInput | undefined
-  /** How often a client is told to ask about a task. More than 0. Default: 1 second. */
+  /** How often a client is told to ask about a task. More than 0; a number is milliseconds. Default: 1 second. */
   readonly pollInterval?: Duration.DurationInput | undefined
   /** How many tasks of all clients are known at the same time, calls that are waited for included: an integer from 1. Default: 1 000. */
   readonly maxTasks?: number | undefined
@@ -83,13 +83,13 @@ export interface McpHttpOptions {
    * other machines reach is a defect.
    */
   readonly hosts?: ReadonlyArray<string> | undefined
-  /** The origins of pages that may ask, such as `https://chat.example`. Default: none. What is no page has no origin. */
+  /** The origins of pages that may ask, such as `https://chat.example`. Default: none. A client that is not a page has no origin. */
   readonly origins?: ReadonlyArray<string> | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */
   readonly maxBodyBytes?: number | undefined
   /** How many sessions of clients of 2025-11-25 and before are open at the same time: an integer from 1. Default: 100. */
   readonly maxSessions?: number | undefined
-  /** After which time without a request such a session is closed, and its tasks are cancelled. More than 0. Default: 30 minutes. */
+  /** After which time without a request such a session is closed, and its tasks are cancelled. More than 0; a number is milliseconds. Default: 30 minutes. */
   readonly sessionIdle?: Duration.DurationInput | undefined
 }
 

@@ -54,7 +54,7 @@ export class McpTools extends Context.Tag("effect-task-manager/McpTools")<McpToo
   static readonly http = (server: Omit<McpHttpServer, "_tag">): McpHttpServer => ({ ...server, _tag: "Http" })
 
   /**
-   * The tools of all servers as a `ToolExecutor`, each under `server__tool` (where that is no name that providers take, or is that of
+   * The tools of all servers as a `ToolExecutor`, each under `server__tool` (where providers would not take that name, or where it is that of
    * two tools, with something at the end that tells it from others). `ToolExecutor.merge` adds tools of your own, and an `AgentLoop` with
    * `offer: "executor"` shows them to the model.
    *

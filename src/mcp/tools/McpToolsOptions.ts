@@ -140,11 +140,11 @@ export interface McpToolsOptions<Server extends McpToolServer = McpToolServer> {
   readonly restart?: Schedule.Schedule<unknown> | undefined
   /** How long a connection may take to be made, and its tools to be listed. A number is milliseconds. Default: 30 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
-  /** How long a call waits for a server that is being restarted before it fails as `Unavailable`. Default: 30 seconds. */
+  /** How long a call waits for a server that is being restarted before it fails as `Unavailable`. A number is milliseconds. Default: 30 seconds. */
   readonly callWait?: Duration.DurationInput | undefined
-  /** How long the processes of a server have to end by themselves, and again after SIGTERM, before they are killed. Default: 2 seconds. */
+  /** How long the processes of a server have to end by themselves, and again after SIGTERM, before they are killed. A number is milliseconds. Default: 2 seconds. */
   readonly gracePeriod?: Duration.DurationInput | undefined
-  /** How long a question of a server may stay without its answer before its call is given up. Default: 1 hour. */
+  /** How long a question of a server may stay without its answer before its call is given up. A number is milliseconds. Default: 1 hour. */
   readonly questionTimeout?: Duration.DurationInput | undefined
   /** How many bytes one message of a server may have: more ends the connection. An integer from 1 024. Default: 16 MiB. */
   readonly maxMessageBytes?: number | undefined
@@ -152,7 +152,7 @@ export interface McpToolsOptions<Server extends McpToolServer = McpToolServer> {
 
 /**
  * A server that is not `optional` could not be connected to when the layer was built: its process ended, nothing answered within
- * `connectTimeout`, or what answered is no MCP server. `cause` is for the program alone: it is in no log.
+ * `connectTimeout`, or what answered is not an MCP server. `cause` is for the program alone: it is in no log.
  *
  * @since 0.1.0
  * @category errors

@@ -20,7 +20,7 @@ const readInput = (input: unknown): unknown => {
   throw impossible("input", reading)
 }
 
-/** The defect of an input that is no JSON, also of one that is nested without end; undefined for JSON. */
+/** The defect of an input that is not JSON, also of one that is nested without end; undefined for JSON. */
 export const wrongInput = (input: unknown): TypeError | undefined => {
   const reading = toJson(input, inProcess)
   return reading._tag === "Json" ? undefined : impossible("input", reading)

@@ -98,7 +98,7 @@ const checkedLane = (table: TaskTable, lane: string): string => {
 // one frozen value, which most calls are answered with: it need not be read each time
 const plainForeground = RoutingDecision.Foreground()
 
-/** Throws for what is no decision: that fails the `startTask` that asked. */
+/** Throws for anything but a decision: that fails the `startTask` that asked. */
 export const toRoute = (table: TaskTable, decision: RoutingDecision): Route =>
   decision === plainForeground ? inlineRoute : readDecision(table, decision)
 

@@ -42,7 +42,7 @@ const timedOut = Effect.succeed<WaitEnd>("TimedOut")
 
 const none: ReadonlyArray<TaskRecord> = []
 
-/** The deadline of a wait that begins now. A timeout that is no duration from 0 is a defect. */
+/** The deadline of a wait that begins now. A timeout that is not a duration from 0 is a defect. */
 export const deadlineOf = (
   engine: Engine,
   timeout: Duration.DurationInput | undefined

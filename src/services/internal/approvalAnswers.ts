@@ -17,7 +17,7 @@ const isRejection = (answer: unknown): answer is Rejection =>
 const isAnswers = (answer: unknown): answer is Answers =>
   Predicate.hasProperty(answer, "answers") && Predicate.isRecord(answer.answers)
 
-/** The answer and nothing else that stands in it. What is none is a defect. */
+/** The answer without other fields. Anything but an answer is a defect. */
 export const checkAnswer = (answer: ApprovalAnswer): Effect.Effect<ApprovalAnswer> => {
   if (answer === "approve") return Effect.succeed(answer)
   if (isAnswers(answer)) return Effect.succeed({ answers: answer.answers })

@@ -158,7 +158,7 @@ export class LineReader {
     this.length = 0
     this.tooLong = undefined
     if (tooLong !== undefined) return { _tag: "TooLong", kind: tooLong.kind, id: tooLong.id }
-    // a decoder of its own: what is no UTF-8 in one line is nothing to the next
+    // a decoder of its own: bytes of one line that are not UTF-8 do not disturb the next
     const decoder = new TextDecoder()
     let text = ""
     for (const piece of pieces) text += decoder.decode(piece, { stream: true })

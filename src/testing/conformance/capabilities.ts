@@ -33,7 +33,7 @@ export interface ConformanceCapabilities {
   readonly duplicates: boolean
   /** `TaskManagerConfig.ledger` and `limits` hold, and so does `limit` of a route. */
   readonly ledger: boolean
-  /** A result that is no success tells the last progress of its task and the end of its output. */
+  /** A result that is not a success tells the last progress of its task and the end of its output. */
   readonly endings: boolean
   /** `retry` of a route holds. */
   readonly retries: boolean

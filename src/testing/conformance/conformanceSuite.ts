@@ -92,7 +92,7 @@ const definitions: ReadonlyArray<CaseDefinition> = [
  * (default 5 seconds of real time) is how long a step may hang before the case fails; a whole case gets six times that.
  * `settle` is for layers that work over a socket: it returns when nothing of the layer is on its way, and is waited for after
  * every step. A layer whose tools run with an executor of its own is given that of the case as `ToolExecutor`. Throws a `RangeError` for a
- * `patience` that is no duration from 0.
+ * `patience` that is not a duration from 0.
  *
  * @example
  * ```ts

@@ -41,7 +41,7 @@ export type LoopLayer = Layer.Layer<AgentLoop, never, LanguageModel.LanguageMode
 
 export interface HostOptions {
   readonly optionsOf: (sessionId: SessionId) => AgentSessionDefaults
-  /** How long a session of which nothing is live or asked for stays in memory, in milliseconds. */
+  /** How long a session without live tasks, which nobody asks, stays in memory, in milliseconds. */
   readonly maxIdleTime: number
   readonly codec: JournalCodec | undefined
 }
@@ -67,7 +67,7 @@ interface Entry {
 
 /** How many sessions are opened at once after a takeover. */
 const openedAtOnce = 8
-/** How often it is looked for sessions of which nothing is live, at least, in milliseconds. */
+/** How often sessions without live tasks are looked for, at least, in milliseconds. */
 const longestPause = 5_000
 
 const unreadable = (cause: SqlError): TranscriptStoreError =>
@@ -255,7 +255,7 @@ export class Host {
     return found
   }
 
-  /** Lets sessions go of which nothing is live, and that nobody has asked for in a while. */
+  /** Lets sessions go that have no live tasks, and that nobody has asked for in a while. */
   get sweep(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const now = wireMillis()

@@ -15,7 +15,7 @@ import type { ReplyEnd, ReplyPart } from "../../transcript/TranscriptEntry.js"
 import { carriedIn } from "../../wire/internal/CarriedCall.js"
 import { argumentsOf, type NotRun, parsedArguments, verdict } from "./callVerdict.js"
 
-/** What stands for a value that no store could write, because it is nested too deep or is no JSON at all. */
+/** What stands for a value that no store could write, because it is nested too deep or is not JSON at all. */
 const notStorable = Symbol()
 
 // what came over the network is JSON already; what a provider's client made of it may not be

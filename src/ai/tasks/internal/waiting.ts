@@ -73,7 +73,7 @@ export const makeWait = (
         const base = { task_id: id, tool: toolName, status, result: null, is_error: false }
         const note = noteOf(one, endless)
         if (note !== null || !isSettled(one)) {
-          // without ids, what is no background task is not meant
+          // without ids, only background tasks are meant
           if (isNamed || note !== foregroundNote) tell(id, { ...base, note })
           continue
         }

@@ -42,7 +42,7 @@ const rewritten = async (
   if (!response.ok) {
     if (protocol.refused === undefined) return response
     const text = await response.text()
-    // what is no JSON its client reads by its status; nothing at all it takes for JSON
+    // a body that is not JSON is read by its status; an empty one is taken for JSON
     const body = type.includes("json") || text === "" ? JSON.stringify(protocol.refused(jsonObject(text) ?? {})) : text
     return new Response(body, { headers, status, statusText })
   }

@@ -18,7 +18,7 @@ const changed = (sent: string, change: (data: Json) => ReadonlyArray<Json>): str
 }
 
 /**
- * Changes the data of each event. What is no JSON object passes as it is, and so does an event that the end of the stream has
+ * Changes the data of each event. Data that is not a JSON object passes as it is, and so does an event that the end of the stream has
  * cut off. `onChunk` is told of everything that comes.
  */
 export const changingEvents = (

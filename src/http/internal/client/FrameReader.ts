@@ -17,7 +17,7 @@ const longest = 64 * 1_048_576
 export class FrameReader {
   private rest = ""
 
-  /** The frames that are whole by now. Throws for what is none. */
+  /** The frames that are whole by now. Throws for bytes that are not a frame. */
   read(text: string): ReadonlyArray<Frame> {
     const blocks = (this.rest + text).split("\n\n")
     this.rest = blocks.pop() ?? ""

@@ -196,7 +196,7 @@ export class SharedEvents {
     }
   }
 
-  /** What is not open yet does not wait for longer than any other request, unless there are too many; what is open does. */
+  /** A subscription that is not open yet waits no longer than any other request, unless there are too many; an open one does. */
   private giveUp(error: TaskManagerUnreachable, now: number): void {
     for (const [id, subscription] of this.subscriptions) {
       const isOld = now - subscription.since >= this.link.patienceMillis && error.reason !== "TooMany"

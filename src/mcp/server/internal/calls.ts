@@ -59,7 +59,7 @@ export const resultOf = (
       : Effect.map(tasks.result(record), toCallToolResult)
   })
 
-/** The answer to a call that is no task, which is then forgotten. */
+/** The answer to a call that is not a task, which is then forgotten. */
 export const lastResultOf = (client: Client, record: TaskRecord): Effect.Effect<CallToolResult, RpcError> =>
   Effect.ensuring(resultOf(client, record), client.tasks.forget(record))
 

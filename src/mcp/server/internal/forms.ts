@@ -1,5 +1,5 @@
 /**
- * Questions as the forms that clients can show: an object of texts, numbers, flags and choices. What is no such form is asked for as
+ * Questions as the forms that clients can show: an object of texts, numbers, flags and choices. Anything else is asked for as
  * JSON text. The manager checks each answer, whatever the form has said.
  */
 import type { ElicitRequestFormParams } from "@modelcontextprotocol/server"

@@ -48,7 +48,7 @@ const checkServer = (place: string, server: McpToolServer): void => {
   }
 }
 
-/** Throws for what is none, and names it; values of servers may be secret, and are not shown. */
+/** Throws for a wrong setting, and names it; values of servers may be secret, and are not shown. */
 export const readSettings = (options: McpToolsOptions): Settings => {
   const owner = "McpToolsOptions"
   refuseUnlessObject(owner, "an object", options)

@@ -1,4 +1,4 @@
-/** SPEC 9: what is no launch request, and routing that answers with what cannot be. */
+/** SPEC 9: anything but a launch request, and routing that answers with what cannot be. */
 import * as Effect from "effect/Effect"
 import type { SessionId } from "../../../model/ids.js"
 import { RoutingDecision } from "../../../model/RoutingDecision.js"
@@ -100,7 +100,7 @@ for (const given of [undefined, null, 5, {}, ""]) {
   })
 }
 
-test("a tool that writes what is no string dies, and what it wrote before is there", {}, function*(w) {
+test("a tool that writes anything but a string dies, and what it wrote before is there", {}, function*(w) {
   const a = yield* w.start("a", {
     begins: false,
     tool: () =>

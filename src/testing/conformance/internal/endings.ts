@@ -1,4 +1,4 @@
-/** docs/contract.md, 4.1: what a result that is no success says. */
+/** docs/contract.md, 4.1: what a result that is not a success says. */
 import * as Effect from "effect/Effect"
 import { ApprovalRequired, ToolError } from "../../../errors.js"
 import { ApprovalId } from "../../../model/ids.js"

@@ -177,7 +177,7 @@ test("what is left behind by a tool reads nothing any more", {}, function*(w) {
   yield* equal("what it reads", (yield* w.soon("it ends", Stream.runCollect(messages))).length, 0)
 })
 
-test("a message that is no string is a defect that says so", {}, function*(w) {
+test("a message that is not a string is a defect that says so", {}, function*(w) {
   const a = yield* w.start("a", { tool: listening([]) })
   for (const message of [undefined, null, 5, { text: "no" }]) {
     // as a program without types may

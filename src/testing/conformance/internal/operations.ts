@@ -469,25 +469,29 @@ test("answerApproval answers what was shown, and no later question", { needs: ["
   yield* w.hasStatus(a, "Failed")
 })
 
-test("answerApproval with what is no answer is a defect, and answers nothing", { needs: ["approvals"] }, function*(w) {
-  const a = yield* w.start("a")
-  yield* a.ask
-  const [asked] = yield* w.handle.listSuspended
-  if (asked === undefined) return yield* isTrue("it asks", false)
-  for (const answer of ["reject", "Approve", {}, { reject: 5 }, null, undefined]) {
-    const exit = yield* Effect.exit(
-      // as a program without types may answer
-      Effect.suspend(() => w.manager.answerApproval(asked, answer as "approve")).pipe(
-        Effect.provideService(ToolExecutor, w.executor)
+test(
+  "answerApproval with anything but an answer is a defect, and answers nothing",
+  { needs: ["approvals"] },
+  function*(w) {
+    const a = yield* w.start("a")
+    yield* a.ask
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) return yield* isTrue("it asks", false)
+    for (const answer of ["reject", "Approve", {}, { reject: 5 }, null, undefined]) {
+      const exit = yield* Effect.exit(
+        // as a program without types may answer
+        Effect.suspend(() => w.manager.answerApproval(asked, answer as "approve")).pipe(
+          Effect.provideService(ToolExecutor, w.executor)
+        )
       )
-    )
-    yield* isTrue(
-      "the defect says what it takes",
-      exit._tag === "Failure" && exit.cause._tag === "Die" && String(exit.cause.defect).includes("reject")
-    )
+      yield* isTrue(
+        "the defect says what it takes",
+        exit._tag === "Failure" && exit.cause._tag === "Die" && String(exit.cause.defect).includes("reject")
+      )
+    }
+    yield* w.hasStatus(a, "Suspended")
   }
-  yield* w.hasStatus(a, "Suspended")
-})
+)
 
 test("rejectApproval with a token rejects that question only", { needs: ["approvals"] }, function*(w) {
   const a = yield* w.start("a")

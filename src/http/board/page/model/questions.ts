@@ -1,7 +1,7 @@
 /** The form of a question: what a JSON Schema asks for, as far as a form can, and the answer that is made of it. */
 import type { ApprovalQuestion } from "../../../../model/Approval.js"
 
-/** How a question is asked. What is none of the simple ones is answered in JSON. */
+/** How a question is asked. Any other than the simple ones is answered in JSON. */
 export type Field =
   | { readonly _tag: "Text"; readonly isLong: boolean }
   | { readonly _tag: "Number"; readonly isWhole: boolean }

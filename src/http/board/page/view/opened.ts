@@ -10,7 +10,7 @@ import { api, wordsOf } from "../net/api.js"
 
 export interface Opened {
   readonly id: TaskId
-  /** What is not on the board any more is read. */
+  /** A task that is not on the board any more is read from the server. */
   readonly snapshot: TaskSnapshot | undefined
   /** What it was called with, where the server shows that: JSON text. Of a task that has settled it may be unknown. */
   readonly input: { readonly text: string } | "Unknown" | undefined
