@@ -71,7 +71,7 @@ describe("Question.make", () => {
     >()
   })
 
-  it("refuses what is no question, and says which field", () => {
+  it("refuses anything but a question, and names the field", () => {
     const make = (id: unknown, text: unknown, schema: unknown) => () =>
       // of a program without types
       Question.make(id as string, { text: text as string, schema: schema as Schema.Schema<string> })
@@ -250,7 +250,7 @@ describe("what becomes of answers", () => {
       return yield* new ApprovalRequired({ approval })
     })))))
 
-  it.effect("what is no answer at all is a defect that says what it takes", () =>
+  it.effect("anything but an answer is a defect that says what it takes", () =>
     Effect.gen(function*() {
       yield* start
       for (const given of [{ answers: [] }, { answers: "a" }, {}, "yes"]) {

@@ -430,7 +430,7 @@ describe.concurrent("a takeover", () => {
     ))
 })
 
-describe.concurrent("a session of which nothing is live", () => {
+describe.concurrent("a session without live tasks", () => {
   it.live("is let go, and is there again for whoever asks, or for a result that asks for a turn", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

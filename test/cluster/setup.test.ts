@@ -72,7 +72,7 @@ describe("the place of a runner", () => {
     )
   })
 
-  it("a client has no place", () => {
+  it("`clusterShardingConfig()` sets no runnerAddress", () => {
     assert.deepStrictEqual(clusterShardingConfig().runnerAddress, Option.none())
   })
 })

@@ -86,7 +86,7 @@ describe("what the calls of a cluster are on the wire", () => {
     assert.deepStrictEqual(codec?.decodeExit(sent(codec.encodeExit(done))), done)
   })
 
-  it("so do those of conversations", () => {
+  it("values of conversations come back as they were", () => {
     // the schemas of the protocol ask for no services
     const schema = AgentEntity.protocol.requests.get("Answer")?.payloadSchema as unknown as Schema.Schema<
       { readonly answers: unknown },

@@ -1,6 +1,6 @@
 /** Whoever may not get in, and what they try. */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, HashMap, Layer, Logger, Redacted } from "effect"
+import { Cause, Clock, Effect, Exit, HashMap, Layer, Logger, Redacted } from "effect"
 import { TaskManager } from "effect-task-manager"
 import { connect } from "node:net"
 import { buildBoard } from "../../scripts/board.js"
@@ -303,7 +303,8 @@ describe("the cookie of the page", () => {
       Effect.gen(function*() {
         const login = yield* world.ask("/login", { token: null, body: { token: world.token } })
         const cookie = String(login.headers["set-cookie"]?.[0]?.split(";")[0])
-        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+        const expires = Number(cookie.slice(cookie.indexOf("=") + 1).split(".")[0])
+        yield* Effect.repeat(Clock.currentTimeMillis, { until: (now) => now > expires })
         yield* refused(world, "/api/tasks", { token: null, headers: { cookie } }, 401, "Unauthorized")
         const logout = yield* world.ask("/logout", { token: null, body: {} })
         assert.match(String(logout.headers["set-cookie"]?.[0]), /Max-Age=0/)

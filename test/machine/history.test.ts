@@ -157,7 +157,7 @@ describe("the input of a task", () => {
     assert.isBelow(kept - without, 140_000)
   })
 
-  it("is none where a tool has made it what is no JSON", () => {
+  it("is undefined where a tool has changed it to a value that is not JSON", () => {
     const world = new World()
     const input: Record<string, unknown> = {}
     world.start("a", { input })

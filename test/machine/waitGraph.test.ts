@@ -92,7 +92,7 @@ describe("tasks that nobody else starts", () => {
     assert.deepStrictEqual(s.woken, ["a"])
   })
 
-  it("also where he is far away", () => {
+  it("leave out a waiter at the end of a chain of waits", () => {
     const s = scene("a", "b", "c")
     s.start("d", { turn: "a" })
     s.waitsForTurn("a", "b")
@@ -227,7 +227,7 @@ describe("a task that started another", () => {
     assert.deepStrictEqual(s.woken, ["a"])
   })
 
-  it("and waits for idle gets everything that the other makes of it", () => {
+  it("and waits for idle goes on when the other one, which waits for idle too, has ended", () => {
     const s = scene("a")
     s.start("child", { under: "a", kind: "Background" })
     s.waitsForIdle("a")
@@ -237,7 +237,7 @@ describe("a task that started another", () => {
     assert.deepStrictEqual(s.woken, ["a"])
   })
 
-  it("and runs it inline stands still with it", () => {
+  it("and runs it inline is part of a circle of waits that the other one closes", () => {
     const s = scene("a", "b")
     s.start("child", { under: "a", turn: "sub", inlineCaller: { outcome: undefined, wake: () => undefined } })
     s.waitsForTurn("b", "a")
@@ -246,7 +246,7 @@ describe("a task that started another", () => {
     assert.deepStrictEqual(s.woken, ["b", "child"])
   })
 
-  it("and runs it inline closes a circle with it: nobody is told early", () => {
+  it("and runs it inline is part of a circle that the other one closes by waiting for idle: no wait ends early", () => {
     const s = scene("running")
     s.start("a", { turn: "t" })
     s.start("b", { turn: "t" })

@@ -426,7 +426,7 @@ describe("nobody is let in", () => {
       assert.strictEqual((yield* ask(url, "tools/call", stolen, { token: "2" })).body.error.code, -32602)
     }))
 
-  it.scopedLive("with what is no request", () =>
+  it.scopedLive("with bodies that are not a request", () =>
     Effect.gen(function*() {
       const { url } = yield* startServer({ maxBodyBytes: 10_000 })
       const post = (body: string | ReadableStream, headers: Record<string, string> = {}) =>

@@ -79,7 +79,7 @@ describe("lines", () => {
     assert.strictEqual(await server.ended, 0)
     const messages = server.messages()
     const errors = messages.filter(({ error }) => error !== undefined).map(({ error, id }) => [id, error.code])
-    // what is no JSON, and what is no object, is answered before what the connection has looked at
+    // a line that is not JSON, or not an object, is answered before what the connection has looked at
     const countOf = (id: unknown, code: number) => errors.filter(([its, error]) => its === id && error === code).length
     assert.strictEqual(countOf(null, -32700), 2)
     assert.strictEqual(countOf(null, -32600), 5)

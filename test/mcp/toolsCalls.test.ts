@@ -57,19 +57,25 @@ describe("a call", () => {
   })
 
   it.live("reports the progress of its server", () => {
+    const seen = [signal<void>(), signal<void>()]
     const server = inMemory("s", (mcp) => {
       mcp.registerTool("count", {}, async (extra) => {
         const progressToken = extra._meta?.progressToken ?? ""
-        for (const progress of [1, 2]) {
+        for (const [index, { said }] of seen.entries()) {
+          const progress = index + 1
           const params = { progressToken, progress, total: 4, message: `step ${progress}` }
           await extra.sendNotification({ method: "notifications/progress", params })
-          await new Promise((resolve) => setTimeout(resolve, 30))
+          await Effect.runPromise(said)
         }
         return output([])
       })
     })
     return Effect.gen(function*() {
       const task = yield* start("s__count")
+      for (const [index, { say }] of seen.entries()) {
+        yield* progressOf(task, index + 1)
+        say()
+      }
       assert.deepStrictEqual(yield* progressOf(task, 2), [
         { message: "step 1", fraction: 0.25 },
         { message: "step 2", fraction: 0.5 }

@@ -198,7 +198,21 @@ describe("a server on HTTP", () => {
 describe("tasks of a server", () => {
   it.live("of the generation of 2025-11-25 are followed to their end, and cancelled", () => {
     const cancelled = signal<string>()
-    const store = new InMemoryTaskStore()
+    const followed = signal<void>()
+    const endings = new Set<string>()
+    /** A task has ended, or can be cancelled, once its client has asked about it while it works. */
+    class Store extends InMemoryTaskStore {
+      override async getTask(...args: Parameters<InMemoryTaskStore["getTask"]>) {
+        const task = await super.getTask(...args)
+        if (!endings.has(args[0])) followed.say()
+        else if (task?.status === "working") await this.storeTaskResult(args[0], "completed", text("slowly"))
+        return task
+      }
+      override async updateTaskStatus(...args: Parameters<InMemoryTaskStore["updateTaskStatus"]>) {
+        await super.updateTaskStatus(...args)
+        cancelled.say(args[1])
+      }
+    }
     const server = inMemory("s", (mcp) => {
       mcp.experimental.tasks.registerToolTask("slow", {
         inputSchema: { ends: z.boolean() },
@@ -206,16 +220,7 @@ describe("tasks of a server", () => {
       }, {
         createTask: async ({ ends }, extra) => {
           const task = await extra.taskStore.createTask({ ttl: 60_000, pollInterval: 20 })
-          if (ends) {
-            setTimeout(() => void extra.taskStore.storeTaskResult(task.taskId, "completed", text("slowly")), 50)
-          } else {
-            const look = setInterval(async () => {
-              const { status } = await store.getTask(task.taskId) ?? { status: "gone" }
-              if (status === "working") return
-              clearInterval(look)
-              cancelled.say(status)
-            }, 20)
-          }
+          if (ends) endings.add(task.taskId)
           return { task }
         },
         getTask: (_input, extra) => extra.taskStore.getTask(extra.taskId),
@@ -223,17 +228,14 @@ describe("tasks of a server", () => {
       })
     }, {
       capabilities: { tools: {}, tasks: { list: {}, cancel: {}, requests: { tools: { call: {} } } } },
-      taskStore: store,
+      taskStore: new Store(),
       taskMessageQueue: new InMemoryTaskMessageQueue()
     })
     return Effect.gen(function*() {
       const { handle } = yield* TaskManager
       assert.strictEqual(yield* call("s__slow", { ends: true }), "Completed: slowly")
       const task = yield* start("s__slow", { ends: false })
-      yield* Effect.repeat(Effect.promise(() => store.listTasks()), {
-        schedule: Schedule.spaced("20 millis"),
-        until: ({ tasks }) => tasks.length === 2
-      })
+      yield* followed.said
       yield* handle.cancel(task)
       assert.strictEqual(yield* cancelled.said, "cancelled")
     }).pipe(Effect.provide(world({ servers: [server] })))
@@ -250,7 +252,7 @@ describe("tasks of a server", () => {
     }
     const tasks = new Map<string, Task>()
     const cancelled = signal<string>()
-    const created = signal<void>()
+    const followed = signal<void>()
     const at = new Date().toISOString()
     const seed = (taskId: string, { name: _name, ...task }: Task) => ({
       taskId,
@@ -286,27 +288,33 @@ describe("tasks of a server", () => {
         const taskId = randomUUID()
         const task: Task = { name, status: "working" }
         tasks.set(taskId, task)
-        const { inputRequests: _none, ...created_ } = seed(taskId, task)
-        setTimeout(() => {
-          if (name === "asks") Object.assign(task, { status: "input_required", inputRequests: requested })
-          if (name === "later") {
-            Object.assign(task, { status: "completed", result: { resultType: "complete", ...text("later") } })
-          }
-          if (name === "fails") Object.assign(task, { status: "failed", error: { code: -32_603, message: "it broke" } })
-          if (name === "hangs") created.say()
-        }, 40)
-        return { resultType: "task", ...created_ } as never
+        const { inputRequests: _none, ...created } = seed(taskId, task)
+        return { resultType: "task", ...created } as never
       })
+      /** What becomes of a task once it was asked about while it worked. */
+      const goOn = (task: Task): void => {
+        if (task.status !== "working") return
+        if (task.name === "asks") Object.assign(task, { status: "input_required", inputRequests: requested })
+        if (task.name === "later") {
+          Object.assign(task, { status: "completed", result: { resultType: "complete", ...text("later") } })
+        }
+        if (task.name === "fails") {
+          Object.assign(task, { status: "failed", error: { code: -32_603, message: "it broke" } })
+        }
+        if (task.name === "hangs") followed.say()
+      }
       const params = z.looseObject({ taskId: z.string() })
       const found = (taskId: string): Task =>
         tasks.get(taskId) ?? { name: "", status: "failed", error: { code: -32_602, message: "no" } }
       server.setRequestHandler(
         "tasks/get",
         { params } as never,
-        ((given: { taskId: string }) => ({
-          resultType: "complete",
-          ...seed(given.taskId, found(given.taskId))
-        })) as never
+        ((given: { taskId: string }) => {
+          const task = found(given.taskId)
+          const answer = { resultType: "complete", ...seed(given.taskId, task) }
+          goOn(task)
+          return answer
+        }) as never
       )
       server.setRequestHandler(
         "tasks/cancel",
@@ -368,7 +376,7 @@ describe("tasks of a server", () => {
           "{\"ask\":{\"action\":\"accept\",\"content\":{\"sure\":true}}}"
         )
         const hanging = yield* start("http__hangs")
-        yield* created.said
+        yield* followed.said
         yield* manager.handle.cancel(hanging)
         assert.strictEqual(yield* cancelled.said, "hangs")
         assert.strictEqual((yield* endOf(hanging)).tag, "Cancelled")

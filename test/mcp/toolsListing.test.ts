@@ -111,7 +111,7 @@ describe("a hostile list", () => {
       assert.deepInclude(spec?.inputSchema as object, {
         properties: { a: { type: "string", description: "\ufffdhidden" } }
       })
-      // what is no hint says nothing
+      // a hint of another type counts as absent
       assert.deepStrictEqual(spec?.annotations, { title: "T", destructiveHint: true })
     }))
 

@@ -215,7 +215,7 @@ describe("jsonCopy", () => {
     assert.isTrue(Array.isArray(copy) && copy[1] === copy && copy !== self)
   })
 
-  it("leaves alone what is no JSON", () => {
+  it("does not change a value that is not JSON", () => {
     const date = new Date(0)
     assert.deepStrictEqual(jsonCopy({ date, f: undefined }), { date, f: undefined })
     const copy = jsonCopy([date], { freeze: true })

@@ -216,7 +216,7 @@ describe("an error of decoding names the field", () => {
     })
   }
 
-  it("and what is right decodes", () => {
+  it("a valid request, snapshot and result decode", () => {
     assert.strictEqual(failureOf(ToolRequest, validRequest()), "decoded")
     assert.strictEqual(failureOf(TaskSnapshot, validSnapshot()), "decoded")
     assert.strictEqual(failureOf(ToolResult, { result: validResult(), metadata: {}, duration: 5 }), "decoded")
@@ -233,7 +233,7 @@ describe("ids", () => {
   }
 
   for (const [name, schema] of Object.entries(ids)) {
-    it(`${name} refuses the empty string and what is no string`, () => {
+    it(`${name} refuses the empty string and anything but a string`, () => {
       assert.throws(() => schema.make(""))
       for (const wrong of ["", 1, null, undefined, {}, ["a"]]) {
         assert.isTrue(Either.isLeft(Schema.decodeUnknownEither(schema)(wrong)))

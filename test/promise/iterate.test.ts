@@ -30,7 +30,7 @@ describe("an iterator is closed", () => {
     await closed.promise
   })
 
-  it("by the end of what it reads", async () => {
+  it("by the end of its stream", async () => {
     const { closed, elements } = await iterator(undefined, Stream.make(1))
     for await (const element of elements) assert.strictEqual(element, 1)
     await closed.promise
@@ -58,7 +58,7 @@ describe("an iterator is closed", () => {
     }
   })
 
-  it("by an abort that came before it", async () => {
+  it("by a signal that was aborted before the iterator was made", async () => {
     const { closed, elements } = await iterator(AbortSignal.abort("enough"))
     await closed.promise
     assert.strictEqual(await rejection(elements.next()), "enough")

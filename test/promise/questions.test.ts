@@ -58,7 +58,7 @@ describe("questions in promises", () => {
     assert.deepStrictEqual(await next, { done: true, value: undefined })
   })
 
-  it("refuse what is no answer", async () => {
+  it("refuse anything but an answer", async () => {
     await using manager = createTaskManager({ tools })
     await manager.startTask(call("deploy"))
     await manager.waitForTurn(turn)

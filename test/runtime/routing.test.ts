@@ -156,7 +156,7 @@ describe("toRoute", () => {
     assert.throws(() => toRoute(table, decide({ onTimeout: "Ask" })), TypeError, message)
   })
 
-  it("takes a rule for retries, and refuses what is none", () => {
+  it("takes a rule for retries, and refuses anything else", () => {
     const retry: RetryRule = { schedule: Schedule.recurs(3), while: ({ reason }) => reason === "Unavailable" }
     assert.strictEqual(toRoute(table, RoutingDecision.Foreground({ retry })).retry, retry)
     const decide = (rule: unknown) =>

@@ -49,7 +49,7 @@ const failureOf = <A, R>(effect: Effect.Effect<A, ToolError | ApprovalRequired, 
   Effect.map(Effect.flip(effect), (error) => error._tag === "ToolError" ? error : assert.fail(error._tag))
 
 describe("ToolHandler.make", () => {
-  it("refuses what is no schema and no function", () => {
+  it("refuses an input that is not a schema, and a missing function", () => {
     const handle = () => Effect.void
     // @ts-expect-error a program without types
     assert.throws(() => ToolHandler.make({ input: { type: "object" }, handle }), "input must be a Schema")

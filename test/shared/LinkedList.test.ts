@@ -33,7 +33,7 @@ const check = (list: LinkedList<number>, nodes: ReadonlyArray<LinkedNode<number>
 }
 
 describe("LinkedList", () => {
-  it("behaves like an array", () => {
+  it("has the values and the order of an array after any appends, inserts, removals, shifts and drains", () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
         const list = new LinkedList<number>()

@@ -107,7 +107,7 @@ describe("memoryOf", () => {
     for (const value of [null, undefined, true, 0, -1]) assert.strictEqual(memoryOf(value), 0)
   })
 
-  it("does not look into what is no JSON", () => {
+  it("does not look into a value that is not JSON", () => {
     class Rows {
       rows = Array.from({ length: 1_000 }, () => ({}))
       get broken(): never {

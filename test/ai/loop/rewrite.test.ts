@@ -220,7 +220,7 @@ describe("session.rewrite", () => {
       })
     ))
 
-  it.effect("refuses what would run a call again, and what is no transcript, and changes nothing", () =>
+  it.effect("refuses what would run a call again, and anything but a transcript, and changes nothing", () =>
     withWorld(
       { model: [[ToolCall("first", {})], [Text("Done.")]] },
       Effect.gen(function*() {

@@ -242,7 +242,7 @@ describe("a message that is taken back", () => {
       })
     ))
 
-  it.effect("and the interrupt after it leave nothing that begins a turn", () =>
+  it.effect("and an interrupt right after it leave nothing that begins a turn", () =>
     withWorld(
       { model: [[Text("I "), Hold]] },
       Effect.gen(function*() {

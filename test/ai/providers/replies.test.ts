@@ -140,7 +140,7 @@ for (const [index, provider] of providers.entries()) {
 
       // a whole reply of Anthropic has JSON as its input, whatever the model wrote
       const isParsed = provider.name.endsWith("anthropic") && !streaming
-      it.scopedLive("what is no JSON object is an error of that call alone, wherever it stands", () =>
+      it.scopedLive("arguments that are not a JSON object are an error of that call alone, wherever they stand", () =>
         Effect.gen(function*() {
           const wrong = [
             "[1]",

@@ -53,7 +53,7 @@ describe("a manager without a RoutingPolicy", () => {
       assert.strictEqual(background?.continuePolicy, "RequestContinue")
     }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools))))
 
-  it.scoped("also behind a ResultStore", () =>
+  it.scoped("routes the calls of a toolkit behind a ResultStore by its annotations", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* kinds, byAnnotations as never)
     }).pipe(
@@ -136,7 +136,7 @@ describe("AgentLoop on a bare manager", () => {
       assert.strictEqual(lines, 0)
     }))
 
-  it.effect("also where the executor is wrapped by one that leaves the route out", () =>
+  it.effect("routes by the annotations where the executor is wrapped by one that leaves the route out", () =>
     Effect.gen(function*() {
       const Wrapped = Layer.effect(
         ToolExecutor,

@@ -177,10 +177,10 @@ export const agentSuite = (databases: AgentDatabases): void => {
     it.scoped("each result stands in the transcript once, and each call is answered", () =>
       everywhere(isFull && databases.dialect === "sqlite" ? 1 : few))
 
-    it.scoped("also where the manager has forgotten the tasks: none runs again that may not", () =>
+    it.scoped("runs no tool again that may not, where the manager has forgotten the tasks", () =>
       everywhere(isFull && databases.dialect === "sqlite" ? 3 : few, { settings: { historyLimit: 0 } }))
 
-    it.scoped("also where it is killed again and again", () =>
+    it.scoped("has each result once where it is killed again and again", () =>
       Effect.forEach(
         Array.from({ length: isFull ? databases.dialect === "sqlite" ? 15 : 2 : 1 }, (_, index) => index),
         (seed) => {

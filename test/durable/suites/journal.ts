@@ -149,7 +149,7 @@ export const journalSuite = (databases: Databases): void => {
         )
       }))
 
-    it.scoped("what is no update is refused by name", () =>
+    it.scoped("anything but an update is refused by name", () =>
       Effect.gen(function*() {
         const { process } = yield* make
         for (

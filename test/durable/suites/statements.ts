@@ -5,7 +5,7 @@
 import { Tool, Toolkit } from "@effect/ai"
 import { SqlClient } from "@effect/sql"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Schema, Stream } from "effect"
+import { Deferred, Effect, Layer, Option, Schema, Stream } from "effect"
 import {
   CurrentTask,
   SessionId,
@@ -107,8 +107,11 @@ const look = Effect.gen(function*() {
 
 const settings = TaskManagerConfig.layer({ historyLimit: 2 })
 
+/** The last statements of a sweep over rows, and of one over conversations. */
+const ofSweeps = [/delete from etm_output where/, /closed_at <=/]
+
 /** One process on its own, whose rows and conversations grow old at once. */
-const onOneMachine = (connect: Connect) =>
+const onOneMachine = (connect: Connect, swept: Effect.Effect<void>) =>
   Effect.gen(function*() {
     const results = yield* ResultStore
     const journal = yield* TaskJournal
@@ -125,8 +128,7 @@ const onOneMachine = (connect: Connect) =>
     yield* results.save(TaskId.make("two"), "x".repeat(60))
     yield* results.read(TaskId.make("two"), {})
     yield* results.remove(TaskId.make("two"))
-    // the sweeps
-    yield* Effect.sleep("2500 millis")
+    yield* swept
   }).pipe(
     Effect.provide(
       Layer.mergeAll(AgentLoop.layer(toolkit), ResultStoreSql.layer({ maxBytes: 100 })).pipe(
@@ -240,10 +242,19 @@ export const statementsSuite = (databases: AgentDatabases): void => {
         const { dialect } = databases
         const texts = new Set<string>()
         const connect = yield* databases.make
-        const watched: Connect = () => connect({ before: (text) => void texts.add(text) })
+        const swept = yield* Deferred.make<void>()
+        const watched: Connect = () =>
+          connect({
+            before: (text) => {
+              texts.add(text)
+              if (ofSweeps.every((last) => [...texts].some((one) => last.test(one)))) {
+                Deferred.unsafeDone(swept, Effect.void)
+              }
+            }
+          })
         // those that bring old rows into their form are made once
         yield* Effect.provide(TaskManagerDurable.migrate, connect().layer)
-        yield* onOneMachine(watched)
+        yield* onOneMachine(watched, Deferred.await(swept))
         yield* onACluster(watched)
         const planned = [...texts].filter((text) => isPlanned.test(text) && grows.test(text))
         // the workload makes them all: what is new is in it

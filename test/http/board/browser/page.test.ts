@@ -105,7 +105,7 @@ inBrowser("the board", ({ visit }) => {
   )
 
   it(
-    "answers questions, and says what is no answer",
+    "answers questions, and says why an answer is refused",
     withHost({}, async (host) => {
       const task = await host.start("deploy", { ask: "Deploy to production", questions: true })
       const visitor = await visit(host)
