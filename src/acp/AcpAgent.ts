@@ -38,8 +38,8 @@ const defaultMaxLineBytes = 33_554_432
 
 /**
  * Puts an `AgentLoop` on the Agent Client Protocol, in versions 1 and 2 for whichever the client asks for, so that it works in
- * editors. What runs in the background is shown as such, turns that it starts reach the client without a prompt, and what asks for
- * an approval asks the user of the editor. A client that is gone takes its sessions with it, unless the `TranscriptStore` keeps
+ * editors. Background tasks are shown as such, turns that they start reach the client without a prompt, and requests
+ * for approval ask the user of the editor. A client that is gone takes its sessions with it, unless the `TranscriptStore` keeps
  * them.
  *
  * @since 0.1.0

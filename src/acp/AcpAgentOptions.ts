@@ -1,5 +1,5 @@
 /**
- * What an ACP agent can be told, and what its hooks are given.
+ * The options of an ACP agent, and what its hooks are given.
  *
  * @since 0.1.0
  */
@@ -108,7 +108,7 @@ export interface AcpAgentOptions {
   /** What every session has, where the loop says otherwise. */
   readonly session?: AgentSessionDefaults | undefined
   /**
-   * What the client shows of a call. What throws shows the name of the tool. Default: the command of a tool named `shell` or `bash`,
+   * What the client shows of a call. If it throws, the name of the tool is shown. Default: the command of a tool named `shell` or `bash`,
    * the name of any other.
    */
   readonly describe?: ((toolName: string, input: unknown) => AcpToolCallView) | undefined
@@ -120,7 +120,7 @@ export interface AcpAgentOptions {
   readonly accepts?: ReadonlyArray<"image" | "audio"> | undefined
   /**
    * Under which folder (an absolute path) `session/list` shows the sessions of earlier processes, where the `TranscriptStore` keeps sessions.
-   * Default: they are not listed, and can be loaded by who knows their ids.
+   * Default: they are not listed, and can be loaded by a client that knows their ids.
    */
   readonly root?: string | undefined
 }

@@ -10,7 +10,7 @@ import type { JournalError } from "../errors.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../model/TaskResolution.js"
 
 /**
- * The journals of a cluster, for a client. It has no `epoch`, `status` and `lost` as `TaskJournal` has: each group has those of its own,
+ * The journals of a cluster, for a client. Unlike `TaskJournal` it has no `epoch`, `status` and `lost`: each group has its own,
  * and a client loses none.
  *
  * @example
@@ -20,7 +20,7 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../mode
  * import { type PendingLoopUpdates, type SessionId, TaskManager } from "effect-task-manager"
  * import { ClusterJournal } from "effect-task-manager/cluster"
  *
- * // what the updates bring is stored together with the word that they were taken: both, or neither
+ * // what the updates bring is stored together with the fact that they were taken: both, or neither
  * const takeAll = (sessionId: SessionId, store: (updates: PendingLoopUpdates) => Effect.Effect<void>) =>
  *   Effect.gen(function*() {
  *     const manager = yield* TaskManager
@@ -37,10 +37,10 @@ import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../mode
 export class ClusterJournal extends Context.Tag("effect-task-manager/ClusterJournal")<ClusterJournal, {
   /**
    * Acknowledges what `use` of a `consume…` method was given, or what a stream of updates gave last, in the transaction that the calling
-   * fiber is in; without one it counts at once. Of all transactions that acknowledge the same delivery one counts, whichever clients they
-   * are of and whichever runner has the group meanwhile. In the others, and where it comes twice in one transaction, it fails with
+   * fiber is in; without one it counts at once. Of all transactions that acknowledge the same delivery only one counts, whichever clients they
+   * are from and whichever runner has the group meanwhile. In the others, and where it comes twice in one transaction, it fails with
    * `JournalError` (`Fenced`): then let the transaction fail too. What was acknowledged elsewhere does not come again to this client.
-   * Fails with `SqlError` if the database refuses. What no consumer of this client has is passed over. Dies with a `TypeError` in a
+   * Fails with `SqlError` if the database refuses. Updates that no consumer of this client has are ignored. Dies with a `TypeError` in a
    * transaction that is around the consumer; once it was called, calls that ask a runner die in that transaction. From then on Postgres
    * ends the transaction when nothing happens in it for 3 seconds.
    */

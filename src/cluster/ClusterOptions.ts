@@ -8,7 +8,7 @@ import type { DurableOptions } from "../durable/DurableOptions.js"
 import type { JournalCodec } from "../durable/JournalCodec.js"
 
 /**
- * What every process of a cluster is told, the same everywhere.
+ * Options of every process of a cluster, the same everywhere.
  *
  * @since 0.1.0
  * @category models
@@ -27,7 +27,7 @@ export interface ClusterOptions {
 }
 
 /**
- * What a client is told beside that.
+ * Options of a client.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +38,7 @@ export interface ClusterClientOptions extends ClusterOptions {
 }
 
 /**
- * What a runner is told beside that: as with `DurableOptions`.
+ * Options of a runner: as with `DurableOptions`.
  *
  * @since 0.1.0
  * @category models

@@ -28,8 +28,8 @@ const made = (sql: SqlClient.SqlClient): SqlClient.SqlClient => {
 }
 
 /**
- * The same client, with connections that are never lost. `@effect/sql-pg` 0.53 loses one of its pool for good each time that somebody is
- * interrupted who waits to `reserve` it. The engine of a runner interrupts such a wait whenever the database answers late, and without a
+ * The same client, with connections that are never lost. `@effect/sql-pg` 0.53 loses a connection of its pool for good each time that a
+ * fiber is interrupted which waits to `reserve` one. The engine of a runner interrupts such a wait whenever the database answers late, and without a
  * connection it never has a shard again. Give it to the engine of each runner.
  *
  * A transaction of the engine in which nothing happens for 10 seconds is ended by Postgres: the engine locks a table of its own whenever

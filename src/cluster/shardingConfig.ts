@@ -56,8 +56,8 @@ const addressOf = (fields: readonly [host: string, port: string], host: string, 
 
 /**
  * The configuration of `@effect/cluster` for a runner at a place, or for a client. A runner that does not answer is noticed within
- * seconds: it is asked every 2 seconds, and the locks of its shards end after 5; that two runners have a group for a moment does no
- * harm, for only one of them can write. Throws for a place that is public, unless it is allowed, and names the field.
+ * seconds: it is asked every 2 seconds, and the locks of its shards end after 5; it does no harm if two
+ * runners have a group for a moment, because only one of them can write. Throws for a public address, unless it is allowed, and names the field.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * What a durable manager may be told.
+ * Options of a durable manager.
  *
  * @since 0.1.0
  */
@@ -28,7 +28,7 @@ export interface DurableOptions {
   readonly lease?: Duration.DurationInput | undefined
   /**
    * What becomes of a tool that was running when its process ended: `"Repeat"` runs it again, `"Fail"` ends its task as `Failed`
-   * with the reason `Interrupted`. By default tools are repeated whose spec is annotated with `readOnlyHint` or `idempotentHint`.
+   * with the reason `Interrupted`. By default a tool is repeated if its spec is annotated with `readOnlyHint` or `idempotentHint`.
    */
   readonly onInterrupted?: ((request: ToolRequest, spec: ToolSpec | undefined) => "Repeat" | "Fail") | undefined
   /** The executor of tasks that go on after a restart, where sessions have their own; by default that of the layer. */
@@ -52,7 +52,7 @@ export interface DurableOptions {
   /**
    * Whether what tools write (`CurrentTask.write`) is written down: with `"keep"` the newest `outputBuffer` bytes of each task, in the
    * groups of the tasks, for as long as its row stays; `handle.output` reads on after a restart, and beyond `outputHistory`. By default
-   * (`"drop"`) it is of the process, and gone with it.
+   * (`"drop"`) it belongs to the process, and is gone with it.
    */
   readonly output?: "keep" | "drop" | undefined
   /**

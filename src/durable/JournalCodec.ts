@@ -1,5 +1,5 @@
 /**
- * What stands in the database in place of a text.
+ * What is stored in the database instead of a text.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * What a durable manager says of its journal, and the acknowledgement that is a part of the caller's own transaction.
+ * The journal of a durable manager, and the acknowledgement that is a part of the caller's own transaction.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,7 @@ export interface TaskJournalStatus {
  * import { type PendingLoopUpdates, type SessionId, TaskManager } from "effect-task-manager"
  * import { TaskJournal } from "effect-task-manager/durable"
  *
- * // what the updates bring is stored together with the word that they were taken: both, or neither
+ * // what the updates bring is stored together with the fact that they were taken: both, or neither
  * const takeAll = (sessionId: SessionId, store: (updates: PendingLoopUpdates) => Effect.Effect<void>) =>
  *   Effect.gen(function*() {
  *     const manager = yield* TaskManager
@@ -52,15 +52,15 @@ export class TaskJournal extends Context.Tag("effect-task-manager/TaskJournal")<
    * Acknowledges what `use` of a `consume…` method was given, in the transaction that the calling fiber is in. Fails with
    * `JournalError` (`Fenced`) if another manager has taken over, and with `SqlError` if the database refuses: then let the
    * transaction fail too. From then on Postgres ends the transaction when nothing happens in it for a lease. Once the journal is lost
-   * it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. What no
-   * consumer has is passed over.
+   * it dies with what `lost` gives, and after a shutdown that keeps tasks it interrupts. Without a transaction it counts at once. Updates that no
+   * consumer has are ignored.
    */
   readonly acknowledge: (
     updates: TurnTaskUpdate | PendingLoopUpdates | TaskResolution
   ) => Effect.Effect<void, SqlError | JournalError>
-  /** Which journal of the database it is, as `TaskManagerDurable.layer` was told. */
+  /** Which journal of the database it is, as given to `TaskManagerDurable.layer`. */
   readonly name: string
-  /** How long the journal stays this manager's without a word of it, in milliseconds. */
+  /** How long the journal stays this manager's without a renewal of its lease, in milliseconds. */
   readonly leaseMillis: number
   /** How often the journal was opened, this time included. */
   readonly epoch: number

@@ -1,5 +1,5 @@
 /**
- * The concurrent manager whose tasks outlive its process: every task is written to a database before anything is told of it.
+ * The concurrent manager whose tasks outlive its process: every task is written to a database before anything about it is published.
  *
  * @since 0.1.0
  */

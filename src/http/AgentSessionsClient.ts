@@ -13,7 +13,7 @@ import type { RemoteAgentSessions } from "./RemoteAgentSession.js"
 import type { TaskManagerClientOptions } from "./TaskManagerClientOptions.js"
 
 /**
- * The sessions that a server shows and opens (`TaskManagerHttpOptions.agentLoop`), for programs in other processes. What cannot be asked dies with
+ * The sessions that a server shows and opens (`TaskManagerHttpOptions.agentLoop`), for programs in other processes. A method that cannot reach the server dies with
  * `TaskManagerUnreachable`, as in `TaskManagerClient`. Each `events`, `subscribe` and `watch` of a session takes one event stream of the server,
  * and reads a `Reset` where its connection broke, or where it was not read.
  *
@@ -46,7 +46,7 @@ export class AgentSessionsClient extends Context.Tag("effect-task-manager/AgentS
   RemoteAgentSessions
 >() {
   /**
-   * A client of the server at an address. Asks nothing until it is used. Dies on an option that is none.
+   * A client of the server at an address. Makes no request until it is used. Dies on a wrong option.
    *
    * @since 0.1.0
    */

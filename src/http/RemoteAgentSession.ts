@@ -11,7 +11,7 @@ import type { Transcript } from "../ai/transcript/Transcript.js"
 import type { SessionId } from "../model/ids.js"
 
 /**
- * A session of an agent loop that a server has: what of `AgentSession` can be asked for over HTTP. What its tasks ask is answered with
+ * A session of an agent loop that a server has: the methods of `AgentSession` that HTTP has. Approvals of its tasks are answered with
  * `TaskManagerClient`.
  *
  * @since 0.1.0

@@ -17,12 +17,12 @@ import type { TaskManagerClientOptions } from "./TaskManagerClientOptions.js"
  * The handle of a manager that `TaskManagerHttp` serves, for programs in other processes: the same methods, streams and typed errors.
  *
  * - Streams and subscriptions go on behind the last event that has come, when the connection breaks or the server starts again; all of them
- *   share one event stream of the server. One that is not read falls out by itself, as in the manager.
- * - What cannot be asked dies with `TaskManagerUnreachable`.
- * - `list` is read page by page: it is not one moment.
+ *   share one event stream of the server. One that is not read loses its own oldest events, as in the manager.
+ * - A method that cannot reach the server dies with `TaskManagerUnreachable`.
+ * - `list` is read page by page: it does not show one moment.
  * - An update of `turnUpdates` is held by the server until it is used. It goes back to the turn where the server has not heard of this client
  *   for a while (`updateHold`).
- * - `answerApproval` runs the tool with the executor of the server, and uses none of the caller.
+ * - `answerApproval` runs the tool with the executor of the server, not with one of the caller.
  *
  * @example
  * ```ts
@@ -51,7 +51,7 @@ export class TaskManagerClient extends Context.Tag("effect-task-manager/TaskMana
   TaskManagerHandle
 >() {
   /**
-   * A client of the server at an address. Asks nothing until it is used. Dies on an option that is none.
+   * A client of the server at an address. Makes no request until it is used. Dies on a wrong option.
    *
    * @since 0.1.0
    */

@@ -135,7 +135,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
 export const TaskManagerHttp: {
   /**
    * The manager in the context, on the server in the context: its tasks, events and approvals, the board, and the sessions of a loop if it is
-   * given one. Answers to approvals run the tools of the `ToolExecutor` in the context. It is closed by default: docs/http.md says to whom.
+   * given one. Answers to approvals run the tools of the `ToolExecutor` in the context. It is closed by default: docs/http.md says who has access.
    * Dies on an option that is out of range, and on a server that is not on loopback and has no `hosts`.
    *
    * @example

@@ -1,5 +1,5 @@
 /**
- * What a server is told when it is made.
+ * Options of a server.
  *
  * @since 0.1.0
  */
@@ -32,7 +32,7 @@ export interface AccessToken {
 }
 
 /**
- * Where a server listens, and how a person gets in. `pageUrl` opens the board once: what stands behind its `#` is exchanged for a cookie
+ * Where a server listens, and how a person gets in. `pageUrl` opens the board once: the code behind its `#` is exchanged for a cookie
  * and is worth nothing after that. `token` is there if it was made at start.
  *
  * @since 0.1.0
@@ -51,9 +51,9 @@ export interface ServerAnnouncement {
  * @category models
  */
 export interface TaskManagerHttpOptions {
-  /** Who is let in. Default: one token of 128 random bits with all scopes, made at start, which `announce` is given. Not empty. */
+  /** The tokens that give access. Default: one token of 128 random bits with all scopes, made at start, which `announce` is given. Not empty. */
   readonly tokens?: ReadonlyArray<AccessToken> | undefined
-  /** Is told once where the server listens. Default: prints the addresses with Effect's `Console`, the token among them if it was made at start. */
+  /** Called once with the addresses of the server. Default: prints the addresses with Effect's `Console`, the token among them if it was made at start. */
   readonly announce?: ((announcement: ServerAnnouncement) => Effect.Effect<void>) | undefined
   /**
    * Names under which it may be asked, besides `localhost`, `127.0.0.1` and `[::1]`: without a port, in lower case. A server that listens on
@@ -64,7 +64,7 @@ export interface TaskManagerHttpOptions {
   readonly origins?: ReadonlyArray<string> | undefined
   /**
    * Whether tokens with the scope `read` may see what a task was called with; of a settled one where it is kept (`TaskManagerConfig.keepInputs`, or
-   * rows). It may hold what nobody is to see, so the default is `false`: then it is shown with a request for approval alone.
+   * rows). It may hold secrets, so the default is `false`: then it is only shown with a request for approval.
    */
   readonly showInputs?: boolean | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */
@@ -75,21 +75,21 @@ export interface TaskManagerHttpOptions {
   readonly maxStreamsPerToken?: number | undefined
   /** How many subscriptions one shared event stream carries, as a `TaskManagerClient` has one: an integer from 1. Default: 64. */
   readonly maxSubscriptions?: number | undefined
-  /** How often a stream that has nothing to say sends a comment. More than 0; a number is milliseconds. Default: 15 seconds. */
+  /** How often a stream without events sends a comment. More than 0; a number is milliseconds. Default: 15 seconds. */
   readonly heartbeat?: Duration.DurationInput | undefined
   /** How many bytes of events wait for a client, of which one may be larger: an integer from 1. Beyond it no more are taken for it. Default: 1 048 576. */
   readonly maxWaitingBytes?: number | undefined
   /**
-   * How long a client may read nothing while more waits than that: then it is told that it is dropped, and after as long again it is cut off.
+   * How long a client may read nothing while more waits than that: then it gets `dropped`, and after as long again it is cut off.
    * A number is milliseconds. Default: 10 seconds.
    */
   readonly dropGracePeriod?: Duration.DurationInput | undefined
   /**
-   * How long an update of a turn is held for a client that has taken it and is not heard of any more; then it is put back, for whoever asks
+   * How long an update of a turn is held for a client that has taken it and sends nothing any more; then it is put back, for whoever asks
    * next. A number is milliseconds. Default: 60 seconds.
    */
   readonly updateHold?: Duration.DurationInput | undefined
-  /** How long a cookie of the page is good. A number is milliseconds. Default: 12 hours. */
+  /** How long a cookie of the page is valid. A number is milliseconds. Default: 12 hours. */
   readonly pageSession?: Duration.DurationInput | undefined
   /** The loop whose sessions are shown and opened. Default: there are no sessions over HTTP. */
   readonly agentLoop?: AgentLoop["Type"] | undefined

@@ -10,7 +10,7 @@ import { TaskManager } from "../services/TaskManager.js"
 /**
  * The task manager for programs that run one call after the other: `startTask` runs the call in the foreground and
  * answers `Ready` with its resolution. Routing is not asked. If the host detaches the call meanwhile, the answer is
- * `Pending` and the result comes the background way. Interrupting `startTask` cancels the call.
+ * `Pending` and the result goes where background results go. Interrupting `startTask` cancels the call.
  *
  * @example
  * ```ts

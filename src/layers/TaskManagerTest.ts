@@ -13,7 +13,7 @@ import { ToolExecutor } from "../services/ToolExecutor.js"
 import { makeScriptedTools } from "./internal/scriptedTools.js"
 
 /**
- * The engine of `TaskManagerLive` with tools that the test scripts through `TaskManagerTestControl`. It needs no
+ * The engine of `TaskManagerLive` with tools that a test scripts through `TaskManagerTestControl`. It needs no
  * `ToolExecutor`: it provides its own. Ids are `task-1`, `task-2`, … in the order of the starts. Timeouts and detach times
  * follow the `Clock`, so a `TestClock` drives them.
  *

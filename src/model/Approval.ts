@@ -41,8 +41,8 @@ export interface ApprovalQuestion extends Schema.Schema.Type<typeof ApprovalQues
  * answer, so it is in what the host shows an approval from (`AwaitingApproval` events, `TaskApproval`) and comes back with
  * the answer; it is in nothing that a model, a tool or a log line is given. What a tool writes there is dropped.
  *
- * With `questions` a yes does not do: each of them needs an answer before the tool runs again, which finds them in
- * `CurrentTask.answers`. At most 100, each with an id of its own.
+ * With `questions` an approval alone is not enough: each of them needs an answer before the tool runs again, and it finds the answers in
+ * `CurrentTask.answers`. At most 100 questions, each with an id of its own.
  *
  * @since 0.1.0
  * @category models
@@ -70,7 +70,7 @@ export interface ApprovalRequest extends Schema.Schema.Type<typeof ApprovalReque
 /**
  * A suspended task with the call it stands for and what is asked. `toolRequest` is a frozen copy of the call: what is
  * shown is what will run. `answered` has the ids of the questions that have an answer already, in the order in which they were
- * answered; what was answered is for the tool alone.
+ * answered; only the tool gets the answers themselves.
  *
  * @since 0.1.0
  * @category models

@@ -7,8 +7,8 @@ import type * as Schedule from "effect/Schedule"
 import type { ToolError } from "../errors.js"
 
 /**
- * Tries a call again whose tool fails with a `ToolError`: `schedule` says when and how often, and is given the error; `while` (by
- * default always) which errors are worth it. Requests for approval, defects, what was cancelled, and errors with reason `InvalidInput`,
+ * Tries a call again whose tool has failed with a `ToolError`: `schedule` says when and how often, and gets the error; `while` (by
+ * default always true) says after which errors. Requests for approval, defects, cancelled calls, and errors with reason `InvalidInput`,
  * `PermissionDenied`, `ApprovalRejected` and `Cancelled` are never tried again. All attempts belong to one launch: its `timeout` runs
  * over all of them, and so does its place under the limits. A `while` that throws ends the call as a tool that dies does.
  *

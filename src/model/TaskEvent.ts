@@ -1,5 +1,5 @@
 /**
- * What the host is told. Events are numbered in one total order and published in the step that makes them true.
+ * The events of tasks, for the host. They are numbered in one total order and published in the step that makes them true.
  *
  * @since 0.1.0
  */
@@ -67,15 +67,15 @@ const ofNoTask = tagged("SessionClosed", { ...stamp, sessionId: SessionId, turnI
  *
  * `OutputGrew` says that the task has written, and that its output has `end` bytes so far. It is published once; the next
  * comes after the output was read (`handle.output`), so that a task that writes much publishes little. Growth
- * after the last one is told by the terminal event.
+ * after the last one is followed by the terminal event.
  *
  * `Retrying` says that the tool has failed with `error`, and that the attempt in `snapshot` begins `delay` milliseconds later.
  *
- * `QuestionsAnswered` says that some questions of a suspended task were answered: `answered` are the ids of all that have an answer by
- * now, `open` of those that have none. What was answered is in no event.
+ * `QuestionsAnswered` says that some questions of a suspended task were answered: `answered` are the ids of all questions that have an
+ * answer by now, `open` of the others. The answers themselves are in no event.
  *
  * `Recovered` says that the process in which the task was queued, running or cancelling has ended, and that this one has it now, as
- * its `snapshot` says; what becomes of it is told next. Only a durable manager has such events, after its start.
+ * its `snapshot` says; the next event says what becomes of it. Only a durable manager has such events, after its start.
  *
  * `SessionClosed` comes after the terminal events of everything that `closeSession` cancelled, at once if there was nothing.
  * It is about no turn and no task. If the session id was opened again before, events of the new session may come first.

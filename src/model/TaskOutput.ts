@@ -26,8 +26,8 @@ export interface TaskOutput extends Schema.Schema.Type<typeof TaskOutput> {}
 
 /**
  * Which piece of a task's output is wanted: at most `maxBytes` bytes of UTF-8 (default: all that is kept) from byte
- * `start` on (default: so that the piece is the newest one). What is no longer kept is skipped, so the answer may start
- * later than asked. Both take integers from 0.
+ * `start` on (default: so that the piece is the newest one). Bytes that are no longer kept are skipped, so the answer may start
+ * later than asked. Both are integers from 0.
  *
  * @since 0.1.0
  * @category models

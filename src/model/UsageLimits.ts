@@ -19,9 +19,9 @@ export interface TaskUsageLimit {
 
 /**
  * How much a turn or a session may use: `costs` as in `TaskUsageLimit`, how often tools may begin (an integer from 0; a call that is
- * accepted and has not begun counts too), and for how long they may run together, until now (a duration; a number is milliseconds). Once one of these is reached, a new call is refused with
+ * accepted and has not begun counts too), and `runTime`, how long their tools may have run in sum (a duration; a number is milliseconds). Once one of these is reached, a new call is refused with
  * `UsageLimitReached` (`"fail"`, the default), or waits for the approval of a human before it runs (`"ask"`). A task that reports a cost
- * beyond the limit is treated as in `TaskUsageLimit`; one that runs goes on otherwise.
+ * beyond the limit is treated as in `TaskUsageLimit`; any other task that runs goes on.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * JSON Schema as far as answers to questions are checked with it. What this file does not know it refuses where a tool asks, so that
+ * JSON Schema as far as answers to questions are checked with it. A tool that asks with a keyword that is not here is refused, so that
  * no answer counts that was not checked.
  *
  * Known are `type`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `not`, `$ref` to `$defs` or `definitions` of the same schema; of
@@ -21,7 +21,7 @@ import { printable } from "../shared/text.js"
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /**
- * Whether a value is an object, and no list.
+ * Whether a value is an object, and not a list.
  *
  * @since 0.1.0
  * @category guards
@@ -54,7 +54,7 @@ const isType = (value: unknown): boolean => Predicate.isString(value) && Object.
 const isPattern = (value: unknown): boolean => Predicate.isString(value) && patternOf(value) !== undefined
 
 /**
- * The regular expression of a `pattern`; undefined where it is none.
+ * The regular expression of a `pattern`; undefined where it is not one.
  *
  * @since 0.1.0
  * @category constructors
@@ -172,8 +172,8 @@ export const referred = (root: unknown, ref: string): unknown => {
 }
 
 /**
- * What makes a value no schema that answers can be checked with, undefined if it is one. `patterns`: whether it may have regular
- * expressions. One that comes from elsewhere could be made so that a short text takes it for ever.
+ * Why answers cannot be checked with a value as their schema, undefined if they can. `patterns`: whether it may have regular
+ * expressions. A regular expression from elsewhere may take for ever on a short text.
  *
  * @since 0.1.0
  * @category guards

@@ -176,7 +176,7 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
 }
 
 /**
- * Whether an object has no entries. Nothing is allocated for the answer, which nearly always is yes where this is asked.
+ * Whether an object has no entries. Nothing is allocated: nearly always it is true.
  *
  * @since 0.1.0
  * @category guards

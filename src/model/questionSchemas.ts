@@ -1,6 +1,6 @@
 /**
- * Which schema of Effect a JSON Schema was made of, in the process in which it was made. It says more: a filter is in no JSON Schema.
- * What a tool asks is data, so the schema itself cannot go with it.
+ * Which schema of Effect a JSON Schema was made of, in the process in which it was made. It checks more: a filter is not in a JSON Schema.
+ * A tool's question is data, so the schema itself cannot travel with it.
  *
  * @since 0.1.0
  */

@@ -151,7 +151,7 @@ export interface PlainTaskApproval {
 
 /**
  * A signal that ends a wait, and only the wait: the promise rejects with the signal's `reason`, no task is touched and
- * nothing is taken. What was cancelled before stays so.
+ * nothing is taken. Tasks that were cancelled before stay cancelled.
  *
  * @since 0.1.0
  * @category models
@@ -223,7 +223,7 @@ export interface PromiseFilteredWatch {
 
 /**
  * What a program does with tasks. A promise rejects with the error that the Effect API fails with (`TaskNotFound` and so
- * on, told apart by `_tag`), with a `TypeError` for an argument that is none, and with the reason of its signal. What the
+ * on, told apart by `_tag`), with a `TypeError` for a wrong argument, and with the reason of its signal. What the
  * Effect API answers as an `Option` is the value or `undefined` here.
  *
  * @example
@@ -299,7 +299,7 @@ export interface TaskOperations {
     answer: ApprovalAnswer
   ) => Promise<TaskStartOutcome | undefined>
   /**
-   * Ends a suspended task; `reason` is told to the model. With the `asking` of the approval that was shown it rejects that
+   * Ends a suspended task; the model reads `reason`. With the `asking` of the approval that was shown it rejects that
    * question only, without it what the task asks now. Rejects with `TaskNotFound`, `TaskNotSuspended` and, when the
    * task asks another question by now, `ApprovalMismatch`.
    */
@@ -331,7 +331,7 @@ export interface TaskOperations {
   /** The live tasks: the current ones first, then the latest after each change. Ends when the manager is closed. */
   readonly changes: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskSnapshot>>
   /**
-   * What waits for a human, over all sessions: the current requests for approval first, then the latest list after each change. A slow
+   * The open requests for approval, over all sessions: the current ones first, then the latest list after each change. A slow
    * reader skips lists. Ends when the manager is closed.
    */
   readonly inbox: (options?: WaitOptions) => TaskIterator<ReadonlyArray<TaskApproval>>
@@ -360,7 +360,7 @@ export interface TaskOperations {
   /** Sends a foreground task to the background; `false` if it was there. Rejects with `TaskNotFound`, `TaskNotRunning`. */
   readonly detach: (taskId: string) => Promise<boolean>
   /**
-   * Says something to the tool of a task, which reads it from `messages`. Resolves as soon as the message waits for it. Rejects
+   * Sends a message to the tool of a task, which reads it from `messages`. Resolves as soon as the message waits for it. Rejects
    * with `TaskNotFound`, `TaskNotRunning`, `TaskDoesNotListen` and `TaskInboxFull`.
    */
   readonly steer: (taskId: string, message: string) => Promise<void>

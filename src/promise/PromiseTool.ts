@@ -13,7 +13,7 @@ import type { UsageCosts } from "../model/Usage.js"
 import type { TaskIterator, TaskOperations } from "./PromiseTaskManager.js"
 
 /**
- * What a running tool can see and say of its task. Its functions need no `this`.
+ * What a running tool can see and report of its task. Its functions need no `this`.
  *
  * @since 0.1.0
  * @category models
@@ -43,16 +43,16 @@ export interface ToolContext {
   /** Why the task is being stopped, `undefined` while it is not. */
   readonly cancelReason: () => CancelReason | undefined
   /**
-   * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for what
-   * is not an object.
+   * Publishes a `Progress` event. Does nothing once the launch is over or is being cancelled. Throws a `TypeError` for anything
+   * but an object.
    */
   readonly reportProgress: (progress: TaskProgress) => void
   /** Reports what the tool has used, by names of your own: see `CurrentTask.addUsage`. Throws for anything but numbers from 0. */
   readonly addUsage: (costs: UsageCosts) => void
-  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for no string. */
+  /** Appends to the task's output, for `output(id)`. Does nothing once the launch is over. Throws a `TypeError` for anything but a string. */
   readonly write: (chunk: string) => void
   /**
-   * What is said to the task with `steer`, oldest first: `for await (const message of messages)`. Reading it is how the tool asks for
+   * The messages that `steer` sends to the task, oldest first: `for await (const message of messages)`. Reading it is how the tool asks for
    * messages: from then on they wait for it, also while it does not read. Each goes to one reader. Ends when the launch is over or
    * is being stopped. Every access makes an iterator of its own.
    */
@@ -60,7 +60,7 @@ export interface ToolContext {
   /** How many bytes of UTF-8 the result of the tool may have before the manager cuts it. */
   readonly maxResultBytes: number
   /**
-   * The manager, as this task uses it. A tool has to use this one: only so can it wait for its own turn, for idle or for
+   * The manager, as this task uses it. A tool has to use this one: only with it can it wait for its own turn, for idle or for
    * its own end without waiting for itself.
    */
   readonly manager: TaskOperations
@@ -69,7 +69,7 @@ export interface ToolContext {
 /**
  * Answers one tool call with a string, a `ToolOutput` or any other value that `JSON.stringify` takes; `undefined` is the
  * empty text. `input` is what the model sent, unchecked. It throws, or rejects with, `ToolError` to fail and `ApprovalRequired` to ask a human
- * first; of anything else that it throws the model reads nothing but that the tool failed.
+ * first; after any other error the model reads only that the tool failed.
  *
  * @since 0.1.0
  * @category models
@@ -77,7 +77,7 @@ export interface ToolContext {
 export type PromiseToolFunction = (input: unknown, context: ToolContext) => unknown
 
 /**
- * A tool: a function, or one together with what a model is told of it. `inputSchema` is a JSON Schema; it is shown to the
+ * A tool: a function, or one together with its description for a model. `inputSchema` is a JSON Schema; it is shown to the
  * model, and nothing is checked against it.
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What a running tool can see and say of the task it runs in.
+ * What a running tool can see and report of the task it runs in.
  *
  * @since 0.1.0
  */
@@ -40,7 +40,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   /** Which run of the tool this is, from 1. */
   readonly launch: number
   /**
-   * The same for every launch of the task, and for no other task: give it to a service that does nothing twice under one key. A
+   * The same for every launch of the task, and for no other task: give it to a service that does nothing twice for the same key. A
    * durable manager keeps it over restarts: it is the name of the journal and the id of the task.
    */
   readonly idempotencyKey: string
@@ -49,7 +49,7 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
   /** The approval that resumed the task, without its `asking`; `None` on a first launch. */
   readonly approval: Option.Option<ApprovalRequest>
   /**
-   * What was answered to the questions of the task so far, also before earlier launches: JSON by the ids of the questions. `Question`
+   * The answers to the questions of the task so far, those before earlier launches included: JSON by the ids of the questions. `Question`
    * asks and decodes.
    */
   readonly answers: Readonly<Record<string, unknown>>
@@ -79,9 +79,9 @@ export class CurrentTask extends Context.Tag("effect-task-manager/CurrentTask")<
    */
   readonly addUsage: (costs: UsageCosts) => Effect.Effect<void>
   /**
-   * What is said to the task with `handle.steer`, oldest first. Running it is how the tool asks for messages: from then on they
-   * wait for it, also while it does not read and, if it asks for approval, for its next launch. Each goes to one
-   * reader, and counts as read once that asks for the next one or ends well; one that is interrupted gives it back. Ends when
+   * The messages that `handle.steer` sends to the task, oldest first. The tool asks for messages by running the stream: from then on they
+   * wait for it, also while it does not read and, if it asks for approval, for its next launch. Each goes to one reader, and counts as
+   * read once that reader asks for the next one or ends well; a reader that is interrupted gives it back. Ends when
    * the launch is over or is being stopped.
    */
   readonly messages: Stream.Stream<string>

@@ -28,7 +28,7 @@ export interface Question<out A> extends ApprovalQuestion {
 }
 
 /**
- * What can be said of questions by their type.
+ * Types that are made from questions.
  *
  * @since 0.1.0
  * @category models
@@ -98,13 +98,13 @@ export const Question: {
     options: { readonly text: string; readonly schema: Schema.Schema<A, I> }
   ) => Question<A>
   /**
-   * The answer to a question in the tool that asked it. `None` while there is none, and for one that `schema` does not take (any more):
+   * The answer to a question in the tool that asked it. `None` while there is none, and for an answer that `schema` does not take (any more):
    * ask again.
    */
   readonly answer: <A>(question: Question<A>) => Effect.Effect<Option.Option<A>, never, CurrentTask>
   /**
-   * The answers to all of the questions. While one is missing it asks for those that are: it fails with `ApprovalRequired`, and the
-   * tool runs again once they are answered.
+   * The answers to all of the questions. While answers are missing it asks for them: it fails with `ApprovalRequired`, and the
+   * tool runs again once they are there.
    */
   readonly ask: <Questions extends Question.All>(options: {
     readonly approval: Omit<ApprovalRequest, "questions" | "taskId" | "callId" | "asking">

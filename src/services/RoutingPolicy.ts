@@ -13,8 +13,8 @@ import { refuseUnless } from "../shared/refusals.js"
 /**
  * A function that decides where a call runs; it is asked once per launch, also when a task is resumed. If it throws or
  * dies, that `startTask` dies with the same defect and leaves no trace of the task. In the defect's message, which may
- * quote a name that a model chose, characters that do not show are written as escapes. A decision with a duration that is
- * negative, NaN or none is a defect that names the field.
+ * quote a name that a model chose, characters that do not show are written as escapes. A decision whose duration is negative, NaN
+ * or not a duration is a defect that names the field.
  *
  * @since 0.1.0
  * @category models

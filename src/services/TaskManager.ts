@@ -71,8 +71,8 @@ export interface FilteredTaskWatch {
 }
 
 /**
- * What the user says to a request for approval; the reason of a rejection is told to the model. `answers` are JSON values by the ids of
- * the questions that they answer, all that are open or some of them.
+ * The user's answer to a request for approval. The model reads the reason of a rejection. `answers` are JSON values by the ids of
+ * the questions that they answer, all open ones or some of them.
  *
  * @since 0.1.0
  * @category models
@@ -84,11 +84,11 @@ export type ApprovalAnswer =
 
 /**
  * Answers a request for approval as it was shown. Approving is `startTask` with an approved launch and gives its outcome;
- * rejecting is `rejectApproval` and gives nothing. Both fail as these do: an answer that is not to what is asked now does
- * nothing. What has questions is only approved once each of them has its answer (`ApprovalMismatch`, field `answers`).
+ * rejecting is `rejectApproval` and gives nothing. Both fail as these do: an answer to anything but the open request
+ * does nothing. A request with questions can only be approved once each of them has its answer (`ApprovalMismatch`, field `answers`).
  *
- * `answers` count from then on, each for good, and nothing is given while a question is still open. The last ones approve as well, and give
- * the outcome of that; should approving fail, the answers count all the same, and `"approve"` is all that is missing. Fails with
+ * `answers` count from then on, each for good, and the result is `undefined` while a question is still open. The last ones approve as well, and
+ * give the outcome of that; should approving fail, the answers count all the same, and only `"approve"` has to be given again. Fails with
  * `InvalidAnswer`, and takes none of the answers, where one is to no question or to one that has its answer, does not fit the schema of
  * its question, or is too large.
  *
@@ -192,7 +192,7 @@ export interface TaskManagerHandle {
   /**
    * The updates of a turn, as `waitForTurn` takes them; ends when the turn has drained. An update is delivered once the
    * stream is asked for the next one, or ends well; when its reader fails or is interrupted before, it is put back in
-   * front of the turn. An operator that asks for more than was used, such as `Stream.buffer`, is a reader that has it.
+   * front of the turn. An operator that reads ahead, such as `Stream.buffer`, counts as that reader.
    */
   readonly turnUpdates: (turn: TurnRef) => Stream.Stream<TurnTaskUpdate>
   /** Answers a request for approval as it was shown: the same as `TaskManager.answerApproval`. */
@@ -203,8 +203,8 @@ export interface TaskManagerHandle {
    */
   readonly changes: Stream.Stream<ReadonlyArray<TaskSnapshot>>
   /**
-   * What waits for a human, over all sessions, longest first: the requests for approval that are open now, then the latest list after each
-   * change: one more is asked, questions were answered, one is over. A slow reader skips lists, but the last it sees is never stale. Ends
+   * The open requests for approval, over all sessions, longest first: the current list, then the latest one after each change (a new request, an
+   * answered question, a request that is over). A slow reader skips lists, but the last it sees is never stale. Ends
    * when the manager shuts down.
    */
   readonly inbox: Stream.Stream<ReadonlyArray<TaskApproval>>
@@ -246,8 +246,8 @@ export interface TaskManagerHandle {
    */
   readonly detach: (id: TaskId) => Effect.Effect<boolean, TaskNotFound | TaskNotRunning>
   /**
-   * Says something to the tool of a task, which reads it from `CurrentTask.messages`. Returns as soon as the message waits for
-   * the tool; one that ends before it reads never sees it. Fails with `TaskDoesNotListen` unless the tool has asked for
+   * Sends a message to the tool of a task, which reads it from `CurrentTask.messages`. Returns as soon as the message waits for
+   * the tool; a tool that ends before it reads the message never sees it. Fails with `TaskDoesNotListen` unless the tool has asked for
    * messages, with `TaskInboxFull` while too much waits for it, with `TaskNotRunning` once the task is cancelling or settled. Dies
    * with a `TypeError` for anything but a string.
    */
@@ -267,7 +267,7 @@ export interface TaskManagerHandle {
   readonly setDeliveryMode: (id: TaskId, mode: DeliveryMode) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
   /**
    * Changes the priority of a task: where it waits for a place now, it stands behind those that have this priority already; it keeps
-   * it for a launch after an approval. What runs goes on. `TaskNotRunning` once it is cancelling or settled. A priority that is not a
+   * it for a launch after an approval. A task that runs is not stopped. `TaskNotRunning` once it is cancelling or settled. A priority that is not a
    * finite number is a defect that says so.
    */
   readonly setPriority: (id: TaskId, priority: number) => Effect.Effect<void, TaskNotFound | TaskNotRunning>
@@ -280,8 +280,8 @@ export interface TaskManagerHandle {
   /**
    * What a task, a turn, a session, a lane or everything has used until now. The manager knows the sums of the sessions and turns with live
    * tasks, of the last 4 096 sessions besides, and of the last 64 turns of each. A session that was closed begins anew, and so do all sums
-   * with the process. The usage of an unknown turn or session is zero. `TaskNotFound` for an unknown task; a filter that mixes these is a defect that says so, and so is every
-   * filter where `TaskManagerConfig` has no `ledger`.
+   * with the process. The usage of an unknown turn or session is zero. `TaskNotFound` for an unknown task. A filter that mixes these is a
+   * defect that says so, and so is every filter where `TaskManagerConfig` has no `ledger`.
    */
   readonly usage: (filter?: UsageFilter) => Effect.Effect<Usage, TaskNotFound>
   /** Takes every result of the manual queue, of all sessions, oldest first. */
@@ -335,7 +335,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    * Routing may take time. A call that is still being routed when its turn is interrupted never runs: it is accepted and
    * settles as `Cancelled`; when its session is closed or the layer closes, this fails with `TaskManagerShutdown`; when its
    * task does not ask any more, an approval fails with `ApprovalMismatch`. All of that at once, also if routing never
-   * answers: what routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`;
+   * answers: the effect that routes is interrupted and not waited for. A call id that its turn already has: see `duplicateCallIds`;
    * a call with the same tool and input as a live one: `duplicates` of its `RoutingDecision`.
    */
   readonly startTask: (
@@ -421,7 +421,7 @@ export class TaskManager extends Context.Tag("effect-task-manager/TaskManager")<
    */
   readonly onTurnInterrupted: (turn: TurnRef) => Effect.Effect<InterruptReceipt>
   /**
-   * Ends a suspended task as `Failed` with reason `ApprovalRejected`; `reason` is told to the model. With the `asking` of
+   * Ends a suspended task as `Failed` with reason `ApprovalRejected`; the model reads `reason`. With the `asking` of
    * the approval that was shown it rejects that question only, and fails with `ApprovalMismatch` once the task asks
    * another; without it, it rejects what the task asks now. `TaskNotSuspended` if it does not ask, `TaskNotFound` for unknown ids.
    */

@@ -67,7 +67,7 @@ export interface RecordedLaunch {
   readonly request: ToolRequest
   readonly launch: number
   readonly approval: Option.Option<ApprovalRequest>
-  /** What was answered to the questions of the task so far, by their ids. */
+  /** The answers to the questions of the task so far, by their ids. */
   readonly answers: Readonly<Record<string, unknown>>
 }
 

@@ -1,5 +1,5 @@
 /**
- * Telling a waiting loop that its turn is over. It stops the wait and never the tools: `onTurnInterrupted` does that.
+ * How a waiting loop learns that its turn is over. It stops the wait and never the tools: `onTurnInterrupted` does that.
  *
  * @since 0.1.0
  */

@@ -63,8 +63,8 @@ export interface ToolHandler<out R = never> {
  */
 export const ToolHandler: {
   /**
-   * A tool that checks its input: what does not match the schema is an `InvalidInput` result that names the field and
-   * never shows the value. The schema's JSON Schema is what a model is told; one that has none throws here.
+   * A tool that checks its input: input that does not match the schema ends in an `InvalidInput` result that names the field and
+   * never shows the value. The model gets the JSON Schema of the schema; a schema without one throws here.
    */
   readonly make: <A, I, R, RI = never>(options: {
     readonly description?: string | undefined
@@ -99,7 +99,7 @@ export const ToolHandler: {
 export interface ToolHandlers extends Readonly<Record<string, ToolHandler<unknown>>> {}
 
 /**
- * What can be said of handlers by their type.
+ * Types that are made from handlers.
  *
  * @since 0.1.0
  * @category models
@@ -216,7 +216,7 @@ export const withCaptured = (
 
 /**
  * The service that runs handlers, with what they need taken from the context the layer was built in. Throws a `TypeError`
- * for a handler that can be none, with the tool's name.
+ * with the tool's name for a wrong handler.
  *
  * @since 0.1.0
  * @category constructors

@@ -30,8 +30,8 @@ export interface UiMessageStream {
    */
   readonly send: (message: UserInput) => Effect.Effect<Stream.Stream<UiMessageChunk>, SessionClosed | QuestionOpen>
   /**
-   * Answers what tasks ask, and gives how the message goes on that waited for it. Each answer counts for the question that has its
-   * `approvalId`, and for no other; those that are for no open question change nothing. `QuestionNotOpen` if none of them is for one.
+   * Answers requests for approval, and gives the continuation of the message that waited for them. Each answer counts only for the question that
+   * has its `approvalId`; answers to no open question change nothing. `QuestionNotOpen` if none of them is to an open one.
    */
   readonly answer: (
     answers: ReadonlyArray<UiAnswer>
@@ -39,7 +39,7 @@ export interface UiMessageStream {
   /**
    * The oldest message that was said while no page read it, or the one that is being said, from its beginning. Where there is none,
    * but tasks run in the background, the message that comes next: an empty stream if they have all ended and none of them
-   * brings one. `None` where nothing is to come, and while the last message waits for answers: a page that reads a stream sends none.
+   * brings one. `None` where nothing is to come, and while the last message waits for answers: a page does not send answers while it reads a stream.
    */
   readonly resume: Effect.Effect<Option.Option<Stream.Stream<UiMessageChunk>>>
   /**

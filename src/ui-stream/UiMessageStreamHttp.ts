@@ -40,7 +40,7 @@ export interface UiMessageStreamHttpOptions<E, R> {
   readonly origins?: ReadonlyArray<string> | undefined
   /** The largest body of a request, in bytes: an integer from 1. Default: 1 048 576. */
   readonly maxBodyBytes?: number | undefined
-  /** How often a stream that has nothing to say sends a comment, so that nobody in between ends it. More than 0; a number is milliseconds. Default: 15 seconds. */
+  /** How often a stream without chunks sends a comment, so that no proxy ends it. More than 0; a number is milliseconds. Default: 15 seconds. */
   readonly heartbeat?: Duration.DurationInput | undefined
 }
 

@@ -24,22 +24,22 @@ import { makeClientLoop } from "./internal/clientLoop.js"
 import { makeAgentRunner } from "./internal/runner.js"
 
 /**
- * What a runner with conversations is told beside what `TaskManagerCluster.runner` is: the same on every runner, for any of them may
+ * Options of a runner with conversations, besides those of `TaskManagerCluster.runner`: the same on every runner, because any of them may
  * have to go on with a session. `codec` encrypts the conversations too.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AgentClusterRunnerOptions extends ClusterRunnerOptions {
-  /** What every session has that `sessionOptions` does not say otherwise of. */
+  /** The options of every session that `sessionOptions` does not set. */
   readonly defaults?: AgentSessionDefaults | undefined
-  /** What one session has; asked each time it is opened on a runner. */
+  /** The options of one session; called each time it is opened on a runner. */
   readonly sessionOptions?: ((sessionId: SessionId) => AgentSessionDefaults) | undefined
 }
 
 /**
- * What a client of conversations is told. `eventBuffer` and `eventBytes` bound what a subscriber in this process has not read, as
- * those of `AgentSessionDefaults` do. `codec` is the runners'.
+ * Options of a client of conversations. `eventBuffer` and `eventBytes` bound the unread events of a subscriber in this process, as
+ * those of `AgentSessionDefaults` do. `codec` is that of the runners.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +108,7 @@ export const AgentCluster: {
   >
   /**
    * The `AgentLoop` as a client, in any process. Any number of clients may have a session open: it is the same one, and closing the
-   * scope of `open` leaves it as it is. Options of a session other than `transcript`, `eventBuffer` and `eventBytes` are said on the
+   * scope of `open` leaves it as it is. Options of a session other than `transcript`, `eventBuffer` and `eventBytes` are set on the
    * runners: `open` dies on them, as `setModel` does. Over a takeover subscribers read a `Reset`, and what
    * goes on from there.
    */

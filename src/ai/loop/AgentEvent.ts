@@ -1,5 +1,5 @@
 /**
- * What a session tells the host.
+ * The events of a session, for its host.
  *
  * @since 0.1.0
  */
@@ -112,18 +112,18 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
  * - `MessageTaken`: a message of the user becomes part of the turn's next request, or the turn that has begun with it failed before
  *   that. It comes again in a later turn if this one ended before the message was stored.
- * - `TextDelta`, `ReasoningDelta`: the model speaks. `Retrying`: the request failed and is made again, what the model
- *   said in it does not count; `attempt` is the number of the new request, from 2.
- * - `ToolCall`: the model makes a call; what becomes of it are the `Task` events, whose snapshots carry `callId`.
- * - `Task`: an event of a task of the session, also of the background and between turns. All events of the tasks that the
- *   model was told of come before what it says to that, and all that happened in a turn before its `TurnEnded`. Those of
- *   the tasks that `close` cancels come before the end, the last one is `SessionClosed`.
- * - `ApprovalRequested`: a task waits for `approve`, `answer` or `reject`. It follows the `Task` event that says so. What is answered of its
+ * - `TextDelta`, `ReasoningDelta`: a piece of the model's reply. `Retrying`: the request failed and is made again, and what the
+ *   model said in it does not count; `attempt` is the number of the new request, from 2.
+ * - `ToolCall`: the model makes a call; what becomes of it is in the `Task` events, whose snapshots carry `callId`.
+ * - `Task`: an event of a task of the session, also of the background and between turns. The events of a task come before the
+ *   model's reply to its result, and all that happened in a turn before its `TurnEnded`. The events of the tasks that `close`
+ *   cancels come before the end; the last one is `SessionClosed`.
+ * - `ApprovalRequested`: a task waits for `approve`, `answer` or `reject`. It follows the `AwaitingApproval` event of the task. Answers to its
  *   questions are `Task` events (`QuestionsAnswered`).
  * - `TranscriptRewritten`: the conversation was changed, by the host or because a provider refused it.
  * - `LateResult`: a background result became part of the conversation; `WakeHeld`: the budget of wake-ups is used up, so
  *   results wait for the next message.
- * - `Reset`: events were missed, for this subscriber did not read them (`eventBuffer`, `eventBytes`), or for the manager's
+ * - `Reset`: events were missed, because this subscriber did not read them (`eventBuffer`, `eventBytes`), or because the manager's
  *   tasks were faster than the session. It carries the session as it is at this place among the events; what follows
  *   happened after it.
  *

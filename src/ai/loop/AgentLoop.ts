@@ -15,8 +15,8 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
 /**
  * Drives conversations on a language model through the task manager: a program writes only tools and a prompt.
  *
- * A turn goes from a message to a reply without calls. The calls of a reply run side by side as tasks of the manager, where
- * the annotations of their tools say, or its `RoutingPolicy` if it has one; their results enter the transcript in the order of the calls. A call in the background is answered at once by
+ * A turn goes from a message to a reply without calls. The calls of a reply run side by side as tasks of the manager, in the foreground or
+ * in the background as the annotations of their tools say, or the manager's `RoutingPolicy` if it has one; their results enter the transcript in the order of the calls. A call in the background is answered at once by
  * a placeholder, and its result comes later, by the session's codec; under `RequestContinue` it starts a turn by itself.
  * At every request the history is valid for every provider. Requests of several sessions run concurrently.
  *
@@ -51,7 +51,7 @@ import { type AgentLoopService, makeAgentLoop } from "./internal/makeAgentLoop.j
 export class AgentLoop extends Context.Tag("effect-task-manager/AgentLoop")<AgentLoop, AgentLoopService>() {
   /**
    * The loop with the tools that a model is shown; `ToolExecutor` runs them. `defaults` hold for every session that does not
-   * say otherwise. Dies on one that is out of range or none, and names it, and on a tool that no
+   * say otherwise. Dies on a wrong default, which it names, and on a tool that no
    * provider takes.
    *
    * @since 0.1.0

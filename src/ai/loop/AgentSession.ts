@@ -32,17 +32,17 @@ import type { RetryPolicy } from "./RetryPolicy.js"
 import type { WakePolicy } from "./WakePolicy.js"
 
 /**
- * What every session of a loop has, unless it says otherwise.
+ * Options of every session of a loop, unless the session has its own.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AgentSessionDefaults {
-  /** What the model is told before the conversation. */
+  /** The system prompt. */
   readonly system?: string | undefined
   /**
    * Which tools the model is shown: those of the loop's toolkit (`"toolkit"`, the default), or also all others that
-   * `ToolExecutor.specs` has when a request is made (`"executor"`), such as those of MCP servers. One that providers refuse is then
+   * `ToolExecutor.specs` has when a request is made (`"executor"`), such as those of MCP servers. A tool that providers refuse is then
    * left out, with a warning.
    */
   readonly offer?: "toolkit" | "executor" | undefined
@@ -53,13 +53,13 @@ export interface AgentSessionDefaults {
   /** The longest note about a late result, in bytes of UTF-8; what is longer is cut in the middle: an integer from 0. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
   /**
-   * Who is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches what it wants back.
-   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then who made the last reply. Not empty.
+   * The provider that is asked: `openai`, `anthropic`, or the name under which another client of `@effect/ai` attaches its own data to replies.
+   * Without it the `ProviderName` of `@effect/ai` counts, which its `model` provides, and then the provider of the last reply. Not empty.
    */
   readonly provider?: string | undefined
   /**
-   * Makes a shorter conversation of one: called when the model refuses it as too long (`ContextOverflow`), and then the request
-   * is made again, and before a request that `compactAt` says is too long. Calls that are open or run in the background stay in
+   * Shortens a conversation. It is called when the model refuses the conversation as too long (`ContextOverflow`), after which the request
+   * is made again, and before a request that is too long by `compactAt`. Calls that are open or run in the background stay in
    * it, whatever it gives. Where it fails, gives what `rewrite` refuses, or leaves nothing to answer, the conversation stays as it is, and
    * a warning is logged.
    */
@@ -72,7 +72,7 @@ export interface AgentSessionDefaults {
   /** When a failed request to the model is made again: a `RetryPolicy`, or any schedule. Default: `RetryPolicy.standard`. */
   readonly retry?: RetryPolicy | undefined
   /**
-   * How long nothing of a streamed reply may come, the wait for its first part included. Then the request has failed, and
+   * The longest pause between two parts of a streamed reply, and before the first. After it the request has failed, and
    * `retry` decides whether it is made again. More than 0; a number is milliseconds. Default: 5 minutes; `Infinity`: no limit.
    */
   readonly idleTimeout?: Duration.DurationInput | undefined
@@ -83,14 +83,14 @@ export interface AgentSessionDefaults {
    */
   readonly maxRequestsPerTurn?: number | undefined
   /**
-   * How many calls of one reply run. Each one over the limit is answered with an error that tells the model so.
+   * How many calls of one reply run. Each call over the limit is answered with an error that the model reads.
    * An integer from 1, or `Infinity`. Default: 128.
    */
   readonly maxCallsPerReply?: number | undefined
   /**
    * What `submit` does with the approvals that the turn waits for at that moment. `"queue"`: nothing, and the message waits for
-   * their answers. `"reject"`: it rejects them, with the message as the reason, so that the turn goes on and the model reads both. What
-   * a task in the background asks holds up no turn, and stays open. Default: `"queue"`.
+   * their answers. `"reject"`: it rejects them, with the message as the reason, so that the turn goes on and the model reads both. A question of
+   * a background task holds up no turn, and stays open. Default: `"queue"`.
    */
   readonly whileAwaitingApproval?: "queue" | "reject" | undefined
   /** Whether replies are streamed (`streamText`) or come whole (`generateText`). Default: true. */
@@ -153,7 +153,7 @@ export interface SubmitOptions {
 }
 
 /**
- * Names what a task asks: the task and the `asking` of the approval that was shown (`approval.approval.asking`). It is for a
+ * Names a request for approval: the task and the `asking` of the approval that was shown (`approval.approval.asking`). It is for a
  * host that keeps no approvals, such as a server whose pages send back what they show.
  *
  * @since 0.1.0
@@ -206,7 +206,7 @@ export interface AgentSession {
   readonly run: (message: UserInput) => Stream.Stream<AgentEvent, SessionClosed>
   /**
    * Goes on without a new message where a failed or interrupted turn stopped. Does nothing if there is nothing to go on
-   * with: no open call, no message that waits, and the model has said its part. `SessionClosed` once the session is closed.
+   * with: no open call, no waiting message, and it is not the model's turn to reply. `SessionClosed` once the session is closed.
    */
   readonly resume: Effect.Effect<void, SessionClosed>
   /**
@@ -229,7 +229,7 @@ export interface AgentSession {
    */
   readonly interrupt: Effect.Effect<InterruptReceipt>
   /**
-   * Asks another model from the next request on, also of another provider: the conversation is shown to it as it takes it.
+   * Uses another model from the next request on, also one of another provider: the prompt is then made for that one.
    * `provider` is as in `AgentSessionDefaults`. The tools stay those of the loop, so tools that one provider brings along do not
    * go with this. `SessionClosed` once the session is closed.
    */
@@ -246,7 +246,7 @@ export interface AgentSession {
   readonly rewrite: (
     change: (transcript: Transcript) => Transcript
   ) => Effect.Effect<void, SessionClosed | RewriteRefused | TurnFailure>
-  /** What waits for an answer, foreground and background, longest first. */
+  /** The requests for approval that wait for an answer, foreground and background, longest first. */
   readonly approvals: Effect.Effect<ReadonlyArray<TaskApproval>>
   /**
    * Resumes a suspended task. Takes the approval that the user was shown, or what names it: an answer counts for that
@@ -262,7 +262,7 @@ export interface AgentSession {
   /**
    * Answers questions of a suspended task, all that are open or some; it goes on with the last answer. `answers` are JSON by the
    * ids of the questions. Takes what `approve` takes and fails as it does, and with `InvalidAnswer`, where none of the answers
-   * counts: one is to no question, to one that has its answer, or does not fit. Every part that is answered is told as a `Task` event
+   * counts if one of them answers no question or one that has its answer, or does not fit. Every part that counts is published as a `Task` event
    * (`QuestionsAnswered`).
    */
   readonly answer: (
@@ -273,7 +273,7 @@ export interface AgentSession {
     TaskNotFound | ApprovalMismatch | InvalidAnswer | TaskLimitReached | TaskCancelled | TaskManagerShutdown
   >
   /**
-   * Ends a suspended task with an error result that tells the model `reason`. Takes what `approve` takes, and fails with
+   * Ends a suspended task with an error result, in which the model reads `reason`. Takes what `approve` takes, and fails with
    * `ApprovalMismatch` and `TaskNotFound` as it does.
    */
   readonly reject: (
@@ -281,7 +281,7 @@ export interface AgentSession {
     reason?: string
   ) => Effect.Effect<void, TaskNotFound | ApprovalMismatch>
   /**
-   * Says something to the tool of a running task, which reads it from `CurrentTask.messages`. Fails as `TaskManagerHandle.steer`
+   * Sends a message to the tool of a running task, which reads it from `CurrentTask.messages`. Fails as `TaskManagerHandle.steer`
    * does: with `TaskDoesNotListen` where the tool takes no messages. `TaskNotFound` also for a task of another session.
    */
   readonly steer: (

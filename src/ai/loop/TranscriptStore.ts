@@ -1,5 +1,5 @@
 /**
- * Where a loop writes down what was said.
+ * Where a loop stores its conversations.
  *
  * @since 0.1.0
  */
@@ -17,8 +17,8 @@ import type { TranscriptStoreError } from "./errors.js"
  * default writes nothing.
  *
  * An entry is part of the conversation once `append` has succeeded. When it fails, the session keeps the entry and appends it
- * again, before any other: with its next step, or when it is closed. So an `append` that fails after all was written leaves
- * the entry twice in the log, which `fromEntries` sees to. A `Rewrite` among them takes the place of all before it: a store may
+ * again, before any other: with its next step, or when it is closed. So an `append` that wrote the entry and then failed leaves
+ * it twice in the log; `fromEntries` takes it once. A `Rewrite` among them takes the place of all before it: a store may
  * drop those. An append is never interrupted: one that hangs holds up the
  * turn, its interrupt and `close`.
  *
@@ -58,7 +58,7 @@ export class TranscriptStore extends Context.Reference<TranscriptStore>()("effec
 }
 
 /**
- * What a store does.
+ * The methods of a store.
  *
  * @since 0.1.0
  * @category models
@@ -66,7 +66,7 @@ export class TranscriptStore extends Context.Reference<TranscriptStore>()("effec
 export interface TranscriptStoreService {
   /** Adds one entry to the log of a session. Not called where there are `sessions`. */
   readonly append: (sessionId: SessionId, entry: TranscriptEntry) => Effect.Effect<void, TranscriptStoreError>
-  /** What a store has whose sessions outlive their process, such as `TranscriptStoreSql` of `effect-task-manager/ai/durable`. */
+  /** The methods of a store whose sessions outlive their process, such as `TranscriptStoreSql` of `effect-task-manager/ai/durable`. */
   readonly sessions?: TranscriptSessions | undefined
 }
 

@@ -11,7 +11,7 @@ import type { ShellPolicyOptions, ShellRule, ShellVerdict } from "./ShellRule.js
 import { chainWords, plainWords, roughWords, wholeWords } from "./words.js"
 
 /**
- * What a policy decided. `reason` is shown to the human who is asked, and told to the model that is refused.
+ * What a policy decided. `reason` is shown to the human who is asked, and to the model if the command is refused.
  *
  * @since 0.1.0
  * @category models
@@ -212,8 +212,8 @@ const conservative = ["pwd", "ls", "true", "false"].map((words) =>
  * are ever allowed by a rule.
  *
  * Rules with `Deny` come first: one matches wherever its words stand in the text, in quotes, after a path and with options
- * between them too. Of the others the first one that fits decides. What looks at text can be got around (`s''udo`, a script, an
- * alias of git), so a rule that denies is advice to a model in good faith; what protects is that everything else is asked.
+ * between them too. Of the others the first one that matches decides. A check of the text can be avoided (`s''udo`, a script, an
+ * alias of git), so a rule that denies is advice to a model in good faith; the protection is that everything else asks first.
  *
  * Rules that allow hold in the root alone, unless they name other directories.
  *
@@ -241,13 +241,13 @@ export const ShellPolicy: {
   /**
    * A policy of rules. `otherwise` (default `Ask`) is for plain commands that no rule fits, `compound` (default `Ask`) for
    * commands that are not plain; both may be `Allow` where the machine itself is a sandbox. With `chains` (default `false`) a chain
-   * of plain commands (`a && b | c`) is allowed if each of its parts is, refused if one is, and asked about otherwise. A part that
-   * changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) makes it no chain. Throws a `TypeError` for wrong options.
+   * of plain commands (`a && b | c`) is allowed if each of its parts is, refused if one is, and asked about otherwise. A command with a
+   * part that changes how the others are run (`cd`, `export`, `alias`, `exec` and their like, `printf` too) is not such a chain. Throws a `TypeError` for wrong options.
    */
   readonly make: (options: ShellPolicyOptions) => ShellPolicy
   /**
    * What "always allow" means for an approval that was shown: its command and its directory, to be kept by the host. `None` if the
-   * approval is none of the shell's, or if its summary was cut, so that nobody has seen the whole command.
+   * approval is not one of the shell, or if its summary was cut, so that nobody has seen the whole command.
    */
   readonly permissionOf: (approval: ApprovalRequest) => Option.Option<ShellPermission>
   /**

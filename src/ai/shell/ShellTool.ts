@@ -34,8 +34,8 @@ const toolName = "shell"
 /**
  * How a command ended and what it printed. `exit_code` is null when a signal ended it, `signal` when none did; `timed_out`
  * says that `timeout_seconds` was over. `output` has both output streams in the order of arrival; of a long one the beginning and
- * the end, with `omitted_bytes` bytes left out between them. `replaced_bytes`, if it is there, is how many bytes were no UTF-8
- * and stand as U+FFFD.
+ * the end, with `omitted_bytes` bytes left out between them. `replaced_bytes`, if it is there, is how many bytes were not UTF-8
+ * and are U+FFFD now.
  *
  * @since 0.1.0
  * @category models
@@ -309,8 +309,8 @@ const make = (options: ShellOptions) =>
  * However a call ends, its whole process group gets SIGTERM, and SIGKILL after the grace period, before the call is over; on
  * Linux also what left the group, found by a variable in its environment, a limit that it inherits, or a parent that was found;
  * docs/shell.md lists what is out of reach. Output goes to the task while it comes
- * (`handle.output`), where it can be read after a cancel or a timeout of the manager too: then the manager decides the
- * result, and the tool has none to give.
+ * (`handle.output`), where it can be read also after a cancel or a timeout of the manager, where the tool gives no
+ * result of its own.
  *
  * The root is where commands start, not a sandbox: a command can go and read and write wherever its user may.
  *
@@ -333,7 +333,7 @@ export const ShellTool: {
   readonly tool: typeof tool
   /** A toolkit of it alone, to be merged with others. */
   readonly toolkit: typeof toolkit
-  /** Its handler. Closing the layer ends every command that runs. Dies on an option that is out of range or none, and names it. */
+  /** Its handler. Closing the layer ends every command that runs. Dies on a wrong option, and names it. */
   readonly layer: (
     options: ShellOptions
   ) => Layer.Layer<

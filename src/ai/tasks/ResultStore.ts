@@ -249,12 +249,12 @@ const keyValueStore = ({ maxBytes }: { readonly maxBytes: number }) =>
 export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<ResultStore, {
   /**
    * Keeps the text of a task, and forgets the oldest texts beyond the size cap. Of a text longer than the cap the newest bytes
-   * are kept; a text of which that is nothing is not kept.
+   * are kept; a text of which nothing fits is not kept.
    */
   readonly save: (taskId: TaskId, text: string) => Effect.Effect<void, ResultStoreError>
   /**
    * A piece of the text, from its beginning if the range names no start; `None` if there is none (any more). Dies on a
-   * range whose fields are no integers from 0.
+   * range whose fields are not integers from 0.
    */
   readonly read: (taskId: TaskId, range: OutputRange) => Effect.Effect<Option.Option<TaskOutput>, ResultStoreError>
   /** Forgets the text of a task, if there is one: its id begins anew. From then on `read` has none, even if this fails. */

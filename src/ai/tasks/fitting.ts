@@ -1,6 +1,6 @@
 /**
  * What fits into one answer. The manager cuts an answer that is too long in the middle of its JSON text, and a model could not read
- * on in the hole: so the tools for tasks say no more than fits, and where the rest is.
+ * on in the hole: so the tools for tasks give no more than fits, and say where the rest is.
  *
  * @since 0.1.0
  */

@@ -75,7 +75,7 @@ const parametersOf = (tool: Tool.Any): object => {
 const modelChooses = (tool: Tool.Any): boolean => Context.get(annotationsOf(tool), ModelChoosesBackground)
 
 /**
- * The JSON Schema of a tool's parameters as a model is told, with the parameter `background` where the model may choose.
+ * The JSON Schema of a tool's parameters for the model, with the parameter `background` where the model may choose.
  * Throws for a tool that has such a parameter of its own, and for a schema that has no JSON Schema.
  *
  * @since 0.1.0

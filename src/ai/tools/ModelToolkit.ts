@@ -74,8 +74,8 @@ const handledElsewhere: ModelToolkit["handle"] = (name) =>
 /**
  * Mirrors of the tools: names, descriptions, annotations and JSON Schemas (with the parameter `background` where the model
  * may choose) are the same, but parameters are neither checked nor decoded, so that wrong ones fail one call and not the
- * whole reply: the executor checks them. An optional parameter is told as one that may be null, for strict modes of providers
- * want every one required; the executor takes null for one that is left out. Tools that the provider runs itself are as they
+ * whole reply: the executor checks them. An optional parameter is sent as one that may be null, because strict modes of providers
+ * want every parameter required; the executor takes null for one that is left out. Tools that the provider runs itself are as they
  * were. Calls are not resolved here: use it with `disableToolCallResolution`. Throws, with the tool's name, if a name of a tool
  * or of a parameter is one that providers refuse, if a tool that is annotated with `ModelChoosesBackground` has a parameter
  * `background` of its own, or if its parameters have no JSON Schema.
@@ -123,9 +123,9 @@ const fromSpec = (spec: ToolSpec): ModelTool => {
 }
 
 /**
- * Tools that are known by what an executor says of them (`ToolExecutor.specs`), as a model is shown them: names, descriptions and JSON
+ * Tools that are made from the specs of an executor (`ToolExecutor.specs`), in the form for a model: names, descriptions and JSON
  * Schemas are passed on. An object whose schema does not say whether it takes more fields takes none, and an optional field may be
- * null, for strict modes of providers want it so. Throws, with the tool's name, for one that providers refuse.
+ * null, because strict modes of providers want it so. Throws, with the tool's name, for a tool that providers refuse.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * What the author of a tool says of how its calls run: where, for how long, and whether a human is asked first.
+ * Annotations by which the author of a tool says where its calls run, for how long, and whether a human is asked first.
  *
  * @since 0.1.0
  */
@@ -103,7 +103,7 @@ export class BackgroundTimeout extends Context.Reference<BackgroundTimeout>()(
 ) {}
 
 /**
- * How long a call may run without a progress report and without a written word (a number is milliseconds). Default: as long as it
+ * How long a call may run without a progress report and without output (a number is milliseconds). Default: as long as it
  * takes.
  *
  * @since 0.1.0
@@ -163,7 +163,7 @@ export class Retry extends Context.Reference<Retry>()(
 
 /**
  * What becomes of a call while another one of its session with the same input is live: it runs (`"run"`, the default), gets the result
- * of the first and starts nothing (`"join"`), or is refused, and the model is told which task has the first (`"reject"`).
+ * of the first and starts nothing (`"join"`), or is refused, and the model reads which task runs the first (`"reject"`).
  *
  * @example
  * ```ts
@@ -223,7 +223,7 @@ export class Priority extends Context.Reference<Priority>()(
 
 /**
  * Whether a call may only run once a human has approved it, by the parameters as the model sent them (checked against the
- * tool's schema, but not decoded). A string asks too, and is the reason that the human is told. A function that throws
+ * tool's schema, but not decoded). A string asks too, and is the reason that the human reads. A function that throws
  * fails the call, and its handler does not run.
  *
  * @since 0.1.0

@@ -43,7 +43,7 @@ export interface Options {
   readonly continuePolicy?: ContinuePolicy | undefined
 }
 
-/** What is not annotated is left out. */
+/** An annotation that the tool does not have is left out. */
 const limitsOf = (annotations: Context.Context<never>): RoutingDecision.Options => {
   const lane = Context.get(annotations, Lane)
   const priority = Context.get(annotations, Priority)
@@ -113,7 +113,7 @@ const checkAnnotations = (tool: Tool.Any): void => {
 /**
  * A routing function made of the annotations `Background`, `DetachAfter`, `Timeout` and, where a tool is annotated with
  * `ModelChoosesBackground`, of what the model chose. Calls of unknown tools run in the foreground. Throws for an
- * annotation with a duration that is negative, NaN or none, and if a tool that is annotated with `ModelChoosesBackground` has a parameter `background` of its own.
+ * annotation whose duration is negative, NaN or not a duration, and if a tool that is annotated with `ModelChoosesBackground` has a parameter `background` of its own.
  *
  * @example
  * ```ts

@@ -30,15 +30,15 @@ import type { TranscriptEntry } from "./TranscriptEntry.js"
  * @category models
  */
 export interface RenderOptions {
-  /** What the model is told before the conversation. */
+  /** The system prompt. */
   readonly system?: string | undefined
   /** Default: `LateResultCodec.UserNote`. */
   readonly codec?: LateResultCodec | undefined
   /** The longest output in a late result, in bytes of UTF-8: an integer from 0, else a `RangeError` is thrown. Default: 16 384. */
   readonly maxNoteBytes?: number | undefined
   /**
-   * Who is asked (`openai`, `anthropic`, or another name that the entries have). Without it the provider of the last reply is
-   * taken for it, and the prompt is valid for the other ones, too.
+   * The provider that is asked (`openai`, `anthropic`, or another name that the entries have). Without it, it is taken to be
+   * that of the last reply, and the prompt is valid for the others too.
    */
   readonly provider?: string | undefined
 }
@@ -67,9 +67,9 @@ const isToGoOn = (
  * The prompt of a transcript: valid for every provider as it stands, in whatever state the transcript is. Each call of a
  * reply is answered once, in the tool message right after it, in the order of the calls; a call without a result is
  * answered by a text that says so (the loop sends no such prompt). The same transcript gives the same prompt. What no
- * provider takes is put right: halves of characters, a name that no tool could have, an input that is not an object, an id that comes
+ * provider takes is corrected: halves of characters, a name that no tool could have, an input that is not an object, an id that comes
  * again, a beginning that is not the user's. What one provider attached to its replies, and what it ran itself, is shown to
- * that provider alone; to others it is told in words, or left out. Files in the result of a tool follow in a message of the user.
+ * that provider alone; for others it is put into words, or left out. Files in the result of a tool follow in a message of the user.
  *
  * @example
  * ```ts

@@ -42,7 +42,7 @@ export interface ProblemOf<Status extends number> {
 }
 
 /**
- * 401: no token, or one that is not known.
+ * 401: no token, or an unknown one.
  *
  * @since 0.1.0
  * @category schemas
@@ -50,7 +50,7 @@ export interface ProblemOf<Status extends number> {
 export const Unauthorized: ProblemSchema<401> = problemOf(401, "No token, or none that is known")
 
 /**
- * 403: the token has not the scope that this takes, or the page is of another origin.
+ * 403: the token lacks the scope that this takes, or the page is of another origin.
  *
  * @since 0.1.0
  * @category schemas

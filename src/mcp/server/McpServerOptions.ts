@@ -1,5 +1,5 @@
 /**
- * What an MCP server can be told.
+ * The options of an MCP server.
  *
  * @since 0.1.0
  */
@@ -39,14 +39,14 @@ export interface McpProtocolError {
 export interface McpServerOptions {
   /** Who the server is, for the client. Default: `effect-task-manager` in the version of this package. */
   readonly info?: { readonly name: string; readonly title?: string | undefined; readonly version: string } | undefined
-  /** What a model is told of the server. Default: nothing. */
+  /** The instructions for a model that uses the server. Default: none. */
   readonly instructions?: string | undefined
   /** The tools that clients see and may call. Default: all that the `ToolExecutor` has. */
   readonly tools?: ReadonlyArray<ToolSpec> | undefined
   /** Which calls become tasks. Default: `optional` for every tool. */
   readonly taskSupport?: ((tool: ToolSpec) => McpTaskSupport) | undefined
   /**
-   * Which failures of tools are told as an error of the protocol (task status `failed`). Default: none: a call that has failed is
+   * Which failures of tools are reported as an error of the protocol (task status `failed`). Default: none: a call that has failed is
    * completed with `isError`, which a model reads.
    */
   readonly protocolError?: ((error: ToolError) => McpProtocolError | undefined) | undefined
@@ -55,7 +55,7 @@ export interface McpServerOptions {
    * (`historyLimit`, `historyBytes`) has to keep results for as long. `Infinity` keeps tasks until their client is gone. A number is milliseconds. Default: 1 hour.
    */
   readonly ttl?: Duration.DurationInput | undefined
-  /** How often a client is told to ask about a task. More than 0; a number is milliseconds. Default: 1 second. */
+  /** How often a client is asked to poll a task. More than 0; a number is milliseconds. Default: 1 second. */
   readonly pollInterval?: Duration.DurationInput | undefined
   /** How many tasks of all clients are known at the same time, calls that are waited for included: an integer from 1. Default: 1 000. */
   readonly maxTasks?: number | undefined

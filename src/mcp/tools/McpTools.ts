@@ -61,14 +61,14 @@ export class McpTools extends Context.Tag("effect-task-manager/McpTools")<McpToo
    * - Every call asks a human first, unless `approval` says otherwise. What a server says of a tool never takes an approval away.
    * - Progress of the server is progress of the task. A task that is cancelled cancels the call, and the task that the server may run it as.
    * - `isError` ends the call as `ExecutionFailed`. Images, sounds and resources are media, structured content is JSON.
-   * - What the server asks (elicitation) is a question of the task: its answer, or null to decline, goes back to the server, and the call
-   *   goes on. To reject it cancels the call.
+   * - A question of the server (elicitation) is a question of the task: its answer, or null to decline, goes back to the server, and the call
+   *   goes on. A rejection cancels the call.
    * - A server that ends is started again as `restart` says. Calls that it had open end as `Interrupted`: nobody knows what they have done.
    *   Calls that begin meanwhile wait for `callWait`.
    * - `notifications/tools/list_changed` changes the list.
    *
-   * Fails with `McpServerUnavailable` if one that is not `optional` cannot be connected to. Dies on an option that is out of range or
-   * none, and names it. Needs the `CommandExecutor` of the platform only for servers that are programs.
+   * Fails with `McpServerUnavailable` if one that is not `optional` cannot be connected to. Dies on a wrong option,
+   * and names it. Needs the `CommandExecutor` of the platform only for servers that are programs.
    *
    * @example
    * ```ts
