@@ -88,7 +88,7 @@ const withMore = (
   ...(priority === 0 ? undefined : { priority })
 })
 
-/** The lane that its snapshot names; one that the configuration does not know any more is none. */
+/** The lane that its snapshot names; none if the configuration does not know it any more. */
 export const assignLane = (table: TaskTable, task: TaskRecord): void => {
   const { lane } = task.snapshot
   task.lane = (lane === undefined ? undefined : laneOf(table, lane)) ?? table.lanes[0]
@@ -176,7 +176,7 @@ export const resume = (
 ): void => {
   // a fresh copy: what is kept for the next comparison stays frozen, and the tool may change what it gets
   task.request = { ...task.request, input: jsonCopy(task.request.input), metadata: jsonCopy(task.request.metadata) }
-  // an answer to what the manager asks for a limit is none to what the tool may ask
+  // an answer to what the manager asks for a limit does not answer what the tool may ask
   task.approval = task.asked === undefined || task.asksForLimit ? undefined : withoutAsking(task.asked.approval)
   if (task.asksForLimit && task.duplicates !== undefined) task.duplicates.firstLaunch = task.snapshot.launch + 1
   task.asksForLimit = false

@@ -22,7 +22,7 @@ const isString = Predicate.isString
 const isReason = Schema.is(ToolErrorReason)
 
 /**
- * The error that a tool failed with, undefined if the failure is none.
+ * The error that a tool failed with, undefined if the failure is not a `ToolError`.
  *
  * @since 0.1.0
  * @category constructors

@@ -147,7 +147,7 @@ const makeObserver = (options: TelemetryOptions) =>
 /**
  * Makes spans, metrics and annotated logs of every manager and every agent loop that it is provided to. It needs no exporter of its own:
  * spans go to the tracer of whoever starts a call, metrics into Effect's registry. Kills the construction of the layer with a
- * defect that names the field for an option that is out of range, or none.
+ * defect that names the field for a wrong option.
  *
  * @example
  * ```ts

@@ -50,7 +50,7 @@ export class SlicedScheduler implements Scheduler.Scheduler {
   /**
    * `slice` is how long fibers run before the event loop turns: a duration, of which a number is milliseconds. `now`
    * gives milliseconds of any clock that never goes back; by default that of `performance`. Throws a `RangeError` for a
-   * `slice` that is negative or no duration.
+   * `slice` that is negative or not a duration.
    */
   constructor(options?: {
     readonly slice?: Duration.DurationInput | undefined

@@ -36,7 +36,7 @@ export interface TaskManagerSettings {
    */
   readonly historyBytes: number
   /**
-   * Whether these settled tasks are kept with what they were called with, for people who look at them over HTTP: as JSON text, of which 64 KiB
+   * Whether these settled tasks are kept with the input of their call, for people who look at them over HTTP: as JSON text, of which 64 KiB
    * are kept, and which counts in `historyBytes`. Durable managers and clusters have it in their rows in any case. Default `false`.
    */
   readonly keepInputs: boolean

@@ -14,7 +14,7 @@ const refuseInstances = (_key: string, value: unknown): unknown => {
   const isData = typeof value === "object"
     ? value === null || Array.isArray(value) || isPlainObject(value)
     : typeof value !== "function" && typeof value !== "symbol"
-  if (!isData) throw new TypeError("It is no JSON")
+  if (!isData) throw new TypeError("It is not JSON")
   return value
 }
 

@@ -11,7 +11,7 @@ class TooMuch {
 
 /**
  * The same text for JSON values that are the same, deeply: same keys in any order, same items in the same order. Undefined for what is
- * nested deeper than JSON may be, and for what would have more than `maxLength` UTF-16 code units. Numbers that are no JSON yet (`NaN`,
+ * nested deeper than JSON may be, and for what would have more than `maxLength` UTF-16 code units. Numbers that are not JSON yet (`NaN`,
  * `Infinity`) have texts of their own.
  *
  * @since 0.1.0

@@ -20,7 +20,7 @@ const ofDuration = (value: unknown): number | undefined => {
 
 /**
  * The milliseconds of a `DurationInput` in any of its spellings, `Infinity` for an endless one, and undefined for what is
- * negative, NaN or no duration.
+ * negative, NaN or not a duration.
  */
 export const durationMillis = (value: unknown): number | undefined => {
   switch (typeof value) {

@@ -75,7 +75,7 @@ export const make = (settings: {
           return Scope.close(scope, Exit.void)
         })
         sessions.set(id, { session, end })
-        // one that something else has closed is none any more
+        // one that something else has closed is not open any more
         yield* session.over.pipe(Effect.zipRight(end), Effect.forkIn(connection))
       })
 

@@ -218,7 +218,7 @@ const make = (
           Effect.flatMap(
             Effect.mapError(
               Schema.encode(Entry)(entry),
-              (cause) => new TranscriptStoreError({ message: "An entry is no JSON.", cause })
+              (cause) => new TranscriptStoreError({ message: "An entry is not JSON.", cause })
             ),
             encoded
           ),
@@ -297,7 +297,7 @@ const make = (
         const number = one.nextMessage++
         const message = yield* Effect.flatMap(
           Effect.mapError(Schema.encode(Content)(content), (cause) =>
-            new TranscriptStoreError({ message: "A message is no JSON.", cause })),
+            new TranscriptStoreError({ message: "A message is not JSON.", cause })),
           encoded
         )
         const row = { manager, session_id: sessionId, message_id: messageId, number, message, version }

@@ -48,7 +48,7 @@ export const checkPolicyOptions = (options: ShellPolicyOptions): void => {
 }
 
 /**
- * Throws for words of a rule that are no text.
+ * Throws for words of a rule that are not texts.
  *
  * @since 0.1.0
  * @category guards

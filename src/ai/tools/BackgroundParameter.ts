@@ -48,7 +48,7 @@ const withParameter = (tool: Tool.Any, schema: object): object => {
   const { properties, required } = { properties: {}, required: [], ...schema }
   if (!("type" in schema) || schema.type !== "object" || !Predicate.isRecord(properties) || !Array.isArray(required)) {
     throw new TypeError(
-      `The parameters of the tool "${tool.name}" are no plain object: ModelChoosesBackground cannot add one`
+      `The parameters of the tool "${tool.name}" are not a plain object: ModelChoosesBackground cannot add one`
     )
   }
   if (Object.hasOwn(properties, parameterName)) {

@@ -235,7 +235,7 @@ const runner = (tool: Tool.Any, handler: Tool.Handler<string>, options: Options 
  * - Its calls run where the annotations of their tools say, under a manager that was given no `RoutingPolicy`.
  * - Tools that the provider runs itself are not run here.
  *
- * Dies if a tool has no JSON Schema or a name that providers refuse, if its handler is no function, if an option is none, or if a tool has a parameter `background` of its own and is annotated with
+ * Dies if a tool has no JSON Schema or a name that providers refuse, if its handler is not a function, if an option is wrong, or if a tool has a parameter `background` of its own and is annotated with
  * `ModelChoosesBackground`.
  *
  * @example

@@ -47,7 +47,7 @@ export interface ProblemOf<Status extends number> {
  * @since 0.1.0
  * @category schemas
  */
-export const Unauthorized: ProblemSchema<401> = problemOf(401, "No token, or none that is known")
+export const Unauthorized: ProblemSchema<401> = problemOf(401, "No token, or an unknown one")
 
 /**
  * 403: the token lacks the scope that this takes, or the page is of another origin.
@@ -55,7 +55,7 @@ export const Unauthorized: ProblemSchema<401> = problemOf(401, "No token, or non
  * @since 0.1.0
  * @category schemas
  */
-export const Forbidden: ProblemSchema<403> = problemOf(403, "The token has not the scope, or the origin is not let in")
+export const Forbidden: ProblemSchema<403> = problemOf(403, "The token lacks the scope, or the origin is not allowed")
 
 /**
  * 404: there is no such task, session or page.
@@ -63,7 +63,7 @@ export const Forbidden: ProblemSchema<403> = problemOf(403, "The token has not t
  * @since 0.1.0
  * @category schemas
  */
-export const NotFound: ProblemSchema<404> = problemOf(404, "There is none")
+export const NotFound: ProblemSchema<404> = problemOf(404, "There is no such task, session or page")
 
 /**
  * 409: the task or session is not in a state that allows it; `error` is the typed error of the handle.

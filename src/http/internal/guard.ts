@@ -92,7 +92,7 @@ const refusals = {
     })
   ),
   token: respondWith(
-    problem(401, "Unauthorized", "Unauthorized", "No token, or none that is known.", { field: "authorization" }),
+    problem(401, "Unauthorized", "Unauthorized", "No token, or an unknown one.", { field: "authorization" }),
     { "www-authenticate": "Bearer" }
   ),
   type: respondWith(
@@ -100,7 +100,7 @@ const refusals = {
   ),
   size: respondWith(problem(413, "TooLarge", "Content too large", "The body is too large.")),
   syntax: respondWith(
-    problem(400, "InvalidRequest", "Invalid request", "The body is no JSON.", { field: "the request" })
+    problem(400, "InvalidRequest", "Invalid request", "The body is not JSON.", { field: "the request" })
   ),
   route: respondWith(problem(404, "NoSuchPage", "Not found", "There is no such page.")),
   defect: respondWith(problem(500, "Defect", "Internal error", "A defect: the log of the server has it."))

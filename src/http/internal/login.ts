@@ -14,7 +14,7 @@ import { problem, respondWith } from "./problems.js"
 const readBody = Schema.decodeUnknown(Schema.parseJson(LoginBody))
 
 const refused = respondWith(
-  problem(401, "Unauthorized", "Unauthorized", "No token, or none that is known.", { field: "token" })
+  problem(401, "Unauthorized", "Unauthorized", "No token, or an unknown one.", { field: "token" })
 )
 const unreadable = respondWith(
   problem(400, "InvalidRequest", "Invalid request", "This field is not what it takes.", { field: "token" })

@@ -9,7 +9,7 @@ import type { AccessScope } from "../TaskManagerHttpOptions.js"
 import { CurrentCaller } from "./CurrentCaller.js"
 import { problem } from "./problems.js"
 
-const nobody = problem(401, "Unauthorized", "Unauthorized", "No token, or none that is known.", {
+const nobody = problem(401, "Unauthorized", "Unauthorized", "No token, or an unknown one.", {
   field: "authorization"
 })
 

@@ -58,7 +58,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   const { executor, manager, toolSpecs } = parts
   const { handle } = manager
   const run = runOver(runtime)
-  // an argument that is none throws inside, so that the promise rejects
+  // a wrong argument throws inside, so that the promise rejects
   const call = <A, E>(method: () => Effect.Effect<A, E>, options?: WaitOptions) => run(Effect.suspend(method), options)
   const orUndefined = <A>(answer: Promise<Option.Option<A>>) => answer.then(Option.getOrUndefined)
 

@@ -216,7 +216,7 @@ const decoded = <A, I>(
   text: string
 ): Either.Either<A, string> =>
   Either.flatMap(
-    Either.try({ try: (): unknown => JSON.parse(text), catch: () => "it is no JSON" }),
+    Either.try({ try: (): unknown => JSON.parse(text), catch: () => "it is not JSON" }),
     (value) =>
       Either.mapLeft(
         Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(value),

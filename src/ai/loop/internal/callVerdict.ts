@@ -62,7 +62,7 @@ export const argumentsOf = (params: unknown): Readonly<Record<string, unknown>> 
   return Predicate.isRecord(params) ? params : undefined
 }
 
-/** What the model sent as a text: JSON, or the text as it is where it is none. */
+/** What the model sent as a text: JSON, or the text as it is where it is not JSON. */
 export const parsedArguments = (text: string): unknown => {
   try {
     // as the clients do: not what would change the prototype of an object

@@ -38,7 +38,7 @@ export interface AgentLoopService {
    * Opens a session, which is closed with the scope, or with the loop if that ends before; where the `TranscriptStore` keeps sessions,
    * it is left to the next process instead. Fails with `SessionAlreadyOpen` if a session with this id is
    * open in this loop or in another one over the same `TaskManager`, and with `TranscriptStoreError` if what the store has kept of
-   * it cannot be read. Dies on an option that is out of range or none, and on an id that the store cannot keep.
+   * it cannot be read. Dies on a wrong option, and on an id that the store cannot keep.
    */
   readonly open: (
     options: AgentSessionOptions

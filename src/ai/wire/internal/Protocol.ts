@@ -4,7 +4,7 @@ import type { Carrier } from "./CarriedCall.js"
 
 export type Json = { readonly [key: string]: unknown }
 
-/** The JSON object that a text is; `undefined` if it is none. */
+/** The JSON object that a text is; `undefined` if it is not one. */
 export const jsonObject = (text: string): Json | undefined => {
   try {
     const value: unknown = JSON.parse(text)

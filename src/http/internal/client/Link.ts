@@ -23,7 +23,7 @@ const errorIn = (problem: unknown, ofPath: object): Option.Option<TaskManagerErr
 
 const statusOf = (error: unknown): number | undefined => {
   const of = Predicate.hasProperty(error, "response") ? error.response : error
-  // an answer that began well and broke off is none
+  // an answer that began well and broke off does not count
   return Predicate.hasProperty(of, "status") && Predicate.isNumber(of.status) && of.status >= 400
     ? of.status
     : undefined
@@ -46,7 +46,7 @@ const reasonOf = (status: number | undefined): UnreachableReason => {
 
 export const unreachable = (error: unknown): TaskManagerUnreachable => {
   const status = statusOf(error)
-  // an answer that is none of this version
+  // an answer of another version
   if (Predicate.isTagged(error, "ParseError")) return new TaskManagerUnreachable({ reason: "Request" })
   return new TaskManagerUnreachable({ reason: reasonOf(status), ...(status === undefined ? undefined : { status }) })
 }

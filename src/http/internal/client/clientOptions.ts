@@ -14,7 +14,7 @@ interface Opened {
   readonly bounds: Bounds
 }
 
-/** Dies on an option that is none, and names it. */
+/** Dies on a wrong option, and names it. */
 export const openClient = (
   { eventBuffer = 4_096, eventBytes = 33_554_432, patience = "30 seconds", token, url }: TaskManagerClientOptions
 ): Effect.Effect<Opened, never, HttpClient.HttpClient | Scope.Scope> =>

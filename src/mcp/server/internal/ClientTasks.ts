@@ -50,7 +50,7 @@ export interface ClientTasks {
   readonly get: (taskId: string) => Effect.Effect<TaskRecord, RpcError>
   /** The call of an id, which the client does not know as a task. */
   readonly callOf: (id: string) => Option.Option<TaskRecord>
-  /** The tasks after one of them, oldest first; `None` if it is none. */
+  /** The tasks after one of them, oldest first; `None` if there is no such task. */
   readonly list: (after: string | undefined, limit: number) => Option.Option<ReadonlyArray<TaskRecord>>
   readonly result: (record: TaskRecord) => Effect.Effect<ToolResultPart, RpcError>
   /** Gives the task what the client has answered; what answers nothing that is asked now does nothing. */

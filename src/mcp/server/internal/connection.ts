@@ -35,7 +35,7 @@ export const serve = (settings: Settings, transport: Transport): Effect.Effect<v
     yield* Effect.promise(() => close().catch(() => {}))
   }).pipe(Effect.scoped)
 
-/** The messages of a stream. An object that is none is answered as such. */
+/** The messages of a stream. An object that is not a message is answered as such. */
 export const transportOf = ({ readable, writable }: MessageStream): Transport => {
   const reader = readable.getReader()
   const writer = writable.getWriter()

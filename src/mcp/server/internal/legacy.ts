@@ -22,7 +22,7 @@ const relatedTo = ({ id }: TaskRecord) => ({ [RELATED_TASK_META_KEY]: { taskId: 
 
 /**
  * What the client answers to one question; `undefined` once the task asks it no more, which takes it back. A client that cannot be
- * asked gives an answer that is none.
+ * asked gives an answer that does not count.
  */
 const elicit = (
   { tasks }: Client,

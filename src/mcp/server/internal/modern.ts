@@ -75,7 +75,7 @@ const call = (client: Client, request: JSONRPCRequest, context: ServerContext): 
     }
     const asked = Predicate.isString(key) ? Option.getOrUndefined(tasks.callOf(key)) : undefined
     if (asked === undefined || asked.request.toolName !== params.name) {
-      return yield* invalidParams("`requestState` is none that is waited for")
+      return yield* invalidParams("`requestState` names no call that waits")
     }
     const answering = tasks.answer(asked, context.mcpReq.inputResponses ?? {})
     return yield* tasks.resume(asked, Effect.zipRight(answering, answerTo(asked)))

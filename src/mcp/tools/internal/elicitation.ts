@@ -40,19 +40,21 @@ const texts = (given: unknown, name: string): Fields =>
 const choice = (value: unknown): string =>
   typeof value === "string" && value.length <= limits.characters
     ? value
-    : refuse("a choice is no text, or too long")
+    : refuse("a choice is not a text, or is too long")
 
 const choices = (value: unknown): ReadonlyArray<string> => {
-  if (!Array.isArray(value) || value.length === 0) return refuse("choices are no list")
+  if (!Array.isArray(value) || value.length === 0) return refuse("choices are not a list")
   if (value.length > limits.choices) return refuse(`a field has more than ${limits.choices} choices`)
   return value.map(choice)
 }
 
 const titled = (value: unknown): ReadonlyArray<Fields> => {
-  if (!Array.isArray(value) || value.length === 0) return refuse("choices are no list")
+  if (!Array.isArray(value) || value.length === 0) return refuse("choices are not a list")
   if (value.length > limits.choices) return refuse(`a field has more than ${limits.choices} choices`)
   return value.map((one: unknown) =>
-    isRecord(one) ? { const: choice(one["const"]), ...texts(one["title"], "title") } : refuse("a choice is none")
+    isRecord(one)
+      ? { const: choice(one["const"]), ...texts(one["title"], "title") }
+      : refuse("a choice is not an object")
   )
 }
 
@@ -60,14 +62,14 @@ const number = (field: Fields, name: string, isWhole: boolean): Fields => {
   const value = field[name]
   if (value === undefined) return {}
   if (typeof value !== "number" || !Number.isFinite(value) || isWhole && !(Number.isInteger(value) && value >= 0)) {
-    return refuse(`\`${name}\` is no number that it could be`)
+    return refuse(`\`${name}\` is not a number that the field allows`)
   }
   return { [name]: value }
 }
 
 /** Of one field what is known; anything else that it says only describes it, or is not allowed there and refused by its type. */
 const fieldOf = (given: unknown): Fields => {
-  if (!isRecord(given)) return refuse("a field is no schema")
+  if (!isRecord(given)) return refuse("a field is not a schema")
   const described = { ...texts(given["title"], "title"), ...texts(given["description"], "description") }
   switch (given["type"]) {
     case "boolean":
@@ -118,7 +120,7 @@ const read = (params: unknown): Form => {
   const { message, requestedSchema: schema } = params
   if (typeof message !== "string") return refuse("it has no message")
   if (!isRecord(schema) || schema["type"] !== "object" || !isRecord(schema["properties"])) {
-    return refuse("its schema is no object of fields")
+    return refuse("its schema is not an object with fields")
   }
   const fields = Object.entries(schema["properties"])
   if (fields.length > limits.fields) return refuse(`it has more than ${limits.fields} fields`)

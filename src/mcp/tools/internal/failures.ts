@@ -88,5 +88,5 @@ export const failureOf = (
   if (errors.some(isUnsent)) {
     return make("Interrupted", `${server} could not be reached any more: nobody knows what the call has done.`)
   }
-  return make("Internal", `${server} answered with something that is no result.`)
+  return make("Internal", `${server} answered with something that is not a result.`)
 }

@@ -61,18 +61,18 @@ const unions = ["anyOf", "oneOf", "allOf"]
 const schemaOf = (given: unknown): Readonly<Record<string, unknown>> | string => {
   const reading = toJson(given)
   const schema = reading._tag === "Json" ? reading.value : undefined
-  if (!Predicate.isRecord(schema) || schema["type"] !== "object") return "its input is no object"
+  if (!Predicate.isRecord(schema) || schema["type"] !== "object") return "its input is not an object"
   const text = jsonText(schema)
   if (text === undefined || text.length > listingLimits.schemaBytes) return "its schema is too long"
   if (depthOf(schema, listingLimits.schemaDepth) === Infinity) return "its schema is nested too deep"
   const { properties } = schema
-  if (properties !== undefined && !Predicate.isRecord(properties)) return "its schema is none"
+  if (properties !== undefined && !Predicate.isRecord(properties)) return "its schema is not a JSON Schema"
   if (Object.keys(properties ?? {}).some((name) => !/^[a-zA-Z0-9_.-]{1,64}$/.test(name))) {
     return "a parameter has a name that providers refuse"
   }
   const kept = Object.entries(schema).filter(([key]) => !unions.includes(key))
   const readable = readableSchema(Object.fromEntries(kept))
-  return Predicate.isRecord(readable) ? { properties: {}, ...readable } : "its schema is none"
+  return Predicate.isRecord(readable) ? { properties: {}, ...readable } : "its schema is not a JSON Schema"
 }
 
 const flag = (annotations: unknown, name: string): boolean | undefined => {
@@ -88,7 +88,7 @@ const taskSupportOf = (given: Readonly<Record<string, unknown>>): ListedTool["ta
 
 /** The tool, or why it is left out. */
 export const readTool = (server: string, given: unknown): ListedTool | string => {
-  if (!Predicate.isRecord(given)) return "it is no object"
+  if (!Predicate.isRecord(given)) return "it is not an object"
   const { name } = given
   if (typeof name !== "string" || name === "") return "it has no name"
   if (name.length > listingLimits.nameCharacters) return "its name is too long"

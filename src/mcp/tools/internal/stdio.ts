@@ -127,7 +127,7 @@ class StdioTransport implements Transport {
       const message = messageOf(line)
       if (message !== undefined) this.onmessage?.(message)
       // some write their log there
-      else if (line.trim() !== "") this.onerror?.(new Error("The server has written a line that is no message"))
+      else if (line.trim() !== "") this.onerror?.(new Error("The server has written a line that is not a message"))
     }
   }
 

@@ -51,10 +51,10 @@ for (
     ["a request with an empty id", { _tag: "Plain", request: { ...request, callId: "" } }, [
       "`request.callId` must be a non-empty string"
     ]],
-    ["a delivery mode that there is not", { _tag: "Plain", request, deliveryMode: "Later" }, [
+    ["an unknown delivery mode", { _tag: "Plain", request, deliveryMode: "Later" }, [
       "`deliveryMode` must be one of ToLoop, Manual"
     ]],
-    ["a policy that there is not", { _tag: "Plain", request, continuePolicy: "Never" }, [
+    ["an unknown policy", { _tag: "Plain", request, continuePolicy: "Never" }, [
       "`continuePolicy` must be one of NotifyOnly, RequestContinue"
     ]],
     ["a launch with an empty task id", { _tag: "Plain", request, taskId: "" }, [

@@ -117,7 +117,7 @@ test("no session waits for the backlog of another one", {
   yield* w.hasStatus(d, "Queued")
 })
 
-test("a route to a lane that there is not fails its startTask and leaves no trace", {
+test("a route to an unknown lane fails its startTask and leaves no trace", {
   needs,
   settings: { lanes: { reads: 1 } }
 }, function*(w) {

@@ -171,11 +171,11 @@ test("with onLimit \"ask\" a new call waits for a human, and runs once it is app
   yield* Effect.provideService(w.manager.answerApproval(question, "approve"), ToolExecutor, w.executor)
   yield* w.settle
   yield* w.hasStatus(b, "Completed")
-  // the answer is none to what the tool may ask
+  // the answer does not answer what the tool may ask
   yield* equal("what the tool saw", began, ["launch 2, None"])
 })
 
-test("costs that are no numbers from 0, and filters that mix things up, are defects that name them", {
+test("costs that are not numbers from 0, and filters that mix things up, are defects that name them", {
   needs,
   settings
 }, function*(w) {

@@ -124,7 +124,7 @@ for (
       "result.callId is missing"
     ],
     [
-      "a part that is none",
+      "a part that is not one",
       `{"result":{"_tag":"ToolResult","callId":"a","output":{"_tag":"Parts","parts":[{"_tag":"Text"}]},"isError":false,"metadata":{}},"metadata":{}}`,
       "result.output.parts[0].text is missing"
     ]
@@ -288,12 +288,16 @@ test("the duration of a result is on the snapshot, in milliseconds", {}, functio
   yield* equal("of a result without one", (yield* w.handle.get(b.id)).duration, undefined)
 })
 
-test("a duration whose milliseconds are not finite is none: Failed with Internal", { needs: ["causes"] }, function*(w) {
-  const duration = Duration.nanos(10n ** 400n)
-  yield* w.start("a", executing(({ callId }) => Effect.succeed({ ...goodResult(callId, "done"), duration })))
-  const { cause } = yield* errorOf(w)
-  yield* isTrue("the cause names it", cause instanceof Error && cause.message.includes("duration must be a finite"))
-})
+test(
+  "a duration whose milliseconds are not finite is refused: Failed with Internal",
+  { needs: ["causes"] },
+  function*(w) {
+    const duration = Duration.nanos(10n ** 400n)
+    yield* w.start("a", executing(({ callId }) => Effect.succeed({ ...goodResult(callId, "done"), duration })))
+    const { cause } = yield* errorOf(w)
+    yield* isTrue("the cause names it", cause instanceof Error && cause.message.includes("duration must be a finite"))
+  }
+)
 
 // ---- the call that a tool is given ----
 

@@ -77,11 +77,11 @@ const partProblem = (part: Part, isModel: boolean, takesAny: boolean): string | 
       if (part.id === "") return "has a call without an id"
       if (!/^[a-zA-Z0-9_-]+$/.test(part.id)) return `has a call whose id cannot be one: ${part.id}`
       if (!/^[a-zA-Z0-9_-]{1,200}$/.test(part.name)) return `calls a tool whose name cannot be one: ${part.name}`
-      if (!isFields(part.params)) return `has a call ${part.id} whose input is no object`
+      if (!isFields(part.params)) return `has a call ${part.id} whose input is not an object`
       return isWellFormed(part.params) ? undefined : `has half a character in the call ${part.id}`
     case "tool-result":
       return isModel && !isServerTool(part.name, takesAny)
-        ? `has a result of the provider's tool ${part.name}, which is none of Anthropic`
+        ? `has a result of the provider's tool ${part.name}, which Anthropic does not have`
         // one of ours is sent as the text of a JSON, which has an escape there
         : !isModel || isWellFormed(part.result)
         ? undefined
@@ -102,7 +102,7 @@ const pairProblems = (group: Group, before: Group | undefined): ReadonlyArray<st
       others += 1
       continue
     }
-    if (!calls.includes(part.id)) problems.push(`${group.at} answers ${part.id}, which is no call right before it`)
+    if (!calls.includes(part.id)) problems.push(`${group.at} answers ${part.id}, which is not a call right before it`)
     else if (answered.includes(part.id)) problems.push(`${group.at} answers ${part.id} twice`)
     else if (others === 0) answered.push(part.id)
   }

@@ -81,7 +81,7 @@ const pairProblems = (items: ReadonlyArray<Item>): ReadonlyArray<string> => {
       open.set(part.id, at)
     }
     if (part?.type === "tool-result") {
-      if (!open.delete(part.id)) problems.push(`${at} answers ${part.id}, which is no open call before it`)
+      if (!open.delete(part.id)) problems.push(`${at} answers ${part.id}, which is not an open call before it`)
       answered.add(part.id)
     }
   }

@@ -49,7 +49,7 @@ export const fieldOf = ({ schema: given }: Pick<ApprovalQuestion, "schema">): Fi
   }
 }
 
-/** An answer, or why the text is none. */
+/** An answer, or why the text is not one. */
 export type Answer =
   | { readonly _tag: "Answer"; readonly value: unknown }
   | { readonly _tag: "Fault"; readonly fault: string }
