@@ -7,7 +7,7 @@
  * | Queued                              | admitted again, the same launch                                    |
  * | Running, and may run again          | admitted again, the next launch, with the same approval            |
  * | Running otherwise                   | Failed (`Interrupted`); its result goes where it would have gone   |
- * | Cancelling                          | Cancelled or Failed (`TimedOut`), as was decided                   |
+ * | Cancelling                          | Cancelled or Failed (`TimedOut`, `LimitReached`), as was decided   |
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |

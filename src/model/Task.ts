@@ -89,8 +89,8 @@ export const DeliveryMode = oneOf("ToLoop", "Manual")
 export type DeliveryMode = typeof DeliveryMode.Type
 
 /**
- * Why a tool is being stopped. `TimedOut`: the timeout of its route has passed; `LimitReached`: it has reported more than may be used; `TurnInterrupted`, `SessionClosed`: its turn
- * was interrupted, its session closed; `Shutdown`: the manager is closing; `Cancelled`: anything else that cancelled the
+ * Why a tool is being stopped. `TimedOut`: a limit of time of its route has passed; `LimitReached`: it has reported more than may be used;
+ * `TurnInterrupted`, `SessionClosed`: its turn was interrupted, its session closed; `Shutdown`: the manager is closing; `Cancelled`: anything else that cancelled the
  * task.
  *
  * @since 0.1.0

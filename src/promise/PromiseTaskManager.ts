@@ -247,7 +247,7 @@ export interface TaskOperations {
   readonly toolSpecs: ReadonlyArray<ToolSpec>
   /**
    * Starts a task for a tool call, or resumes a suspended one that was approved; answers before the tool has ended.
-   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `DuplicateCall`, `UsageLimitReached`, `TaskLimitReached`, `ApprovalMismatch`, `TaskManagerShutdown`, and with what the
+   * Rejects with `TaskAlreadyExists`, `DuplicateCallId`, `DuplicateCall`, `UsageLimitReached`, `TaskLimitReached`, `ApprovalMismatch`, `TaskCancelled`, `TaskManagerShutdown`, and with what the
    * routing threw.
    */
   readonly startTask: (launch: PlainLaunch | ApprovedLaunch) => Promise<TaskStartOutcome>

@@ -20,8 +20,8 @@ import type { TaskIterator, TaskOperations } from "./PromiseTaskManager.js"
  */
 export interface ToolContext {
   /**
-   * Aborted when the task is cancelled or exceeds its timeout. Its `reason` is a `ToolError` with reason `TimedOut` or
-   * `Cancelled`; `cancelReason()` says which of all reasons it is. The task is settled once the tool has ended, at most
+   * Aborted when the task is cancelled, times out or passes a limit. Its `reason` is a `ToolError` with reason `TimedOut`,
+   * `LimitReached` or `Cancelled`; `cancelReason()` says which of all reasons it is. The task is settled once the tool has ended, at most
    * `cancelGracePeriod` later; what the tool then returns or throws is ignored.
    */
   readonly signal: AbortSignal

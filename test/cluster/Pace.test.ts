@@ -32,7 +32,7 @@ describe("the pace of what is sent", () => {
     assert.strictEqual(pace.pause(0), 6)
   })
 
-  it("what came is forgotten", () => {
+  it("what was sent a second ago causes no pause", () => {
     const pace = make()
     pace.sent(1_000, 0)
     pace.sent(1, 1_000)

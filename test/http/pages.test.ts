@@ -54,7 +54,7 @@ describe("pages of tasks", () => {
       })
     ))
 
-  it.live("of what a filter means", () =>
+  it.live("have the tasks that a filter means, and no others", () =>
     withServer((world) =>
       Effect.gen(function*() {
         const other = SessionId.make("other")

@@ -59,7 +59,7 @@ describe("tasks over HTTP", () => {
       assert.strictEqual(shown.control.status, 403)
     }))
 
-  it.live("tells what happens", () =>
+  it.live("events from a snapshot on are those of the tasks that are started then", () =>
     withServer((world) =>
       Effect.gen(function*() {
         const events = yield* world.events("/api/events?from=snapshot")

@@ -196,14 +196,14 @@ describe("what goes into tools and comes out of them", () => {
       yield* Fiber.join(running)
     })
 
-  it.effect("is not shown", () =>
+  it.effect("is not shown by default", () =>
     Effect.gen(function*() {
       const exported = yield* withAgent({ model }, answered)
       assert.lengthOf(exported.named("execute_tool ask"), 2)
       assert.notInclude(exported.text, secret)
     }))
 
-  it.effect("is shown to whoever asks for it", () =>
+  it.effect("is shown with `content: true`", () =>
     Effect.gen(function*() {
       const exported = yield* withAgent({ model, telemetry: { content: true } }, answered)
       assert.deepInclude(exported.one("execute_tool look").attributes, {
@@ -219,7 +219,7 @@ describe("what goes into tools and comes out of them", () => {
       )
     }))
 
-  it.effect("is cut", () =>
+  it.effect("is cut to 32 KiB", () =>
     Effect.gen(function*() {
       const exported = yield* withAgent(
         { model: [[call("look", "x".repeat(100_000))], [Text("done")]], telemetry: { content: true } },
@@ -235,7 +235,7 @@ describe("what goes into tools and comes out of them", () => {
 })
 
 describe("what a launch waits for", () => {
-  it.effect("is an event: a place", () =>
+  it.effect("is an event of its span: the wait for a place", () =>
     Effect.gen(function*() {
       const exported = yield* withAgent(
         { model: [[call("nest", "a"), call("nest", "b")], [Text("done")]], config: { concurrency: 1 } },

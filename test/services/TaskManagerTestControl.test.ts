@@ -140,7 +140,7 @@ describe("a hanging tool", () => {
       assert.deepStrictEqual(told, [{ message: "half" }])
     }).pipe(Effect.scoped, Effect.provide(TaskManagerTest)))
 
-  it.effect("writes in its name", () =>
+  it.effect("writes what the test writes in its name", () =>
     Effect.gen(function*() {
       const { control, handle, start } = yield* hanging
       yield* start("a")

@@ -106,7 +106,7 @@ describe("an output ring", () => {
     assert.strictEqual(textOf(ringOf(100_000, text)), text)
   })
 
-  it("of no size only counts", () => {
+  it("of size 0 counts bytes and keeps none", () => {
     const ring = ringOf(0, "a", "bc\ud83d")
     assert.deepStrictEqual(ring.read({}), { text: "", start: 3, end: 3, total: 3 })
     ring.close()

@@ -1,4 +1,4 @@
-/** What a tool that is stopped is told: the reason of its signal. */
+/** Why a tool is stopped: the reason of its signal. */
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"

@@ -57,7 +57,7 @@ const interruptedEverywhere = <A, E, R>(work: Effect.Effect<A, E, R>) =>
   })
 
 describe("an interrupt between taken and stored", () => {
-  it.effect("of the results of a turn", () =>
+  it.effect("loses no result of a turn, and stores none twice", () =>
     Effect.gen(function*() {
       const control = yield* TaskManagerTestControl
       for (const name of ["a", "b", "c"]) yield* control.script(name, ScriptedOutcome.Succeed(name))
@@ -75,7 +75,7 @@ describe("an interrupt between taken and stored", () => {
       }
     }).pipe(Effect.provide(TaskManagerTest)))
 
-  it.effect("of late results", () =>
+  it.effect("loses no late result, and stores none twice", () =>
     Effect.gen(function*() {
       const control = yield* TaskManagerTestControl
       const { handle } = yield* TaskManager

@@ -43,7 +43,7 @@ describe("work with a limit", () => {
       assert.isTrue(hasEnded)
     }))
 
-  it.effect("gives what it gives", () =>
+  it.effect("succeeds and fails as it would without the limit", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* unlessIdle(1_000, () => "idle", () => Effect.succeed(1)), 1)
       assert.deepStrictEqual(
