@@ -2,7 +2,22 @@
 import { LanguageModel, Tool, Toolkit } from "@effect/ai"
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
-import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
+import {
+  Cause,
+  Chunk,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberId,
+  Layer,
+  Option,
+  Queue,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import { CurrentTask, SessionId, TaskId, TaskLaunchRequest, TaskManager, ToolCallId, TurnId } from "effect-task-manager"
 import {
   type AgentEvent,
@@ -365,7 +380,7 @@ describe.concurrent("a takeover", () => {
   if (isFull) {
     it.live("of a message that a turn has taken and not stored: the host sees the end of the one that takes it again", () => {
       let refuses = false
-      let refused = 0
+      const refused = Deferred.unsafeMake<void>(FiberId.none)
       return Effect.gen(function*() {
         const session = yield* openSession
         const events = yield* session.subscribe
@@ -380,7 +395,7 @@ describe.concurrent("a takeover", () => {
             if (_tag === "Reset") refuses = false
           }))
         const running = yield* Effect.fork(Stream.runCollect(run))
-        yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => refused > 0 })
+        yield* Deferred.await(refused)
         yield* takeJournals
         const told = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "60 seconds"))
         assert.include(tagsOf(told), "Reset")
@@ -399,7 +414,7 @@ describe.concurrent("a takeover", () => {
             prompt.content.filter(({ role }) => role === "user").length === 1 ? [Hold] : [Text("done")],
           before: (text) => {
             if (!refuses || !text.includes("insert into etm_entries")) return
-            refused++
+            Deferred.unsafeDone(refused, Effect.void)
             throw new Error("refused")
           }
         }))

@@ -1,7 +1,22 @@
 /** A client over several groups, and the agent loop on it. */
 import { Tool, Toolkit } from "@effect/ai"
 import { it } from "@effect/vitest"
-import { Cause, Chunk, Context, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Scope, Stream } from "effect"
+import {
+  Cause,
+  Chunk,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberId,
+  Layer,
+  Option,
+  Queue,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -398,9 +413,10 @@ describe("the agent loop on a client", () => {
     Tool.make("quick", { success: Schema.String }),
     Tool.make("later", { success: Schema.String }).annotate(ToolAnnotations.Background, true)
   )
+  const turnEnded = Deferred.unsafeMake<void>(FiberId.none)
   const Handlers = toolkit.toLayer({
     quick: () => Effect.succeed("quick is done"),
-    later: () => Effect.as(Effect.sleep("200 millis"), "later is done")
+    later: () => Effect.as(Deferred.await(turnEnded), "later is done")
   })
   const World = AgentLoop.layer(toolkit).pipe(
     Layer.provideMerge(oneProcess({ groups: 5 })),
@@ -418,7 +434,8 @@ describe("the agent loop on a client", () => {
       const session = yield* loop.open({ sessionId: SessionId.make("conversation") })
       const events = Chunk.toReadonlyArray(yield* Stream.runCollect(session.run("go")))
       assert.strictEqual(events.at(-1)?._tag, "TurnEnded")
-      while ((yield* (yield* TestLanguageModelControl).prompts).length < 3) yield* Effect.sleep("20 millis")
+      yield* Deferred.succeed(turnEnded, undefined)
+      yield* (yield* TestLanguageModelControl).waitForRequest(3)
       yield* session.waitForIdle
       const prompts = (yield* (yield* TestLanguageModelControl).prompts).map((prompt) => JSON.stringify(prompt.content))
       assert.strictEqual(prompts.length, 3)
