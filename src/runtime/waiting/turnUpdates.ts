@@ -57,7 +57,9 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
           const last = given
           given = undefined
           if (last === undefined) return Effect.void
-          return exit._tag === "Success" ? state.modify((table) => endDelivered(table, last)) : endFailed(engine, [last])
+          return exit._tag === "Success"
+            ? state.modify((table) => endDelivered(table, last))
+            : endFailed(engine, [last])
         })
       ),
       Stream.repeatEffectChunkOption(pull)
