@@ -34,6 +34,7 @@ interface FakeGroup {
 }
 
 const make = (kept = 100) => {
+  let opened: (fake: FakeGroup) => void = () => {}
   const fakes = Array.from({ length: groups }, (): FakeGroup => ({ seq: 0, live: [], listener: undefined, asked: [] }))
   const open: Feeds["open"] = (group, filter, { listener }) =>
     Effect.gen(function*() {
@@ -44,6 +45,7 @@ const make = (kept = 100) => {
       yield* Effect.addFinalizer(() => Effect.sync(() => void (fake.listener = undefined)))
       const began = { seq: fake.seq, live: fake.live, settled: [], asked: [], news: [] }
       listener.began(began)
+      opened(fake)
       return { group, began }
     })
   const numbering = numberingOf(groups, 7)
@@ -70,7 +72,10 @@ const make = (kept = 100) => {
     fake?.listener?.hear({ _tag: "Reset", seq: fake.seq, live: fake.live }, [])
   }
   all.listen({ hear: (event) => told.push(event), wake: () => {} })
-  return { all, fakes, numbering, told, start, reset }
+  const onOpened = (then: typeof opened): void => {
+    opened = then
+  }
+  return { all, fakes, numbering, onOpened, told, start, reset }
 }
 
 const idsOf = (events: ReadonlyArray<FilteredTaskEvent> | undefined): ReadonlyArray<string | undefined> | undefined =>
@@ -143,6 +148,19 @@ describe("the events of all groups in one order", () => {
       assert.isTrue(fakes.every(({ listener }) => listener === undefined))
       yield* Effect.scoped(all.heard)
       assert.deepStrictEqual(fakes.map(({ asked }) => asked), [[undefined, 1], [undefined, 1], [undefined, 0]])
+    }))
+
+  it.scoped("hears a group again that has ended while it was opened, once somebody comes", () =>
+    Effect.gen(function*() {
+      const { all, fakes, onOpened, start, told } = make()
+      onOpened(({ listener }) => listener?.ended())
+      yield* all.heard
+      assert.isTrue(all.isEnded)
+      onOpened(() => {})
+      yield* all.heard
+      assert.deepStrictEqual(fakes.map(({ asked }) => asked.length), [2, 2, 2])
+      start(1, "a")
+      assert.deepStrictEqual(idsOf(told), ["a"])
     }))
 
   it.scoped("hears a group again that has ended, once somebody comes", () =>

@@ -1,5 +1,6 @@
 /** A client over several groups, and the agent loop on it. */
 import { Tool, Toolkit } from "@effect/ai"
+import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import {
   Cause,
@@ -26,6 +27,7 @@ import {
   RoutingPolicy,
   SessionId,
   type TaskApproval,
+  type TaskHistoryPage,
   TaskId,
   TaskLaunchRequest,
   TaskManager,
@@ -78,7 +80,9 @@ const Routing = RoutingPolicy.layer(({ toolName }) =>
     ? RoutingDecision.Background({ deliveryMode: "Manual" })
     : RoutingDecision.Foreground(toolName === "lane" ? { lane: "four" } : {})
 )
-const Several = oneProcess({ groups: 5 }).pipe(
+const database = sqliteLayer()
+const Several = oneProcess({ groups: 5 }, () => database).pipe(
+  Layer.provideMerge(database),
   Layer.provideMerge(Tools),
   Layer.provide([Routing, TaskManagerConfig.layer({ lanes: { four: 4 } })])
 )
@@ -105,6 +109,18 @@ describe("a client over several groups", () => {
       assert.deepStrictEqual([first.tasks.length, second.tasks.length, second.next], [7, 5, undefined])
       assert.strictEqual(new Set(paged).size, 12)
       assert.strictEqual((yield* handle.list({ status: "Completed" })).length, 12)
+
+      // rows that cannot be read are passed over, and hide no other
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`update etm_tasks set doc = 'damaged' where id in ('task-3', 'task-7')`
+      const readable: Array<string> = []
+      for (let before: number | undefined;;) {
+        const page: TaskHistoryPage = yield* handle.history({ limit: 3, before })
+        readable.push(...page.tasks.map(({ id }) => id))
+        if (page.next === undefined) break
+        before = page.next
+      }
+      assert.deepStrictEqual([new Set(readable).size, readable.length], [10, 10])
 
       // each session's events in order, and no number twice
       const told = Chunk.toReadonlyArray(yield* Queue.takeAll(events))

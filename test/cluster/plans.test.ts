@@ -41,8 +41,8 @@ const plans = Effect.gen(function*() {
       (lines) => lines.map((line) => String(Object.values(line).at(-1))).join("\n")
     )
   return {
-    byId: yield* planOf(byIdQuery(tables), ["task 7"]),
-    groupOfId: yield* planOf(groupOfIdQuery(tables), ["task 7"]),
+    byId: yield* planOf(byIdQuery(tables), ["task 7", "cluster/"]),
+    groupOfId: yield* planOf(groupOfIdQuery(tables), ["task 7", "cluster/"]),
     open: yield* planOf(openQuery(tables, false), ["cluster/1"]),
     openOfSession: yield* planOf(openQuery(tables, true), ["cluster/1", "session 1"]),
     live: yield* planOf(liveQuery(tables), ["cluster/1"]),

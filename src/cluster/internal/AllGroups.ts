@@ -187,8 +187,9 @@ export class AllGroups {
     const { feeds } = this.options
     return Effect.flatMap(
       Scope.make(),
-      (scope) =>
-        feeds.open(group, one.last === undefined ? {} : { after: one.last }, {
+      (scope) => {
+        let isOver = false
+        return feeds.open(group, one.last === undefined ? {} : { after: one.last }, {
           replays: false,
           mirrors: false,
           listener: {
@@ -196,6 +197,7 @@ export class AllGroups {
             began: (began) => this.began(one, group, began),
             beginAgain: () => {},
             ended: () => {
+              isOver = true
               this.open.delete(group)
               this.wake()
             },
@@ -204,10 +206,14 @@ export class AllGroups {
         }).pipe(
           Scope.extend(scope),
           Effect.onExit((exit) =>
-            Exit.isSuccess(exit) ? Effect.sync(() => void this.open.set(group, scope)) : Scope.close(scope, exit)
+            // it may have ended while it was opened
+            Exit.isSuccess(exit) && !isOver
+              ? Effect.sync(() => void this.open.set(group, scope))
+              : Scope.close(scope, exit)
           ),
           Effect.asVoid
         )
+      }
     )
   }
 

@@ -4,7 +4,6 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
-import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { unstorable } from "../../durable/internal/checks.js"
 import { inputOfStored } from "../../durable/internal/rows.js"
@@ -40,7 +39,7 @@ import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusa
 import { wellFormedText } from "../../shared/wellFormed.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
 import { acknowledgingWith } from "./acknowledging.js"
-import { connect, nothing } from "./Connection.js"
+import { connect, hashOf, nothing } from "./Connection.js"
 import { eventsWith } from "./events.js"
 import { Feeds } from "./Feeds.js"
 import { inboxWith } from "./inbox.js"
@@ -93,7 +92,7 @@ export const makeClient = (options: {
       }
     })
     const { ask, groupOf } = connection
-    const numbering = numberingOf(groups, yield* Random.nextIntBetween(0, clients))
+    const numbering = numberingOf(groups, hashOf(randomToken()) % clients)
     const journals = yield* readJournals({ name, groups, groupOf, codec, historyLimit, patienceMillis })
     const feeds = new Feeds(connection)
     const mirrors = new Mirrors(connection, feeds, historyLimit)

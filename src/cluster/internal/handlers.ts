@@ -9,7 +9,9 @@ import { settledStatuses } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { type TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { consumePendingLoopUpdates, consumeReadyItems, consumeTurnUpdate } from "../../runtime/waiting/loop.js"
+import { inputOf } from "../../services/internal/inputs.js"
 import type { TaskManager, TaskManagerHandle } from "../../services/TaskManager.js"
+import { inputText } from "../../shared/inputText.js"
 import type { Group, OpenGroup } from "./Group.js"
 import type { Given, PutBack, Take } from "./inHand.js"
 import type { KeepingAlive } from "./keepingAlive.js"
@@ -40,21 +42,24 @@ const change = ({ manager }: OpenGroup, what: Change): Effect.Effect<boolean, Ch
   }
 }
 
-/** Whether the task that has the id is the one that the call has started before. */
-const isSameCall = ({ manager }: OpenGroup, launch: TaskLaunchRequest, error: TaskAlreadyExists) =>
-  Effect.flatMap(Effect.option(manager.handle.get(error.taskId)), (found) => {
-    const { request } = launch
-    const isSame = Option.filter(
-      found,
-      (task) =>
-        task.sessionId === request.sessionId && task.turnId === request.turnId && task.callId === request.callId &&
-        task.toolName === request.toolName
-    )
-    return Option.match(isSame, {
-      onNone: () => Effect.fail(error),
-      onSome: ({ id, kind }) => Effect.succeed(TaskStartOutcome.Pending({ taskId: id, kind }))
-    })
-  })
+/** Whether the task that has the id is the one that the call has started before. Where its input is not kept, that is not compared. */
+const isSameCall = ({ manager: { handle } }: OpenGroup, launch: TaskLaunchRequest, error: TaskAlreadyExists) =>
+  Effect.flatMap(
+    Effect.zip(Effect.option(handle.get(error.taskId)), inputOf(handle, error.taskId)),
+    ([found, input]) => {
+      const { request } = launch
+      const isSame = Option.filter(
+        found,
+        (task) =>
+          task.sessionId === request.sessionId && task.turnId === request.turnId && task.callId === request.callId &&
+          task.toolName === request.toolName && (input === undefined || input === inputText(request.input))
+      )
+      return Option.match(isSame, {
+        onNone: () => Effect.fail(error),
+        onSome: ({ id, kind }) => Effect.succeed(TaskStartOutcome.Pending({ taskId: id, kind }))
+      })
+    }
+  )
 
 /** Takes with a consumer of the engine, whose end need not be written before its client goes on; nothing of a journal that is lost. */
 const give = <A, E>(
@@ -88,7 +93,8 @@ export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers =
           (error) => isSameCall(open, launch, error)
         )
         : started
-    })),
+      // once: an approval counts once
+    }, { isKept: launch._tag === "Approved" })),
   Answer: ({ payload: { answers, asked, header } }) =>
     keeping.during(group.answer(header, (open) => {
       const answered = open.manager.answerApproval(asked, { answers: Object.fromEntries(answers) })
@@ -131,13 +137,15 @@ export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers =
     group.answer(header, ({ engine: { state: { journal } } }) => Effect.as(journal?.synced ?? Effect.void, null)),
   Change: ({ payload: { change: what, header } }) =>
     group.answer(header, (open) => change(open, what), { isKept: true }),
-  SetConcurrency: ({ payload: { header, lane, limit } }) =>
+  SetConcurrency: ({ payload: { header, lane, limit, onlyAfter } }) =>
     group.answer(
       header,
       ({ engine: { state: { table } }, manager: { handle } }) =>
         Effect.suspend(() => {
-          const before = laneOf(table, lane)?.limit ?? Infinity
-          return Effect.as(handle.setConcurrency(lane, limit ?? Infinity), before === Infinity ? null : before)
+          const now = laneOf(table, lane)?.limit ?? Infinity
+          const before = now === Infinity ? null : now
+          const isMeant = onlyAfter === undefined || onlyAfter === before
+          return Effect.as(isMeant ? handle.setConcurrency(lane, limit ?? Infinity) : Effect.void, before)
         }),
       { isKept: true }
     ),

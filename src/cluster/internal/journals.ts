@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import { isStorable } from "../../durable/internal/checks.js"
 import { makeReadOrWarn } from "../../durable/internal/opening.js"
 import { isOpen, openTasks } from "../../durable/internal/schema.js"
-import { type SettledRows, settledRows } from "../../durable/internal/settledRows.js"
+import { readablePage, type SettledRows, settledRows } from "../../durable/internal/settledRows.js"
 import { type Row, type Tables, tablesOf } from "../../durable/internal/tables.js"
 import type { JournalCodec } from "../../durable/JournalCodec.js"
 import { isMeantBy, settledStatusesOf } from "../../machine/queries.js"
@@ -20,14 +20,24 @@ import { checkHistoryQuery } from "../../shared/refusals.js"
 import { ClusterError } from "../ClusterError.js"
 import { wireSleep } from "./wire.js"
 
+/** How the names of the journals of a cluster begin. */
+const prefixOf = (name: string): string => `${name}/`
+
 /** The name of the journal of a group. */
-export const journalOf = (name: string, group: number): string => `${name}/${group}`
+export const journalOf = (name: string, group: number): string => `${prefixOf(name)}${group}`
+
+/** Whether a row is of the cluster whose groups have names that begin so. */
+const isOfCluster = (place: string, { dialect }: Tables): string =>
+  dialect === "pg" ? `starts_with(manager, ${place})` : `instr(manager, ${place}) = 1`
 
 /** The statement that finds a task by its id alone; the index is made by the layers of a cluster. */
-export const byIdQuery = ({ place }: Tables): string => `select * from etm_tasks where id = ${place(1)}`
+export const byIdQuery = (tables: Tables): string =>
+  `select * from etm_tasks where id = ${tables.place(1)} and ${isOfCluster(tables.place(2), tables)}`
 
-export const groupOfIdQuery = ({ place }: Tables): string =>
-  `select manager, number from etm_tasks where id = ${place(1)} order by number desc limit 8`
+/** An id can be used again once its first task is forgotten: what is live comes first, then what settled last. */
+export const groupOfIdQuery = (tables: Tables): string =>
+  `select manager from etm_tasks where id = ${tables.place(1)} and ${isOfCluster(tables.place(2), tables)}
+    order by settled is null desc, settled_at desc limit 8`
 
 /** The statement for live tasks, and those that are owed to somebody. */
 export const openQuery = ({ dialect, place }: Tables, ofSession: boolean): string =>
@@ -77,6 +87,7 @@ export const readJournals = (options: {
     })
     const byName = new Map(journals.map((journal) => [journal.tables.name, journal]))
     const [any] = journals
+    const prefix = prefixOf(name)
     const ofSession = (sessionId: SessionId | undefined): ReadonlyArray<Journal> =>
       sessionId === undefined ? journals : journals.slice(groupOf(sessionId), groupOf(sessionId) + 1)
 
@@ -95,10 +106,10 @@ export const readJournals = (options: {
 
     const find: Journals["find"] = (id) =>
       any === undefined || !isStorable(id) ? Effect.succeedNone : patiently(Effect.gen(function*() {
-        const found = yield* sql.withoutTransforms().unsafe<Row>(byIdQuery(any.tables), [id])
+        const found = yield* sql.withoutTransforms().unsafe<Row>(byIdQuery(any.tables), [id, prefix])
         // an id can be used again once its first task is forgotten
         const newest = found.filter((row) => byName.has(String(row["manager"])))
-          .sort((left, right) => Number(right["number"]) - Number(left["number"]))
+          .sort((left, right) => Number(right["settled_at"] ?? 0) - Number(left["settled_at"] ?? 0))
         const live = newest.find((row) => row["settled"] === null) ?? newest[0]
         const journal = live === undefined ? undefined : byName.get(String(live["manager"]))
         return live === undefined || journal === undefined
@@ -138,7 +149,7 @@ export const readJournals = (options: {
       find,
       locate: (id) =>
         any === undefined || !isStorable(id) ? nowhere : Effect.map(
-          patiently(any.tables.sql.unsafe<Row>(groupOfIdQuery(any.tables), [id])),
+          patiently(any.tables.sql.unsafe<Row>(groupOfIdQuery(any.tables), [id, prefix])),
           (rows) => rows.flatMap((row) => byName.get(String(row["manager"])) ?? [])[0]?.group
         ),
       list: (filter) => {
@@ -166,24 +177,16 @@ export const readJournals = (options: {
           const statuses = filter === undefined ? settledStatuses : settledStatusesOf(filter)
           return Effect.gen(function*() {
             const pages = yield* everyOf(filter?.sessionId, ({ group, read, rows }) =>
-              Effect.gen(function*() {
-                const page = yield* rows.page({
+              Effect.map(
+                readablePage(rows, read, {
                   // the first number of this group that is not below
                   before: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((before - group) / groups)),
                   limit: limit + 1,
                   sessionId: filter?.sessionId,
                   statuses
-                })
-                const tasks = yield* rows.read(page.map(({ number }) => number), (row) =>
-                  Effect.map(
-                    read(row),
-                    Option.map(({ settled = 0, snapshot }) => ({
-                      at: settled * groups + group,
-                      snapshot
-                    }))
-                  ))
-                return tasks.flatMap(Option.toArray)
-              }))
+                }),
+                ({ tasks }) => tasks.map(({ settled = 0, snapshot }) => ({ at: settled * groups + group, snapshot }))
+              ))
             const newest = pages.flat().sort((left, right) => right.at - left.at)
             const shown = newest.slice(0, limit)
             const next = newest.length > limit ? shown.at(-1)?.at : undefined

@@ -7,18 +7,22 @@ import { type Connection, nothing } from "./Connection.js"
 /** How many groups are asked at once. */
 const concurrency = 8
 
-/** Sets it in every group. Where one refuses it, the others go back to what they had: which one it will be shows only when they are asked. */
+/**
+ * Sets it in every group. Where one refuses it, the others go back to what they had: which one it will be shows only when they are asked.
+ * Where another client has set one since, that stays.
+ */
 export const setLaneLimit = (
   { ask, groups }: Pick<Connection, "ask" | "groups">,
   lane: string,
   limit: number
 ): Effect.Effect<void, ConcurrencyRefused> => {
-  const setIn = (group: number, to: number | null) =>
-    ask(group, (client, header) => client.SetConcurrency({ header, lane, limit: to }), nothing)
+  const given = limit === Infinity ? null : limit
+  const setIn = (group: number, to: number | null, onlyAfter?: number | null) =>
+    ask(group, (client, header) => client.SetConcurrency({ header, lane, limit: to, onlyAfter }), nothing)
   return Effect.gen(function*() {
     const set = yield* Effect.forEach(
       Array.from({ length: groups }, (_, group) => group),
-      (group) => Effect.either(setIn(group, limit === Infinity ? null : limit)),
+      (group) => Effect.either(setIn(group, given)),
       { concurrency }
     )
     const refused = set.find(Either.isLeft)
@@ -27,7 +31,7 @@ export const setLaneLimit = (
       set,
       (outcome, group) =>
         // more than that may run there by now
-        Either.isLeft(outcome) ? Effect.void : Effect.ignore(setIn(group, outcome.right)),
+        Either.isLeft(outcome) ? Effect.void : Effect.ignore(setIn(group, outcome.right, given)),
       { concurrency, discard: true }
     )
     return yield* refused.left

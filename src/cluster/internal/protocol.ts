@@ -213,10 +213,14 @@ export const GroupCalls = RpcGroup.make(
       ApprovalMismatch
     )
   ),
-  /** Gives the limit before. Null: none. */
+  /** Gives the limit before. Null: none. `onlyAfter`: nothing is set unless this is the limit before. */
   call(
     "SetConcurrency",
-    { lane: Schema.String, limit: Schema.NullOr(Schema.Number) },
+    {
+      lane: Schema.String,
+      limit: Schema.NullOr(Schema.Number),
+      onlyAfter: Schema.optional(Schema.NullOr(Schema.Number))
+    },
     Schema.NullOr(Schema.Number),
     ConcurrencyRefused
   ),

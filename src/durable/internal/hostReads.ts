@@ -10,7 +10,7 @@ import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
-import type { TaskLaunchRequest, TaskSnapshot } from "../../model/Task.js"
+import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { Check } from "../../runtime/journal/holding.js"
@@ -22,7 +22,7 @@ import { checkHistoryQuery } from "../../shared/refusals.js"
 import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
 import { inputOfStored } from "./rows.js"
-import type { SettledRows } from "./settledRows.js"
+import { readablePage, type SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
 const betweenTries = "100 millis"
@@ -92,26 +92,11 @@ export const withStoredTasks = <Stored>(
       if (journal.isGone) return journal.farewell
       if (!isStorable(filter?.sessionId)) return Effect.succeed({ tasks: [] })
       if (!keepsSettled || journal.isClosed) return handle.history(query)
-      return patiently(Effect.gen(function*() {
-        const tasks: Array<TaskSnapshot> = []
-        // rows that cannot be read are passed over, and others take their places
-        for (let from = before;;) {
-          const missing = limit - tasks.length
-          const page = yield* rows.page({
-            before: from,
-            limit: missing + 1,
-            sessionId: filter?.sessionId,
-            statuses: settledStatusesOf(filter ?? {})
-          })
-          const shown = page.slice(0, missing)
-          const read = yield* rows.read(shown.map(({ number }) => number), readOrWarn)
-          for (const task of read) if (Option.isSome(task)) tasks.push(task.value.snapshot)
-          const last = shown.at(-1)
-          if (last === undefined || page.length <= missing) return { tasks }
-          if (tasks.length >= limit) return { tasks, next: last.settled }
-          from = last.settled
-        }
-      }))
+      const statuses = settledStatusesOf(filter ?? {})
+      return Effect.map(
+        patiently(readablePage(rows, readOrWarn, { before, limit, sessionId: filter?.sessionId, statuses })),
+        ({ tasks, ...next }) => ({ tasks: tasks.map(({ snapshot }) => snapshot), ...next })
+      )
     })
 
   const get: TaskManagerHandle["get"] = (id) => orStored(handle.get(id), id, ({ snapshot }) => Effect.succeed(snapshot))

@@ -135,6 +135,26 @@ export interface SettledRows<Stored = Row> {
   readonly untaken: (untaken: UntakenOf) => Effect.Effect<ReadonlyArray<UntakenRow>, SqlError>
 }
 
+/** A page of tasks: rows that cannot be read are passed over, and others take their places. `next`: where older ones match. */
+export const readablePage = <Stored, E>(
+  rows: Pick<SettledRows<Stored>, "page" | "read">,
+  read: (row: Stored) => Effect.Effect<Option.Option<StoredTask>, E>,
+  { before, limit, ...which }: PageOf
+): Effect.Effect<{ readonly tasks: ReadonlyArray<StoredTask>; readonly next?: number }, SqlError | E> =>
+  Effect.gen(function*() {
+    const tasks: Array<StoredTask> = []
+    for (let from = before;;) {
+      const missing = limit - tasks.length
+      const page = yield* rows.page({ ...which, before: from, limit: missing + 1 })
+      const shown = page.slice(0, missing)
+      tasks.push(...(yield* rows.read(shown.map(({ number }) => number), read)).flatMap(Option.toArray))
+      const last = shown.at(-1)
+      if (last === undefined || page.length <= missing) return { tasks }
+      if (tasks.length >= limit) return { tasks, next: last.settled }
+      from = last.settled
+    }
+  })
+
 /** Results may have a megabyte and more each. */
 const rowsAtOnce = 16
 
