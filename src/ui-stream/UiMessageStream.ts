@@ -10,7 +10,7 @@ import type * as Stream from "effect/Stream"
 import type { AgentSession, UserInput } from "../ai/loop/AgentSession.js"
 import type { SessionClosed } from "../ai/loop/errors.js"
 import type { InterruptReceipt } from "../model/TaskResolution.js"
-import type { QuestionNotOpen, QuestionOpen } from "./errors.js"
+import type { AnswerRefused, QuestionNotOpen, QuestionOpen } from "./errors.js"
 import { makeUiMessageStream } from "./internal/makeUiMessageStream.js"
 import type { UiMessage } from "./UiMessage.js"
 import type { UiMessageChunk } from "./UiMessageChunk.js"
@@ -30,16 +30,20 @@ export interface UiMessageStream {
    */
   readonly send: (message: UserInput) => Effect.Effect<Stream.Stream<UiMessageChunk>, SessionClosed | QuestionOpen>
   /**
-   * Answers requests for approval, and gives the continuation of the message that waited for them. Each answer counts only for the question that
-   * has its `approvalId`; answers to no open question change nothing. `QuestionNotOpen` if none of them is to an open one.
+   * Answers what tasks ask, and gives how the message goes on that waited for it, with what else was said of it since the question was
+   * shown: an empty stream if no message waits for it, as for what the background asks while the message waits for something else. Each
+   * answer counts for the question that has its `approvalId`, and for no other; those that are not taken change nothing. If none is taken,
+   * `AnswerRefused` where a question is open and needs something else, such as one with a form (`ApprovalRequest.questions`), which a
+   * page can only deny; `QuestionNotOpen` if none of them is for an open question.
    */
   readonly answer: (
     answers: ReadonlyArray<UiAnswer>
-  ) => Effect.Effect<Stream.Stream<UiMessageChunk>, QuestionNotOpen>
+  ) => Effect.Effect<Stream.Stream<UiMessageChunk>, QuestionNotOpen | AnswerRefused>
   /**
    * The oldest message that was said while no page read it, or the one that is being said, from its beginning. Where there is none,
    * but tasks run in the background, the message that comes next: an empty stream if they have all ended and none of them
-   * brings one. `None` where nothing is to come, and while the last message waits for answers: a page does not send answers while it reads a stream.
+   * brings one. `None` where nothing is to come, and while the last message waits for answers and was read: a page that reads a stream
+   * sends none.
    */
   readonly resume: Effect.Effect<Option.Option<Stream.Stream<UiMessageChunk>>>
   /**
@@ -74,7 +78,10 @@ export interface UiMessageStream {
  * @category constructors
  */
 export const UiMessageStream: {
-  /** Follows a session until the scope closes. Dies on an option that is out of range, and names it. */
+  /**
+   * Follows a session until the scope closes. A turn that runs already is told from its beginning, as far as the transcript has it: of a
+   * reply that is being made, what was said so far is missing until the turn ends and `history` has it. Dies on an option that is out of range, and names it.
+   */
   readonly make: (
     session: AgentSession,
     options?: UiMessageStreamOptions

@@ -108,7 +108,7 @@ const makeRouter = <E, R>(
   ) => Effect.flatMap(HttpRouter.params, ({ chatId = "" }) => withChat(chatId, use))
 
   const streamed = (chunks: Stream.Stream<UiMessageChunk>) => eventStream(chunks, pause)
-  const notOpen = ({ message }: { readonly message: string }) => problem(409, message)
+  const conflict = ({ message }: { readonly message: string }) => problem(409, message)
 
   const post = Effect.gen(function*() {
     const read = Option.flatMapNullable(yield* body, readPageRequest)
@@ -119,9 +119,9 @@ const makeRouter = <E, R>(
       request._tag === "Message"
         ? Effect.match(send(request.input), {
           onSuccess: streamed,
-          onFailure: (error) => error._tag === "QuestionOpen" ? notOpen(error) : problem(410, "This chat is closed.")
+          onFailure: (error) => error._tag === "QuestionOpen" ? conflict(error) : problem(410, "This chat is closed.")
         })
-        : Effect.match(answer(request.answers), { onSuccess: streamed, onFailure: notOpen }))
+        : Effect.match(answer(request.answers), { onSuccess: streamed, onFailure: conflict }))
   })
 
   const answer = Effect.gen(function*() {
@@ -131,7 +131,7 @@ const makeRouter = <E, R>(
       Effect.match(found.answer([read.value]), {
         // what comes of it is told to who resumes
         onSuccess: () => HttpServerResponse.empty({ status: 204 }),
-        onFailure: notOpen
+        onFailure: conflict
       })
     )
   })
@@ -179,7 +179,7 @@ export const UiMessageStreamHttp: {
    * - `POST /:chatId/answer`: answers one approval (`{ approvalId, approved, reason? }`), such as that of a `data-approval` part.
    *
    * Errors are JSON, `{ error }`: 400 for what cannot be read, 403 for a page of another origin, 404 where `chat` gives none, 409 for an
-   * answer to a question that is not open and a message while one is, 410 for a closed chat, 413 for a body that is too large, 415 for a body that is not JSON. Who may see which chat is for
+   * answer to a question that is not open or does not take it (one with a form can only be denied) and a message while one is, 410 for a closed chat, 413 for a body that is too large, 415 for a body that is not JSON. Who may see which chat is for
    * `chat` to decide. Dies with an option that is out of range, and names it.
    *
    * @example

@@ -1,13 +1,22 @@
 /** What the pages of a session are told, chunk by chunk. */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Option, Stream, TestClock } from "effect"
-import { ScriptedOutcome, TaskId, TaskManager, TaskManagerTestControl, ToolError } from "effect-task-manager"
-import type { AgentSession } from "effect-task-manager/ai"
-import { type UiMessageChunk, UiMessageStream } from "effect-task-manager/ui-stream"
+import { Effect, Exit, Fiber, Option, Stream, TestClock } from "effect"
 import {
+  ScriptedOutcome,
+  TaskId,
+  TaskLimitReached,
+  TaskManager,
+  TaskManagerTestControl,
+  ToolError
+} from "effect-task-manager"
+import type { AgentSession } from "effect-task-manager/ai"
+import { UiMessageStream } from "effect-task-manager/ui-stream"
+import {
+  approvalRequest,
   asks,
   complete,
   hang,
+  Hold,
   open,
   ProviderCall,
   Reasoning,
@@ -16,57 +25,30 @@ import {
   ToolCall,
   withWorld
 } from "../ai/loop/support.js"
+import { approvalIdIn, follow, line, linesOf, read, reading, toChunks } from "./support.js"
 
-/** One line for each chunk, without the ids of messages, which differ from process to process. */
-const line = (chunk: UiMessageChunk): string => {
-  switch (chunk.type) {
-    case "start":
-      return "start"
-    case "finish":
-      return `finish ${chunk.finishReason}`
-    case "error":
-      return `error ${chunk.errorText}`
-    case "text-delta":
-    case "reasoning-delta":
-      return `${chunk.type} ${chunk.delta}`
-    case "tool-input-available":
-      return `call ${chunk.toolCallId} ${chunk.toolName}${chunk.providerExecuted === true ? " by the provider" : ""}`
-    case "tool-approval-request":
-      return `ask ${chunk.toolCallId}`
-    case "tool-output-available":
-      return `output ${chunk.toolCallId} ${JSON.stringify(chunk.output)}`
-    case "tool-output-error":
-      return `failed ${chunk.toolCallId} ${chunk.errorText}`
-    case "tool-output-denied":
-      return `denied ${chunk.toolCallId}`
-    case "data-task":
-      return `task ${chunk.data.callId} ${chunk.data.status}`
-    case "data-approval":
-      return `asked ${chunk.data.callId} ${chunk.data.summary}`
-    default:
-      return chunk.type
-  }
-}
-
-const toChunks = (stream: Stream.Stream<UiMessageChunk>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
-const read = (stream: Stream.Stream<UiMessageChunk>) => Effect.map(toChunks(stream), (all) => all.map(line))
-
-/** Reads beside the test. */
-const reading = (stream: Stream.Stream<UiMessageChunk>) =>
-  Effect.map(Effect.fork(read(stream)), (fiber) => Effect.suspend(() => Fiber.join(fiber)))
-
-const follow = (session: AgentSession) => UiMessageStream.make(session)
 const say = (session: AgentSession, message: string) =>
   Effect.gen(function*() {
     const chat = yield* follow(session)
     return { chat, said: yield* read(yield* chat.send(message)) }
   })
 
-const approvalIdIn = (chunks: ReadonlyArray<UiMessageChunk>): string => {
-  const asked = chunks.find((chunk) => chunk.type === "tool-approval-request")
-  assert.isDefined(asked)
-  return asked.approvalId
-}
+const tooLate = "error This page has read too slowly, or came too late. Load it again."
+
+const found = (session: AgentSession, summary: string) =>
+  Effect.map(session.approvals, (all) => {
+    const asked = all.find(({ approval }) => approval.summary === summary)
+    assert.isDefined(asked, summary)
+    return asked
+  })
+const approveOf = (session: AgentSession, summary: string) => Effect.flatMap(found(session, summary), session.approve)
+const rejectOf = (session: AgentSession, summary: string) =>
+  Effect.flatMap(found(session, summary), (asked) => session.reject(asked))
+const askingOf = (session: AgentSession, summary: string) =>
+  Effect.map(found(session, summary), ({ approval: { asking } }) => {
+    assert.isDefined(asking)
+    return asking
+  })
 
 describe("the UI message stream of a session", () => {
   it.effect("is a message with a step for each reply", () =>
@@ -182,6 +164,144 @@ describe("the UI message stream of a session", () => {
         yield* complete("task-1", "found")
         const answered = yield* read(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
         assert.includeMembers(answered, ["task call-1 Completed", "output call-2 \"deleted\"", "finish stop"])
+      })
+    ))
+
+  it.effect("keeps for its continuation what the background asks while it is paused, unless that is over", () =>
+    withWorld(
+      { model: [[ToolCall("later", {}), ToolCall("quiet", {}), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("later", asks("a1?", asks("a2?")))
+        yield* control.script("quiet", asks("b1?", asks("b2?")))
+        yield* control.script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        const first = yield* toChunks(yield* chat.send("go"))
+        yield* approveOf(session, "a1?")
+        yield* approveOf(session, "b1?")
+        yield* settle
+        yield* rejectOf(session, "b2?")
+        yield* settle
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+        const answered = yield* read(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
+        assert.includeMembers(answered, ["asked call-1 a2?", "task call-2 Failed", "output call-3 \"deleted\""])
+        assert.notInclude(answered, "asked call-2 b2?")
+      })
+    ))
+
+  it.effect("takes an answer to the background while it waits for another one", () =>
+    withWorld(
+      { model: [[ToolCall("later", {}), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("later", asks("deploy?", ScriptedOutcome.Hang))
+        yield* control.script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        const first = yield* toChunks(yield* chat.send("go"))
+        const answer = yield* Effect.fork(
+          Effect.flatMap(chat.answer([{ approvalId: yield* askingOf(session, "deploy?"), approved: true }]), read)
+        )
+        yield* settle
+        assert.deepStrictEqual(yield* Fiber.poll(answer), Option.some(Exit.succeed([])))
+        const answered = yield* read(yield* chat.answer([{ approvalId: approvalIdIn(first), approved: true }]))
+        assert.includeMembers(answered, ["task call-1 Running", "output call-2 \"deleted\"", "finish stop"])
+      })
+    ))
+
+  it.effect("is one message for several answers, though the first of them alone would leave it waiting", () =>
+    withWorld(
+      { model: [[ToolCall("first", {}), ToolCall("second", {})], [Text("Kept.")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", asks("a?"))
+        yield* control.script("second", asks("b?"))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        yield* read(yield* chat.send("go"))
+        const answers = [yield* askingOf(session, "a?"), yield* askingOf(session, "b?")]
+        const said = yield* read(yield* chat.answer(answers.map((approvalId) => ({ approvalId, approved: false }))))
+        assert.includeMembers(said, ["denied call-1", "denied call-2", "finish stop"])
+        assert.deepStrictEqual(said.filter((one) => one.startsWith("finish ")), ["finish stop"])
+      })
+    ))
+
+  it.effect("tells with an answer what became meanwhile of calls that were answered elsewhere", () =>
+    withWorld(
+      { model: [[ToolCall("first", {}), ToolCall("second", {})], [Text("Both.")]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", asks("a?", ScriptedOutcome.Succeed("one")))
+        yield* control.script("second", asks("b?", ScriptedOutcome.Succeed("two")))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        yield* read(yield* chat.send("go"))
+        const approvalId = yield* askingOf(session, "b?")
+        yield* approveOf(session, "a?")
+        yield* settle
+        const said = yield* read(yield* chat.answer([{ approvalId, approved: true }]))
+        assert.deepStrictEqual(said.slice(0, 3), ["start", "output call-1 \"one\"", "output call-2 \"two\""])
+      })
+    ))
+
+  it.effect("says of a question with a form that a page can only deny it", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("Kept.")]] },
+      Effect.gen(function*() {
+        const form = { ...approvalRequest("where"), questions: [{ id: "region", text: "Where to?" }] }
+        yield* (yield* TaskManagerTestControl).script("first", ScriptedOutcome.RequireApproval(form))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        const approvalId = approvalIdIn(yield* toChunks(yield* chat.send("deploy")))
+        const answers = [{ approvalId: "forged", approved: true }, { approvalId, approved: true }]
+        const refused = yield* Effect.flip(chat.answer(answers))
+        assert.strictEqual(refused.message, "This question asks for more than a yes. It can only be denied here.")
+        assert.lengthOf(yield* session.approvals, 1)
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
+        const denied = yield* read(yield* chat.answer([{ approvalId, approved: false }]))
+        assert.includeMembers(denied, ["denied call-1", "finish stop"])
+      })
+    ))
+
+  it.effect("says that a question is open that cannot go on, and keeps waiting for it", () =>
+    withWorld(
+      { model: [[ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const session = yield* open()
+        let isBusy = true
+        const busy: AgentSession = {
+          ...session,
+          approve: (asked) =>
+            isBusy ? Effect.fail(new TaskLimitReached({ limit: "maxLive", max: 1 })) : session.approve(asked)
+        }
+        const chat = yield* follow(busy)
+        const approvalId = approvalIdIn(yield* toChunks(yield* chat.send("delete")))
+        const refused = yield* Effect.flip(chat.answer([{ approvalId, approved: true }]))
+        assert.strictEqual(refused.message, "Too many tasks are running. Answer again later.")
+        assert.strictEqual((yield* Effect.flip(chat.send("more")))._tag, "QuestionOpen")
+        isBusy = false
+        const said = yield* read(yield* chat.answer([{ approvalId, approved: true }]))
+        assert.includeMembers(said, ["output call-1 \"deleted\"", "finish stop"])
+      })
+    ))
+
+  it.effect("keeps a message whole that no page has read, also over an answer", () =>
+    withWorld(
+      { model: [[Text("I look."), ToolCall("first", {})], [Text("Done.")]] },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const session = yield* open()
+        const chat = yield* follow(session)
+        yield* session.submit("go")
+        yield* settle
+        yield* approveOf(session, "delete?")
+        yield* settle
+        const said = linesOf(yield* toChunks(Option.getOrThrow(yield* chat.resume)))
+        assert.includeMembers([...said], ["text-delta I look.", "output call-1 \"deleted\"", "text-delta Done."])
+        assert.deepStrictEqual(said.filter((one) => one.startsWith("finish ")), ["finish stop"])
+        assert.deepStrictEqual(yield* chat.resume, Option.none())
       })
     ))
 
@@ -359,7 +479,58 @@ describe("the UI message stream of a session", () => {
         yield* Effect.asVoid(chat.send("go"))
         yield* settle
         const late = yield* read(Option.getOrThrow(yield* chat.resume))
-        assert.deepStrictEqual(late, ["error This page has read too slowly, or came too late. Load it again."])
+        assert.deepStrictEqual(late, [tooLate])
+      })
+    ))
+
+  it.effect("is told so too where a part of the message before a pause was more", () =>
+    withWorld(
+      {
+        model: [[Text(Array.from({ length: 200 }, (_, at) => `w${at}`).join(" ")), ToolCall("first", {})], [
+          Hold,
+          Text("Done.")
+        ]]
+      },
+      Effect.gen(function*() {
+        yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+        const session = yield* open()
+        const chat = yield* UiMessageStream.make(session, { maxMessageUnits: 1_000 })
+        const first = yield* toChunks(yield* chat.send("go"))
+        const answer = yield* chat.answer([{ approvalId: yield* askingOf(session, "delete?"), approved: true }])
+        yield* settle
+        const late = yield* reading(Option.getOrThrow(yield* chat.resume))
+        yield* settle
+        assert.deepStrictEqual(yield* late, [tooLate])
+        // who has read it so far reads on
+        yield* session.interrupt
+        assert.include(first.map(line), "finish tool-calls")
+        assert.includeMembers(yield* read(answer), ["output call-1 \"deleted\"", "abort"])
+      })
+    ))
+
+  it.effect("is told so too where the parts of the message are more together", () =>
+    withWorld(
+      {
+        model: [
+          [Text("x".repeat(400)), ToolCall("first", {})],
+          [Text("y".repeat(400)), ToolCall("second", {})],
+          [Hold, Text("Done.")]
+        ]
+      },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("first", asks("a?", ScriptedOutcome.Succeed("a")))
+        yield* control.script("second", asks("b?", ScriptedOutcome.Succeed("b")))
+        const session = yield* open()
+        const chat = yield* UiMessageStream.make(session, { maxMessageUnits: 1_700 })
+        yield* read(yield* chat.send("go"))
+        const second = yield* chat.answer([{ approvalId: yield* askingOf(session, "a?"), approved: true }])
+        assert.include(yield* read(second), "finish tool-calls")
+        const third = yield* chat.answer([{ approvalId: yield* askingOf(session, "b?"), approved: true }])
+        yield* settle
+        assert.deepStrictEqual(yield* read(Option.getOrThrow(yield* chat.resume)), [tooLate])
+        yield* session.interrupt
+        assert.includeMembers(yield* read(third), ["output call-2 \"b\"", "abort"])
       })
     ))
 })

@@ -4,12 +4,12 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as ai6 from "ai"
 import * as ai7 from "ai-7"
-import { Effect, Layer, Option, Scope } from "effect"
+import { Effect, Layer, Option, Queue, Scope } from "effect"
 import { ScriptedOutcome, SessionId, TaskManagerTestControl } from "effect-task-manager"
-import { AgentLoop } from "effect-task-manager/ai"
+import { AgentLoop, type AgentSession, type SessionClosed } from "effect-task-manager/ai"
 import { UiMessageStream, UiMessageStreamHttp } from "effect-task-manager/ui-stream"
 import { createServer } from "node:http"
-import { asks, type Given, hang, Reasoning, Text, ToolCall, withWorld } from "../ai/loop/support.js"
+import { approvalRequest, asks, type Given, hang, Reasoning, Text, ToolCall, withWorld } from "../ai/loop/support.js"
 import { oneIn } from "../support/fullMode.js"
 
 type Message = ai6.UIMessage
@@ -118,12 +118,16 @@ const openLate = (ai: typeof ai6, api: string) =>
 const linesOf = ({ state: { messages } }: Page) =>
   messages.map(({ parts, role }) => ({ role, parts: parts.map(partLine) }))
 
-/** Serves the session of a scripted model, and gives the address. */
-const served = (options: { readonly origins?: ReadonlyArray<string> } = {}) =>
+/** Serves the session of a scripted model, and gives the address. `before` is what happens in it before the stream is made. */
+const served = ({ before, ...options }: {
+  readonly origins?: ReadonlyArray<string>
+  readonly before?: (session: AgentSession) => Effect.Effect<unknown, SessionClosed>
+} = {}) =>
   Effect.gen(function*() {
     const loop = yield* AgentLoop
     const scope = yield* Effect.scope
     const session = yield* loop.open({ sessionId: SessionId.make("chat-1") })
+    if (before !== undefined) yield* before(session)
     const chat = yield* UiMessageStream.make(session).pipe(Scope.extend(scope))
     const router = UiMessageStreamHttp.router({
       ...options,
@@ -207,6 +211,61 @@ for (const [version, ai] of oneIn(2, versions)) {
           assert.include(page.last(), "second output-denied")
           assert.deepStrictEqual(page.errors, [])
         })))
+
+    it.live("denies two calls at once, and the message goes on", () =>
+      onPage(
+        { model: [[ToolCall("first", {}), ToolCall("second", {})], [Text("Kept.")]] },
+        (page) =>
+          Effect.gen(function*() {
+            const control = yield* TaskManagerTestControl
+            yield* control.script("first", asks("delete x?"))
+            yield* control.script("second", asks("delete y?"))
+            yield* Effect.promise(() => page.chat.sendMessage({ text: "delete both" }))
+            for (let at = 0; at < 2; at++) {
+              yield* Effect.promise(async () =>
+                page.chat.addToolApprovalResponse({ id: page.approvalId(), approved: false })
+              )
+            }
+            yield* Effect.promise(() =>
+              page.state.until(() => page.last().includes("Kept.") && page.state.status === "ready")
+            )
+            assert.includeMembers([...page.last()], ["first output-denied", "second output-denied"])
+            assert.deepStrictEqual(page.errors, [])
+          })
+      ))
+
+    it.live("a page of a stream that is made while a call asks shows it, and answers", () =>
+      withWorld(
+        { model: [[Text("I look."), ToolCall("first", {})], [Text("Deleted.")]] },
+        Effect.gen(function*() {
+          yield* (yield* TaskManagerTestControl).script("first", asks("delete?", ScriptedOutcome.Succeed("deleted")))
+          const { api } = yield* served({
+            before: (session) =>
+              Effect.scoped(Effect.gen(function*() {
+                const events = yield* session.subscribe
+                yield* session.submit("delete")
+                yield* Effect.repeat(Queue.take(events), { until: ({ _tag }) => _tag === "ApprovalRequested" })
+              }))
+          })
+          const { page, resumed } = yield* openLate(ai, api)
+          yield* Effect.promise(() => resumed)
+          assert.deepStrictEqual(page.last(), ["step-start", "I look.", "first approval-requested"])
+          yield* Effect.promise(async () =>
+            page.chat.addToolApprovalResponse({ id: page.approvalId(), approved: true })
+          )
+          yield* Effect.promise(() =>
+            page.state.until(() => page.last().includes("Deleted.") && page.state.status === "ready")
+          )
+          assert.deepStrictEqual(page.last(), [
+            "step-start",
+            "I look.",
+            "first output-available \"deleted\"",
+            "step-start",
+            "Deleted."
+          ])
+          assert.deepStrictEqual(page.errors, [])
+        })
+      ))
 
     it.live("approves a tool that asks twice", () =>
       onPage({ model: [[ToolCall("first", {})], [Text("Done.")]] }, (page) =>
@@ -419,6 +478,28 @@ describe.concurrent("the routes", () => {
           { _tag: "File", mediaType: "image/png", data: "AAAA", fileName: "x.png" },
           { _tag: "Text", text: "What is it?" }
         ])
+      })
+    ))
+
+  it.live("take an answer to the background while a call asks, and say of a form that it can only be denied", () =>
+    withWorld(
+      { model: [[ToolCall("later", {}), ToolCall("first", {})]] },
+      Effect.gen(function*() {
+        const control = yield* TaskManagerTestControl
+        yield* control.script("later", asks("deploy?"))
+        const form = { ...approvalRequest("where"), questions: [{ id: "region", text: "Where to?" }] }
+        yield* control.script("first", ScriptedOutcome.RequireApproval(form))
+        const { api, session } = yield* served()
+        yield* Effect.flatMap(post(api, message), (response) => Effect.promise(() => response.text()))
+        const [deploy, where] = (yield* session.approvals).map(({ approval }) => approval.asking)
+        const answer = (approvalId: string | undefined, approved: boolean) =>
+          post(`${api}/chat-1/answer`, { approvalId, approved })
+        assert.strictEqual((yield* answer(deploy, true)).status, 204)
+        assert.strictEqual(
+          yield* Effect.flatMap(answer(where, true), failure),
+          "409 This question asks for more than a yes. It can only be denied here."
+        )
+        assert.strictEqual((yield* answer(where, false)).status, 204)
       })
     ))
 })

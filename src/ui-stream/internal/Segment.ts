@@ -21,6 +21,8 @@ const sizeOf = (chunk: UiMessageChunk): number =>
 export class Segment {
   /** The messages of the user that it answers. */
   readonly answers = new Set<string>()
+  /** The questions that it shows. */
+  readonly asked = new Set<string>()
   private readonly maxBytes: number
   private readonly chunks = new SizedQueue<UiMessageChunk>()
   private readonly parked = new ParkedReaders()
@@ -29,18 +31,37 @@ export class Segment {
   isEnded = false
   /** Whether a page has had it to its end. */
   isRead = false
-  /** Whether it goes on with a message that was paused. */
-  readonly isContinued: boolean
+  /** What was said of its message before, up to each pause. */
+  private readonly earlier: ReadonlyArray<Segment>
 
-  constructor(maxBytes: number, isContinued: boolean) {
+  /** `maxBytes` is how much of its message is kept, of what was said before and of what it says together. */
+  constructor(maxBytes: number, earlier: ReadonlyArray<Segment>) {
     this.maxBytes = maxBytes
-    this.isContinued = isContinued
+    this.earlier = earlier
+  }
+
+  /** Whether it goes on with a message that was paused. */
+  get isContinued(): boolean {
+    return this.earlier.length > 0
+  }
+
+  /** The segments of its message so far. */
+  get message(): ReadonlyArray<Segment> {
+    return [...this.earlier, this]
   }
 
   push(chunk: UiMessageChunk): void {
+    if (chunk.type === "tool-approval-request") this.asked.add(chunk.approvalId)
+    else if (chunk.type === "data-approval") this.asked.add(chunk.id)
     this.chunks.push(chunk, sizeOf(chunk))
     this.count++
-    while (this.chunks.bytes > this.maxBytes && this.chunks.length > 1) this.chunks.shift()
+    let bytes = this.messageBytes
+    for (const segment of this.earlier) {
+      if (bytes <= this.maxBytes) break
+      bytes -= segment.bytes
+      segment.drop()
+    }
+    while (this.bytes > this.maxBytes && this.chunks.length > 1) this.chunks.shift()
     this.parked.wakeAll()
   }
 
@@ -49,19 +70,57 @@ export class Segment {
     this.parked.wakeAll()
   }
 
-  /** What was said so far, without its end. */
-  get said(): ReadonlyArray<UiMessageChunk> {
+  /** Keeps nothing of what was said so far. */
+  private drop(): void {
+    this.chunks.clear()
+    this.parked.wakeAll()
+  }
+
+  /** Whether a page that begins to read it now has come too late. */
+  private get isCut(): boolean {
+    return this.count > this.chunks.length
+  }
+
+  /** What was said so far, without its beginning and its end. */
+  private get said(): ReadonlyArray<UiMessageChunk> {
     return [...this.chunks].filter(({ type }) => type !== "start" && type !== "finish")
   }
 
-  get bytes(): number {
+  private get bytes(): number {
     return this.chunks.bytes
   }
 
-  /** Everything, from the beginning to the end. */
+  /** How much is kept of its message so far. */
+  get messageBytes(): number {
+    return this.earlier.reduce((sum, segment) => sum + segment.bytes, this.bytes)
+  }
+
+  /** Everything, from its beginning to its end. */
   get stream(): Stream.Stream<UiMessageChunk> {
+    return this.streamAfter([])
+  }
+
+  /** The message from its very beginning. */
+  get whole(): Stream.Stream<UiMessageChunk> {
+    return this.streamAfter(this.earlier)
+  }
+
+  /**
+   * For a page that has read the message as far as these questions, with what was said of it since then. While a question of it is open
+   * the model says nothing, so a page that has read that elsewhere reads twice only what takes the same place.
+   */
+  since(approvalIds: ReadonlySet<string>): Stream.Stream<UiMessageChunk> {
+    let missed: ReadonlyArray<Segment> = []
+    for (const [at, { asked }] of this.earlier.entries()) {
+      if ([...asked].some((id) => approvalIds.has(id))) missed = this.earlier.slice(at + 1)
+    }
+    return this.streamAfter(missed)
+  }
+
+  /** With what others have said before behind its beginning; of one that is cut nobody can read what it has said. */
+  private streamAfter(earlier: ReadonlyArray<Segment>): Stream.Stream<UiMessageChunk> {
     return Stream.suspend(() => {
-      let read = 0
+      let read = earlier.some(({ isCut }) => isCut) ? -1 : 0
       const pull: Effect.Effect<Chunk.Chunk<UiMessageChunk>, Option.Option<never>> = Effect.suspend(() => {
         if (read < this.count) {
           const lost = this.count - this.chunks.length
@@ -73,6 +132,7 @@ export class Segment {
           for (let at = read - lost; at < this.chunks.length; at++) {
             const chunk = this.chunks.at(at)
             if (chunk !== undefined) news.push(chunk)
+            if (read === 0 && at === 0) news.push(...earlier.flatMap(({ said }) => said))
           }
           read = this.count
           return Effect.succeed(Chunk.unsafeFromArray(news))

@@ -1,15 +1,18 @@
-import type { AgentEvent, AgentSessionState, TurnEnd } from "../../ai/loop/AgentEvent.js"
+import type { AgentEvent, TurnEnd } from "../../ai/loop/AgentEvent.js"
+import type { TranscriptEntry } from "../../ai/transcript/TranscriptEntry.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
-import { outputOf } from "./outputs.js"
+import { backgroundOutput, errorTextOf, lateTask, outputOf } from "./outputs.js"
+import { saidInTurn } from "./saidInTurn.js"
 import {
   type BackgroundState,
   blockedBy,
   type CallState,
+  type JoinedSession,
   type Message,
   type UiOutcome,
   type UiState,
@@ -22,6 +25,16 @@ const finishReasons: Partial<Record<string, Extract<UiMessageChunk, { readonly t
   "content-filter": "content-filter",
   "tool-calls": "tool-calls"
 }
+
+/** Why a page waits no longer for a call that has no task. */
+const withoutTask: Partial<Record<CallState, string>> = {
+  Said: "It did not run.",
+  Running: "It did not run.",
+  Missed: "What came of it was missed. Load the page again."
+}
+
+/** Of which task a paused message keeps a chunk: one that says how it is, and one that asks. */
+const laterKey = (type: "data-task" | "data-approval", id: TaskId): string => `${type} ${id}`
 
 /** A step that is being made: it collects, in order, what comes of one event. */
 export class Step implements UiStep {
@@ -103,7 +116,7 @@ export class Step implements UiStep {
     const message = this.shown()
     if (isAfter || message?.hasSaid === false) this.leaveBackground(this.inState("Due"))
     if (message === undefined || !isAfter) return message
-    this.refuse(["Said", "Running"])
+    this.refuse(["Said", "Missed", "Running"])
     this.endBlock()
     this.put({ type: "finish-step" })
     this.put({ type: "start-step" })
@@ -114,8 +127,9 @@ export class Step implements UiStep {
   /** The page is told of calls of which it would wait for ever. */
   private refuse(states: ReadonlyArray<CallState>): void {
     for (const [callId, state] of this.message?.calls ?? []) {
-      if (!states.includes(state)) continue
-      this.say({ type: "tool-output-error", toolCallId: callId, errorText: "It did not run.", dynamic: true })
+      const errorText = withoutTask[state]
+      if (errorText === undefined || !states.includes(state)) continue
+      this.say({ type: "tool-output-error", toolCallId: callId, errorText, dynamic: true })
       this.setCall(callId, "Refused")
     }
   }
@@ -136,7 +150,12 @@ export class Step implements UiStep {
     if (id !== undefined) this.put({ type: `${type}-delta`, id, delta })
   }
 
-  call({ callId, params, providerExecuted, toolName }: Extract<AgentEvent, { readonly _tag: "ToolCall" }>): void {
+  call(
+    { callId, params, providerExecuted, toolName }: Pick<
+      Extract<AgentEvent, { readonly _tag: "ToolCall" }>,
+      "callId" | "params" | "providerExecuted" | "toolName"
+    >
+  ): void {
     const message = this.reply(this.message?.hasResults === true)
     if (message === undefined) return
     const byProvider = providerExecuted ? { providerExecuted } : undefined
@@ -181,22 +200,41 @@ export class Step implements UiStep {
     this.set({ background })
   }
 
+  private toBackground(callId: ToolCallId, taskId: TaskId | undefined): void {
+    this.answered(callId, {
+      type: "tool-output-available",
+      toolCallId: callId,
+      output: backgroundOutput(taskId),
+      dynamic: true
+    })
+  }
+
   private inBackground(snapshot: TaskSnapshot): void {
     const { callId, continuePolicy, deliveryMode, id, kind, status, toolName } = snapshot
     const asksToContinue = deliveryMode === "ToLoop" && continuePolicy === "RequestContinue"
     const isOver = isSettled(snapshot)
     if (isOver && !asksToContinue) this.leaveBackground([id])
     else this.set({ background: new Map(this.state.background).set(id, isOver ? "Settled" : "Lives") })
-    this.answered(callId, {
-      type: "tool-output-available",
-      toolCallId: callId,
-      output: `Runs in the background as ${id}.`,
-      dynamic: true
-    })
+    this.toBackground(callId, id)
     const chunk: UiMessageChunk = { type: "data-task", id, data: { taskId: id, callId, toolName, kind, status } }
+    // an answered or dropped question is none
+    if (status !== "Suspended") this.dropLater(laterKey("data-approval", id))
+    this.sayOrKeep(laterKey("data-task", id), chunk)
+  }
+
+  /** What holds up no message opens none again: a page that waits to answer does not read it, and is told with the answer. */
+  private sayOrKeep(key: string, chunk: UiMessageChunk): void {
     const { message } = this
-    if (message?.isOpen === false) this.change({ later: new Map(message.later).set(id, chunk) })
+    if (message?.isOpen === false) this.change({ later: new Map(message.later).set(key, chunk) })
     else this.say(chunk)
+  }
+
+  private dropLater(key: string): void {
+    const { message } = this
+    if (message?.later.has(key) !== true) return
+    const later = new Map(message.later)
+    later.delete(key)
+    this.change({ later })
   }
 
   leaveBackground(taskIds: ReadonlyArray<TaskId>): void {
@@ -241,7 +279,12 @@ export class Step implements UiStep {
     if (event._tag !== "AwaitingApproval") this.pauseIfBlocked()
   }
 
-  ask({ approval, taskId, toolRequest: { callId, toolName } }: TaskApproval): void {
+  ask(approval: TaskApproval): void {
+    this.tellQuestion(approval)
+    this.pauseIfBlocked()
+  }
+
+  private tellQuestion({ approval, taskId, toolRequest: { callId, toolName } }: TaskApproval): void {
     const approvalId = approval.asking
     if (approvalId === undefined) return
     if (this.knows(callId)) {
@@ -252,7 +295,7 @@ export class Step implements UiStep {
       // between turns it is a message of its own
       const isIdle = this.message === undefined
       if (isIdle) this.open()
-      this.say({
+      this.sayOrKeep(laterKey("data-approval", taskId), {
         type: "data-approval",
         id: approvalId,
         data: { approvalId, taskId, callId, toolName, reason, summary }
@@ -262,6 +305,17 @@ export class Step implements UiStep {
         this.set({ message: undefined })
       }
     }
+  }
+
+  answering(callIds: ReadonlyArray<ToolCallId>): void {
+    for (const callId of callIds) {
+      if (this.message?.calls.get(callId) === "Suspended") this.setCall(callId, "Answered")
+    }
+  }
+
+  unanswered(callId: ToolCallId): void {
+    if (this.message?.calls.get(callId) !== "Answered") return
+    this.setCall(callId, "Suspended")
     this.pauseIfBlocked()
   }
 
@@ -271,7 +325,7 @@ export class Step implements UiStep {
   }
 
   pause(): void {
-    this.refuse(["Said"])
+    this.refuse(["Said", "Missed"])
     this.endBlock()
     this.put({ type: "finish", finishReason: "tool-calls" })
     this.outcomes.push({ _tag: "Ended" })
@@ -306,28 +360,73 @@ export class Step implements UiStep {
     if (reason._tag === "Interrupted") this.abandon({ type: "abort" })
     else if (reason._tag === "Failed") this.abandon({ type: "error", errorText: reason.error.message })
     else if (this.shown() !== undefined) {
-      this.refuse(["Said", "Running"])
+      this.refuse(["Said", "Missed", "Running"])
       this.finish(finishReasons[reason.end] ?? "other")
     }
     this.set({ message: undefined, turnId: undefined })
   }
 
-  reset(session: AgentSessionState): void {
+  /** Events were missed. */
+  reset(session: JoinedSession): void {
     this.abandon({ type: "error", errorText: "Events were missed. Load the page again." })
     this.outcomes.push({ _tag: "Missed" })
-    this.look(session)
+    this.join(session)
   }
 
-  /** The session as it is. What its turn has said before is not known. */
-  look({ approvals, live, turnId }: AgentSessionState): void {
+  /** The session as it is: the message of its turn is told from its beginning, and is paused where all that is left of it waits for answers. */
+  join({ approvals, entries, live, turnId }: JoinedSession): void {
     const background = new Map(
       live.flatMap(({ id, kind }): ReadonlyArray<[TaskId, BackgroundState]> =>
         kind === "Background" ? [[id, "Lives"]] : []
       )
     )
     this.set({ turnId, message: undefined, background, collected: [] })
-    if (turnId !== undefined) this.start(turnId)
-    for (const approval of approvals) this.ask(approval)
+    if (turnId !== undefined) {
+      const { said, userMessageId } = saidInTurn(entries, turnId)
+      this.open(userMessageId)
+      for (const entry of said) this.again(entry, live)
+      this.endBlock()
+      for (const [callId, state] of this.message?.calls ?? []) if (state === "Said") this.setCall(callId, "Missed")
+      for (const { callId, kind, status } of live) {
+        if (kind === "Foreground") this.setCall(callId, status === "Suspended" ? "Suspended" : "Running")
+      }
+    }
+    for (const approval of approvals) this.tellQuestion(approval)
+    this.pauseIfBlocked()
+  }
+
+  /** Tells what the transcript has, as its events would have been told. */
+  private again(entry: TranscriptEntry, live: ReadonlyArray<TaskSnapshot>): void {
+    switch (entry._tag) {
+      case "AssistantMessage":
+        for (const part of entry.parts) {
+          if (part._tag === "Text") this.speak("text", part.text)
+          else if (part._tag === "Reasoning") this.speak("reasoning", part.text)
+          else if (part._tag === "ToolCall") this.call(part)
+        }
+        return
+      case "ToolResult": {
+        const { callId, isError, outcome, output, taskId } = entry
+        if (outcome === "Placeholder") {
+          const task = live.find(({ id }) => id === taskId)
+          if (task !== undefined) this.inBackground(task)
+          else this.toBackground(callId, taskId)
+          return
+        }
+        this.answered(
+          callId,
+          isError
+            ? { type: "tool-output-error", toolCallId: callId, errorText: errorTextOf(output), dynamic: true }
+            : { type: "tool-output-available", toolCallId: callId, output: outputOf(output), dynamic: true }
+        )
+        return
+      }
+      case "LateResult":
+        return this.say({ type: "data-task", id: entry.taskId, data: lateTask(entry) })
+      // they begin another message, or are of a log alone
+      case "UserMessage":
+      case "Rewrite":
+    }
   }
 
   start(turnId: TurnId): void {

@@ -1,4 +1,6 @@
 /** What is known of a session that a chat page follows, and what comes of an event. */
+import type { AgentSessionState } from "../../ai/loop/AgentEvent.js"
+import type { TranscriptEntry } from "../../ai/transcript/TranscriptEntry.js"
 import type { TaskId, ToolCallId, TurnId } from "../../model/ids.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
 
@@ -12,8 +14,17 @@ export type UiOutcome =
   /** Events were missed: which message answers which is not known. */
   | { readonly _tag: "Missed" }
 
-/** `Said`: it has no task. `Refused`: the page was told that it did not run. */
-export type CallState = "Said" | "Refused" | "Running" | "Suspended" | "Ended"
+/** A session at one moment. `entries` is its transcript at that moment; it need not be there where no turn is running. */
+export interface JoinedSession extends AgentSessionState {
+  readonly entries: ReadonlyArray<TranscriptEntry>
+}
+
+/**
+ * `Said`: it has no task. `Missed`: it had none and no result when the session was joined: it is about to be started, or has ended and
+ * its result is being stored. `Refused`: the page was told that nothing more is told of it. `Answered`: it has asked, and a page's answer
+ * is being handed in.
+ */
+export type CallState = "Said" | "Missed" | "Refused" | "Running" | "Suspended" | "Answered" | "Ended"
 
 /** `Due`: it had settled before a request to the model that is about to be answered, which has its result unless somebody else took it. */
 export type BackgroundState = "Lives" | "Settled" | "Due"
@@ -31,8 +42,8 @@ export interface Message {
   readonly calls: ReadonlyMap<ToolCallId, CallState>
   /** The text or the thought that is being told. */
   readonly block: { readonly type: "text" | "reasoning"; readonly id: string } | undefined
-  /** What the background has told while it was paused, the last of each task. */
-  readonly later: ReadonlyMap<TaskId, UiMessageChunk>
+  /** What the background has told while it was paused: how each task is, and what it asks. */
+  readonly later: ReadonlyMap<string, UiMessageChunk>
 }
 
 /** What is known of a session. */
@@ -66,8 +77,8 @@ export const blockedBy = ({ message }: UiState): "Answers" | "Maybe" | undefined
   let isMaybe = false
   let isAsked = false
   for (const state of message.calls.values()) {
-    if (state === "Running") return undefined
-    if (state === "Said") isMaybe = true
+    if (state === "Running" || state === "Answered") return undefined
+    if (state === "Said" || state === "Missed") isMaybe = true
     if (state === "Suspended") isAsked = true
   }
   return !isAsked ? undefined : isMaybe ? "Maybe" : "Answers"

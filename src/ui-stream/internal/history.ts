@@ -13,12 +13,11 @@
 import type { TranscriptEntry, UserPart } from "../../ai/transcript/TranscriptEntry.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { ToolCallId, TurnId } from "../../model/ids.js"
-import { outputText } from "../../model/outputText.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import { jsonText } from "../../shared/jsonText.js"
 import type { UiMessage, UiMessagePart, UiToolPart } from "../UiMessage.js"
 import type { UiTask } from "../UiMessageChunk.js"
-import { outputOf } from "./outputs.js"
+import { backgroundOutput, errorTextOf, lateTask, outputOf, unnamed } from "./outputs.js"
 
 /** What the transcript does not say. */
 export interface Shown {
@@ -39,8 +38,6 @@ export interface Shown {
 interface Draft {
   readonly id: string
   readonly turnId: TurnId
-  /** The message of the user that stands before it. */
-  readonly userMessageId: string | undefined
   readonly parts: Array<UiMessagePart>
 }
 
@@ -63,7 +60,6 @@ const userPart = (part: UserPart): UiMessagePart =>
 class History {
   readonly messages: Array<UiMessage | Draft> = []
   private draft: Draft | undefined
-  private userMessageId: string | undefined
   /** Where the last call of an id is shown. */
   private readonly calls = new Map<
     ToolCallId,
@@ -78,7 +74,6 @@ class History {
   user({ content, messageId }: TranscriptEntry.UserMessage): void {
     this.messages.push({ id: messageId, role: "user", parts: content.map(userPart) })
     this.draft = undefined
-    this.userMessageId = messageId
   }
 
   reply({ parts, replyId, turnId }: TranscriptEntry.AssistantMessage): void {
@@ -117,7 +112,7 @@ class History {
   }
 
   private begin(id: string, turnId: TurnId): Draft {
-    const draft: Draft = { id, turnId, userMessageId: this.userMessageId, parts: [] }
+    const draft: Draft = { id, turnId, parts: [] }
     this.draft = draft
     this.messages.push(draft)
     return draft
@@ -131,30 +126,26 @@ class History {
       ? {
         ...part,
         state: "output-error",
-        errorText: typeof output === "string" ? output : jsonText(output) ?? "It failed."
+        errorText: typeof output === "string" ? output : jsonText(output) ?? unnamed
       }
       : { ...part, state: "output-available", output }
   }
 
   result({ callId, isError, outcome, output, taskId }: TranscriptEntry.ToolResult): void {
-    if (outcome !== "Placeholder") return this.answer(callId, isError, isError ? outputText(output) : outputOf(output))
-    this.answer(callId, false, `Runs in the background as ${taskId}.`)
+    if (outcome !== "Placeholder") return this.answer(callId, isError, isError ? errorTextOf(output) : outputOf(output))
+    this.answer(callId, false, backgroundOutput(taskId))
     const task = this.shown.live.find(({ id }) => id === taskId)
-    if (task !== undefined) this.task(task)
+    if (task === undefined) return
+    const { id, kind, status, toolName } = task
+    this.task({ taskId: id, callId: task.callId, toolName, kind, status })
   }
 
-  late({ callId, isError, taskId, toolName }: TranscriptEntry.LateResult): void {
-    this.task({ id: taskId, callId, toolName, kind: "Background", status: isError ? "Failed" : "Completed" })
+  late(entry: TranscriptEntry.LateResult): void {
+    this.task(lateTask(entry))
   }
 
-  private task(
-    { callId, id, kind, status, toolName }: Omit<UiTask, "taskId"> & { readonly id: TaskSnapshot["id"] }
-  ): void {
-    this.calls.get(callId)?.draft.parts.push({
-      type: "data-task",
-      id,
-      data: { taskId: id, callId, toolName, kind, status }
-    })
+  private task(data: UiTask): void {
+    this.calls.get(data.callId)?.draft.parts.push({ type: "data-task", id: data.taskId, data })
   }
 
   /** What tasks ask is shown at their calls, where those are open. */
@@ -177,11 +168,12 @@ class History {
     }
   }
 
-  /** Whether it is the message of the turn that runs. */
-  isCurrent({ turnId, userMessageId }: Draft): boolean {
-    const { current } = this.shown
-    return current?.turnId === turnId &&
-      (current.userMessageId === undefined || current.userMessageId === userMessageId)
+  /** From where on the replies of the turn that runs are in the message that the stream has. */
+  get currentFrom(): number {
+    const userMessageId = this.shown.current?.userMessageId
+    if (userMessageId === undefined) return 0
+    const at = this.messages.findIndex((message) => "role" in message && message.id === userMessageId)
+    return at < 0 ? Infinity : at
   }
 }
 
@@ -207,11 +199,12 @@ export const historyOf = (entries: ReadonlyArray<TranscriptEntry>, shown: Shown)
     }
   }
   for (const approval of shown.approvals) history.ask(approval)
-  return history.messages.flatMap((message): ReadonlyArray<UiMessage> => {
+  const { currentFrom } = history
+  return history.messages.flatMap((message, at): ReadonlyArray<UiMessage> => {
     if ("role" in message) return [message]
     const { id, parts } = message
-    if (!history.isCurrent(message)) return [{ id, role: "assistant", parts }]
+    if (at < currentFrom || message.turnId !== shown.current?.turnId) return [{ id, role: "assistant", parts }]
     // a page goes on with a paused message under the id that the stream has given it
-    return shown.current?.isOpen === true ? [] : [{ id: shown.current?.id ?? id, role: "assistant", parts }]
+    return shown.current.isOpen ? [] : [{ id: shown.current.id, role: "assistant", parts }]
   })
 }

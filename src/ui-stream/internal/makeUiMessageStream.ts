@@ -7,15 +7,17 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AgentSession, UserInput } from "../../ai/loop/AgentSession.js"
+import type { TaskApproval } from "../../model/Approval.js"
 import { millisOf } from "../../shared/durations.js"
 import { ParkedReaders } from "../../shared/ParkedReaders.js"
 import { integerOf } from "../../shared/refusals.js"
-import { QuestionNotOpen, QuestionOpen } from "../errors.js"
+import { AnswerRefused, QuestionNotOpen, QuestionOpen } from "../errors.js"
 import type { UiMessage } from "../UiMessage.js"
 import type { UiMessageChunk } from "../UiMessageChunk.js"
 import type { UiAnswer, UiMessageStreamOptions } from "../UiMessageStreamOptions.js"
 import { historyOf } from "./history.js"
-import { begin, next, pause } from "./messages.js"
+import { joinSession } from "./joinSession.js"
+import { answering, begin, next, pause, reset, unanswered } from "./messages.js"
 import { Segment } from "./Segment.js"
 import { blockedBy, type UiOutcome, type UiState, type UiStep } from "./UiState.js"
 
@@ -28,22 +30,28 @@ class Chat {
   state: UiState
   /** The last one, which is open or has ended. */
   private current: Segment | undefined = undefined
-  /** What was said of its message before it was paused. */
-  private earlier: ReadonlyArray<Segment> = []
   private number = 0
   /** How often events were missed. */
   missed = 0
   /** For each request that waits for its segment, the last segments; nothing is kept where none waits. */
   private requests = 0
   private kept: Array<readonly [number: number, segment: Segment]> = []
-  /** What was said while no page was there, oldest first. */
+  /** What was said while no page was there, oldest first: of each message its last segment. */
   private unread: Array<Segment> = []
+  /** No page has read what the open segment goes on with. */
+  private isUnreadSoFar = false
   isOver = false
 
   constructor(begun: UiStep, maxBytes: number) {
     this.maxBytes = maxBytes
     this.state = begun.state
-    this.apply(begun)
+    this.join(begun)
+  }
+
+  /** A paused message that was found so is for the history: pages may have it from an earlier stream, and answer. */
+  join(step: UiStep): void {
+    this.apply(step)
+    if (this.isPaused) this.unread = this.unread.filter((segment) => segment !== this.current)
   }
 
   apply({ outcomes, state }: UiStep): void {
@@ -55,8 +63,10 @@ class Chat {
   private follow(outcome: UiOutcome): void {
     switch (outcome._tag) {
       case "Opened":
-        this.earlier = outcome.isContinued && this.current !== undefined ? [...this.earlier, this.current] : []
-        this.current = new Segment(this.maxBytes, outcome.isContinued)
+        this.isUnreadSoFar = !outcome.isContinued || this.unread.some((one) => one === this.current && !one.isRead)
+        // it is in the message that is said now
+        if (outcome.isContinued) this.unread = this.unread.filter((one) => one !== this.current)
+        this.current = new Segment(this.maxBytes, outcome.isContinued ? this.current?.message ?? [] : [])
         this.number++
         if (this.requests > 0) this.kept.push([this.number, this.current])
         return
@@ -76,16 +86,16 @@ class Chat {
     const { current } = this
     if (current === undefined || current.isEnded) return
     current.end()
-    // a page has what a continued one goes on with, or cannot use it
-    if (!current.isContinued) this.unread.push(current)
-    let bytes = this.unread.reduce((sum, segment) => sum + segment.bytes, 0)
-    while (bytes > this.maxBytes) bytes -= this.unread.shift()?.bytes ?? bytes
+    // else a page has what it goes on with, and reads the rest where it has answered
+    if (this.isUnreadSoFar) this.unread.push(current)
+    let bytes = this.unread.reduce((sum, segment) => sum + segment.messageBytes, 0)
+    while (bytes > this.maxBytes) bytes -= this.unread.shift()?.messageBytes ?? bytes
   }
 
   /** The oldest message that no page has read to its end; it stays until one has. */
-  get oldestUnread(): Segment | undefined {
+  get oldestUnread(): Stream.Stream<UiMessageChunk> | undefined {
     this.unread = this.unread.filter(({ isRead }) => !isRead)
-    return this.unread[0]
+    return this.unread[0]?.whole
   }
 
   /** Nothing that was said so far is kept for a page that asks: it has read it elsewhere. */
@@ -95,14 +105,12 @@ class Chat {
 
   /** The message that is being said, from its very beginning. */
   get whole(): Stream.Stream<UiMessageChunk> | undefined {
-    const { earlier, open } = this
-    if (open === undefined) return undefined
-    if (earlier.length === 0) return open.stream
-    const before = earlier.flatMap(({ said }) => said)
-    return Stream.take(open.stream, 1).pipe(
-      Stream.concat(Stream.fromIterable(before)),
-      Stream.concat(Stream.drop(open.stream, 1))
-    )
+    return this.open?.whole
+  }
+
+  /** Whether a call of the message asks this. */
+  isAskedBy({ toolRequest: { callId } }: TaskApproval): boolean {
+    return this.state.message?.calls.get(callId) === "Suspended"
   }
 
   get isPaused(): boolean {
@@ -157,6 +165,28 @@ class Chat {
 const toStream = (found: Option.Option<Segment>) =>
   Option.match(found, { onNone: () => Stream.empty, onSome: ({ stream }) => stream })
 
+/** An answer of a page, the question that is open, and whether a message waits for it. */
+interface Answering {
+  readonly answer: UiAnswer
+  readonly asked: TaskApproval
+  readonly holdsUp: boolean
+}
+
+/** Why an open question has not taken its answer. */
+const notTaken = (error: Effect.Effect.Error<ReturnType<AgentSession["approve" | "reject"]>>) => {
+  switch (error._tag) {
+    case "TaskNotFound":
+      return new QuestionNotOpen()
+    case "ApprovalMismatch":
+      return error.field === "answers" ? new AnswerRefused({ reason: "AsksForMore" }) : new QuestionNotOpen()
+    case "TaskLimitReached":
+      return new AnswerRefused({ reason: "TooManyTasks" })
+    case "TaskCancelled":
+    case "TaskManagerShutdown":
+      return new AnswerRefused({ reason: "Stopped" })
+  }
+}
+
 export const makeUiMessageStream = (
   session: AgentSession,
   { maxMessageUnits = defaultUnits, startPeriod = 50, whilePaused = "refuse" }: UiMessageStreamOptions
@@ -165,27 +195,39 @@ export const makeUiMessageStream = (
     const maxBytes = integerOf("UiMessageStreamOptions.maxMessageUnits", maxMessageUnits, 1)
     const period = millisOf("UiMessageStreamOptions.startPeriod", startPeriod)
     const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
-    const { events, ...state } = yield* session.watch
-    const chat = new Chat(begin(state, prefix), maxBytes)
+    const scope = yield* Effect.scope
+    let joined = yield* joinSession(session, scope)
+    const chat = new Chat(begin(joined.state, prefix), maxBytes)
 
-    let pausing: Fiber.RuntimeFiber<void> | undefined
     let isFollowing = false
+    const rejoin = Effect.gen(function*() {
+      const { leave } = joined
+      joined = yield* joinSession(session, scope)
+      yield* leave
+      chat.join(reset(chat.state, joined.state))
+    })
+    const pauseLater = Effect.suspend(() =>
+      blockedBy(chat.state) === "Maybe"
+        ? Effect.asSome(Effect.fork(Effect.delay(Effect.sync(() => chat.apply(pause(chat.state))), period)))
+        : Effect.succeedNone
+    )
     const follow = Effect.gen(function*() {
-      const event = yield* Effect.map(Queue.take(events), (taken) => {
+      const pausing = yield* pauseLater
+      const event = yield* Effect.map(Effect.suspend(() => Queue.take(joined.events)), (taken) => {
         isFollowing = true
         return taken
       })
-      if (pausing !== undefined) yield* Fiber.interrupt(pausing)
-      pausing = undefined
-      chat.apply(next(chat.state, event))
+      if (Option.isSome(pausing)) yield* Fiber.interrupt(pausing.value)
+      if (event._tag === "Reset") yield* rejoin
+      else chat.apply(next(chat.state, event))
       isFollowing = false
-      if (blockedBy(chat.state) !== "Maybe") return
-      pausing = yield* Effect.fork(Effect.delay(Effect.sync(() => chat.apply(pause(chat.state))), period))
     })
     yield* Effect.forkScoped(Effect.ensuring(Effect.forever(follow), Effect.sync(() => chat.end())))
 
     /** Whether something has happened that is not told yet. */
-    const isBehind = Effect.map(Queue.size(events), (waiting) => isFollowing || waiting > 0)
+    const isBehind = Effect.suspend(() =>
+      isFollowing ? Effect.succeed(true) : Effect.map(Queue.size(joined.events), (waiting) => waiting > 0)
+    )
 
     const history: Effect.Effect<ReadonlyArray<UiMessage>> = Effect.gen(function*() {
       const { approvals, live } = yield* Effect.scoped(session.watch)
@@ -198,12 +240,29 @@ export const makeUiMessageStream = (
       return historyOf(entries, { current, live, approvals })
     })
 
-    const answerOne = (answer: UiAnswer) =>
-      Effect.gen(function*() {
-        const asked = (yield* session.approvals).find(({ approval }) => approval.asking === answer.approvalId)
-        if (asked === undefined) return false
-        return yield* (answer.approved ? session.approve(asked) : session.reject(asked, answer.reason)).pipe(
-          Effect.isSuccess
+    const answerOne = ({ answer: { approved, reason }, asked }: Answering) =>
+      (approved ? session.approve(asked) : session.reject(asked, reason)).pipe(Effect.mapError(notTaken))
+
+    /** Hands in all of them, and gives those that were taken and why others were not. */
+    const answerAll = (given: ReadonlyArray<Answering>) =>
+      Effect.suspend(() => {
+        const taken: Array<Answering> = []
+        chat.apply(answering(chat.state, given.map(({ asked }) => asked.toolRequest.callId)))
+        const each = Effect.forEach(given, (one) =>
+          Effect.match(answerOne(one), {
+            onSuccess: () => {
+              taken.push(one)
+              return []
+            },
+            onFailure: (error) => [error]
+          }))
+        return Effect.map(each, (refused) => ({ taken, refused: refused.flat() })).pipe(
+          // also of those that an interrupt has left
+          Effect.ensuring(Effect.sync(() => {
+            for (const one of given) {
+              if (!taken.includes(one)) chat.apply(unanswered(chat.state, one.asked.toolRequest.callId))
+            }
+          }))
         )
       })
 
@@ -214,23 +273,36 @@ export const makeUiMessageStream = (
           const segment = yield* chat.listen
           const { missed } = chat
           const messageId = yield* session.submit(message)
-          const answering = yield* chat.await(
+          const answer = yield* chat.await(
             () => segment(({ answers }) => answers.has(messageId)),
             () => chat.missed > missed
           )
-          return toStream(answering)
+          return toStream(answer)
         })),
       answer: (answers: ReadonlyArray<UiAnswer>) =>
         Effect.scoped(Effect.gen(function*() {
           const segment = yield* chat.listen
-          const taken = yield* Effect.forEach(answers, answerOne)
-          if (!taken.includes(true)) return yield* new QuestionNotOpen()
+          const open = yield* session.approvals
+          const given = answers.flatMap((answer): ReadonlyArray<Answering> => {
+            const asked = open.find(({ approval }) => approval.asking === answer.approvalId)
+            return asked === undefined ? [] : [{ answer, asked, holdsUp: chat.isAskedBy(asked) }]
+          })
+          const { refused, taken } = yield* answerAll(given)
+          if (taken.length === 0) {
+            // one that says what to do, before one that was for nothing
+            return yield* refused.find(({ _tag }) => _tag === "AnswerRefused") ?? new QuestionNotOpen()
+          }
           // what is asked in the background holds up no message, and may bring none
-          const isInVain = () => chat.state.message === undefined
-          return toStream(yield* chat.await(() => segment(() => true), isInVain))
+          const holdsUp = taken.some((one) => one.holdsUp)
+          const isInVain = () => chat.state.message === undefined || chat.isPaused && !holdsUp
+          const approvalIds = new Set(taken.map(({ answer: { approvalId } }) => approvalId))
+          return Option.match(yield* chat.await(() => segment(() => true), isInVain), {
+            onNone: () => Stream.empty,
+            onSome: (found) => found.since(approvalIds)
+          })
         })),
       resume: Effect.suspend(() => {
-        const said = chat.oldestUnread?.stream ?? chat.whole
+        const said = chat.oldestUnread ?? chat.whole
         if (said !== undefined) return Effect.succeedSome(said)
         // a page that waits sends no answers
         if (chat.isPaused || !chat.hasBackground) return Effect.succeedNone

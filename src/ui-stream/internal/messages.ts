@@ -3,24 +3,32 @@
  *
  * | the message is | event                                                     | what comes of it                    | then it is |
  * | -------------- | --------------------------------------------------------- | ----------------------------------- | ---------- |
+ * | (joined)       | a turn is running                                         | opened, with what the transcript has of it | Open |
+ * | (joined)       | and every call of it that is left waits for an answer¹    | and finished, with `tool-calls`     | Paused     |
+ * | (joined)       | no turn is running                                        |                                     | None       |
  * | None           | `TurnStarted`                                             | opened                              | Open       |
  * | Open           | the model speaks or calls, a call of it ends              | chunks; a step for each reply       | Open       |
  * | Open           | every call of it that is left waits for an answer¹        | finished, with `tool-calls`         | Paused     |
- * | Paused         | anything of the turn that is shown                        | opened again, with the same id      | Open       |
+ * | Paused         | a call of it goes on or ends, the model speaks            | opened again, with the same id      | Open       |
+ * | Paused         | a task in the background changes or asks                  | kept until it is opened again       | Paused     |
+ * | Open, Paused   | a page answers what calls of it ask²                      |                                     | as it was  |
  * | Open, Paused   | `MessageTaken`, and something was said before             | finished; another one is opened     | Open       |
  * | Open, Paused   | `TurnEnded`                                               | finished, aborted, or an error      | None       |
- * | any            | `Reset`                                                   | an error; opened if a turn is running | Open, None |
+ * | any            | `Reset`                                                   | an error; the session is joined again | as joined |
  *
  * ¹ A call without a task is about to be started, or was refused, which no event tells: `pause` says that it was waited for.
+ * ² From then on until something is told of the call, or the answer is refused, it is no call that waits for an answer.
  *
+ * To join a session is to find it in the middle of something: when the stream is made, and after a `Reset`.
  * A page knows a call by the message that it has last: what becomes of a call of an earlier one is shown as `data-task`.
  */
-import type { AgentEvent, AgentSessionState } from "../../ai/loop/AgentEvent.js"
+import type { AgentEvent } from "../../ai/loop/AgentEvent.js"
+import type { ToolCallId } from "../../model/ids.js"
 import { Step } from "./Step.js"
-import { blockedBy, type UiState, type UiStep } from "./UiState.js"
+import { blockedBy, type JoinedSession, type UiState, type UiStep } from "./UiState.js"
 
-/** A session as it is when it is first looked at. */
-export const begin = (session: AgentSessionState, prefix: string): UiStep => {
+/** A session that is joined when the stream is made. */
+export const begin = (session: JoinedSession, prefix: string): UiStep => {
   const step = new Step({
     turnId: undefined,
     message: undefined,
@@ -30,7 +38,14 @@ export const begin = (session: AgentSessionState, prefix: string): UiStep => {
     collected: [],
     prefix
   })
-  step.look(session)
+  step.join(session)
+  return step
+}
+
+/** A session that is joined again, because events were missed. */
+export const reset = (state: UiState, session: JoinedSession): UiStep => {
+  const step = new Step(state)
+  step.reset(session)
   return step
 }
 
@@ -41,8 +56,22 @@ export const pause = (state: UiState): UiStep => {
   return step
 }
 
+/** A page answers what these calls ask: until something is told of each, they hold up nothing, or one answer alone would pause it again. */
+export const answering = (state: UiState, callIds: ReadonlyArray<ToolCallId>): UiStep => {
+  const step = new Step(state)
+  step.answering(callIds)
+  return step
+}
+
+/** An answer was not taken: what the call asks is open. */
+export const unanswered = (state: UiState, callId: ToolCallId): UiStep => {
+  const step = new Step(state)
+  step.unanswered(callId)
+  return step
+}
+
 /** The next state, and what comes of the event. */
-export const next = (state: UiState, event: AgentEvent): UiStep => {
+export const next = (state: UiState, event: Exclude<AgentEvent, { readonly _tag: "Reset" }>): UiStep => {
   const step = new Step(state)
   switch (event._tag) {
     case "TurnStarted":
@@ -68,9 +97,6 @@ export const next = (state: UiState, event: AgentEvent): UiStep => {
       break
     case "ApprovalRequested":
       step.ask(event.approval)
-      break
-    case "Reset":
-      step.reset(event)
       break
     case "TurnEnded":
       step.end(event.reason)
