@@ -108,12 +108,13 @@ export interface AcpAgentOptions {
   /** What every session has, where the loop says otherwise. */
   readonly session?: AgentSessionDefaults | undefined
   /**
-   * What the client shows of a call. If it throws, the name of the tool is shown. Default: the command of a tool named `shell` or `bash`,
-   * the name of any other.
+   * What the client shows of a call. Where it throws, or gives no title, the name of the tool is shown. Default: the command of a tool
+   * named `shell` or `bash`, the name of any other.
    */
   readonly describe?: ((toolName: string, input: unknown) => AcpToolCallView) | undefined
   /**
-   * What "always allow" does for an approval, before the call goes on; where it gives `None`, the client is not offered it. Default: never offered.
+   * What "always allow" does for an approval, before the call goes on; where it gives `None`, or throws, the client is not offered it. What
+   * throws or dies is logged as an error, and the call that the user has allowed goes on. Default: never offered.
    */
   readonly always?: ((approval: TaskApproval) => Option.Option<Effect.Effect<void>>) | undefined
   /** Which files a prompt may hold, for the model that is asked. Default: `["image"]`. */

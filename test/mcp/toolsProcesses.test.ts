@@ -1,6 +1,6 @@
 /** Servers that are programs: official ones, and one that hangs, dies and leaves processes behind. */
 import { it } from "@effect/vitest"
-import { Effect, Ref, Schedule } from "effect"
+import { Effect, Logger, Ref, Schedule } from "effect"
 import { TaskManager, ToolExecutor } from "effect-task-manager"
 import { type McpStdioServer, McpTools } from "effect-task-manager/mcp"
 import { mkdtempSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
@@ -195,6 +195,30 @@ describe("a server that is a program", () => {
       yield* lookUntil(Ref.get(errors), (length) => length === 1_000_000)
     }).pipe(Effect.provide(world({ servers: [server] })))
   }, 60_000)
+
+  for (
+    const [how, stderr] of [
+      ["dies", () => Effect.die(new Error("disk full"))],
+      ["throws", () => {
+        throw new Error("broken host")
+      }]
+    ] as const
+  ) {
+    it.live(`is read where what takes its errors ${how}: it would wait for a reader`, () => {
+      const journal = journalOf()
+      const errors: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (logLevel.label === "ERROR") errors.push(String(message))
+      })
+      return Effect.gen(function*() {
+        assert.match(yield* call("own__pid"), /^Completed: \d+$/)
+        assert.deepStrictEqual([...new Set(errors)], ["McpStdioServer.stderr has failed"])
+      }).pipe(
+        Effect.provide(world({ servers: [{ ...own(journal.path, "noisy"), stderr }], connectTimeout: "20 seconds" })),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+    }, 60_000)
+  }
 
   it.live("that sends too much at once is ended, and started again", () => {
     const journal = journalOf()

@@ -22,7 +22,7 @@ import type { AcpAgentOptions } from "../AcpAgentOptions.js"
 import { viewOf } from "./calls.js"
 import { type Block, messageOf } from "./content.js"
 import { replay } from "./history.js"
-import { type ClientGone, type ClientPort, internalError, invalidParams, type Refused } from "./port.js"
+import { type ClientGone, type ClientPort, internalError, invalidParams, isDefect, type Refused } from "./port.js"
 import { Terminals } from "./terminals.js"
 import { Told } from "./Told.js"
 import type { Update } from "./updates.js"
@@ -160,39 +160,50 @@ export const make = (settings: {
 
     // ---- questions ----
 
-    const answer = (approval: TaskApproval, given: "Allow" | "Always" | { readonly reject: string }) =>
-      Effect.gen(function*() {
-        if (typeof given === "object") return yield* session.reject(approval, given.reject)
-        const always = given === "Always" ? options.always?.(approval) ?? Option.none() : Option.none()
-        if (Option.isSome(always)) yield* always.value
-        yield* session.approve(approval)
-      }).pipe(
-        // not asked any more, or the manager is shutting down
-        Effect.ignore,
-        Effect.uninterruptible
-      )
+    /** What the host does wrong is for its log: the user is asked without the offer, and what the user allows is allowed. */
+    const alwaysOf = (approval: TaskApproval): Effect.Effect<Option.Option<Effect.Effect<void>>> =>
+      Effect.sync(() => Option.filter(options.always?.(approval) ?? Option.none(), (given) => Effect.isEffect(given)))
+        .pipe(
+          Effect.catchAllCause((cause) =>
+            Effect.logError("AcpAgentOptions.always has thrown").pipe(withCause(cause), Effect.as(Option.none()))
+          )
+        )
 
-    const ask = (approval: TaskApproval, toolCallId: string): Effect.Effect<void, ClientGone> =>
+    const answered = (answer: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
+      // not asked any more, or the manager is shutting down
+      Effect.uninterruptible(Effect.ignore(answer))
+
+    const approve = (approval: TaskApproval, always: Option.Option<Effect.Effect<void>>) =>
+      Effect.catchAllCause(
+        Option.getOrElse(always, () => Effect.void),
+        (cause) => Effect.logError("What AcpAgentOptions.always gave has failed").pipe(withCause(cause))
+      ).pipe(Effect.zipRight(session.approve(approval)), answered)
+
+    const reject = (approval: TaskApproval, why: string) => answered(session.reject(approval, why))
+
+    const askUser = (approval: TaskApproval, toolCallId: string): Effect.Effect<void, ClientGone> =>
       Effect.gen(function*() {
         // a yes does not do there, and the task would wait for ever
         if ((approval.approval.questions ?? []).length > 0) {
-          return yield* answer(approval, {
-            reject: "The user could not be asked: the client takes a yes or a no, and no other answer."
-          })
+          return yield* reject(
+            approval,
+            "The user could not be asked: the client takes a yes or a no, and no other answer."
+          )
         }
-        const offersAlways = Option.isSome(options.always?.(approval) ?? Option.none())
         while (true) {
           yield* mayAsk.await
           const later = nextPrompt
-          const given = yield* port.ask({ sessionId, toolCallId, approval, offersAlways })
+          const always = yield* alwaysOf(approval)
+          const given = yield* port.ask({ sessionId, toolCallId, approval, offersAlways: Option.isSome(always) })
           switch (given) {
             case "Allow":
+              return yield* approve(approval, Option.none())
             case "Always":
-              return yield* answer(approval, given)
+              return yield* approve(approval, always)
             case "Reject":
-              return yield* answer(approval, { reject: "The user said no." })
+              return yield* reject(approval, "The user said no.")
             case "Failed":
-              return yield* answer(approval, { reject: "The user could not be asked." })
+              return yield* reject(approval, "The user could not be asked.")
             case "Cancelled":
               // what is in the background goes on, and asks again when the user is there again
               if (told.isBackground(approval.taskId)) {
@@ -201,10 +212,20 @@ export const make = (settings: {
               }
               // the interrupt decides about what holds up the turn
               if (cancelling > 0) return
-              return yield* answer(approval, { reject: "The user gave no answer." })
+              return yield* reject(approval, "The user gave no answer.")
           }
         }
       })
+
+    /** Nobody waits for it: what goes wrong in it must not leave the task waiting. */
+    const ask = (approval: TaskApproval, toolCallId: string): Effect.Effect<void, ClientGone> =>
+      Effect.catchAllCause(askUser(approval, toolCallId), (cause) =>
+        isDefect(cause)
+          ? Effect.logError("A user could not be asked").pipe(
+            withCause(cause),
+            Effect.zipRight(reject(approval, "The user could not be asked."))
+          )
+          : Effect.failCause(cause))
 
     const stopAsking = (taskId: TaskId) =>
       Option.match(FiberMap.unsafeGet(asking, taskId), { onNone: () => Effect.void, onSome: Fiber.interruptFork })

@@ -7,7 +7,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { withCause } from "../../shared/logging.js"
-import { type ClientGone, internalError, type Refused, requestCancelled } from "./port.js"
+import { type ClientGone, internalError, isDefect, type Refused, requestCancelled } from "./port.js"
 
 /** Runs a handler. It ends with the connection. */
 export type Run = <A>(handler: Effect.Effect<A, Refused | ClientGone>) => Promise<A>
@@ -19,12 +19,12 @@ const reported = <A>(handler: Effect.Effect<A, Refused | ClientGone>): Effect.Ef
   handler.pipe(
     Effect.catchTag("ClientGone", () => Effect.fail(requestCancelled)),
     Effect.catchAllCause((cause) =>
-      Cause.isInterruptedOnly(cause) || Option.isSome(Cause.failureOption(cause))
-        ? Effect.failCause(cause)
-        : Effect.logError("A request of a client broke down").pipe(
+      isDefect(cause)
+        ? Effect.logError("A request of a client broke down").pipe(
           withCause(cause),
           Effect.zipRight(Effect.fail(internalError()))
         )
+        : Effect.failCause(cause)
     )
   )
 

@@ -14,16 +14,42 @@ const standard = (toolName: string, input: unknown): AcpToolCallView =>
     ? { title: input.command, kind: "execute" }
     : { title: toolName }
 
+const kinds: ReadonlySet<unknown> = new Set<AcpToolCallView["kind"]>([
+  "read",
+  "edit",
+  "delete",
+  "move",
+  "search",
+  "execute",
+  "think",
+  "fetch",
+  "other"
+])
+
+/** What of a view can be sent. Throws for one without a title. */
+const shownOf = ({ kind, locations, title }: AcpToolCallView): AcpToolCallView => {
+  const line = printable(title)
+  return {
+    title: line.trim() === "" ? "tool" : line,
+    ...(kinds.has(kind) ? { kind } : undefined),
+    ...(Array.isArray(locations)
+      ? {
+        locations: locations.flatMap(({ line, path }) =>
+          Predicate.isString(path) ? [{ path, ...(Number.isSafeInteger(line) ? { line } : undefined) }] : []
+        )
+      }
+      : undefined)
+  }
+}
+
 /** What is shown of a call: on one line, without characters that do not show. */
 export const viewOf = (describe: AcpAgentOptions["describe"], toolName: string, input: unknown): AcpToolCallView => {
-  let view = standard(toolName, input)
   try {
-    view = describe?.(toolName, input) ?? view
+    return shownOf(describe?.(toolName, input) ?? standard(toolName, input))
   } catch {
-    view = { title: toolName }
+    // the host's function is not of this library: what it gives is read here alone
+    return shownOf({ title: toolName })
   }
-  const title = printable(view.title)
-  return { ...view, title: title.trim() === "" ? "tool" : title }
 }
 
 /** A suspended task is paused if it had gone on after an earlier approval. */

@@ -1,6 +1,8 @@
 /** What a session needs of its client, in either version of the protocol. */
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { Sent } from "./updates.js"
 
@@ -23,6 +25,10 @@ export const noSuchSession = (sessionId: string): Refused =>
 export const requestCancelled: Refused = new Refused({ code: -32800, message: "Request cancelled" })
 
 export const internalError = (message = "Internal error"): Refused => new Refused({ code: -32603, message })
+
+/** Whether something broke down: it was neither interrupted, nor is the failure one that it says of itself. */
+export const isDefect = (cause: Cause.Cause<unknown>): boolean =>
+  !Cause.isInterruptedOnly(cause) && Option.isNone(Cause.failureOption(cause))
 
 /** `Cancelled`: the client gave no answer. `Failed`: it cannot ask. */
 export type Answer = "Allow" | "Always" | "Reject" | "Cancelled" | "Failed"
@@ -67,9 +73,18 @@ const answerOf = ({ outcome: { optionId, outcome } }: PermissionResponse): Answe
   }
 }
 
-/** Sends something, and returns when it was written. */
-export const sending = (send: () => Promise<void>): Effect.Effect<void, ClientGone> =>
-  Effect.tryPromise({ try: send, catch: () => new ClientGone() })
+/** Sends updates, and returns when they were written. What cannot be made into updates is a defect, and no end of the connection. */
+export const sending = <A>(
+  updates: () => ReadonlyArray<A>,
+  send: (update: A) => Promise<void>
+): Effect.Effect<void, ClientGone> =>
+  Effect.flatMap(Effect.sync(updates), (made) =>
+    Effect.tryPromise({
+      try: async () => {
+        for (const update of made) await send(update)
+      },
+      catch: () => new ClientGone()
+    }))
 
 /** Asks for permission. A client that fails while it is connected cannot ask. */
 export const asking = (

@@ -127,11 +127,10 @@ const updatesOf = (sent: Sent, hasTerminals: boolean): ReadonlyArray<acp.Session
 const portOf = (connection: () => acp.AgentConnection, hasTerminals: () => boolean): ClientPort => ({
   asksInPromptsOnly: true,
   send: (sessionId, sent) =>
-    sending(async () => {
-      for (const update of updatesOf(sent, hasTerminals())) {
-        await connection().client.notify(methods.client.session.update, { sessionId, update })
-      }
-    }),
+    sending(
+      () => updatesOf(sent, hasTerminals()),
+      (update) => connection().client.notify(methods.client.session.update, { sessionId, update })
+    ),
   ask: (question) =>
     asking(
       () => connection().signal.aborted,

@@ -133,11 +133,10 @@ const updatesOf = (sent: Sent): ReadonlyArray<acp.SessionUpdate> => {
 const portOf = (connection: () => acp.AgentConnection): ClientPort => ({
   asksInPromptsOnly: false,
   send: (sessionId, sent) =>
-    sending(async () => {
-      for (const update of updatesOf(sent)) {
-        await connection().client.notify(methods.client.session.update, { sessionId, update })
-      }
-    }),
+    sending(
+      () => updatesOf(sent),
+      (update) => connection().client.notify(methods.client.session.update, { sessionId, update })
+    ),
   ask: (question) =>
     asking(
       () => connection().signal.aborted,

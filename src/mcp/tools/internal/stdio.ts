@@ -13,6 +13,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { withCause } from "../../../shared/logging.js"
 import type { McpStdioServer } from "../McpToolsOptions.js"
 import { NotSent } from "./Wire.js"
 
@@ -196,10 +197,13 @@ export const stdioTransport = (
     )
     const decoder = new TextDecoder()
     yield* background(
-      Stream.runForEach(
-        process.stderr,
-        (chunk) => server.stderr?.(decoder.decode(chunk, { stream: true })) ?? Effect.void
-      )
+      Stream.runForEach(process.stderr, (chunk) =>
+        Effect.suspend(() =>
+          server.stderr?.(decoder.decode(chunk, { stream: true })) ?? Effect.void
+        ).pipe(
+          // what nobody reads any more stops the server once its pipe is full
+          Effect.catchAllCause((cause) => Effect.logError("McpStdioServer.stderr has failed").pipe(withCause(cause)))
+        ))
     )
     const one = yield* Effect.makeSemaphore(1)
     let isStopped = false
