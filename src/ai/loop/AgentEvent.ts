@@ -112,8 +112,9 @@ export interface AgentSessionState extends Schema.Schema.Type<typeof AgentSessio
  * - `TurnStarted` … `TurnEnded` enclose each turn; turns of a session never overlap.
  * - `MessageTaken`: a message of the user becomes part of the turn's next request, or the turn that has begun with it failed before
  *   that. It comes again in a later turn if this one ended before the message was stored.
- * - `TextDelta`, `ReasoningDelta`: a piece of the model's reply. `Retrying`: the request failed and is made again, and what the
- *   model said in it does not count; `attempt` is the number of the new request, from 2.
+ * - `TextDelta`, `ReasoningDelta`: a piece of the model's reply. `Retrying`: the request failed and is made again, by `retry` or with a
+ *   conversation that was compacted or mended, and what the model said in it does not count; `attempt` is the number of the new
+ *   request, from 2.
  * - `ToolCall`: the model makes a call; what becomes of it is in the `Task` events, whose snapshots carry `callId`.
  * - `Task`: an event of a task of the session, also of the background and between turns. The events of a task come before the
  *   model's reply to its result, and all that happened in a turn before its `TurnEnded`. The events of the tasks that `close`

@@ -1,7 +1,7 @@
 /** Calls in the background: the placeholder at once, the result late, and the turns that a session starts by itself. */
 import { AiError, Toolkit } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, TestClock } from "effect"
+import { Effect, Layer, Schedule, TestClock } from "effect"
 import { ScriptedOutcome, type TaskId, TaskManager, TaskManagerTestControl, ToolError } from "effect-task-manager"
 import { AgentLoop, LateResultCodec, WakePolicy } from "effect-task-manager/ai"
 import { ScriptedStep, TestLanguageModelControl } from "effect-task-manager/ai/testing"
@@ -141,6 +141,29 @@ describe("a call in the background", () => {
           "call-2:error The call was not started: the limit of 20 inputTokens for its session is reached."
         )
         assert.deepStrictEqual((yield* handle.usage({ sessionId })).costs, { inputTokens: 20, outputTokens: 4, usd: 5 })
+      })
+    ))
+
+  it.effect("what a model uses counts for each request, also for one that is made again", () =>
+    withWorld(
+      {
+        config: { ledger: true },
+        // the first reply is empty
+        model: [[ScriptedStep.Finish("stop", usageOf(10, 1))], [
+          Text("said"),
+          ScriptedStep.Finish("stop", usageOf(10, 4))
+        ]],
+        retry: Schedule.recurs(1)
+      },
+      Effect.gen(function*() {
+        const { handle } = yield* TaskManager
+        const session = yield* open()
+        const events = yield* runTo(session, "go")
+        assert.deepStrictEqual(tags(events), ["TurnStarted", "MessageTaken", "Retrying", "TextDelta", "TurnEnded"])
+        assert.deepStrictEqual((yield* handle.usage({ sessionId: session.sessionId })).costs, {
+          inputTokens: 20,
+          outputTokens: 5
+        })
       })
     ))
 

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Schedule, Schema, Stream } from "effect"
 import { TurnId } from "effect-task-manager"
 import {
+  RetryPolicy,
   RewriteRefused,
   SessionClosed,
   Transcript,
@@ -311,6 +312,11 @@ describe("a conversation that a change has emptied", () => {
 
 describe("compaction", () => {
   const long = "x".repeat(4_000)
+  const overloaded = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+  const tooLong = {
+    type: "error",
+    error: { type: "invalid_request_error", message: "prompt is too long: 200001 tokens > 200000 maximum" }
+  }
   const summary = (entries: Transcript["entries"]): Transcript => ({
     sessionId,
     entries: [message("summary", "In short."), ...entries.slice(-1)]
@@ -354,6 +360,46 @@ describe("compaction", () => {
       })
     )
   })
+
+  it.effect("after which the request is made again is told so: what was said before does not count", () =>
+    withWorld(
+      {
+        compact: ({ entries }) => Effect.succeed(summary(entries)),
+        retry: Schedule.recurs(1).pipe(Schedule.whileInput(RetryPolicy.isRetryable)),
+        model: [
+          [Text("One")],
+          [Text("Hello"), ScriptedStep.Break(overloaded)],
+          [Text("Hello"), ScriptedStep.Break(tooLong)],
+          [Text("Hello again")]
+        ]
+      },
+      Effect.gen(function*() {
+        const session = yield* open()
+        yield* runTo(session, "first")
+        const told = (yield* runTo(session, "go")).flatMap((event): ReadonlyArray<string> => {
+          switch (event._tag) {
+            case "TextDelta":
+              return [event.delta]
+            case "Retrying":
+              return [`${event.attempt} ${event.error.reason}`]
+            default:
+              return [event._tag]
+          }
+        })
+        assert.deepStrictEqual(told, [
+          "TurnStarted",
+          "MessageTaken",
+          "Hello",
+          "2 Overloaded",
+          "Hello",
+          "TranscriptRewritten",
+          "3 ContextOverflow",
+          "Hello ",
+          "again",
+          "TurnEnded"
+        ])
+      })
+    ))
 
   it.effect("that fails, or gives what cannot be taken, leaves the conversation as it is", () => {
     const given = [Effect.fail("no summary"), Effect.succeed({ entries: 3 } as never)]

@@ -32,9 +32,12 @@ export interface Model {
 
 /** What happens while the model answers. */
 export interface ModelListener {
-  /** A new attempt begins: what was said before does not count. `error` is why the last one failed. */
-  readonly onAttempt: (reply: ReplyBuilder, attempt: number, error: AiError.AiError | undefined) => void
+  /** A new attempt begins: what was said before does not count. */
+  readonly onAttempt: (reply: ReplyBuilder) => void
   readonly onDelta: (delta: Delta) => void
+  readonly onFailed: (error: AiError.AiError) => void
+  /** An attempt is over, also one that was interrupted, or that another one follows. */
+  readonly onEnd: (reply: ReplyBuilder) => Effect.Effect<void>
 }
 
 /** What is wrong with a reply that the client took for a success. */
@@ -125,18 +128,14 @@ export const callModel = (
   listener: ModelListener
 ): Effect.Effect<ReplyBuilder, AiError.AiError> =>
   Effect.flatMap(model.toolkit, (toolkit) => {
-    let attempts = 0
-    let failed: AiError.AiError | undefined
     const once = Effect.suspend(() => {
       const reply = new ReplyBuilder()
-      listener.onAttempt(reply, ++attempts, failed)
-      return Effect.as(attempt(model, toolkit, prompt, reply, listener), reply)
-    }).pipe(
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          failed = error
-        })
+      listener.onAttempt(reply)
+      return attempt(model, toolkit, prompt, reply, listener).pipe(
+        Effect.tapError((error) => Effect.sync(() => listener.onFailed(error))),
+        Effect.ensuring(Effect.suspend(() => listener.onEnd(reply))),
+        Effect.as(reply)
       )
-    )
+    })
     return Effect.retry(once, model.retry)
   })

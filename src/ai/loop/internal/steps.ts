@@ -146,31 +146,36 @@ export class Steps {
   private request(turnId: TurnId): Effect.Effect<Reply, TurnFailure> {
     const { ask, conversation, emit, isLeft, onUsage, render } = this.options
     let builder: ReplyBuilder | undefined
+    let attempts = 0
+    /** Why the last attempt failed. */
+    let failed: AiError.AiError | undefined
     // another model may be set while this one is asked
     let { model, provider } = this
+    const count = (used: UsageCosts) =>
+      Effect.catchAllCause(
+        Effect.suspend(() => onUsage(turnId, used)),
+        // the reply was paid for, and counts more than what it has cost
+        () =>
+          Effect.annotateLogs(Effect.logWarning("What a model has used was not counted"), {
+            package: "effect-task-manager",
+            turnId: printable(turnId)
+          })
+      )
     const requestTo = (client: string | undefined) =>
       Effect.suspend(() =>
         ask(callModel(model, renderPrompt(conversation.transcript, { ...render, provider: client }), {
-          onAttempt: (reply, attempt, error) => {
+          // whatever it is made again for: the schedule, a shorter conversation, or what stands in for something
+          onAttempt: (reply) => {
             builder = reply
-            if (error !== undefined) emit({ _tag: "Retrying", turnId, attempt, error: modelFailed(error) })
+            attempts++
+            if (failed !== undefined) emit({ _tag: "Retrying", turnId, attempt: attempts, error: modelFailed(failed) })
           },
-          onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta })
-        })).pipe(
-          // also where the request was interrupted, or another attempt would have followed
-          Effect.onExit(() => {
-            const used = builder?.usage
-            return used === undefined ? Effect.void : Effect.catchAllCause(
-              Effect.suspend(() => onUsage(turnId, used)),
-              // the reply was paid for, and counts more than what it has cost
-              () =>
-                Effect.annotateLogs(Effect.logWarning("What a model has used was not counted"), {
-                  package: "effect-task-manager",
-                  turnId: printable(turnId)
-                })
-            )
-          })
-        )
+          onDelta: ({ _tag, delta }) => emit({ _tag, turnId, delta }),
+          onFailed: (error) => {
+            failed = error
+          },
+          onEnd: ({ usage }) => usage === undefined ? Effect.void : count(usage)
+        }))
       )
     const asked = Effect.suspend(() => {
       ;({ model, provider } = this)
