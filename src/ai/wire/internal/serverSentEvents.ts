@@ -17,6 +17,44 @@ const changed = (sent: string, change: (data: Json) => ReadonlyArray<Json>): str
   return all.map((made) => `event: ${String(made["type"])}\ndata: ${JSON.stringify(made)}\n\n`).join("")
 }
 
+/** Cuts a text that comes in pieces into events. Each piece is looked at once, however long its event is. */
+class Events {
+  /** What came of the event that has not ended. */
+  private pieces: Array<string> = []
+  /** Nothing of its last line has come. */
+  private isLineEmpty = true
+  /** A carriage return may be the first half of a line end. */
+  private held = ""
+
+  /** The events that end in the text: an empty line ends one. */
+  read(text: string, isLast = false): ReadonlyArray<string> {
+    const all = this.held + text
+    this.held = !isLast && all.endsWith("\r") ? "\r" : ""
+    const known = all.slice(0, all.length - this.held.length)
+    const events: Array<string> = []
+    let eventStart = 0
+    let lineStart = 0
+    for (const { 0: lineEnd, index } of known.matchAll(/\r\n?|\n/gu)) {
+      const isEmpty = this.isLineEmpty && index === lineStart
+      lineStart = index + lineEnd.length
+      this.isLineEmpty = true
+      if (!isEmpty) continue
+      this.pieces.push(known.slice(eventStart, lineStart))
+      events.push(this.rest)
+      this.pieces = []
+      eventStart = lineStart
+    }
+    if (lineStart < known.length) this.isLineEmpty = false
+    this.pieces.push(known.slice(eventStart))
+    return events
+  }
+
+  /** What came of the event that has not ended. */
+  get rest(): string {
+    return this.pieces.join("")
+  }
+}
+
 /**
  * Changes the data of each event. Data that is not a JSON object passes as it is, and so does an event that the end of the stream has
  * cut off. `onChunk` is told of everything that comes.
@@ -27,24 +65,17 @@ export const changingEvents = (
 ): TransformStream<Uint8Array, Uint8Array> => {
   const decoder = new TextDecoder()
   const encoder = new TextEncoder()
-  let rest = ""
+  const events = new Events()
+  const made = (ended: ReadonlyArray<string>): string => ended.map((event) => changed(event, change)).join("")
   return new TransformStream({
     transform: (chunk, controller) => {
       onChunk()
-      rest += decoder.decode(chunk, { stream: true })
-      // a carriage return may be the first half of a line end
-      const whole = rest.split(/(?<=\r\n\r\n|\n\n|\r\r(?!\n))/u)
-      rest = whole.pop() ?? ""
-      if (/(?:\r\n\r\n|\n\n)$/u.test(rest)) {
-        whole.push(rest)
-        rest = ""
-      }
-      const made = whole.map((event) => changed(event, change)).join("")
-      if (made !== "") controller.enqueue(encoder.encode(made))
+      const text = made(events.read(decoder.decode(chunk, { stream: true })))
+      if (text !== "") controller.enqueue(encoder.encode(text))
     },
     flush: (controller) => {
-      const last = rest + decoder.decode()
-      if (last !== "") controller.enqueue(encoder.encode(last.replace(/\r\n?/gu, "\n")))
+      const last = made(events.read(decoder.decode(), true)) + events.rest.replace(/\r\n?/gu, "\n")
+      if (last !== "") controller.enqueue(encoder.encode(last))
     }
   })
 }
