@@ -220,6 +220,9 @@ describe("a client that goes", () => {
         method: "initialize",
         params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1" } }
       }
+      // a session of which its client does not learn is none
+      const refused = yield* post("1", initialize, { accept: "text/plain" })
+      assert.deepStrictEqual(refused, { status: 406, session: "" })
       const { session } = yield* post("1", initialize)
       assert.strictEqual((yield* post("2", initialize)).status, 503)
       const list = { id: 2, method: "tools/list" }

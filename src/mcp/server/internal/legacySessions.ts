@@ -95,6 +95,16 @@ export const make = (
         return Effect.promise(() => session.transport.handleRequest(exchange.request, { parsedBody: exchange.body }))
       })
 
+    /** Opens a session, which ends where its client does not learn its id: it is refused, or gone, or the server broke down. */
+    const begin = (owner: string, exchange: Exchange): Effect.Effect<Response> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(opened(owner), (session) =>
+          Effect.onExit(restore(answer(session, exchange)), (exit) =>
+            Exit.isSuccess(exit) && exit.value.ok && exit.value.headers.has(sessionHeader)
+              ? Effect.void
+              : Effect.forkIn(session.close, scope)))
+      )
+
     return {
       handle: (owner, exchange) =>
         Effect.suspend(() => {
@@ -111,7 +121,7 @@ export const make = (
           if (sessions.size + opening >= limits.maxSessions) {
             return Effect.succeed(refusal(503, -32000, "Too many sessions are open"))
           }
-          return Effect.flatMap(opened(owner), (session) => answer(session, exchange))
+          return begin(owner, exchange)
         })
     }
   })
