@@ -256,4 +256,52 @@ describe("a session that was replayed", () => {
     }
     assert.deepStrictEqual(play(told, late, late), ["call-of-b failed"])
   })
+
+  it("fails no call of the background with a turn: its result comes late", () => {
+    const told = make()
+    const replayed = (id: string) => ({
+      _tag: "Call" as const,
+      call: { toolCallId: `call-of-${id}`, isNew: true, status: "pending" as const, isCancellable: false }
+    })
+    told.replayed([replayed("a"), replayed("b")], new Set(["call-of-b"]))
+    // what waits for the user is all that is left of the foreground
+    assert.deepStrictEqual(play(told, begin, taskEvent("Started", snapshot("a", "Suspended"))), [
+      "running []",
+      "call-of-a pending",
+      "requires_action []"
+    ])
+    assert.deepStrictEqual(play(told, end), ["idle []", "TurnEnded"])
+    const late: AgentEvent = {
+      _tag: "LateResult",
+      taskId: TaskId.make("b"),
+      callId: ToolCallId.make("call-of-b"),
+      toolName: "tool",
+      isError: true
+    }
+    assert.deepStrictEqual(play(told, late), ["call-of-b failed"])
+  })
+
+  it("tells how live calls are, those of other tools with their announcement", () => {
+    const told = make()
+    play(told, begin, call("a"), taskEvent("Started", snapshot("a", "Running")))
+    const child = snapshot("b", "Cancelling", { parentTaskId: TaskId.make("a"), kind: "Background" })
+    play(told, taskEvent("Started", child))
+    const replayed = [{
+      _tag: "Call" as const,
+      call: { toolCallId: "call-of-a", isNew: true, status: "pending" as const, isCancellable: false }
+    }]
+    told.replayed(replayed)
+    const again = told.again(replayed)
+    assert.deepStrictEqual(again.map(text), [
+      "call-of-a in_progress",
+      "new task/b pending",
+      "task/b in_progress"
+    ])
+    assert.deepStrictEqual(
+      again.flatMap((update) => update._tag === "Call" ? [[update.call.isCancellable, update.call.task?.kind]] : []),
+      [[true, "Foreground"], [false, undefined], [false, "Background"]]
+    )
+    // it has a task: the end of the turn does not end it
+    assert.deepStrictEqual(play(told, end), ["idle [task/b]", "TurnEnded"])
+  })
 })

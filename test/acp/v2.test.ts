@@ -407,8 +407,10 @@ describe("a session", () => {
         "user go",
         "call-1 pending",
         "says It runs.",
+        "call-1 in_progress",
         "idle [call-1]"
       ])
+      assert.isTrue(client.session.canCancelToolCall("call-1"))
       assert.strictEqual((yield* failing(() => resume({ type: "middle" }))).code, -32602)
       assert.strictEqual(
         (yield* failing(() =>

@@ -7,21 +7,21 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { TurnEnd } from "../../ai/loop/AgentEvent.js"
+import type { AgentEvent, TurnEnd } from "../../ai/loop/AgentEvent.js"
 import type { AgentSession } from "../../ai/loop/AgentSession.js"
 import type { TranscriptEntry } from "../../ai/transcript/TranscriptEntry.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId, TurnId } from "../../model/ids.js"
-import { liveStatuses } from "../../model/settled.js"
-import type { TaskSnapshot } from "../../model/Task.js"
+import { isSettled } from "../../model/settled.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { withCause } from "../../shared/logging.js"
 import type { AcpAgentOptions } from "../AcpAgentOptions.js"
 import { viewOf } from "./calls.js"
 import { type Block, messageOf } from "./content.js"
-import { replay } from "./history.js"
+import { endsWith, replay, unanswered } from "./history.js"
 import { type ClientGone, type ClientPort, internalError, invalidParams, isDefect, type Refused } from "./port.js"
 import { Terminals } from "./terminals.js"
 import { Told } from "./Told.js"
@@ -287,16 +287,41 @@ export const make = (settings: {
       yield* Deferred.succeed(finished, undefined)
     })
 
-    const tell = Stream.fromQueue(events, { maxChunkSize: 64 }).pipe(
-      Stream.runForEach((event) =>
+    /** Events that were read, and that nothing was told of yet. */
+    const heard: Array<AgentEvent> = []
+    const mostHeard = 64
+
+    const hear = (event: AgentEvent) =>
+      Effect.suspend(() => {
+        if (event._tag === "Reset") hasMissed = true
+        const updates = told.hear(event)
+        return Effect.zipRight(
+          performAll(updates),
+          event._tag === "Reset" || event._tag === "TurnEnded" ? reconcile : Effect.void
+        )
+      })
+
+    const hearNext = Effect.suspend(() => {
+      const event = heard.shift()
+      return event === undefined ? Effect.void : hear(event)
+    })
+
+    /** Everything that has happened until now. */
+    const hearAll = Effect.gen(function*() {
+      while (true) {
+        if (heard.length === 0) heard.push(...yield* Queue.takeUpTo(events, mostHeard))
+        if (heard.length === 0) return
+        yield* hearNext
+      }
+    })
+
+    const tell = Stream.fromQueue(events, { maxChunkSize: mostHeard }).pipe(
+      Stream.runForEachChunk((read) =>
         Effect.suspend(() => {
-          if (event._tag === "Reset") hasMissed = true
-          const updates = told.hear(event)
-          return Effect.zipRight(
-            performAll(updates),
-            event._tag === "Reset" || event._tag === "TurnEnded" ? reconcile : Effect.void
-          )
-        }).pipe(telling.withPermits(1))
+          // behind what `hearAll` has left of an earlier one
+          heard.push(...read)
+          return Effect.forEach(read, () => telling.withPermits(1)(hearNext), { discard: true })
+        })
       )
     )
 
@@ -309,13 +334,25 @@ export const make = (settings: {
         : Effect.succeed(taskId)
     }
 
-    const replayed = (entries: ReadonlyArray<TranscriptEntry>, live: ReadonlyArray<TaskSnapshot>) =>
-      Effect.suspend(() => {
-        const all = replay(entries, view, new Set(live.map(({ id }) => id)))
-        return Effect.as(Effect.forEach(all, (sent) => port.send(sessionId, sent), { discard: true }), all)
+    /** How a call ended whose result the conversation does not have yet. One that is lost is told by the next turn. */
+    const recall = (taskId: TaskId, toolCallId: string) =>
+      Effect.gen(function*() {
+        const snapshot = yield* Effect.option(handle.get(taskId))
+        if (Option.isNone(snapshot) || !isSettled(snapshot.value)) return
+        yield* perform({ _tag: "Missed", taskId, toolCallId })
       })
 
-    told.replayed(yield* replayed(said, state.live))
+    const replayed = (entries: ReadonlyArray<TranscriptEntry>, live: ReadonlySet<TaskId>) =>
+      Effect.gen(function*() {
+        const all = replay(entries, view, live)
+        const late = unanswered(entries)
+        yield* Effect.forEach(all, (sent) => port.send(sessionId, sent), { discard: true })
+        told.replayed(all, late)
+        for (const [toolCallId, taskId] of late) if (!live.has(taskId)) yield* recall(taskId, toolCallId)
+        return all
+      })
+
+    yield* replayed(said, new Set(state.live.map(({ id }) => id)))
     if (beginning !== "New") yield* performAll(told.catchUp(state))
     yield* tell.pipe(
       // that the connection is over ends the session, too
@@ -334,8 +371,12 @@ export const make = (settings: {
       tellAgain: (withHistory) =>
         Effect.gen(function*() {
           if (withHistory) {
+            yield* hearAll
             const { entries } = yield* session.transcript
-            yield* replayed(entries, yield* handle.list({ sessionId, status: liveStatuses }))
+            const { speaking } = told
+            const all = yield* replayed(entries, told.liveTasks)
+            if (!endsWith(entries, speaking)) yield* performAll(speaking)
+            yield* performAll(told.again(all))
           }
           yield* port.send(sessionId, told.current)
         }).pipe(telling.withPermits(1)),

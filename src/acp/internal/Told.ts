@@ -29,20 +29,26 @@ import type { ToolResultPart } from "../../model/ToolCall.js"
 import type { AcpToolCallView } from "../AcpAgentOptions.js"
 import { contentOf, rawOutputOf, statusOf } from "./calls.js"
 import type { CallContent } from "./content.js"
-import type { CallStatus, CallUpdate, ForegroundState, Sent, Update } from "./updates.js"
+import type { CallStatus, CallUpdate, ForegroundState, Sent, Spoken, Update } from "./updates.js"
 
 /** A task that has not ended. */
 interface LiveCall {
   readonly toolCallId: string
+  readonly toolName: string
   status: CallStatus
+  isCancellable: boolean
+  /** What it said last of its progress. */
+  message: string | undefined
   kind: TaskSnapshot["kind"]
   isSuspended: boolean
   isCancelAsked: boolean
 }
 
-/** A call that the model has made, and that no task is known of. */
+/** A call that the model has made, and of whose task nothing is known. */
 interface Announced {
   readonly providerExecuted: boolean
+  /** It ran in the background, and its result comes late. */
+  readonly isLate?: boolean
 }
 
 type View = (toolName: string, input: unknown) => AcpToolCallView
@@ -58,9 +64,9 @@ export class Told {
   private readonly announced = new Map<string, Announced>()
   private turnId: TurnId | undefined
   private state: ForegroundState = "idle"
-  /** How many replies there were, and what was said in the current one. */
+  /** How many replies there were, and what was said in the current one, in pieces that follow each other. */
   private replies = 0
-  private hasSaid = false
+  private said: Array<{ readonly tag: Spoken["_tag"]; readonly pieces: Array<string> }> = []
 
   constructor(view: View) {
     this.view = view
@@ -98,14 +104,9 @@ export class Told {
         return [event]
       case "TextDelta":
       case "ReasoningDelta":
-        this.hasSaid = true
-        return [{
-          _tag: event._tag === "TextDelta" ? "Said" : "Thought",
-          messageId: this.messageId(event.turnId),
-          text: event.delta
-        }]
+        return [this.speak(event.turnId, event._tag === "TextDelta" ? "Said" : "Thought", event.delta)]
       case "Retrying": {
-        const unsaid: ReadonlyArray<Update> = this.hasSaid
+        const unsaid: ReadonlyArray<Update> = this.said.length > 0
           ? [{ _tag: "Unsaid", messageId: this.messageId(event.turnId) }]
           : []
         this.nextReply()
@@ -142,13 +143,39 @@ export class Told {
     }
   }
 
-  /** What was replayed: a call that has no end in it is known, and its end comes. */
-  replayed(sent: ReadonlyArray<Sent>): void {
+  /** What was replayed: a call that has no end in it is known, and its end comes. `late` are those that ran in the background. */
+  replayed(sent: ReadonlyArray<Sent>, late: Pick<ReadonlySet<string>, "has"> = new Set()): void {
     for (const update of sent) {
       if (update._tag !== "Call") continue
-      if (update.call.isNew) this.announced.set(update.call.toolCallId, { providerExecuted: false })
-      else this.announced.delete(update.call.toolCallId)
+      const { isNew, toolCallId } = update.call
+      if (!isNew) this.announced.delete(toolCallId)
+      else if (!this.taskIds.has(toolCallId)) {
+        const before = this.announced.get(toolCallId)
+        this.announced.set(toolCallId, before ?? { providerExecuted: false, isLate: late.has(toolCallId) })
+      }
     }
+  }
+
+  /** The live calls as the client knows them, for one that was told the conversation again: `replayed` was told of these calls. */
+  again(replayed: ReadonlyArray<Sent>): ReadonlyArray<Update> {
+    const told = new Set(replayed.flatMap((update) => update._tag === "Call" ? [update.call.toolCallId] : []))
+    return [...this.live].flatMap(([taskId, { isCancellable, kind, message, status, toolCallId, toolName }]) => [
+      ...(told.has(toolCallId) ? [] : [this.announce(toolCallId, toolName, undefined)]),
+      this.goesOn({ toolCallId, status, isCancellable, task: { taskId, kind }, message })
+    ])
+  }
+
+  /** What was said of the reply that has not ended. */
+  get speaking(): ReadonlyArray<Spoken> {
+    const { turnId } = this
+    if (turnId === undefined) return []
+    const messageId = this.messageId(turnId)
+    return this.said.map(({ pieces, tag }) => ({ _tag: tag, messageId, text: pieces.join("") }))
+  }
+
+  /** The tasks that have not ended, as far as the client was told. */
+  get liveTasks(): ReadonlySet<TaskId> {
+    return new Set(this.live.keys())
   }
 
   /** Whether a task in the background asks. */
@@ -183,6 +210,7 @@ export class Told {
 
   /** The final status of a call that ended while nobody heard. */
   missed(toolCallId: string, snapshot: TaskSnapshot | undefined, result: ToolResultPart | undefined): Update {
+    this.announced.delete(toolCallId)
     return snapshot === undefined || !isSettled(snapshot)
       ? this.call({
         toolCallId,
@@ -191,7 +219,13 @@ export class Told {
         isCancellable: false,
         content: [{ _tag: "Text", text: "What became of this call is not known." }]
       })
-      : this.call({ toolCallId, isNew: false, isCancellable: false, ...this.ended(snapshot, result) })
+      : this.call({
+        toolCallId,
+        isNew: false,
+        isCancellable: false,
+        task: { taskId: snapshot.id, kind: snapshot.kind },
+        ...this.ended(snapshot, result)
+      })
   }
 
   // ---- turns ----
@@ -205,7 +239,10 @@ export class Told {
 
   private end(turnId: TurnId, end?: TurnEnd): ReadonlyArray<Update> {
     const updates: Array<Update> = []
-    for (const [toolCallId, { providerExecuted }] of this.announced) {
+    for (const [toolCallId, { isLate, providerExecuted }] of this.announced) {
+      // no turn ends it, its result does
+      if (isLate === true) continue
+      this.announced.delete(toolCallId)
       // it has no task, so it never ran here
       updates.push(this.call({
         toolCallId,
@@ -214,7 +251,6 @@ export class Told {
         isCancellable: false
       }))
     }
-    this.announced.clear()
     this.nextReply()
     this.turnId = undefined
     this.state = "idle"
@@ -228,7 +264,14 @@ export class Told {
 
   private nextReply(): void {
     this.replies++
-    this.hasSaid = false
+    this.said = []
+  }
+
+  private speak(turnId: TurnId, tag: Spoken["_tag"], text: string): Spoken {
+    const last = this.said.at(-1)
+    if (last?.tag === tag) last.pieces.push(text)
+    else this.said.push({ tag, pieces: [text] })
+    return { _tag: tag, messageId: this.messageId(turnId), text }
   }
 
   private messageId(turnId: TurnId): string {
@@ -274,7 +317,10 @@ export class Told {
     }
     const call: LiveCall = before ?? {
       toolCallId,
+      toolName,
       status: "pending",
+      isCancellable: true,
+      message: undefined,
       kind: "Foreground",
       isSuspended: false,
       isCancelAsked: false
@@ -283,14 +329,10 @@ export class Told {
     const wasListed = before?.kind === "Background"
     if (before === undefined || call.status !== status || call.kind !== kind || message !== undefined) {
       call.status = status
-      updates.push(this.call({
-        toolCallId,
-        isNew: false,
-        status,
-        isCancellable: snapshot.status !== "Cancelling",
-        task: { taskId: id, kind },
-        ...(message === undefined ? undefined : { content: [{ _tag: "Text", text: message }] })
-      }))
+      call.isCancellable = snapshot.status !== "Cancelling"
+      call.message = message ?? call.message
+      const { isCancellable } = call
+      updates.push(this.goesOn({ toolCallId, status, isCancellable, task: { taskId: id, kind }, message }))
     }
     call.kind = kind
     call.isSuspended = snapshot.status === "Suspended"
@@ -298,6 +340,19 @@ export class Told {
     this.taskIds.set(toolCallId, id)
     updates.push(...this.stateAfter(wasListed !== (kind === "Background")))
     return updates
+  }
+
+  /** How a call is that has not ended. */
+  private goesOn(
+    { message, ...call }: Pick<CallUpdate, "toolCallId" | "status" | "isCancellable" | "task"> & {
+      readonly message: string | undefined
+    }
+  ): Update {
+    return this.call({
+      ...call,
+      isNew: false,
+      ...(message === undefined ? undefined : { content: [{ _tag: "Text", text: message }] })
+    })
   }
 
   private settle(snapshot: TaskSnapshot, result: ToolResultPart | undefined): ReadonlyArray<Update> {
@@ -367,7 +422,7 @@ export class Told {
   private get foreground(): ForegroundState {
     if (this.turnId === undefined) return "idle"
     const foreground = [...this.live.values()].filter(({ kind }) => kind === "Foreground")
-    const isBlocked = this.announced.size === 0 && foreground.length > 0 &&
+    const isBlocked = [...this.announced.values()].every(({ isLate }) => isLate === true) && foreground.length > 0 &&
       foreground.every(({ isSuspended }) => isSuspended)
     return isBlocked ? "requires_action" : "running"
   }

@@ -4,7 +4,7 @@ import type { TaskId } from "../../model/ids.js"
 import type { AcpToolCallView } from "../AcpAgentOptions.js"
 import { contentOf, rawOutputOf } from "./calls.js"
 import { blockOfPart } from "./content.js"
-import type { Sent } from "./updates.js"
+import type { Sent, Spoken } from "./updates.js"
 
 type View = (toolName: string, input: unknown) => AcpToolCallView
 
@@ -12,7 +12,8 @@ const ended = (
   { callId, isError, output, taskId }: Pick<
     TranscriptEntry.ToolResult,
     "callId" | "isError" | "output" | "taskId"
-  >
+  >,
+  kind: "Foreground" | "Background"
 ): Sent => ({
   _tag: "Call",
   call: {
@@ -22,7 +23,7 @@ const ended = (
     isCancellable: false,
     content: contentOf(output),
     output: rawOutputOf(output),
-    ...(taskId === undefined ? undefined : { task: { taskId, kind: "Foreground" } })
+    ...(taskId === undefined ? undefined : { task: { taskId, kind } })
   }
 })
 
@@ -81,10 +82,32 @@ export const replay = (
         // the result of a placeholder comes later
         return entry.outcome === "Placeholder" || entry.taskId !== undefined && live.has(entry.taskId)
           ? []
-          : [ended(entry)]
+          : [ended(entry, "Foreground")]
       case "LateResult":
-        return [ended(entry)]
+        return [ended(entry, "Background")]
       case "Rewrite":
         return []
     }
   })
+
+/** The calls in the background whose results the entries do not have yet, with their tasks. */
+export const unanswered = (entries: ReadonlyArray<TranscriptEntry>): ReadonlyMap<string, TaskId> => {
+  const open = new Map<string, TaskId>()
+  for (const entry of entries) {
+    if (entry._tag === "LateResult") open.delete(entry.callId)
+    else if (entry._tag === "ToolResult" && entry.outcome === "Placeholder" && entry.taskId !== undefined) {
+      open.set(entry.callId, entry.taskId)
+    }
+  }
+  return open
+}
+
+/** Whether the entries end with the reply that has said this. */
+export const endsWith = (entries: ReadonlyArray<TranscriptEntry>, said: ReadonlyArray<Spoken>): boolean => {
+  const last = entries.at(-1)
+  const wordsOf = (parts: ReadonlyArray<{ readonly _tag: string; readonly text?: string }>, tag: string): string =>
+    parts.flatMap(({ _tag, text }) => _tag === tag && text !== undefined ? [text] : []).join("")
+  return last?._tag === "AssistantMessage" &&
+    wordsOf(last.parts, "Text") === wordsOf(said, "Said") &&
+    wordsOf(last.parts, "Reasoning") === wordsOf(said, "Thought")
+}

@@ -26,10 +26,16 @@ export interface CallUpdate {
 
 export type ForegroundState = "running" | "idle" | "requires_action"
 
+/** A piece of what the model says or thinks. */
+export interface Spoken {
+  readonly _tag: "Said" | "Thought"
+  readonly messageId: string
+  readonly text: string
+}
+
 /** What follows from an event of a session. Some of it is sent as it is, some is done, some has to be looked up first. */
 export type Update =
-  /** A piece of what the model says or thinks. */
-  | { readonly _tag: "Said" | "Thought"; readonly messageId: string; readonly text: string }
+  | Spoken
   /** What the model said and thought under this id does not count. */
   | { readonly _tag: "Unsaid"; readonly messageId: string }
   | { readonly _tag: "MessageTaken"; readonly messageId: string; readonly turnId: TurnId }
