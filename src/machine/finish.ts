@@ -179,7 +179,7 @@ export const suspend = (
   ask(table, task, asked)
   uncount(table, task)
   vacate(table, task)
-  task.suspendedNode = table.suspended.append(task)
+  task.suspend(table)
   if (task.budgets !== undefined && task.budgets.approval !== Infinity) {
     task.askedAt = now
     table.consequences.questions.push(task)

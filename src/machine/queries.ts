@@ -133,6 +133,13 @@ export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => 
   return asked
 }
 
+/** What the suspended tasks of a session ask, longest suspended first: those of no other are looked at. */
+export const listSuspendedOf = (table: TaskTable, sessionId: SessionId): ReadonlyArray<TaskApproval> =>
+  [...liveTasks(table, { sessionId })]
+    .filter(({ suspendedNode }) => suspendedNode !== undefined)
+    .sort((left, right) => left.suspension - right.suspension)
+    .flatMap(({ asked }) => asked ?? [])
+
 /** What was used, undefined where nothing is known of it. A filter names one of these. */
 export const usage = (
   table: TaskTable,

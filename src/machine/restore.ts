@@ -152,7 +152,7 @@ const suspend = (
   // they were read from a row, and are shown as they are
   const approval = jsonCopy(asked, { freeze: true })
   askAgain(table, task, Object.freeze({ taskId: snapshot.id, toolRequest, approval }))
-  task.suspendedNode = table.suspended.append(task)
+  task.suspend(table)
 }
 
 /** What a delivery of the task says; undefined where the row does not have it. */

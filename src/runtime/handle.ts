@@ -14,6 +14,7 @@ import type { TaskRecord } from "../machine/state/TaskRecord.js"
 import type { TaskTable } from "../machine/state/TaskTable.js"
 import type { TaskId } from "../model/ids.js"
 import { checkContinuePolicy, checkDeliveryMode } from "../model/policyChecks.js"
+import { withSuspendedOf } from "../services/internal/suspendedOf.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
 import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
@@ -61,7 +62,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
   const { state } = engine
   const read = <A>(query: (table: TaskTable) => A): Effect.Effect<A> => Effect.sync(() => query(state.table))
 
-  return {
+  const handle: TaskManagerHandle = {
     ...hostEvents(engine),
     turnUpdates: (turn) => turnUpdates(engine, turn),
     answerApproval,
@@ -173,6 +174,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
     waitForIdleWithin: (timeout) =>
       Effect.flatMap(deadlineOf(engine, timeout), (deadline) => waitWithin(engine, idle, deadline))
   }
+  return withSuspendedOf(handle, (sessionId) => read((table) => queries.listSuspendedOf(table, sessionId)))
 
   function configure(taskId: TaskId, patch: Parameters<typeof control.configure>[2]) {
     return Effect.flatMap(

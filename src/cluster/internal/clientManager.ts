@@ -31,6 +31,7 @@ import { wrongLaunch } from "../../runtime/starting/wrongLaunch.js"
 import { limitedBy } from "../../runtime/waiting/parking.js"
 import { readAnswers } from "../../services/internal/approvalAnswers.js"
 import { withInputs } from "../../services/internal/inputs.js"
+import { withSuspendedOf } from "../../services/internal/suspendedOf.js"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
@@ -422,7 +423,14 @@ export const makeClient = (options: {
           )
         }),
       handle: withInputs(
-        withUnheld(handle, mirrored),
+        withUnheld(
+          withSuspendedOf(handle, (sessionId) =>
+            Effect.map(
+              unlessClosed([], suspendedOf(groupOf(sessionId))),
+              (all) => all.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
+            )),
+          withSuspendedOf(mirrored, (sessionId) => Effect.sync(() => mirrors.known(sessionId)?.suspended() ?? []))
+        ),
         (id) => unlessClosed(undefined, Effect.map(journals.find(id), inputOfStored))
       )
     })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { TaskAlreadyExists, type TaskNotFound } from "../../errors.js"
-import { list, listLive, listSuspended } from "../../machine/queries.js"
+import { list, listLive, listSuspendedOf } from "../../machine/queries.js"
 import { laneOf } from "../../machine/state/TaskTable.js"
 import { settledStatuses } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
@@ -175,7 +175,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers =
           seq: table.seq,
           live: listLive(table, filter ?? {}),
           settled: mirrors ? list(table, { sessionId, status: settledStatuses }) : [],
-          asked: mirrors ? listSuspended(table).filter((asked) => asked.toolRequest.sessionId === sessionId) : []
+          asked: mirrors && sessionId !== undefined ? listSuspendedOf(table, sessionId) : []
         }
         // nothing is shown that is not written
         yield* journal?.synced ?? Effect.void

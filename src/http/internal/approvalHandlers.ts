@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { type TaskManagerError, TaskNotSuspended } from "../../errors.js"
 import type { TaskApproval } from "../../model/Approval.js"
 import type { TaskId } from "../../model/ids.js"
+import { suspendedOf } from "../../services/internal/suspendedOf.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
 import type { ApprovalAnswerBody } from "../api/internal/bodies.js"
@@ -30,7 +31,8 @@ const answered = (
       if (approval.taskId === taskId && (approval.approval.asking ?? "") === asking) return approval
       return yield* invalidField("approval")
     }
-    const found = (yield* handle.listSuspended).find((asked) => asked.taskId === taskId)
+    const { sessionId } = yield* Effect.mapError(handle.get(taskId), notFound)
+    const found = (yield* suspendedOf(handle, sessionId)).find((asked) => asked.taskId === taskId)
     if (found !== undefined) return { ...found, approval: { ...found.approval, asking } } satisfies TaskApproval
     const { status } = yield* Effect.mapError(handle.get(taskId), notFound)
     return yield* Effect.fail(conflict(new TaskNotSuspended({ taskId, status }), "taskId"))

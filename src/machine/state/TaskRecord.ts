@@ -129,7 +129,9 @@ export class TaskRecord {
   /** Where it waits for a place, and its number among those that wait for one. */
   queueNode: LinkedNode<TaskRecord> | undefined = undefined
   waitsSince = 0
+  /** Its place among the suspended tasks, and its number among those that were ever. */
   suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
+  suspension = 0
   /** Whoever waits for the task to settle. */
   settledWaiters: Array<() => void> | undefined = undefined
   /** Whoever waits for the task to settle or to be suspended, among others. */
@@ -165,6 +167,12 @@ export class TaskRecord {
   }
 
   /** The task has settled. */
+  /** It waits for an answer, behind all that wait for one. */
+  suspend(table: TaskTable): void {
+    this.suspendedNode = table.suspended.append(this)
+    this.suspension = ++table.suspensions
+  }
+
   leave(table: TaskTable): void {
     table.live.remove(this.liveNode)
     if (this.parent !== undefined || this.children !== undefined) leaveFamily(this)

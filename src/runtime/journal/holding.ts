@@ -6,6 +6,7 @@ import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { suspendedOf, withSuspendedOf } from "../../services/internal/suspendedOf.js"
 import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { JournalWriter } from "./JournalWriter.js"
@@ -108,6 +109,9 @@ export const holdReplies = (
     answerApproval: holdMethod(manager.answerApproval),
     closeSession: holdMethod(manager.closeSession),
     addUsage: (turn, costs) => open(manager.addUsage(turn, costs)),
-    handle: withUnheld(heldHandle, handle)
+    handle: withUnheld(
+      withSuspendedOf(heldHandle, (sessionId) => hold(suspendedOf(handle, sessionId))),
+      handle
+    )
   })
 }

@@ -4,6 +4,7 @@ import * as Predicate from "effect/Predicate"
 import { ApprovalMismatch, TaskNotFound } from "../../../errors.js"
 import type { TaskApproval } from "../../../model/Approval.js"
 import type { SessionId, TaskId } from "../../../model/ids.js"
+import { suspendedOf } from "../../../services/internal/suspendedOf.js"
 import { type ApprovalAnswer, TaskManager } from "../../../services/TaskManager.js"
 import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { shown } from "../../../shared/text.js"
@@ -47,10 +48,8 @@ export const make = (options: {
     /** For each announced task, what was asked last. */
     const announced = new Map<TaskId, string | undefined>()
 
-    const ofSession = (suspended: ReadonlyArray<TaskApproval>): ReadonlyArray<TaskApproval> =>
-      suspended.filter(({ toolRequest }) => toolRequest.sessionId === sessionId)
-    const approvals = Effect.map(manager.handle.listSuspended, ofSession)
-    const unsafeApprovals = () => ofSession(readNow(manager.handle, ({ listSuspended }) => listSuspended))
+    const approvals = Effect.suspend(() => suspendedOf(manager.handle, sessionId))
+    const unsafeApprovals = () => readNow(manager.handle, (handle) => suspendedOf(handle, sessionId))
 
     /** What is asked now, if it is what the answer was given to. */
     const find = (method: string, answered: Answered): Effect.Effect<TaskApproval, TaskNotFound | ApprovalMismatch> => {

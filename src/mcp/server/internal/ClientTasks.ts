@@ -13,6 +13,7 @@ import { isSettled, isSettledStatus } from "../../../model/settled.js"
 import { TaskLaunchRequest, type TaskSnapshot } from "../../../model/Task.js"
 import type { FilteredTaskEvent, TaskProgress } from "../../../model/TaskEvent.js"
 import type { ToolResultPart } from "../../../model/ToolCall.js"
+import { suspendedOf } from "../../../services/internal/suspendedOf.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { withCause } from "../../../shared/logging.js"
 import { randomToken } from "../../../shared/randomToken.js"
@@ -155,7 +156,7 @@ export const make = (settings: Settings): Effect.Effect<ClientTasks, never, Scop
     /** After events were missed. */
     const catchUp = (live: ReadonlyArray<TaskSnapshot>) =>
       Effect.gen(function*() {
-        const suspended = yield* handle.listSuspended
+        const suspended = yield* suspendedOf(handle, sessionId)
         const statuses = new Map(live.map(({ id, status }) => [id, status]))
         for (const record of records.values()) {
           const asked = suspended.find(({ taskId }) => taskId === record.id)
