@@ -294,8 +294,10 @@ describe("a session that was replayed", () => {
     const again = told.again(replayed)
     assert.deepStrictEqual(again.map(text), [
       "call-of-a in_progress",
+      "Wrote call-of-a",
       "new task/b pending",
-      "task/b in_progress"
+      "task/b in_progress",
+      "Wrote task/b"
     ])
     assert.deepStrictEqual(
       again.flatMap((update) => update._tag === "Call" ? [[update.call.isCancellable, update.call.task?.kind]] : []),

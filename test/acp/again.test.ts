@@ -78,6 +78,28 @@ describe("on its connection", () => {
       assert.deepStrictEqual(ends(last), ["Background"])
     }).pipe(Effect.scoped))
 
+  it.live("what a call has written is shown from its beginning, and goes on", () =>
+    Effect.gen(function*() {
+      const world = yield* start({ model: [[ToolCall("shell", { command: "make", gate: "a" })], [Text("ok")]] })
+      const client = yield* connect2(world)
+      void client.session.prompt("go")
+      yield* client.until(({ sessionUpdate }) => sessionUpdate === "terminal_output_chunk")
+      const again = yield* resumed(client)
+      const written = again.filter(({ sessionUpdate }) => sessionUpdate === "terminal_update")
+      assert.deepStrictEqual(written.map(({ output }) => output && Buffer.from(output.data, "base64").toString()), [
+        undefined,
+        "$ make\n"
+      ])
+      yield* world.gates.open("a")
+      const rest = yield* client.until(isIdle)
+      assert.deepStrictEqual(
+        rest.flatMap(({ data, sessionUpdate }) =>
+          sessionUpdate === "terminal_output_chunk" ? [Buffer.from(data, "base64").toString()] : []
+        ),
+        ["done äöü\n"]
+      )
+    }).pipe(Effect.scoped))
+
   it.live("what was said of a reply that has not ended comes again, and goes on", () =>
     Effect.gen(function*() {
       const world = yield* start({

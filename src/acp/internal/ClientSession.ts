@@ -374,6 +374,7 @@ export const make = (settings: {
             yield* hearAll
             const { entries } = yield* session.transcript
             const { speaking } = told
+            terminals.again()
             const all = yield* replayed(entries, told.liveTasks)
             if (!endsWith(entries, speaking)) yield* performAll(speaking)
             yield* performAll(told.again(all))

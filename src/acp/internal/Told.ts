@@ -161,7 +161,8 @@ export class Told {
     const told = new Set(replayed.flatMap((update) => update._tag === "Call" ? [update.call.toolCallId] : []))
     return [...this.live].flatMap(([taskId, { isCancellable, kind, message, status, toolCallId, toolName }]) => [
       ...(told.has(toolCallId) ? [] : [this.announce(toolCallId, toolName, undefined)]),
-      this.goesOn({ toolCallId, status, isCancellable, task: { taskId, kind }, message })
+      this.goesOn({ toolCallId, status, isCancellable, task: { taskId, kind }, message }),
+      { _tag: "Wrote", taskId, toolCallId }
     ])
   }
 

@@ -17,6 +17,8 @@ interface Terminal {
   /** The first byte that was not read. */
   offset: number
   tail: string
+  /** The client was told of it. */
+  isOpen: boolean
 }
 
 /** How a command ended, where its result says so as that of the shell tool does. */
@@ -34,6 +36,8 @@ export class Terminals {
   private readonly handle: TaskManagerHandle
   private readonly send: (sent: Sent) => Effect.Effect<void, ClientGone>
   private readonly open = new Map<string, Terminal>()
+  /** The client may have the terminals that are opened from now on. */
+  private isAgain = false
 
   constructor(handle: TaskManagerHandle, send: (sent: Sent) => Effect.Effect<void, ClientGone>) {
     this.handle = handle
@@ -41,7 +45,14 @@ export class Terminals {
   }
 
   idOf(toolCallId: string): string | undefined {
-    return this.open.get(toolCallId)?.terminalId
+    const terminal = this.open.get(toolCallId)
+    return terminal?.isOpen === true ? terminal.terminalId : undefined
+  }
+
+  /** The client is told the conversation again: of each terminal that is open it is shown the whole. */
+  again(): void {
+    this.isAgain = true
+    for (const terminal of this.open.values()) Object.assign(terminal, { offset: 0, tail: "", isOpen: false })
   }
 
   /** Shows what the task has written until now; what it writes from then on is told by another event. */
@@ -56,12 +67,13 @@ export class Terminals {
         const { end, start, text, total } = read.value
         // what is written from now on publishes an event: this loop comes to an end
         if (through === 0) through = total
-        const terminal = before ?? { terminalId: `terminal/${taskId}`, offset: 0, tail: "" }
-        if (before === undefined) {
+        const terminal = before ?? { terminalId: `terminal/${taskId}`, offset: 0, tail: "", isOpen: false }
+        const isWhole = start > from || (this.isAgain && !terminal.isOpen)
+        if (!terminal.isOpen) {
           this.open.set(toolCallId, terminal)
+          terminal.isOpen = true
           yield* this.send({ _tag: "TerminalOpened", toolCallId, terminalId: terminal.terminalId })
         }
-        const isWhole = start > from
         terminal.offset = end
         terminal.tail = ((isWhole ? "" : terminal.tail) + text).slice(-tailLength)
         yield* this.send({
