@@ -1,6 +1,6 @@
 /** Servers that are programs: official ones, and one that hangs, dies and leaves processes behind. */
 import { it } from "@effect/vitest"
-import { Effect, Logger, Ref, Schedule } from "effect"
+import { Effect, Layer, Logger, Ref, Schedule } from "effect"
 import { TaskManager, ToolExecutor } from "effect-task-manager"
 import { type McpStdioServer, McpTools } from "effect-task-manager/mcp"
 import { mkdtempSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
@@ -214,8 +214,10 @@ describe("a server that is a program", () => {
         assert.match(yield* call("own__pid"), /^Completed: \d+$/)
         assert.deepStrictEqual([...new Set(errors)], ["McpStdioServer.stderr has failed"])
       }).pipe(
-        Effect.provide(world({ servers: [{ ...own(journal.path, "noisy"), stderr }], connectTimeout: "20 seconds" })),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(Layer.provide(
+          world({ servers: [{ ...own(journal.path, "noisy"), stderr }], connectTimeout: "20 seconds" }),
+          Logger.replace(Logger.defaultLogger, logger)
+        ))
       )
     }, 60_000)
   }
