@@ -303,7 +303,8 @@ const make = (
         const row = { manager, session_id: sessionId, message_id: messageId, number, message, version }
         yield* together(
           Effect.zipRight(
-            sql`insert into etm_messages ${sql.insert(row)} on conflict (manager, session_id, message_id) do nothing`,
+            sql`insert into etm_messages ${sql.insert(row)} on conflict (manager, session_id, message_id)
+              do update set number = excluded.number, message = excluded.message, version = excluded.version`,
             wake(sessionId, one)
           )
         )

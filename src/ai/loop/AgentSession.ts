@@ -143,7 +143,8 @@ export type UserInput = string | ReadonlyArray<UserPart>
 
 /**
  * How a message is handed in. `messageId`: its id, where the caller has one, such as a client that asks again because the answer was
- * lost: a message with the id of one that waits, or that a turn has stored, is not handed in again.
+ * lost: a message with the id of one that waits, or that a turn has stored, is not handed in again. Of two at once, the second is
+ * answered as the first one is: once that is stored.
  *
  * @since 0.1.0
  * @category models

@@ -126,7 +126,7 @@ export interface TranscriptSessions {
    * does not rest, unless all that was added is the host's `Rewrite`: then it does.
    */
   readonly commit: (sessionId: SessionId, commit: TranscriptCommit) => Effect.Effect<void, TranscriptStoreError>
-  /** Keeps a message until a commit has it. */
+  /** Keeps a message until a commit has it, in the place of one that is kept under its id. */
   readonly keepMessage: (sessionId: SessionId, message: StoredMessage) => Effect.Effect<void, TranscriptStoreError>
   /** Drops a kept message that no commit has had. Does nothing if there is none. */
   readonly dropMessage: (sessionId: SessionId, messageId: string) => Effect.Effect<void, TranscriptStoreError>

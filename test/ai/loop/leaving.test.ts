@@ -1,34 +1,14 @@
 /** A message that is handed in while its session ends: the next process has it once, or nobody has. */
-import { Tool, Toolkit } from "@effect/ai"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
-import { SessionId, TaskManagerTest } from "effect-task-manager"
-import { AgentLoop, type AgentSession, TranscriptStoreError } from "effect-task-manager/ai"
-import { ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { SessionId } from "effect-task-manager"
+import { type AgentSession, TranscriptStoreError } from "effect-task-manager/ai"
 import { runSimulated } from "../../../src/testing/simulator/runSimulated.js"
 import { isFull } from "../../support/fullMode.js"
-import { type SessionsInMemory, sessionsInMemory } from "./sessionsInMemory.js"
+import { sessionsInMemory, startLoop } from "./sessionsInMemory.js"
 import { settle } from "./support.js"
 
 const sessionId = SessionId.make("session-1")
-
-/** A process: a loop over the store, which `end` leaves. */
-const startLoop = (store: SessionsInMemory) =>
-  Effect.gen(function*() {
-    const scope = yield* Scope.make()
-    const context = yield* AgentLoop.layer(Toolkit.make(Tool.make("look"))).pipe(
-      Layer.provide(TaskManagerTest),
-      Layer.provide(TestLanguageModel.layer([], { otherwise: [ScriptedStep.Text("Yes.")] })),
-      Layer.provide(store.layer),
-      Layer.buildWithScope(scope)
-    )
-    const loop = Context.get(context, AgentLoop)
-    return {
-      open: Scope.extend(loop.open({ sessionId }), scope),
-      reopen: Effect.map(Scope.extend(loop.reopen(), scope), ({ sessions }) => sessions),
-      end: Scope.close(scope, Exit.void)
-    }
-  })
 
 /** A session that is left while a message is being stored; how it was handed in. */
 const leftWhileStored = <A, E>(
@@ -41,7 +21,7 @@ const leftWhileStored = <A, E>(
       what === "message" ? Effect.zipRight(Deferred.await(go), stored) : Effect.void
     )
     const loop = yield* startLoop(store)
-    const session = yield* loop.open
+    const session = yield* loop.open(sessionId)
     const handing = yield* Effect.fork(Effect.exit(handIn(session)))
     yield* settle
     const ending = yield* Effect.fork(loop.end)
@@ -64,7 +44,7 @@ describe("a message that is taken back, and that the store does not drop", () =>
           : Effect.void
       )
       const loop = yield* startLoop(store)
-      const session = yield* loop.open
+      const session = yield* loop.open(sessionId)
       yield* session.submit("Go")
       yield* settle
       // the turn of the first is being stored
@@ -135,7 +115,7 @@ it("whatever the schedule, a message is there once if it was handed in, and else
         const store = sessionsInMemory(() => pause)
         const closes = random.chance(0.5)
         const loop = yield* startLoop(store)
-        const session = yield* loop.open
+        const session = yield* loop.open(sessionId)
         const handed: Array<string> = []
         const speaking = yield* Effect.fork(Effect.forEach(["one", "two", "three"], (text) =>
           Effect.gen(function*() {
@@ -174,7 +154,7 @@ it("whatever the schedule, a run ends with the turn of its message, however soon
     const run = runSimulated(() =>
       Effect.gen(function*() {
         const loop = yield* startLoop(sessionsInMemory(() => Effect.void))
-        const session = yield* loop.open
+        const session = yield* loop.open(sessionId)
         for (const text of ["one", "two"]) yield* Stream.runDrain(session.run(text))
         yield* loop.end
       }), { seed, preemption: 0.3 })

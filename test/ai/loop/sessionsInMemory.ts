@@ -1,13 +1,17 @@
 /** A store whose sessions outlive their loop, in memory. */
-import { Effect, type Layer } from "effect"
-import type { SessionId } from "effect-task-manager"
+import { Tool, Toolkit } from "@effect/ai"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { type SessionId, TaskManagerTest } from "effect-task-manager"
 import {
+  AgentLoop,
+  type AgentSessionDefaults,
   type StoredMessage,
   Transcript,
   type TranscriptEntry,
   TranscriptStore,
   type TranscriptStoreError
 } from "effect-task-manager/ai"
+import { ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
 
 interface Kept {
   entries: Array<TranscriptEntry>
@@ -67,7 +71,8 @@ export const sessionsInMemory = (
           }),
         keepMessage: (sessionId, message) =>
           write("message", () => {
-            of(sessionId).messages.push(message)
+            const one = of(sessionId)
+            one.messages = [...one.messages.filter(({ messageId }) => messageId !== message.messageId), message]
             of(sessionId).isResting = false
           }),
         dropMessage: (sessionId, messageId) =>
@@ -89,3 +94,21 @@ export const sessionsInMemory = (
     })
   }
 }
+
+/** A process: a loop over the store, which `end` leaves. */
+export const startLoop = (store: SessionsInMemory, defaults: AgentSessionDefaults = {}) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* AgentLoop.layer(Toolkit.make(Tool.make("look")), defaults).pipe(
+      Layer.provide(TaskManagerTest),
+      Layer.provide(TestLanguageModel.layer([], { otherwise: [ScriptedStep.Text("Yes.")] })),
+      Layer.provide(store.layer),
+      Layer.buildWithScope(scope)
+    )
+    const loop = Context.get(context, AgentLoop)
+    return {
+      open: (sessionId: SessionId) => Scope.extend(loop.open({ sessionId }), scope),
+      reopen: Effect.map(Scope.extend(loop.reopen(), scope), ({ sessions }) => sessions),
+      end: Scope.close(scope, Exit.void)
+    }
+  })

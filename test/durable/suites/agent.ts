@@ -197,12 +197,17 @@ export const agentSuite = (databases: AgentDatabases): void => {
       first: ProcessOptions,
       until: (process: AgentProcess, session: AgentSession) => Effect.Effect<A, unknown>,
       second: ProcessOptions = {},
-      end: (process: AgentProcess) => Effect.Effect<void> = ({ kill }) => kill
+      end: (process: AgentProcess) => Effect.Effect<void> = ({ kill }) => kill,
+      before?: (text: string) => void
     ) =>
       Effect.gen(function*() {
         const connect = yield* databases.make
         const runs: Array<Run> = []
-        const one = yield* startProcess(connect, runs, first)
+        const one = yield* startProcess(
+          before === undefined ? connect : (options) => connect({ ...options, before }),
+          runs,
+          first
+        )
         const left = yield* until(one, yield* one.open(sessionId))
         yield* settled
         yield* end(one)
@@ -270,6 +275,72 @@ export const agentSuite = (databases: AgentDatabases): void => {
         const text = JSON.stringify(asked)
         assert.isBelow(text.indexOf("first"), text.indexOf("second"))
         assert.isBelow(text.indexOf("second"), text.indexOf("third"))
+        yield* prove(connect, runs)
+      }))
+
+    it.scoped("a message that is handed in again while it is written is not told to be there before it is", () =>
+      Effect.gen(function*() {
+        let isHeld = false
+        let told = 0
+        const connect = yield* databases.make
+        const one = yield* startProcess((options) =>
+          connect({
+            ...options,
+            holds: (text) => options?.holds?.(text) === true || isHeld && text.includes("etm_messages")
+          }), [])
+        const first = yield* one.open(sessionId)
+        isHeld = true
+        for (let time = 0; time < 2; time++) {
+          yield* Effect.forkDaemon(
+            Effect.exit(Effect.map(first.submit("go", { messageId: "m-1" }), () => void told++))
+          )
+        }
+        yield* settled
+        assert.strictEqual(told, 0)
+        yield* one.kill
+        // who was told nothing asks again, twice, in the process after it
+        const process = yield* startProcess(connect, [], { model: [Text("Yes.")] })
+        const session = (yield* process.reopen).sessions[0] ?? (yield* process.open(sessionId))
+        const again = session.submit("go", { messageId: "m-1" })
+        yield* Effect.all([again, again], { concurrency: "unbounded" })
+        yield* playOn(session, process)
+        const { entries } = (yield* prove(connect, [])).transcript
+        assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["UserMessage", "AssistantMessage"])
+      }))
+
+    it.scoped("of a message that is written again after it could not be dropped, the next process has the later words", () =>
+      Effect.gen(function*() {
+        let isDiskFull = false
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          { model: [Text("Wait"), Hold] },
+          ({ model }, one) =>
+            Effect.gen(function*() {
+              yield* one.submit("first")
+              yield* model.waitForRequest(1)
+              yield* one.submit("second", { messageId: "m-1" })
+              yield* one.submit("third")
+              isDiskFull = true
+              const withdrawing = yield* Effect.fork(Effect.exit(one.withdraw("m-1")))
+              for (let step = 0; step < 12; step++) {
+                yield* settled
+                yield* TestClock.adjust("1 second")
+              }
+              assert.isTrue(Exit.isFailure(yield* Fiber.join(withdrawing)))
+              isDiskFull = false
+              yield* one.submit("fourth", { messageId: "m-1" })
+            }),
+          { model: [Text("Yes.")] },
+          undefined,
+          (text) => {
+            if (isDiskFull && text.startsWith("delete from etm_messages")) throw new Error("disk full")
+          }
+        )
+        yield* playOn(session, process)
+        const [asked] = yield* prompts
+        const text = JSON.stringify(asked)
+        assert.notInclude(text, "second")
+        assert.isAbove(text.indexOf("third"), 0)
+        assert.isBelow(text.indexOf("third"), text.indexOf("fourth"))
         yield* prove(connect, runs)
       }))
 

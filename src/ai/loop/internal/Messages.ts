@@ -2,7 +2,10 @@
  * The messages of the user that are handed in and not part of the transcript yet: what they say, here and in the store. Which of
  * them a turn takes is the machine's to say.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import type { SessionId } from "../../../model/ids.js"
 import type { UserPart } from "../../transcript/TranscriptEntry.js"
 import type { SubmitOptions, UserInput } from "../AgentSession.js"
@@ -43,8 +46,8 @@ export class Messages {
   /** Waits until every message that was accepted is stored, or refused. */
   readonly allKept: Effect.Effect<void>
   private readonly contents = new Map<string, Content>()
-  /** Ids that callers gave to messages which are just being handed in. */
-  private readonly handingIn = new Set<string>()
+  /** Ids of messages that are just being handed in under an id of the caller, or dropped: what is known once that has ended. */
+  private readonly beingWritten = new Map<string, Deferred.Deferred<HandedIn | undefined>>()
   /** Those that no turn takes, and that the store would not drop. */
   private readonly undropped = new Set<string>()
   private readonly keptLatch: Effect.Latch
@@ -69,37 +72,25 @@ export class Messages {
     if (this.contents.delete(messageId)) this.options.onStored(messageId)
   }
 
-  /** Takes a message; says under which id, first of all to `onId`. One with an id that was handed in before is not taken again. */
+  /**
+   * Takes a message; says under which id, first of all to `onId`. One with an id that was handed in before is not taken again: it is
+   * answered once that one is stored, and handed in itself if that one is not taken.
+   */
   handIn(
     message: UserInput,
     { messageId: given }: SubmitOptions = {},
     onId: (messageId: string) => void = () => {}
   ): Effect.Effect<HandedIn, SessionClosed> {
-    return Effect.suspend(() => {
-      const { isOver, nextId, onAccepted, sessionId, sessions } = this.options
-      if (isOver()) return new SessionClosed({ sessionId })
-      const content = userParts(message)
-      if (given !== undefined) {
-        if (this.isKnown(given)) return Effect.succeed({ messageId: given, isKept: true })
-        this.handingIn.add(given)
-        // it is another message now, which a turn may take: taking back the one before would empty it
-        this.undropped.delete(given)
-      }
-      const messageId = given ?? nextId()
-      // a turn may take it before whoever hands it in goes on
-      onId(messageId)
-      const begin = onAccepted(content)
-      const accept = (isKept: boolean): HandedIn => {
-        this.contents.set(messageId, content)
-        begin(messageId)
-        return { messageId, isKept }
-      }
-      return (sessions === undefined
-        ? Effect.sync(() => accept(false))
-        : this.keep(sessions, { messageId, content }, accept)).pipe(
-          Effect.ensuring(Effect.sync(() => given !== undefined && this.handingIn.delete(given)))
-        )
-    }).pipe(Effect.uninterruptible)
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const { isOver, nextId, sessionId } = this.options
+        if (isOver()) return new SessionClosed({ sessionId })
+        const content = userParts(message)
+        return given === undefined
+          ? this.take(nextId(), content, onId)
+          : this.takeOnce(given, () => this.take(given, content, onId), restore)
+      })
+    )
   }
 
   /**
@@ -113,16 +104,78 @@ export class Messages {
       this.contents.delete(messageId)
       if (sessions === undefined) return Effect.succeed(true)
       this.undropped.add(messageId)
-      return Effect.map(Effect.mapError(sessions.dropMessage(sessionId, messageId), notDropped), () => {
-        this.undropped.delete(messageId)
-        return true
-      })
+      // a message with this id that is handed in meanwhile is stored behind this, or it would be dropped too
+      return this.whileWritten(
+        messageId,
+        Effect.map(Effect.mapError(sessions.dropMessage(sessionId, messageId), notDropped), () => {
+          this.undropped.delete(messageId)
+          return true
+        }),
+        () => undefined
+      )
     })
   }
 
   /** Whether a message with this id was handed in: it is kept here, or a turn has stored it. */
   private isKnown(messageId: string): boolean {
-    return this.handingIn.has(messageId) || this.contents.has(messageId) || this.options.isStored(messageId)
+    return this.contents.has(messageId) || this.options.isStored(messageId)
+  }
+
+  /** Takes a message under an id of the caller, unless it is known or one with that id is taken just now. */
+  private takeOnce(
+    messageId: string,
+    take: () => Effect.Effect<HandedIn, SessionClosed>,
+    interruptibly: <A, E>(wait: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ): Effect.Effect<HandedIn, SessionClosed> {
+    return Effect.suspend(() => {
+      const written = this.beingWritten.get(messageId)
+      if (written !== undefined) {
+        return Effect.flatMap(
+          interruptibly(Deferred.await(written)),
+          (first) => first === undefined ? this.takeOnce(messageId, take, interruptibly) : Effect.succeed(first)
+        )
+      }
+      const { isOver, sessionId } = this.options
+      if (isOver()) return new SessionClosed({ sessionId })
+      if (this.isKnown(messageId)) return Effect.succeed({ messageId, isKept: true })
+      // it is another message now, which a turn may take: taking back the one before would empty it
+      this.undropped.delete(messageId)
+      return this.whileWritten(messageId, take(), (taken) => taken)
+    })
+  }
+
+  /** Holds up, from the current step on, whoever hands in a message with this id, until the store is done with it. */
+  private whileWritten<A, E>(
+    messageId: string,
+    writing: Effect.Effect<A, E>,
+    known: (done: A) => HandedIn | undefined
+  ): Effect.Effect<A, E> {
+    const written = Deferred.unsafeMake<HandedIn | undefined>(FiberId.none)
+    this.beingWritten.set(messageId, written)
+    return Effect.onExit(writing, (exit) => {
+      // the message may be taken back before whoever has handed it in goes on
+      if (this.beingWritten.get(messageId) === written) this.beingWritten.delete(messageId)
+      return Deferred.succeed(written, Exit.isSuccess(exit) ? known(exit.value) : undefined)
+    })
+  }
+
+  private take(
+    messageId: string,
+    content: Content,
+    onId: (messageId: string) => void
+  ): Effect.Effect<HandedIn, SessionClosed> {
+    const { onAccepted, sessions } = this.options
+    // a turn may take it before whoever hands it in goes on
+    onId(messageId)
+    const begin = onAccepted(content)
+    const accept = (isKept: boolean): HandedIn => {
+      this.contents.set(messageId, content)
+      begin(messageId)
+      return { messageId, isKept }
+    }
+    return sessions === undefined
+      ? Effect.sync(() => accept(false))
+      : this.keep(sessions, { messageId, content }, accept)
   }
 
   /** Stores a message for the next process before turns may take it; one that the store refuses is kept in memory. */
