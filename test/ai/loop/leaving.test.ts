@@ -106,6 +106,47 @@ describe("a session that is left while a message is being stored", () => {
     }))
 })
 
+describe("a session that is closed while a message is being stored", () => {
+  it.scoped("refuses it, also where its process ends before the session is closed in the store", () =>
+    Effect.gen(function*() {
+      const go = yield* Deferred.make<void>()
+      const store = sessionsInMemory((what) =>
+        what === "message" ? Deferred.await(go) : what === "close" ? Effect.never : Effect.void
+      )
+      const loop = yield* startLoop(store)
+      const session = yield* loop.open(sessionId)
+      const handIns = [
+        Effect.asVoid(session.submit("one")),
+        Effect.asVoid(session.submit("two", { messageId: "m-2" })),
+        Effect.asVoid(session.submit("two", { messageId: "m-2" })),
+        Stream.runDrain(session.run("three"))
+      ]
+      const handing = yield* Effect.forEach(handIns, (handIn) => Effect.fork(Effect.flip(handIn)))
+      yield* settle
+      yield* Effect.forkDaemon(session.close)
+      // in the step in which it is closed
+      handing.push(yield* Effect.fork(Effect.flip(Effect.asVoid(session.submit("four")))))
+      yield* settle
+      yield* Deferred.succeed(go, undefined)
+      for (const one of handing) {
+        const error = yield* Fiber.join(one)
+        assert.strictEqual(error._tag, "SessionClosed")
+        assert.isUndefined(error.messageId)
+      }
+      assert.deepStrictEqual(store.said(sessionId), [])
+    }))
+
+  it.scoped("refuses what is handed in behind close, before the session has heard of it", () =>
+    Effect.gen(function*() {
+      const loop = yield* startLoop(sessionsInMemory(() => Effect.void))
+      const session = yield* loop.open(sessionId)
+      const [, error] = yield* Effect.all([session.close, Effect.flip(session.submit("behind"))], {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(error._tag, "SessionClosed")
+    }))
+})
+
 it("whatever the schedule, a message is there once if it was handed in, and else never", () => {
   const met = { refused: 0, left: 0, closed: 0 }
   for (let seed = 0; seed < (isFull ? 400 : 20); seed++) {

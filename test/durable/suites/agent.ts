@@ -663,6 +663,35 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    it.scoped("a message that is being written while its session is closed is refused, and nothing of it is kept", () =>
+      Effect.gen(function*() {
+        let isBusy = false
+        const connect = yield* databases.make
+        const process = yield* startProcess((options) =>
+          connect({
+            ...options,
+            before: (text) => {
+              if (isBusy && text.startsWith("insert into etm_messages")) throw new Error("busy")
+            }
+          }), [])
+        const session = yield* process.open(sessionId)
+        isBusy = true
+        const submitting = yield* Effect.fork(Effect.flip(session.submit("go")))
+        yield* settled
+        const closing = yield* Effect.fork(session.close)
+        yield* settled
+        isBusy = false
+        for (let step = 0; step < 4; step++) {
+          yield* TestClock.adjust("1 second")
+          yield* settled
+        }
+        assert.strictEqual((yield* Fiber.join(submitting))._tag, "SessionClosed")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(yield* withSql(connect, (sql) => sql`select message_id from etm_messages`), [])
+        assert.deepStrictEqual((yield* process.reopen).sessions, [])
+        yield* process.kill
+      }))
+
     it.scoped("a server that is cut off without a word holds up no close", () =>
       Effect.gen(function*() {
         let isCutOff = false

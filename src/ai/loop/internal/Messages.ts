@@ -27,6 +27,8 @@ export interface MessagesOptions {
   readonly isStored: (messageId: string) => boolean
   /** Whether the session takes no more messages. */
   readonly isOver: () => boolean
+  /** Whether it takes none because it is closed, or about to be: nothing that waits is kept for the next process. */
+  readonly isClosing: () => boolean
   /** Is called in the step that accepts a message, and what it gives in the step from which turns may take it. */
   readonly onAccepted: (content: Content) => (messageId: string) => void
   /** A message is part of the transcript. */
@@ -184,24 +186,37 @@ export class Messages {
     message: StoredMessage,
     accept: (isKept: boolean) => HandedIn
   ): Effect.Effect<HandedIn, SessionClosed> {
-    const { isOver, sessionId } = this.options
+    const { isClosing, isOver, sessionId } = this.options
+    const refuse = Effect.suspend(() => new SessionClosed({ sessionId }))
     // in the step that has looked whether the session is over
     this.beingKept++
     this.keptLatch.unsafeClose()
     return sessions.keepMessage(sessionId, message).pipe(
-      Effect.ensuring(Effect.sync(() => {
-        this.beingKept--
-        if (this.beingKept === 0) this.keptLatch.unsafeOpen()
-      })),
       Effect.matchCauseEffect({
-        // stored is handed in, whatever has become of the session: the next process has it if this one is left
-        onSuccess: () => Effect.sync(() => accept(true)),
+        // stored is handed in, also where the session is left: the next process has it
+        onSuccess: () =>
+          Effect.suspend(() =>
+            isClosing()
+              // its process may end before the session is closed in the store
+              ? Effect.zipRight(
+                unlessRefused(
+                  "A message of a session that is closed could not be dropped",
+                  sessions.dropMessage(sessionId, message.messageId)
+                ),
+                refuse
+              )
+              : Effect.succeed(accept(true))
+          ),
         onFailure: (cause) =>
           Effect.zipRight(
             unlessRefused("A message could not be stored, and is kept in memory", Effect.failCause(cause)),
-            Effect.suspend(() => isOver() ? new SessionClosed({ sessionId }) : Effect.sync(() => accept(false)))
+            Effect.suspend(() => isOver() ? refuse : Effect.succeed(accept(false)))
           )
-      })
+      }),
+      Effect.ensuring(Effect.sync(() => {
+        this.beingKept--
+        if (this.beingKept === 0) this.keptLatch.unsafeOpen()
+      }))
     )
   }
 }

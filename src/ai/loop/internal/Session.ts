@@ -156,7 +156,7 @@ export const makeSession = (
 
     // ---- the parts ----
 
-    const isOver = (): boolean => isClosed || isLeft || state.isClosing
+    const isOver = (): boolean => isClosed || isLeft || isCloseAsked
 
     const conversation = new Conversation(transcript, store, (entry) => {
       for (const event of entryEvents(entry)) emit(event)
@@ -170,6 +170,7 @@ export const makeSession = (
       nextId: ids.nextMessage,
       isStored: (messageId) => conversation.stored.hasMessage(messageId),
       isOver,
+      isClosing: () => !isLeft && (isClosed || isCloseAsked),
       onAccepted: (content) => {
         const held = settings.whileAwaitingApproval === "reject" ? approvals.unsafeHoldingUp() : []
         const rejects = held.length === 0 ? undefined : { rejects: { approvals: held, reason: reasonOf(content) } }
