@@ -477,6 +477,55 @@ export const agentSuite = (databases: AgentDatabases): void => {
         }))
     })
 
+    it.scoped("a call that was about to start runs once, whatever its id and that of its session are", () =>
+      Effect.gen(function*() {
+        const odd = {
+          "a long session": { of: "s".repeat(512), callId: "c-write" },
+          "a session of long characters": { of: "\u{1f600}".repeat(128), callId: "c-write" },
+          "a long call": { of: "s", callId: "c".repeat(2_000) },
+          "a NUL": { of: "s", callId: "c\0write" },
+          "half of a character": { of: "s", callId: "c\ud800write" }
+        }
+        for (const [what, { callId, of }] of Object.entries(odd)) {
+          const id = SessionId.make(of)
+          for (const hasRun of [false, true]) {
+            let isHeld = false
+            const connect = yield* databases.make
+            const runs: Array<Run> = []
+            const model: ScriptedReply = ({ prompt }) =>
+              prompt.content.some(({ role }) => role === "tool")
+                ? [Text("Done.")]
+                : [ToolCall("write", {}, { id: callId })]
+            const one = yield* startProcess(
+              (options) =>
+                connect({
+                  ...options,
+                  holds: (text) => {
+                    isHeld ||= hasRun ? runs.length > 0 : text.includes("insert into etm_tasks")
+                    return options?.holds?.(text) === true || isHeld
+                  }
+                }),
+              runs,
+              { model }
+            )
+            yield* (yield* one.open(id)).submit("go")
+            // a digest is made outside of this program
+            for (let round = 0; round < 500 && !isHeld; round++) yield* settled
+            yield* one.kill
+            assert.lengthOf(runs, hasRun ? 1 : 0, what)
+            const process = yield* startProcess(connect, runs, { model })
+            const [session] = (yield* process.reopen).sessions
+            assert(session !== undefined)
+            yield* playOn(session, process)
+            const results = (yield* session.transcript).entries.filter(({ _tag }) => _tag === "ToolResult")
+            assert.lengthOf(results, 1, what)
+            assert.include(JSON.stringify(results), hasRun ? "not known" : "write is done", what)
+            assert.lengthOf(runs, 1, what)
+            yield* process.kill
+          }
+        }
+      }))
+
     it.scoped("what was asked is asked, and an answer from before counts", () =>
       Effect.gen(function*() {
         const { connect, left, process, runs, session } = yield* restarted(

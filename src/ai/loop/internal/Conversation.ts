@@ -7,8 +7,10 @@
  * would otherwise have a log that makes another transcript. What is there already is not accepted again.
  */
 import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
 import { type SessionId, TaskId, type ToolCallId, type TurnId } from "../../../model/ids.js"
 import type { TaskManager } from "../../../services/TaskManager.js"
+import { digestOf } from "../../../shared/secrets.js"
 import { isWellFormedText } from "../../../shared/wellFormed.js"
 import { GrowingTranscript, type KnownTranscript } from "../../transcript/internal/GrowingTranscript.js"
 import { plainText } from "../../transcript/internal/output.js"
@@ -26,7 +28,7 @@ const notStored = (cause: unknown): TurnFailure =>
 /** After so many entries the event loop turns. */
 const entriesInARow = 32
 
-/** Of what stores take, the bytes of which are at most three for each. */
+/** Of what stores take, the bytes of which are at most three for each. The digest of what is longer, or cannot be stored, stands for it. */
 const longestTaskId = 170
 
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
@@ -73,13 +75,21 @@ export class Conversation {
 
   /**
    * Under which id the manager runs a call, so that a later process that finds it open learns whether it was started, whatever the
-   * manager has forgotten since. `undefined` where no other process goes on with the session, or the id would be none to store.
+   * manager has forgotten since. `undefined` where no other process goes on with the session.
    */
-  taskIdOf(callId: ToolCallId): TaskId | undefined {
-    const reply = this.store.sessions === undefined ? undefined : this.growing.replyOf(callId)
-    if (reply === undefined) return undefined
-    const id = `${this.sessionId}/${reply.replyId}/${callId}`
-    return id.length <= longestTaskId && !id.includes("\0") && isWellFormedText(id) ? TaskId.make(id) : undefined
+  taskIdOf(callId: ToolCallId): Effect.Effect<TaskId | undefined> {
+    return Effect.suspend(() => {
+      const reply = this.store.sessions === undefined ? undefined : this.growing.replyOf(callId)
+      if (reply === undefined) return Effect.succeed(undefined)
+      const { replyId } = reply
+      const id = `${this.sessionId}/${replyId}/${callId}`
+      if (id.length <= longestTaskId && !id.includes("\0") && isWellFormedText(id)) {
+        return Effect.succeed(TaskId.make(id))
+      }
+      // JSON has a text of its own for each: also for halves of characters, which have no bytes
+      const digest = digestOf(JSON.stringify([this.sessionId, replyId, callId]))
+      return Effect.map(digest, (bytes) => TaskId.make(`call-${Encoding.encodeHex(bytes)}`))
+    })
   }
 
   /** The reply that is accepted and not stored. */

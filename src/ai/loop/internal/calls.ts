@@ -85,7 +85,7 @@ const startCall = (
 ): Effect.Effect<void, TurnFailure, TaskManager | ToolExecutor> =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
-    const taskId = conversation.taskIdOf(callId)
+    const taskId = yield* conversation.taskIdOf(callId)
     const call = yield* manager.startTask(TaskLaunchRequest.plain({
       request: { sessionId: conversation.sessionId, turnId, callId, toolName, input: params, metadata: emptyMetadata },
       ...(taskId === undefined ? undefined : { taskId })
@@ -200,7 +200,7 @@ const endedBefore = (
 ): Effect.Effect<TranscriptEntry.ToolResult, never, TaskManager> =>
   Effect.gen(function*() {
     const { handle } = yield* TaskManager
-    const taskId = conversation.taskIdOf(callId)
+    const taskId = yield* conversation.taskIdOf(callId)
     const result = taskId === undefined ? Option.none() : yield* handle.result(taskId)
     if (taskId === undefined || Option.isNone(result)) return interrupted(callId, toolName)
     const { isError, output } = result.value
@@ -232,7 +232,7 @@ const clearUp = (
     }
     yield* collectLate(conversation, started)
     for (const { callId, toolName } of calls) {
-      const isSure = mayStart && conversation.taskIdOf(callId) !== undefined
+      const isSure = mayStart && (yield* conversation.taskIdOf(callId)) !== undefined
       if (isSure || !conversation.isOpen(callId)) started.delete(callId)
       else started.set(callId, known(yield* endedBefore(conversation, callId, toolName)))
     }
