@@ -144,7 +144,9 @@ export type UserInput = string | ReadonlyArray<UserPart>
 /**
  * How a message is handed in. `messageId`: its id, where the caller has one, such as a client that asks again because the answer was
  * lost: a message with the id of one that waits, or that a turn has stored, is not handed in again. Of two at once, the second is
- * answered as the first one is: once that is stored.
+ * answered as the first one is: once that is stored. Of the messages that compactions have left out, the latest 1,000 are known, also
+ * by a later process where the `TranscriptStore` keeps sessions. One that was taken back, by `withdraw` or by a `rewrite` that leaves it
+ * out, can be handed in again.
  *
  * @since 0.1.0
  * @category models

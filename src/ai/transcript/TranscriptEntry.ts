@@ -160,7 +160,8 @@ export type RewriteReason = typeof RewriteReason.Type
 
 const Rewrite = tagged("Rewrite", {
   reason: RewriteReason,
-  entries: list(union(UserMessage, AssistantMessage, ToolResult, LateResult))
+  entries: list(union(UserMessage, AssistantMessage, ToolResult, LateResult)),
+  droppedMessageIds: Schema.optionalWith(list(Text), { exact: true })
 })
 
 /**
@@ -174,7 +175,8 @@ const Rewrite = tagged("Rewrite", {
  * - `LateResult`: what a call in the background gave in the end. `boundary` occurs nowhere in its output: a note that is
  *   enclosed in it cannot be ended from within.
  * - `Rewrite`: in a log alone. Its entries take the place of everything before it: what `AgentSession.rewrite` and a compaction
- *   make, and a stand-in for what a provider has refused.
+ *   make, and a stand-in for what a provider has refused. `droppedMessageIds` are those of the user's messages that this and earlier
+ *   compactions have left out, the latest 1,000: such a message is not taken again.
  *
  * @since 0.1.0
  * @category models

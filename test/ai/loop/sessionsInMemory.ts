@@ -5,6 +5,7 @@ import { type SessionId, TaskManagerTest } from "effect-task-manager"
 import {
   AgentLoop,
   type AgentSessionDefaults,
+  type AgentSessionOptions,
   type StoredMessage,
   Transcript,
   type TranscriptEntry,
@@ -96,7 +97,7 @@ export const sessionsInMemory = (
 }
 
 /** A process: a loop over the store, which `end` leaves. */
-export const startLoop = (store: SessionsInMemory, defaults: AgentSessionDefaults = {}) =>
+export const startLoop = (store: Pick<SessionsInMemory, "layer">, defaults: AgentSessionDefaults = {}) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const context = yield* AgentLoop.layer(Toolkit.make(Tool.make("look")), defaults).pipe(
@@ -107,7 +108,8 @@ export const startLoop = (store: SessionsInMemory, defaults: AgentSessionDefault
     )
     const loop = Context.get(context, AgentLoop)
     return {
-      open: (sessionId: SessionId) => Scope.extend(loop.open({ sessionId }), scope),
+      open: (sessionId: SessionId, options: Partial<AgentSessionOptions> = {}) =>
+        Scope.extend(loop.open({ ...options, sessionId }), scope),
       reopen: Effect.map(Scope.extend(loop.reopen(), scope), ({ sessions }) => sessions),
       end: Scope.close(scope, Exit.void)
     }

@@ -1,8 +1,14 @@
 /** A message that is handed in again under its id: it is answered as the first one is, and is there once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue } from "effect"
 import { SessionId } from "effect-task-manager"
-import { TranscriptStoreError } from "effect-task-manager/ai"
+import {
+  type AgentSession,
+  type AgentSessionDefaults,
+  type TranscriptEntry,
+  TranscriptStore,
+  TranscriptStoreError
+} from "effect-task-manager/ai"
 import { runSimulated } from "../../../src/testing/simulator/runSimulated.js"
 import { isFull } from "../../support/fullMode.js"
 import { sessionsInMemory, startLoop } from "./sessionsInMemory.js"
@@ -137,4 +143,84 @@ it("whatever the schedule, a message that was handed in twice is there when eith
       `seed ${seed}: ${JSON.stringify(run.end)}`
     )
   }
+})
+
+describe("a message that is handed in again after a compaction has left it out", () => {
+  /** Keeps the last entry alone, before each request. */
+  const compacting: AgentSessionDefaults = {
+    compact: (transcript) => Effect.succeed({ ...transcript, entries: transcript.entries.slice(-1) }),
+    compactAt: 1
+  }
+  const submitAll = (session: AgentSession, messageIds: ReadonlyArray<string>) =>
+    Effect.forEach(
+      messageIds,
+      (messageId) => Effect.zipRight(session.submit(`says ${messageId}`, { messageId }), session.waitForIdle),
+      { discard: true }
+    )
+
+  /** Which of them are taken again. */
+  const takenAgain = (session: AgentSession, messageIds: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const events = yield* session.subscribe
+      yield* submitAll(session, messageIds)
+      return [...yield* Queue.takeAll(events)].flatMap((event) =>
+        event._tag === "MessageTaken" ? [event.messageId] : []
+      )
+    })
+
+  it.scoped("is not taken again, in this process or the next, whatever is rewritten since", () =>
+    Effect.gen(function*() {
+      const store = sessionsInMemory(() => Effect.void)
+      const ids = ["m-1", "m-2", "m-3"]
+      const one = yield* startLoop(store, compacting)
+      const session = yield* one.open(sessionId)
+      yield* submitAll(session, ids)
+      assert.notInclude(JSON.stringify((yield* session.transcript).entries), "m-1")
+      assert.deepStrictEqual(yield* takenAgain(session, ids), [])
+      yield* session.rewrite((transcript) => ({ ...transcript, entries: [] }))
+      assert.deepStrictEqual(yield* takenAgain(session, ids.slice(0, 2)), [])
+      yield* one.end
+      const two = yield* startLoop(store, compacting)
+      const [reopened] = yield* two.reopen
+      assert(reopened !== undefined)
+      assert.deepStrictEqual(yield* takenAgain(reopened, [...ids.slice(0, 2), "m-4"]), ["m-4"])
+      yield* reopened.close
+      // a closed session that is opened again is the same conversation
+      assert.deepStrictEqual(yield* takenAgain(yield* two.open(sessionId), ids.slice(0, 2)), [])
+      yield* two.end
+    }))
+
+  it.scoped("is not taken again in a session that no store keeps", () =>
+    Effect.gen(function*() {
+      const ids = ["m-1", "m-2", "m-3"]
+      const loop = yield* startLoop({ layer: TranscriptStore.layer({ append: () => Effect.void }) }, compacting)
+      const session = yield* loop.open(sessionId)
+      yield* submitAll(session, ids)
+      assert.deepStrictEqual(yield* takenAgain(session, ids), [])
+      yield* loop.end
+    }))
+
+  it.scoped("is taken where the host has left it out: that takes it back", () =>
+    Effect.gen(function*() {
+      const loop = yield* startLoop(sessionsInMemory(() => Effect.void))
+      const session = yield* loop.open(sessionId)
+      yield* submitAll(session, ["m-1", "m-2"])
+      yield* session.rewrite((transcript) => ({ ...transcript, entries: transcript.entries.slice(2) }))
+      assert.deepStrictEqual(yield* takenAgain(session, ["m-1", "m-2"]), ["m-1"])
+      yield* loop.end
+    }))
+
+  it.scoped("is known for 1,000 messages", () =>
+    Effect.gen(function*() {
+      const entries = Array.from({ length: 1_002 }, (_, index): TranscriptEntry => ({
+        _tag: "UserMessage",
+        messageId: `m-${index}`,
+        content: [{ _tag: "Text", text: "again" }]
+      }))
+      const loop = yield* startLoop(sessionsInMemory(() => Effect.void), compacting)
+      const session = yield* loop.open(sessionId, { transcript: { sessionId, entries } })
+      yield* submitAll(session, ["last"])
+      assert.deepStrictEqual(yield* takenAgain(session, ["m-2", "m-1001", "last", "m-0", "m-1"]), ["m-0", "m-1"])
+      yield* loop.end
+    }))
 })

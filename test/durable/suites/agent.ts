@@ -344,6 +344,33 @@ export const agentSuite = (databases: AgentDatabases): void => {
         yield* prove(connect, runs)
       }))
 
+    it.scoped("a message that a compaction has left out is not taken again by the next process", () =>
+      Effect.gen(function*() {
+        const { connect, process, prompts, runs, session } = yield* restarted(
+          {
+            model: [Text("Yes.")],
+            defaults: {
+              compact: (transcript) => Effect.succeed({ ...transcript, entries: transcript.entries.slice(-1) }),
+              compactAt: 1
+            }
+          },
+          (_, one) =>
+            Effect.forEach(
+              ["m-1", "m-2", "m-3"],
+              (messageId) => Effect.zipRight(one.submit(messageId, { messageId }), settled)
+            ),
+          { model: [Text("Yes.")] }
+        )
+        for (const messageId of ["m-1", "m-2", "m-3", "m-4"]) {
+          yield* session.submit(messageId, { messageId })
+          yield* playOn(session, process)
+        }
+        assert.lengthOf(yield* prompts, 1)
+        const rows = yield* withSql(connect, (sql) => sql`select number from etm_entries`)
+        assert.lengthOf(rows, 4)
+        assert.deepStrictEqual(runs, [])
+      }))
+
     it.scoped("a message that was taken back is taken by no turn of the next process", () =>
       Effect.gen(function*() {
         const { connect, process, prompts, runs, session } = yield* restarted(
@@ -489,7 +516,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
         for (const [what, { callId, of }] of Object.entries(odd)) {
           const id = SessionId.make(of)
           for (const hasRun of [false, true]) {
-            let isHeld = false
+            const store = { isGone: false }
             const connect = yield* databases.make
             const runs: Array<Run> = []
             const model: ScriptedReply = ({ prompt }) =>
@@ -501,8 +528,8 @@ export const agentSuite = (databases: AgentDatabases): void => {
                 connect({
                   ...options,
                   holds: (text) => {
-                    isHeld ||= hasRun ? runs.length > 0 : text.includes("insert into etm_tasks")
-                    return options?.holds?.(text) === true || isHeld
+                    store.isGone ||= hasRun ? runs.length > 0 : text.includes("insert into etm_tasks")
+                    return options?.holds?.(text) === true || store.isGone
                   }
                 }),
               runs,
@@ -510,7 +537,7 @@ export const agentSuite = (databases: AgentDatabases): void => {
             )
             yield* (yield* one.open(id)).submit("go")
             // a digest is made outside of this program
-            for (let round = 0; round < 500 && !isHeld; round++) yield* settled
+            for (let round = 0; round < 500 && !store.isGone; round++) yield* settled
             yield* one.kill
             assert.lengthOf(runs, hasRun ? 1 : 0, what)
             const process = yield* startProcess(connect, runs, { model })

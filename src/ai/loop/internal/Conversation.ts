@@ -31,6 +31,19 @@ const entriesInARow = 32
 /** Of what stores take, the bytes of which are at most three for each. The digest of what is longer, or cannot be stored, stands for it. */
 const longestTaskId = 170
 
+/** Clients hand in a message again soon: of older ones nothing is known. */
+const mostDropped = 1_000
+
+const messageIdsOf = (entries: Transcript["entries"]): ReadonlyArray<string> =>
+  entries.flatMap((entry) => entry._tag === "UserMessage" ? [entry.messageId] : [])
+
+/** The messages that compactions have left out of the transcript of a log. */
+export const droppedIn = (log: ReadonlyArray<TranscriptEntry>): ReadonlyArray<string> => {
+  let dropped: ReadonlyArray<string> = []
+  for (const entry of log) if (entry._tag === "Rewrite") dropped = entry.droppedMessageIds ?? []
+  return dropped
+}
+
 type Late = Omit<TranscriptEntry.LateResult, "_tag" | "boundary">
 
 export class Conversation {
@@ -39,6 +52,8 @@ export class Conversation {
   /** What is stored, and what is accepted. */
   private readonly accepted: GrowingTranscript
   private readonly unstored: Array<TranscriptEntry> = []
+  /** Of the user's messages that were stored, and that compactions have left out. */
+  private dropped: ReadonlySet<string>
   /** Updates that brought something of it, for a store that writes both together. */
   private taken: TranscriptCommit["taken"] = []
   /** Counted once somebody asks, and from then on with each entry. */
@@ -50,8 +65,14 @@ export class Conversation {
   /** Told of each entry that became part of the transcript. */
   private readonly onStored: (entry: TranscriptEntry) => void
 
-  constructor(transcript: Transcript, store: TranscriptStoreService, onStored: (entry: TranscriptEntry) => void) {
+  constructor(
+    transcript: Transcript,
+    store: TranscriptStoreService,
+    onStored: (entry: TranscriptEntry) => void,
+    droppedMessageIds: ReadonlyArray<string> = []
+  ) {
     this.sessionId = transcript.sessionId
+    this.dropped = new Set(droppedMessageIds)
     this.growing = new GrowingTranscript(transcript)
     this.accepted = new GrowingTranscript(transcript)
     this.store = store
@@ -66,6 +87,11 @@ export class Conversation {
   /** What is stored, as a value: a copy, which is as long as the conversation. */
   get transcript(): Transcript {
     return this.growing.transcript
+  }
+
+  /** Whether a turn has stored the message, also if a compaction has left it out since. */
+  hasHadMessage(messageId: string): boolean {
+    return this.growing.hasMessage(messageId) || this.dropped.has(messageId)
   }
 
   /** How many tokens the transcript has, about. */
@@ -170,6 +196,7 @@ export class Conversation {
           this.growing.add(entry)
           this.onStored(entry)
           if (entry._tag === "Rewrite") {
+            this.dropped = new Set(entry.droppedMessageIds)
             this.storedTokens = undefined
             continue
           }
@@ -203,11 +230,26 @@ export class Conversation {
   /** Accepts other entries in the place of all that are stored, and stores that. All that is accepted must be stored. */
   rewrite(entries: Transcript["entries"], reason: RewriteReason): Effect.Effect<void, TurnFailure> {
     return Effect.suspend(() => {
-      const rewrite = { _tag: "Rewrite" as const, reason, entries: entries.filter((entry) => entry._tag !== "Rewrite") }
+      const droppedMessageIds = this.droppedBy(entries, reason)
+      const rewrite = {
+        _tag: "Rewrite" as const,
+        reason,
+        entries: entries.filter((entry) => entry._tag !== "Rewrite"),
+        ...(droppedMessageIds.length === 0 ? undefined : { droppedMessageIds })
+      }
       this.accepted.add(rewrite)
       this.unstored.push(rewrite)
       return Effect.asVoid(this.flush)
     })
+  }
+
+  /** What the host leaves out, it takes back: such a message may be handed in again. */
+  private droppedBy(entries: Transcript["entries"], reason: RewriteReason): ReadonlyArray<string> {
+    const left = new Set(messageIdsOf(entries))
+    const known = reason === "Host"
+      ? this.dropped
+      : new Set([...this.dropped, ...messageIdsOf(this.transcript.entries)])
+    return [...known].filter((messageId) => !left.has(messageId)).slice(-mostDropped)
   }
 
   /** Accepts and stores an entry. */

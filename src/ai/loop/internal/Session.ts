@@ -49,6 +49,8 @@ import { Waiting } from "./Waiting.js"
 /** What a session is made of. */
 export interface SessionSettings {
   readonly transcript: Transcript
+  /** Of the messages that compactions have left out of it. */
+  readonly droppedMessageIds: ReadonlyArray<string>
   /** What the process before this one has left, if the session was open. */
   readonly left: StoredSession | undefined
   readonly model: Model
@@ -162,13 +164,13 @@ export const makeSession = (
       for (const event of entryEvents(entry)) emit(event)
       // also where another step stores what the one that took the message could not
       if (entry._tag === "UserMessage") messages.stored(entry.messageId)
-    })
+    }, settings.droppedMessageIds)
     const messages: Messages = new Messages({
       sessionId,
       sessions: store.sessions,
       left: messagesLeft,
       nextId: ids.nextMessage,
-      isStored: (messageId) => conversation.stored.hasMessage(messageId),
+      isStored: (messageId) => conversation.hasHadMessage(messageId),
       isOver,
       isClosing: () => !isLeft && (isClosed || isCloseAsked),
       onAccepted: (content) => {

@@ -23,6 +23,7 @@ import { RetryPolicy } from "../RetryPolicy.js"
 import { type StoredSession, TranscriptStore, type TranscriptStoreService } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
 import { checkDefaults, checkSession } from "./checks.js"
+import { droppedIn } from "./Conversation.js"
 import { withSpecs } from "./offered.js"
 import { claim, release } from "./openSessions.js"
 import { makeSession, type OpenedSession, type SessionSettings } from "./Session.js"
@@ -92,6 +93,7 @@ export const makeAgentLoop = (
       const options = { ...defaults, ...given }
       return {
         transcript,
+        droppedMessageIds: droppedIn(stored?.entries ?? []),
         left: stored?.wasOpen === true ? stored : undefined,
         model: {
           languageModel,
