@@ -377,6 +377,42 @@ describe.concurrent("a takeover", () => {
       }))
     ))
 
+  it.live("after a compaction has left out the message of the turn: its host reads on to the end of the turn", () =>
+    Effect.gen(function*() {
+      const session = yield* openSession
+      const told = yield* session.subscribe
+      const running = yield* Effect.fork(Stream.runCollect(session.run("go")))
+      yield* untilEvent(told, "ApprovalRequested")
+      assert.notInclude(JSON.stringify((yield* session.transcript).entries), "go")
+      yield* takeJournals
+      yield* untilEvent(told, "Reset")
+      const [asked] = yield* session.approvals.pipe(Effect.repeat({ until: (asked) => asked.length > 0 }))
+      if (asked === undefined) return assert.fail("nothing is asked")
+      yield* session.approve(asked)
+      const events = Chunk.toReadonlyArray(yield* Effect.timeout(Fiber.join(running), "20 seconds"))
+      assert.include(tagsOf(events), "Reset")
+      assert.deepInclude(events.at(-1), { _tag: "TurnEnded", reason: { _tag: "Completed", end: "stop" } })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world({
+        lease: "1 second",
+        shutdown: "keep",
+        defaults: {
+          compactAt: 1,
+          compact: (transcript) =>
+            Effect.succeed({
+              ...transcript,
+              entries: transcript.entries.map((entry) =>
+                entry._tag === "UserMessage" && transcript.entries.length > 1
+                  ? { ...entry, messageId: "summary", content: [{ _tag: "Text", text: "-" }] }
+                  : entry
+              )
+            })
+        },
+        otherwise: plan([[ToolCall("quick", {})], [ToolCall("ask", {})], [Text("done")]])
+      }))
+    ))
+
   if (isFull) {
     it.live("of a message that a turn has taken and not stored: the host sees the end of the one that takes it again", () => {
       let refuses = false

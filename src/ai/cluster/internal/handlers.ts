@@ -9,6 +9,7 @@ import type { SessionId } from "../../../model/ids.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
 import type { AgentSession } from "../../loop/AgentSession.js"
 import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
+import { hasHadMessage } from "../../loop/internal/hadMessages.js"
 import type { Transcript } from "../../transcript/Transcript.js"
 import { type Host, hostOf } from "./Host.js"
 import { AgentEntity, agentProtocolVersion, type Answer, type Base, type Batch, type CallHeader } from "./protocol.js"
@@ -23,9 +24,6 @@ const isBase = (transcript: Transcript, { entries, hash }: Base): boolean => {
   const base = baseOf(transcript)
   return base.entries === entries && base.hash === hash
 }
-
-const hasMessage = ({ entries }: Transcript, messageId: string): boolean =>
-  entries.some((entry) => entry._tag === "UserMessage" && entry.messageId === messageId)
 
 /** Returns once a turn is running, or none is about to begin. */
 const turnOrIdle = (session: AgentSession): Effect.Effect<void> => {
@@ -153,8 +151,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
       withSession(of, (session) => rewrite(session, base, transcript), once),
     Read: ({ payload: { header, sessionId } }) => answer(header, (host) => host.sessions.read(sessionId)),
     Remove: ({ payload: { header, sessionId } }) => answer(header, (host) => nothing(host.sessions.remove(sessionId))),
-    HasMessage: ({ payload: { messageId, ...of } }) =>
-      withSession(of, (session) => Effect.map(session.transcript, (read) => hasMessage(read, messageId))),
+    HasMessage: ({ payload: { messageId, ...of } }) => withSession(of, (session) => hasHadMessage(session, messageId)),
     WaitForIdle: ({ payload }) => withSession(payload, (session) => nothing(session.waitForIdle)),
     Close: ({ payload: { header, sessionId } }) => answer(header, (host) => host.end(sessionId), once),
     Watch: ({ payload: { header, messageId, reader, sessionId } }) =>
@@ -165,7 +162,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
             // one that was opened just now is about to go on
             yield* turnOrIdle(session)
             // before the reader begins: what a turn stores from then on is told
-            const isStored = hasMessage(yield* session.transcript, messageId)
+            const isStored = yield* hasHadMessage(session, messageId)
             return { state: yield* host.readers.open(reader, session), hasMessage: isStored }
           }))),
     Unwatch: ({ payload: { header, readers } }) => answer(header, (host) => nothing(host.readers.close(readers))),

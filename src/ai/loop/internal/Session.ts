@@ -30,6 +30,7 @@ import { callsLeftOpen } from "./calls.js"
 import { checkMessageId } from "./checks.js"
 import { Conversation } from "./Conversation.js"
 import { entryEvents } from "./entryEvents.js"
+import { knowsMessages } from "./hadMessages.js"
 import { makeSessionIds } from "./ids.js"
 import { Inbox } from "./Inbox.js"
 import * as Interrupts from "./interrupts.js"
@@ -410,6 +411,7 @@ export const makeSession = (
         Deferred.await(closed)
       )
     }
+    knowsMessages(session, (messageId) => conversation.hasHadMessage(messageId))
     return {
       session,
       // one that is being closed is closed
