@@ -4,10 +4,11 @@
  */
 import type { ApprovalRequired, ToolError } from "../errors.js"
 import type { TaskApproval } from "../model/Approval.js"
-import { isEmptyObject, jsonCopy } from "../model/json.js"
+import { isEmptyObject, jsonCopy, shownInput } from "../model/json.js"
 import type { TaskSnapshot } from "../model/Task.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import type { ToolRequest, ToolResult, ToolResultPart } from "../model/ToolCall.js"
+import type { JsonFault } from "../shared/toJson.js"
 import { deliverApproval, deliverItem, withdrawApproval } from "./delivery.js"
 import { leaveSame, takeJoined } from "./duplicates.js"
 import * as events from "./events.js"
@@ -153,22 +154,29 @@ export const settle = (
   for (const one of joined) settle(table, one, ending, now, result)
 }
 
-/** A copy of the call that cannot be changed: what is shown is what will run. */
-export const frozenRequest = (request: ToolRequest): ToolRequest =>
-  Object.freeze({
-    ...request,
-    input: jsonCopy(request.input, { freeze: true }),
-    metadata: jsonCopy(request.metadata, { freeze: true })
-  })
+/** A copy of the call that cannot be changed: what is shown is what will run. A fault where its input cannot be shown. */
+export const shownRequest = (
+  request: ToolRequest
+): { readonly _tag: "Shown"; readonly toolRequest: ToolRequest } | JsonFault => {
+  const input = shownInput(request.input)
+  if (input._tag === "JsonFault") return input
+  const metadata = jsonCopy(request.metadata, { freeze: true })
+  return { _tag: "Shown", toolRequest: Object.freeze({ ...request, input: input.value, metadata }) }
+}
 
-/** A task asks. It is counted as active until then. */
+/** A task asks, or fails where nobody can be shown what it would do. It is counted as active until then. */
 export const suspend = (
   table: TaskTable,
   task: TaskRecord,
   { approval, asking }: Extract<LaunchEnd, { readonly _tag: "ApprovalRequired" }>,
   now: number
 ): void => {
-  const toolRequest = frozenRequest(task.request)
+  const shown = shownRequest(task.request)
+  if (shown._tag === "JsonFault") {
+    settle(table, task, { _tag: "Failed", error: results.unshowable(task.request, shown) }, now)
+    return
+  }
+  const { toolRequest } = shown
   const { id: taskId } = task.snapshot
   const asked: TaskApproval = Object.freeze({
     taskId,

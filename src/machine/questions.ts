@@ -19,7 +19,7 @@
  */
 import type { ApprovalMismatchField } from "../errors.js"
 import type { ApprovalQuestion, TaskApproval } from "../model/Approval.js"
-import { jsonEquals } from "../model/json.js"
+import { isJson, jsonEquals, shownInput } from "../model/json.js"
 import { TaskLaunchRequest } from "../model/Task.js"
 import { renewApproval } from "./delivery.js"
 import * as events from "./events.js"
@@ -54,6 +54,13 @@ export const askAgain = (table: TaskTable, task: TaskRecord, asked: TaskApproval
   table.inbox.version++
 }
 
+/** Whether an answer is for the input that was shown: by what its JSON says, which is all that travels. */
+const isShown = (input: unknown, shown: unknown): boolean => {
+  if (isJson(input)) return jsonEquals(input, shown)
+  const reading = shownInput(input)
+  return reading._tag === "Json" && jsonEquals(reading.value, shown)
+}
+
 /** What in an approved launch differs from what was asked, if anything does; whether it is answered is another matter. */
 export const differs = (table: TaskTable, launch: TaskLaunchRequest.Approved): ApprovalMismatchField | undefined => {
   const task = table.tasks.get(launch.taskId)
@@ -69,7 +76,7 @@ export const differs = (table: TaskTable, launch: TaskLaunchRequest.Approved): A
   if (request.turnId !== toolRequest.turnId) return "turnId"
   if (request.callId !== toolRequest.callId) return "callId"
   if (request.toolName !== toolRequest.toolName) return "toolName"
-  if (!jsonEquals(request.input, toolRequest.input)) return "input"
+  if (!isShown(request.input, toolRequest.input)) return "input"
   if (launch.approval.id !== approval.id) return "approvalId"
   return asking === approval.asking ? undefined : "asking"
 }

@@ -9,6 +9,7 @@
  * | Running otherwise                   | Failed (`Interrupted`); its result goes where it would have gone   |
  * | Cancelling                          | Cancelled or Failed (`TimedOut`, `LimitReached`), as was decided   |
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
+ * | Suspended, its input not to be shown | Failed (`Interrupted`)                                            |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |
  * | Queued, and had joined the same call | joins it again, and ends as that does; Queued where it has gone   |
@@ -26,7 +27,7 @@ import { sendAgain } from "./delivery.js"
 import { duplicatesOf, lead } from "./duplicates.js"
 import * as events from "./events.js"
 import { adopt } from "./family.js"
-import { decidedEnding, frozenRequest, settle } from "./finish.js"
+import { decidedEnding, settle, shownRequest } from "./finish.js"
 import { remember, settledMemory } from "./history.js"
 import { meterAgain, meterSpends, openMeter } from "./ledger.js"
 import { rememberCall } from "./pending.js"
@@ -139,6 +140,7 @@ const keep = (
 const suspend = (
   table: TaskTable,
   task: TaskRecord,
+  toolRequest: ToolRequest,
   asked: ApprovalRequest,
   askedAt: number | undefined
 ): void => {
@@ -147,7 +149,6 @@ const suspend = (
     table.consequences.questions.push(task)
   }
   const { snapshot } = task
-  const toolRequest = frozenRequest(task.request)
   task.request = toolRequest
   // they were read from a row, and are shown as they are
   const approval = jsonCopy(asked, { freeze: true })
@@ -214,7 +215,10 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.duplicates = duplicatesOf(request, stored.duplicates)
     if (snapshot.joinedTaskId === undefined) lead(task)
     rememberCall(table, task.turn, request.callId, task)
-    if (snapshot.status === "Suspended" && asked !== undefined && !isClosed) suspend(table, task, asked, stored.askedAt)
+    const shown = snapshot.status === "Suspended" && !isClosed && !stored.isInputLost
+      ? shownRequest(request)
+      : undefined
+    if (shown?._tag === "Shown" && asked !== undefined) suspend(table, task, shown.toolRequest, asked, stored.askedAt)
     else revivals.push({ task, stored })
   }
   table.seq = seq
@@ -248,8 +252,11 @@ const hasJoined = ({ task }: Revival): boolean => task.snapshot.joinedTaskId !==
 const isOver = ({ stored: { isClosed, snapshot: { status } } }: Revival): boolean => isClosed || status === "Cancelling"
 
 /** Whether the task is to run. `mayRepeat`: a tool that was running may run again. */
-export const isRunnable = (revival: Revival, mayRepeat: boolean): boolean =>
-  !isOver(revival) && !revival.stored.isInputLost && (mayRepeat || revival.stored.snapshot.status === "Queued")
+export const isRunnable = (revival: Revival, mayRepeat: boolean): boolean => {
+  const { isInputLost, snapshot: { status } } = revival.stored
+  // what waits for an approval and cannot be shown never runs
+  return !isOver(revival) && !isInputLost && status !== "Suspended" && (mayRepeat || status === "Queued")
+}
 
 /** Decides about a task; `runtime` is that of its launch, if it is to run. */
 export const revive = (table: TaskTable, revival: Revival, runtime: TaskRuntime | undefined, now: number): void => {

@@ -5,11 +5,13 @@ import { ToolError } from "../errors.js"
 import type { ApprovalRequest } from "../model/Approval.js"
 import { ApprovalId } from "../model/ids.js"
 import { emptyMetadata, isEmptyObject } from "../model/json.js"
+import { notJson } from "../model/readToolResult.js"
 import { TaskResolution } from "../model/TaskResolution.js"
 import { ToolOutput, type ToolRequest, type ToolResult, type ToolResultPart } from "../model/ToolCall.js"
 import type { ReachedLimit } from "../model/Usage.js"
 import { ownText } from "../shared/ownText.js"
 import { printable } from "../shared/text.js"
+import { type JsonFault, maxJsonDepth } from "../shared/toJson.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Overrun } from "./state/Budgets.js"
 
@@ -68,6 +70,20 @@ export const limitQuestion = (request: ToolRequest, reached: ReachedLimit): Appr
   summary: `${printable(request.toolName)}: run it nevertheless?`,
   metadata: { limit: reached }
 })
+
+/** A call that needs approval, and whose input cannot be shown to anybody. */
+export const unshowable = (request: ToolRequest, fault: JsonFault): ToolError =>
+  fault.isEndless
+    ? new ToolError(
+      {
+        reason: "InvalidInput",
+        toolName: request.toolName,
+        message:
+          `The tool call needs approval, and nobody can approve it: its input is a cycle, nested deeper than ${maxJsonDepth} levels, or too long.`
+      },
+      trusted
+    )
+    : internalError(request, notJson(request.toolName, "asked for approval with", fault, "input"))
 
 export const interrupted = (request: ToolRequest): ToolError =>
   new ToolError(

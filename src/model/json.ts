@@ -8,11 +8,14 @@
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
+import { longestText, measure } from "../shared/jsonText.js"
 import {
   describeFault,
   isPlainObject,
   type JsonFault,
+  type JsonReading,
   maxJsonDepth,
+  toJson,
   toJsonObject,
   toSomeJson
 } from "../shared/toJson.js"
@@ -94,16 +97,41 @@ export const isJson = (value: unknown): boolean => {
   return left === tooLarge ? isLargeJson(value) : left >= 0
 }
 
+/** Objects that are taken for the same until something differs, in classes: what is the same as one of them is the same as all. */
+class SameObjects {
+  private readonly parents = new Map<object, object>()
+
+  private representative(of: object): object {
+    let current = of
+    for (let parent = this.parents.get(current); parent !== undefined; parent = this.parents.get(current)) {
+      const above = this.parents.get(parent)
+      // so that the next one who asks has half of the way
+      if (above !== undefined) this.parents.set(current, above)
+      current = parent
+    }
+    return current
+  }
+
+  /** Returns whether that is news. */
+  join(one: object, other: object): boolean {
+    const [left, right] = [this.representative(one), this.representative(other)]
+    if (left === right) return false
+    this.parents.set(left, right)
+    return true
+  }
+}
+
 /**
- * Whether two JSON values are the same, deeply: same keys in any order, same items in the same order.
+ * Whether two JSON values are the same, deeply: same keys in any order, same items in the same order. Each object is compared with few
+ * others, however often it stands in the values, and cycles are the same where nobody who walks through them can tell them apart.
  *
  * @since 0.1.0
  * @category predicates
  */
 export const jsonEquals = (left: unknown, right: unknown): boolean => {
   const pending: Array<readonly [unknown, unknown]> = [[left, right]]
-  // what is being compared already: without it a cycle would be walked without end
-  const compared = new Map<object, object>()
+  // without it a cycle would be walked without end: each news makes one class of two, so there are less of them than objects
+  const same = new SameObjects()
   for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
     const [a, b] = pair
     if (Object.is(a, b)) continue
@@ -116,8 +144,7 @@ export const jsonEquals = (left: unknown, right: unknown): boolean => {
     // some parsers make objects without a prototype
     const isPlain = isPlainObject(a) && isPlainObject(b)
     if (!isPlain && Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
-    if (compared.get(a) === b) continue
-    compared.set(a, b)
+    if (!same.join(a, b)) continue
     const keys = Object.keys(a)
     if (keys.length !== Object.keys(b).length) return false
     for (const key of keys) {
@@ -173,6 +200,23 @@ export const jsonCopy = <A>(value: A, options?: { readonly freeze?: boolean | un
   }
   // of the same shape as what was given
   return result as A
+}
+
+const tooLong: JsonFault = { _tag: "JsonFault", path: "$", kind: "too long", isEndless: true, cause: undefined }
+
+/**
+ * The input of a call as a human is shown it, in this process or another one: a frozen copy of what its JSON says, null for nothing. A fault
+ * where it has no JSON: a tool may be given what is nested without end, and may change what it is given.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const shownInput = (input: unknown): JsonReading => {
+  const reading = toJson(input)
+  if (reading._tag === "JsonFault") return reading
+  const value = reading.value ?? null
+  // one object that stands in many places has a long text
+  return measure(value).bytesAtMost > longestText ? tooLong : { _tag: "Json", value: jsonCopy(value, { freeze: true }) }
 }
 
 /**

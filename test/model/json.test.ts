@@ -1,7 +1,7 @@
 /** JSON from outside: deep, cyclic, with keys that are data. */
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
-import { emptyMetadata, isJson, isMetadata, jsonCopy, jsonEquals } from "../../src/model/json.js"
+import { emptyMetadata, isJson, isMetadata, jsonCopy, jsonEquals, shownInput } from "../../src/model/json.js"
 import { printable } from "../../src/shared/text.js"
 import { maxJsonDepth } from "../../src/shared/toJson.js"
 
@@ -167,6 +167,76 @@ describe("jsonEquals", () => {
   it("ends for cycles", () => {
     assert.isTrue(jsonEquals(cycle(), cycle()))
     assert.isFalse(jsonEquals(cycle(), { left: 1, right: 2 }))
+  })
+
+  /** Fails once the object was looked through so often. */
+  const lookedAt = (object: object, atMost: number): object => {
+    let looks = 0
+    return new Proxy(object, {
+      ownKeys: (target) => {
+        if (++looks > atMost) throw new Error(`it was looked through more than ${atMost} times`)
+        return Reflect.ownKeys(target)
+      }
+    })
+  }
+
+  it("ends for a cycle of one object and one of several, which no walk can tell apart", () => {
+    const one: Record<string, unknown> = {}
+    const self = lookedAt(one, 100)
+    one["next"] = self
+    const ring = (end: object): object => {
+      const last: Record<string, unknown> = { ...end }
+      const first = { next: { next: last } }
+      last["next"] = first
+      return first
+    }
+    assert.isTrue(jsonEquals(self, ring({})))
+    assert.isTrue(jsonEquals(ring({}), self))
+    assert.isFalse(jsonEquals(self, ring({ more: 1 })))
+    assert.isFalse(jsonEquals(ring({ more: 1 }), self))
+  })
+
+  it("compares what stands in many places with few others", () => {
+    let shared: object = {}
+    let several: ReadonlyArray<object> = [{}, {}]
+    for (let level = 0; level < 40; level++) {
+      shared = lookedAt([shared, shared], 10)
+      several = [[...several], [...several]]
+    }
+    assert.isTrue(jsonEquals(shared, several[0]))
+    assert.isTrue(jsonEquals(several[0], shared))
+  })
+})
+
+describe("shownInput", () => {
+  it("is what the JSON of the input says, frozen all through", () => {
+    const shown = (input: unknown) => {
+      const reading = shownInput(input)
+      return reading._tag === "Json" ? reading.value : reading.kind
+    }
+    fc.assert(fc.property(value, (json) => assert.deepStrictEqual(shown(json), json)))
+    assert.isNull(shown(undefined))
+    assert.deepStrictEqual(shown({ amount: Infinity, at: [NaN, undefined] }), { amount: null, at: [null, null] })
+    const inner = {}
+    const copy = shown({ inner })
+    assert.isTrue(
+      Object.isFrozen(copy) && Object.isFrozen(Reflect.get(Object(copy), "inner")) && !Object.isFrozen(inner)
+    )
+  })
+
+  it("is a fault where there is no JSON, or too much of it", () => {
+    const kinds = [cycle(), nested(maxJsonDepth + 1), { map: new Map() }].map((input) => {
+      const reading = shownInput(input)
+      return reading._tag === "JsonFault" ? [reading.kind, reading.isEndless] : reading
+    })
+    assert.deepStrictEqual(kinds, [
+      ["a cycle", true],
+      [`nested deeper than ${maxJsonDepth} levels`, true],
+      ["a Map", false]
+    ])
+    let doubled: unknown = "text"
+    for (let level = 0; level < 40; level++) doubled = [doubled, doubled]
+    assert.strictEqual(shownInput(doubled)._tag, "JsonFault")
   })
 })
 

@@ -237,6 +237,21 @@ describe("an error", () => {
     }
   })
 
+  it("that asks for approval after the input was made no JSON fails the task, and the host reads why", () => {
+    const ofInput = (input: unknown) =>
+      launchExit({ ...call, input }, Exit.fail(new ApprovalRequired({ approval: approvalRequest() })))
+    const exit = ofInput({ order: new Map() })
+    const cause = exit._tag === "Failed" && exit.error.cause instanceof Error ? exit.error.cause.message : undefined
+    assert.strictEqual(
+      cause,
+      "The tool \"tool\" asked for approval with what cannot be made JSON: input.order is a Map"
+    )
+    // the step that would suspend the task tells the model
+    for (const input of [cyclic(), undefined, { amount: Infinity }]) {
+      assert.strictEqual(ofInput(input)._tag, "ApprovalRequired")
+    }
+  })
+
   it("an approval without metadata has none", () => {
     for (const metadata of [undefined, null]) {
       const exit = launchExit(

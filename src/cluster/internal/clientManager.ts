@@ -69,6 +69,10 @@ const callInside = new TypeError(
     "the end of the transaction, which waits for the runner"
 )
 
+/** What is sent has an input: null is what JSON makes of nothing where there must be something. */
+const withJsonInput = (launch: TaskLaunchRequest): TaskLaunchRequest =>
+  launch.request.input === undefined ? { ...launch, request: { ...launch.request, input: null } } : launch
+
 /** The services of a client. */
 export interface Client {
   readonly manager: TaskManager["Type"]
@@ -143,7 +147,7 @@ export const makeClient = (options: {
       const wrong = wrongLaunch(given) ?? unstorable(given)
       if (wrong !== undefined) return Effect.die(wrong)
       return Effect.suspend(() => {
-        const launch = readLaunch(given)
+        const launch = withJsonInput(readLaunch(given))
         if (connection.isClosed()) return new TaskManagerShutdown()
         const group = groupOf(launch.request.sessionId)
         if (launch._tag === "Plain") {

@@ -4,10 +4,10 @@ import * as Chunk from "effect/Chunk"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { LaunchExit } from "../../machine/finish.js"
-import { jsonCopy } from "../../model/json.js"
-import { readToolResult } from "../../model/readToolResult.js"
+import { notJson, readToolResult } from "../../model/readToolResult.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import { approvalOf, toolErrorOf } from "../../model/toolFailures.js"
+import { toJson } from "../../shared/toJson.js"
 import { capExit, type OutputLimits } from "./outputLimits.js"
 
 /** The tool died, or returned what is neither a result nor a failure. */
@@ -21,8 +21,11 @@ const ofFailure = (request: ToolRequest, error: unknown, cause: Cause.Cause<unkn
   if (toolError !== undefined) return { _tag: "Failed", error: toolError }
   const approval = approvalOf(error, request.toolName)
   if (approval === undefined) return { _tag: "Defect", cause }
-  // the step that suspends the task copies the input, and the tool may have put a getter into it that throws
-  jsonCopy(request.input)
+  // the tool may have put anything into it; a model may have nested it without end, and is told so in the step that would suspend the task
+  const shown = toJson(request.input)
+  if (shown._tag === "JsonFault" && !shown.isEndless) {
+    throw notJson(request.toolName, "asked for approval with", shown, "input")
+  }
   return { _tag: "ApprovalRequired", approval }
 }
 

@@ -566,6 +566,28 @@ export const restartSuite = (databases: Databases): void => {
         assert.deepStrictEqual(second.runs, [])
         assert.strictEqual((yield* second.manager.handle.get(id("a"))).status, "Failed")
       }))
+
+    it.scoped("a call that asks and cannot be shown, as older versions have written, fails and never runs", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        const names = ["too deep", "lost", "shown"]
+        for (const name of names) yield* first.start(name, "ask", { input: "as written" })
+        yield* settled
+        assert.strictEqual(first.runs.length, 3)
+        const rows = yield* database.sql<{ request: string }>`select request from etm_tasks where id = 'shown'`
+        const request: Record<string, unknown> = JSON.parse(rows[0]?.request ?? "")
+        const deep = JSON.parse(`${"[".repeat(600)}${"]".repeat(600)}`)
+        const lost = { ...request, input: undefined, isInputLost: true }
+        yield* database.sql`update etm_tasks set request = ${JSON.stringify({ ...request, input: deep })}
+          where id = 'too deep'`
+        yield* database.sql`update etm_tasks set request = ${JSON.stringify(lost)} where id = 'lost'`
+        const second = yield* database.open()
+        assert.deepStrictEqual((yield* second.manager.handle.listSuspended).map(({ taskId }) => taskId), [id("shown")])
+        assert.deepStrictEqual(second.runs, [])
+        const statuses = yield* Effect.forEach(names, (name) => second.manager.handle.get(id(name)))
+        assert.deepStrictEqual(statuses.map(({ status }) => status), ["Failed", "Failed", "Suspended"])
+      }))
   })
 
   describe("shutdown", () => {

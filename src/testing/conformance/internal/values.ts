@@ -2,8 +2,11 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { ApprovalRequired, ToolError } from "../../../errors.js"
+import { TaskApproval } from "../../../model/Approval.js"
 import { ApprovalId, TaskId } from "../../../model/ids.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
 import { TurnTaskUpdate } from "../../../model/TaskResolution.js"
@@ -13,7 +16,7 @@ import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { equal, isTrue } from "./check.js"
 import { section } from "./define.js"
 import { type Answer, toolError } from "./tools.js"
-import { type CallOptions, type CaseError, requestOf, type World } from "./World.js"
+import { askingFor, type CallOptions, type CaseError, requestOf, type World } from "./World.js"
 
 const { cases, test } = section("Values of tools")
 
@@ -236,6 +239,73 @@ test("a call whose input cannot be made JSON is a defect that names the field, a
   )
   yield* equal("nothing is listed", yield* w.handle.list(), [])
 })
+
+/** Parsed, it is nested deeper than JSON may be here; a model can write such a text. */
+const deepText = `${"[".repeat(600)}${"]".repeat(600)}`
+
+test("a call that is nested too deep to be shown is not asked about: it fails and says so, or is not started at all", {
+  needs: ["approvals"]
+}, function*(w) {
+  w.define("deep", () => askingFor("deep"))
+  const request = requestOf("deep", { input: JSON.parse(deepText) })
+  const fiber = yield* w.fork(w.startTask(TaskLaunchRequest.plain({ request, taskId: TaskId.make("deep") })))
+  const started = yield* Effect.exit(w.soon("startTask returns", Fiber.join(fiber)))
+  yield* w.settle
+  if (started._tag === "Success") {
+    const result = Option.getOrUndefined(yield* w.handle.result(TaskId.make("deep")))
+    yield* equal("whether it is an error", result?.isError, true)
+    const text = result?.output._tag === "Text" ? result.output.text : ""
+    yield* isTrue(`the model reads why: ${text}`, text.includes("nested deeper than 512 levels"))
+    yield* equal("the reason", (yield* errorOf(w)).reason, "InvalidInput")
+  } else {
+    yield* isTrue(
+      "the defect names the input",
+      started.cause._tag === "Die" && String(started.cause.defect).includes("request.input")
+    )
+  }
+  const a = yield* w.start("a")
+  yield* a.ask
+  const suspended = yield* w.handle.listSuspended
+  yield* equal("what is asked", suspended.map(({ taskId }) => taskId), [a.id])
+})
+
+for (
+  const [what, input, shown] of [
+    ["numbers that JSON has no word for", { amount: Infinity, rates: [NaN, 1] }, { amount: null, rates: [null, 1] }],
+    ["nothing", undefined, null]
+  ] as const
+) {
+  test(`an input of ${what} is shown as its JSON is, and that is what runs once it is approved`, {
+    needs: ["approvals"]
+  }, function*(w) {
+    const ran: Array<unknown> = []
+    w.define("a", (task, told) => {
+      ran.push(task.request.input)
+      return task.launch === 1 ? askingFor("a") : told
+    })
+    const taskId = TaskId.make("a")
+    const request = { ...requestOf("a"), input }
+    yield* w.fork(w.startTask(TaskLaunchRequest.plain({ request, taskId })))
+    yield* w.settle
+    const [asked] = yield* w.handle.listSuspended
+    if (asked === undefined) {
+      yield* Effect.dieMessage("nothing is asked")
+      return
+    }
+    yield* equal("what is shown", asked.toolRequest.input, shown)
+    const sent = yield* Effect.orDie(Schema.encode(TaskApproval)(asked))
+    yield* equal("what is sent", sent.toolRequest.input, shown)
+    const other = { ...asked.toolRequest, input: "other" }
+    const refused = yield* Effect.either(
+      w.startTask(TaskLaunchRequest.approved({ taskId, request: other, approval: asked.approval }))
+    )
+    yield* equal("another input", refused._tag === "Left" && refused.left._tag, "ApprovalMismatch")
+    // as it was called, and as it was shown
+    yield* w.fork(w.startTask(TaskLaunchRequest.approved({ taskId, request, approval: asked.approval })))
+    yield* w.soon("it runs", w.began("a", 2))
+    yield* equal("what runs", ran[1], shown)
+  })
+}
 
 // ---- metadata and duration ----
 
