@@ -300,7 +300,7 @@ export class ResultStore extends Context.Tag("effect-task-manager/ResultStore")<
               const logged = (work: Effect.Effect<void, ResultStoreError>, message: string) =>
                 Effect.catchAllCause(work, (cause) =>
                   // a store that dies does not take the result with it
-                  Cause.isInterrupted(cause) ? Effect.interrupt : Effect.logWarning(message).pipe(withCause(cause)))
+                  Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.logWarning(message).pipe(withCause(cause)))
               // a manager forgets tasks, and then their ids may be used again, by other sessions too
               yield* logged(store.remove(taskId), "An earlier result could not be removed")
               const answer = yield* inner.execute(request)

@@ -2,6 +2,7 @@
  * The sessions that a client watches, as their events tell of them. A reader that must know in the current step, such as the agent
  * loop, reads here: it is never behind what its client was answered.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -216,7 +217,8 @@ export class Mirrors {
       Effect.onExit((exit) =>
         Effect.sync(() => {
           watched.state = Exit.isSuccess(exit) ? "Open" : "Closed"
-          Deferred.unsafeDone(opening, Exit.isInterrupted(exit) ? Exit.void : exit)
+          const isLeft = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+          Deferred.unsafeDone(opening, isLeft ? Exit.void : exit)
         })
       )
     )

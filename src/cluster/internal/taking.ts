@@ -1,4 +1,5 @@
 /** The methods of the agent loop that read results, over the wire: what arrives lies on a shelf until its reader takes it. */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -258,7 +259,9 @@ export const takingWith = (
               (fetched) =>
                 Effect.flatMap(Fiber.interrupt(watching), (watched) =>
                   // a cancellation that fails must not be asked again and again
-                  Exit.isFailure(watched) && !Exit.isInterrupted(watched) ? Effect.failCause(watched.cause) : fetched)
+                  Exit.isFailure(watched) && !Cause.isInterruptedOnly(watched.cause)
+                    ? Effect.failCause(watched.cause)
+                    : fetched)
             ))
         )
       }

@@ -5,7 +5,8 @@ import type { RouteToolCall } from "../../services/RoutingPolicy.js"
 import { withEscapedMessages } from "../../shared/escapedMessages.js"
 
 const escapedCause = (cause: Cause.Cause<unknown>): Effect.Effect<never> =>
-  Cause.isInterrupted(cause) ? Effect.interrupt : Effect.die(withEscapedMessages(Cause.squash(cause)))
+  // with a defect beside it, an interrupt is that of another part of the policy
+  Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.die(withEscapedMessages(Cause.squash(cause)))
 
 /** The policy, whose defects no tool name that a model chose can turn into lines or escape sequences of a log. */
 export const escapingRoute = (route: RouteToolCall): RouteToolCall => (request) => {

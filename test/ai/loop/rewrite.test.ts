@@ -402,19 +402,25 @@ describe("compaction", () => {
     ))
 
   it.effect("that fails, or gives what cannot be taken, leaves the conversation as it is", () => {
-    const given = [Effect.fail("no summary"), Effect.succeed({ entries: 3 } as never)]
+    const given = [
+      Effect.fail("no summary"),
+      Effect.succeed({ entries: 3 } as never),
+      // one of two parts, and the other is interrupted with it
+      Effect.zipRight(Effect.all([Effect.never, Effect.fail("no summary")], { concurrency: 2 }), Effect.never)
+    ]
     return withWorld(
       {
         compactAt: 500,
         compact: () => given.shift() ?? Effect.die("too often"),
-        model: [[Text("Yes.")], [Text("Yes.")]]
+        model: [[Text("Yes.")], [Text("Yes.")], [Text("Yes.")]]
       },
       Effect.gen(function*() {
         const session = yield* open()
-        for (const turn of ["One", "Two"]) {
+        for (const turn of ["One", "Two", "Three"]) {
           assert.strictEqual(ending(yield* runTo(session, `${turn} ${long}`)), "Completed")
         }
-        assert.lengthOf((yield* promptLines).at(-1) ?? [], 3)
+        assert.lengthOf(given, 0)
+        assert.lengthOf((yield* promptLines).at(-1) ?? [], 5)
       })
     )
   })

@@ -321,6 +321,13 @@ describe("executor", () => {
       assert.match(yield* call(callOf("answer", "text")), /bytes cut/)
     }).pipe(Effect.provide(saved(() => Effect.die(new URIError("malformed"))))))
 
+  it.effect("a store of which a part dies and interrupts another takes no result with it", () =>
+    Effect.gen(function*() {
+      assert.match(yield* call(callOf("answer", "text")), /bytes cut/)
+    }).pipe(
+      Effect.provide(saved(() => Effect.all([Effect.never, Effect.die("broken")], { concurrency: 2, discard: true })))
+    ))
+
   it.effect("a result that cannot be saved is a result all the same", () =>
     Effect.gen(function*() {
       assert.match(yield* call(callOf("answer", "text")), /bytes cut/)

@@ -267,7 +267,7 @@ export class Steps {
       const before = conversation.transcript
       const made = yield* Effect.exit(Effect.interruptible(Effect.suspend(() => compact(before))))
       if (Exit.isFailure(made)) {
-        if (Cause.isInterrupted(made.cause)) return yield* Effect.interrupt
+        if (Cause.isInterruptedOnly(made.cause)) return yield* Effect.interrupt
         yield* Effect.logWarning("A conversation could not be compacted").pipe(withCause(made.cause))
         return false
       }

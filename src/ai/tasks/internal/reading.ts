@@ -35,7 +35,7 @@ const readPiece = <E>(
 const readStored = (store: ResultStore["Type"], taskId: TaskId, range: OutputRange & { readonly maxBytes: number }) =>
   Effect.asSome(readPiece(range, (part) => Effect.flatten(store.read(taskId, part)))).pipe(
     // also where the store dies: what the manager keeps can still be read
-    Effect.catchAllCause((cause) => Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeedNone)
+    Effect.catchAllCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.succeedNone)
   )
 
 /** The handler of `task_output`, which reads results that were cut from the store, if there is one. */

@@ -53,7 +53,11 @@ for (
     ["throws", () => {
       throw new Error("routing is broken")
     }],
-    ["dies", () => Effect.die("routing is broken")]
+    ["dies", () => Effect.die("routing is broken")],
+    ["dies while another part of it waits", () => {
+      const broken = Effect.zipRight(Effect.yieldNow(), Effect.die("routing is broken"))
+      return Effect.as(Effect.all([Effect.never, broken], { concurrency: 2 }), RoutingDecision.Foreground())
+    }]
   ] as const
 ) {
   test(`a routing function that ${what} fails that startTask as a defect and leaves no trace`, routed, function*(w) {
