@@ -20,6 +20,19 @@ export const ignoreRejection = (value: unknown): boolean => {
 }
 
 /**
+ * What the function of a consumer does with what it is given: an effect, or it dies.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const used = <Given, A, E, R>(
+  method: string,
+  use: (given: Given) => Effect.Effect<A, E, R>,
+  given: Given
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => mustBeEffect(use(given), () => `The function that ${method} was given`))
+
+/**
  * The effect that a function has returned, or one that dies with a `TypeError` that says what it has returned.
  *
  * @since 0.1.0

@@ -400,7 +400,7 @@ describe("settle", () => {
   it("wakes whoever waits for the task to settle, once", () => {
     const world = new World()
     const task = world.start("a")
-    task.settledWaiters = [() => world.lines.push("first"), () => world.lines.push("second")]
+    task.settledWaiters = new Set([() => world.lines.push("first"), () => world.lines.push("second")])
     world.complete(task)
     assert.deepStrictEqual(world.lines, ["end a#1", "Completed a", "first", "second"])
     assert.isUndefined(task.settledWaiters)

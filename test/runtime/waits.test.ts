@@ -209,3 +209,33 @@ describe("a wall clock that jumps by an hour", () => {
       ).pipe(Effect.provide(TaskManagerConfig.layer({ cancelGracePeriod: "300 millis" }))))
   }
 })
+
+describe("who waits for a task that is being stopped", () => {
+  const stops: ReadonlyArray<readonly [name: string, stop: (manager: Manager) => Effect.Effect<unknown, unknown>]> = [
+    ["cancel", ({ handle }) => handle.cancel(TaskId.make("a"))],
+    ["onTurnInterrupted", (m) => m.onTurnInterrupted(turnRef())],
+    ["closeSession", (m) => m.closeSession(sessionId)]
+  ]
+  for (const [name, stop] of stops) {
+    it.scoped(`${name}: leaves nothing at it when it is interrupted, and returns to the others`, () =>
+      Effect.gen(function*() {
+        for (let steps = 0; steps < 8; steps++) {
+          const manager = yield* setup
+          const gate = yield* Deferred.make<string>()
+          yield* started(manager, "a", Effect.uninterruptible(Deferred.await(gate)))
+          const task = manager.engine.state.table.tasks.get(TaskId.make("a"))
+          assert.isTrue(task?.isLive)
+          if (task?.isLive !== true) return
+          const [waiting, leaving] = [yield* Effect.fork(stop(manager)), yield* Effect.fork(stop(manager))]
+          for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
+          yield* Fiber.interrupt(leaving)
+          yield* settle
+          const waiters = task.settledWaiters?.size ?? 0
+          yield* Deferred.succeed(gate, "too late")
+          assert.isAtMost(waiters, 1)
+          assert.isTrue(Exit.isSuccess(yield* Fiber.await(waiting)))
+          assert.strictEqual(task.snapshot.status, "Cancelled")
+        }
+      }))
+  }
+})

@@ -10,8 +10,10 @@ import { TaskNotFound, WaitTimedOut } from "../../errors.js"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import { resolutionWithOwnResult, updateWithOwnResult } from "../../model/ownResult.js"
 import { TaskResolution, type TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { checkCancellation } from "../../services/internal/cancellations.js"
 import type { TaskManager, TaskManagerHandle, TurnWaitLimit } from "../../services/TaskManager.js"
 import { millisOf } from "../../shared/durations.js"
+import { used } from "../../shared/mustBeEffect.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Acknowledging, Held } from "./acknowledging.js"
 import { type Connection, nothing } from "./Connection.js"
@@ -209,11 +211,11 @@ export const takingWith = (
     restore: <C, F, S>(self: Effect.Effect<C, F, S>) => Effect.Effect<C, F, S>,
     held: ReadonlyArray<{ readonly group: number; readonly given: Given<A> }>,
     updatesOf: (value: A) => Parameters<Acknowledging["acknowledge"]>[0],
-    use: () => Effect.Effect<B, E, R>
+    use: Effect.Effect<B, E, R>
   ): Effect.Effect<B, E, R> =>
     Effect.withFiberRuntime(({ currentContext }) => {
       const inHand = held.map(({ given, group }) => hold(currentContext, group, given, updatesOf(given.value)))
-      return Effect.flatMap(Effect.exit(restore(Effect.suspend(use))), (exit) => {
+      return Effect.flatMap(Effect.exit(restore(use)), (exit) => {
         const ended = Effect.forEach(inHand, ({ end }) => end(Exit.isSuccess(exit)), { discard: true })
         if (Exit.isFailure(exit)) return Effect.zipRight(ended, Effect.failCause(exit.cause))
         const told = Effect.forEach(
@@ -226,6 +228,7 @@ export const takingWith = (
     })
 
   const consumeNext = <A extends TurnTaskUpdate | TaskResolution, B, E, R, F>(
+    method: "consumeTurnUpdate" | "consumeResult",
     { fetch, place, shelf }: Source<A, F>,
     use: (value: A) => Effect.Effect<B, E, R>
   ): Effect.Effect<Option.Option<B>, E | F, R> =>
@@ -237,7 +240,7 @@ export const takingWith = (
             restore(fetch),
             (isThere) => isThere ? attempt : Effect.succeedNone
           )
-          : Effect.asSome(usedBy(restore, [held], (value) => value, () => use(held.given.value)))
+          : Effect.asSome(usedBy(restore, [held], (value) => value, used(method, use, held.given.value)))
       })
       return attempt
     })
@@ -246,9 +249,10 @@ export const takingWith = (
 
   const waitForTurn = (
     turn: TurnRef,
-    { cancellation, timeout }: TurnWaitLimit = {}
+    { cancellation: given, timeout }: TurnWaitLimit = {}
   ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> =>
     Effect.suspend(() => {
+      const cancellation = given === undefined ? undefined : checkCancellation(given)
       const source = ofTurn(turn, timeout)
       const cancelled = cancellation === undefined ? source : {
         ...source,
@@ -267,14 +271,17 @@ export const takingWith = (
       }
       return cancellation === undefined
         ? next(cancelled)
-        : Effect.flatMap(cancellation.isCancelled, (isCancelled) => isCancelled ? Effect.succeedNone : next(cancelled))
+        : Effect.flatMap(
+          cancellation.isCancelled,
+          (isCancelled) => isCancelled ? Effect.succeedNone : next(cancelled)
+        )
     })
 
   const consumeTurnUpdate = <A, E, R>(
     turn: TurnRef,
     use: (update: TurnTaskUpdate) => Effect.Effect<A, E, R>,
     options: { readonly timeout?: TurnWaitLimit["timeout"] } = {}
-  ) => Effect.suspend(() => consumeNext(ofTurn(turn, options.timeout), use))
+  ) => Effect.suspend(() => consumeNext("consumeTurnUpdate", ofTurn(turn, options.timeout), use))
 
   const drain = (sources: ReadonlyArray<Source<ReadonlyArray<TaskResolution>, never>>) =>
     all(sources, (resolutions) => resolutions.filter(isItem))
@@ -293,15 +300,19 @@ export const takingWith = (
           Effect.flatMap(restore(fetch), () => {
             const held: Array<{ readonly group: number; readonly given: Given<ReadonlyArray<TaskResolution>> }> = []
             for (let more = shelf.hold(place); more !== undefined; more = shelf.hold(place)) held.push(more)
-            return usedBy(restore, held, (resolutions) => ({ resolutions }), () =>
-              use({
-                resolutions: held.flatMap(({ given }) => given.value)
-              }))
+            const batch = { resolutions: held.flatMap(({ given }) => given.value) }
+            return usedBy(
+              restore,
+              held,
+              (resolutions) => ({ resolutions }),
+              used("consumePendingLoopUpdates", use, batch)
+            )
           })
         )
       }),
     takeResult: (taskId) => located(taskId, (group) => next(ofResult(taskId, group))),
-    consumeResult: (taskId, use) => located(taskId, (group) => consumeNext(ofResult(taskId, group), use)),
+    consumeResult: (taskId, use) =>
+      located(taskId, (group) => consumeNext("consumeResult", ofResult(taskId, group), use)),
     drainReadyItems: Effect.suspend(() => drain(everywhere)),
     drainReadyItemsOf: (sessionId) => Effect.suspend(() => drain([ofManual(groupOf(sessionId), sessionId)])),
     turnUpdates: (turn) => updatesOf(turn)

@@ -133,7 +133,7 @@ export class TaskRecord {
   suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
   suspension = 0
   /** Whoever waits for the task to settle. */
-  settledWaiters: Array<() => void> | undefined = undefined
+  settledWaiters: Set<() => void> | undefined = undefined
   /** Whoever waits for the task to settle or to be suspended, among others. */
   taskWaits: LinkedList<TaskWait> | undefined = undefined
   /** What its tool said last of how far it is. */

@@ -38,11 +38,11 @@ export const consume = <A, B, E, R>(
   engine: Engine,
   restore: <C, F, S>(effect: Effect.Effect<C, F, S>) => Effect.Effect<C, F, S>,
   consumed: Consumed,
-  use: () => Effect.Effect<A, E, R>,
+  use: Effect.Effect<A, E, R>,
   answer: (value: A) => B
 ): Effect.Effect<B, E, R> =>
   // not onExit, which masks again
-  Effect.matchCauseEffect(restore(Effect.suspend(use)), {
+  Effect.matchCauseEffect(restore(use), {
     onSuccess: (value) => {
       engine.state.unsafeModify((table) => endDelivered(table, consumed))
       return Effect.succeed(answer(value))

@@ -10,8 +10,10 @@ import { ensureSession, ensureTurn, releaseSession, releaseTurn } from "../../ma
 import type { Delivery } from "../../machine/state/Undelivered.js"
 import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import type { PendingLoopUpdates, TaskResolution, TurnTaskUpdate } from "../../model/TaskResolution.js"
+import { checkCancellation } from "../../services/internal/cancellations.js"
 import type { TurnWaitLimit, WaitLimit } from "../../services/TaskManager.js"
 import type { TurnCancellation } from "../../services/TurnCancellation.js"
+import { used } from "../../shared/mustBeEffect.js"
 import { lostRace, untilTaken } from "../../shared/taking.js"
 import type { Engine } from "../Engine.js"
 import { consume, type Consumed, endDelivered, endFailed } from "./consuming.js"
@@ -85,11 +87,13 @@ const waitAndTake = (
 const waitThenTake = (
   engine: Engine,
   ref: TurnRef,
-  cancellation: TurnCancellation | undefined,
+  given: TurnCancellation | undefined,
   deadline: Deadline | undefined
 ): Effect.Effect<Option.Option<TurnTaskUpdate>, WaitTimedOut> => {
   const taken = (end: WaitEnd) => end === "TimedOut" ? hasTimedOut(deadline) : takeTurn(engine, ref, end)
-  return cancellation === undefined ? Effect.flatMap(turnReady(engine, ref, deadline), taken) : Effect.flatMap(
+  if (given === undefined) return Effect.flatMap(turnReady(engine, ref, deadline), taken)
+  const cancellation = checkCancellation(given)
+  return Effect.flatMap(
     Effect.zip(turnReadyOrCancelled(engine, ref, deadline, cancellation), cancellation.isCancelled),
     ([end, isCancelled]) => isCancelled ? Effect.succeedNone : taken(end)
   )
@@ -131,7 +135,7 @@ const waitAndUse = <A, E, R>(
         taken: [held],
         putBack: (table) => delivery.putBackTurnUpdate(table, session, ref, held)
       }
-      return consume(engine, restore, consumed, () => use(held.value), Option.some)
+      return consume(engine, restore, consumed, used("consumeTurnUpdate", use, held.value), Option.some)
     }
     return next("Woken")
   })
@@ -176,7 +180,7 @@ export const consumeResult = <A, E, R>(
         taken: [taken.value.delivery],
         putBack: (table) => delivery.putBackResult(table, taken.value)
       }
-      return consume(engine, restore, consumed, () => use(item), Option.some)
+      return consume(engine, restore, consumed, used("consumeResult", use, item), Option.some)
     })
   )
 
@@ -207,7 +211,7 @@ export const consumePendingLoopUpdates = <A, E, R>(
         taken,
         putBack: (table) => delivery.putBackLoopUpdates(table, session, taken)
       }
-      return consume(engine, restore, consumed, () => use(batchOf(taken)), identity)
+      return consume(engine, restore, consumed, used("consumePendingLoopUpdates", use, batchOf(taken)), identity)
     })
   )
 
@@ -226,7 +230,7 @@ export const consumeReadyItems = <A, E, R>(
         putBack: (table) => delivery.putBackManual(table, one)
       }))
       return Effect.onExit(
-        restore(Effect.suspend(() => use(taken.map((one) => one.delivery.item)))),
+        restore(used("consumeReadyItems", use, taken.map((one) => one.delivery.item))),
         (exit) =>
           exit._tag === "Success"
             ? engine.state.modify((table) => {

@@ -26,18 +26,26 @@ export const waitUntilSettled = (
 
 /** One waiter for all of them: nobody is held up by who works for no task. */
 const allSettled = (tasks: ReadonlyArray<TaskRecord>): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    let unsettled = 0
+  Effect.uninterruptibleMask((restore) => {
+    const unsettled = tasks.filter(({ snapshot }) => !isSettled(snapshot))
+    if (unsettled.length === 0) return Effect.void
+    let left = unsettled.length
+    let wake: (() => void) | undefined
     const settled = (): void => {
-      if (--unsettled === 0) resume(Effect.void)
+      if (--left === 0) wake?.()
     }
-    for (const task of tasks) {
-      if (isSettled(task.snapshot)) continue
-      unsettled++
-      if (task.settledWaiters === undefined) task.settledWaiters = [settled]
-      else task.settledWaiters.push(settled)
-    }
-    if (unsettled === 0) resume(Effect.void)
+    // under the mask, as every wait (see parking.ts)
+    for (const task of unsettled) (task.settledWaiters ??= new Set()).add(settled)
+    return Effect.catchAllCause(
+      restore(Effect.async<void>((resume) => {
+        wake = () => resume(Effect.void)
+        if (left === 0) wake()
+      })),
+      (cause) => {
+        for (const { settledWaiters } of unsettled) settledWaiters?.delete(settled)
+        return Effect.failCause(cause)
+      }
+    )
   })
 
 /** A wait of a task, so that it is over where it stands in a circle with others (see src/machine/waitGraph.ts). */

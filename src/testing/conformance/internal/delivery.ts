@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type TaskNotFound, WaitTimedOut } from "../../../errors.js"
+import { TaskId } from "../../../model/ids.js"
 import { CancellationController, TurnCancellation } from "../../../services/TurnCancellation.js"
 import * as brief from "./brief.js"
 import { equal, isTrue } from "./check.js"
@@ -228,6 +229,59 @@ test("an AbortSignal cancels a wait", concurrent, function*(w) {
   abort.abort()
   yield* equal("the update", yield* w.soon("it returns", Fiber.join(waiting)), Option.none())
 })
+
+for (
+  const [what, consume] of [
+    ["consumeTurnUpdate", ({ manager }, use) => Effect.asVoid(manager.consumeTurnUpdate(theTurn, use))],
+    [
+      "consumePendingLoopUpdates",
+      ({ manager }, use) => Effect.asVoid(manager.consumePendingLoopUpdates(theSession, use))
+    ],
+    ["consumeResult", ({ manager }, use) => Effect.asVoid(manager.consumeResult(TaskId.make("a"), use))]
+  ] satisfies ReadonlyArray<
+    readonly [string, (w: World, use: () => Effect.Effect<string>) => Effect.Effect<void, TaskNotFound>]
+  >
+) {
+  test(
+    `an async function that ${what} is given: its caller dies and reads why, its rejection ends nothing, and nothing is lost`,
+    concurrent,
+    function*(w) {
+      const kind = what === "consumePendingLoopUpdates" ? "Background" : "Foreground"
+      const a = yield* w.start("a", { kind })
+      yield* a.succeed()
+      let isHeard = false
+      const promise: PromiseLike<never> = {
+        then: (_, onRejected) => {
+          isHeard = onRejected !== undefined
+          return promise as PromiseLike<never>
+        }
+      }
+      // what an async function gives where there are no types
+      const use = (() => promise) as unknown as () => Effect.Effect<string>
+      const exit = yield* Effect.exit(w.soon("it ends", Effect.sandbox(Effect.either(consume(w, use)))))
+      const cause = exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error : undefined
+      const said = cause !== undefined && "_tag" in cause && cause._tag === "Die" ? String(cause.defect) : ""
+      yield* isTrue(
+        `the caller reads why: ${said}`,
+        said.includes(`The function that ${what} was given did not return an Effect, but a promise`)
+      )
+      yield* isTrue("a rejection is heard", isHeard)
+      yield* w.delivers(a, { [kind === "Background" ? "loop" : "foreground"]: ["result a ok done"] })
+    }
+  )
+}
+
+for (const field of ["isCancelled", "cancelled"] as const) {
+  test(`a cancellation that has no effect for ${field}: its caller dies and reads why`, concurrent, function*(w) {
+    yield* w.start("a")
+    // what a caller without types may give
+    const cancellation = { ...TurnCancellation.never, [field]: true } as unknown as TurnCancellation
+    const exit = yield* Effect.exit(w.soon("it ends", Effect.sandbox(w.manager.waitForTurn(theTurn, { cancellation }))))
+    const cause = exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error : undefined
+    const said = cause !== undefined && "_tag" in cause && cause._tag === "Die" ? String(cause.defect) : ""
+    yield* isTrue(`the caller reads why: ${said}`, said.includes(`cancellation.${field} takes an Effect, not true`))
+  })
+}
 
 test("interrupting a waiting caller loses nothing", concurrent, function*(w) {
   const a = yield* w.start("a")
