@@ -52,6 +52,8 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
   private isLost = false
   /** What is read first. */
   private standIn: StandIn<A> | undefined = undefined
+  /** How many events each reader waits for that takes several at once: so many are held for it. */
+  private wanted: Set<{ readonly events: number }> | undefined = undefined
   /** Whether it is to be woken at the end of the step. */
   private isTold = false
 
@@ -66,7 +68,7 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     if (this.isLost) return droppedEvents.unsafeUpdate(1, [])
     const { buffer, options } = this
     buffer.push(event, bytes)
-    while (buffer.length > options.limit || (buffer.bytes > options.bytes && buffer.length > 1)) {
+    while (this.isOverfull()) {
       if (options.reset === undefined) {
         buffer.shift()
         droppedEvents.unsafeUpdate(1, [])
@@ -79,6 +81,13 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
     if (this.isTold || this.parked.isEmpty) return
     this.isTold = true
     options.onNews(this)
+  }
+
+  private isOverfull(): boolean {
+    const { buffer, options } = this
+    if (buffer.length <= options.limit && (buffer.bytes <= options.bytes || buffer.length <= 1)) return false
+    for (const { events } of this.wanted ?? []) if (buffer.length <= events) return false
+    return true
   }
 
   /** Begins with what stands for events that were lost before. */
@@ -191,10 +200,39 @@ export class EventSubscription<A> extends Effectable.Class<A> implements Queue.D
         return this.unsafeTakeUpTo(max)
       })
     }
-    return Effect.flatMap(this.takeBetween(1, max), (first) =>
-      first.length >= min || this.isOver()
-        ? Effect.succeed(first)
-        : Effect.map(this.takeBetween(min - first.length, max - first.length), (rest) => Chunk.appendAll(first, rest)))
+    // all of them in one step at the end: what was taken before an interrupt would be lost with it
+    return untilTaken(() =>
+      Effect.flatMap(this.waitForEvents(min), () =>
+        this.isOver() ? Effect.interrupt : Effect.sync(() => {
+          this.standForLost()
+          if (!this.hasEnough(min)) throw lostRace
+          return this.unsafeTakeUpTo(max)
+        }))
+    )
+  }
+
+  /** Whether so many are held, or as many as there will be. */
+  private hasEnough(events: number): boolean {
+    return this.held() >= events || this.closed || this.options.isEnded()
+  }
+
+  /** Returns once so many events are held, or no more will come. Until then none of them is dropped. */
+  private waitForEvents(events: number): Effect.Effect<void> {
+    const waited: Effect.Effect<void> = Effect.suspend(() => {
+      // what it holds behind what was lost counts from here on
+      this.standForLost()
+      if (this.hasEnough(events)) return Effect.void
+      return Effect.zipRight(this.parked.parkUnless(() => this.hasEnough(events)), waited)
+    })
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const wanted = { events }
+        this.wanted = (this.wanted ?? new Set()).add(wanted)
+        return wanted
+      }),
+      () => waited,
+      (wanted) => Effect.sync(() => void this.wanted?.delete(wanted))
+    )
   }
 
   capacity(): number {

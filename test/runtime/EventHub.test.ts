@@ -1,6 +1,6 @@
 /** Host events: sliding subscriptions, the last events for late readers, and the end of all of it. */
 import { it } from "@effect/vitest"
-import { Chunk, Effect, Exit, FastCheck as fc, Fiber, Option } from "effect"
+import { Chunk, Effect, Exit, FastCheck as fc, Fiber, Option, Queue } from "effect"
 import {
   type FilteredTaskEvent,
   SessionId,
@@ -178,6 +178,32 @@ describe("EventHub", () => {
       assert.isTrue(Option.isNone(yield* poll(three)))
       publish(hub, 7)
       assert.deepStrictEqual(seqs(yield* Fiber.join(three)), [5, 6, 7])
+    }))
+
+  it.scoped("an interrupted reader that waits for several takes none with it", () =>
+    Effect.gen(function*() {
+      for (let steps = 0; steps < 6; steps++) {
+        const { hub, queue } = yield* setup()
+        const reader = yield* Effect.fork(Queue.takeN(queue, 3))
+        yield* Effect.yieldNow()
+        publish(hub, 1)
+        yield* Effect.yieldNow()
+        publish(hub, 2)
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
+        yield* Fiber.interrupt(reader)
+        assert.deepStrictEqual(seqs(yield* queue.takeAll), [1, 2])
+      }
+    }))
+
+  it.scoped("a reader that waits for more than the buffer holds gets them, and the buffer is as before", () =>
+    Effect.gen(function*() {
+      const { hub, queue } = yield* setup({ buffer: 2 })
+      const reader = yield* Effect.fork(Queue.takeN(queue, 4))
+      yield* Effect.yieldNow()
+      publish(hub, 1, 2, 3, 4)
+      assert.deepStrictEqual(seqs(yield* Fiber.join(reader)), [1, 2, 3, 4])
+      publish(hub, 5, 6, 7)
+      assert.deepStrictEqual(seqs(yield* queue.takeAll), [6, 7])
     }))
 
   it.scoped("says how much it holds", () =>

@@ -251,6 +251,7 @@ for (
       yield* a.succeed()
       let isHeard = false
       const promise: PromiseLike<never> = {
+        // oxlint-disable-next-line unicorn/no-thenable -- a real one that is rejected would end the process of the suite
         then: (_, onRejected) => {
           isHeard = onRejected !== undefined
           return promise as PromiseLike<never>
