@@ -27,7 +27,8 @@ export interface TaskOutput extends Schema.Schema.Type<typeof TaskOutput> {}
 /**
  * Which piece of a task's output is wanted: at most `maxBytes` bytes of UTF-8 (default: all that is kept) from byte
  * `start` on (default: so that the piece is the newest one). Bytes that are no longer kept are skipped, so the answer may start
- * later than asked. Both are integers from 0.
+ * later than asked. From a `start` on there is at least one whole character, of up to 4 bytes, if there is more output and `maxBytes` is not 0: who
+ * reads on from each `end` comes to the end. Both are integers from 0.
  *
  * @since 0.1.0
  * @category models

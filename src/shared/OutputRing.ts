@@ -101,7 +101,7 @@ export class OutputRing {
     this.kept = 0
   }
 
-  /** A piece of what is kept, cut between characters: its start moves forward, its end back. */
+  /** A piece of what is kept, cut between characters: its start moves forward, its end back, but for one whole character after a given start. */
   read(range: { readonly maxBytes?: number | undefined; readonly start?: number | undefined }): OutputPiece {
     const { maxBytes = Infinity, start: wanted } = range
     const { total } = this
@@ -109,6 +109,11 @@ export class OutputRing {
     while (start < total && isContinuation(this.at(start))) start++
     let end = Math.min(total, start + maxBytes)
     while (end > start && end < total && isContinuation(this.at(end))) end--
+    // who reads on from where the last piece ended would stand still before a character that is longer
+    if (end === start && start < total && wanted !== undefined && maxBytes > 0) {
+      do end++
+      while (end < total && isContinuation(this.at(end)))
+    }
     return { text: decoder.decode(this.copy(start, end)), start, end, total }
   }
 

@@ -26,6 +26,10 @@ const expected = (written: string, limit: number, { maxBytes = Infinity, start: 
   while (isContinuation(bytes[start])) start++
   let end = Math.min(total, start + maxBytes)
   while (end > start && isContinuation(bytes[end])) end--
+  if (end === start && from !== undefined && maxBytes > 0 && start < total) {
+    end++
+    while (isContinuation(bytes[end])) end++
+  }
   return { text: decoder.decode(bytes.subarray(start, end)), start, end, total }
 }
 
@@ -53,7 +57,9 @@ describe("an output ring", () => {
     const ring = ringOf(100, "\u20ac\ud83d\ude80\u00e9")
     assert.deepStrictEqual(ring.read({ start: 1 }), { text: "\ud83d\ude80\u00e9", start: 3, end: 9, total: 9 })
     assert.deepStrictEqual(ring.read({ start: 0, maxBytes: 6 }), { text: "\u20ac", start: 0, end: 3, total: 9 })
-    assert.deepStrictEqual(ring.read({ start: 3, maxBytes: 3 }), { text: "", start: 3, end: 3, total: 9 })
+    // at least one whole character from a start on
+    assert.deepStrictEqual(ring.read({ start: 3, maxBytes: 3 }), { text: "\u{1f680}", start: 3, end: 7, total: 9 })
+    assert.deepStrictEqual(ring.read({ start: 3, maxBytes: 0 }), { text: "", start: 3, end: 3, total: 9 })
     assert.deepStrictEqual(ring.read({ maxBytes: 5 }), { text: "\u00e9", start: 7, end: 9, total: 9 })
   })
 

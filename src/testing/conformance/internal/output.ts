@@ -104,6 +104,7 @@ test("is read in ranges that are cut between characters", {}, function*(w) {
   yield* equal("from 3", yield* text(w, a, { start: 3 }), "cd")
   yield* equal("the newest 4", yield* text(w, a, { maxBytes: 4 }), "cd")
   yield* equal("3 bytes from 1", yield* text(w, a, { start: 1, maxBytes: 3 }), "b")
+  yield* equal("a whole character, where one byte is asked for", yield* text(w, a, { start: 2, maxBytes: 1 }), "\u20ac")
   yield* equal("beyond the end", yield* w.handle.output(a.id, { start: 99 }), { text: "", start: 7, end: 7, total: 7 })
 })
 
