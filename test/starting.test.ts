@@ -6,6 +6,7 @@ import {
   RoutingPolicy,
   TaskLaunchRequest,
   TaskManager,
+  TaskManagerConfig,
   TaskManagerLive,
   TaskManagerShutdown,
   ToolExecutor
@@ -122,6 +123,42 @@ describe("an effect that routes", () => {
         }
       }))
   }
+
+  it.effect("and another call of the same id hold up a call that runs with what it was given", () =>
+    Effect.gen(function*() {
+      const inputs: Array<string> = []
+      const executor = ToolExecutor.fromHandlers({
+        tool: ({ input }) => Effect.sync(() => `${inputs.push(JSON.stringify(input))}`)
+      })
+      const goOn = yield* Deferred.make<void>()
+      let routed = 0
+      const policy = RoutingPolicy.layer(() =>
+        ++routed === 1 ? Effect.as(Deferred.await(goOn), RoutingDecision.Foreground()) : RoutingDecision.Foreground()
+      )
+      const config = TaskManagerConfig.layer({ duplicateCallIds: "join" })
+      yield* Effect.gen(function*() {
+        const { handle, startTask } = yield* TaskManager
+        const input = { path: "as it was" }
+        const start = (name: string) => startTask(TaskLaunchRequest.plain({ request: request(name, { input }) }))
+        const first = yield* Effect.fork(start("a"))
+        yield* Effect.yieldNow()
+        const second = yield* Effect.fork(start("a"))
+        yield* Effect.yieldNow()
+        input.path = "changed"
+        // the other one goes on with its own
+        yield* Fiber.interrupt(first)
+        yield* Fiber.join(second)
+        routed = 0
+        input.path = "as it was"
+        const third = yield* Effect.fork(start("b"))
+        yield* Effect.yieldNow()
+        input.path = "changed"
+        yield* Deferred.succeed(goOn, undefined)
+        yield* Fiber.join(third)
+        yield* handle.waitForIdle
+        assert.deepStrictEqual(inputs, [`{"path":"as it was"}`, `{"path":"as it was"}`])
+      }).pipe(Effect.provide(Layer.merge(executor, TaskManagerLive.pipe(Layer.provide([policy, config])))))
+    }))
 
   it.effect("leaves no turn and no session when its caller is interrupted, whenever that is", () =>
     Effect.gen(function*() {

@@ -17,6 +17,7 @@ import type { Refusal } from "./refusal.js"
 import * as results from "./results.js"
 import { cancelling } from "./snapshots.js"
 import type { Overrun } from "./state/Budgets.js"
+import type { PendingStart } from "./state/PendingStart.js"
 import { ensureSession, ensureTurn } from "./state/Session.js"
 import type { TaskRecord } from "./state/TaskRecord.js"
 import { laneOf, type TaskTable } from "./state/TaskTable.js"
@@ -297,11 +298,15 @@ export const retry = (
   events.retrying(table, now, events.change(table, task, { ...task.snapshot, attempt: attempt + 1 }), error, delay)
 }
 
-/** What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. */
+/**
+ * What an interrupt did. `unsettled` are the tasks to wait for: those it cancelled and those that were Cancelling. `unknown` are calls that
+ * may be accepted for it yet.
+ */
 export interface Interruption {
   readonly cancelled: ReadonlyArray<TaskRecord>
   readonly kept: ReadonlyArray<TaskRecord>
   readonly unsettled: ReadonlyArray<TaskRecord>
+  readonly unknown?: ReadonlyArray<PendingStart>
 }
 
 const isCancelling = ({ snapshot: { status } }: TaskRecord): boolean => status === "Cancelling"
@@ -339,10 +344,10 @@ export const interruptTurn = (table: TaskTable, ref: TurnRef, now: number): Inte
   turn.interrupted = true
   const tasks = turn.tasks.toArray()
   // first, for the results of what is cancelled count for maxUndelivered
-  const accepted = acceptInterrupted(table, turn, now)
+  const { accepted, unknown } = acceptInterrupted(table, turn, now)
   const isMeant = (task: TaskRecord) => task.snapshot.kind === "Foreground"
   const interruption = interrupt(table, tasks, isMeant, "TurnInterrupted", now)
-  return { ...interruption, cancelled: [...interruption.cancelled, ...accepted] }
+  return { ...interruption, cancelled: [...interruption.cancelled, ...accepted], unknown }
 }
 
 /**

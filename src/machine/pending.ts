@@ -3,7 +3,8 @@
  * known to the table all that time, so that whatever ends a turn, a session, a suspension or the manager reaches them.
  *
  * A call for a new task stands at its turn, an approved one at the task that it would resume. Each ends once: it is
- * answered and goes on (`leave`), it is accepted because its turn is interrupted, or it is refused.
+ * answered and goes on (`leave`), it is accepted because its turn is interrupted, or it is refused. Where a store is asked first whether
+ * the id of the call is in use, it is accepted no sooner than that is known.
  */
 import type { ToolCallId, TurnRef } from "../model/ids.js"
 import { LinkedList } from "../shared/LinkedList.js"
@@ -16,8 +17,8 @@ interface CallRef extends TurnRef {
   readonly callId: ToolCallId
 }
 
-/** A call for a new task waits to be accepted. */
-export const enter = (table: TaskTable, request: CallRef, caller: PendingCaller): PendingStart => {
+/** A call for a new task waits to be accepted. `isNew`: as in `PendingStart`. */
+export const enter = (table: TaskTable, request: CallRef, caller: PendingCaller, isNew = true): PendingStart => {
   const turn = ensureTurn(ensureSession(table, request.sessionId), request.turnId)
   const pending: PendingStart = {
     caller,
@@ -25,6 +26,9 @@ export const enter = (table: TaskTable, request: CallRef, caller: PendingCaller)
     callId: undefined,
     node: undefined,
     resumes: undefined,
+    isNew,
+    isInterrupted: false,
+    accepted: undefined,
     others: new LinkedList()
   }
   turn.pending ??= new LinkedList()
@@ -42,6 +46,9 @@ export const enterResume = (task: TaskRecord, caller: PendingCaller): PendingSta
     callId: undefined,
     node: undefined,
     resumes: task,
+    isNew: true,
+    isInterrupted: false,
+    accepted: undefined,
     others: new LinkedList()
   }
   task.pending ??= new LinkedList()
@@ -83,12 +90,28 @@ const refuseAll = (table: TaskTable, list: LinkedList<PendingStart> | undefined,
   }
 }
 
-/** The turn is interrupted: its calls are accepted, never run and settle at once. Returns their tasks. */
-export const acceptInterrupted = (table: TaskTable, turn: Turn, now: number): ReadonlyArray<TaskRecord> =>
-  (turn.pending?.toArray() ?? []).flatMap((pending) => acceptOne(table, pending, now) ?? [])
+/**
+ * The turn is interrupted: its calls are accepted, never run and settle at once. Returns their tasks, and the calls of which it is not
+ * known yet whether they are new.
+ */
+export const acceptInterrupted = (
+  table: TaskTable,
+  turn: Turn,
+  now: number
+): { readonly accepted: ReadonlyArray<TaskRecord>; readonly unknown: ReadonlyArray<PendingStart> } => {
+  const calls = turn.pending?.toArray() ?? []
+  return {
+    accepted: calls.flatMap((pending) => acceptOne(table, pending, now) ?? []),
+    unknown: calls.filter(({ isNew }) => !isNew)
+  }
+}
 
 /** As `acceptInterrupted`, for one call. */
 export const acceptOne = (table: TaskTable, pending: PendingStart, now: number): TaskRecord | undefined => {
+  if (!pending.isNew) {
+    pending.isInterrupted = true
+    return undefined
+  }
   leave(table, pending)
   const task = pending.caller.accept(now)
   table.consequences.woken.push(pending.caller.wake)

@@ -45,6 +45,8 @@ export interface Route {
 export interface Starter {
   readonly inlineCaller: InlineCaller | undefined
   readonly parent: TaskRecord | undefined
+  /** The turn of the call was interrupted before it was accepted, and may have drained since. */
+  readonly isInterrupted?: boolean
   /** The limit that is reached, where a human is to be asked whether the call may run, and the token of that question. */
   readonly asks?: { readonly broken: Broken; readonly asking: string } | undefined
 }
@@ -219,7 +221,7 @@ const begin = (
   task.inlineCaller = isInline ? starter.inlineCaller : undefined
   task.inlineParent = isInline ? starter.parent : undefined
   count(table, task)
-  if (task.turn.interrupted && task.snapshot.launch === 1) {
+  if ((task.turn.interrupted || starter.isInterrupted === true) && task.snapshot.launch === 1) {
     settle(table, task, { _tag: "Cancelled" }, now)
   } else if (starter.asks !== undefined) {
     const { asking, broken } = starter.asks

@@ -21,3 +21,14 @@ export const copyRequest = ({ callId, input, metadata, sessionId, toolName, turn
   // nearly all metadata is empty
   metadata: isEmptyObject(metadata) ? {} : jsonCopy(metadata)
 })
+
+/**
+ * As `copyRequest`, and with an input of its own.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const copyWhole = (request: ToolRequest): ToolRequest => ({
+  ...copyRequest(request),
+  input: jsonCopy(request.input)
+})

@@ -7,6 +7,7 @@ import type { InterruptReceipt } from "../model/TaskResolution.js"
 import { refuseUnless } from "../shared/refusals.js"
 import type { Engine } from "./Engine.js"
 import { ancestryOf } from "./launch/RunningIn.js"
+import { endOf } from "./starting/waitToStart.js"
 import type { Transition } from "./State.js"
 import { waitUntilSettled } from "./waiting/untilSettled.js"
 
@@ -15,10 +16,14 @@ const snapshotOf = ({ snapshot }: TaskRecord) => snapshot
 /** Decides in one step, then waits for the tasks to settle; the receipt shows them settled. */
 const interrupt = (engine: Engine, decide: Transition<control.Interruption>): Effect.Effect<InterruptReceipt> =>
   Effect.withFiberRuntime((fiber) => {
-    const { cancelled, kept, unsettled } = engine.state.unsafeModify(decide)
+    const { cancelled, kept, unknown = [], unsettled } = engine.state.unsafeModify(decide)
     const keptSnapshots = kept.map(snapshotOf)
     const settled = waitUntilSettled(engine, unsettled, ancestryOf(fiber))
-    return Effect.map(settled, () => ({ cancelled: cancelled.map(snapshotOf), kept: keptSnapshots }))
+    const known = unknown.length === 0 ? settled : Effect.zipRight(Effect.forEach(unknown, endOf), settled)
+    return Effect.map(known, () => ({
+      cancelled: [...cancelled, ...unknown.flatMap(({ accepted }) => accepted ?? [])].map(snapshotOf),
+      kept: keptSnapshots
+    }))
   })
 
 export const onTurnInterrupted = (engine: Engine, turn: TurnRef): Effect.Effect<InterruptReceipt> =>

@@ -14,6 +14,7 @@ import { migrationSuite } from "./suites/migrations.js"
 import { outputSuite } from "./suites/output.js"
 import { owningSuite } from "./suites/owning.js"
 import { restartSuite } from "./suites/restart.js"
+import { startingSuite } from "./suites/starting.js"
 import { beginsGroup, Database, id, onPostgres, session, settled, turn, waitsForLock } from "./support.js"
 
 let server: PostgresServer
@@ -35,6 +36,7 @@ durableConformance("TaskManagerDurable on Postgres", () => Layer.succeedContext(
 
 describe("on Postgres", () => {
   restartSuite(databases)
+  startingSuite(databases)
   journalSuite(databases)
   owningSuite(databases)
   historySuite(databases)

@@ -352,7 +352,7 @@ describe("the simulator finds other mistakes", () => {
   })
 
   finds("an interrupt of a turn does not reach what is being routed", [5, 7], {
-    "machine/pending": () => ({ acceptInterrupted: () => [] })
+    "machine/pending": () => ({ acceptInterrupted: () => ({ accepted: [], unknown: [] }) })
   })
 
   finds("the close of a session does not reach what is being routed", [5, 7], {

@@ -2,15 +2,12 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Schedule from "effect/Schedule"
-import { TaskAlreadyExists, TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
+import { TaskNotFound, TaskNotRunning, TaskNotSuspended } from "../../errors.js"
 import { nothingUsed } from "../../machine/ledger.js"
 import { settledStatusesOf } from "../../machine/queries.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { TaskId } from "../../model/ids.js"
 import { isSettled } from "../../model/settled.js"
-import type { TaskLaunchRequest } from "../../model/Task.js"
 import type { TaskHistoryQuery } from "../../model/TaskHistory.js"
 import type { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import type { Check } from "../../runtime/journal/holding.js"
@@ -19,18 +16,16 @@ import { inputOf, withInputs } from "../../services/internal/inputs.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
-import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { isStorable } from "./checks.js"
+import { patientReads } from "./patientReads.js"
 import { inputOfStored } from "./rows.js"
 import { readablePage, type SettledRows } from "./settledRows.js"
 import type { Tables } from "./tables.js"
 
-const betweenTries = "100 millis"
-
 /** Where the answers come from. `Stored`: a row as its database gives it. */
 interface HostReads<Stored> {
   readonly journal: JournalWriter
-  readonly rows: Pick<SettledRows<Stored>, "page" | "read" | "find" | "isThere">
+  readonly rows: Pick<SettledRows<Stored>, "page" | "read" | "find">
   /** Reads a row; one that cannot be read is told of, and left out. */
   readonly readOrWarn: (row: Stored) => Effect.Effect<Option.Option<StoredTask>>
   /** What is written down of the output of a task, by the number of its row. */
@@ -47,17 +42,7 @@ export const withStoredTasks = <Stored>(
   const { handle } = manager
   const { keepsOutput, keepsSettled } = journal.journal
 
-  const attemptMillis = attemptMillisOf(journal.journal.leaseMillis)
-
-  /** As with writes: again and again for a lease, and then the caller dies with it. */
-  const patiently = <A>(read: Effect.Effect<A, SqlError>): Effect.Effect<A> =>
-    withinAttempt(attemptMillis, toItsEnd(read)).pipe(
-      Effect.retry({
-        schedule: Schedule.upTo(Schedule.spaced(betweenTries), journal.journal.leaseMillis),
-        while: () => !journal.isGone
-      }),
-      Effect.catchAll((cause) => Effect.die(fail("Unavailable", "could not be read", cause)))
-    )
+  const patiently = patientReads(journal, fail)
 
   const find = (id: TaskId): Effect.Effect<Option.Option<StoredTask>> =>
     Effect.suspend(() =>
@@ -144,25 +129,8 @@ export const withStoredTasks = <Stored>(
       (known) => known === undefined ? Effect.map(find(id), inputOfStored) : Effect.succeed(known)
     )
 
-  /**
-   * An id that its caller has given says whether the task was accepted, for as long as its row stays. What is accepted is written, so
-   * the rows know of whatever memory has forgotten.
-   */
-  const startTask: TaskManager["Type"]["startTask"] = (launch) => {
-    // anything but a launch is refused by the manager
-    const { _tag, request, taskId }: Partial<TaskLaunchRequest> = Predicate.isObject(launch) ? launch : {}
-    if (_tag !== "Plain" || taskId === undefined || request === undefined) return manager.startTask(launch)
-    return Effect.suspend(() =>
-      journal.isClosed || !journal.hasForgotten ? manager.startTask(launch) : Effect.flatMap(
-        patiently(rows.isThere(taskId, request.sessionId)),
-        (isThere) => isThere ? Effect.fail(new TaskAlreadyExists({ taskId })) : manager.startTask(launch)
-      )
-    )
-  }
-
   return TaskManager.of({
     ...manager,
-    startTask,
     takeResult: (id) =>
       orStored(manager.takeResult(id), id, (task) =>
         Effect.catchIf(wasDelivered(task), isNotFound, (error) =>

@@ -17,9 +17,9 @@ import { restoreTasks, wasToRun } from "../../runtime/journal/restoring.js"
 import type { LaunchCaller } from "../../runtime/launch/Launch.js"
 import { makeEngine, makeManager } from "../../runtime/make.js"
 import { settings } from "../../runtime/setup/settings.js"
-import { startConcurrently } from "../../runtime/starting/startTask.js"
+import { type AcceptedBefore, startConcurrently } from "../../runtime/starting/startTask.js"
 import { Journal } from "../../services/Journal.js"
-import { TaskManager } from "../../services/TaskManager.js"
+import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { mustBeEffect } from "../../shared/mustBeEffect.js"
 import { refuseUnless } from "../../shared/refusals.js"
@@ -32,6 +32,7 @@ import { withStoredTasks } from "./hostReads.js"
 import { whenUnlocked } from "./locked.js"
 import { makeReadOrWarn, readTasks } from "./opening.js"
 import { readOutput } from "./outputRows.js"
+import { acceptedBefore } from "./patientReads.js"
 import { pauseOf, sweepAgain } from "./retention.js"
 import * as schema from "./schema.js"
 import { settledRows } from "./settledRows.js"
@@ -117,6 +118,18 @@ const taskJournal = (
     lost: journal.lost
   })
 
+/** Through here goes every launch: that of a call, and that of an approval or of the last answer to a question. */
+const startWith = (known: AcceptedBefore): typeof startConcurrently => (engine, launch) =>
+  Effect.withFiberRuntime(({ currentContext }) => {
+    const wrong = unstorable(launch)
+    if (wrong !== undefined) return Effect.die(wrong)
+    const started = startConcurrently(engine, launch, known)
+    return transactionOf(currentContext) === undefined
+      ? started
+      // a tool must not find itself in the transaction of its caller, which has ended by then
+      : Effect.mapInputContext(started, withoutTransaction<ToolExecutor>)
+  })
+
 /** A manager with its journal, and the engine that both work on. */
 export interface DurableManager {
   readonly engine: Engine
@@ -188,8 +201,11 @@ export const makeDurable = (
       retention,
       pauseMillis: pauseOf(Math.min(retention.settled, retention.undelivered))
     })
-    const held = withStoredTasks(
-      holdReplies(journal, makeManager(engine, startConcurrently), { waits: check, consumes: checkConsumer }),
+    const manager = withStoredTasks(
+      holdReplies(journal, makeManager(engine, startWith(acceptedBefore(journal, rows, tables.fail))), {
+        waits: check,
+        consumes: checkConsumer
+      }),
       {
         journal,
         rows,
@@ -199,19 +215,6 @@ export const makeDurable = (
         check
       }
     )
-    const manager = TaskManager.of({
-      ...held,
-      startTask: (launch) =>
-        Effect.withFiberRuntime(({ currentContext }) => {
-          const wrong = unstorable(launch)
-          if (wrong !== undefined) return Effect.die(wrong)
-          const started = held.startTask(launch)
-          if (transactionOf(currentContext) === undefined) return started
-          check(currentContext)
-          // a tool must not find itself in the transaction of its caller, which has ended by then
-          return Effect.mapInputContext(started, withoutTransaction<ToolExecutor>)
-        })
-    })
     return { engine, manager, journal: taskJournal(journal, store, aroundConsumers) }
   })
 

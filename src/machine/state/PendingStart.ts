@@ -26,6 +26,12 @@ export interface PendingStart {
   node: LinkedNode<PendingStart> | undefined
   /** The suspended task that it would resume. */
   readonly resumes: TaskRecord | undefined
-  /** Those who wait for this call to end, for theirs has the same call id. */
+  /** Whether it is known that its id is not in use. Until then it is not accepted, also where its turn is interrupted. */
+  readonly isNew: boolean
+  /** Its turn was interrupted before that was known: it settles at once if it is accepted. */
+  isInterrupted: boolean
+  /** Its task, where it was accepted for that. */
+  accepted: TaskRecord | undefined
+  /** Those who wait for this call to end: theirs has the same call id, or they have interrupted its turn. */
   readonly others: LinkedList<() => void>
 }

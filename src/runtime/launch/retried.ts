@@ -4,8 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { ToolError, type ToolErrorReason } from "../../errors.js"
-import { copyRequest } from "../../model/copyRequest.js"
-import { jsonCopy } from "../../model/json.js"
+import { copyWhole } from "../../model/copyRequest.js"
 import type { RetryRule } from "../../model/RetryRule.js"
 import type { ToolRequest } from "../../model/ToolCall.js"
 import type { ToolExecutor } from "../../services/ToolExecutor.js"
@@ -15,11 +14,9 @@ const final: ReadonlyArray<ToolErrorReason> = ["InvalidInput", "PermissionDenied
 
 type Execute = ToolExecutor["Type"]["execute"]
 
-/** An attempt may change what it is given, its input too. */
-const copyWhole = (request: ToolRequest): ToolRequest => ({ ...copyRequest(request), input: jsonCopy(request.input) })
-
 /**
- * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given. `failed` is told of
+ * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given, for an attempt may change
+ * it, its input too. `failed` is told of
  * each failure that another attempt follows, and how many milliseconds later.
  */
 export const retried = (

@@ -23,6 +23,8 @@ import * as start from "../../machine/start.js"
 import type { PendingStart } from "../../machine/state/PendingStart.js"
 import type { InlineCaller, TaskRecord } from "../../machine/state/TaskRecord.js"
 import type { TaskTable } from "../../machine/state/TaskTable.js"
+import { copyWhole } from "../../model/copyRequest.js"
+import type { SessionId, TaskId } from "../../model/ids.js"
 import type { RoutingDecision } from "../../model/RoutingDecision.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { TaskStartOutcome } from "../../model/TaskResolution.js"
@@ -109,11 +111,12 @@ const startIn = (
   caller: LaunchCaller,
   inlineCaller: InlineCaller | undefined,
   table: TaskTable,
-  now: number
+  now: number,
+  isInterrupted = false
 ): Started | StartError => {
   const refused = refusal(table, launch, caller)
   if (refused !== undefined) return refused
-  const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry) }
+  const starter: start.Starter = { inlineCaller, parent: taskOf(table, caller.ancestry), isInterrupted }
   if (launch._tag === "Plain") {
     const same = rejectedFor(table, launch.request, route.duplicates)
     if (same !== undefined) {
@@ -163,8 +166,33 @@ const routeOf = (engine: Engine, { executor: { route } }: LaunchCaller): RouteTo
   return route === undefined ? inForeground : escapingRoute(route)
 }
 
+/**
+ * Asks whether a task of the id was accepted before, of which the table knows nothing any more; undefined where it knows of all. A
+ * failure of the store is a defect.
+ */
+export type AcceptedBefore = (taskId: TaskId, sessionId: SessionId) => Effect.Effect<boolean> | undefined
+
 /** Starts a call, or waits for what has to be known first. Until then the call stands in the table. */
-const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
+const begin = (
+  engine: Engine,
+  launch: TaskLaunchRequest,
+  fiber: AnyFiber,
+  acceptedBefore: AcceptedBefore | undefined
+): Answer => {
+  if (acceptedBefore === undefined || launch._tag === "Approved" || launch.taskId === undefined) {
+    return beginNew(engine, launch, fiber)
+  }
+  const { taskId } = launch
+  const lookUp = start.refusal(engine.state.table, taskId) === undefined
+    ? acceptedBefore(taskId, launch.request.sessionId)
+    : undefined
+  return lookUp === undefined
+    ? beginNew(engine, launch, fiber)
+    : beginLookedUp(engine, launch, fiber, lookUp, new TaskAlreadyExists({ taskId }))
+}
+
+/** As `begin`, for a call of which no store need be asked. */
+const beginNew = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
   const caller = callerOf(fiber)
   const { table } = engine.state
   const earlier = repeated(table, launch)
@@ -179,34 +207,67 @@ const begin = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answ
     : answer(startNow(engine, launch, toRoute(table, decision), caller, undefined))
 }
 
-// both are functions of their own, for a call that waits for nothing makes no closure
+// all are functions of their own, for a call that waits for nothing makes no closure
+
+/** The caller may change the input of a call that waits. */
+const ownLaunch = (launch: TaskLaunchRequest): TaskLaunchRequest => ({ ...launch, request: copyWhole(launch.request) })
+
+/** Begins once it is known whether a task of the id was accepted before. */
+const beginLookedUp = (
+  engine: Engine,
+  given: TaskLaunchRequest,
+  fiber: AnyFiber,
+  lookUp: Effect.Effect<boolean>,
+  exists: TaskAlreadyExists
+): Answer => {
+  const launch = ownLaunch(given)
+  const interrupted = inInterruptedTurn(engine, launch, callerOf(fiber))
+  return waitToStart(
+    engine,
+    launch,
+    fiber,
+    interrupted,
+    lookUp,
+    (isThere, pending) => {
+      if (isThere) return exists
+      if (!pending.isInterrupted) return beginNew(engine, launch, fiber)
+      const { answer, task } = engine.state.unsafeModify(interrupted)
+      pending.accepted = task
+      return answer
+    },
+    false
+  )
+}
 
 /** Begins once an earlier call of the same id, which is not accepted yet, has ended. */
 const beginAfter = (
   engine: Engine,
-  launch: TaskLaunchRequest,
+  given: TaskLaunchRequest,
   fiber: AnyFiber,
   caller: LaunchCaller,
   earlier: PendingStart
-): Answer =>
-  waitToStart(
+): Answer => {
+  const launch = ownLaunch(given)
+  return waitToStart(
     engine,
     launch,
     fiber,
     inInterruptedTurn(engine, launch, caller),
     endOf(earlier),
-    () => begin(engine, launch, fiber)
+    () => beginNew(engine, launch, fiber)
   )
+}
 
 /** Starts once the effect that routes has decided. */
 const beginRouted = (
   engine: Engine,
-  launch: TaskLaunchRequest,
+  given: TaskLaunchRequest,
   fiber: AnyFiber,
   caller: LaunchCaller,
   decision: Effect.Effect<RoutingDecision>
-): Answer =>
-  waitToStart(
+): Answer => {
+  const launch = ownLaunch(given)
+  return waitToStart(
     engine,
     launch,
     fiber,
@@ -214,6 +275,7 @@ const beginRouted = (
     decision,
     (routed) => answer(startNow(engine, launch, toRoute(engine.state.table, routed), caller, undefined))
   )
+}
 
 /** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */
 const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, caller: LaunchCaller) =>
@@ -223,7 +285,7 @@ const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, caller: La
 ): { readonly answer: Answer; readonly task?: TaskRecord } => {
   const earlier = repeated(table, launch)
   if (earlier !== undefined && !("caller" in earlier)) return { answer: answerRepeated(earlier) }
-  const outcome = startIn(engine, launch, inlineRoute, caller, undefined, table, now)
+  const outcome = startIn(engine, launch, inlineRoute, caller, undefined, table, now, true)
   return "_tag" in outcome ? { answer: answer(outcome) } : { answer: answer(outcome), task: outcome.task }
 }
 
@@ -233,9 +295,10 @@ const answerRepeated = (earlier: TaskStartOutcome | DuplicateCallId): Answer =>
 /** The concurrent manager: starts the task and answers at once. */
 export const startConcurrently = (
   engine: Engine,
-  given: TaskLaunchRequest
+  given: TaskLaunchRequest,
+  acceptedBefore?: AcceptedBefore
 ): Effect.Effect<TaskStartOutcome, StartError, ToolExecutor> =>
-  Effect.withFiberRuntime((fiber) => begin(engine, readLaunch(given), fiber))
+  Effect.withFiberRuntime((fiber) => begin(engine, readLaunch(given), fiber, acceptedBefore))
 
 /** The inline manager: runs the call in the foreground and answers with its resolution. */
 export const startInline = (

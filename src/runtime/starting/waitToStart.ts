@@ -33,7 +33,7 @@ const defectOf = (cause: Cause.Cause<never>): Effect.Effect<never> =>
 
 /**
  * Waits for `ask`, then goes on with `use` in the step in which the call leaves the table. `acceptInterrupted` is a part of
- * the step that interrupts the turn.
+ * the step that interrupts the turn. `isNew`: as in `PendingStart`.
  */
 export const waitToStart = <A, B, E>(
   engine: Engine,
@@ -44,7 +44,8 @@ export const waitToStart = <A, B, E>(
     readonly task?: TaskRecord
   },
   ask: Effect.Effect<A>,
-  use: (answer: A) => Effect.Effect<B, E>
+  use: (answer: A, pending: PendingStart) => Effect.Effect<B, E>,
+  isNew = true
 ): Effect.Effect<B, E | ApprovalMismatch | TaskManagerShutdown> => {
   type Answer = Effect.Effect<B, E | ApprovalMismatch | TaskManagerShutdown>
   const { state } = engine
@@ -77,7 +78,7 @@ export const waitToStart = <A, B, E>(
     }
   }
   const pending = state.unsafeModify((table) => {
-    if (launch._tag === "Plain") return pendingStarts.enter(table, launch.request, caller)
+    if (launch._tag === "Plain") return pendingStarts.enter(table, launch.request, caller, isNew)
     const task = findSuspended(table, launch)
     return task === undefined ? undefined : pendingStarts.enterResume(task, caller)
   })
@@ -96,7 +97,7 @@ export const waitToStart = <A, B, E>(
     if (asked === undefined) return Effect.never
     state.unsafeModify((table) => pendingStarts.leave(table, pending))
     try {
-      return asked._tag === "Success" ? use(asked.value) : defectOf(asked.cause)
+      return asked._tag === "Success" ? use(asked.value, pending) : defectOf(asked.cause)
     } finally {
       state.unsafeModify((table) => pendingStarts.release(table, pending))
     }

@@ -6,7 +6,9 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { withStoredTasks } from "../../../src/durable/internal/hostReads.js"
 import { ringOf } from "../../../src/durable/internal/outputRows.js"
+import { acceptedBefore } from "../../../src/durable/internal/patientReads.js"
 import { sweepAgain } from "../../../src/durable/internal/retention.js"
+import type { Tables } from "../../../src/durable/internal/tables.js"
 import { deliveriesIn } from "../../../src/durable/internal/updates.js"
 import { JournalError } from "../../../src/errors.js"
 import type { StoredTask } from "../../../src/machine/restore.js"
@@ -219,19 +221,23 @@ export const openManager = (
       retention: keeping,
       pauseMillis: keeping.sweepEvery
     })
+    const fail: Tables["fail"] = (reason, detail, cause) =>
+      new JournalError({ journal: "memory", reason, detail, cause })
+    const known = acceptedBefore(journal, rows, fail)
+    const start: typeof startConcurrently = (engine, launch) => startConcurrently(engine, launch, known)
     return {
       ...teller,
       engine,
       journal,
       tools,
       manager: withStoredTasks(
-        holdReplies(journal, makeManager(engine, startConcurrently), { waits: () => {}, consumes: () => {} }),
+        holdReplies(journal, makeManager(engine, start), { waits: () => {}, consumes: () => {} }),
         {
           journal,
           rows,
           readOrWarn: (row) => Effect.sync(() => read(row)),
           readOutput: (number) => Effect.sync(() => ringOf(keeping.outputBuffer, database.output.of(number))),
-          fail: (reason, detail, cause) => new JournalError({ journal: "memory", reason, detail, cause }),
+          fail,
           check: () => {}
         }
       ),
