@@ -199,6 +199,7 @@ export const suspend = (
     task.meter === undefined ? suspended : meterAsks(task.meter, suspended)
   )
   events.awaitingApproval(table, now, snapshot, asked.approval)
+  task.askedIn = table.seq
   const toLoop = deliverApproval(table, task, TaskResolution.Approval({ approval: asked }))
   if (toLoop && snapshot.continuePolicy === "RequestContinue") events.requestContinue(table, now, snapshot)
   wakeTaskWaits(table, task)

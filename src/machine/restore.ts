@@ -9,7 +9,7 @@
  * | Running otherwise                   | Failed (`Interrupted`); its result goes where it would have gone   |
  * | Cancelling                          | Cancelled or Failed (`TimedOut`, `LimitReached`), as was decided   |
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
- * | Suspended, its input not to be shown | Failed (`Interrupted`)                                            |
+ * | Suspended, its input lost or not to be shown | Failed (`Interrupted`): approved, it would run without it   |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |
  * | Queued, and had joined the same call | joins it again, and ends as that does; Queued where it has gone   |
@@ -66,6 +66,8 @@ export interface StoredTask {
   /** What is asked while it is Suspended, and since when where that has a limit. */
   readonly asked: ApprovalRequest | undefined
   readonly askedAt: number | undefined
+  /** As in `TaskRecord`; an earlier version has not written it. */
+  readonly askedIn: number | undefined
   /** What the last launch was approved with. */
   readonly approval: ApprovalRequest | undefined
   /** What was answered to its questions, by their ids. */
@@ -142,8 +144,9 @@ const suspend = (
   task: TaskRecord,
   toolRequest: ToolRequest,
   asked: ApprovalRequest,
-  askedAt: number | undefined
+  { askedAt, askedIn }: StoredTask
 ): void => {
+  task.askedIn = askedIn
   if (askedAt !== undefined) {
     task.askedAt = askedAt
     table.consequences.questions.push(task)
@@ -182,8 +185,14 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
   const lastOf = new Map<TaskId, number>()
   for (const { order, snapshot: { id } } of tasks) lastOf.set(id, Math.max(order, lastOf.get(id) ?? 0))
   const revivals: Array<Revival> = []
+  const asking: Array<{
+    readonly task: TaskRecord
+    readonly toolRequest: ToolRequest
+    readonly asked: ApprovalRequest
+    readonly stored: StoredTask
+  }> = []
   for (const stored of [...tasks].sort((left, right) => left.order - right.order)) {
-    const { asked, isClosed, request, snapshot } = stored
+    const { asked, isClosed, isInputLost, request, snapshot } = stored
     const session = isClosed && stored.settled === undefined
       ? closedSession(table, snapshot.sessionId)
       : ensureSession(table, snapshot.sessionId)
@@ -215,11 +224,13 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     task.duplicates = duplicatesOf(request, stored.duplicates)
     if (snapshot.joinedTaskId === undefined) lead(task)
     rememberCall(table, task.turn, request.callId, task)
-    const shown = snapshot.status === "Suspended" && !isClosed && !stored.isInputLost
-      ? shownRequest(request)
-      : undefined
-    if (shown?._tag === "Shown" && asked !== undefined) suspend(table, task, shown.toolRequest, asked, stored.askedAt)
-    else revivals.push({ task, stored })
+    const shown = snapshot.status === "Suspended" && !isClosed && !isInputLost ? shownRequest(request) : undefined
+    if (shown?._tag === "Shown" && asked !== undefined) {
+      asking.push({ task, asked, toolRequest: shown.toolRequest, stored })
+    } else revivals.push({ task, stored })
+  }
+  for (const { asked, stored, task, toolRequest } of asking.sort((left, right) => askedIn(left) - askedIn(right))) {
+    suspend(table, task, toolRequest, asked, stored)
   }
   table.seq = seq
   table.lastTask = Math.max(lastTask, table.lastTask)
@@ -246,6 +257,8 @@ export const restore = (table: TaskTable, tasks: ReadonlyArray<StoredTask>): Rea
     Number(hasJoined(right)) - Number(hasJoined(left)) || right.task.priority - left.task.priority
   )
 }
+
+const askedIn = ({ stored }: { readonly stored: StoredTask }): number => stored.askedIn ?? 0
 
 const hasJoined = ({ task }: Revival): boolean => task.snapshot.joinedTaskId !== undefined
 

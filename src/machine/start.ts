@@ -186,6 +186,7 @@ export const resume = (
   forgetQuestion(table, task)
   refuseResumes(table, task)
   task.lastProgress = undefined
+  task.askedIn = undefined
   if (task.suspendedNode !== undefined) {
     table.suspended.remove(task.suspendedNode)
     task.suspendedNode = undefined

@@ -114,6 +114,8 @@ export class TaskRecord {
   overrun: Overrun | undefined = undefined
   /** When it asked, in epoch milliseconds, where the answer has a limit. */
   askedAt: number | undefined = undefined
+  /** The number of the event that told that it asks: what asks is shown in this order. */
+  askedIn: number | undefined = undefined
   lane: Lane
   place: Place = "none"
   /** The waits of the task, or of tasks that it runs inline, for a drain or for tasks. */

@@ -73,6 +73,7 @@ const Doc = Schema.Struct({
   asksForLimit: maybe(Schema.Boolean),
   limit: maybe(LimitDoc),
   askedAt: maybe(Finite),
+  askedIn: maybe(Whole),
   asked: maybe(ApprovalRequest),
   approval: maybe(ApprovalRequest),
   // answers keep the order in which they came, which an object with an id such as "1" does not
@@ -173,8 +174,19 @@ export const docText = (
     readonly isForgotten: boolean
   }
 ): string => {
-  const { answers, approval, asked, askedAt, budgets, cancelReason, childPolicy, detachAfter, detachFrom, duplicates } =
-    task
+  const {
+    answers,
+    approval,
+    asked,
+    askedAt,
+    askedIn,
+    budgets,
+    cancelReason,
+    childPolicy,
+    detachAfter,
+    detachFrom,
+    duplicates
+  } = task
   const { asksForLimit, meter, overrun, reached, session, snapshot, timeout } = task
   const state = stateOf(snapshot)
   const isCancelling = snapshot.status === "Cancelling"
@@ -193,6 +205,7 @@ export const docText = (
     asksForLimit: asksForLimit ? true : undefined,
     limit: isLive && meter?.limit !== undefined ? limitDoc(meter.limit) : undefined,
     askedAt,
+    askedIn: isLive ? askedIn : undefined,
     asked: asked?.approval,
     approval: isLive ? approval : undefined,
     answers: isLive && answers !== undefined && answers.size > 0 ? [...answers] : undefined,
@@ -279,6 +292,7 @@ export const storedTask = (row: JournalRow): Either.Either<StoredTask, Unreadabl
       onLimit: rest.limit.onLimit
     },
     askedAt: rest.askedAt,
+    askedIn: rest.askedIn,
     asked: rest.asked,
     approval: rest.approval,
     answers: rest.answers === undefined ? undefined : new Map(rest.answers),

@@ -46,6 +46,12 @@ const taken = (process: Process) =>
 
 const interrupted =
   "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
+/** No database takes it. */
+const endless = (): unknown => {
+  let value: unknown = 1
+  for (let depth = 0; depth < 20_000; depth++) value = [value]
+  return value
+}
 const noRetention = { retention: { settled: 0 } }
 const nothing = { turn: [], loop: [], manual: [] }
 
@@ -402,6 +408,49 @@ export const restartSuite = (databases: Databases): void => {
         const third = yield* database.open()
         assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Failed")
         assert.strictEqual((yield* third.manager.handle.get(id("b"))).status, "Suspended")
+      }))
+
+    it.scoped("what is asked is shown as it was: the longest suspended first, over any number of restarts", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const lanes = { concurrency: 9, lanes: { one: 1 } }
+        const first = yield* database.open({}, lanes)
+        const asked = (process: Process) =>
+          Effect.map(process.manager.handle.listSuspended, (all) => all.map(({ taskId }) => taskId))
+        yield* first.start("holds the lane", "park", { how: "lane" })
+        yield* first.start("a", "ask", { how: "lane" })
+        yield* first.start("b", "ask", { how: "urgent" })
+        yield* first.start("c", "ask")
+        yield* first.manager.handle.cancel(id("holds the lane"))
+        yield* settled
+        assert.deepStrictEqual(yield* asked(first), ["c", "b", "a"])
+        yield* taken(first)
+        const second = yield* database.open({}, lanes)
+        assert.deepStrictEqual(yield* asked(second), ["c", "b", "a"])
+        yield* second.start("d", "ask")
+        const third = yield* database.open({}, lanes)
+        assert.deepStrictEqual(yield* asked(third), ["c", "b", "a", "d"])
+      }))
+
+    it.scoped("what asks and has lost its input fails: nobody can approve what would run without it", () =>
+      Effect.gen(function*() {
+        const database = yield* databases.make()
+        const first = yield* database.open()
+        const input = endless()
+        yield* first.start("a", "ask", { input })
+        yield* first.start("b", "choose", { input, how: "bg" })
+        assert.lengthOf(yield* first.manager.handle.listSuspended, 2)
+        const second = yield* database.open()
+        assert.deepStrictEqual(yield* second.manager.handle.listSuspended, [])
+        assert.deepStrictEqual(yield* taken(second), {
+          ...nothing,
+          turn: [`a: ${interrupted}`],
+          loop: [`b: ${interrupted}`]
+        })
+        const third = yield* database.open()
+        assert.deepStrictEqual(yield* taken(third), nothing)
+        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Failed")
+        assert.deepStrictEqual([second.runs, third.runs], [[], []])
       }))
 
     it.scoped("a tool that repeats has the approval of its last launch", () =>
