@@ -9,7 +9,7 @@
  * | Running otherwise                   | Failed (`Interrupted`); its result goes where it would have gone   |
  * | Cancelling                          | Cancelled or Failed (`TimedOut`, `LimitReached`), as was decided   |
  * | Suspended                           | Suspended; what it asks is undelivered again if nobody took it     |
- * | Suspended, its input lost or not to be shown | Failed (`Interrupted`): approved, it would run without it   |
+ * | Suspended, its input lost or not shown | Failed (`Interrupted`): approved, it would run without it       |
  * | live in a session that was closed   | Cancelled; nothing is delivered                                    |
  * | settled, its result undelivered     | its result is in its queue under its old number                    |
  * | Queued, and had joined the same call | joins it again, and ends as that does; Queued where it has gone   |

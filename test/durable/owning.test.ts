@@ -1,7 +1,8 @@
 import { describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, TestClock } from "effect"
+import { Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
+import { withJumpingClock } from "../support/clock.js"
 import { sqliteLayer } from "../support/sqlite.js"
 import { owningSuite } from "./suites/owning.js"
 import { built, openAndClose, session, settled, sqlite } from "./support.js"
@@ -46,6 +47,107 @@ describe("waiting for an owner", () => {
       yield* settled
       const second = yield* Fiber.join(waiting)
       assert.strictEqual(second.journal.epoch, 2)
+    }))
+})
+
+const hour = 3_600_000
+
+/** A second passes, and again. */
+const seconds = (count: number) =>
+  Effect.repeatN(Effect.zipRight(settled, TestClock.adjust("1 second")), count - 1).pipe(Effect.zipRight(settled))
+
+describe("a clock that is wrong", () => {
+  for (const jump of [-hour, 5_000]) {
+    it.scoped(`set by ${jump} ms while an owner is waited for that is alive: it is waited for as long as it says`, () =>
+      withJumpingClock((set) =>
+        Effect.gen(function*() {
+          const database = yield* sqlite.make()
+          yield* TestClock.setTime(2 * hour)
+          const owner = yield* database.open()
+          const waiting = yield* Effect.fork(Effect.flip(database.open({ onOwned: "wait" })))
+          yield* seconds(2)
+          set(jump)
+          yield* seconds(7)
+          assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+          yield* seconds(2)
+          const refused = Option.getOrThrow(yield* Fiber.poll(waiting))
+          assert.include(String(refused), "is open in another manager")
+          yield* owner.start("a", "quick")
+          assert.strictEqual(owner.journal.epoch, 1)
+        })
+      ))
+  }
+
+  for (
+    const [owned, lease] of [["1 year", "10 seconds"], ["5 seconds", "10 seconds"], ["1 year", "1 minute"]] as const
+  ) {
+    it.scoped(`${owned} ahead, of an owner that has gone, with a lease of ${lease}: its journal is free after one lease`, () =>
+      withJumpingClock((set) =>
+        Effect.gen(function*() {
+          const database = yield* sqlite.make()
+          set(owned === "1 year" ? 365 * 24 * hour : 5_000)
+          const first = yield* database.open({ lease })
+          yield* first.start("a", "quick")
+          const [row] = yield* database.sql<{ readonly owner: string }>`select owner from etm_managers`
+          yield* first.close
+          // of another machine
+          const lost = `${row?.owner} elsewhere`
+          yield* database.sql`update etm_managers set owner = ${lost}, lease_until = ${
+            (yield* Clock.currentTimeMillis) + Duration.toMillis(lease)
+          }`
+          set(0)
+          const waiting = yield* Effect.fork(database.open({ onOwned: "wait" }))
+          yield* seconds(9)
+          assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+          yield* seconds(2)
+          const second = yield* Option.getOrThrow(yield* Fiber.poll(waiting))
+          assert.strictEqual(second.journal.epoch, 2)
+        })
+      ))
+  }
+})
+
+describe("an owner of this process", () => {
+  const owned = Effect.gen(function*() {
+    let fails = false
+    const database = yield* sqlite.make({
+      before: (text) => {
+        if (fails && text.includes("lease_until = 0")) throw new Error("the database is away")
+      }
+    })
+    const owner = yield* database.open()
+    const fail = Effect.sync(() => {
+      fails = true
+    })
+    return { database, owner, fail }
+  })
+
+  it.scoped("that this thread does not know may be one of another thread: its lease is waited for, and no longer", () =>
+    Effect.gen(function*() {
+      const { database, fail, owner } = yield* owned
+      const { sql } = database
+      const [row] = yield* sql<{ readonly owner: string }>`select owner from etm_managers`
+      const [pid, , ...rest] = row?.owner.split(" ") ?? []
+      assert.strictEqual(pid, `${process.pid}`)
+      yield* fail
+      yield* owner.close
+      yield* sql`update etm_managers set owner = ${[pid, "other", ...rest].join(" ")}`
+      const refused = yield* Effect.flip(database.open({ onOwned: "fail" }))
+      assert.include(String(refused), "is open in another manager")
+      const waiting = yield* Effect.fork(database.open({ onOwned: "wait" }))
+      yield* seconds(9)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+      yield* seconds(2)
+      yield* Option.getOrThrow(yield* Fiber.poll(waiting))
+    }))
+
+  it.scoped("that this thread knows is alive until it is closed, also where that could not be written", () =>
+    Effect.gen(function*() {
+      const { database, fail, owner } = yield* owned
+      yield* Effect.flip(database.open({ onOwned: "fail" }))
+      yield* fail
+      yield* owner.close
+      yield* database.open({ onOwned: "fail" })
     }))
 })
 

@@ -8,12 +8,13 @@ import type * as Scope from "effect/Scope"
 import type { JournalError } from "../../errors.js"
 import type { Brings } from "../../machine/state/Undelivered.js"
 import type { JournalOverlap, OpenJournal, StoredDeliveryRef } from "../../services/Journal.js"
+import { monotonicNow } from "../../shared/monotonic.js"
 import type { JournalCodec } from "../JournalCodec.js"
 import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { endsIdleAfter } from "./dialect.js"
 import type { WriteGroup } from "./groups.js"
 import type { WhenUnlocked } from "./locked.js"
-import { enterOwner, hasEnded, leaveOwner } from "./owner.js"
+import { enterOwner, hasEnded, leaseOf, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
@@ -68,6 +69,8 @@ const ManagerRow = Schema.Struct({
   last_task: Count,
   last_delivery: Count
 })
+
+type Lease = Pick<typeof ManagerRow.Type, "lease_until" | "owner">
 
 /** Each row once: what it has of several deliveries is taken by one update. */
 const byRow = (deliveries: ReadonlyArray<StoredDeliveryRef>): ReadonlyArray<{ readonly number: number }> => {
@@ -124,7 +127,7 @@ export const open = (
     const writeGroup = options.writeGroup ?? ownWriter(sql)
 
     const owner = yield* Effect.acquireRelease(
-      Effect.sync(enterOwner),
+      Effect.sync(() => enterOwner(leaseMillis)),
       (entered) => Effect.sync(() => leaveOwner(entered))
     )
 
@@ -142,10 +145,29 @@ export const open = (
       )))
     )
 
+    /** The lease of another one, and since when it is the same, as far as is known. */
+    let watched = { owner: "", until: 0, since: 0 }
+
+    /**
+     * Whether its lease was not renewed for so long that it has gone, whatever the clocks say: the one that it was written by may have been
+     * ahead of ours.
+     */
+    const isSilent = (manager: Lease, at: number): Effect.Effect<boolean> =>
+      Effect.map(monotonicNow, (now) => {
+        if (manager.owner !== watched.owner || manager.lease_until !== watched.until) {
+          watched = { owner: manager.owner, until: manager.lease_until, since: now }
+        }
+        const ofOwner = leaseOf(manager.owner) ?? leaseMillis
+        return now - watched.since >= leaseMillis &&
+          (leaseMillis >= ofOwner || manager.lease_until > at + ofOwner)
+      })
+
     /** Whether another one has it, who is waited for. This one has it where it was not told that it was committed. */
-    const isOwned = (manager: Pick<typeof ManagerRow.Type, "lease_until" | "owner">, at: number): boolean =>
-      manager.lease_until > at && manager.owner !== owner && options.onOwned !== "take" &&
-      !(dialect === "sqlite" && hasEnded(manager.owner))
+    const isOwned = (manager: Lease, at: number): Effect.Effect<boolean> =>
+      manager.lease_until <= at || manager.owner === owner || options.onOwned === "take" ||
+        dialect === "sqlite" && hasEnded(manager.owner)
+        ? Effect.succeed(false)
+        : Effect.map(isSilent(manager, at), (silent) => !silent)
 
     /** Takes the journal, unless somebody has it; then until when, as far as is known. */
     const takeFree: Effect.Effect<Attempt, SqlError | JournalError> = inTransaction(Effect.gen(function*() {
@@ -161,7 +183,7 @@ export const open = (
       )
       const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
       const at = yield* now
-      if (isOwned(manager, at)) {
+      if (yield* isOwned(manager, at)) {
         return { _tag: "Owned", leaseUntil: manager.lease_until, at }
       }
       const taken = yield* sql.unsafe(
@@ -197,18 +219,18 @@ export const open = (
       if (found !== undefined) {
         const manager = yield* decodeRow(tables, ManagerRow, found, "that of the manager")
         const at = yield* toItsEnd(now)
-        if (isOwned(manager, at)) return { _tag: "Owned", leaseUntil: manager.lease_until, at }
+        if (yield* isOwned(manager, at)) return { _tag: "Owned", leaseUntil: manager.lease_until, at }
       }
       return yield* takeFree
     })
 
     const isBusy = (error: SqlError | JournalError): boolean => error._tag === "SqlError"
-    const startedAt = yield* options.unlocked(withinAttempt(leaseMillis, toItsEnd(now)))
     const take = options.unlocked(withinAttempt(leaseMillis, Effect.retry(attempt, { while: isBusy, times: 3 })))
     let opened = yield* take
+    const watchedFrom = yield* monotonicNow
     // one lease: the owner that still has it then renews it, and will go on to
     while (opened._tag === "Owned") {
-      const left = startedAt + leaseMillis - opened.at
+      const left = watchedFrom + leaseMillis - (yield* monotonicNow)
       if (options.onOwned === "fail" || left <= 0) return yield* fail("Owned", "is open in another manager")
       yield* Effect.sleep(Math.max(1, Math.min(left, opened.leaseUntil - opened.at, longestPauseMillis)))
       opened = yield* take

@@ -28,37 +28,59 @@ const hostOf = (process: Process): string | undefined => {
   return typeof host === "string" && host !== "" ? host : undefined
 }
 
-/** The owners in this process, also of another copy of this module. */
-const owners = (): Set<string> => {
-  const key = Symbol.for("effect-task-manager/durable/owners")
-  const known = globalThis as { [key]?: Set<string> }
-  return known[key] ??= new Set()
+/** What this thread knows of the owners in it, also in another copy of this module. */
+interface Thread {
+  readonly name: string
+  readonly owners: Set<string>
 }
 
-/** A new owner: the token tells it from others in the same process, and from an earlier process of the same id. */
-export const enterOwner = (): string => {
+// threads share the id of their process, and nothing else that could be looked at here
+const thisThread = (): Thread => {
+  const key = Symbol.for("effect-task-manager/durable/thread")
+  const known = globalThis as { [key]?: Thread }
+  return known[key] ??= { name: randomToken(), owners: new Set() }
+}
+
+/** A new owner: its process, its thread, itself, its lease in milliseconds, its machine. */
+export const enterOwner = (leaseMillis: number): string => {
   const process = currentProcess()
   const host = process === undefined ? undefined : hostOf(process)
-  const owner = [process?.pid ?? "", randomToken(), host ?? ""].join(" ")
-  owners().add(owner)
+  const { name, owners } = thisThread()
+  const owner = [process?.pid ?? "", name, randomToken(), leaseMillis, host ?? ""].join(" ")
+  owners.add(owner)
   return owner
 }
 
-export const leaveOwner = (owner: string): void => void owners().delete(owner)
+export const leaveOwner = (owner: string): void => void thisThread().owners.delete(owner)
 
-/** Whether the process of the owner was on this machine and has ended. */
+const read = (owner: string) => {
+  const [pid = "", thread, , lease = "", ...host] = owner.split(" ")
+  return { pid: Number(pid), thread, leaseMillis: Number(lease), host: host.join(" ") }
+}
+
+/** The lease of the owner, if it says that. */
+export const leaseOf = (owner: string): number | undefined => {
+  const { leaseMillis } = read(owner)
+  return Number.isSafeInteger(leaseMillis) && leaseMillis > 0 ? leaseMillis : undefined
+}
+
+/**
+ * Whether the owner was on this machine and has ended. One of this process that this thread does not know may be one of another thread, and
+ * lives as long as its lease: it may also be one of an earlier process that had the same id, as the first one of a container has.
+ */
 export const hasEnded = (owner: string): boolean => {
   const process = currentProcess()
   const host = process === undefined ? undefined : hostOf(process)
-  const [pidText = "", , ...hostParts] = owner.split(" ")
-  const pid = Number(pidText)
-  if (process === undefined || host === undefined || hostParts.join(" ") !== host || !Number.isSafeInteger(pid)) {
+  const of = read(owner)
+  if (process === undefined || host === undefined || of.host !== host || !Number.isSafeInteger(of.pid) || of.pid < 1) {
     return false
   }
-  if (pid < 1) return false
-  if (pid === process.pid) return !owners().has(owner)
+  if (of.pid === process.pid) {
+    const { name, owners } = thisThread()
+    return of.thread === name && !owners.has(owner)
+  }
   try {
-    process.kill(pid, 0)
+    process.kill(of.pid, 0)
     return false
   } catch (error) {
     return Predicate.hasProperty(error, "code") && error.code === "ESRCH"
