@@ -1,5 +1,6 @@
 import { describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"
+import { ToolExecutor } from "effect-task-manager"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
 import { withJumpingClock } from "../support/clock.js"
@@ -8,6 +9,28 @@ import { owningSuite } from "./suites/owning.js"
 import { built, openAndClose, session, settled, sqlite } from "./support.js"
 
 owningSuite(sqlite)
+
+/** A second passes, and again. */
+const seconds = (count: number) =>
+  Effect.repeatN(Effect.zipRight(settled, TestClock.adjust("1 second")), count - 1).pipe(Effect.zipRight(settled))
+
+it.scoped("an opening that takes longer than its lease keeps its journal", () =>
+  Effect.gen(function*() {
+    const database = yield* sqlite.make()
+    const first = yield* database.open()
+    yield* first.start("a", "parkSafely")
+    const executor = ToolExecutor.of({ specs: Effect.succeed([]), execute: () => Effect.never })
+    const executorOf = () => Effect.delay(Effect.succeed(executor), "25 seconds")
+    const opening = yield* Effect.fork(database.open({ executorOf }))
+    yield* seconds(5)
+    const waiting = yield* Effect.fork(Effect.flip(database.open({ onOwned: "wait" })))
+    yield* seconds(15)
+    assert.include(String(Option.getOrThrow(yield* Fiber.poll(waiting))), "is open in another manager")
+    yield* seconds(10)
+    const second = yield* Option.getOrThrow(yield* Fiber.poll(opening))
+    yield* second.start("b", "quick")
+    assert.strictEqual(second.journal.epoch, 2)
+  }))
 
 // of a file, whose clock a test can replace; that of a server is its own
 describe("waiting for an owner", () => {
@@ -51,10 +74,6 @@ describe("waiting for an owner", () => {
 })
 
 const hour = 3_600_000
-
-/** A second passes, and again. */
-const seconds = (count: number) =>
-  Effect.repeatN(Effect.zipRight(settled, TestClock.adjust("1 second")), count - 1).pipe(Effect.zipRight(settled))
 
 describe("a clock that is wrong", () => {
   for (const jump of [-hour, 5_000]) {

@@ -4,9 +4,10 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import type { JournalError } from "../../errors.js"
+import { JournalError } from "../../errors.js"
 import type { StoredTask } from "../../machine/restore.js"
 import type { SessionId } from "../../model/ids.js"
 import type { ToolRequest, ToolSpec } from "../../model/ToolCall.js"
@@ -18,14 +19,14 @@ import type { LaunchCaller } from "../../runtime/launch/Launch.js"
 import { makeEngine, makeManager } from "../../runtime/make.js"
 import { settings } from "../../runtime/setup/settings.js"
 import { type AcceptedBefore, startConcurrently } from "../../runtime/starting/startTask.js"
-import { Journal } from "../../services/Journal.js"
+import { Journal, type JournalGroup } from "../../services/Journal.js"
 import type { TaskManager } from "../../services/TaskManager.js"
 import { ToolExecutor } from "../../services/ToolExecutor.js"
 import { mustBeEffect } from "../../shared/mustBeEffect.js"
 import { refuseUnless } from "../../shared/refusals.js"
 import type { DurableOptions } from "../DurableOptions.js"
 import { TaskJournal } from "../TaskJournal.js"
-import { toItsEnd, withinAttempt } from "./attempts.js"
+import { attemptMillisOf, toItsEnd, withinAttempt } from "./attempts.js"
 import { checkName, readOptions, unstorable } from "./checks.js"
 import type { WriteGroup } from "./groups.js"
 import { withStoredTasks } from "./hostReads.js"
@@ -91,6 +92,27 @@ const callers = (
       return { context: Context.add(context, ToolExecutor, own), fiberRefs, executor: own, ancestry: undefined }
     }
   })
+
+/**
+ * Renews the lease until the engine does, for what is asked of the program meanwhile may take long. A journal that was taken over is told
+ * of by the first group.
+ */
+const renewed = (store: SqlJournal.SqlJournal): Effect.Effect<void> => {
+  const nothing: JournalGroup = {
+    // before every group, so that it counts as written
+    number: 0,
+    seq: store.seq,
+    lastTaskNumber: store.lastTaskNumber,
+    lastDelivery: store.lastDelivery,
+    closedSessions: [],
+    delivered: [],
+    rows: [],
+    output: [],
+    outputForgotten: [],
+    removed: []
+  }
+  return Effect.ignore(store.write(nothing)).pipe(Effect.delay(attemptMillisOf(store.leaseMillis)), Effect.forever)
+}
 
 const transactionInside = new TypeError(
   "A method of a durable manager that waits for a write was called inside withTransaction of the client with which it writes: it " +
@@ -167,6 +189,7 @@ export const makeDurable = (
       codec: options.codec,
       writeGroup
     })
+    const renewing = yield* Effect.fork(renewed(store))
     const { tables } = store
     const rows = settledRows(tables)
     const onDamaged = options.onDamaged ?? "fail"
@@ -184,7 +207,12 @@ export const makeDurable = (
       mayRepeat: ({ order }) => repeats.has(order),
       callerOf
     })
-    yield* journal.synced
+    // nobody has the manager yet: what it would die with is what its opening fails with
+    yield* Effect.catchAllDefect(
+      journal.synced,
+      (defect) => defect instanceof JournalError ? defect : Effect.die(defect)
+    )
+    yield* Fiber.interruptFork(renewing)
     const check: Check = (context) => {
       if (store.isInTransaction(context)) throw transactionInside
     }

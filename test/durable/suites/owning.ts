@@ -1,6 +1,7 @@
 /** Who may write: leases, take-overs, and what becomes of a manager that has lost its journal. */
 import { describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import { ToolExecutor } from "effect-task-manager"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
 import { beginsGroup, type Databases, id, openAndClose, type Process, session, settled, turn } from "../support.js"
@@ -85,6 +86,24 @@ export const owningSuite = (databases: Databases): void => {
         )
       }))
   })
+
+  it.scoped("an opening whose journal is taken meanwhile fails, and does not die", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const first = yield* database.open()
+      yield* first.start("a", "parkSafely")
+      const [begun, goOn] = [yield* Effect.makeLatch(), yield* Effect.makeLatch()]
+      const executor = ToolExecutor.of({ specs: Effect.succeed([]), execute: () => Effect.never })
+      const opening = yield* Effect.fork(Effect.flip(database.open({
+        executorOf: () => Effect.as(Effect.zipRight(begun.open, goOn.await), executor)
+      })))
+      yield* begun.await
+      const third = yield* database.open()
+      yield* goOn.open
+      const failed = yield* Fiber.join(opening)
+      assert.strictEqual(failed instanceof JournalError ? failed.reason : failed, "Fenced")
+      yield* third.start("b", "quick")
+    }))
 
   it.scoped("an opening that is interrupted while the database commits gives the journal back", () =>
     Effect.gen(function*() {
