@@ -53,7 +53,7 @@ export const holdReplies = (
   const streamAfter = <A, E, R>(check: Check, self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
     Stream.unwrap(Effect.withFiberRuntime((fiber) => {
       check(fiber.currentContext)
-      return Effect.succeed(self)
+      return open(Effect.succeed(self))
     }))
 
   const holdMethod = <Args extends ReadonlyArray<unknown>, A, E, R>(
@@ -63,6 +63,7 @@ export const holdReplies = (
 
   const { handle } = manager
   const heldHandle: TaskManagerHandle = {
+    // those of before are replayed, and then they end
     events: handle.events,
     eventsOf: handle.eventsOf,
     subscribe: open(handle.subscribe),

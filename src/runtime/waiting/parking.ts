@@ -159,7 +159,10 @@ class Wait implements Waiter {
 /** Returns once the condition holds, or the wait is over for another reason. */
 export const waitUntil = (engine: Engine, condition: Condition): Effect.Effect<WaitEnd> =>
   Effect.withFiberRuntime((fiber) => {
-    if (condition.isReady(engine.state.table)) return woken
+    const { journal, table } = engine.state
+    if (condition.isReady(table)) return woken
+    // nobody is woken any more
+    if (journal?.isGone === true) return journal.farewell
     const { deadline } = condition
     if (deadline !== undefined && deadline.at <= engine.timers.now()) return timedOut
     return Effect.uninterruptibleMask((restore) => {

@@ -40,6 +40,8 @@ export const turnUpdates = (engine: Engine, ref: TurnRef): Stream.Stream<TurnTas
         end: WaitEnd
       ): Effect.Effect<Chunk.Chunk<TurnTaskUpdate>, Option.Option<never>> =>
         Effect.suspend(() => {
+          // it may be lost between two updates
+          if (state.journal?.isGone === true) return state.journal.farewell
           const taken = take()
           if (taken === delivery.Drained || taken === delivery.NotReady && end === "Over") {
             return Effect.fail(Option.none())

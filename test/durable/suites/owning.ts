@@ -1,7 +1,7 @@
 /** Who may write: leases, take-overs, and what becomes of a manager that has lost its journal. */
 import { describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, TestClock } from "effect"
-import { ToolExecutor } from "effect-task-manager"
+import { Cause, Effect, Exit, Fiber, Option, type Scope, Stream, TestClock } from "effect"
+import { ToolExecutor, TurnId } from "effect-task-manager"
 import { JournalError } from "effect-task-manager/durable"
 import { assert } from "vitest"
 import { beginsGroup, type Databases, id, openAndClose, type Process, session, settled, turn } from "../support.js"
@@ -86,6 +86,78 @@ export const owningSuite = (databases: Databases): void => {
         )
       }))
   })
+
+  it.scoped("once it is lost no method waits, and no stream: also one that was between two updates", () =>
+    Effect.gen(function*() {
+      const database = yield* databases.make()
+      const zombie = yield* database.open()
+      for (const name of ["a", "b"]) yield* zombie.start(name, "quick")
+      yield* zombie.start("c", "park")
+      const { handle, ...manager } = zombie.manager
+      const [got, goOn] = [yield* Effect.makeLatch(), yield* Effect.makeLatch()]
+      const reading = yield* Effect.fork(
+        Stream.runForEach(handle.turnUpdates(turn), () => Effect.zipRight(got.open, goOn.await))
+      )
+      yield* got.await
+      yield* database.open()
+      yield* Effect.fork(zombie.start("d", "quick"))
+      assert.strictEqual((yield* zombie.journal.lost).reason, "Fenced")
+      yield* goOn.open
+      const other = { ...turn, turnId: TurnId.make("other") }
+      const dies: Record<string, Effect.Effect<unknown, unknown, Scope.Scope>> = {
+        reading: Fiber.join(reading),
+        turnUpdates: Stream.runDrain(handle.turnUpdates(turn)),
+        "turnUpdates of another turn": Stream.runDrain(handle.turnUpdates(other)),
+        changes: Stream.runDrain(handle.changes),
+        inbox: Stream.runDrain(handle.inbox),
+        subscribe: handle.subscribe,
+        subscribeTo: handle.subscribeTo({}),
+        watch: handle.watch,
+        watchOf: handle.watchOf({ sessionId: session }),
+        get: handle.get(id("a")),
+        result: handle.result(id("a")),
+        output: handle.output(id("a")),
+        list: handle.list(),
+        history: handle.history(),
+        listRunning: handle.listRunning,
+        listSuspended: handle.listSuspended,
+        listCompleted: handle.listCompleted,
+        cancel: handle.cancel(id("c")),
+        detach: handle.detach(id("c")),
+        steer: handle.steer(id("c"), "go"),
+        setContinuePolicy: handle.setContinuePolicy(id("c"), "NotifyOnly"),
+        setDeliveryMode: handle.setDeliveryMode(id("c"), "Manual"),
+        setPriority: handle.setPriority(id("c"), 1),
+        setConcurrency: handle.setConcurrency("one", 1),
+        usage: handle.usage(),
+        drainReadyItems: handle.drainReadyItems,
+        drainReadyItemsOf: handle.drainReadyItemsOf(session),
+        waitForIdle: handle.waitForIdle,
+        waitForIdleWithin: handle.waitForIdleWithin("1 hour"),
+        waitForTurn: manager.waitForTurn(turn),
+        waitForTask: manager.waitForTask([id("c")]),
+        waitForLoopUpdate: manager.waitForLoopUpdate(session),
+        takeResult: manager.takeResult(id("a")),
+        consumeResult: manager.consumeResult(id("a"), Effect.succeed),
+        onTurnInterrupted: manager.onTurnInterrupted(turn),
+        closeSession: manager.closeSession(session),
+        addUsage: manager.addUsage(turn, { usd: 1 })
+      }
+      const ends: Record<string, Effect.Effect<unknown, unknown, Scope.Scope>> = {
+        events: Stream.runDrain(handle.events),
+        eventsOf: Stream.runDrain(handle.eventsOf({ sessionId: session }))
+      }
+      const asking = yield* Effect.forEach(
+        Object.entries({ ...dies, ...ends }),
+        ([name, ask]) => Effect.map(Effect.fork(ask), (fiber) => ({ name, fiber }))
+      )
+      yield* settled
+      for (const { fiber, name } of asking) {
+        const exit = Option.getOrUndefined(yield* Fiber.poll(fiber))
+        if (name in ends) assert.isDefined(exit, name)
+        else assert.strictEqual(exit === undefined ? "waits" : reasonOf(exit), "Fenced", name)
+      }
+    }))
 
   it.scoped("an opening whose journal is taken meanwhile fails, and does not die", () =>
     Effect.gen(function*() {
