@@ -69,21 +69,29 @@ const makeSweep = ({ engine: { state }, journal, now, retention, rows }: Sweeper
       return keepsSettled ? state.modify((table) => forgetThrough(table, through)) : Effect.void
     })
 
-  /** Removes what is old and owed to nobody, of all that has settled after an event; returns how far it has come. */
+  /**
+   * Removes what is old and owed to nobody, of all that has settled after an event; returns how far it has come. What settled at a time that
+   * has not come yet was dated by a clock that was wrong: it goes with what settled after it, and holds up none of that.
+   */
   const removeOld = (after: number) =>
     Effect.gen(function*() {
-      for (let through = after;;) {
+      for (let through = after, at = after;;) {
         // what was taken by now is written, and what was removed has gone
         yield* journal.synced
-        const page = yield* rows.since(through, rowsAtOnce)
-        const oldest = (yield* now) - retention.settled
-        const tooYoung = page.findIndex(({ settledAt }) => settledAt > oldest)
-        const old = tooYoung < 0 ? page : page.slice(0, tooYoung)
-        const last = old.at(-1)
-        if (last === undefined) return through
-        through = last.settled
-        yield* remove(old, yield* rows.owed(old.map(({ number }) => number)), through)
-        if (old.length < rowsAtOnce) return through
+        const page = yield* rows.since(at, rowsAtOnce)
+        const today = yield* now
+        const oldest = today - retention.settled
+        const tooYoung = page.findIndex(({ settledAt }) => settledAt > oldest && settledAt <= today)
+        const looked = tooYoung < 0 ? page : page.slice(0, tooYoung)
+        const last = looked.filter(({ settledAt }) => settledAt <= oldest).at(-1)
+        if (last !== undefined) {
+          const old = looked.slice(0, looked.indexOf(last) + 1)
+          through = last.settled
+          yield* remove(old, yield* rows.owed(old.map(({ number }) => number)), through)
+        }
+        if (looked.length < rowsAtOnce) return through
+        // a whole page of wrong times is passed over
+        at = last?.settled ?? looked.at(-1)?.settled ?? through
       }
     })
 

@@ -355,6 +355,26 @@ export const historySuite = (databases: Databases): void => {
         assert.deepStrictEqual(yield* ids(second), ["c"])
       }))
 
+    it.scoped("rows that a wrong clock has dated long after now hold up no others, however many they are", () =>
+      Effect.gen(function*() {
+        const { database, process } = yield* opened({ retention: { settled: "1 hour" } })
+        for (const name of ["a", "wrong"]) yield* process.start(name, "quick")
+        yield* drain(process)
+        yield* fill(database, 600)
+        yield* age(database, "wrong", -10_000 * hour)
+        yield* age(database, "bulk %", -10_000 * hour)
+        yield* age(database, "a", hour)
+        yield* sweep
+        // nothing after them says how old they are
+        assert.lengthOf(yield* names(database), 601)
+        yield* database.sql`update etm_tasks set settled_at = settled_at - ${10_001 * hour} where id = 'bulk 599'`
+        yield* database.sql`update etm_tasks set settled_at = settled_at - ${10_000 * hour} where id = 'bulk 600'`
+        yield* sweep
+        const left = yield* names(database)
+        assert.notInclude(left, "bulk 599")
+        assert.include(left, "bulk 600")
+      }))
+
     it.scoped("at most 500 rows go in one transaction, and all of them in one sweep", () =>
       Effect.gen(function*() {
         const statements: Array<string> = []
