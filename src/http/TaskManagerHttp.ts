@@ -15,6 +15,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import { TaskManager } from "../services/TaskManager.js"
 import type { ToolExecutor } from "../services/ToolExecutor.js"
 import { isLoopback, loopbackNames } from "../shared/loopback.js"
@@ -74,12 +75,24 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const made = Redacted.make(randomToken())
     const [first = { name: "default", token: made }, ...others] = options.tokens ?? []
     const access = yield* makeAccess([first, ...others])
-    const sessions = yield* makeSessions(options.agentLoop, options.sessions ?? [], settings.maxSessions)
-    const streams = yield* makeStreams(settings)
-    const consumers = yield* makeConsumers(manager, {
-      closing: streams.closing,
-      heldForMillis: settings.updateHoldMillis
-    })
+    // closed before the server stops to answer: what came after would never be answered, and the server would wait for it
+    const open = yield* Scope.make()
+    const close = Effect.addFinalizer((exit) => Scope.close(open, exit))
+    yield* close
+    const { consumers, sessions, streams } = yield* Scope.extend(
+      Effect.gen(function*() {
+        const sessions = yield* makeSessions(options.agentLoop, options.sessions ?? [], settings.maxSessions)
+        const streams = yield* makeStreams(settings)
+        const consumers = yield* makeConsumers(manager, {
+          closing: streams.closing,
+          heldForMillis: settings.updateHoldMillis
+        })
+        return { consumers, sessions, streams }
+      }),
+      open
+    )
+    let isClosing = false
+    yield* Scope.addFinalizer(open, Effect.sync(() => void (isClosing = true)))
     const parts: TaskParts = {
       handle,
       streams,
@@ -100,7 +113,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
     const app = Effect.map(
       // an id may be of any length; the head of a request is bounded by the server
       HttpRouter.withRouterConfig(HttpApiBuilder.httpApp, { maxParamLength: Infinity }),
-      guard({ access, names, maxBodyBytes: settings.maxBodyBytes, isClosing: streams.isClosing })
+      guard({ access, names, maxBodyBytes: settings.maxBodyBytes, isClosing: () => isClosing })
     )
     const serving = Layer.unwrapEffect(Effect.map(app, (guarded) => HttpServer.serve(guarded)))
 
@@ -111,7 +124,7 @@ const makeLayer = (options: TaskManagerHttpOptions) =>
       ...(options.tokens === undefined ? { token: made } : undefined)
     })
 
-    return Layer.effectDiscard(announce).pipe(
+    return Layer.scopedDiscard(Effect.zipRight(close, announce)).pipe(
       Layer.provide(serving),
       Layer.provide(Layer.mergeAll(
         boardRoutes(files),

@@ -5,7 +5,7 @@ import {
   Cause,
   Chunk,
   Deferred,
-  type Duration,
+  Duration,
   Effect,
   Exit,
   Fiber,
@@ -334,6 +334,66 @@ describe.concurrent("TaskManagerClient", () => {
       yield* Fiber.join(idle)
       yield* Scope.close(first, Exit.void)
     })))
+
+  it.live("waits as long as it is told, also where the server is started again meanwhile", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const real = yield* TaskManager
+      const asked: Array<number> = []
+      const waits = yield* Deferred.make<void>()
+      const waitForIdleWithin: TaskManagerHandle["waitForIdleWithin"] = (timeout) => {
+        asked.push(Duration.toMillis(timeout))
+        return asked.length === 1
+          ? Effect.zipRight(Deferred.succeed(waits, undefined), Effect.never)
+          : Effect.void
+      }
+      const manager = TaskManager.of({ ...real, handle: { ...real.handle, waitForIdleWithin } })
+      const token = "the same token before and after"
+      const serving = Effect.provideService(
+        serve({ tokens: [{ name: "test", token: Redacted.make(token) }] }),
+        TaskManager,
+        manager
+      )
+      const first = yield* Scope.make()
+      const { url } = yield* Scope.extend(serving, first)
+      const remote = yield* connect({ url, token })
+      const waiting = yield* Effect.fork(remote.waitForIdleWithin("20 seconds"))
+      yield* Deferred.await(waits)
+      yield* Scope.close(first, Exit.void)
+      yield* Effect.provideService(
+        serve({ tokens: [{ name: "test", token: Redacted.make(token) }] }, Number(new URL(url).port)),
+        TaskManager,
+        manager
+      )
+      yield* Fiber.join(waiting)
+      assert.strictEqual(asked.length, 2)
+    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.live("dies where the manager dies of each question, also of those that are remembered", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const real = yield* TaskManager
+      const dead = Effect.dieMessage("the journal is fenced")
+      const manager = TaskManager.of({
+        ...real,
+        consumeTurnUpdate: () => dead,
+        handle: { ...real.handle, drainReadyItems: dead, drainReadyItemsOf: () => dead }
+      })
+      const token = "0123456789abcdef0123"
+      const { url } = yield* Effect.provideService(
+        serve({ tokens: [{ name: "test", token: Redacted.make(token) }] }),
+        TaskManager,
+        manager
+      )
+      const remote = yield* connect({ url, token }, 200)
+      const questions = [
+        remote.drainReadyItems,
+        remote.drainReadyItemsOf(sessionId),
+        Stream.runDrain(remote.turnUpdates({ sessionId, turnId }))
+      ]
+      for (const question of questions) {
+        const defect = yield* Effect.catchAllDefect(question, Effect.succeed)
+        assert.isTrue(defect instanceof TaskManagerUnreachable && defect.reason === "Server", String(defect))
+      }
+    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
 
   it.live("does not wait for ever for a stream that does not open", () =>
     Effect.scoped(Effect.gen(function*() {

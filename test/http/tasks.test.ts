@@ -1,8 +1,28 @@
 /** What is read and changed of tasks, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { TaskManager } from "effect-task-manager"
-import { start, withServer, World } from "./support.js"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, Scope } from "effect"
+import {
+  RoutingDecision,
+  RoutingPolicy,
+  TaskManager,
+  TaskManagerConfig,
+  type TaskManagerHandle,
+  TaskManagerLive,
+  ToolExecutor
+} from "effect-task-manager"
+import { serve, start, Tools, withServer, World } from "./support.js"
+
+const token = "the same token before and after"
+const quiet = Logger.remove(Logger.defaultLogger)
+const Manual = TaskManagerLive.pipe(
+  Layer.provide(RoutingPolicy.layer(() => RoutingDecision.Background({ deliveryMode: "Manual" })))
+)
+
+const serving = (manager: TaskManager["Type"], until: Scope.Scope) =>
+  serve({ tokens: [{ name: "me", token: Redacted.make(token) }] }).pipe(
+    Effect.provideService(TaskManager, manager),
+    Scope.extend(until)
+  )
 
 describe("tasks over HTTP", () => {
   it.live("lists, shows and cancels", () =>
@@ -118,4 +138,101 @@ describe("tasks over HTTP", () => {
         assert.deepStrictEqual(yield* drain("two"), [])
       })
     ))
+
+  it.live("asks the manager again where a drain has died, for the same key too", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const real = yield* TaskManager
+      const id = yield* start("call-1", "echo", "x", { background: true })
+      yield* real.handle.waitForIdle
+      const begun = yield* Deferred.make<void>()
+      const fails = yield* Deferred.make<never>()
+      let calls = 0
+      const drainReadyItems = Effect.suspend(() =>
+        ++calls > 1
+          ? real.handle.drainReadyItems
+          : Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(fails))
+      )
+      const manager = TaskManager.of({ ...real, handle: { ...real.handle, drainReadyItems } })
+      const world = yield* serving(manager, yield* Effect.scope)
+      const drain = world.ask("/api/results/drain", { body: { key: "one" }, token })
+      const first = yield* Effect.fork(drain)
+      yield* Deferred.await(begun)
+      yield* Deferred.die(fails, new Error("the database is away"))
+      assert.strictEqual((yield* Fiber.join(first)).status, 500)
+      assert.deepStrictEqual((yield* drain).json.items.map((item: any) => item.taskId), [id])
+      assert.deepStrictEqual((yield* drain).json.items.map((item: any) => item.taskId), [id])
+      assert.strictEqual(calls, 2)
+    })).pipe(Effect.provide(Layer.provideMerge(Manual, Tools)), Effect.provide(quiet)))
+
+  it.live("waits for no task when the server closes: who waits is told to ask again", () =>
+    Effect.gen(function*() {
+      const isStopped = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      const stubborn = ToolExecutor.fromHandlers({
+        stubborn: () =>
+          Effect.onInterrupt(
+            Effect.never,
+            () => Effect.zipRight(Deferred.succeed(isStopped, undefined), Deferred.await(ended))
+          )
+      })
+      yield* Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const { handle } = manager
+        const isWaiting = yield* Deferred.make<void>()
+        const waitForIdleWithin: TaskManagerHandle["waitForIdleWithin"] = (timeout) =>
+          Effect.zipRight(Deferred.succeed(isWaiting, undefined), handle.waitForIdleWithin(timeout))
+        const id = yield* start("call-1", "stubborn")
+        const closing = yield* Scope.make()
+        const world = yield* serving(TaskManager.of({ ...manager, handle: { ...handle, waitForIdleWithin } }), closing)
+        const asked = yield* Effect.fork(Effect.all([
+          world.ask(`/api/tasks/${id}/cancel`, { body: {}, token }),
+          world.ask("/api/idle?within=60000", { token })
+        ], { concurrency: "unbounded" }))
+        yield* Deferred.await(isStopped)
+        yield* Deferred.await(isWaiting)
+        yield* Scope.close(closing, Exit.void)
+        const answers = yield* Fiber.join(asked)
+        assert.deepStrictEqual(answers.map(({ json, status }) => [status, json.type]), [
+          [503, "urn:effect-task-manager:problem:Closing"],
+          [503, "urn:effect-task-manager:problem:Closing"]
+        ])
+        assert.strictEqual((yield* handle.get(id)).status, "Cancelling")
+        yield* Deferred.succeed(ended, undefined)
+      }).pipe(
+        Effect.provide(
+          Layer.provideMerge(
+            TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer({ cancelGracePeriod: "1 hour" }))),
+            stubborn
+          )
+        ),
+        Effect.provide(quiet)
+      )
+    }))
+
+  it.live("answers what comes while it closes", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const isTaking = yield* Deferred.make<void>()
+      const isLeft = yield* Deferred.make<void>()
+      const mayEnd = yield* Deferred.make<void>()
+      const consumeTurnUpdate = () =>
+        Deferred.succeed(isTaking, undefined).pipe(
+          Effect.zipRight(Effect.never),
+          Effect.onInterrupt(() => Effect.zipRight(Deferred.succeed(isLeft, undefined), Deferred.await(mayEnd)))
+        )
+      const closing = yield* Scope.make()
+      const world = yield* serving(TaskManager.of({ ...manager, consumeTurnUpdate }), closing)
+      const turn = { sessionId: "session-1", turnId: "turn-1" }
+      const asked = yield* Effect.fork(
+        world.ask("/api/turns/next", { body: { consumer: "mine", turn, number: 1, within: 60_000 }, token })
+      )
+      yield* Deferred.await(isTaking)
+      const closed = yield* Effect.fork(Scope.close(closing, Exit.void))
+      yield* Deferred.await(isLeft)
+      const late = yield* world.ask("/api/tasks", { token })
+      yield* Deferred.succeed(mayEnd, undefined)
+      yield* Fiber.join(closed)
+      assert.deepStrictEqual([late.status, late.json.type], [503, "urn:effect-task-manager:problem:Closing"])
+      assert.strictEqual((yield* Fiber.join(asked)).status, 503)
+    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(quiet)))
 })

@@ -82,12 +82,12 @@ export const Conflict: ProblemSchema<409> = problemOf(409, "Not in this state; `
 export const TooMany: ProblemSchema<429> = problemOf(429, "Too many event streams or sessions")
 
 /**
- * 503: the manager is shut down.
+ * 503: the manager is shut down, or the server closes.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const Unavailable: ProblemSchema<503> = problemOf(503, "The manager is shut down")
+export const Unavailable: ProblemSchema<503> = problemOf(503, "The manager is shut down, or the server closes")
 
 /**
  * A problem document (RFC 9457, `application/problem+json`). `type` is `urn:effect-task-manager:problem:` and a name: the tag of the error

@@ -49,7 +49,7 @@ class Tasks extends HttpApiGroup.make("tasks")
       .addError(NotFound).addError(TooMany)
   )
   .add(get("usage", "/usage").setUrlParams(queries.usageQuery).addSuccess(Usage).addError(NotFound).addError(Conflict))
-  .add(get("idle", "/idle").setUrlParams(queries.idleQuery).addSuccess(bodies.Idle))
+  .add(get("idle", "/idle").setUrlParams(queries.idleQuery).addSuccess(bodies.Idle).addError(Unavailable))
   .add(get("events", "/events").setUrlParams(queries.eventsQuery).addSuccess(events).addError(TooMany))
   .add(get("shared", "/events/shared").addSuccess(events).addError(TooMany))
   .add(
@@ -64,7 +64,7 @@ class Tasks extends HttpApiGroup.make("tasks")
 class Control extends HttpApiGroup.make("control")
   .add(
     post("cancel", "/tasks/:id/cancel").setPath(byTask).setPayload(bodies.Nothing).addSuccess(HttpApiSchema.NoContent)
-      .addError(NotFound)
+      .addError(NotFound).addError(Unavailable)
   )
   .add(
     post("detach", "/tasks/:id/detach").setPath(byTask).setPayload(bodies.Nothing).addSuccess(bodies.Detached)
@@ -149,11 +149,11 @@ class Sessions extends HttpApiGroup.make("sessions")
   )
   .add(
     post("interrupt", "/sessions/:id/interrupt").setPath(bySession).setPayload(bodies.Nothing)
-      .addSuccess(InterruptReceipt).addError(NotFound).middleware(MayControl)
+      .addSuccess(InterruptReceipt).addError(NotFound).addError(Unavailable).middleware(MayControl)
   )
   .add(
     post("close", "/sessions/:id/close").setPath(bySession).setPayload(bodies.Nothing)
-      .addSuccess(InterruptReceipt).addError(NotFound).middleware(MayControl)
+      .addSuccess(InterruptReceipt).addError(NotFound).addError(Unavailable).middleware(MayControl)
   )
   .prefix("/api")
 {}

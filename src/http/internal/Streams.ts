@@ -10,7 +10,7 @@ import type { ProblemOf } from "../api/Problem.js"
 import { CurrentCaller } from "./CurrentCaller.js"
 import { EventStream } from "./EventStream.js"
 import { ended } from "./frames.js"
-import { problem } from "./problems.js"
+import { closing as closes, problem } from "./problems.js"
 import type { Settings } from "./settings.js"
 
 const tooMany = problem(429, "TooManyStreams", "Too many requests", "Too many event streams are open.")
@@ -18,7 +18,8 @@ const tooMany = problem(429, "TooManyStreams", "Too many requests", "Too many ev
 export interface Streams {
   /** Returns once the server closes. */
   readonly closing: Effect.Effect<void>
-  readonly isClosing: () => boolean
+  /** What may wait for long: fails once the server closes. What it has begun goes on where it cannot be interrupted. */
+  readonly untilClosing: <A, E, R>(waiting: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ProblemOf<503>, R>
   /** A stream for the caller, until the request ends. */
   readonly open: Effect.Effect<EventStream, ProblemOf<429>, Scope.Scope>
   /** Gives a stream all that a queue does, until one of them ends; `reason` says why the queue does: a shutdown, if nothing is said. */
@@ -70,13 +71,11 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const streams = new Set<EventStream>()
 
     const closing = yield* Deferred.make<void>()
-    let isClosing = false
     // the server waits for its connections: clients come back when it is there again
     yield* Effect.addFinalizer(() =>
       Effect.zipRight(
         Deferred.succeed(closing, undefined),
         Effect.sync(() => {
-          isClosing = true
           for (const stream of streams) stream.unsafeEnd()
         })
       )
@@ -206,6 +205,7 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
       shareAll,
       respond,
       closing: Deferred.await(closing),
-      isClosing: () => isClosing
+      untilClosing: (waiting) =>
+        Effect.raceFirst(Effect.disconnect(waiting), Effect.zipRight(Deferred.await(closing), Effect.fail(closes)))
     }
   })

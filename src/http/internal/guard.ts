@@ -12,7 +12,7 @@ import type { Access, Grant } from "./Access.js"
 import { audit, auditRefused } from "./audit.js"
 import { type Caller, CurrentCaller } from "./CurrentCaller.js"
 import { isForeign, isHostKnown, isOwnPage, type Names } from "./origins.js"
-import { problem, respondWith } from "./problems.js"
+import { closing, problem, respondWith } from "./problems.js"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
@@ -103,6 +103,7 @@ const refusals = {
     problem(400, "InvalidRequest", "Invalid request", "The body is not JSON.", { field: "the request" })
   ),
   route: respondWith(problem(404, "NoSuchPage", "Not found", "There is no such page.")),
+  closing: respondWith(closing),
   defect: respondWith(problem(500, "Defect", "Internal error", "A defect: the log of the server has it."))
 }
 
@@ -150,7 +151,7 @@ export interface GuardOptions {
   readonly access: Access
   readonly names: Names
   readonly maxBodyBytes: number
-  /** Whether nobody answers what comes next on the same connection. */
+  /** Whether the server closes: nothing more is begun, and nobody answers what comes next on the same connection. */
   readonly isClosing: () => boolean
 }
 
@@ -178,7 +179,8 @@ export const guard = (options: GuardOptions) => <E, R>(app: HttpApp.Default<E, R
         (refusal) => refusal === undefined ? app : Effect.succeed(refusal)
       )
 
-  const answered = (request: Request) => Effect.catchAllCause(run(request), answerTo)
+  const answered = (request: Request) =>
+    options.isClosing() ? Effect.succeed(refusals.closing) : Effect.catchAllCause(run(request), answerTo)
 
   const guarded = (
     request: Request,

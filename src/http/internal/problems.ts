@@ -74,6 +74,9 @@ const details: { readonly [Tag in TaskManagerError["_tag"]]: string } = {
   WaitTimedOut: "Nothing happened in time."
 }
 
+/** Whoever waits is told so when the server closes, which waits for its requests. */
+export const closing: ProblemOf<503> = problem(503, "Closing", "Unavailable", "The server closes: ask again.")
+
 /** The same error over HTTP; `ofPath` is the field whose value was in the path. */
 export const notFound = (error: Extract<TaskManagerError, { _tag: "TaskNotFound" }>): ProblemOf<404> =>
   problem(404, error._tag, "Not found", details[error._tag], { error: fieldsOf(error, "taskId") })

@@ -106,6 +106,6 @@ export const sessionsGroup = ({ close, find, open, opened }: Sessions, streams: 
             isClosed)).pipe(Effect.map((messageId) => ({ messageId }))))
       .handle("interrupt", ({ path: { id } }) =>
         Effect.flatMap(find(id), ({ session }) =>
-          session.interrupt))
+          streams.untilClosing(session.interrupt)))
       .handle("close", ({ path: { id } }) =>
-        close(id)))
+        streams.untilClosing(close(id))))

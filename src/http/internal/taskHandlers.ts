@@ -98,16 +98,16 @@ export const tasksGroup = ({ handle, hasSessions, shared, showInputs, streams }:
         handle.waitForIdleWithin(within).pipe(
           Effect.as({ idle: true }),
           Effect.catchAll(() => Effect.succeed({ idle: false })),
-          Effect.raceFirst(Effect.as(streams.closing, { idle: false }))
+          streams.untilClosing
         ))
       .handleRaw("events", ({ request, urlParams }) => streamEvents(handle, streams, request, urlParams))
       .handleRaw("shared", () => shared.open)
       .handle("subscribe", ({ payload }) => shared.change(payload)))
 
-export const controlGroup = ({ drained, handle }: TaskParts) =>
+export const controlGroup = ({ drained, handle, streams }: TaskParts) =>
   HttpApiBuilder.group(TaskManagerApi, "control", (handlers) =>
     handlers
-      .handle("cancel", ({ path }) => orNotFound(handle.cancel(path.id)))
+      .handle("cancel", ({ path }) => streams.untilClosing(orNotFound(handle.cancel(path.id))))
       .handle("detach", ({ path }) => orConflict(Effect.map(handle.detach(path.id), (detached) => ({ detached }))))
       .handle("steer", ({ path, payload }) => orConflict(handle.steer(path.id, payload.text)))
       .handle(

@@ -89,7 +89,8 @@ export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerH
     Effect.gen(function*() {
       const left = Math.max(0, Math.ceil(until - (yield* monotonicNow)))
       if (yield* isIdleWithin(Math.min(left, longestWait))) return
-      if (left <= longestWait) return yield* new WaitTimedOut({ millis })
+      // the server may have asked for less than the whole time
+      if (until <= (yield* monotonicNow)) return yield* new WaitTimedOut({ millis })
       return yield* idleUntil(until, millis)
     })
 

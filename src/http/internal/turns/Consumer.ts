@@ -25,6 +25,7 @@ export class Consumer {
   private fiber: Fiber.RuntimeFiber<void> | undefined = undefined
   /** How many requests wait. */
   private asking = 0
+  private death: Effect.Effect<never> | undefined = undefined
   private askedAt: number
 
   constructor(manager: TaskManager["Type"], turn: TurnRef, now: number) {
@@ -49,10 +50,11 @@ export class Consumer {
             return this.takeAll
           }),
           Effect.catchAll(() => Effect.void),
-          // a consumer that waits is told; the next one that asks begins anew
+          // a request that waits is told; the next one begins anew
           Effect.catchAllDefect((defect) => {
+            this.death = Effect.die(defect)
             this.now = reading.end(this.now, 0).reading
-            Deferred.unsafeDone(this.news, Effect.die(defect))
+            Deferred.unsafeDone(this.news, this.death)
             return Effect.void
           })
         )
@@ -86,7 +88,9 @@ export class Consumer {
 
   /** The update of a number, once there is one. */
   next(number: number): Effect.Effect<reading.Answer> {
-    return Effect.suspend(() => {
+    return Effect.suspend((): Effect.Effect<reading.Answer> => {
+      // it may have died before the request that has begun it has asked
+      if (this.death !== undefined) return this.death
       const asked = reading.ask(this.now, number)
       if (!("reading" in asked)) return Effect.succeed(asked)
       this.now = asked.reading
@@ -109,6 +113,11 @@ export class Consumer {
   /** Whether nothing was heard of it for so long. */
   isForgotten(now: number, millis: number): boolean {
     return this.asking === 0 && now - this.askedAt >= millis
+  }
+
+  /** The manager has died of a question: it may answer the next one. */
+  get hasDied(): boolean {
+    return this.death !== undefined
   }
 
   /** Nothing of it is in hand, and it takes nothing more. */

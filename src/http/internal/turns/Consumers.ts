@@ -114,7 +114,7 @@ export const makeConsumers = (
     const find = (consumers: Map<string, Consumer>, name: string): Effect.Effect<Consumer, ProblemOf<409>> =>
       Effect.suspend(() => {
         const found = consumers.get(name)
-        return found === undefined ? Effect.fail(forgotten) : Effect.succeed(found)
+        return found === undefined || found.hasDied ? Effect.fail(forgotten) : Effect.succeed(found)
       })
 
     const begun = (
@@ -139,7 +139,7 @@ export const makeConsumers = (
         Effect.flatMap(ofCaller, (consumers) => {
           // an answer without an update would say that what was used before it is known
           if (isClosed) return Effect.fail(closes)
-          const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> = number === 1 && !consumers.has(name)
+          const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> = number === 1 && consumers.get(name)?.hasDied !== false
             ? begun(consumers, name, turn)
             : find(consumers, name)
           return Effect.flatMap(
