@@ -157,6 +157,30 @@ describe("the budget", () => {
     assert.deepStrictEqual([since("s0", 25), since("s28", 0), since("s28", 25)], [[], "too late", [29]])
   })
 
+  it("has the ids in it, of sessions that are gone too", () => {
+    const { close, publish, replay, since } = make({ bytes: 100_000, sessions: 1_000 })
+    const id = (at: number) => `${"x".repeat(1_000)}${at}`
+    for (let at = 0; at < 200; at++) {
+      publish(id(at))
+      assert.isAtMost(replay.bytes, 100_000)
+    }
+    // each takes more than 1 KiB
+    assert.isAtMost(replay.sessions, 90)
+    assert.deepStrictEqual(since(id(199), 199), [200])
+    let last = 0
+    for (let at = 200; at < 400; at++) {
+      publish(id(at))
+      last = close(id(at))
+      assert.isAtMost(replay.bytes, 100_000)
+    }
+    assert.deepStrictEqual(since(id(399), last), [])
+    // who asks for one that is not remembered is told that events may be missing
+    assert.strictEqual(since(id(0), 1), "too late")
+    assert.strictEqual(since(id(300), 403), "too late")
+    for (let at = 0; at < 5_000; at++) publish("s")
+    assert.isAtMost(replay.bytes, 100_000)
+  })
+
   it("holds for any events, and what a reader is given is whole or called too late", () => {
     const step = fc.record({
       session: fc.integer({ min: 0, max: 5 }),
@@ -169,7 +193,7 @@ describe("the budget", () => {
       const { close, publish, recent, replay, since } = make({ events, bytes: budget, sessions: 4 })
       const all: Array<{ readonly seq: number; readonly session: string }> = []
       for (const { after, bytes, closes, session: number } of steps) {
-        const session = `s${number}`
+        const session = `s${number}${number > 3 ? "x".repeat(900) : ""}`
         const seq = closes === 0 ? close(session) : publish(session, bytes)
         all.push({ seq, session })
         assert.isAtMost(replay.bytes, budget)

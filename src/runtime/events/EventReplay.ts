@@ -8,10 +8,17 @@
 import type { SessionId } from "../../model/ids.js"
 import type { TaskEvent } from "../../model/TaskEvent.js"
 import { LinkedList, type LinkedNode } from "../../shared/LinkedList.js"
+import { memoryOf } from "../../shared/memoryOf.js"
 import { SizedQueue } from "../../shared/SizedQueue.js"
 
-/** What a ring takes without its events. */
+/** What a ring takes without its events, and with an id of usual length. */
 const bytesPerRing = 512
+
+/** An id may be of any length: what it takes beyond a usual one. */
+const idBytes = (id: SessionId): number => Math.max(0, memoryOf(id) - bytesPerRing / 2)
+
+/** How much of the bytes the ids of sessions may take that have no ring any more. */
+const shareOfGone = 1 / 8
 
 /** How many sessions are looked at for one that may go, when one comes. */
 const looks = 2
@@ -22,6 +29,7 @@ const sizeClassOf = (bytes: number): number => 31 - Math.clz32(Math.min(bytes, 2
 class Ring {
   readonly id: SessionId
   readonly events = new SizedQueue<TaskEvent>()
+  readonly idBytes: number
   /** The number of the newest event of the session that is not kept any more. */
   lost: number
   lastSeq = 0
@@ -36,6 +44,7 @@ class Ring {
 
   constructor(id: SessionId, lost: number) {
     this.id = id
+    this.idBytes = idBytes(id)
     this.lost = lost
   }
 }
@@ -69,9 +78,11 @@ export class EventReplay {
   private seq = 0
   /** The last event of sessions that have no ring any more. */
   private readonly gone = new Map<SessionId, number>()
+  /** How many bytes of these ids are counted. */
+  private goneBytes = 0
   /** The same for sessions that are not even in `gone`: none of their events came later. */
   private goneBefore = 0
-  /** How many bytes are kept. */
+  /** How many bytes are kept, with the ids. */
   bytes = 0
 
   constructor(options: ReplayOptions) {
@@ -106,11 +117,17 @@ export class EventReplay {
     this.overallBytes[event.seq % events] = bytes
     if (ring.events.length > events) this.loseOldest(ring)
     else this.classify(ring)
-    while (this.bytes > budget && this.bySize.length > 0) this.loseOldestOfLargest()
+    this.shrink()
     // an id that was opened again meanwhile goes on with what it has
     if (event._tag === "SessionClosed" && !this.options.isRemembered(ring.id)) this.close(ring)
     const closed = this.closed.first?.value
     if (closed !== undefined && closed.lastSeq <= event.seq - events) this.forget(closed)
+    // the id of one that is gone counts as well
+    this.shrink()
+  }
+
+  private shrink(): void {
+    while (this.bytes > this.options.bytes && this.bySize.length > 0) this.loseOldestOfLargest()
   }
 
   /** The last events of a session, or over all, oldest first. */
@@ -152,11 +169,11 @@ export class EventReplay {
     }
     this.makeRoom()
     const ring = new Ring(id, this.goneAt(id))
-    this.gone.delete(id)
+    this.forgetGone(id)
     this.rings.set(id, ring)
     this.link(ring)
     ring.sizeNode = this.ofSize(0).append(ring)
-    this.bytes += bytesPerRing
+    this.bytes += bytesPerRing + ring.idBytes
     return ring
   }
 
@@ -209,7 +226,7 @@ export class EventReplay {
   }
 
   private classify(ring: Ring): void {
-    const sizeClass = sizeClassOf(ring.events.bytes)
+    const sizeClass = sizeClassOf(ring.events.bytes + ring.idBytes)
     if (sizeClass === ring.sizeClass) return
     if (ring.sizeNode !== undefined) ring.sizeNode.list?.remove(ring.sizeNode)
     ring.sizeClass = sizeClass
@@ -229,21 +246,30 @@ export class EventReplay {
     else this.closed.remove(ring.closedNode)
     if (ring.sizeNode !== undefined) ring.sizeNode.list?.remove(ring.sizeNode)
     while (ring.events.length > 0) this.drop(ring)
-    this.bytes -= bytesPerRing
+    this.bytes -= bytesPerRing + ring.idBytes
   }
 
-  /** How far the session had come is remembered, for as many sessions as have a ring. */
+  /** How far the session had come is remembered, for as many sessions as have a ring, and within a share of the bytes. */
   private leave(ring: Ring): void {
     this.rings.delete(ring.id)
     this.unlink(ring)
-    this.gone.delete(ring.id)
+    this.forgetGone(ring.id)
     this.gone.set(ring.id, ring.lastSeq)
-    if (this.gone.size <= this.options.sessions) return
+    this.goneBytes += ring.idBytes
+    this.bytes += ring.idBytes
+    const { bytes, sessions } = this.options
     for (const [id, seq] of this.gone) {
-      this.gone.delete(id)
+      if (this.gone.size <= sessions && this.goneBytes <= bytes * shareOfGone) return
+      this.forgetGone(id)
       this.goneBefore = Math.max(this.goneBefore, seq)
-      return
     }
+  }
+
+  private forgetGone(id: SessionId): void {
+    if (!this.gone.delete(id)) return
+    const bytes = idBytes(id)
+    this.goneBytes -= bytes
+    this.bytes -= bytes
   }
 
   private goneAt(id: SessionId): number {
