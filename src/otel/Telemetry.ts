@@ -22,7 +22,7 @@ import { shown } from "../shared/text.js"
 import { withParent } from "../shared/withParent.js"
 import { chatTracer } from "./internal/chat.js"
 import { Launches } from "./internal/Launches.js"
-import { errorTypeOf } from "./internal/making.js"
+import { errorTypeOf, type Guard } from "./internal/making.js"
 import { Measures } from "./internal/Measures.js"
 import { Turns } from "./internal/Turns.js"
 
@@ -73,7 +73,7 @@ const sampleMillis = ({ sampleEvery = "5 seconds" }: TelemetryOptions): number =
 }
 
 /** A tracer is somebody else's code, and what it throws must not reach the step of a manager. */
-const guardWith = (warn: (error: unknown) => void) => <A>(observe: () => A, otherwise: A): A => {
+const guardWith = (warn: (error: unknown) => void): Guard => (observe, otherwise) => {
   try {
     return observe()
   } catch (error) {
@@ -89,8 +89,6 @@ const makeObserver = (options: TelemetryOptions) =>
     const { agentName, content = false } = options
     const runtime = yield* Effect.runtime<never>()
     const measures = new Measures()
-    const common = { agentName, content, clock: yield* Effect.clock, measures }
-    const turns = new Turns(common)
     let isWarned = false
     const guard = guardWith((error) => {
       if (isWarned) return
@@ -102,6 +100,8 @@ const makeObserver = (options: TelemetryOptions) =>
         )
       )
     })
+    const common = { agentName, content, clock: yield* Effect.clock, measures, guard }
+    const turns = new Turns(common)
     const observer: Observer = {
       observe: (manager) => {
         const launches = new Launches(common, turns)
@@ -134,7 +134,7 @@ const makeObserver = (options: TelemetryOptions) =>
               attributes: { "gen_ai.conversation.id": ref.sessionId },
               content,
               onRequest: () => turn.requests++,
-              onProvider: (provider) => turn.span?.attribute("gen_ai.provider.name", provider)
+              onProvider: (provider) => guard(() => turn.span?.attribute("gen_ai.provider.name", provider), undefined)
             })
           ))
       }

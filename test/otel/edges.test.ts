@@ -1,7 +1,20 @@
 /** Loops of one's own, tracers that fail, and random programs. */
 import { assert, describe, it } from "@effect/vitest"
 import { SpanStatusCode } from "@opentelemetry/api"
-import { Data, Deferred, Effect, Fiber, Layer, Logger, LogLevel, Option, TestClock, Tracer } from "effect"
+import {
+  Data,
+  Deferred,
+  Effect,
+  Fiber,
+  Layer,
+  Logger,
+  LogLevel,
+  Metric,
+  MetricState,
+  Option,
+  TestClock,
+  Tracer
+} from "effect"
 import {
   ApprovalId,
   ApprovalRequired,
@@ -197,6 +210,62 @@ describe("a tracer", () => {
       )
       assert.deepStrictEqual(lines, ["WARN A tracer has failed, and spans are missing"])
     }))
+
+  for (const method of ["span", "attribute", "event", "end"]) {
+    it.effect(`whose ${method} throws costs no metric, and nothing that stays`, () =>
+      Effect.gen(function*() {
+        const toolName = `measured where ${method} throws`
+        const throws = (name: string) => () => {
+          if (name === method) throw new Error("no spans today")
+        }
+        const tracer = Tracer.make({
+          context: (execution) => execution(),
+          span: (name, parent, context, links, startTime, kind) => {
+            throws("span")()
+            return {
+              _tag: "Span",
+              name,
+              spanId: "1",
+              traceId: "2",
+              parent,
+              context,
+              links,
+              startTime,
+              kind,
+              sampled: true,
+              status: { _tag: "Started", startTime },
+              attributes: new Map(),
+              attribute: throws("attribute"),
+              event: throws("event"),
+              end: throws("end"),
+              addLinks: () => {}
+            }
+          }
+        })
+        yield* Effect.gen(function*() {
+          const { handle } = yield* TaskManager
+          for (const callId of ["one", "two"]) yield* start(callOf(toolName, {}, { callId }))
+          yield* handle.waitForIdle
+          for (const asked of yield* handle.listSuspended) yield* handle.answerApproval(asked, { reject: "no" })
+        }).pipe(
+          Effect.provide(
+            Layer.mergeAll(
+              TaskManagerLive.pipe(Layer.provide(Telemetry.layer({ content: true }))),
+              ToolExecutor.fromHandlers({ [toolName]: () => new ApprovalRequired({ approval }) }),
+              Logger.remove(Logger.defaultLogger)
+            )
+          ),
+          Effect.withTracer(tracer)
+        )
+        const measured = (yield* Metric.snapshot).flatMap(({ metricKey, metricState }) =>
+          MetricState.isHistogramState(metricState) && metricKey.name === "gen_ai.execute_tool.duration" &&
+            metricKey.tags.some(({ value }) => value === toolName)
+            ? [metricState.count]
+            : []
+        )
+        assert.deepStrictEqual(measured, [2])
+      }))
+  }
 
   it.effect("that is disabled is not asked", () =>
     Effect.gen(function*() {

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { ObservedCaller } from "../../services/internal/observer.js"
-import { type Attributes, linkTo, makeSpan, ours, viewOf } from "./making.js"
+import { type Attributes, type Guard, linkTo, makeSpan, ours, viewOf } from "./making.js"
 
 /** Whose span has those of launches in it. */
 export interface Holder {
@@ -37,6 +37,7 @@ export const launchAround = (span: Tracer.AnySpan | undefined): LaunchSpan | und
 }
 
 export interface LaunchSpanOptions {
+  readonly guard: Guard
   readonly caller: ObservedCaller
   readonly name: string
   readonly attributes: Attributes
@@ -61,16 +62,16 @@ export class LaunchSpan implements Holder {
   private isOwn: boolean
 
   constructor(options: LaunchSpanOptions, now: bigint) {
-    const { attributes, caller, holder, inForeground, links, name, parent } = options
+    const { attributes, caller, guard, holder, inForeground, links, name, parent } = options
     this.options = options
     this.began = now
     this.isOwn = !inForeground
-    this.span = makeSpan(caller, name, now, {
+    this.span = makeSpan(guard, caller, name, now, {
       parent: inForeground ? parent : undefined,
       links: inForeground || parent === undefined ? links : [...links, linkTo(parent)],
       attributes
     })
-    this.span?.attribute(kindKey, inForeground ? "Foreground" : "Background")
+    this.attribute(kindKey, inForeground ? "Foreground" : "Background")
     if (inForeground && holder !== undefined) (holder.launches ??= new Set()).add(this)
     const { span } = this
     // one in the background stays what it is
@@ -79,34 +80,41 @@ export class LaunchSpan implements Holder {
   }
 
   event(name: string, now: bigint, attributes?: Record<string, unknown>): void {
-    this.span?.event(`${ours}.${name}`, now, attributes)
+    const { span } = this
+    if (span !== undefined) this.options.guard(() => span.event(`${ours}.${name}`, now, attributes), undefined)
+  }
+
+  attribute(key: string, value: unknown): void {
+    const { span } = this
+    if (span !== undefined) this.options.guard(() => span.attribute(key, value), undefined)
   }
 
   /** It goes on without what holds it. */
   moveOut(now: bigint): void {
-    const { attributes, caller, holder, name, parent } = this.options
+    const { attributes, caller, guard, holder, name, parent } = this.options
     holder?.launches?.delete(this)
     if (this.isOwn) return
     this.isOwn = true
     const { span } = this
     if (span === undefined) return
     // it is in nothing that ends
-    if (parent === undefined) return span.attribute(kindKey, "Background")
+    if (parent === undefined) return this.attribute(kindKey, "Background")
     releaseAll(this, now)
-    this.span = makeSpan(caller, name, now, {
+    this.span = makeSpan(guard, caller, name, now, {
       parent: undefined,
       links: [linkTo(span), linkTo(parent)],
       attributes
     })
-    this.span?.attribute(kindKey, "Background")
-    span.end(now, Exit.void)
+    this.attribute(kindKey, "Background")
+    guard(() => span.end(now, Exit.void), undefined)
   }
 
   end(now: bigint, exit: Exit.Exit<unknown, unknown>): void {
     this.isOver = true
     this.options.holder?.launches?.delete(this)
     releaseAll(this, now)
-    this.span?.end(now, exit)
+    const { span } = this
+    if (span !== undefined) this.options.guard(() => span.end(now, exit), undefined)
   }
 }
 

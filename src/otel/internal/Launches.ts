@@ -100,6 +100,7 @@ export class Launches {
       "gen_ai.tool.call.arguments": this.options.content ? text(jsonText(request.input)) : undefined
     }
     const launch = new LaunchSpan({
+      guard: this.options.guard,
       caller,
       name: `execute_tool ${tool}`,
       attributes,
@@ -162,7 +163,7 @@ export class Launches {
       case "Completed": {
         const { isError, output } = event.result
         if (content) {
-          this.launches.get(event.taskId)?.span?.attribute("gen_ai.tool.call.result", text(outputText(output)))
+          this.launches.get(event.taskId)?.attribute("gen_ai.tool.call.result", text(outputText(output)))
         }
         this.end(event.snapshot, isError ? Exit.fail("tool_error") : Exit.void, isError ? "tool_error" : undefined)
         return this.settled(event.snapshot, event.at)
@@ -185,13 +186,13 @@ export class Launches {
     const now = this.now
     const { began, span } = launch
     this.launches.delete(snapshot.id)
-    span?.attribute(`${ours}.task.status`, snapshot.status)
-    if (errorType !== undefined) span?.attribute("error.type", errorType)
+    this.options.measures.launchEnded(snapshot, now - began, errorType)
+    launch.attribute(`${ours}.task.status`, snapshot.status)
+    if (errorType !== undefined) launch.attribute("error.type", errorType)
     launch.end(now, exit)
     if (span !== undefined && snapshot.kind === "Background" && snapshot.continuePolicy === "RequestContinue") {
       this.turns.finish(snapshot.sessionId, snapshot.id, span)
     }
-    this.options.measures.launchEnded(snapshot, now - began, errorType)
   }
 
   private asked(snapshot: TaskSnapshot, at: number): void {
@@ -201,7 +202,7 @@ export class Launches {
     const waited = this.waitingOf(snapshot.id)
     waited.askedAt = at
     waited.asker = asker?.span === undefined ? undefined : pointerTo(asker.span)
-    this.turns.get(snapshot)?.span?.event(`${ours}.approval_requested`, this.now, { [`${ours}.task.id`]: snapshot.id })
+    this.turns.event(snapshot, "approval_requested", { [`${ours}.task.id`]: snapshot.id })
   }
 
   private answered(snapshot: TaskSnapshot, waited: Waiting, at: number, answer: string): void {
@@ -210,7 +211,7 @@ export class Launches {
     waited.askedAt = undefined
     waited.approvalMillis = at - askedAt
     this.options.measures.approvalAnswered(snapshot, waited.approvalMillis, answer)
-    this.turns.get(snapshot)?.span?.event(`${ours}.approval_answered`, this.now, {
+    this.turns.event(snapshot, "approval_answered", {
       [`${ours}.task.id`]: snapshot.id,
       [`${ours}.approval.answer`]: answer,
       [`${ours}.approval.duration`]: waited.approvalMillis / 1e3

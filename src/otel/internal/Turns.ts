@@ -6,7 +6,17 @@ import type { SessionId, TaskId, TurnRef } from "../../model/ids.js"
 import type { ObservedCaller, ObservedCause, ObservedEnd } from "../../services/internal/observer.js"
 import { runningInKey } from "../../shared/runningInKey.js"
 import { type Holder, releaseAll } from "./LaunchSpan.js"
-import { interrupted, isOver, linkTo, makeSpan, ours, parentIn, pointerTo } from "./making.js"
+import {
+  type Attributes,
+  type Guard,
+  interrupted,
+  isOver,
+  linkTo,
+  makeSpan,
+  ours,
+  parentIn,
+  pointerTo
+} from "./making.js"
 import type { Measures } from "./Measures.js"
 
 export interface Turn extends Holder {
@@ -24,6 +34,7 @@ export interface TurnOptions {
   readonly content: boolean
   readonly clock: Clock.Clock
   readonly measures: Measures
+  readonly guard: Guard
 }
 
 /** A host may take results itself, or close the session. */
@@ -51,7 +62,7 @@ export class Turns {
   }
 
   begin(caller: ObservedCaller, ref: TurnRef, cause: ObservedCause | undefined): Tracer.AnySpan | undefined {
-    const { agentName } = this.options
+    const { agentName, guard } = this.options
     const { sessionId, turnId } = ref
     const running = this.get(ref)
     if (running !== undefined) {
@@ -64,7 +75,7 @@ export class Turns {
     const parent = outer !== undefined && !isOver(outer) && caller.context.unsafeMap.has(runningInKey)
       ? outer
       : undefined
-    const span = makeSpan(caller, agentName === undefined ? "invoke_agent" : `invoke_agent ${agentName}`, now, {
+    const span = makeSpan(guard, caller, agentName === undefined ? "invoke_agent" : `invoke_agent ${agentName}`, now, {
       parent,
       links: [...(outer === undefined || outer === parent ? [] : [linkTo(outer)]), ...this.wakers(sessionId, cause)],
       attributes: {
@@ -102,35 +113,41 @@ export class Turns {
   }
 
   modelRetries(ref: TurnRef, errorType: string): void {
-    this.get(ref)?.span?.event(`${ours}.retrying`, this.now, { "error.type": errorType })
+    this.event(ref, "retrying", { "error.type": errorType })
+  }
+
+  event(ref: TurnRef, name: string, attributes: Attributes): void {
+    const span = this.get(ref)?.span
+    if (span !== undefined) {
+      this.options.guard(() => span.event(`${ours}.${name}`, this.now, { ...attributes }), undefined)
+    }
   }
 
   end(ref: TurnRef, end: ObservedEnd): void {
     const turn = this.get(ref)
     if (turn === undefined || --turn.runs > 0) return
     this.turns.delete(keyOf(ref.sessionId, ref.turnId))
-    const { agentName, content, measures } = this.options
+    const { agentName, content, guard, measures } = this.options
     const now = this.now
     releaseAll(turn, now)
     const { began, launched, requests, span } = turn
     const errorType = end._tag === "Failed" ? end.errorType : undefined
-    if (errorType !== undefined) span?.attribute("error.type", errorType)
-    span?.end(
-      now,
-      end._tag === "Failed"
-        ? Exit.fail(content ? end.message : end.errorType)
-        : end._tag === "Interrupted"
-        ? interrupted
-        : Exit.void
-    )
     measures.turnEnded(now - began, { agentName, errorType, requests, launches: launched })
+    if (span === undefined) return
+    if (errorType !== undefined) guard(() => span.attribute("error.type", errorType), undefined)
+    const exit = end._tag === "Failed"
+      ? Exit.fail(content ? end.message : end.errorType)
+      : end._tag === "Interrupted"
+      ? interrupted
+      : Exit.void
+    guard(() => span.end(now, exit), undefined)
   }
 
   /** Nothing is watched any more. */
   endAll(): void {
     for (const turn of this.turns.values()) {
       releaseAll(turn, this.now)
-      turn.span?.end(this.now, interrupted)
+      this.options.guard(() => turn.span?.end(this.now, interrupted), undefined)
     }
     this.turns.clear()
     this.finished.clear()

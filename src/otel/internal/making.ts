@@ -21,8 +21,12 @@ export const ours = "effect_task_manager"
 /** Text of at most 200 characters that can be shown; most names and ids are just that, and looking closely costs more than a span. */
 export const shownText = (text: string): string => /^[\w .:/-]{0,200}$/.test(text) ? text : printable(text)
 
-/** As `Effect.makeSpan` would, without a fiber. Undefined where tracing is disabled. */
+/** Asks a tracer: what it throws costs what was asked of it, and nothing of what is counted beside it. */
+export type Guard = <A>(ask: () => A, otherwise: A) => A
+
+/** As `Effect.makeSpan` would, without a fiber. Undefined where tracing is disabled, and where the tracer throws. */
 export const makeSpan = (
+  guard: Guard,
   { fiberRefs }: Pick<ObservedCaller, "fiberRefs">,
   name: string,
   now: bigint,
@@ -34,18 +38,25 @@ export const makeSpan = (
 ): Tracer.Span | undefined => {
   if (!FiberRefs.getOrDefault(fiberRefs, FiberRef.currentTracerEnabled)) return undefined
   const tracer = Context.get(FiberRefs.getOrDefault(fiberRefs, DefaultServices.currentServices), Tracer.Tracer)
-  const span = tracer.span(name, Option.fromNullable(parent), Context.empty(), links, now, "internal", {
-    attributes,
-    links,
-    root: parent === undefined
-  })
-  HashMap.forEach(
-    FiberRefs.getOrDefault(fiberRefs, FiberRef.currentTracerSpanAnnotations),
-    (value, key) => span.attribute(key, value)
+  const span = guard<Tracer.Span | undefined>(
+    () =>
+      tracer.span(name, Option.fromNullable(parent), Context.empty(), links, now, "internal", {
+        attributes,
+        links,
+        root: parent === undefined
+      }),
+    undefined
   )
-  for (const key in attributes) {
-    if (attributes[key] !== undefined) span.attribute(key, attributes[key])
-  }
+  if (span === undefined) return undefined
+  guard(() => {
+    HashMap.forEach(
+      FiberRefs.getOrDefault(fiberRefs, FiberRef.currentTracerSpanAnnotations),
+      (value, key) => span.attribute(key, value)
+    )
+    for (const key in attributes) {
+      if (attributes[key] !== undefined) span.attribute(key, attributes[key])
+    }
+  }, undefined)
   return span
 }
 
