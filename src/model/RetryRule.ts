@@ -10,7 +10,7 @@ import type { ToolError } from "../errors.js"
  * Tries a call again whose tool has failed with a `ToolError`: `schedule` says when and how often, and gets the error; `while` (by
  * default always true) says after which errors. Requests for approval, defects, cancelled calls, and errors with reason `InvalidInput`,
  * `PermissionDenied`, `ApprovalRejected` and `Cancelled` are never tried again. All attempts belong to one launch: its `timeout` runs
- * over all of them, and so does its place under the limits. A `while` that throws ends the call as a tool that dies does.
+ * over all of them, and so does its place under the limits. An endless delay of the schedule ends the tries. A `while` that throws ends the call as a tool that dies does.
  *
  * @example
  * ```ts

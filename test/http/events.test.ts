@@ -1,9 +1,9 @@
 /** Event streams over a real socket: what comes, what comes again after a reconnect, and who is cut off. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
-import { SessionId, TaskManager } from "effect-task-manager"
+import { Chunk, Effect, Layer, Logger, Redacted, Stream } from "effect"
+import { SessionId, type TaskEvent, TaskManager, TaskManagerLive, ToolError } from "effect-task-manager"
 import { connect } from "node:net"
-import { type Events, start, untilThereIsAPlace, withServer, type World } from "./support.js"
+import { type Events, serve, start, Tools, untilThereIsAPlace, withServer, type World } from "./support.js"
 
 const other = SessionId.make("session-2")
 
@@ -48,6 +48,33 @@ describe.concurrent("events over HTTP", () => {
         assert.strictEqual(now!.message.headers["content-type"], "text/event-stream")
       })
     ))
+
+  it.live("leave out what cannot be sent, and go on", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const real = yield* TaskManager
+      const id = yield* start("call-1", "hang")
+      const [started] = Chunk.toReadonlyArray(
+        yield* Stream.runCollect(Stream.take(real.handle.eventsOf({ taskId: id }), 1))
+      )
+      assert(started?._tag === "Started")
+      const bad: TaskEvent = {
+        ...started,
+        _tag: "Retrying",
+        seq: 2,
+        error: new ToolError({ reason: "Unavailable", toolName: "hang", message: "no" }),
+        delay: Infinity
+      }
+      const eventsOf = () => Stream.concat(Stream.make(started, bad, { ...started, seq: 3 }), Stream.never)
+      const token = "0123456789abcdef0123"
+      const world = yield* Effect.provideService(
+        serve({ tokens: [{ name: "test", token: Redacted.make(token) }] }),
+        TaskManager,
+        TaskManager.of({ ...real, handle: { ...real.handle, eventsOf } })
+      )
+      const events = yield* world.events("/api/events", { token })
+      assert.deepStrictEqual(seqs(yield* events.take(2)), [1, 3])
+      events.close()
+    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
 
   it.live("begin with the live tasks also where these are more than may wait", () =>
     withServer(

@@ -1,8 +1,10 @@
 /** The event streams that are open: how many there may be, and their heartbeat. */
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -65,6 +67,9 @@ const headersOfStreams = {
 /** How many events are taken at once. */
 const batch = 256
 
+const attempt = <A>(make: () => A): Either.Either<A, Cause.Cause<unknown>> =>
+  Either.try({ try: make, catch: (error) => Cause.die(error) })
+
 export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { dropGraceMillis, heartbeatMillis, maxStreams, maxStreamsPerToken, maxWaitingBytes } = settings
@@ -121,7 +126,8 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
 
     /**
      * Gives it what it has room for, and the rest once it has; false if it never has. Frames are made one after the other: those of all that
-     * wait for a slow reader would be more than what may wait for it.
+     * wait for a slow reader would be more than what may wait for it. One that cannot be made is left out: a stream that ended there
+     * would meet it again whenever its reader comes back.
      */
     const offerAll = <A>(
       to: EventStream,
@@ -132,11 +138,17 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
       Effect.suspend(() => {
         let at = from
         for (const value of values.slice(from)) {
-          const frame = frameOf(value)
           at++
-          if (to.unsafeOffer(frame)) continue
+          const frame = attempt(() => frameOf(value))
+          if (Either.isLeft(frame)) {
+            return Effect.zipRight(
+              Effect.logError("An event cannot be sent, and is left out", frame.left),
+              offerAll(to, values, frameOf, at)
+            )
+          }
+          if (to.unsafeOffer(frame.right)) continue
           return Effect.flatMap(
-            offerLater(to, frame),
+            offerLater(to, frame.right),
             (isRead) => isRead ? offerAll(to, values, frameOf, at) : Effect.succeed(false)
           )
         }
@@ -187,7 +199,8 @@ export const makeStreams = (settings: Settings): Effect.Effect<Streams, never, S
     const inTurn = (to: EventStream): Offer => (values, frameOf) =>
       to.turns.withPermits(1)(offerAll(to, values, frameOf))
 
-    const send: Streams["send"] = (to, frame) => inTurn(to)([frame], (make) => make())
+    const send: Streams["send"] = (to, frame) =>
+      to.turns.withPermits(1)(Effect.suspend(() => offerAll(to, [frame()], (made) => made)))
 
     const share: Streams["share"] = (to, from, frameOf) => forward(from, frameOf, inTurn(to))
 

@@ -3,6 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import { ToolError, type ToolErrorReason } from "../../errors.js"
 import { copyWhole } from "../../model/copyRequest.js"
 import type { RetryRule } from "../../model/RetryRule.js"
@@ -13,6 +15,20 @@ import type { ToolExecutor } from "../../services/ToolExecutor.js"
 const final: ReadonlyArray<ToolErrorReason> = ["InvalidInput", "PermissionDenied", "ApprovalRejected", "Cancelled"]
 
 type Execute = ToolExecutor["Type"]["execute"]
+
+/** It ends where the next attempt would never come. */
+const withoutEndless = ({ initial, step }: RetryRule["schedule"]): RetryRule["schedule"] =>
+  Schedule.makeWithState(
+    initial,
+    (now, error, state) =>
+      Effect.map(step(now, error, state), ([next, out, decision]) => [
+        next,
+        out,
+        ScheduleDecision.isContinue(decision) && !Number.isFinite(ScheduleIntervals.start(decision.intervals) - now)
+          ? ScheduleDecision.done
+          : decision
+      ])
+  )
 
 /**
  * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given, for an attempt may change
@@ -39,7 +55,7 @@ export const retried = (
         return Effect.fail(error)
       })
     )
-    const schedule = Schedule.modifyDelayEffect(rule.schedule, (_, delay) =>
+    const schedule = Schedule.modifyDelayEffect(withoutEndless(rule.schedule), (_, delay) =>
       Effect.as(last === undefined ? Effect.void : failed(last, Duration.toMillis(delay)), delay))
     return Effect.flatten(Effect.retry(attempt, schedule))
   })

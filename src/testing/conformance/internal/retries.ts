@@ -1,4 +1,5 @@
 /** docs/contract.md, 4.1: calls whose tool is tried again. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { ApprovalRequired, ToolError, type ToolErrorReason } from "../../../errors.js"
@@ -40,6 +41,19 @@ test("a tool that fails is tried again, and its success is the result", { needs 
     [["Unavailable", 1_000, 2], ["Unavailable", 1_000, 3]]
   )
   yield* w.delivers(a, { foreground: ["result a ok there"] })
+})
+
+test("an endless delay ends the tries: no event has a number that JSON has not", { needs }, function*(w) {
+  let attempts = 0
+  const schedule = Schedule.addDelay(Schedule.recurs(3), (count) => count === 0 ? "1 second" : Duration.infinity)
+  const a = yield* w.start("a", {
+    route: RoutingDecision.Foreground({ retry: { schedule } }),
+    tool: () => Effect.suspend(() => failing("ExecutionFailed", `attempt ${++attempts}`))
+  })
+  yield* w.advance("1 second")
+  yield* equal("how often it ran", attempts, 2)
+  yield* equal("the events", yield* w.eventsOf(a.id), ["Started", "Retrying", "Failed"])
+  yield* w.delivers(a, { foreground: ["result a error"] })
 })
 
 test("only the last failure is delivered", { needs }, function*(w) {
