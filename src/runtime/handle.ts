@@ -17,7 +17,7 @@ import { checkContinuePolicy, checkDeliveryMode } from "../model/policyChecks.js
 import { withSuspendedOf } from "../services/internal/suspendedOf.js"
 import type { AnswerApproval, TaskManagerHandle } from "../services/TaskManager.js"
 import { checkUsageFilter } from "../shared/checkUsage.js"
-import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
+import { checkHistoryQuery, checkRange, checkTaskFilter, finiteOf, limitOf, refuseUnless } from "../shared/refusals.js"
 import { wellFormedText } from "../shared/wellFormed.js"
 import type { Engine } from "./Engine.js"
 import { hostEvents } from "./events/hostEvents.js"
@@ -93,7 +93,7 @@ export const makeHandle = (engine: Engine, answerApproval: AnswerApproval): Task
         const output = state.unsafeModify((table) => readOutput(table, taskId, range))
         return output === undefined ? new TaskNotFound({ taskId }) : Effect.succeed(output)
       }),
-    list: (filter) => read((table) => queries.list(table, filter)),
+    list: (filter = {}) => read((table) => queries.list(table, checkTaskFilter(filter))),
     history: (query = {}) =>
       read((table) => {
         const { before, filter = {}, limit } = checkHistoryQuery(query)

@@ -74,13 +74,15 @@ export const checkUsageLimit = (
  * @category guards
  */
 export const checkUsageFilter = (
-  { lane, sessionId, taskId, turnId }: {
+  filter: {
     readonly lane?: unknown
     readonly sessionId?: unknown
     readonly taskId?: unknown
     readonly turnId?: unknown
   }
 ): void => {
+  refuseUnlessObject("usage", "a UsageFilter", filter)
+  const { lane, sessionId, taskId, turnId } = filter
   const named = Object.entries({ taskId, sessionId, turnId, lane }).filter(([, value]) => value !== undefined)
   for (const [field, value] of named) {
     refuseUnless(typeof value === "string" && value !== "", `UsageFilter.${field}`, "a string that is not empty", value)

@@ -53,6 +53,12 @@ export const refuseUnknownFields = (owner: string, given: object, takes: Readonl
   if (wrong !== undefined) throw wrong
 }
 
+/** The filter of `list`; throws unless it is an object. */
+export const checkTaskFilter = <Filter>(filter: Filter): Filter => {
+  refuseUnlessObject("list", "a TaskFilter", filter)
+  return filter
+}
+
 const longestPage = 1_000
 const usualPage = 100
 

@@ -149,7 +149,13 @@ describe.concurrent("TaskManagerClient", () => {
           handle.setDeliveryMode(running, wrong("Later")),
           handle.setContinuePolicy(running, wrong("Never")),
           handle.answerApproval(asked, wrong("maybe")).pipe(Effect.provide(Tools)),
-          handle.output(running, { maxBytes: -1 })
+          handle.output(running, { maxBytes: -1 }),
+          handle.list(wrong(null)),
+          handle.history(wrong(null)),
+          handle.usage(wrong(null)),
+          Stream.runDrain(handle.eventsOf(wrong(undefined))),
+          Effect.scoped(handle.subscribeTo(wrong(null))),
+          Effect.scoped(handle.watchOf(wrong(undefined)))
         ]
         for (const [index, death] of deaths(remote).entries()) {
           const found = yield* Effect.exit(Effect.sandbox(death))
@@ -158,6 +164,7 @@ describe.concurrent("TaskManagerClient", () => {
             String(yield* Effect.exit(Effect.sandbox(deaths(here)[index] ?? Effect.void)))
           )
           assert.isFalse(String(found).includes("Unreachable"), String(found))
+          assert.match(String(found), / takes /)
         }
         const answers = { answers: { a: wrong(5n) } }
         const refused = yield* Effect.flip(remote.answerApproval(asked, answers).pipe(Effect.provide(Tools)))

@@ -119,6 +119,14 @@ const badSignal = "Invalid options: `signal` must be an AbortSignal."
 const badAbort = "Invalid options: `onAbort` must be one of EndWait, InterruptTurn."
 const noOptions = "Invalid options: must be an object."
 const noUse = "Invalid use: `use` must be a function."
+/** What is said of a field that there is not; what it was meant to say would be left out unseen. */
+const noField = (owner: string, field: string, ...takes: ReadonlyArray<string>): string =>
+  `${owner} has no field "${field}": it takes ${takes.join(", ")}`
+const noSignalField = noField("options", "timeOut", "signal")
+const noTimedField = noField("options", "timeOut", "signal", "timeout")
+const noTurnField = noField("options", "timeOut", "signal", "timeout", "onAbort")
+const filterFields = ["status", "kind", "sessionId", "turnId", "callId", "lane", "parent"]
+const typo = { timeOut: 5 }
 const statuses = "must be one of Queued, Running, Suspended, Cancelling, Completed, Failed, Cancelled."
 
 const asked = {
@@ -132,7 +140,9 @@ const eventFilters: ReadonlyArray<readonly [args: ReadonlyArray<unknown>, messag
   [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
   [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"],
   [[{ after: -1 }], "Invalid filter: `after` must be an integer from 0."],
-  [[{ after: 0.5 }], "Invalid filter: `after` must be an integer"]
+  [[{ after: 0.5 }], "Invalid filter: `after` must be an integer"],
+  [[{ sessionID: "s" }], noField("filter", "sessionID", "sessionId", "taskId", "after")],
+  [[{}, typo], noSignalField]
 ]
 
 type Method = Exclude<keyof ReturnType<typeof createTaskManager>, "toolSpecs" | "close" | symbol>
@@ -171,6 +181,18 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     ],
     [[{ request: {}, taskId: "" }], `${missingFields} ${emptyId}`],
     [[{ request, approval: {} }], noId],
+    [
+      [{ request, deliverymode: "Manual" }],
+      noField("startTask", "deliverymode", "request", "taskId", "deliveryMode", "continuePolicy", "_tag")
+    ],
+    [
+      [{ request, taskId: "x", approval: asked.approval, reason: "r" }],
+      noField("startTask", "reason", "request", "taskId", "approval", "_tag")
+    ],
+    [
+      [{ request: { ...request, metaData: {} } }],
+      "request has no field \"metaData\": it takes sessionId, turnId, callId,"
+    ],
     [[{ request, taskId: "x", approval: undefined }], "Invalid approval: must be an object."],
     [[{ request, taskId: "x", approval: secret }], "Invalid approval: must be an object."],
     [[{ taskId: "x", approval: {} }], noRequest],
@@ -188,6 +210,7 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[turn, { signal: {} }], badSignal],
     [[turn, { signal: {}, onAbort: "InterruptTurn" }], badSignal],
     [[turn, { signal: null }], badSignal],
+    [[turn, typo], noTurnField],
     ...[-1, NaN, -Infinity, "-5 seconds", [-1, 0], secret, null].map((timeout) =>
       [[turn, { timeout }], "Invalid options: `timeout` must be a duration from 0."] as const
     ),
@@ -201,26 +224,35 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[turn], noUse],
     [[turn, { onAbort: "EndWait" }], noUse],
     [[turn, use, { onAbort: secret }], badAbort],
+    [[turn, use, typo], noTurnField],
     [[turn, use, { signal: secret }], badSignal]
   ],
   takePendingLoopUpdates: [[[], noSession], [[""], "`sessionId` must be a non-empty string."], [[turn], "`sessionId`"]],
   consumePendingLoopUpdates: [[[], noUse], [["s"], noUse], [[undefined, use], noSession], [["", use], "`sessionId`"]],
-  waitForLoopUpdate: [[[], noSession], [["s", { signal: {} }], badSignal], [["s", 5], noOptions]],
+  waitForLoopUpdate: [[[], noSession], [["s", { signal: {} }], badSignal], [["s", 5], noOptions], [
+    ["s", typo],
+    noTimedField
+  ]],
   takeResult: [[[], noId], [[""], emptyId], [[5], "Invalid task id: `taskId` must be a"]],
   consumeResult: [[["x"], noUse], [[undefined, use], noId], [["", use], emptyId]],
   waitForTask: [
     [[], "Invalid task ids: `taskIds` is missing."],
     [["x"], "Invalid task ids: `taskIds` must be an array."],
     [[["a", ""]], "Invalid task ids: `taskIds.1` must be a non-empty string."],
-    [[["a"], { signal: {} }], badSignal]
+    [[["a"], { signal: {} }], badSignal],
+    [[["a"], typo], noTimedField]
   ],
-  onTurnInterrupted: [[[], noTurn], [[{}], emptyTurn], [[turn, { signal: {} }], badSignal]],
+  onTurnInterrupted: [[[], noTurn], [[{}], emptyTurn], [[turn, { signal: {} }], badSignal], [
+    [turn, typo],
+    noSignalField
+  ]],
   rejectApproval: [
     [[], noId],
     [[{}], noId],
     [["x"], noId],
     [[{ taskId: "" }], emptyId],
     [[{ taskId: "x", reason: 7 }], "Invalid reason: `reason` must be a string."],
+    [[{ taskId: "x", reson: "r" }], noField("rejectApproval", "reson", "taskId", "reason", "asking")],
     [[{ reason: 7 }], `${noId} Invalid reason: \`reason\` must be a string.`]
   ],
   answerApproval: [
@@ -234,23 +266,29 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[asked, "aprove"], "Invalid answer: must be \"approve\", or an object with `reject` or `answers`."],
     [[asked], "Invalid answer: must be \"approve\", or an object with `reject` or `answers`."],
     [[asked, {}], "Invalid reason: `reject` is missing."],
-    [[asked, { reject: 5 }], "Invalid reason: `reject` must be a string."]
+    [[asked, { reject: 5 }], "Invalid reason: `reject` must be a string."],
+    [[asked, { reject: "r", answers: {} }], noField("answer", "reject", "answers")],
+    [[asked, { reject: "r", reason: "r" }], noField("answer", "reason", "reject")]
   ],
-  closeSession: [[[], noSession], [[turn], "`sessionId`"], [["s", { signal: {} }], badSignal]],
+  closeSession: [[[], noSession], [[turn], "`sessionId`"], [["s", { signal: {} }], badSignal], [
+    ["s", typo],
+    noSignalField
+  ]],
   turnUpdates: [
     [[], noTurn],
     [[{}], emptyTurn],
     [[turn, { onAbort: "Interupt" }], badAbort],
-    [[turn, { signal: {} }], badSignal]
+    [[turn, { signal: {} }], badSignal],
+    [[turn, { timeout: 5 }], noField("options", "timeout", "signal", "onAbort")]
   ],
   eventsOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
   subscribeTo: [...eventFilters, [[{}, { signal: {} }], badSignal]],
   watchOf: [...eventFilters, [[{}, { signal: {} }], badSignal]],
-  events: [[[{ signal: {} }], badSignal], [[null], noOptions]],
-  subscribe: [[[{ signal: {} }], badSignal], [[5], noOptions]],
-  watch: [[[{ signal: {} }], badSignal], [[5], noOptions]],
-  changes: [[[{ signal: {} }], badSignal], [[5], noOptions]],
-  inbox: [[[{ signal: {} }], badSignal], [[5], noOptions]],
+  events: [[[typo], noSignalField], [[{ signal: {} }], badSignal], [[null], noOptions]],
+  subscribe: [[[typo], noSignalField], [[{ signal: {} }], badSignal], [[5], noOptions]],
+  watch: [[[typo], noSignalField], [[{ signal: {} }], badSignal], [[5], noOptions]],
+  changes: [[[typo], noSignalField], [[{ signal: {} }], badSignal], [[5], noOptions]],
+  inbox: [[[typo], noSignalField], [[{ signal: {} }], badSignal], [[5], noOptions]],
   get: [[[], noId], [[""], emptyId], [[{ taskId: "x" }], "Invalid task id: `taskId` must be a"]],
   result: [[[], noId], [[""], emptyId]],
   output: [
@@ -258,7 +296,8 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [["x", null], "Invalid output: `range` must be an object."],
     [["x", secret], "Invalid output: `range` must be an object."],
     [["x", { start: -1 }], "OutputRange.start takes an integer from 0"],
-    [["x", { maxBytes: "5" }], "OutputRange.maxBytes takes an integer from 0"]
+    [["x", { maxBytes: "5" }], "OutputRange.maxBytes takes an integer from 0"],
+    [["x", { from: 5 }], noField("range", "from", "start", "maxBytes")]
   ],
   list: [
     [[null], "Invalid filter: must be an object."],
@@ -268,7 +307,8 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ status: ["Running", "Runing"] }], `Invalid filter: \`status.1\` ${statuses}`],
     [[{ status: null }], `Invalid filter: \`status\` ${statuses}`],
     [[{ kind: "foreground" }], "Invalid filter: `kind` must be one of Foreground, Background."],
-    [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."]
+    [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
+    [[{ sessionID: "s" }], noField("filter", "sessionID", ...filterFields)]
   ],
   history: [
     [[null], "Invalid history: `query` must be an object."],
@@ -278,12 +318,17 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
     [[{ limit: 0 }], "TaskHistoryQuery.limit takes an integer from 1 to 1000"],
     [[{ filter: "Failed" }], "Invalid filter: must be an object."],
     [[{ filter: { status: "Runing" } }], `Invalid filter: \`status\` ${statuses}`],
-    [[{ filter: { turnId: "t" } }], "Invalid filter: `turnId` filters no history."]
+    [[{ filter: { turnId: "t" } }], "Invalid filter: `turnId` filters no history."],
+    [[{ sessionId: "s" }], noField("query", "sessionId", "before", "limit", "filter")],
+    [[{ filter: { sessionID: "s" } }], noField("filter", "sessionID", ...filterFields)]
   ],
   listRunning: [],
   listSuspended: [],
   listCompleted: [],
-  cancel: [[[], noId], [[""], emptyId], [["x", { signal: {} }], badSignal]],
+  cancel: [[[], noId], [[""], emptyId], [["x", { signal: {} }], badSignal], [
+    ["x", { timeout: 5 }],
+    noField("options", "timeout", "signal")
+  ]],
   detach: [[[], noId], [[""], emptyId]],
   steer: [
     [[], noId],
@@ -314,7 +359,8 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
   usage: [
     [[secret], "Invalid filter: must be an object."],
     [[{ sessionId: "" }], "Invalid filter: `sessionId` must be a non-empty string."],
-    [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"]
+    [[{ taskId: 5 }], "Invalid filter: `taskId` must be a"],
+    [[{ sessionID: "s" }], noField("filter", "sessionID", "taskId", "sessionId", "turnId", "lane")]
   ],
   addUsage: [
     [[], noTurn],
@@ -326,7 +372,7 @@ const calls: Readonly<Record<Method, ReadonlyArray<readonly [args: ReadonlyArray
   ],
   drainReadyItems: [],
   drainReadyItemsOf: [[[], noSession], [[""], "`sessionId` must be a non-empty string."]],
-  waitForIdle: [[[{ signal: {} }], badSignal], [[5], noOptions]]
+  waitForIdle: [[[{ signal: {} }], badSignal], [[5], noOptions], [[typo], noTimedField]]
 }
 
 describe("a method that is given something wrong", () => {
@@ -369,6 +415,11 @@ describe("a tool that says something wrong", () => {
           // a tool without types
           const attempts: ReadonlyArray<(value: never) => void> = [write, reportProgress]
           const values: ReadonlyArray<unknown> = [5, undefined, null, [secret]]
+          try {
+            reportProgress({ message: "x", fractions: 1 } as never)
+          } catch (error) {
+            told.push(String(error))
+          }
           for (const attempt of attempts) {
             for (const value of values) {
               try {
@@ -388,6 +439,7 @@ describe("a tool that says something wrong", () => {
     await manager.startTask(call("tell"))
     assert.isFalse((await nextResult(manager)).isError)
     assert.deepStrictEqual(told, [
+      "TypeError: progress has no field \"fractions\": it takes message, fraction, data",
       "TypeError: write takes a string, not 5",
       "TypeError: write takes a string, not undefined",
       "TypeError: write takes a string, not null",

@@ -36,7 +36,7 @@ import { withUnheld } from "../../services/internal/unheld.js"
 import { TaskManager, type TaskManagerHandle, type TurnWaitLimit } from "../../services/TaskManager.js"
 import { checkCosts, checkUsageFilter } from "../../shared/checkUsage.js"
 import { randomToken } from "../../shared/randomToken.js"
-import { checkRange, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
+import { checkRange, checkTaskFilter, finiteOf, limitOf, refuseUnless } from "../../shared/refusals.js"
 import { wellFormedText } from "../../shared/wellFormed.js"
 import type { ClusterJournal } from "../ClusterJournal.js"
 import { acknowledgingWith } from "./acknowledging.js"
@@ -240,7 +240,8 @@ export const makeClient = (options: {
             (error) => error === undefined ? Effect.void : Effect.fail(error)
           )
         }))
-    const list: TaskManagerHandle["list"] = (filter = {}) => unlessClosed([], journals.list(filter))
+    const list: TaskManagerHandle["list"] = (filter = {}) =>
+      Effect.suspend(() => unlessClosed([], journals.list(checkTaskFilter(filter))))
     const suspendedOf = (group: number) =>
       ask(group, (client, header) => client.Suspended({ header }), Effect.succeed([]))
     const listSuspended = Effect.map(
@@ -366,7 +367,7 @@ export const makeClient = (options: {
         }),
       list: (filter = {}) =>
         Effect.sync(() => {
-          const { sessionId } = filter
+          const { sessionId } = checkTaskFilter(filter)
           const found = sessionId === undefined ? mirrors.all : [mirrors.known(sessionId)]
           return found.flatMap((mirror) => mirror?.tasks() ?? []).filter(isMeantBy(filter))
         }),

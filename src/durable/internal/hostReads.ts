@@ -14,6 +14,7 @@ import type { Check } from "../../runtime/journal/holding.js"
 import type { JournalWriter } from "../../runtime/journal/JournalWriter.js"
 import { inputOf, withInputs } from "../../services/internal/inputs.js"
 import { TaskManager, type TaskManagerHandle } from "../../services/TaskManager.js"
+import { checkUsageFilter } from "../../shared/checkUsage.js"
 import type { OutputRing } from "../../shared/OutputRing.js"
 import { checkHistoryQuery } from "../../shared/refusals.js"
 import { isStorable } from "./checks.js"
@@ -162,13 +163,16 @@ export const withStoredTasks = <Stored>(
       result: (id) => orStored(handle.result(id), id, ({ result }) => Effect.succeed(Option.fromNullable(result))),
       output,
       usage: (filter = {}) =>
-        filter.taskId === undefined
-          ? handle.usage(filter)
-          : orStored(
-            handle.usage(filter),
-            filter.taskId,
-            ({ snapshot }) => Effect.succeed(snapshot.usage ?? nothingUsed)
-          ),
+        Effect.suspend(() => {
+          checkUsageFilter(filter)
+          return filter.taskId === undefined
+            ? handle.usage(filter)
+            : orStored(
+              handle.usage(filter),
+              filter.taskId,
+              ({ snapshot }) => Effect.succeed(snapshot.usage ?? nothingUsed)
+            )
+        }),
       cancel: (id) => orStored(handle.cancel(id), id, () => Effect.void),
       detach: (id) => orStored(handle.detach(id), id, hasSettled),
       steer: (id, message) => orStored(handle.steer(id, message), id, hasSettled),

@@ -27,6 +27,7 @@ import { UsageCosts, UsageFilter } from "../../model/Usage.js"
 import type { ApprovalAnswer } from "../../services/TaskManager.js"
 import { isAbortSignal } from "../../shared/abortSignals.js"
 import { durationMillis } from "../../shared/durations.js"
+import { refuseUnknownFields } from "../../shared/refusals.js"
 import { printable } from "../../shared/text.js"
 import type { TurnWaitOptions } from "../PromiseTaskManager.js"
 
@@ -51,6 +52,12 @@ const reader = <A, I>(what: string, at: string, schema: Schema.Schema<A, I>) => 
   }
 }
 
+/** The object, if it has no other fields: what a field with a typo in its name was meant to say would be left out unseen. */
+const only = <Given extends object>(what: string, given: Given, takes: ReadonlyArray<string>): Given => {
+  refuseUnknownFields(what, given, takes)
+  return given
+}
+
 export const sessionOf = reader("session id", "sessionId", SessionId)
 export const taskOf = reader("task id", "taskId", TaskId)
 export const tasksOf = reader("task ids", "taskIds", list(TaskId))
@@ -61,26 +68,24 @@ const requestOf = reader("tool call", "request", ToolRequest)
 const approvalOf = reader("approval", "", ApprovalRequest)
 const askingOf = reader("asking", "asking", Text)
 export const costsOf = reader("costs", "costs", UsageCosts)
-export const usageFilterOf = reader("filter", "", UsageFilter)
+const usageOf = reader("filter", "", UsageFilter)
 export const laneOf = reader("lane", "lane", Text)
 export const numberOf = reader("number", "number", AnyNumber)
 export const messageOf = reader("message", "message", Text)
 const reasonOf = reader("reason", "reason", Text)
 const eventFilterOf = reader("filter", "", TaskEventFilter)
 const statusOf = reader("filter", "status", TaskStatus)
-const filterOf = reader(
-  "filter",
-  "",
-  struct({
-    status: Schema.optionalWith(list(TaskStatus), { exact: true }),
-    kind: Schema.optionalWith(TaskKind, { exact: true }),
-    sessionId: Schema.optionalWith(SessionId, { exact: true }),
-    turnId: Schema.optionalWith(TurnId, { exact: true }),
-    callId: Schema.optionalWith(ToolCallId, { exact: true }),
-    lane: Schema.optionalWith(Text, { exact: true }),
-    parent: Schema.optionalWith(TaskId, { exact: true })
-  })
-)
+const Filter = struct({
+  status: Schema.optionalWith(list(TaskStatus), { exact: true }),
+  kind: Schema.optionalWith(TaskKind, { exact: true }),
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  turnId: Schema.optionalWith(TurnId, { exact: true }),
+  callId: Schema.optionalWith(ToolCallId, { exact: true }),
+  lane: Schema.optionalWith(Text, { exact: true }),
+  parent: Schema.optionalWith(TaskId, { exact: true })
+})
+const filterOf = reader("filter", "", Filter)
+const filterFields = Object.keys(Filter.fields)
 
 /** All that is wrong is said at once. */
 const together = <Parts extends Readonly<Record<string, () => unknown>>>(
@@ -103,11 +108,13 @@ const together = <Parts extends Readonly<Record<string, () => unknown>>>(
 const optional = <A>(read: (value: unknown) => A) => (value: unknown): A | undefined =>
   value === undefined ? undefined : read(value)
 
+const requestFields = ["sessionId", "turnId", "callId", "toolName", "input", "metadata"]
 const takenByRequest = "an object with `sessionId`, `turnId`, `callId`, `toolName` and `input`"
 
 const callOf = (request: unknown, place = "request"): ToolRequest => {
   if (request === undefined) throw invalid("tool call", `\`${place}\` is missing: ${takenByRequest}`)
   if (!isObject(request)) throw invalid("tool call", `\`${place}\` must be ${takenByRequest}`)
+  only(place, request, requestFields)
   return requestOf({ ...request, metadata: request["metadata"] ?? emptyMetadata }, place)
 }
 
@@ -115,18 +122,25 @@ const callOf = (request: unknown, place = "request"): ToolRequest => {
 export const launchOf = (launch: unknown): TaskLaunchRequest => {
   const given = isObject(launch) ? launch : {}
   const request = () => callOf(given["request"])
-  return "approval" in given
-    ? TaskLaunchRequest.approved(together({
+  // one that was made by `TaskLaunchRequest` has a tag
+  const fields = (...takes: ReadonlyArray<string>) => () => only("startTask", given, [...takes, "_tag"])
+  if ("approval" in given) {
+    const { fields: _, ...approved } = together({
       request,
       taskId: () => taskOf(given["taskId"]),
-      approval: () => approvalOf(given["approval"])
-    }))
-    : TaskLaunchRequest.plain(together({
-      request,
-      taskId: () => optional(taskOf)(given["taskId"]),
-      deliveryMode: () => optional(deliveryOf)(given["deliveryMode"]),
-      continuePolicy: () => optional(policyOf)(given["continuePolicy"])
-    }))
+      approval: () => approvalOf(given["approval"]),
+      fields: fields("request", "taskId", "approval")
+    })
+    return TaskLaunchRequest.approved(approved)
+  }
+  const { fields: _, ...plain } = together({
+    request,
+    taskId: () => optional(taskOf)(given["taskId"]),
+    deliveryMode: () => optional(deliveryOf)(given["deliveryMode"]),
+    continuePolicy: () => optional(policyOf)(given["continuePolicy"]),
+    fields: fields("request", "taskId", "deliveryMode", "continuePolicy")
+  })
+  return TaskLaunchRequest.plain(plain)
 }
 
 /** What `rejectApproval` takes. */
@@ -134,11 +148,13 @@ export const rejectionOf = (
   options: unknown
 ): { readonly taskId: TaskId; readonly reason: string | undefined; readonly asking: string | undefined } => {
   const given = isObject(options) ? options : {}
-  return together({
+  const { fields: _, ...rejection } = together({
     taskId: () => taskOf(given["taskId"]),
     reason: () => optional(reasonOf)(given["reason"]),
-    asking: () => optional(askingOf)(given["asking"])
+    asking: () => optional(askingOf)(given["asking"]),
+    fields: () => only("rejectApproval", given, ["taskId", "reason", "asking"])
   })
+  return rejection
 }
 
 const takenByAnswer = "an object with `taskId`, `toolRequest` and `approval`"
@@ -163,21 +179,30 @@ const answersOf = (answers: unknown): Readonly<Record<string, unknown>> => {
 export const answerOf = (answer: unknown): ApprovalAnswer => {
   if (answer === "approve") return answer
   if (!isObject(answer)) throw invalid("answer", "must be \"approve\", or an object with `reject` or `answers`")
-  if ("answers" in answer) return { answers: answersOf(answer["answers"]) }
+  if ("answers" in answer) return { answers: answersOf(only("answer", answer, ["answers"])["answers"]) }
+  only("answer", answer, ["reject"])
   return { reject: reasonOf(answer["reject"], "reject") }
 }
 
 /** What the readers of some events take. */
 export const toEventFilter = (filter: unknown): TaskEventFilter => {
   if (!isObject(filter)) throw invalid("filter", "must be an object")
+  only("filter", filter, ["sessionId", "taskId", "after"])
   return eventFilterOf(Record.filter(filter, Predicate.isNotUndefined))
+}
+
+/** What `usage` takes; which fields go together is checked by the manager. */
+export const usageFilterOf = (filter: unknown): UsageFilter => {
+  if (!isObject(filter)) throw invalid("filter", "must be an object")
+  only("filter", filter, ["taskId", "sessionId", "turnId", "lane"])
+  return usageOf(Record.filter(filter, Predicate.isNotUndefined))
 }
 
 /** What `list` takes. */
 export const toFilter = (filter: unknown): TaskFilter | undefined => {
   if (filter === undefined) return undefined
   if (!isObject(filter)) throw invalid("filter", "must be an object")
-  const { status } = filter
+  const { status } = only("filter", filter, filterFields)
   const fields: Readonly<Record<string, unknown>> = {
     ...filter,
     status: status === undefined || Array.isArray(status) ? status : [statusOf(status)]
@@ -189,7 +214,7 @@ export const toFilter = (filter: unknown): TaskFilter | undefined => {
 export const toHistoryQuery = (query: unknown): TaskHistoryQuery | undefined => {
   if (query === undefined) return undefined
   if (!isObject(query)) throw invalid("history", "`query` must be an object")
-  const { before, filter, limit } = query
+  const { before, filter, limit } = only("query", query, ["before", "limit", "filter"])
   const wrong = [["before", before], ["limit", limit]].flatMap(([field, value]) =>
     value === undefined || Predicate.isNumber(value) ? [] : [`\`${String(field)}\` must be a number`]
   )
@@ -212,7 +237,8 @@ const historyFilterOf = (filter: unknown): TaskHistoryQuery["filter"] => {
 
 /** Its fields are checked by the manager. */
 export const rangeOf = (range: OutputRange | undefined): OutputRange | undefined => {
-  if (range === undefined || isObject(range)) return range
+  if (range === undefined) return range
+  if (isObject(range)) return only("range", range, ["start", "maxBytes"])
   throw invalid("output", "`range` must be an object")
 }
 
@@ -224,10 +250,17 @@ export const useOf = <F extends (value: never) => unknown>(use: F): F => {
 
 const onAborts: Readonly<Record<NonNullable<TurnWaitOptions["onAbort"]>, true>> = { EndWait: true, InterruptTurn: true }
 
-/** The options of a method that waits. */
-export const waitOf = <Options extends TurnWaitOptions>(options: Options | undefined): Options | undefined => {
+/** Fields of the options of a method that waits. */
+export type WaitField = keyof TurnWaitOptions
+
+/** The options of a method that waits, if it takes no others than these. */
+export const waitOf = <Options extends TurnWaitOptions>(
+  options: Options | undefined,
+  takes: ReadonlyArray<WaitField> = ["signal"]
+): Options | undefined => {
   if (options === undefined) return undefined
   if (!isObject(options)) throw invalid("options", "must be an object")
+  only("options", options, takes)
   const { onAbort, signal } = options
   // of the methods that have one
   const timeout: unknown = Reflect.get(options, "timeout")
@@ -243,6 +276,6 @@ export const waitOf = <Options extends TurnWaitOptions>(options: Options | undef
 
 /** What a tool reports of its progress; its fields are the manager's business. */
 export const progressOf = <A>(progress: A): A => {
-  if (isObject(progress)) return progress
+  if (isObject(progress)) return only("progress", progress, ["message", "fraction", "data"])
   throw invalid("progress", "reportProgress takes an object with `message`, `fraction` or `data`")
 }

@@ -39,12 +39,16 @@ import {
   turnOf,
   usageFilterOf,
   useOf,
+  type WaitField,
   waitOf
 } from "./arguments.js"
 import { iterate, iterateTakes, promised, runOver } from "./running.js"
 
 /** Checked here for the names that a caller uses, and again by the manager. */
 const limitOf = (options: TimedWaitOptions | undefined): WaitLimit => ({ timeout: options?.timeout })
+
+const timed: ReadonlyArray<WaitField> = ["signal", "timeout"]
+const ofTurn: ReadonlyArray<WaitField> = [...timed, "onAbort"]
 
 /** The parts of one manager. */
 export interface Parts {
@@ -59,7 +63,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
   const { handle } = manager
   const run = runOver(runtime)
   // a wrong argument throws inside, so that the promise rejects
-  const call = <A, E>(method: () => Effect.Effect<A, E>, options?: WaitOptions) => run(Effect.suspend(method), options)
+  const call = <A, E>(method: () => Effect.Effect<A, E>, options?: WaitOptions, takes?: ReadonlyArray<WaitField>) =>
+    run(Effect.suspend(method), options, undefined, takes)
   const orUndefined = <A>(answer: Promise<Option.Option<A>>) => answer.then(Option.getOrUndefined)
 
   /** As `call`, for a method that an abort does not end any more once the use of what it took has begun. */
@@ -91,8 +96,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     wait: (turn: TurnRef, limit: WaitLimit, options: WaitOptions | undefined) => Promise<A>
   ): Promise<A> => {
     const ref = turnOf(turn)
-    const limit = limitOf(waitOf(options))
-    if (options?.onAbort !== "InterruptTurn") return wait(ref, limit, options)
+    const limit = limitOf(waitOf(options, ofTurn))
+    if (options?.onAbort !== "InterruptTurn") return wait(ref, limit, { signal: options?.signal })
     const signal = options?.signal
     const interrupt = () => void run(manager.onTurnInterrupted(ref))
     if (signal?.aborted === true) interrupt()
@@ -135,7 +140,7 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     turnUpdates: (turn, options) => {
       const ref = turnOf(turn)
       // the signal that interrupts the turn does not end the reading
-      const interrupts = waitOf(options)?.onAbort === "InterruptTurn"
+      const interrupts = waitOf(options, ["signal", "onAbort"])?.onAbort === "InterruptTurn"
       return iterateTakes(
         (stop) =>
           overTurn(
@@ -150,10 +155,11 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
     consumePendingLoopUpdates: (sessionId, use) =>
       consume((begin) => manager.consumePendingLoopUpdates(sessionOf(sessionId), begin), use),
     waitForLoopUpdate: (sessionId, options) =>
-      call(() => manager.waitForLoopUpdate(sessionOf(sessionId), limitOf(options)), options),
+      call(() => manager.waitForLoopUpdate(sessionOf(sessionId), limitOf(options)), options, timed),
     takeResult: (taskId) => orUndefined(call(() => manager.takeResult(taskOf(taskId)))),
     consumeResult: (taskId, use) => orUndefined(consume((begin) => manager.consumeResult(taskOf(taskId), begin), use)),
-    waitForTask: (taskIds, options) => call(() => manager.waitForTask(tasksOf(taskIds), limitOf(options)), options),
+    waitForTask: (taskIds, options) =>
+      call(() => manager.waitForTask(tasksOf(taskIds), limitOf(options)), options, timed),
     onTurnInterrupted: (turn, options) => call(() => manager.onTurnInterrupted(turnOf(turn)), options),
     answerApproval: (approval, answer) =>
       call(() =>
@@ -208,7 +214,8 @@ export const operationsOver = (parts: Parts, runtime: Runtime.Runtime<never>): T
       call(
         (): Effect.Effect<void, WaitTimedOut> =>
           options?.timeout === undefined ? handle.waitForIdle : handle.waitForIdleWithin(options.timeout),
-        options
+        options,
+        timed
       )
   }
 }

@@ -9,16 +9,18 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TaskIterator, WaitOptions } from "../PromiseTaskManager.js"
-import { waitOf } from "./arguments.js"
+import { type WaitField, waitOf } from "./arguments.js"
 
 /**
  * Runs an effect as a promise that rejects with the error itself. The signal interrupts the effect, unless `isKept` says
- * no, and the promise then rejects with the signal's reason. It rejects with a `TypeError` for options that are none.
+ * no, and the promise then rejects with the signal's reason. It rejects with a `TypeError` for options that are none, or
+ * have other fields than it takes.
  */
 export type Run = <A, E>(
   effect: Effect.Effect<A, E>,
   options?: WaitOptions | undefined,
-  isKept?: () => boolean
+  isKept?: () => boolean,
+  takes?: ReadonlyArray<WaitField>
 ) => Promise<A>
 
 /**
@@ -27,9 +29,9 @@ export type Run = <A, E>(
  */
 export const runOver = (runtime: Runtime.Runtime<never>): Run => {
   const fork = Runtime.runFork(runtime)
-  return (effect, options, isKept) =>
+  return (effect, options, isKept, takes) =>
     new Promise((resolve, reject) => {
-      const signal = waitOf(options)?.signal
+      const signal = waitOf(options, takes)?.signal
       if (signal?.aborted === true) {
         reject(signal.reason)
         return

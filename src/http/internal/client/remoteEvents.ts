@@ -65,7 +65,7 @@ export const remoteEvents = (
 ): RemoteEvents => {
   const filtered = (from: Begin, filter: TaskEventFilter) =>
     Effect.suspend(() => shared.filtered(from, checkEventFilter(filter)))
-  const eventsFrom = (from: Begin, filter: TaskEventFilter = {}) =>
+  const eventsFrom = (from: Begin, filter: TaskEventFilter) =>
     Effect.map(filtered(from, filter), ({ events }) => events)
   const watched = <Events>({ events, first }: { readonly events: Events; readonly first: EventReset | undefined }) => ({
     seq: first?.seq ?? 0,
@@ -82,6 +82,6 @@ export const remoteEvents = (
     watch: Effect.map(shared.all("snapshot"), watched),
     watchOf,
     changes: Stream.unwrapScoped(Effect.map(watchOf({}), ({ events, live }) => changesOf(live, events))),
-    inbox: Stream.unwrapScoped(Effect.map(eventsFrom("now"), (events) => inboxOf(events, listSuspended)))
+    inbox: Stream.unwrapScoped(Effect.map(eventsFrom("now", {}), (events) => inboxOf(events, listSuspended)))
   }
 }

@@ -13,7 +13,14 @@ import { checkUsageFilter } from "../../../shared/checkUsage.js"
 import { millisOf } from "../../../shared/durations.js"
 import { monotonicNow } from "../../../shared/monotonic.js"
 import { randomToken } from "../../../shared/randomToken.js"
-import { checkHistoryQuery, checkRange, finiteOf, limitOf, refuseUnless } from "../../../shared/refusals.js"
+import {
+  checkHistoryQuery,
+  checkRange,
+  checkTaskFilter,
+  finiteOf,
+  limitOf,
+  refuseUnless
+} from "../../../shared/refusals.js"
 import { type Link, longestWait } from "./Link.js"
 import { remoteEvents } from "./remoteEvents.js"
 import { remoteTurnUpdates } from "./remoteTurnUpdates.js"
@@ -48,7 +55,7 @@ export const makeRemoteHandle = (link: Link, shared: SharedEvents): TaskManagerH
   /** The pages of the server begin with the newest; one that settles meanwhile comes again as what it has become. */
   const list = (filter: TaskFilter = {}): Effect.Effect<ReadonlyArray<TaskSnapshot>> =>
     Effect.gen(function*() {
-      if (hasNoStatus(filter)) return []
+      if (hasNoStatus(checkTaskFilter(filter))) return []
       const { status: _, ...others } = filter
       const query = defined({ ...others, status: statusesOf(filter), limit: 1_000 })
       const found = new Map<TaskId, TaskSnapshot>()

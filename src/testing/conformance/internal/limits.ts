@@ -1,6 +1,8 @@
 /** docs/contract.md, 4.1, 4.2 and 8: concurrency, ids, history, lookups and configuration. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { TaskId } from "../../../model/ids.js"
 import type { TaskStatus } from "../../../model/Task.js"
 import { TaskLaunchRequest } from "../../../model/Task.js"
@@ -227,6 +229,27 @@ test("history gives the settled tasks that are kept in pages, newest first, and 
   yield* equal("next is the number of a terminal event", first.next, numbers.get("Completed d"))
   yield* equal("nothing is before the first event", yield* w.handle.history({ before: 0 }), { tasks: [] })
   yield* w.hasStatus(live, "Running")
+})
+
+test("what is no filter is refused with its name", {}, function*(w) {
+  // a program without types
+  const none = (value: unknown) => value as never
+  const calls: ReadonlyArray<readonly [message: string, call: Effect.Effect<unknown, unknown>]> = [
+    ["list takes a TaskFilter, not null", w.handle.list(none(null))],
+    ["history takes a TaskHistoryQuery, not null", w.handle.history(none(null))],
+    ["usage takes a UsageFilter, not null", w.handle.usage(none(null))],
+    ["a reader of events takes a TaskEventFilter, not undefined", Stream.runDrain(w.handle.eventsOf(none(undefined)))],
+    ["a reader of events takes a TaskEventFilter, not null", Effect.scoped(w.handle.subscribeTo(none(null)))],
+    ["a reader of events takes a TaskEventFilter, not \"s\"", Effect.scoped(w.handle.watchOf(none("s")))]
+  ]
+  for (const [message, call] of calls) {
+    const exit = yield* Effect.exit(call)
+    yield* equal(
+      message,
+      Exit.isFailure(exit) && exit.cause._tag === "Die" && String(exit.cause.defect),
+      `TypeError: ${message}`
+    )
+  }
 })
 
 test("history filters by session and status, and its pages are as full with a filter", {
