@@ -5,6 +5,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { JournalError, SessionId, TaskLaunchRequest, ToolCallId, ToolExecutor, TurnId } from "effect-task-manager"
 import { assert } from "vitest"
 import { makeGroup, type OnOpen } from "../../src/cluster/internal/Group.js"
+import type { Batch } from "../../src/cluster/internal/protocol.js"
 import type { WriteGroup } from "../../src/durable/internal/groups.js"
 import { migrate } from "../../src/durable/internal/schema.js"
 import { ownWriter } from "../../src/durable/internal/writing.js"
@@ -66,6 +67,28 @@ describe("a group", () => {
         yield* Deferred.succeed(goOn, undefined)
         yield* Fiber.join(closed)
         assert.strictEqual(opened, 1)
+      }).pipe(Effect.provide(World), Effect.scoped),
+    10_000
+  )
+
+  it.live(
+    "readers of one whose journal is lost are opened again: nothing ends for their clients",
+    () =>
+      Effect.gen(function*() {
+        const told = yield* Deferred.make<ReadonlyArray<Batch>>()
+        const reader = "reader"
+        const group = yield* groupWith({
+          writeGroup: () => Effect.fail(new JournalError({ journal: "group", reason: "Fenced", detail: "is gone" })),
+          onOpen: ({ readers }) =>
+            Effect.zipRight(
+              readers.open(reader, undefined, { mirrors: false, replays: false }),
+              Effect.addFinalizer(() => Deferred.succeed(told, readers.news([{ reader, has: 0 }])))
+            )
+        })
+        yield* Effect.fork(
+          group.answer(headerOf("start"), ({ manager }) => Effect.provide(manager.startTask(launch), Tools))
+        )
+        assert.deepStrictEqual((yield* Deferred.await(told)).map(({ state }) => state), ["Unknown"])
       }).pipe(Effect.provide(World), Effect.scoped),
     10_000
   )

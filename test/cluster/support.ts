@@ -1,10 +1,10 @@
 /** A cluster of one process: a runner and a client that talk to each other as if the wire were between them. */
 import { MessageStorage, RunnerHealth, Runners, RunnerStorage, Sharding, ShardingConfig } from "@effect/cluster"
 import type { SqlClient } from "@effect/sql"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Predicate } from "effect"
 import { TaskManager } from "effect-task-manager"
 import { type ClusterRunnerOptions, TaskManagerCluster } from "effect-task-manager/cluster"
-import type { CallHeader } from "../../src/cluster/internal/protocol.js"
+import type { CallHeader, Exchange, Exchanged } from "../../src/cluster/internal/protocol.js"
 import { quietness } from "../../src/cluster/internal/quietness.js"
 import { pendingStatements } from "../support/postgres.js"
 import { sqliteLayer } from "../support/sqlite.js"
@@ -41,6 +41,35 @@ export const memoryCluster = ({ shardsPerGroup = 300 }: { readonly shardsPerGrou
       }))
     )
   )
+
+/** What a test makes of the exchanges of a client: it may hold them or their answers, change them, or let them fail. */
+export interface Wire {
+  pass: (exchange: Exchange, send: Effect.Effect<Exchanged, unknown>) => Effect.Effect<Exchanged, unknown>
+}
+
+export const straight: Wire["pass"] = (_exchange, send) => send
+
+/** The engine for a client whose exchanges go through `wire`. */
+export const wired = (wire: Wire) => {
+  const around = <A extends object>(client: A): A =>
+    new Proxy(client, {
+      get: (target, name): unknown => {
+        const call: unknown = Reflect.get(target, name)
+        return name === "Exchange" && Predicate.isFunction(call)
+          ? (exchange: Exchange) => Effect.suspend(() => wire.pass(exchange, call(exchange)))
+          : call
+      }
+    })
+  return Layer.effect(
+    Sharding.Sharding,
+    Effect.map(Sharding.Sharding, (sharding) =>
+      Sharding.Sharding.of({
+        ...sharding,
+        makeClient: (entity) =>
+          Effect.map(sharding.makeClient(entity), (clientOf) => (entityId) => around(clientOf(entityId)))
+      }))
+  )
+}
 
 const open = new Set<TaskManager["Type"]>()
 const countOpen = Layer.scopedDiscard(

@@ -11,13 +11,14 @@ import { randomToken } from "../../shared/randomToken.js"
 import { type Connection, nothing } from "./Connection.js"
 import { Polls } from "./Polls.js"
 import type { Batch, Began, Positions } from "./protocol.js"
+import { wireSleep } from "./wire.js"
 
 /** Who is told. */
 export interface Listener {
   readonly hear: (event: FilteredTaskEvent, asked: ReadonlyArray<TaskApproval>) => void
   /** In the step in which the reader is there: what it begins with. */
   readonly began: (began: Began) => void
-  /** The runner has not kept what came meanwhile: the reader begins anew, with what is live now. */
+  /** A mirror: what came meanwhile is lost, and it begins anew with what is there now. */
   readonly beginAgain: (began: Began) => void
   readonly ended: () => void
   /** Something was told, and nothing more comes in this step. */
@@ -75,17 +76,23 @@ export class Feeds {
 
   hear(group: number, news: ReadonlyArray<Batch>): void {
     const feeds = this.of(group)
-    for (const { asked, before, events, reader, state } of news) {
+    for (const { asked, before, events, reader, resets = [], state } of news) {
       const feed = feeds.get(reader)
       if (feed === undefined || feed.state !== "Open") continue
       // some may have come with another call
       const fresh = events.slice(Math.max(0, feed.has - before))
+      let isUnknown = state === "Unknown"
       for (const event of fresh) {
         feed.has++
         feed.last = event.seq
-        feed.listener.hear(event, asked)
+        if (event._tag === "Reset" && feed.mirrors) {
+          const shown = resets.find(({ seq }) => seq === event.seq)
+          // a runner of an earlier version tells only what is live: the reader is opened again, which tells the rest
+          if (shown === undefined) isUnknown = true
+          else feed.listener.beginAgain({ news: [], live: event.live, ...shown })
+        } else feed.listener.hear(event, asked)
       }
-      if (state === "Unknown") {
+      if (isUnknown) {
         feed.state = "Opening"
         this.connection.fork(this.openAgain(group, feed))
       } else if (state === "Ended") {
@@ -135,10 +142,19 @@ export class Feeds {
 
   /** The group has moved: what it has told since is told again, or what stands for it. */
   private openAgain(group: number, feed: Open): Effect.Effect<void> {
-    return Effect.map(
-      this.watch(group, feed, feed.mirrors ? feed.filter : { ...feed.filter, after: feed.last }, false, false),
-      () => this.polls.restart(group)
-    )
+    return Effect.suspend(() => {
+      const { filter, id, last, mirrors } = feed
+      if (!this.of(group).has(id)) return Effect.void
+      return this.watch(group, feed, mirrors ? filter : { ...filter, after: last }, false, false).pipe(
+        Effect.map(() => {
+          if (this.of(group).has(id)) this.polls.restart(group)
+          // it was closed meanwhile: the runner may have heard so before it was asked
+          else this.tellUnwatched(group, id)
+        }),
+        // no runner answers: the reader waits on
+        Effect.catchAllDefect(() => Effect.zipRight(wireSleep("1 second"), this.openAgain(group, feed)))
+      )
+    })
   }
 
   /** A reader at a group until the scope closes. */
@@ -176,7 +192,11 @@ export class Feeds {
   }
 
   private unwatch(group: number, id: string): void {
-    if (!this.of(group).delete(id) || this.connection.isClosed()) return
+    if (this.of(group).delete(id)) this.tellUnwatched(group, id)
+  }
+
+  private tellUnwatched(group: number, id: string): void {
+    if (this.connection.isClosed()) return
     this.connection.fork(Effect.asVoid(
       this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), nothing, {
         isSilent: true

@@ -57,7 +57,6 @@ export class Mirror {
   hear(event: FilteredTaskEvent, asked: ReadonlyArray<TaskApproval>): void {
     this.seq = event.seq
     this.live.hear(event)
-    if (event._tag === "Reset") this.asked.clear()
     if ("snapshot" in event) this.note(event.snapshot)
     if (event._tag === "AwaitingApproval") {
       const approval = asked.find(({ taskId }) => taskId === event.taskId)

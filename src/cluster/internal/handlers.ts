@@ -3,9 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { deliveriesIn } from "../../durable/internal/updates.js"
 import { TaskAlreadyExists, type TaskNotFound } from "../../errors.js"
-import { list, listLive, listSuspendedOf } from "../../machine/queries.js"
+import { listLive } from "../../machine/queries.js"
 import { laneOf } from "../../machine/state/TaskTable.js"
-import { settledStatuses } from "../../model/settled.js"
 import type { TaskLaunchRequest } from "../../model/Task.js"
 import { type TaskResolution, TaskStartOutcome } from "../../model/TaskResolution.js"
 import { consumePendingLoopUpdates, consumeReadyItems, consumeTurnUpdate } from "../../runtime/waiting/loop.js"
@@ -16,6 +15,7 @@ import type { Group, OpenGroup } from "./Group.js"
 import type { Given, PutBack, Take } from "./inHand.js"
 import type { KeepingAlive } from "./keepingAlive.js"
 import type { CallHeader, Change, GroupHandlers } from "./protocol.js"
+import { shownOf } from "./readers.js"
 
 type ChangeError = Effect.Effect.Error<
   | ReturnType<TaskManagerHandle["steer"]>
@@ -174,8 +174,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive): GroupHandlers =
         const began = {
           seq: table.seq,
           live: listLive(table, filter ?? {}),
-          settled: mirrors ? list(table, { sessionId, status: settledStatuses }) : [],
-          asked: mirrors && sessionId !== undefined ? listSuspendedOf(table, sessionId) : []
+          ...(mirrors ? shownOf(table, sessionId) : { settled: [], asked: [] })
         }
         // nothing is shown that is not written
         yield* journal?.synced ?? Effect.void

@@ -55,6 +55,11 @@ const Numbers = Schema.Array(Schema.Number)
 const Positions = Schema.Array(Schema.Struct({ reader: Schema.String, has: Schema.Number }))
 export type Positions = typeof Positions.Type
 
+/** What a mirror is shown of its session beside what is live: the settled tasks, and what its suspended ones ask. */
+const shown = { settled: Schema.Array(TaskSnapshot), asked: Schema.Array(TaskApproval) }
+const Shown = Schema.Struct(shown)
+export type Shown = typeof Shown.Type
+
 /** What a reader has missed. */
 const batchSchema = Schema.Struct({
   reader: Schema.String,
@@ -64,7 +69,9 @@ const batchSchema = Schema.Struct({
   before: Schema.Number,
   events: Schema.Array(FilteredTaskEvent),
   /** To a mirror: what tasks ask, whole. */
-  asked: Schema.Array(TaskApproval)
+  asked: Schema.Array(TaskApproval),
+  /** To a mirror: what each `Reset` of these events shows, by its number. A runner of a version before this field does not say it. */
+  resets: Schema.optionalWith(Schema.Array(Schema.Struct({ seq: Schema.Number, ...shown })), { exact: true })
 })
 export interface Batch extends Schema.Schema.Type<typeof batchSchema> {}
 export interface BatchEncoded extends Schema.Schema.Encoded<typeof batchSchema> {}
@@ -148,9 +155,8 @@ const Filter = Schema.Struct({
 export const Began = Schema.Struct({
   seq: Schema.Number,
   live: Schema.Array(TaskSnapshot),
-  /** The settled tasks of a session that is mirrored, and what its suspended ones ask. */
-  settled: Schema.Array(TaskSnapshot),
-  asked: Schema.Array(TaskApproval),
+  /** Of a session that is mirrored. */
+  ...shown,
   /** What it is told at once. */
   news: Schema.Array(Batch)
 })

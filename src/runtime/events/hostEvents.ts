@@ -35,13 +35,15 @@ const bytesOfReset = ({ live }: EventReset): number => 128 + 16 * live.length
 const subscribeTo = (
   { events, state: { journal, table } }: Engine,
   filter: TaskEventFilter,
-  replay: boolean
+  replay: boolean,
+  onReset: (reset: EventReset) => void = () => {}
 ): EventSubscription<FilteredTaskEvent> => {
   const { after, sessionId, taskId } = filter
   /** Where tasks are written down, a `Reset` is told once all that it shows is written, and never if that fails. */
   const reset = (): StandIn<EventReset> => {
     subscription.after = table.seq
     const made = toldAtOnce(resetOf(table, filter))
+    onReset(made.value)
     if (journal !== undefined) {
       made.isTold = journal.whenWritten(() => {
         made.isTold = true
@@ -83,16 +85,17 @@ const subscribeToAll = ({ events, state: { table } }: Engine, replay: boolean): 
 
 /**
  * A subscription with what it begins with: to the events of a filter, or to all (`undefined`), where the oldest are lost unsaid. With
- * `replay`, and without `after`, it begins with the last events.
+ * `replay`, and without `after`, it begins with the last events. `onReset` is called in the step in which a `Reset` is made.
  */
 export const subscription = (
   engine: Engine,
   filter: TaskEventFilter | undefined,
-  replay: boolean
+  replay: boolean,
+  onReset?: (reset: EventReset) => void
 ): Effect.Effect<EventSubscription<FilteredTaskEvent> | EventSubscription<TaskEvent>, never, Scope.Scope> =>
   filter === undefined
     ? untilScopeCloses(() => subscribeToAll(engine, replay), (made) => made)
-    : checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, replay), (made) => made))
+    : checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, replay, onReset), (made) => made))
 
 type HostEvents = Pick<
   TaskManagerHandle,
