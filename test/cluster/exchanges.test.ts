@@ -178,6 +178,42 @@ describe("the exchanges of a client", () => {
       assert.deepStrictEqual(again, [taken])
     }).pipe(Effect.scoped, Effect.orDie))
 
+  it.live("a group that its runner does not name any more is asked itself, by whoever has it next", () =>
+    Effect.gen(function*() {
+      const { asked, peers } = yield* clientOf
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      asked[0]?.answer(answered("runner", [1, 2], []))
+      yield* rested
+      asked[1]?.answer(Exit.map(answered("runner", [2], []), (exchanged) => ({ ...exchanged, list: 2 })))
+      yield* rested
+      assert.deepStrictEqual([1, 2].map((group) => peers.hasLeft(group)), [true, false])
+      yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      const last = asked.at(-1)
+      assert.deepStrictEqual([last?.group, last?.exchange.runner], [1, null])
+      last?.answer(answered("another", [1], []))
+      yield* rested
+      assert.isFalse(peers.hasLeft(1))
+    }).pipe(Effect.scoped, Effect.orDie))
+
+  it.live("where nobody waits any more, the runner hears which calls have ended, and again what it may not have heard", () =>
+    Effect.gen(function*() {
+      const { again, asked, peers, told } = yield* clientOf
+      const taken = { group: 1, taken: [7], putBack: [], dropped: [] }
+      const waiting = yield* Effect.fork(peers.of(1).Settle({ header }))
+      yield* rested
+      told.push(taken)
+      asked[0]?.answer(answered("runner", [1], []))
+      yield* rested
+      const [, sent] = asked
+      peers.endAll()
+      assert.instanceOf(yield* Effect.flip(Fiber.join(waiting)), GroupNotReady)
+      assert.deepStrictEqual([sent?.exchange.told, again], [[taken], [taken]])
+      yield* rested
+      assert.deepStrictEqual(asked.at(-1)?.exchange.ended, sent?.exchange.calls.map(({ id }) => id))
+    }).pipe(Effect.scoped, Effect.orDie))
+
   it.live("what no lost connection explains is told to the caller", () =>
     Effect.gen(function*() {
       const { asked, peers } = yield* clientOf

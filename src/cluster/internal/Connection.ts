@@ -22,7 +22,7 @@ import {
   GroupEntity,
   type GroupNotReady
 } from "./protocol.js"
-import { wireMillis, wireSleep } from "./wire.js"
+import { onWire, wireMillis, wireSleep } from "./wire.js"
 
 /** What was given, without what it brings. */
 interface Deliveries {
@@ -64,6 +64,11 @@ export interface Connection {
   readonly isClosed: () => boolean
   /** Nobody is asked any more, and whoever waits for an answer goes on. */
   readonly close: () => void
+  /**
+   * Once it is closed: tells the groups what has become of what they gave, which calls have ended, and that these readers are closed,
+   * for as long as a client that closes may wait for that.
+   */
+  readonly farewell: (readersAt: (group: number) => ReadonlyArray<string>) => Effect.Effect<void>
   news: NewsReaders<Batch>
 }
 
@@ -71,11 +76,15 @@ export interface Connection {
 export const nothing = Effect.succeed(null)
 
 const isPassing = (error: unknown): error is GroupNotReady => Predicate.isTagged(error, "GroupNotReady")
+const isInterruptedOnly = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Option.exists(Exit.causeOption(exit), Cause.isInterruptedOnly)
 const isPassingCause = (cause: Cause.Cause<unknown>): boolean => Option.exists(Cause.failureOption(cause), isPassing)
 
 /** What goes back is there for others at once; what has reached its reader goes with what is sent to its runner anyway, for a moment. */
 const flushAfter = 2
 const rideMillis = 25
+/** How long a client that closes waits for runners at most. */
+const farewellMillis = 1_000
 /** Longer than a takeover may take, in milliseconds. */
 const rememberedFor = 60_000
 
@@ -87,6 +96,8 @@ export const hashOf = (text: string): number => {
   }
   return hash >>> 0
 }
+
+const nothingTold: Told = { taken: [], putBack: [], dropped: [] }
 
 class Outbox {
   private told: { taken: Array<number>; putBack: Array<number>; dropped: Array<string> } = {
@@ -139,11 +150,22 @@ export const connect = (options: {
     const outboxes = Array.from({ length: groups }, () => new Outbox())
     let calls = 0
     let isClosed = false
+    /** Calls that may have been sent and have no answer, with what was told with them. */
+    const open = new Map<string, { readonly group: number; readonly told: Told }>()
     const close = (): void => {
+      if (isClosed) return
       isClosed = true
-      peers.close()
+      due.clear()
+      // what they may have been given has no reader
+      for (const [call, { group, told }] of open) tell(group, { ...told, dropped: [...told.dropped, call] })
+      peers.endAll()
     }
-    yield* Effect.addFinalizer(() => Effect.sync(close))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        close()
+        peers.close()
+      })
+    )
     const outboxOf = (group: number): Outbox => outboxes[group] ?? new Outbox()
 
     /** When what was taken was, oldest first. */
@@ -220,15 +242,18 @@ export const connect = (options: {
           const header = { call, ...caller, ...told, readers: isSilent ? [] : positions(group, sessionId) }
           const sent = send(one, header, isAgain)
           isAgain = true
+          open.set(call, { group, told })
           return Effect.uninterruptibleMask((restore) =>
             Effect.flatMap(Effect.exit(restore(sent)), (exit): Effect.Effect<Exit.Exit<Answer<A>, E | Closed>> => {
+              // whoever has closed it has told that nobody has what this gives
+              if (isClosed && Exit.isSuccess(exit) && receive !== undefined) return restore(closed)
               if (Exit.isSuccess(exit)) {
                 // in this very step: an interrupt behind it would lose what is given
                 if (exit.value._tag === "Done") {
                   connection.news.hear(group, exit.value.news)
                   receive?.(exit.value.value)
                 }
-              } else {
+              } else if (!isClosed) {
                 const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
                 isTold = isInterrupted
                 tell(
@@ -236,17 +261,62 @@ export const connect = (options: {
                   isInterrupted && receive !== undefined ? { ...told, dropped: [...told.dropped, call] } : told
                 )
               }
+              open.set(call, { group, told: nothingTold })
               const isPassed = isClosed && Option.exists(Exit.causeOption(exit), isPassingCause)
               return isPassed ? restore(closed) : Effect.succeed(exit)
             })
           )
         })
-        return Effect.onInterrupt(
+        return Effect.onExit(
           untilAnswered({ attempt, isPassing, patienceMillis, who: "No runner has answered" }),
-          // between two tries nobody has said so, and the runner would go on with it for a while
-          () => Effect.sync(() => isAgain && !isTold ? tell(group, { dropped: [call] }) : undefined)
+          (exit) =>
+            Effect.sync(() => {
+              open.delete(call)
+              // between two tries nobody has said so, and the runner would go on with it for a while
+              if (isInterruptedOnly(exit) && isAgain && !isTold && !isClosed) tell(group, { dropped: [call] })
+            })
         )
       })
+
+    /** Tells a group what is left to be told, and which readers are closed, until it has heard that. */
+    const tellLast = (group: number, readers: ReadonlyArray<string>): Effect.Effect<void> => {
+      const one = peers.of(group)
+      const told = takeOutbox(group)
+      const tellIn = (send: (header: CallHeader) => Effect.Effect<Answer<null>, GroupNotReady>) => {
+        const header = { call: `${client}/${++calls}`, under: [], stopped: null, ...told, readers: [] }
+        const attempt = Effect.exit(send(header))
+        return untilAnswered({ attempt, isPassing, patienceMillis: farewellMillis, who: "No runner has answered" })
+      }
+      const settled = tellIn((header) => one.Settle({ header }))
+      return Effect.asVoid(
+        readers.length === 0
+          ? settled
+          : Effect.zip(settled, tellIn((header) => one.Unwatch({ header, readers })), { concurrent: true })
+      )
+    }
+    const farewell: Connection["farewell"] = (readersAt) => {
+      // what a consumer says meanwhile is told as well
+      const tellAll = (readersOf: (group: number) => ReadonlyArray<string>): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const told = outboxes.flatMap(({ isEmpty }, group) => {
+            const readers = readersOf(group)
+            // whoever has it next knows nothing of these
+            if (peers.hasLeft(group) || isEmpty && readers.length === 0) return []
+            return [tellLast(group, readers)]
+          })
+          if (told.length === 0) return Effect.void
+          return Effect.zipRight(
+            Effect.all(told, { concurrency: "unbounded", discard: true }),
+            tellAll(() => [])
+          )
+        })
+      // a scope that closes lets nothing be interrupted, and the time would pass without an end
+      return onWire(Effect.timeoutOption(Effect.interruptible(tellAll(readersAt)), farewellMillis)).pipe(
+        // where no runner hears it, it puts back what it hears nothing of
+        Effect.catchAllCause(() => Effect.void),
+        Effect.zipRight(Effect.sync(() => peers.close()))
+      )
+    }
 
     const connection: Connection = {
       groups,
@@ -269,6 +339,7 @@ export const connect = (options: {
       fork,
       isClosed: () => isClosed,
       close,
+      farewell,
       news: { positions: () => [], hear: () => {} }
     }
     return connection

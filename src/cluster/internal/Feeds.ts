@@ -46,6 +46,8 @@ const nothingBegan: Began = { seq: 0, live: [], settled: [], asked: [], news: []
 export class Feeds {
   private readonly connection: Connection
   private readonly ofGroups: ReadonlyArray<Map<string, Open>>
+  /** Readers that are closed here, and of which their group may not know that. */
+  private readonly leaving: ReadonlyArray<Set<string>>
   private readonly polls: Polls
   private readonly client = randomToken()
   private count = 0
@@ -53,6 +55,7 @@ export class Feeds {
   constructor(connection: Connection) {
     this.connection = connection
     this.ofGroups = Array.from({ length: connection.groups }, () => new Map<string, Open>())
+    this.leaving = Array.from({ length: connection.groups }, () => new Set<string>())
     this.polls = new Polls({
       readersAt: (group) =>
         this.of(group).size === 0 ? "None" : this.positions(group, undefined).length === 0 ? "Opening" : "Open",
@@ -196,11 +199,25 @@ export class Feeds {
   }
 
   private tellUnwatched(group: number, id: string): void {
-    if (this.connection.isClosed()) return
-    this.connection.fork(Effect.asVoid(
-      this.connection.ask(group, (client, header) => client.Unwatch({ header, readers: [id] }), nothing, {
-        isSilent: true
-      })
-    ))
+    const { connection } = this
+    if (connection.isClosed()) return
+    const leaving = this.leaving[group]
+    leaving?.add(id)
+    connection.fork(
+      Effect.ensuring(
+        Effect.asVoid(connection.ask(
+          group,
+          (client, header) => client.Unwatch({ header, readers: [id] }),
+          nothing,
+          { isSilent: true }
+        )),
+        Effect.sync(() => connection.isClosed() ? undefined : leaving?.delete(id))
+      )
+    )
+  }
+
+  /** The readers that a group may have. */
+  readersAt(group: number): ReadonlyArray<string> {
+    return [...this.of(group).keys(), ...this.leaving[group] ?? []]
   }
 }

@@ -7,8 +7,9 @@
  * | unknown             | waits: the group is asked who has it  | known, with all groups that it has                     | the calls that wait fail        |
  * | known               | asks any group of the runner          | by another runner: that one, and its calls fail        | unknown, and all its calls fail |
  *
- * A call that fails here fails with `GroupNotReady`: it is made again, under the same number. So does one that was sent and has no
- * answer for too long. A defect that no lost connection explains is that of the calls of the exchange.
+ * A group that its runner does not name any more is unknown. A call that fails here fails with `GroupNotReady`: it is made again, under
+ * the same number. So does one that was sent and has no answer for too long. A defect that no lost connection explains is that of the
+ * calls of the exchange.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -104,14 +105,16 @@ export class Peers {
   private readonly ofGroups = new Map<number, Peer>()
   private readonly ofRunners = new Map<string, Peer>()
   private readonly clients = new Map<number, GroupClient>()
+  /** Groups that their runner has let go, as far as is known. */
+  private readonly left = new Set<number>()
   /** Calls that were sent and have no answer. */
   private readonly sent = new Map<number, Call>()
   private readonly asking = Effect.unsafeMakeSemaphore(1)
   private isClosed = false
   private calls = 0
   private exchanges = 0
-  /** The numbers of those that are not over, the oldest first. */
-  private readonly unended = new Set<number>()
+  /** The numbers of those that are not over, the oldest first, and what they tell. */
+  private readonly unended = new Map<number, ReadonlyArray<SentTold>>()
   private flushing = 0
 
   constructor(options: PeersOptions) {
@@ -122,10 +125,30 @@ export class Peers {
     this.fork = options.fork
   }
 
+  /** Whoever waits for an answer goes on, and runners are told so. What may not have been told is told again. */
+  endAll(): void {
+    for (const told of this.unended.values()) this.tellAgain(told)
+    for (const peer of this.all) {
+      for (const call of [...peer.waiting.values(), ...peer.outgoing]) {
+        this.end(call)
+        call.resume(notReady)
+      }
+    }
+  }
+
   /** Nothing is sent any more, and nobody waits for an answer. */
   close(): void {
     this.isClosed = true
-    for (const peer of [...this.ofGroups.values(), ...this.ofRunners.values()]) this.lose(peer)
+    for (const peer of this.all) this.lose(peer)
+  }
+
+  private get all(): ReadonlySet<Peer> {
+    return new Set([...this.ofGroups.values(), ...this.ofRunners.values()])
+  }
+
+  /** Whether its runner has let a group go, and it is not known which one has it now. */
+  hasLeft(group: number): boolean {
+    return this.left.has(group)
   }
 
   /** Whether nothing waits to be sent. */
@@ -184,13 +207,13 @@ export class Peers {
   /** Its caller was interrupted. */
   private end(call: Call): void {
     const { id, peer } = call
-    if (this.left(call)) {
+    if (this.takeOut(call)) {
       peer.ended.push(id)
       this.flushSoon(peer)
     } else peer.outgoing = peer.outgoing.filter((other) => other !== call)
   }
 
-  private left(call: Call): boolean {
+  private takeOut(call: Call): boolean {
     this.sent.delete(call.id)
     return call.peer.waiting.delete(call.id)
   }
@@ -251,8 +274,8 @@ export class Peers {
     peer.open++
     if (peer.runner !== undefined && peer.outgoing.length > 0) this.flushSoon(peer)
     const number = ++this.exchanges
-    this.unended.add(number)
-    const [oldest = number] = this.unended
+    this.unended.set(number, told)
+    const [oldest = number] = this.unended.keys()
     const exchange: Exchange = {
       version: protocolVersion,
       runner: peer.runner ?? null,
@@ -305,13 +328,18 @@ export class Peers {
     if (groups !== null && list > peer.list) {
       peer.list = list
       for (const one of groups) this.move(one, peer)
+      for (const one of peer.groups) {
+        if (groups.includes(one)) continue
+        this.forget(one, peer)
+        this.left.add(one)
+      }
     }
     for (const sent of answers) {
       const call = this.sent.get(sent.id)
       if (call === undefined) continue
       const exit = "part" in sent ? this.wholeOf(call, sent) : sent.exit
       if (exit === undefined) continue
-      this.left(call)
+      this.takeOut(call)
       const answer = call.codec.decodeExit(exit)
       if (isNotReady(answer) && this.ofGroups.get(call.group) === peer) this.forget(call.group, peer)
       call.resume(answer)
@@ -347,7 +375,7 @@ export class Peers {
 
   private fail(call: Call, exit: Exit.Exit<never, unknown>): void {
     const { peer } = call
-    if (!this.left(call)) {
+    if (!this.takeOut(call)) {
       if (!peer.outgoing.includes(call)) return
       peer.outgoing = peer.outgoing.filter((other) => other !== call)
     }
@@ -355,6 +383,7 @@ export class Peers {
   }
 
   private move(group: number, peer: Peer): void {
+    this.left.delete(group)
     const before = this.ofGroups.get(group)
     if (before === peer) return
     if (before !== undefined) {

@@ -58,6 +58,14 @@ export class Shelf<A> {
     })
   }
 
+  /** Puts back all that is there. */
+  clear(): void {
+    for (const there of this.shelved.values()) {
+      for (const { given, group } of there) this.connection.putBack(group, given)
+    }
+    this.shelved.clear()
+  }
+
   /** Takes the first, undefined if there is none. It is the reader's from here on. */
   hold(place: string): { readonly group: number; readonly given: Given<A> } | undefined {
     const there = this.shelved.get(place)

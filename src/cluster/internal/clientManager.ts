@@ -125,7 +125,7 @@ export const makeClient = (options: {
     const locateOpen = (id: TaskId) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group)
     const located = locatedBy(locateOpen)
     const { acknowledge, hold } = yield* acknowledgingWith(name, locking, connection)
-    const { isQuiet, taking } = takingWith(connection, locateOpen, { hold })
+    const { clear, isQuiet, taking } = takingWith(connection, locateOpen, { hold })
     const ids = randomToken()
     let started = 0
 
@@ -375,10 +375,12 @@ export const makeClient = (options: {
     }
 
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         // before they are woken: they look whether it has
         connection.close()
+        clear()
         for (const subscription of subscriptions) subscription.unsafeWake()
+        return connection.farewell((group) => feeds.readersAt(group))
       })
     )
     const manager = TaskManager.of({

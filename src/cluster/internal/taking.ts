@@ -77,7 +77,12 @@ export const takingWith = (
   /** The group of a task, undefined if there is no such task. */
   locate: (id: TaskId) => Effect.Effect<number | undefined>,
   { hold }: Pick<Acknowledging, "hold">
-): { readonly taking: Taking; readonly isQuiet: () => boolean } => {
+): {
+  readonly taking: Taking
+  readonly isQuiet: () => boolean
+  /** Puts back what no reader has taken. */
+  readonly clear: () => void
+} => {
   const { ask, groupOf, groups } = connection
   const updates = new Shelf<TurnTaskUpdate>(connection)
   const batches = new Shelf<ReadonlyArray<TaskResolution>>(connection)
@@ -353,5 +358,12 @@ export const takingWith = (
       )
     }))
 
-  return { taking, isQuiet: () => updates.isEmpty && batches.isEmpty && items.isEmpty }
+  const shelves = [updates, batches, items]
+  return {
+    taking,
+    isQuiet: () => shelves.every(({ isEmpty }) => isEmpty),
+    clear: () => {
+      for (const shelf of shelves) shelf.clear()
+    }
+  }
 }

@@ -102,7 +102,7 @@ export const openRowsQuery = ({ dialect, place }: Tables): string =>
     ).join("")}`
 
 /** What the rows of some deliveries name. On Postgres it waits for a transaction that has changed one of them. */
-export const owedQuery = ({ dialect, place }: Tables): string =>
+const owedQuery = ({ dialect, place }: Tables): string =>
   `${withTaken(dialect, "number")} select ${kinds.map((kind) => `etm_tasks.${kind} as ${kind}`).join(", ")} from taken
     join etm_tasks on etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number${
     dialect === "pg" ? " for share of etm_tasks" : ""

@@ -43,7 +43,7 @@ export interface Teller {
 }
 
 /** An update by what it brings and of which task, and all that it says. */
-export const broughtBy = (
+const broughtBy = (
   update: TurnTaskUpdate | TaskResolution
 ): { readonly brings: "result" | "approval" | "detached"; readonly taskId: TaskId; readonly text: string } => {
   switch (update._tag) {

@@ -10,7 +10,7 @@ import type { AskOptions, Connection } from "./Connection.js"
 import type { Batch, Began, Positions } from "./protocol.js"
 
 /** Who is told. */
-export interface Listener {
+interface Listener {
   readonly hear: (event: AgentEvent) => void
   /** In the step in which the reader is there: first, and again where events were lost. */
   readonly began: (began: Began) => void
