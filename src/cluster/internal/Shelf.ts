@@ -1,6 +1,6 @@
 /**
  * What has arrived at a client and is on its way to its reader. The reader takes it in one bare step; what a reader that was
- * interrupted has left is given back soon, unless another one takes it.
+ * interrupted has left is given back soon, unless another one takes it. A reader that waits for more before it takes what is there says so.
  */
 import * as Effect from "effect/Effect"
 import type { Connection } from "./Connection.js"
@@ -10,18 +10,25 @@ import { wireMillis, wireSleep } from "./wire.js"
 interface Shelved<A> {
   readonly group: number
   readonly given: Given<A>
-  readonly since: number
+  since: number
+  /** Its runner need not be told any more that it is held. */
+  letGo: () => void
 }
 
 const leftAfter = 20
 
 export class Shelf<A> {
   private readonly shelved = new Map<string, Array<Shelved<A>>>()
+  /** How many readers wait before they take what is there. */
+  private readonly waiting = new Map<string, number>()
   private readonly connection: Connection
+  private readonly keep: (group: number, token: number) => () => void
   private isSwept = false
 
-  constructor(connection: Connection) {
+  /** `keep` tells a group that it is held for long what has a token, until its result is called. */
+  constructor(connection: Connection, keep: Shelf<A>["keep"]) {
     this.connection = connection
+    this.keep = keep
   }
 
   get isEmpty(): boolean {
@@ -36,7 +43,8 @@ export class Shelf<A> {
       return
     }
     const there = this.shelved.get(place) ?? []
-    there.push({ group, given, since: wireMillis() })
+    const letGo = this.waiting.has(place) ? this.keep(group, given.token) : () => {}
+    there.push({ group, given, since: wireMillis(), letGo })
     this.shelved.set(place, there)
     if (this.isSwept) return
     this.isSwept = true
@@ -47,6 +55,7 @@ export class Shelf<A> {
     return Effect.flatMap(wireSleep(leftAfter), () => {
       const now = wireMillis()
       for (const [place, there] of this.shelved) {
+        if (this.waiting.has(place)) continue
         const left = there.filter(({ since }) => now - since >= leftAfter)
         for (const { given, group } of left) this.connection.putBack(group, given)
         const rest = there.filter((one) => !left.includes(one))
@@ -58,10 +67,40 @@ export class Shelf<A> {
     })
   }
 
+  /** Nothing at a place is given back while `self` runs: whoever runs it takes what is there after that. */
+  during<B, E, R>(place: string, self: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.beginWait(place)),
+      () => self,
+      () => Effect.sync(() => this.endWait(place))
+    )
+  }
+
+  private beginWait(place: string): void {
+    const others = this.waiting.get(place) ?? 0
+    this.waiting.set(place, others + 1)
+    if (others > 0) return
+    for (const one of this.shelved.get(place) ?? []) one.letGo = this.keep(one.group, one.given.token)
+  }
+
+  private endWait(place: string): void {
+    const others = (this.waiting.get(place) ?? 1) - 1
+    if (others > 0) return void this.waiting.set(place, others)
+    this.waiting.delete(place)
+    for (const one of this.shelved.get(place) ?? []) {
+      one.letGo()
+      // as if it had arrived now: it is taken in a step after this one
+      one.since = wireMillis()
+    }
+  }
+
   /** Puts back all that is there. */
   clear(): void {
     for (const there of this.shelved.values()) {
-      for (const { given, group } of there) this.connection.putBack(group, given)
+      for (const { given, group, letGo } of there) {
+        letGo()
+        this.connection.putBack(group, given)
+      }
     }
     this.shelved.clear()
   }
@@ -70,6 +109,7 @@ export class Shelf<A> {
   hold(place: string): { readonly group: number; readonly given: Given<A> } | undefined {
     const there = this.shelved.get(place)
     const first = there?.shift()
+    first?.letGo()
     if (there?.length === 0) this.shelved.delete(place)
     return first
   }

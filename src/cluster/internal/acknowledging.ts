@@ -57,6 +57,8 @@ export interface Acknowledging {
     given: Given<unknown>,
     updates: Updates
   ) => Held
+  /** What is held for long, before a consumer has it: its group is told so until the result is called. */
+  readonly keep: (group: number, token: number) => () => void
 }
 
 /** Each task once: what it has of several deliveries is taken by one update. */
@@ -154,6 +156,7 @@ export const acknowledgingWith = (
     }
 
     return {
+      keep: (group, token) => stillHeld.add(group, token),
       acknowledge: (updates) =>
         Effect.suspend(() => {
           checkUpdates(updates)

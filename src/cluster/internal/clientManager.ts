@@ -124,8 +124,8 @@ export const makeClient = (options: {
       })
     const locateOpen = (id: TaskId) => Effect.map(locate(id), (group) => connection.isClosed() ? undefined : group)
     const located = locatedBy(locateOpen)
-    const { acknowledge, hold } = yield* acknowledgingWith(name, locking, connection)
-    const { clear, isQuiet, taking } = takingWith(connection, locateOpen, { hold })
+    const { acknowledge, hold, keep } = yield* acknowledgingWith(name, locking, connection)
+    const { clear, isQuiet, taking } = takingWith(connection, locateOpen, { hold, keep })
     const ids = randomToken()
     let started = 0
 

@@ -76,7 +76,7 @@ export const takingWith = (
   connection: Connection,
   /** The group of a task, undefined if there is no such task. */
   locate: (id: TaskId) => Effect.Effect<number | undefined>,
-  { hold }: Pick<Acknowledging, "hold">
+  { hold, keep }: Pick<Acknowledging, "hold" | "keep">
 ): {
   readonly taking: Taking
   readonly isQuiet: () => boolean
@@ -84,9 +84,9 @@ export const takingWith = (
   readonly clear: () => void
 } => {
   const { ask, groupOf, groups } = connection
-  const updates = new Shelf<TurnTaskUpdate>(connection)
-  const batches = new Shelf<ReadonlyArray<TaskResolution>>(connection)
-  const items = new Shelf<TaskResolution.Item>(connection)
+  const updates = new Shelf<TurnTaskUpdate>(connection, keep)
+  const batches = new Shelf<ReadonlyArray<TaskResolution>>(connection, keep)
+  const items = new Shelf<TaskResolution.Item>(connection, keep)
 
   /** Without what has reached its reader before. */
   const shelveBatch = (place: string, group: number) => (given: Given<ReadonlyArray<TaskResolution>> | null): void => {
@@ -200,7 +200,11 @@ export const takingWith = (
     finish: (taken: ReadonlyArray<A>) => B
   ): Effect.Effect<B, E> =>
     Effect.flatMap(
-      Effect.forEach(sources, ({ fetch }) => fetch, { concurrency: "unbounded", discard: true }),
+      // what the first have given waits for the last
+      sources.reduceRight(
+        (fetching, { place, shelf }) => shelf.during(place, fetching),
+        Effect.forEach(sources, ({ fetch }) => fetch, { concurrency: "unbounded", discard: true })
+      ),
       () =>
         Effect.sync(() => {
           const taken: Array<A> = []
@@ -266,7 +270,8 @@ export const takingWith = (
             Effect.flatMap(
               Effect.exit(restore(Effect.raceFirst(source.fetch, Effect.as(Fiber.await(watching), false)))),
               (fetched) =>
-                Effect.flatMap(Fiber.interrupt(watching), (watched) =>
+                // it may take a while
+                Effect.flatMap(source.shelf.during(source.place, Fiber.interrupt(watching)), (watched) =>
                   // a cancellation that fails must not be asked again and again
                   Exit.isFailure(watched) && !Cause.isInterruptedOnly(watched.cause)
                     ? Effect.failCause(watched.cause)
