@@ -137,7 +137,7 @@ export const listSuspended = (table: TaskTable): ReadonlyArray<TaskApproval> => 
 export const listSuspendedOf = (table: TaskTable, sessionId: SessionId): ReadonlyArray<TaskApproval> =>
   [...liveTasks(table, { sessionId })]
     .filter(({ suspendedNode }) => suspendedNode !== undefined)
-    .sort((left, right) => left.suspension - right.suspension)
+    .sort((left, right) => (left.askedIn ?? 0) - (right.askedIn ?? 0))
     .flatMap(({ asked }) => asked ?? [])
 
 /** What was used, undefined where nothing is known of it. A filter names one of these. */

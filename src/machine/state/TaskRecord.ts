@@ -131,9 +131,8 @@ export class TaskRecord {
   /** Where it waits for a place, and its number among those that wait for one. */
   queueNode: LinkedNode<TaskRecord> | undefined = undefined
   waitsSince = 0
-  /** Its place among the suspended tasks, and its number among those that were ever. */
+  /** Its place among the suspended tasks. */
   suspendedNode: LinkedNode<TaskRecord> | undefined = undefined
-  suspension = 0
   /** Whoever waits for the task to settle. */
   settledWaiters: Set<() => void> | undefined = undefined
   /** Whoever waits for the task to settle or to be suspended, among others. */
@@ -168,13 +167,12 @@ export class TaskRecord {
     return this.waiting !== undefined && this.waiting.size > 0
   }
 
-  /** The task has settled. */
   /** It waits for an answer, behind all that wait for one. */
   suspend(table: TaskTable): void {
     this.suspendedNode = table.suspended.append(this)
-    this.suspension = ++table.suspensions
   }
 
+  /** The task has settled. */
   leave(table: TaskTable): void {
     table.live.remove(this.liveNode)
     if (this.parent !== undefined || this.children !== undefined) leaveFamily(this)

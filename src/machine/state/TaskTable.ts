@@ -82,9 +82,8 @@ export interface TaskTable {
   readonly closedSessions: Map<SessionId, Set<Session>>
   /** Live tasks, oldest first. */
   readonly live: LinkedList<TaskRecord>
-  /** Suspended tasks, longest suspended first, and how many there were until now. */
+  /** Suspended tasks, longest suspended first. */
   readonly suspended: LinkedList<TaskRecord>
-  suspensions: number
   /** Settled tasks that are kept, in the order in which they settled, and how much memory they take without their output. */
   readonly history: SizedQueue<SettledTask>
   /** These by session and status; made when some of them are first asked for. */
@@ -151,7 +150,6 @@ export const make = (limits: Partial<Limits> = {}): TaskTable => ({
   closedSessions: new Map(),
   live: new LinkedList(),
   suspended: new LinkedList(),
-  suspensions: 0,
   history: new SizedQueue(),
   historyIndex: undefined,
   settledOutputs: new LinkedList(),

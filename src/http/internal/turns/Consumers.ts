@@ -139,9 +139,10 @@ export const makeConsumers = (
         Effect.flatMap(ofCaller, (consumers) => {
           // an answer without an update would say that what was used before it is known
           if (isClosed) return Effect.fail(closes)
-          const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> = number === 1 && consumers.get(name)?.hasDied !== false
-            ? begun(consumers, name, turn)
-            : find(consumers, name)
+          const known: Effect.Effect<Consumer, ProblemOf<409> | ProblemOf<429>> =
+            number === 1 && consumers.get(name)?.hasDied !== false
+              ? begun(consumers, name, turn)
+              : find(consumers, name)
           return Effect.flatMap(
             known,
             (consumer) => {
