@@ -31,9 +31,8 @@ const withoutEndless = ({ initial, step }: RetryRule["schedule"]): RetryRule["sc
   )
 
 /**
- * `execute` as often as the rule wants it, each attempt in a scope of its own and with the call as it was given, for an attempt may change
- * it, its input too. `failed` is told of
- * each failure that another attempt follows, and how many milliseconds later.
+ * `execute` as often as the rule wants it, each attempt in a scope of its own and with a copy of the call: an attempt may change what it is
+ * given. `failed` gets each failure that another attempt follows, and how many milliseconds later that is.
  */
 export const retried = (
   rule: RetryRule,
