@@ -46,12 +46,6 @@ const taken = (process: Process) =>
 
 const interrupted =
   "The process that ran the tool ended before the tool did. It is not known whether the call had effects."
-/** No database takes it. */
-const endless = (): unknown => {
-  let value: unknown = 1
-  for (let depth = 0; depth < 20_000; depth++) value = [value]
-  return value
-}
 const noRetention = { retention: { settled: 0 } }
 const nothing = { turn: [], loop: [], manual: [] }
 
@@ -430,27 +424,6 @@ export const restartSuite = (databases: Databases): void => {
         yield* second.start("d", "ask")
         const third = yield* database.open({}, lanes)
         assert.deepStrictEqual(yield* asked(third), ["c", "b", "a", "d"])
-      }))
-
-    it.scoped("what asks and has lost its input fails: nobody can approve what would run without it", () =>
-      Effect.gen(function*() {
-        const database = yield* databases.make()
-        const first = yield* database.open()
-        const input = endless()
-        yield* first.start("a", "ask", { input })
-        yield* first.start("b", "choose", { input, how: "bg" })
-        assert.lengthOf(yield* first.manager.handle.listSuspended, 2)
-        const second = yield* database.open()
-        assert.deepStrictEqual(yield* second.manager.handle.listSuspended, [])
-        assert.deepStrictEqual(yield* taken(second), {
-          ...nothing,
-          turn: [`a: ${interrupted}`],
-          loop: [`b: ${interrupted}`]
-        })
-        const third = yield* database.open()
-        assert.deepStrictEqual(yield* taken(third), nothing)
-        assert.strictEqual((yield* third.manager.handle.get(id("a"))).status, "Failed")
-        assert.deepStrictEqual([second.runs, third.runs], [[], []])
       }))
 
     it.scoped("a tool that repeats has the approval of its last launch", () =>
