@@ -7,6 +7,9 @@ import { OutputRing } from "../../shared/OutputRing.js"
 
 const encoder = new TextEncoder()
 
+/** Bytes of UTF-8. */
+const longestCharacter = 4
+
 const note = (missing: number): string => `\n[… ${missing} bytes are left out …]\n`
 
 /**
@@ -68,7 +71,8 @@ export class HeadAndTail {
     const whole = this.tail.read({})
     if (total <= this.limit) return { text: whole.text, omitted: 0 }
     const room = this.limit - encoder.encode(note(total)).length
-    if (room < 2) return { text: whole.text, omitted: whole.start }
+    // a piece of the beginning has at least one whole character
+    if (room < 2 * longestCharacter) return { text: whole.text, omitted: whole.start }
     const head = this.head.read({ start: 0, maxBytes: Math.floor(room / 2) })
     const tail = this.tail.read({ maxBytes: Math.floor(room / 2) })
     const omitted = tail.start - head.end

@@ -17,8 +17,8 @@ export const setLaneLimit = (
   limit: number
 ): Effect.Effect<void, ConcurrencyRefused> => {
   const given = limit === Infinity ? null : limit
-  const setIn = (group: number, to: number | null, onlyAfter?: number | null) =>
-    ask(group, (client, header) => client.SetConcurrency({ header, lane, limit: to, onlyAfter }), nothing)
+  const setIn = (group: number, to: number | null, only: { readonly onlyAfter?: number | null } = {}) =>
+    ask(group, (client, header) => client.SetConcurrency({ header, lane, limit: to, ...only }), nothing)
   return Effect.gen(function*() {
     const set = yield* Effect.forEach(
       Array.from({ length: groups }, (_, group) => group),
@@ -31,7 +31,7 @@ export const setLaneLimit = (
       set,
       (outcome, group) =>
         // more than that may run there by now
-        Either.isLeft(outcome) ? Effect.void : Effect.ignore(setIn(group, outcome.right, given)),
+        Either.isLeft(outcome) ? Effect.void : Effect.ignore(setIn(group, outcome.right, { onlyAfter: given })),
       { concurrency, discard: true }
     )
     return yield* refused.left

@@ -225,7 +225,7 @@ export const GroupCalls = RpcGroup.make(
     {
       lane: Schema.String,
       limit: Schema.NullOr(Schema.Number),
-      onlyAfter: Schema.optional(Schema.NullOr(Schema.Number))
+      onlyAfter: Schema.optionalWith(Schema.NullOr(Schema.Number), { exact: true })
     },
     Schema.NullOr(Schema.Number),
     ConcurrencyRefused
