@@ -318,6 +318,35 @@ describe.concurrent("a conversation in a cluster", () => {
     }).pipe(Effect.scoped, Effect.provide(world({ otherwise: [Text("yes")] }))))
 })
 
+describe.concurrent("a wrong option of a runner", () => {
+  const runnerOf = (options: unknown, tools: unknown = toolkit): Layer.Layer<never, unknown> =>
+    AgentCluster.runner(tools as typeof toolkit, options as AgentClusterRunnerOptions).pipe(
+      Layer.provide([memoryCluster(), sqliteLayer(), TestLanguageModel.layer([])]),
+      Layer.provide(ToolkitExecutor.layer(toolkit).pipe(Layer.provide(Handlers)))
+    )
+  const refused: Readonly<Record<string, Layer.Layer<never, unknown>>> = {
+    "AgentCluster.runner: defaults takes an object, not 5": runnerOf({ defaults: 5 }),
+    "AgentCluster.runner: defaults.system takes a string, not 5": runnerOf({ defaults: { system: 5 } }),
+    "AgentCluster.runner: sessionOptions takes a function, not 5": runnerOf({ sessionOptions: 5 }),
+    "AgentCluster.runner: toolkit takes a Toolkit, not null": runnerOf({}, null)
+  }
+  for (const [message, runner] of Object.entries(refused)) {
+    it.live(`ends its layer: ${message}`, () =>
+      Effect.gen(function*() {
+        const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(Layer.build(runner))))
+        assert.include(Cause.pretty(cause), `TypeError: ${message}`)
+      }))
+  }
+
+  it.live("of one session is named to whoever opens it", () =>
+    Effect.gen(function*() {
+      const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(openSession)))
+      assert.include(Cause.pretty(cause), "AgentCluster.runner: sessionOptions.system takes a string, not 5")
+    }).pipe(
+      Effect.provide(world({ sessionOptions: () => ({ system: 5 as unknown as string }) }))
+    ))
+})
+
 /** Another process takes the journals: whoever has them is fenced, and opens them again. */
 const takeJournals = Effect.flatMap(
   SqlClient.SqlClient,

@@ -16,10 +16,12 @@ import type { ClusterError } from "../../cluster/ClusterError.js"
 import type { ClusterClientOptions, ClusterRunnerOptions } from "../../cluster/ClusterOptions.js"
 import { patienceOf, readRunnerOptions, setUp } from "../../cluster/internal/settingUp.js"
 import type { SessionId } from "../../model/ids.js"
-import type { ToolExecutor } from "../../services/ToolExecutor.js"
-import { integerOf } from "../../shared/refusals.js"
+import { ToolExecutor } from "../../services/ToolExecutor.js"
+import { integerOf, refuseUnless } from "../../shared/refusals.js"
 import { AgentLoop } from "../loop/AgentLoop.js"
 import type { AgentSessionDefaults } from "../loop/AgentSession.js"
+import { checkedLoop } from "../loop/internal/checkedLoop.js"
+import { checkDefaults } from "../loop/internal/checks.js"
 import { makeClientLoop } from "./internal/clientLoop.js"
 import { makeAgentRunner } from "./internal/runner.js"
 
@@ -122,8 +124,27 @@ export const AgentCluster: {
     Layer.scopedDiscard(Effect.gen(function*() {
       const { defaults = {}, sessionOptions = () => ({}) } = options
       const read = readRunnerOptions(options)
+      // here: a group that cannot be opened is tried again and again
+      checkedLoop({
+        layer: "AgentCluster.runner",
+        toolkit,
+        defaults,
+        defaultsName: "AgentCluster.runner: defaults",
+        executor: yield* ToolExecutor
+      })
+      refuseUnless(
+        typeof sessionOptions === "function",
+        "AgentCluster.runner: sessionOptions",
+        "a function",
+        sessionOptions
+      )
+      const optionsOf = (sessionId: SessionId): AgentSessionDefaults => {
+        const given = sessionOptions(sessionId)
+        checkDefaults("AgentCluster.runner: sessionOptions", given)
+        return given
+      }
       const { name } = yield* setUp(options)
-      yield* makeAgentRunner({ ...read, name, loop: AgentLoop.layer(toolkit, defaults), optionsOf: sessionOptions })
+      yield* makeAgentRunner({ ...read, name, loop: AgentLoop.layer(toolkit, defaults), optionsOf })
     })),
   layer: (options = {}) =>
     Layer.scoped(

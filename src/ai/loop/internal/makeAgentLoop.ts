@@ -11,8 +11,6 @@ import type { SessionId } from "../../../model/ids.js"
 import { TaskManager } from "../../../services/TaskManager.js"
 import { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { millisOf } from "../../../shared/durations.js"
-import * as ModelToolkit from "../../tools/ModelToolkit.js"
-import * as ToolRouting from "../../tools/ToolRouting.js"
 import { isKnownClient } from "../../transcript/internal/providers.js"
 import { LateResultCodec } from "../../transcript/LateResultCodec.js"
 import { defaultMaxNoteBytes } from "../../transcript/renderPrompt.js"
@@ -22,7 +20,8 @@ import { SessionAlreadyOpen, type TranscriptStoreError } from "../errors.js"
 import { RetryPolicy } from "../RetryPolicy.js"
 import { type StoredSession, TranscriptStore, type TranscriptStoreService } from "../TranscriptStore.js"
 import { WakePolicy } from "../WakePolicy.js"
-import { checkDefaults, checkSession } from "./checks.js"
+import { checkedLoop } from "./checkedLoop.js"
+import { checkSession } from "./checks.js"
 import { droppedIn } from "./Conversation.js"
 import { withSpecs } from "./offered.js"
 import { claim, release } from "./openSessions.js"
@@ -64,23 +63,27 @@ export const makeAgentLoop = (
   LanguageModel.LanguageModel | TaskManager | ToolExecutor | Scope.Scope
 > =>
   Effect.gen(function*() {
-    checkDefaults("AgentSessionDefaults", defaults)
+    const executor = yield* ToolExecutor
+    const { modelToolkit, route } = checkedLoop({
+      layer: "AgentLoop.layer",
+      toolkit,
+      defaults,
+      defaultsName: "AgentSessionDefaults",
+      executor
+    })
     const languageModel = yield* LanguageModel.LanguageModel
     // what other clients are called there is not what they attach to their replies
     const named = Option.filter(yield* Effect.serviceOption(AiModel.ProviderName), isKnownClient)
     const manager = yield* TaskManager
     const store = yield* TranscriptStore
-    const executor = yield* ToolExecutor
     // a session lives in a scope of its own: with that of the loop, its fibers would end before it is closed
     const context = Context.omit(Scope.Scope)(
       Context.add(yield* Effect.context<TaskManager | ToolExecutor | Scope.Scope>(), ToolExecutor, {
         specs: executor.specs,
         execute: (request) => executor.execute(request),
-        // one that wraps that of the toolkit may have left it out
-        route: executor.route ?? ToolRouting.fromToolkit(toolkit)
+        route
       })
     )
-    const modelToolkit = ModelToolkit.fromToolkit(toolkit)
     const toolkitAlone = Effect.succeed(modelToolkit)
     const sessions = new Set<OpenedSession>()
 
