@@ -67,6 +67,7 @@ const onlyInFull = [
   "test/durable/*postgres.test.ts",
   "test/cluster/processes.test.ts",
   "test/cluster/agentProcesses.test.ts",
+  "test/cluster/agentWire.test.ts",
   "test/cluster/conformanceProcesses.test.ts",
   "test/ai/shell/leftProcesses.test.ts",
   "test/ai/shell/processGroup.test.ts",

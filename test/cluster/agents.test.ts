@@ -347,6 +347,58 @@ describe.concurrent("a wrong option of a runner", () => {
     ))
 })
 
+describe("what a host without types gives", () => {
+  const untyped = (value: unknown) => value as never
+
+  it.live("is refused by name before it is sent, and the approval can be answered then", () =>
+    Effect.gen(function*() {
+      const loop = yield* AgentLoop
+      const { sessions } = loop.store
+      if (sessions === undefined) return assert.fail("a cluster keeps sessions")
+      const session = yield* openSession
+      const events = yield* session.subscribe
+      yield* session.submit("go")
+      const { approval } = yield* untilEvent(events, "ApprovalRequested")
+      const { taskId } = approval
+      const answered = { taskId, asking: approval.approval.asking ?? "" }
+      const wrong: ReadonlyArray<readonly [Effect.Effect<unknown, unknown>, string]> = [
+        [session.approve(untyped(null)), "AgentSession.approve takes the approval that was shown, not null"],
+        [session.approve(untyped({ ...approval, toolRequest: 5 })), "AgentSession.approve takes the approval"],
+        [session.answer(untyped({ taskId }), {}), "AgentSession.answer takes the approval"],
+        [session.answer(approval, untyped(null)), "answerApproval takes"],
+        [session.reject(untyped({ ...answered, taskId: 5 })), "AgentSession.reject takes the approval"],
+        [session.reject(answered, untyped(5)), "AgentSession.reject takes a string as its reason, not 5"],
+        [session.steer(untyped(5), "x"), "AgentSession.steer takes the id of a task, not 5"],
+        [session.steer(taskId, untyped(7)), "steer takes a string, not 7"],
+        [session.rewrite(() => untyped(5)), "AgentSession.rewrite takes a Transcript, not 5"],
+        [sessions.read(untyped(5)), "sessionId takes the id of a session, not 5"],
+        [sessions.read(untyped("")), "sessionId takes the id of a session"],
+        [sessions.remove(untyped(undefined)), "sessionId takes the id of a session"],
+        // on the wire it would be another id
+        [sessions.read(SessionId.make("\ud800")), "AgentCluster takes a sessionId that can be stored"],
+        [Effect.scoped(loop.open({ sessionId: SessionId.make("\ud800") })), "AgentCluster takes a sessionId"],
+        [
+          Effect.scoped(loop.open({ sessionId, transcript: untyped({ entries: 5 }) })),
+          "AgentSessionOptions.transcript takes a Transcript"
+        ]
+      ]
+      for (const [call, message] of wrong) {
+        const exit = yield* Effect.exit(call)
+        const defect = Exit.isFailure(exit) && exit.cause._tag === "Die" ? exit.cause.defect : undefined
+        assert.instanceOf(defect, TypeError, message)
+        assert.include(defect.message, message)
+        assert.isBelow(defect.message.length, 160)
+      }
+      assert.isFalse(yield* session.withdraw(untyped(5)))
+      const cyclic: Record<string, unknown> = {}
+      cyclic["own"] = cyclic
+      const refused = yield* Effect.flip(session.answer(approval, { which: cyclic }))
+      assert.deepInclude(refused, { _tag: "InvalidAnswer", field: "answers.which" })
+      yield* session.approve(answered)
+      assert.strictEqual((yield* untilEvent(events, "TurnEnded")).reason._tag, "Completed")
+    }).pipe(Effect.scoped, Effect.provide(world({ otherwise: plan([[ToolCall("ask", {})], [Text("thanks")]]) }))))
+})
+
 /** Another process takes the journals: whoever has them is fenced, and opens them again. */
 const takeJournals = Effect.flatMap(
   SqlClient.SqlClient,

@@ -27,6 +27,10 @@ export const checkAnswer = (answer: ApprovalAnswer): Effect.Effect<ApprovalAnswe
   )
 }
 
+/** The answers; anything but answers is a defect, as in `checkAnswer`. */
+export const checkAnswers = (answers: Answers["answers"]): Effect.Effect<Answers["answers"]> =>
+  Effect.as(checkAnswer({ answers }), answers)
+
 /** The name of a part of an answer, by its path. */
 export const fieldOfAnswer = (path: ReadonlyArray<PropertyKey>): string =>
   printable(["answers", ...path].map(String).join("."))

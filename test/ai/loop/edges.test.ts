@@ -55,6 +55,24 @@ describe("a message", () => {
       })
     ))
 
+  it.effect("has U+FFFD in the place of each half of a character", () =>
+    withWorld(
+      { model: [[Text("hello")]] },
+      Effect.gen(function*() {
+        const session = yield* open()
+        yield* session.submit("a\ud800b")
+        yield* session.submit([{ _tag: "File", mediaType: "image/png", data: "x\udc00", fileName: "f\ud800" }])
+        yield* session.waitForIdle
+        const said = (yield* session.transcript).entries.flatMap((entry) =>
+          entry._tag === "UserMessage" ? entry.content : []
+        )
+        assert.deepStrictEqual(said, [
+          { _tag: "Text", text: "a\ufffdb" },
+          { _tag: "File", mediaType: "image/png", data: "x\ufffd", fileName: "f\ufffd" }
+        ])
+      })
+    ))
+
   it.effect("that is none is refused by name, and takes the place of nothing", () =>
     withWorld(
       { model: [[Text("hello")]] },

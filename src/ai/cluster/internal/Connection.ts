@@ -15,6 +15,7 @@ import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
+import { checkSessionId } from "./given.js"
 import { Closed, OpenCalls } from "./OpenCalls.js"
 import { AgentEntity, agentProtocolVersion, type Answer, type Batch, type CallHeader } from "./protocol.js"
 
@@ -27,6 +28,7 @@ export interface AskOptions<A, IfClosed> extends CallOptions<A> {
 
 export interface Connection {
   readonly groups: number
+  /** Throws for an id that no session can have. */
   readonly groupOf: (sessionId: SessionId) => number
   /**
    * Asks a group. An answer that is lost is asked for again; without one for the `patience` of the client it dies with `ClusterError`. Once
@@ -119,7 +121,10 @@ export const connect = (options: {
 
     const connection: Connection = {
       groups,
-      groupOf: (sessionId) => hashOf(sessionId) % groups,
+      groupOf: (sessionId) => {
+        checkSessionId(sessionId)
+        return hashOf(sessionId) % groups
+      },
       ask,
       fork: (self) => void run(Effect.interruptible(self)),
       isClosed: () => own.isClosed,

@@ -13,6 +13,7 @@ import type { TranscriptSessions } from "../../loop/TranscriptStore.js"
 import { type ClientSession, clientSession } from "./clientSession.js"
 import { connect } from "./Connection.js"
 import { Feeds } from "./Feeds.js"
+import { checkTranscript } from "./given.js"
 import { storedSessions } from "./stored.js"
 
 /** What a client can give a session. Everything else holds wherever the session is, so its runner has it. */
@@ -27,6 +28,7 @@ const checkOptions = (options: AgentSessionOptions): void => {
     )
   }
   checkSession(options)
+  if (options.transcript !== undefined) checkTranscript("AgentSessionOptions.transcript", options.transcript)
 }
 
 /** What only the runner of a session does. */
@@ -96,9 +98,12 @@ export const makeClientLoop = (options: {
         append: ofRunner("append"),
         sessions: {
           listOpen,
-          read: (sessionId) => ask(groupOf(sessionId), (client, header) => client.Read({ header, sessionId })),
+          read: (sessionId) =>
+            Effect.suspend(() => ask(groupOf(sessionId), (client, header) => client.Read({ header, sessionId }))),
           remove: (sessionId) =>
-            Effect.asVoid(ask(groupOf(sessionId), (client, header) => client.Remove({ header, sessionId }))),
+            Effect.suspend(() =>
+              Effect.asVoid(ask(groupOf(sessionId), (client, header) => client.Remove({ header, sessionId })))
+            ),
           open: ofRunner("open"),
           commit: ofRunner("commit"),
           keepMessage: ofRunner("keepMessage"),

@@ -3,18 +3,20 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TaskNotFound } from "../../../errors.js"
-import type { SessionId, TurnId } from "../../../model/ids.js"
+import type { SessionId, TaskId, TurnId } from "../../../model/ids.js"
 import type { InterruptReceipt } from "../../../model/TaskResolution.js"
+import { checkAnswers, readAnswers } from "../../../services/internal/approvalAnswers.js"
 import { EventSubscription, type StandIn, toldAtOnce } from "../../../shared/EventSubscription.js"
 import { memoryOf } from "../../../shared/memoryOf.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentEvent, AgentSessionState } from "../../loop/AgentEvent.js"
 import type { AgentSession, UserInput } from "../../loop/AgentSession.js"
 import { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
-import { checkMessageId } from "../../loop/internal/checks.js"
+import { checkMessageId, isMessageId } from "../../loop/internal/checks.js"
 import { userParts } from "../../loop/internal/userParts.js"
 import type { Connection } from "./Connection.js"
 import type { Feeds, OpenedFeed } from "./Feeds.js"
+import { answeredOf, checkTranscript, rejectionOf, steeringOf } from "./given.js"
 import { baseOf } from "./handlers.js"
 import { OpenCalls } from "./OpenCalls.js"
 
@@ -83,6 +85,10 @@ export const clientSession = (options: {
       )
     )
   const orClosed = <A, E>(self: Effect.Effect<A, E>) => unlessClosed(self, Effect.suspend(closed))
+
+  /** Asks about a task, which a session that is closed does not have. */
+  const orNotFound = <E>({ taskId }: { readonly taskId: TaskId }, self: Effect.Effect<unknown, E>) =>
+    Effect.asVoid(unlessClosed(self, Effect.suspend(() => new TaskNotFound({ taskId }))))
 
   const open = (messageId?: string): Effect.Effect<Reading, SessionClosed, Scope.Scope> =>
     Effect.suspend(() => {
@@ -223,6 +229,7 @@ export const clientSession = (options: {
   const rewrite = (change: Parameters<AgentSession["rewrite"]>[0]): ReturnType<AgentSession["rewrite"]> =>
     Effect.flatMap(transcript, (now) => {
       const changed = change(now)
+      checkTranscript("AgentSession.rewrite", changed)
       return Effect.flatMap(
         orClosed(
           ask(group, (client, header) => client.Rewrite({ header, sessionId, base: baseOf(now), transcript: changed }))
@@ -244,9 +251,14 @@ export const clientSession = (options: {
         Effect.suspend(() => submit(message, given?.messageId ?? nextMessage()))
       ),
     withdraw: (messageId) =>
-      unlessClosed(
-        ask(group, (client, header) => client.Withdraw({ header, sessionId, messageId })),
-        Effect.succeed(false)
+      Effect.suspend(() =>
+        // no message has another one
+        typeof messageId === "string" && isMessageId(messageId)
+          ? unlessClosed(
+            ask(group, (client, header) => client.Withdraw({ header, sessionId, messageId })),
+            Effect.succeed(false)
+          )
+          : Effect.succeed(false)
       ),
     run: (message) =>
       Stream.unwrapScoped(Effect.gen(function*() {
@@ -281,29 +293,36 @@ export const clientSession = (options: {
       ask(group, (client, header) => client.Approvals({ header, sessionId })),
       Effect.succeed([])
     ),
-    approve: (answered) =>
-      Effect.asVoid(unlessClosed(
-        ask(group, (client, header) => client.Approve({ header, sessionId, answered })),
-        Effect.suspend(() => new TaskNotFound({ taskId: answered.taskId }))
-      )),
-    answer: (answered, answers) =>
-      Effect.asVoid(unlessClosed(
-        ask(
-          group,
-          (client, header) => client.Answer({ header, sessionId, answered, answers: Object.entries(answers) })
-        ),
-        Effect.suspend(() => new TaskNotFound({ taskId: answered.taskId }))
-      )),
-    reject: (answered, reason) =>
-      Effect.asVoid(unlessClosed(
-        ask(group, (client, header) => client.Reject({ header, sessionId, answered, reason: reason ?? null })),
-        Effect.suspend(() => new TaskNotFound({ taskId: answered.taskId }))
-      )),
-    steer: (taskId, message) =>
-      Effect.asVoid(unlessClosed(
-        ask(group, (client, header) => client.Steer({ header, sessionId, taskId, message })),
-        Effect.suspend(() => new TaskNotFound({ taskId }))
-      )),
+    approve: (given) =>
+      Effect.flatMap(
+        answeredOf("approve", given),
+        (answered) =>
+          orNotFound(answered, ask(group, (client, header) => client.Approve({ header, sessionId, answered })))
+      ),
+    answer: (given, givenAnswers) =>
+      Effect.gen(function*() {
+        const answered = yield* answeredOf("answer", given)
+        const answers = [...yield* readAnswers(answered.taskId, yield* checkAnswers(givenAnswers))]
+        yield* orNotFound(
+          answered,
+          ask(group, (client, header) => client.Answer({ header, sessionId, answered, answers }))
+        )
+      }),
+    reject: (given, givenReason) =>
+      Effect.gen(function*() {
+        const answered = yield* answeredOf("reject", given)
+        const reason = yield* rejectionOf(givenReason)
+        yield* orNotFound(
+          answered,
+          ask(group, (client, header) => client.Reject({ header, sessionId, answered, reason }))
+        )
+      }),
+    steer: (taskId, given) =>
+      Effect.flatMap(steeringOf(taskId, given), (message) =>
+        orNotFound(
+          { taskId },
+          ask(group, (client, header) => client.Steer({ header, sessionId, taskId, message }))
+        )),
     transcript,
     waitForIdle: Effect.asVoid(unlessClosed(
       ask(group, (client, header) => client.WaitForIdle({ header, sessionId })),

@@ -77,7 +77,8 @@ export interface AskedEncoded extends Schema.Schema.Encoded<typeof TaskApproval>
 const Asked: Schema.Schema<Asked, AskedEncoded> = TaskApproval
 
 /** A whole approval, or what names it. */
-const Answered = Schema.Union(Asked, Schema.Struct({ taskId: TaskId, asking: Schema.String }))
+export const Answered = Schema.Union(Asked, Schema.Struct({ taskId: TaskId, asking: Schema.String }))
+export type Answered = typeof Answered.Type
 
 /** Which transcript a change was made of: how many entries, and what their text hashes to. */
 export const Base = Schema.Struct({ entries: Schema.Number, hash: Schema.Number })
