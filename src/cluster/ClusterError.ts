@@ -9,7 +9,7 @@ import { describedError, oneOf, Text } from "../model/schemas.js"
 /**
  * Why: `Unavailable` (no runner has answered for the `patience` of a client), `Layout` (the cluster was set up with another number
  * of groups or shards), `Version` (a process of a version that does not know the other one), `TooLarge` (a call, such as the input of
- * a task, of more than 15 MiB).
+ * a task or a message of a conversation, of more than 15 MiB).
  *
  * @since 0.1.0
  * @category errors

@@ -3,12 +3,12 @@ import { Tool, Toolkit } from "@effect/ai"
 import { NodeClusterSocket } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { it } from "@effect/vitest"
-import { Context, Effect, Layer, Option, Queue, Schema, Stream } from "effect"
+import { Cause, Context, Effect, Layer, Option, Queue, Schema, Stream } from "effect"
 import { CurrentTask, SessionId } from "effect-task-manager"
 import { AgentLoop, ToolAnnotations, ToolkitExecutor, type Transcript } from "effect-task-manager/ai"
 import { AgentCluster } from "effect-task-manager/ai/cluster"
 import { ScriptedStep, TestLanguageModel } from "effect-task-manager/ai/testing"
-import { clusterShardingConfig, clusterSqlClient } from "effect-task-manager/cluster"
+import { ClusterError, clusterShardingConfig, clusterSqlClient } from "effect-task-manager/cluster"
 import { afterAll, assert, beforeAll, describe } from "vitest"
 import { type PostgresServer, startPostgres } from "../support/postgres.js"
 import { freePort } from "./processes/Cluster.js"
@@ -91,4 +91,49 @@ describe("over a real socket", () => {
       assert.include(text, "lou\ufffdder")
       assert.include(text, "not\ufffdnow")
     }), 60_000)
+
+  it.scopedLive(
+    "a conversation of more than a message takes is read, and a call of more is refused at once",
+    () =>
+      Effect.gen(function*() {
+        const long = "r".repeat(6_000_000)
+        const loop = yield* loopOf([[Text(long)]])
+        const session = yield* loop.open({ sessionId: SessionId.make("large") })
+        const events = yield* session.subscribe
+        const said = ["a", "b", "c"].map((letter) => letter.repeat(6_000_000))
+        yield* session.submit(said[0] ?? "")
+        let streamed = ""
+        yield* Queue.take(events).pipe(
+          Effect.tap((event) =>
+            Effect.sync(() => {
+              if (event._tag === "TextDelta") streamed += event.delta
+            })
+          ),
+          Effect.repeat({ until: ({ _tag }) => _tag === "TurnEnded" })
+        )
+        assert.isTrue(streamed === long, "what the model says is told")
+        for (const text of said.slice(1)) yield* session.submit(text)
+        yield* session.waitForIdle
+        const transcript = yield* session.transcript
+        assert.isTrue(
+          JSON.stringify(saidIn(transcript)) === JSON.stringify(said.map((text) => ({ _tag: "Text", text }))),
+          "what was said can be read"
+        )
+        const { sessions } = loop.store
+        if (sessions === undefined) return assert.fail("a cluster keeps sessions")
+        assert.isTrue(
+          JSON.stringify((yield* sessions.read(session.sessionId)).entries) === JSON.stringify(transcript.entries)
+        )
+        const cause = yield* Effect.flip(Effect.sandbox(session.submit("y".repeat(17_000_000))))
+        const died = Cause.squash(cause)
+        if (!(died instanceof ClusterError)) return assert.fail(Cause.pretty(cause))
+        assert.strictEqual(died.reason, "TooLarge")
+        assert.include(
+          died.detail,
+          "A client sends at most 15728640 bytes to a runner in one call, and this one (Submit)"
+        )
+        yield* Stream.runDrain(session.run("it goes on"))
+      }),
+    60_000
+  )
 })

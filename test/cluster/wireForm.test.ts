@@ -4,7 +4,7 @@ import { describe, it } from "@effect/vitest"
 import { Arbitrary, Exit, FastCheck, Schema } from "effect"
 import { SessionId, TaskId, TaskLaunchRequest, TaskNotFound, ToolCallId, ToolError, TurnId } from "effect-task-manager"
 import { assert } from "vitest"
-import { AgentEntity } from "../../src/ai/cluster/internal/protocol.js"
+import { AgentCalls } from "../../src/ai/cluster/internal/protocol.js"
 import { callCodecs } from "../../src/cluster/internal/callCodecs.js"
 import { type CallHeader, GroupCalls } from "../../src/cluster/internal/protocol.js"
 import { fromWire, toWire } from "../../src/cluster/internal/wireForm.js"
@@ -88,7 +88,7 @@ describe("what the calls of a cluster are on the wire", () => {
 
   it("values of conversations come back as they were", () => {
     // the schemas of the protocol ask for no services
-    const schema = AgentEntity.protocol.requests.get("Answer")?.payloadSchema as unknown as Schema.Schema<
+    const schema = AgentCalls.requests.get("Answer")?.payloadSchema as unknown as Schema.Schema<
       { readonly answers: unknown },
       unknown
     >

@@ -16,10 +16,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { utf8Length } from "../../shared/utf8.js"
-import { ClusterError } from "../ClusterError.js"
 import { type CallCodec, callCodecs } from "./callCodecs.js"
 import { isCutWire } from "./cutWire.js"
-import { callBytes, messageBytes, sizeOf, takeFitting } from "./messageSize.js"
+import { messageBytes, refusalOf, sizeOf, takeFitting } from "./messageSize.js"
 import { Pace } from "./Pace.js"
 import {
   type Exchange,
@@ -70,15 +69,6 @@ const paceOptions = { perMilli: 4, longest: 8 }
 
 /** How long a runner that is not known is asked alone, in milliseconds. */
 const aloneMillis = 250
-
-/** The error for a call that is too large. */
-const refusalOf = (tag: string, payload: string): ClusterError | undefined => {
-  const bytes = utf8Length(payload)
-  return bytes <= callBytes ? undefined : new ClusterError({
-    reason: "TooLarge",
-    detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${bytes}`
-  })
-}
 
 const notReady = Exit.fail(new GroupNotReady())
 
@@ -174,7 +164,7 @@ export class Peers {
       if (this.isClosed) return resume(notReady)
       const encoded = codec.encodePayload(payload)
       const size = sizeOf(encoded)
-      const refusal = size > messageBytes ? refusalOf(tag, encoded) : undefined
+      const refusal = size > messageBytes ? refusalOf(tag, utf8Length(encoded)) : undefined
       if (refusal !== undefined) return resume(Exit.die(refusal))
       const peer = this.peerOf(group)
       const call: Call = {

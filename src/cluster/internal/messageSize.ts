@@ -8,10 +8,19 @@
  * | a call of up to `callBytes`                 | in a message of its own                                   |
  * | a call of more                              | not at all: its caller dies                               |
  */
+import { ClusterError } from "../ClusterError.js"
+
 export const messageBytes = 8 * 1_024 * 1_024
 
 /** Less than 16 MiB by what else is in an exchange. */
 export const callBytes = 15 * 1_024 * 1_024
+
+/** The error for a call that is too large. */
+export const refusalOf = (tag: string, bytes: number): ClusterError | undefined =>
+  bytes <= callBytes ? undefined : new ClusterError({
+    reason: "TooLarge",
+    detail: `A client sends at most ${callBytes} bytes to a runner in one call, and this one (${tag}) has ${bytes}`
+  })
 
 /** How much text a part has: at most three bytes for each of these. */
 const partLength = 2 * 1_024 * 1_024

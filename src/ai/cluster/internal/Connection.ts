@@ -11,15 +11,21 @@ import { ClusterError } from "../../../cluster/ClusterError.js"
 import { callerOf, type CallOptions, type NewsReaders, untilAnswered } from "../../../cluster/internal/asking.js"
 import { hashOf } from "../../../cluster/internal/Connection.js"
 import { isCutWire } from "../../../cluster/internal/cutWire.js"
-import { GroupNotReady } from "../../../cluster/internal/protocol.js"
-import { answeredWithin, onWire } from "../../../cluster/internal/wire.js"
+import type { GroupNotReady } from "../../../cluster/internal/protocol.js"
+import { onWire } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import { checkSessionId } from "./given.js"
 import { Closed, OpenCalls } from "./OpenCalls.js"
-import { AgentEntity, agentProtocolVersion, type Answer, type Batch, type CallHeader } from "./protocol.js"
-
-type AgentClient = ReturnType<Effect.Effect.Success<typeof AgentEntity.client>>
+import {
+  type AgentClient,
+  AgentEntity,
+  agentProtocolVersion,
+  type Answer,
+  type Batch,
+  type CallHeader
+} from "./protocol.js"
+import { sendingTo } from "./sending.js"
 
 export interface AskOptions<A, IfClosed> extends CallOptions<A> {
   /** Whose call it is, and what comes of it once that is closed; without, it is the client's, and dies then. */
@@ -68,7 +74,13 @@ export const connect = (options: {
   readonly patienceMillis: number
 }): Effect.Effect<Connection, never, Sharding | Scope.Scope> =>
   Effect.gen(function*() {
-    const clients = yield* AgentEntity.client
+    const entity = yield* AgentEntity.client
+    const clients = new Map<number, AgentClient>()
+    const clientOf = (group: number): AgentClient => {
+      const one = clients.get(group) ?? sendingTo(entity(String(group)))
+      clients.set(group, one)
+      return one
+    }
     const { groups, patienceMillis } = options
     const client = randomToken()
     const set = yield* FiberSet.make<unknown, unknown>()
@@ -86,14 +98,11 @@ export const connect = (options: {
         const call = `${client}/${++count}`
         const calls = from?.calls ?? own
         const caller = callerOf(fiber)
-        const one = clients(String(group))
+        const one = clientOf(group)
         const closed = Effect.exit<Answer<A>, IfClosed, never>(from?.ifClosed ?? clientClosed)
         const attempt = Effect.suspend(() => {
           const readers = isSilent ? [] : connection.news.positions(group, sessionId)
-          const sent = Effect.timeoutFail(send(one, { version: agentProtocolVersion, call, ...caller, readers }), {
-            duration: answeredWithin,
-            onTimeout: () => new GroupNotReady()
-          })
+          const sent = send(one, { version: agentProtocolVersion, call, ...caller, readers, parts: true })
           const asked = calls.during(Effect.uninterruptibleMask((restore) =>
             Effect.map(restore(onWire(sent)), (answer) => {
               // in this very step: an interrupt behind it would lose what is told

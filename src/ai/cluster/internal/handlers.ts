@@ -12,7 +12,14 @@ import type { SessionClosed, TranscriptStoreError } from "../../loop/errors.js"
 import { hasHadMessage } from "../../loop/internal/hadMessages.js"
 import type { Transcript } from "../../transcript/Transcript.js"
 import { type Host, hostOf } from "./Host.js"
-import { AgentEntity, agentProtocolVersion, type Answer, type Base, type Batch, type CallHeader } from "./protocol.js"
+import {
+  type AgentHandlers,
+  agentProtocolVersion,
+  type Answer,
+  type Base,
+  type Batch,
+  type CallHeader
+} from "./protocol.js"
 
 /** Names a transcript, so that a change is put in the place of the one that it was made of. */
 export const baseOf = ({ entries }: Transcript): Base => ({
@@ -89,7 +96,7 @@ interface Told<A> {
   readonly value: A
 }
 
-export const handlersOf = (group: Group, keeping: KeepingAlive) => {
+export const handlersOf = (group: Group, keeping: KeepingAlive): AgentHandlers => {
   /** Carries out a call with what lives in the group, and tells what the readers of its client have missed. */
   const answer = <A, E>(
     header: CallHeader,
@@ -128,7 +135,7 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
   const once = { isKept: true }
   const nothing = <E>(self: Effect.Effect<unknown, E>): Effect.Effect<null, E> => Effect.as(self, null)
 
-  return AgentEntity.of({
+  return {
     Open: ({ payload: { header, sessionId, transcript } }) =>
       answer(header, (host) => nothing(host.open(sessionId, transcript ?? undefined, () => Effect.void))),
     Submit: ({ payload: { content, messageId, ...of } }) =>
@@ -167,5 +174,5 @@ export const handlersOf = (group: Group, keeping: KeepingAlive) => {
           }))),
     Unwatch: ({ payload: { header, readers } }) => answer(header, (host) => nothing(host.readers.close(readers))),
     Poll: ({ payload: { header } }) => answer(header, (host) => nothing(host.readers.awaitNews(header.readers)))
-  })
+  }
 }

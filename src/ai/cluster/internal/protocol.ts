@@ -1,10 +1,14 @@
 /**
  * What a client and a runner say to each other about the conversations of one group. As with tasks, every call is volatile and may
- * come again: it has a number of its own, messages have ids, and a change of the transcript says what it was made of.
+ * come again: it has a number of its own, messages have ids, and a change of the transcript says what it was made of. An answer that is too
+ * large for a message comes in parts, which the client asks for one by one.
  */
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
+import * as RpcGroup from "@effect/rpc/RpcGroup"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 import { type AnswerOf, answerOf } from "../../../cluster/internal/answers.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import {
@@ -39,7 +43,9 @@ export const CallHeader = Schema.Struct({
   /** The task whose tool was stopped, and that the caller has worked for. */
   stopped: Schema.NullOr(TaskId),
   /** Readers of events that must not be behind the answer, and how many events they have. */
-  readers: Schema.Array(Schema.Struct({ reader: Schema.String, has: Schema.Number }))
+  readers: Schema.Array(Schema.Struct({ reader: Schema.String, has: Schema.Number })),
+  /** Whether the answer may come in parts. A client of a version before this field does not put them together. */
+  parts: Schema.optionalWith(Schema.Boolean, { exact: true })
 })
 export type CallHeader = typeof CallHeader.Type
 export type Positions = CallHeader["readers"]
@@ -107,8 +113,8 @@ const Gone = Schema.Union(SessionClosed, TranscriptStoreError)
 
 const session = { sessionId: SessionId }
 
-/** The entity of the conversations of a group. Its id is the number of the group, so it is where the tasks of the group are. */
-export const AgentEntity = Entity.make("AgentSessions", [
+/** The calls about the conversations of a group. */
+export const AgentCalls = RpcGroup.make(
   /** `transcript`: to continue, unless something is stored. */
   call("Open", { ...session, transcript: asText(Schema.NullOr(Conversation)) }, Schema.Null, TranscriptStoreError),
   call("Submit", { ...session, messageId: Schema.String, content: Schema.Array(UserPart) }, Schema.Null, Gone),
@@ -169,4 +175,47 @@ export const AgentEntity = Entity.make("AgentSessions", [
   call("Unwatch", { readers: Schema.Array(Schema.String) }, Schema.Null, Schema.Never),
   /** Answers once the readers of the header have news. */
   call("Poll", {}, Schema.Null, Schema.Never)
+)
+
+type AgentCall = RpcGroup.Rpcs<typeof AgentCalls>
+
+/** How a runner carries out the calls. */
+export type AgentHandlers = {
+  readonly [Call in AgentCall as Call["_tag"]]: (
+    request: { readonly payload: Rpc.Payload<Call> }
+  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
+}
+
+/** The calls to one group, as a client makes them. */
+export type AgentClient = {
+  readonly [Call in AgentCall as Call["_tag"]]: (
+    payload: Rpc.Payload<Call>
+  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
+}
+
+/** The first part of an answer. The others are asked for by the name that the runner has given it. */
+const FirstPart = Schema.Struct({ answer: Schema.String, count: Schema.Number, part: Schema.String })
+export type FirstPart = typeof FirstPart.Type
+
+/** The text of an answer as it is sent. */
+const Sent = Schema.Union(Schema.String, FirstPart)
+export type Sent = typeof Sent.Type
+
+/** A call as it is sent: both sides encode and decode what it says themselves, for they look at how large it is. */
+const sent = ({ _tag, errorSchema, payloadSchema }: AgentCall) =>
+  Rpc.make(_tag, {
+    payload: Schema.make<unknown>(AST.encodedAST(payloadSchema.ast)),
+    success: Sent,
+    error: errorSchema
+  })
+
+/** The entity of the conversations of a group. Its id is the number of the group, so it is where the tasks of the group are. */
+export const AgentEntity = Entity.make("AgentSessions", [
+  ...[...AgentCalls.requests.values()].map(sent),
+  /** `GroupNotReady`: there is no such part, or not any more; the call is made again. */
+  Rpc.make("Part", {
+    payload: { answer: Schema.String, index: Schema.Number },
+    success: Schema.String,
+    error: GroupNotReady
+  })
 ])

@@ -16,6 +16,7 @@ import type { ToolExecutor } from "../../../services/ToolExecutor.js"
 import { handlersOf } from "./handlers.js"
 import { hostOf, type HostOptions, type LoopLayer, openHost } from "./Host.js"
 import { AgentEntity } from "./protocol.js"
+import { sentBy } from "./sending.js"
 
 export const makeAgentRunner = (options: {
   readonly name: string
@@ -56,7 +57,7 @@ export const makeAgentRunner = (options: {
         const open = group.current()
         return isBusy(group) || open !== undefined && hostOf(open)?.isBusy === true
       })
-      return handlersOf(group, keeping)
+      return yield* sentBy(handlersOf(group, keeping))
     }))
     yield* onWire(Layer.build(AgentEntity.toLayer(build, {
       concurrency: "unbounded",
