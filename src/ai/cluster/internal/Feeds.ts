@@ -72,6 +72,8 @@ export class Feeds {
     for (const { before, events, reader, state } of news) {
       const feed = feeds.get(reader)
       if (feed === undefined || feed.state !== "Open") continue
+      // an answer that was long on its way, to a reading before this one
+      if (before > feed.has) continue
       // some may have come with another call
       for (const event of events.slice(Math.max(0, feed.has - before))) {
         feed.has++

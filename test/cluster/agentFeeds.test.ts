@@ -1,0 +1,51 @@
+/** The readers of events that a client of conversations has, and answers that are long on their way. */
+import { it } from "@effect/vitest"
+import { Effect } from "effect"
+import { SessionId, TurnId } from "effect-task-manager"
+import type { AgentEvent } from "effect-task-manager/ai"
+import { assert, describe } from "vitest"
+import type { Connection } from "../../src/ai/cluster/internal/Connection.js"
+import { Feeds } from "../../src/ai/cluster/internal/Feeds.js"
+import { OpenCalls } from "../../src/ai/cluster/internal/OpenCalls.js"
+
+const eventOf = (delta: string): AgentEvent => ({ _tag: "TextDelta", turnId: TurnId.make("turn"), delta })
+
+describe("a reader of a conversation", () => {
+  it.live("that has begun again is not told what an answer before has brought", () =>
+    Effect.gen(function*() {
+      const connection = {
+        groups: 1,
+        // it waits for news, or begins
+        ask: (_group: number, _send: unknown, { receive }: { readonly receive?: (began: unknown) => void } = {}) =>
+          receive === undefined
+            ? Effect.never
+            : Effect.sync(() => receive({ state: { phase: "Idle", approvals: [], live: [] }, hasMessage: false })),
+        fork: (self: Effect.Effect<void>) => void Effect.runFork(self),
+        isClosed: () => true
+        // nothing else is asked of it
+      } as unknown as Connection
+      const feeds = new Feeds(connection)
+      const told: Array<string> = []
+      let begun = 0
+      const { beginAgain } = yield* feeds.open(0, SessionId.make("session"), {
+        from: { calls: new OpenCalls(), ifClosed: Effect.never },
+        messageId: undefined,
+        listener: {
+          hear: (event) => event._tag === "TextDelta" && told.push(event.delta),
+          began: () => begun++,
+          ended: () => {}
+        }
+      })
+      const [{ reader } = { reader: "" }] = feeds.positions(0, undefined)
+      const hear = (before: number, ...deltas: ReadonlyArray<string>) =>
+        feeds.hear(0, [{ reader, state: "Open", before, events: deltas.map(eventOf) }])
+      hear(0, "a", "b")
+      beginAgain()
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => begun === 2 })
+      hear(2, "of the reading before")
+      hear(0, "c")
+      // it has come with another call as well
+      hear(0, "c", "d")
+      assert.deepStrictEqual(told, ["a", "b", "c", "d"])
+    }).pipe(Effect.scoped, Effect.orDie))
+})
