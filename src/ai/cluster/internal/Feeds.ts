@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Polls } from "../../../cluster/internal/Polls.js"
+import { wireSleep } from "../../../cluster/internal/wire.js"
 import type { SessionId } from "../../../model/ids.js"
 import { randomToken } from "../../../shared/randomToken.js"
 import type { AgentEvent } from "../../loop/AgentEvent.js"
@@ -111,11 +112,20 @@ export class Feeds {
   private openAgain(group: number, feed: Feed): void {
     if (feed.state !== "Open") return
     feed.state = "Opening"
-    this.connection.fork(
-      this.watch(group, feed).pipe(
-        // it was closed meanwhile, or cannot be read any more
-        Effect.catchAllCause(() => Effect.sync(() => this.end(group, feed))),
-        Effect.zipRight(Effect.sync(() => this.polls.restart(group)))
+    this.connection.fork(this.reopened(group, feed))
+  }
+
+  private reopened(group: number, feed: Feed): Effect.Effect<void> {
+    return this.watch(group, feed).pipe(
+      // it was closed meanwhile, or cannot be read any more
+      Effect.catchAll(() => Effect.sync(() => this.end(group, feed))),
+      Effect.zipRight(Effect.sync(() => this.polls.restart(group))),
+      // no runner answers: the reader waits on
+      Effect.catchAllDefect(() =>
+        Effect.zipRight(
+          wireSleep("1 second"),
+          Effect.suspend(() => this.of(group).has(feed.id) ? this.reopened(group, feed) : Effect.void)
+        )
       )
     )
   }
