@@ -1,6 +1,6 @@
 /** The readers of events that a client of conversations has, and answers that are long on their way. */
 import { it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
+import { Effect, Queue, Runtime } from "effect"
 import { SessionId, TurnId } from "effect-task-manager"
 import { type AgentEvent, SessionClosed } from "effect-task-manager/ai"
 import { ClusterError } from "effect-task-manager/cluster"
@@ -16,6 +16,7 @@ describe("a reader of a conversation", () => {
   for (const [end, goesOn] of [["no runner answers for a while", true], ["the session is closed", false]] as const) {
     it.live(`that is opened again while ${end} ${goesOn ? "goes on after it" : "ends"}`, () =>
       Effect.gen(function*() {
+        const run = Runtime.runFork(yield* Effect.runtime<never>())
         let openings = 0
         const connection = {
           groups: 1,
@@ -31,7 +32,7 @@ describe("a reader of a conversation", () => {
                 receive({ state: { phase: "Idle", approvals: [], live: [] }, hasMessage: false })
               )
             }),
-          fork: (self: Effect.Effect<void>) => void Effect.runFork(self),
+          fork: run,
           isClosed: () => true
           // nothing else is asked of it
         } as unknown as Connection
@@ -58,6 +59,7 @@ describe("a reader of a conversation", () => {
 
   it.live("that has begun again is not told what an answer before has brought", () =>
     Effect.gen(function*() {
+      const run = Runtime.runFork(yield* Effect.runtime<never>())
       const connection = {
         groups: 1,
         // it waits for news, or begins
@@ -65,7 +67,7 @@ describe("a reader of a conversation", () => {
           receive === undefined
             ? Effect.never
             : Effect.sync(() => receive({ state: { phase: "Idle", approvals: [], live: [] }, hasMessage: false })),
-        fork: (self: Effect.Effect<void>) => void Effect.runFork(self),
+        fork: run,
         isClosed: () => true
         // nothing else is asked of it
       } as unknown as Connection

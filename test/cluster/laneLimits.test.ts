@@ -17,7 +17,7 @@ const groupsOf = (count: number) => {
         let asked: { readonly limit: number | null; readonly onlyAfter?: number | null | undefined } | undefined
         // what a runner is sent is all that counts here
         const client = { SetConcurrency: (payload: typeof asked) => asked = payload } as never
-        send(client, {} as never, false)
+        void send(client, {} as never, false)
         const { limit = null, onlyAfter } = asked ?? {}
         const set = Effect.sync(() => {
           const now = limits[group] ?? null

@@ -372,7 +372,7 @@ describe.concurrent("TaskManagerClient", () => {
       )
       yield* Fiber.join(waiting)
       assert.strictEqual(asked.length, 2)
-    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
+    })).pipe(Effect.provide([Layer.merge(TaskManagerLive, Tools), Logger.remove(Logger.defaultLogger)])))
 
   it.live("dies where the manager dies of each question, also of those that are remembered", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -399,7 +399,7 @@ describe.concurrent("TaskManagerClient", () => {
         const defect = yield* Effect.catchAllDefect(question, Effect.succeed)
         assert.isTrue(defect instanceof TaskManagerUnreachable && defect.reason === "Server", String(defect))
       }
-    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
+    })).pipe(Effect.provide([Layer.merge(TaskManagerLive, Tools), Logger.remove(Logger.defaultLogger)])))
 
   it.live("does not wait for ever for a stream that does not open", () =>
     Effect.scoped(Effect.gen(function*() {

@@ -74,7 +74,7 @@ describe.concurrent("events over HTTP", () => {
       const events = yield* world.events("/api/events", { token })
       assert.deepStrictEqual(seqs(yield* events.take(2)), [1, 3])
       events.close()
-    })).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(Logger.remove(Logger.defaultLogger))))
+    })).pipe(Effect.provide([Layer.merge(TaskManagerLive, Tools), Logger.remove(Logger.defaultLogger)])))
 
   it.live("begin with the live tasks also where these are more than may wait", () =>
     withServer(

@@ -162,7 +162,7 @@ describe("tasks over HTTP", () => {
       assert.deepStrictEqual((yield* drain).json.items.map((item: any) => item.taskId), [id])
       assert.deepStrictEqual((yield* drain).json.items.map((item: any) => item.taskId), [id])
       assert.strictEqual(calls, 2)
-    })).pipe(Effect.provide(Layer.provideMerge(Manual, Tools)), Effect.provide(quiet)))
+    })).pipe(Effect.provide([Layer.provideMerge(Manual, Tools), quiet])))
 
   it.live("waits for no task when the server closes: who waits is told to ask again", () =>
     Effect.gen(function*() {
@@ -199,13 +199,13 @@ describe("tasks over HTTP", () => {
         assert.strictEqual((yield* handle.get(id)).status, "Cancelling")
         yield* Deferred.succeed(ended, undefined)
       }).pipe(
-        Effect.provide(
+        Effect.provide([
           Layer.provideMerge(
             TaskManagerLive.pipe(Layer.provide(TaskManagerConfig.layer({ cancelGracePeriod: "1 hour" }))),
             stubborn
-          )
-        ),
-        Effect.provide(quiet)
+          ),
+          quiet
+        ])
       )
     }))
 
@@ -234,5 +234,5 @@ describe("tasks over HTTP", () => {
       yield* Fiber.join(closed)
       assert.deepStrictEqual([late.status, late.json.type], [503, "urn:effect-task-manager:problem:Closing"])
       assert.strictEqual((yield* Fiber.join(asked)).status, 503)
-    }).pipe(Effect.provide(Layer.merge(TaskManagerLive, Tools)), Effect.provide(quiet)))
+    }).pipe(Effect.provide([Layer.merge(TaskManagerLive, Tools), quiet])))
 })

@@ -106,7 +106,7 @@ export class Conversation {
   taskIdOf(callId: ToolCallId): Effect.Effect<TaskId | undefined> {
     return Effect.suspend(() => {
       const reply = this.store.sessions === undefined ? undefined : this.growing.replyOf(callId)
-      if (reply === undefined) return Effect.succeed(undefined)
+      if (reply === undefined) return Effect.sync(() => undefined)
       const { replyId } = reply
       const id = `${this.sessionId}/${replyId}/${callId}`
       if (id.length <= longestTaskId && !id.includes("\0") && isWellFormedText(id)) {
