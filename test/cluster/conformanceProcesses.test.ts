@@ -23,6 +23,7 @@ const reasons = {
 const cannotRun: Readonly<Record<string, keyof typeof reasons>> = {
   "Limits of time: nor is one that has just waited, or that waits for its next attempt": "schedule",
   "Retries: a tool that fails is tried again, and its success is the result": "schedule",
+  "Retries: an endless delay ends the tries: no event has a number that JSON has not": "schedule",
   "Retries: only the last failure is delivered": "schedule",
   "Retries: a failure with reason InvalidInput is final": "schedule",
   "Retries: a failure with reason PermissionDenied is final": "schedule",
