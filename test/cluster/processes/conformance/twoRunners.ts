@@ -166,16 +166,14 @@ const makeManager = (
 
     const specs = yield* executor.specs
     const runner: OpenRunner = { place, groups, settings: pack(settings), specs: pack(specs), now: told }
-    const openOn = (link: Link) =>
-      Effect.acquireRelease(
-        Effect.zipRight(link.ask(nowhere, "open", runner), Effect.sync(() => open.add(link))),
-        () =>
-          Effect.zipRight(
-            Effect.ignore(link.ask(nowhere, "close", { place })),
-            Effect.sync(() => open.delete(link))
-          )
+    const openOn = (link: Link) => Effect.zipRight(link.ask(nowhere, "open", runner), Effect.sync(() => open.add(link)))
+    const closeOn = (link: Link) =>
+      Effect.zipRight(
+        Effect.ignore(link.ask(nowhere, "close", { place })),
+        Effect.sync(() => open.delete(link))
       )
-
+    // at once: the one that closed last would go on with what the other has left
+    yield* Effect.addFinalizer(() => Effect.forEach(links, closeOn, { concurrency: "unbounded", discard: true }))
     yield* Effect.orDie(Effect.forEach(links, openOn, { concurrency: "unbounded", discard: true }))
 
     // from now on every group is open, and every runner known
