@@ -1,6 +1,6 @@
 /** An answer belongs to one question: on both surfaces, and over the life of one manager. */
 import { it } from "@effect/vitest"
-import { Effect, Option, Schema } from "effect"
+import { Cause, Effect, Option, Schema } from "effect"
 import {
   ApprovalId,
   ApprovalMismatch,
@@ -219,6 +219,11 @@ describe("an answer belongs to one question", () => {
         seen.push(yield* handle.result(first.taskId))
         yield* startTask(plain("b"))
         const second = yield* asked
+        // what a caller without types may give
+        const defect = yield* Effect.flip(
+          Effect.sandbox(rejectApproval({ taskId: second.taskId, reason: 5 as unknown as string }))
+        )
+        assert.include(Cause.pretty(defect), "rejectApproval takes a string as its reason, not 5")
         yield* rejectApproval({ taskId: second.taskId, asking: second.approval.asking })
         seen.push(yield* handle.result(second.taskId))
         for (const value of seen) {

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { ApprovalMismatch, TaskNotFound, TaskNotSuspended } from "../../errors.js"
 import * as control from "../../machine/control.js"
 import type { TaskManager } from "../../services/TaskManager.js"
+import { refuseUnless } from "../../shared/refusals.js"
 import type { Engine } from "../Engine.js"
 
 export const rejectApproval = (
@@ -10,8 +11,13 @@ export const rejectApproval = (
   options: Parameters<TaskManager["Type"]["rejectApproval"]>[0]
 ): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
   const { taskId } = options
+  const decided = Effect.suspend(() => {
+    const { reason } = options
+    refuseUnless(reason === undefined || typeof reason === "string", "rejectApproval", "a string as its reason", reason)
+    return engine.state.modify((table, now) => control.rejectApproval(table, taskId, options, now))
+  })
   return Effect.flatMap(
-    engine.state.modify((table, now) => control.rejectApproval(table, taskId, options, now)),
+    decided,
     (outcome): ReturnType<TaskManager["Type"]["rejectApproval"]> => {
       if (outcome === true) return Effect.void
       switch (outcome._tag) {
