@@ -5,24 +5,13 @@
 import * as Effect from "effect/Effect"
 import type { TaskId } from "../../model/ids.js"
 import type { TaskManagerHandle } from "../TaskManager.js"
+import { handleMember } from "./handleMember.js"
 import { unheld } from "./unheld.js"
 
-type InputOf = (id: TaskId) => Effect.Effect<string | undefined>
+const member = handleMember<(id: TaskId) => Effect.Effect<string | undefined>>("inputs")
 
-// a handle that is made of another one has it too
-const key: unique symbol = Symbol.for("effect-task-manager/services/internal/inputs")
-
-interface Telling extends TaskManagerHandle {
-  readonly [key]?: InputOf
-}
-
-export const withInputs = (handle: TaskManagerHandle, inputOf: InputOf): TaskManagerHandle => {
-  const both: Telling = { ...handle, [key]: inputOf }
-  return both
-}
+export const withInputs = member.with
 
 /** What a task was called with, as JSON text; undefined where the manager does not know it, or does not know it any more. */
-export const inputOf = (handle: Telling, id: TaskId): Effect.Effect<string | undefined> => {
-  const { [key]: ofMemory }: Telling = unheld(handle)
-  return (handle[key] ?? ofMemory)?.(id) ?? Effect.sync(() => undefined)
-}
+export const inputOf = (handle: TaskManagerHandle, id: TaskId): Effect.Effect<string | undefined> =>
+  (member.of(handle) ?? member.of(unheld(handle)))?.(id) ?? Effect.sync(() => undefined)

@@ -3,19 +3,12 @@
  * such as the agent loop between two events, reads it here: it may be ahead of what is written.
  */
 import type { TaskManagerHandle } from "../TaskManager.js"
+import { handleMember } from "./handleMember.js"
 
-// a handle that is made of another one has it too
-const key: unique symbol = Symbol.for("effect-task-manager/services/internal/unheld")
-
-interface Held extends TaskManagerHandle {
-  readonly [key]?: TaskManagerHandle
-}
+const member = handleMember<TaskManagerHandle>("unheld")
 
 /** The handle that waits, with the one that does not. */
-export const withUnheld = (held: TaskManagerHandle, handle: TaskManagerHandle): TaskManagerHandle => {
-  const both: Held = { ...held, [key]: handle }
-  return both
-}
+export const withUnheld = member.with
 
 /** The same handle, whose reads do not wait. */
-export const unheld = (handle: Held): TaskManagerHandle => handle[key] ?? handle
+export const unheld = (handle: TaskManagerHandle): TaskManagerHandle => member.of(handle) ?? handle
