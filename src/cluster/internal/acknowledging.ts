@@ -16,8 +16,8 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { endsIdleBeside } from "../../durable/internal/dialect.js"
-import { type Tables, tablesOf } from "../../durable/internal/tables.js"
-import { kinds, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
+import { type Row, type Tables, tablesOf } from "../../durable/internal/tables.js"
+import { namedColumns, namedIn, namesAll, takeOut, withTaken } from "../../durable/internal/takenDeliveries.js"
 import { transactionAround, transactionOf, type TransactionSet } from "../../durable/internal/transactionSet.js"
 import { checkUpdates, deliveriesIn } from "../../durable/internal/updates.js"
 import type { JournalError } from "../../errors.js"
@@ -92,7 +92,7 @@ export const takeText = ({ dialect, place }: Tables): string =>
 
 /** The statement for what the rows of these tasks still name. */
 export const namedText = ({ dialect, place }: Tables): string =>
-  `${withTaken(dialect, "id")} select etm_tasks.result, etm_tasks.approval, etm_tasks.detached from taken
+  `${withTaken(dialect, "id")} select ${namedColumns} from taken
     join ${tasksById(dialect)} on etm_tasks.id = taken.id where etm_tasks.manager = ${place(2)}`
 
 export const acknowledgingWith = (
@@ -139,12 +139,12 @@ export const acknowledgingWith = (
       const ofGroup = tables(group)
       const asked = deliveries.filter(({ isAcknowledged }) => isAcknowledged)
       const looking = Effect.map(
-        ofGroup.sql.unsafe<Record<string, unknown>>(namedText(ofGroup), [
+        ofGroup.sql.unsafe<Row>(namedText(ofGroup), [
           JSON.stringify(byTask(asked)),
           ofGroup.name
         ]),
         (rows) => {
-          const named = new Set(rows.flatMap((row) => kinds.map((kind) => Number(row[kind] ?? NaN))))
+          const named = namedIn(rows)
           return asked.flatMap(({ order }) => order === undefined || named.has(order) ? [] : [order])
         }
       )

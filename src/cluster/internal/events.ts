@@ -10,10 +10,10 @@ import type { TaskId } from "../../model/ids.js"
 import type { TaskSnapshot } from "../../model/Task.js"
 import type { FilteredTaskEvent, TaskEvent, TaskEventFilter } from "../../model/TaskEvent.js"
 import { makeEventBytes } from "../../runtime/events/eventBytes.js"
+import { filteredBy } from "../../runtime/events/hostEvents.js"
 import { changedSnapshots } from "../../services/internal/changedLists.js"
 import type { TaskManagerHandle } from "../../services/TaskManager.js"
 import { EventSubscription, toldAtOnce } from "../../shared/EventSubscription.js"
-import { checkEventFilter } from "../../shared/refusals.js"
 import { AllGroups } from "./AllGroups.js"
 import type { Connection } from "./Connection.js"
 import type { Feeds } from "./Feeds.js"
@@ -31,12 +31,6 @@ type Events = Pick<
   TaskManagerHandle,
   "events" | "eventsOf" | "subscribe" | "subscribeTo" | "watch" | "watchOf" | "changes"
 >
-
-const checked = <A, R>(filter: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
-  Effect.suspend(() => {
-    checkEventFilter(filter)
-    return effect
-  })
 
 interface Reading<A> {
   readonly seq: number
@@ -318,12 +312,12 @@ export const eventsWith = (options: {
 
   return {
     events: streamOf(toAll(true)),
-    eventsOf: (filter) => streamOf(checked(filter, reading(filter, true))),
+    eventsOf: (filter) => streamOf(filteredBy(filter, reading(filter, true))),
     subscribe: Effect.map(toAll(false), ({ queue }) => queue),
-    subscribeTo: (filter) => checked(filter, Effect.map(reading(filter, false), ({ queue }) => queue)),
+    subscribeTo: (filter) => filteredBy(filter, Effect.map(reading(filter, false), ({ queue }) => queue)),
     watch: Effect.map(toAll(false), ({ live, queue, seq }) => ({ seq, live, events: queue })),
     watchOf: (filter) =>
-      checked(
+      filteredBy(
         filter,
         Effect.map(reading(filter, false), ({ live, queue, seq }) => ({ seq, live, events: queue }))
       ),

@@ -18,7 +18,7 @@ import { enterOwner, hasEnded, leaseOf, leaveOwner } from "./owner.js"
 import { Count, decodeRow, Integer } from "./rows.js"
 import { isOpen, latestMigration, newestMigration, openTasks } from "./schema.js"
 import { type Row, type Tables, tablesOf } from "./tables.js"
-import { kinds, takeOut, withTaken } from "./takenDeliveries.js"
+import { namedColumns, namedIn, takeOut, withTaken } from "./takenDeliveries.js"
 import { transactionsOf } from "./transactions.js"
 import { TransactionSet } from "./transactionSet.js"
 import { ownWriter } from "./writing.js"
@@ -103,7 +103,7 @@ export const openRowsQuery = ({ dialect, place }: Tables): string =>
 
 /** What the rows of some deliveries name. On Postgres it waits for a transaction that has changed one of them. */
 const owedQuery = ({ dialect, place }: Tables): string =>
-  `${withTaken(dialect, "number")} select ${kinds.map((kind) => `etm_tasks.${kind} as ${kind}`).join(", ")} from taken
+  `${withTaken(dialect, "number")} select ${namedColumns} from taken
     join etm_tasks on etm_tasks.manager = ${place(2)} and etm_tasks.number = taken.number${
     dialect === "pg" ? " for share of etm_tasks" : ""
   }`
@@ -247,7 +247,7 @@ export const open = (
       sql.unsafe(acknowledgeText, [JSON.stringify(byRow(deliveries)), name, name, epoch])
     const unowed = (deliveries: ReadonlyArray<StoredDeliveryRef>) =>
       Effect.map(sql.unsafe<Row>(owedQuery(tables), [JSON.stringify(byRow(deliveries)), name]), (rows) => {
-        const owed = new Set(rows.flatMap((row) => kinds.map((kind) => Number(row[kind] ?? NaN))))
+        const owed = namedIn(rows)
         return deliveries.flatMap(({ order }) => owed.has(order) ? [] : [order])
       })
     // Postgres: a manager that takes over waits until the transaction has ended, and groups do not

@@ -1,8 +1,8 @@
 /** What an acknowledgement takes out of rows, as a statement has it in its first parameter: for each row the deliveries that were taken. */
-import type { Tables } from "./tables.js"
+import type { Row, Tables } from "./tables.js"
 
 /** The columns of a row that name deliveries. */
-export const kinds = ["result", "approval", "detached"] as const
+const kinds = ["result", "approval", "detached"] as const
 
 const types = { id: "text", number: "bigint" } as const
 
@@ -20,6 +20,13 @@ export const withTaken = (dialect: Tables["dialect"], key: keyof typeof types): 
 
 /** What an update sets: a delivery that the row names is not named any more. */
 export const takeOut = kinds.map((kind) => `${kind} = nullif(etm_tasks.${kind}, taken.${kind})`).join(", ")
+
+/** What rows say that they still name. */
+export const namedColumns = kinds.map((kind) => `etm_tasks.${kind}`).join(", ")
+
+/** The numbers of the deliveries that rows of these columns name. */
+export const namedIn = (rows: ReadonlyArray<Row>): ReadonlySet<number> =>
+  new Set(rows.flatMap((row) => kinds.map((kind) => Number(row[kind] ?? NaN))))
 
 /** Whether a row still names all that is taken of it. */
 export const namesAll = kinds

@@ -69,7 +69,11 @@ const subscribeTo = (
   return subscription
 }
 
-const checked = <A, R>(filter: TaskEventFilter, effect: Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+/** The effect, unless the filter of its reader is none. */
+export const filteredBy = <A, R>(
+  filter: TaskEventFilter,
+  effect: Effect.Effect<A, never, R>
+): Effect.Effect<A, never, R> =>
   Effect.suspend(() => {
     checkEventFilter(filter)
     return effect
@@ -95,7 +99,7 @@ export const subscription = (
 ): Effect.Effect<EventSubscription<FilteredTaskEvent> | EventSubscription<TaskEvent>, never, Scope.Scope> =>
   filter === undefined
     ? untilScopeCloses(() => subscribeToAll(engine, replay), (made) => made)
-    : checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, replay, onReset), (made) => made))
+    : filteredBy(filter, untilScopeCloses(() => subscribeTo(engine, filter, replay, onReset), (made) => made))
 
 type HostEvents = Pick<
   TaskManagerHandle,
@@ -112,17 +116,17 @@ export const hostEvents = (engine: Engine): HostEvents => {
     )),
     eventsOf: (filter) =>
       Stream.unwrapScoped(Effect.map(
-        checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, true), identity)),
+        filteredBy(filter, untilScopeCloses(() => subscribeTo(engine, filter, true), identity)),
         (subscription) => Stream.fromQueue(subscription)
       )),
     subscribe: untilScopeCloses(() => subscribeToAll(engine, false), identity),
-    subscribeTo: (filter) => checked(filter, untilScopeCloses(() => subscribeTo(engine, filter, false), identity)),
+    subscribeTo: (filter) => filteredBy(filter, untilScopeCloses(() => subscribeTo(engine, filter, false), identity)),
     watch: untilScopeCloses(
       () => ({ seq: table.seq, live: listLive(table), events: events.unsafeSubscribe(table.seq) }),
       (watch) => watch.events
     ),
     watchOf: (filter) =>
-      checked(
+      filteredBy(
         filter,
         untilScopeCloses(
           () => ({ seq: table.seq, live: listLive(table, filter), events: subscribeTo(engine, filter, false) }),

@@ -178,20 +178,18 @@ export class JournalWriter extends Unwritten {
 
   /** Those of which the transaction of their reader was committed. Where the database does not say so, it is found out when they are acknowledged again. */
   committedOf(acknowledged: ReadonlyArray<Sent>): Effect.Effect<ReadonlyArray<Undelivered>> {
-    return Effect.suspend(() => this.isGone ? Effect.interrupt : this.journal.unowed(acknowledged.map(storedRefOf)))
-      .pipe(
-        Effect.matchCause({
-          onSuccess: (orders) => {
-            const committed = new Set(orders)
-            for (const sent of acknowledged) sent.acknowledged = "Not"
-            return acknowledged.flatMap(({ delivery }) => committed.has(delivery.order) ? [delivery] : [])
-          },
-          onFailure: () => {
-            for (const sent of acknowledged) sent.acknowledged = "Unsure"
-            return []
-          }
-        })
-      )
+    if (this.isGone) return Effect.succeed([])
+    return Effect.matchCause(this.journal.unowed(acknowledged.map(storedRefOf)), {
+      onSuccess: (orders) => {
+        const committed = new Set(orders)
+        for (const sent of acknowledged) sent.acknowledged = "Not"
+        return acknowledged.flatMap(({ delivery }) => committed.has(delivery.order) ? [delivery] : [])
+      },
+      onFailure: () => {
+        for (const sent of acknowledged) sent.acknowledged = "Unsure"
+        return []
+      }
+    })
   }
 
   // ---- writing ----
