@@ -61,22 +61,24 @@ const begin = (
     : undefined
   return lookUp === undefined
     ? beginNew(engine, launch, fiber)
-    : beginLookedUp(engine, launch, fiber, lookUp, new TaskAlreadyExists({ taskId }))
+    : beginLookedUp(engine, ownLaunch(launch), fiber, lookUp, new TaskAlreadyExists({ taskId }))
 }
 
-/** As `begin`, for a call of which no store need be asked. */
-const beginNew = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber): Answer => {
+/** As `begin`, for a call of which no store need be asked. `isOwn`: it is a copy that has waited before. */
+const beginNew = (engine: Engine, launch: TaskLaunchRequest, fiber: AnyFiber, isOwn = false): Answer => {
   const caller = callerOf(fiber)
   const { table } = engine.state
   const earlier = repeated(table, launch)
   if (earlier !== undefined) {
-    return "caller" in earlier ? beginAfter(engine, launch, fiber, caller, earlier) : answerRepeated(earlier)
+    return "caller" in earlier
+      ? beginAfter(engine, isOwn ? launch : ownLaunch(launch), fiber, caller, earlier)
+      : answerRepeated(earlier)
   }
   const refused = refusal(table, launch, caller)
   if (refused !== undefined) return Effect.fail(refused)
   const decision = routeOf(engine, caller)(launch.request)
   return Effect.isEffect(decision)
-    ? beginRouted(engine, launch, fiber, caller, decision)
+    ? beginRouted(engine, isOwn ? launch : ownLaunch(launch), fiber, caller, decision)
     : answer(startNow(engine, launch, toRoute(table, decision), caller, undefined))
 }
 
@@ -88,12 +90,11 @@ const ownLaunch = (launch: TaskLaunchRequest): TaskLaunchRequest => ({ ...launch
 /** Begins once it is known whether a task of the id was accepted before. */
 const beginLookedUp = (
   engine: Engine,
-  given: TaskLaunchRequest,
+  launch: TaskLaunchRequest,
   fiber: AnyFiber,
   lookUp: Effect.Effect<boolean>,
   exists: TaskAlreadyExists
 ): Answer => {
-  const launch = ownLaunch(given)
   const interrupted = inInterruptedTurn(engine, launch, callerOf(fiber))
   return waitToStart(
     engine,
@@ -103,7 +104,7 @@ const beginLookedUp = (
     lookUp,
     (isThere, pending) => {
       if (isThere) return exists
-      if (!pending.isInterrupted) return beginNew(engine, launch, fiber)
+      if (!pending.isInterrupted) return beginNew(engine, launch, fiber, true)
       const { answer, task } = engine.state.unsafeModify(interrupted)
       pending.accepted = task
       return answer
@@ -115,32 +116,29 @@ const beginLookedUp = (
 /** Begins once an earlier call of the same id, which is not accepted yet, has ended. */
 const beginAfter = (
   engine: Engine,
-  given: TaskLaunchRequest,
+  launch: TaskLaunchRequest,
   fiber: AnyFiber,
   caller: LaunchCaller,
   earlier: PendingStart
-): Answer => {
-  const launch = ownLaunch(given)
-  return waitToStart(
+): Answer =>
+  waitToStart(
     engine,
     launch,
     fiber,
     inInterruptedTurn(engine, launch, caller),
     endOf(earlier),
-    () => beginNew(engine, launch, fiber)
+    () => beginNew(engine, launch, fiber, true)
   )
-}
 
 /** Starts once the effect that routes has decided. */
 const beginRouted = (
   engine: Engine,
-  given: TaskLaunchRequest,
+  launch: TaskLaunchRequest,
   fiber: AnyFiber,
   caller: LaunchCaller,
   decision: Effect.Effect<RoutingDecision>
-): Answer => {
-  const launch = ownLaunch(given)
-  return waitToStart(
+): Answer =>
+  waitToStart(
     engine,
     launch,
     fiber,
@@ -148,7 +146,6 @@ const beginRouted = (
     decision,
     (routed) => answer(startNow(engine, launch, toRoute(engine.state.table, routed), caller, undefined))
   )
-}
 
 /** How a call is accepted whose turn was interrupted before its routing was known: in the foreground, to settle at once. */
 const inInterruptedTurn = (engine: Engine, launch: TaskLaunchRequest, caller: LaunchCaller) =>
