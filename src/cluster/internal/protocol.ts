@@ -6,7 +6,6 @@
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
 import * as RpcGroup from "@effect/rpc/RpcGroup"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import {
   ApprovalMismatch,
@@ -34,6 +33,7 @@ import { OutputRange, TaskOutput } from "../../model/TaskOutput.js"
 import { InterruptReceipt, TaskResolution, TaskStartOutcome, TurnTaskUpdate } from "../../model/TaskResolution.js"
 import { Usage, UsageCosts, UsageFilter } from "../../model/Usage.js"
 import { type AnswerOf, answerOf } from "./answers.js"
+import type { ClientOf, HandlersOf } from "./callTypes.js"
 
 /** The form of the calls below. A runner of another one is not asked. */
 export const protocolVersion = 1
@@ -256,18 +256,10 @@ export const GroupCalls = RpcGroup.make(
 type GroupCall = RpcGroup.Rpcs<typeof GroupCalls>
 
 /** How a group carries out its calls. */
-export type GroupHandlers = {
-  readonly [Call in GroupCall as Call["_tag"]]: (
-    request: { readonly payload: Rpc.Payload<Call> }
-  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
-}
+export type GroupHandlers = HandlersOf<GroupCall>
 
 /** The calls of one group, as a client makes them. */
-export type GroupClient = {
-  readonly [Call in GroupCall as Call["_tag"]]: (
-    payload: Rpc.Payload<Call>
-  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
-}
+export type GroupClient = ClientOf<GroupCall>
 
 /** A call on its way, and what comes of it: made and read by the codec of the call. */
 interface SentCall {

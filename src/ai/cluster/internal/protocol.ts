@@ -6,10 +6,10 @@
 import * as Entity from "@effect/cluster/Entity"
 import * as Rpc from "@effect/rpc/Rpc"
 import * as RpcGroup from "@effect/rpc/RpcGroup"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import { type AnswerOf, answerOf } from "../../../cluster/internal/answers.js"
+import type { ClientOf, HandlersOf } from "../../../cluster/internal/callTypes.js"
 import { GroupNotReady } from "../../../cluster/internal/protocol.js"
 import {
   ApprovalMismatch,
@@ -180,18 +180,10 @@ export const AgentCalls = RpcGroup.make(
 type AgentCall = RpcGroup.Rpcs<typeof AgentCalls>
 
 /** How a runner carries out the calls. */
-export type AgentHandlers = {
-  readonly [Call in AgentCall as Call["_tag"]]: (
-    request: { readonly payload: Rpc.Payload<Call> }
-  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
-}
+export type AgentHandlers = HandlersOf<AgentCall>
 
 /** The calls to one group, as a client makes them. */
-export type AgentClient = {
-  readonly [Call in AgentCall as Call["_tag"]]: (
-    payload: Rpc.Payload<Call>
-  ) => Effect.Effect<Rpc.Success<Call>, Rpc.Error<Call>>
-}
+export type AgentClient = ClientOf<AgentCall>
 
 /** The first part of an answer. The others are asked for by the name that the runner has given it. */
 const FirstPart = Schema.Struct({ answer: Schema.String, count: Schema.Number, part: Schema.String })
