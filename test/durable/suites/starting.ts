@@ -50,6 +50,15 @@ export const startingSuite = (databases: Databases): void => {
       return yield* database.open({}, { historyLimit: 0 })
     })
 
+  /** A call that waits until the database is let go, which is asked about its id. */
+  const startBusy = (database: Database, process: Process, name: string) =>
+    Effect.gen(function*() {
+      const { asked, letGo } = yield* busy(database)
+      const starting = yield* Effect.fork(process.start(name, "quick"))
+      yield* asked
+      return { letGo, starting }
+    })
+
   const failureOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
     Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : "started"
 
@@ -63,9 +72,7 @@ export const startingSuite = (databases: Databases): void => {
       Effect.gen(function*() {
         const database = yield* databases.make()
         const process = yield* next(database)
-        const { asked, letGo } = yield* busy(database)
-        const starting = yield* Effect.fork(process.start("new", "quick"))
-        yield* asked
+        const { letGo, starting } = yield* startBusy(database, process, "new")
         const interrupting = yield* Effect.fork(process.manager.onTurnInterrupted(turn))
         yield* Effect.yieldNow()
         yield* letGo
@@ -81,9 +88,7 @@ export const startingSuite = (databases: Databases): void => {
         const database = yield* databases.make()
         const process = yield* next(database)
         yield* process.manager.onTurnInterrupted(turn)
-        const { asked, letGo } = yield* busy(database)
-        const starting = yield* Effect.fork(process.start("new", "quick"))
-        yield* asked
+        const { letGo, starting } = yield* startBusy(database, process, "new")
         assert.isTrue(Option.isNone(yield* process.manager.waitForTurn(turn)))
         yield* letGo
         yield* Fiber.join(starting)
@@ -100,14 +105,12 @@ export const startingSuite = (databases: Databases): void => {
         const process = yield* next(database)
         for (const isEarly of [false, true]) {
           if (isEarly) yield* process.manager.onTurnInterrupted(turn)
-          const { asked, letGo } = yield* busy(database)
-          const starting = yield* Effect.fork(Effect.exit(process.start("old", "quick")))
-          yield* asked
+          const { letGo, starting } = yield* startBusy(database, process, "old")
           const interrupting = yield* Effect.fork(process.manager.onTurnInterrupted(turn))
           yield* Effect.yieldNow()
           yield* letGo
           assert.deepStrictEqual((yield* Fiber.join(interrupting)).cancelled, [])
-          assert.instanceOf(failureOf(yield* Fiber.join(starting)), TaskAlreadyExists)
+          assert.instanceOf(failureOf(yield* Fiber.await(starting)), TaskAlreadyExists)
           assert.isTrue(Option.isNone(yield* process.manager.waitForTurn(turn)))
         }
       }))
@@ -117,14 +120,12 @@ export const startingSuite = (databases: Databases): void => {
         Effect.gen(function*() {
           const database = yield* databases.make()
           const process = yield* next(database)
-          const { asked, letGo } = yield* busy(database)
-          const starting = yield* Effect.fork(Effect.exit(process.start("new", "quick")))
-          yield* asked
+          const { letGo, starting } = yield* startBusy(database, process, "new")
           const ending = yield* Effect.fork(end(process))
           yield* Effect.yieldNow()
           yield* letGo
           yield* Fiber.join(ending)
-          assert.instanceOf(failureOf(yield* Fiber.join(starting)), TaskManagerShutdown)
+          assert.instanceOf(failureOf(yield* Fiber.await(starting)), TaskManagerShutdown)
           assert.deepStrictEqual(process.runs, [])
         }))
     }
@@ -133,9 +134,7 @@ export const startingSuite = (databases: Databases): void => {
       Effect.gen(function*() {
         const database = yield* databases.make()
         const process = yield* next(database)
-        const { asked, letGo } = yield* busy(database)
-        const starting = yield* Effect.fork(process.start("new", "quick"))
-        yield* asked
+        const { letGo, starting } = yield* startBusy(database, process, "new")
         const interrupting = yield* Effect.fork(process.manager.onTurnInterrupted(turn))
         yield* Effect.yieldNow()
         yield* Fiber.interrupt(starting)
